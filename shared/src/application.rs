@@ -1,0 +1,42 @@
+//! An application: one customer of the organisation, the owner of endpoints and messages.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::{ApplicationId, OrganisationId, Uid};
+use crate::keyring::Keyring;
+
+/// Free-form notes on an application or endpoint, kept for the caller.
+pub type Metadata = BTreeMap<String, String>;
+
+/// Most bytes of metadata, as JSON (Svix).
+pub const MAX_METADATA_BYTES: usize = 4096;
+
+/// One customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Application {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Whose customer.
+    pub org: OrganisationId,
+    /// The caller's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Uid>,
+    /// For people.
+    pub name: String,
+    /// Deliveries per second to all its endpoints together. Stored and shown, not yet enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_rate: Option<u16>,
+    /// The caller's notes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: Metadata,
+    /// Verifies signed publish requests of this application.
+    pub integration_key: Keyring,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}

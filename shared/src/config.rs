@@ -1,0 +1,112 @@
+//! Every knob of the functions, in one table. `template.yaml` sets them and a test holds the
+//! two together.
+//!
+//! | variable | read by | meaning |
+//! |---|---|---|
+//! | `POSTHORN_TABLE` | all | name of the DynamoDB table |
+//! | `POSTHORN_DELIVERIES_QUEUE_URL` | receive, retry, admin | where accepted messages go |
+//! | `POSTHORN_RETRIES_QUEUE_URL` | dispatch, retry, admin | where retries and resends go |
+//! | `POSTHORN_DELIVERIES_DLQ_URL` | retry | what could not be processed of the one |
+//! | `POSTHORN_RETRIES_DLQ_URL` | retry | what could not be processed of the other |
+//! | `POSTHORN_ROOT_SECRET` | receive, dispatch, admin | tokens and sealing derive from it |
+//! | `POSTHORN_ORGANISATION` | receive | whose applications a signed request may call by uid |
+//! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (one write unit more); default: only where a record may be a repetition |
+//! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
+//! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
+
+use crate::id::OrganisationId;
+use crate::secret::RootSecret;
+use crate::sender::target::TargetPolicy;
+
+/// The organisation of a deployment that names no other (Svix's server has the same one).
+pub const DEFAULT_ORGANISATION: &str = "org_23rb8YdGqMT0qIzpgGwdXfHirMu";
+
+/// Names of the variables.
+pub mod variable {
+    /// Name of the DynamoDB table.
+    pub const TABLE: &str = "POSTHORN_TABLE";
+    /// URL of the queue of accepted messages.
+    pub const DELIVERIES_QUEUE: &str = "POSTHORN_DELIVERIES_QUEUE_URL";
+    /// URL of the queue of retries.
+    pub const RETRIES_QUEUE: &str = "POSTHORN_RETRIES_QUEUE_URL";
+    /// URL of the dead-letter queue of accepted messages.
+    pub const DELIVERIES_DLQ: &str = "POSTHORN_DELIVERIES_DLQ_URL";
+    /// URL of the dead-letter queue of retries.
+    pub const RETRIES_DLQ: &str = "POSTHORN_RETRIES_DLQ_URL";
+    /// The root secret.
+    pub const ROOT_SECRET: &str = "POSTHORN_ROOT_SECRET";
+    /// The organisation that signed requests belong to.
+    pub const ORGANISATION: &str = "POSTHORN_ORGANISATION";
+    /// When first attempts take a lease.
+    pub const FIRST_LEASE: &str = "POSTHORN_FIRST_LEASE";
+    /// Whether endpoints may be called without TLS.
+    pub const ALLOW_HTTP: &str = "POSTHORN_ALLOW_HTTP";
+    /// Whether endpoints may be on the machine itself.
+    pub const ALLOW_LOOPBACK: &str = "POSTHORN_ALLOW_LOOPBACK";
+}
+
+/// The environment, read once at start.
+pub struct Environment<'a> {
+    look_up: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl<'a> Environment<'a> {
+    /// An environment that looks variables up with `look_up`.
+    pub fn new(look_up: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { look_up }
+    }
+
+    /// A variable that must be there.
+    ///
+    /// # Errors
+    /// A sentence with its name.
+    pub fn required(&self, name: &str) -> Result<String, String> {
+        (self.look_up)(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| format!("the environment variable {name} is missing"))
+    }
+
+    /// A variable that is `true` or not.
+    pub fn flag(&self, name: &str) -> bool {
+        (self.look_up)(name).is_some_and(|value| value == "true")
+    }
+
+    /// The organisation that signed requests belong to: [`DEFAULT_ORGANISATION`] unless set.
+    ///
+    /// # Errors
+    /// A sentence that says what an id looks like.
+    pub fn organisation(&self) -> Result<OrganisationId, String> {
+        let text = (self.look_up)(variable::ORGANISATION).filter(|text| !text.is_empty());
+        text.as_deref()
+            .unwrap_or(DEFAULT_ORGANISATION)
+            .parse()
+            .map_err(|error| format!("{}: {error}", variable::ORGANISATION))
+    }
+
+    /// Whether every first attempt takes a lease.
+    pub fn always_lease(&self) -> bool {
+        (self.look_up)(variable::FIRST_LEASE).is_some_and(|value| value == "always")
+    }
+
+    /// Which addresses may be called.
+    pub fn target_policy(&self) -> TargetPolicy {
+        if self.flag(variable::ALLOW_LOOPBACK) {
+            return TargetPolicy::local();
+        }
+        TargetPolicy { https_only: !self.flag(variable::ALLOW_HTTP), ..TargetPolicy::default() }
+    }
+
+    /// The root secret.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it, without it.
+    pub fn root_secret(&self) -> Result<RootSecret, String> {
+        RootSecret::new(&self.required(variable::ROOT_SECRET)?)
+    }
+}
+
+/// The process's own environment.
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
+pub fn from_process(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

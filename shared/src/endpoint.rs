@@ -1,0 +1,72 @@
+//! An endpoint: a URL of an application, and what it wants to hear.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::application::Metadata;
+use crate::clock::Timestamp;
+use crate::id::{ApplicationId, EndpointId, Uid};
+use crate::keyring::Keyring;
+
+/// Longest event type name, in characters (Svix).
+pub const MAX_EVENT_TYPE: usize = 256;
+/// Longest channel name, in characters (Svix).
+pub const MAX_CHANNEL: usize = 128;
+/// Most channels of an endpoint (Svix).
+pub const MAX_ENDPOINT_CHANNELS: usize = 10;
+/// Longest URL, in bytes (Svix).
+pub const MAX_URL: usize = 65_536;
+
+/// One URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// Its application.
+    pub app: ApplicationId,
+    /// The caller's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Uid>,
+    /// Where deliveries go.
+    pub url: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// A disabled endpoint gets nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// The event types it wants; none chosen means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_types: Option<Vec<String>>,
+    /// The channels it listens to; none chosen means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<String>>,
+    /// Deliveries per second. Stored and shown, not yet enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_rate: Option<u16>,
+    /// The caller's notes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: Metadata,
+    /// Signs its deliveries.
+    pub keyring: Keyring,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    /// Whether an event of this type on these channels goes here. A message without channels
+    /// does not match an endpoint that chose some (Svix).
+    pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
+        let type_fits =
+            self.event_types.as_ref().is_none_or(|types| types.iter().any(|t| t == event_type));
+        let channel_fits = self
+            .channels
+            .as_ref()
+            .is_none_or(|wanted| wanted.iter().any(|channel| channels.contains(channel)));
+        !self.disabled && type_fits && channel_fits
+    }
+}

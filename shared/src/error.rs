@@ -1,0 +1,160 @@
+//! What goes wrong in the API, as the caller sees it: Svix's bodies and statuses.
+//!
+//! `{"code", "detail"}` for most; 422 with a list of `{"loc", "msg", "type"}` for a body, path
+//! or query that breaks a rule; `{}` for our own failures, whose reason is in the log alone.
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::queue::QueueError;
+use crate::store::StoreError;
+
+/// Why a request is not answered as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiError {
+    /// A status with a stable code and a sentence.
+    Http {
+        /// HTTP status.
+        status: StatusCode,
+        /// Stable, for programs.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// Rules that the request breaks.
+    Invalid(Vec<Violation>),
+    /// Our own failure; the reason is for the log.
+    Internal(String),
+}
+
+/// One broken rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Where: `body`, `path`, `query` or `header`, then the field.
+    pub loc: Vec<String>,
+    /// The rule, and how to keep it.
+    pub msg: String,
+    /// `value_error`, or `value_error.jsondecode` when the body is not JSON at all.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+impl Violation {
+    /// A field of the body that breaks a rule.
+    pub fn body(field: &str, msg: impl Into<String>) -> Self {
+        Self::at("body", field, msg)
+    }
+
+    /// A query parameter that breaks a rule.
+    pub fn query(field: &str, msg: impl Into<String>) -> Self {
+        Self::at("query", field, msg)
+    }
+
+    fn at(place: &str, field: &str, msg: impl Into<String>) -> Self {
+        let fields = field.split('.').filter(|part| !part.is_empty());
+        Self {
+            loc: std::iter::once(place).chain(fields).map(str::to_owned).collect(),
+            msg: msg.into(),
+            kind: "value_error",
+        }
+    }
+}
+
+impl ApiError {
+    /// 401: no token, or one that does not hold.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::http(StatusCode::UNAUTHORIZED, "authentication_failed", detail)
+    }
+
+    /// 403: a good token that does not reach this far.
+    pub fn forbidden() -> Self {
+        Self::http(
+            StatusCode::FORBIDDEN,
+            "insufficient access",
+            "This token does not give access to this. An application token reaches only its own \
+             application.",
+        )
+    }
+
+    /// 404: nothing there, or nothing that this caller may know of.
+    pub fn not_found() -> Self {
+        Self::http(StatusCode::NOT_FOUND, "not_found", "Entity not found")
+    }
+
+    /// 409: the name is taken.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::http(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// 413: too many bytes.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::http(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+    }
+
+    /// 400: anything else that the caller has to change.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::http(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// The error as an HTTP response. Logs the reason of an internal one.
+    pub fn into_response(self) -> Response<Bytes> {
+        #[derive(Serialize)]
+        struct Standard {
+            code: &'static str,
+            detail: String,
+        }
+        #[derive(Serialize)]
+        struct Validation {
+            detail: Vec<Violation>,
+        }
+        match self {
+            Self::Http { status, code, detail } => json(status, &Standard { code, detail }),
+            Self::Invalid(detail) => json(StatusCode::UNPROCESSABLE_ENTITY, &Validation { detail }),
+            Self::Internal(reason) => {
+                tracing::error!(reason, "request failed");
+                json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::Map::new())
+            }
+        }
+    }
+
+    fn http(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Http { status, code, detail: detail.into() }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<Violation> for ApiError {
+    fn from(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
+    }
+}
+
+/// A JSON response.
+pub fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response<Bytes> {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A response without a body.
+pub fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,34 @@
+//! The nouns of Posthorn, and its three ports.
+//!
+//! A publisher's event becomes a [`message`], which travels to every [`endpoint`] of its
+//! [`application`] that wants it; each try is an [`attempt`]. The verbs (receive, dispatch,
+//! retry, admin) are the functions of this workspace; they speak to the outside through
+//! [`store`], [`queue`] and [`sender`], and read the present and randomness from [`clock`].
+//!
+//! Nothing here knows Lambda. AWS SDK types stop inside `store::dynamodb`, `queue::sqs` and
+//! `aws`.
+
+pub mod application;
+pub mod attempt;
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod clock;
+pub mod config;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod endpoint;
+pub mod error;
+pub mod id;
+pub mod keyring;
+pub mod message;
+pub mod queue;
+pub mod request;
+pub mod schedule;
+pub mod secret;
+pub mod sender;
+pub mod signature;
+pub mod store;
+pub mod telemetry;
+pub mod token;
+#[cfg(feature = "aws")]
+pub mod wiring;

@@ -1,0 +1,53 @@
+//! A message: one event of an application, kept with the exact bytes that were published.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::{ApplicationId, MessageId, Uid};
+
+/// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
+/// DynamoDB (400 KB an item), so this is what every part of the trip can carry.
+pub const MAX_PAYLOAD_BYTES: usize = 350 * 1024;
+/// Most channels of a message (Svix).
+pub const MAX_MESSAGE_CHANNELS: usize = 5;
+/// How long a message and its attempts are kept, in days (Svix's default and limits).
+pub const DEFAULT_RETENTION_DAYS: u64 = 90;
+/// Shortest and longest retention, in days (Svix).
+pub const RETENTION_DAYS: std::ops::RangeInclusive<u64> = 5..=90;
+
+const DAY_MS: u64 = 86_400_000;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// Its id; the `webhook-id` of every attempt.
+    pub id: MessageId,
+    /// Its application.
+    pub app: ApplicationId,
+    /// What happened.
+    pub event_type: String,
+    /// The publisher's own name for the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<Uid>,
+    /// The channels it was published on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// When it may be forgotten.
+    pub expires_at: Timestamp,
+    /// Tells a repeated request from another event of the same name: the start of a hash of
+    /// the idempotency key it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The exact bytes.
+    #[serde(skip)]
+    pub payload: Bytes,
+}
+
+/// When something accepted at `at` and kept for `days` may be forgotten.
+pub fn expiry(at: Timestamp, days: u64) -> Timestamp {
+    at.plus_ms(days * DAY_MS)
+}

@@ -1,0 +1,121 @@
+//! Reading API requests: who asks, the body, the query.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, header};
+use serde::de::DeserializeOwned;
+
+use crate::clock::Timestamp;
+use crate::error::{ApiError, Violation};
+use crate::token::{Access, Tokens};
+
+/// Largest request body, in bytes: the largest payload with room for the rest.
+pub const MAX_BODY_BYTES: usize = 512 * 1024;
+
+/// What the request's bearer token opens.
+///
+/// # Errors
+/// 401 when there is none or it does not hold.
+pub fn access(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Access, ApiError> {
+    let Some(token) = bearer(headers) else {
+        return Err(ApiError::unauthenticated(
+            "Missing token: send the header `Authorization: Bearer <token>`.",
+        ));
+    };
+    tokens.open(token, now).ok_or_else(|| ApiError::unauthenticated("Invalid token"))
+}
+
+/// The bearer token, if the request has one.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = single(headers, header::AUTHORIZATION.as_str())?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A header that is there exactly once. A repeated one is as good as none: which of the two
+/// counts would be a guess.
+pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    if values.next().is_some() { None } else { first.to_str().ok() }
+}
+
+/// The body as JSON of this shape.
+///
+/// # Errors
+/// 413 when it is too large; 422 when it is missing, not JSON, or of another shape, with the
+/// field that is wrong.
+pub fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, ApiError> {
+    let bytes = request.body();
+    check_size(bytes.len())?;
+    serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes))
+}
+
+/// Refuses a body of more than [`MAX_BODY_BYTES`].
+///
+/// # Errors
+/// 413.
+pub fn check_size(bytes: usize) -> Result<(), ApiError> {
+    if bytes > MAX_BODY_BYTES {
+        return Err(ApiError::too_large(format!(
+            "The body has {bytes} bytes; the limit is {MAX_BODY_BYTES}."
+        )));
+    }
+    Ok(())
+}
+
+/// Why this body does not read as a `T`: the slow way, which finds the field.
+pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    let error = match serde_path_to_error::deserialize::<_, T>(&mut parser) {
+        Ok(_) => match parser.end() {
+            Ok(()) => return ApiError::Internal("a body reads on the second try only".into()),
+            Err(error) => return not_json(&error),
+        },
+        Err(error) => error,
+    };
+    let inner = error.inner();
+    if !inner.is_data() {
+        return not_json(inner);
+    }
+    let path = error.path().to_string();
+    let message = strip_position(&inner.to_string());
+    // A missing field is reported at the object that misses it.
+    let field = match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'))
+    {
+        Some((field, _)) if path == "." => field.to_owned(),
+        Some((field, _)) => format!("{path}.{field}"),
+        None if path == "." => String::new(),
+        None => path,
+    };
+    Violation::body(&field, message).into()
+}
+
+/// The value of a query parameter, percent-decoded.
+pub fn query_value(request: &Request<Bytes>, name: &str) -> Option<String> {
+    query_values(request, name).into_iter().next()
+}
+
+/// All values of a query parameter, percent-decoded.
+pub fn query_values(request: &Request<Bytes>, name: &str) -> Vec<String> {
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
+/// The path's segments, without empty ones: a trailing slash makes no difference.
+pub fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|segment| !segment.is_empty()).collect()
+}
+
+fn not_json(error: &serde_json::Error) -> ApiError {
+    let mut violation = Violation::body("", format!("not valid JSON: {error}"));
+    violation.kind = "value_error.jsondecode";
+    violation.into()
+}
+
+/// serde_json ends its messages with a position, which the path makes superfluous.
+fn strip_position(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(text, _)| text).to_owned()
+}

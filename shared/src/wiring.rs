@@ -1,0 +1,53 @@
+//! From environment variables to adapters: what the functions' `main.rs` have in common.
+
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::aws::{self, AwsEnvironment};
+use crate::config::{self, Environment, variable};
+use crate::queue::sqs::SqsQueue;
+use crate::store::dynamodb::DynamoTable;
+use crate::store::table::Table;
+
+/// The adapters of one process, on one connection pool.
+pub struct Wiring {
+    /// The process's knobs.
+    pub environment: Environment<'static>,
+    aws: AwsEnvironment,
+    http: SharedHttpClient,
+}
+
+impl Wiring {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// A sentence that names the variable which is missing.
+    pub fn from_process() -> Result<Self, String> {
+        let aws = AwsEnvironment::from_lookup(&config::from_process);
+        Ok(Self {
+            environment: Environment::new(&config::from_process),
+            aws: aws.map_err(|error| error.to_string())?,
+            http: aws::http_client().map_err(|error| error.to_string())?,
+        })
+    }
+
+    /// The table.
+    ///
+    /// # Errors
+    /// When its name is missing.
+    pub fn table(&self) -> Result<Arc<dyn Table>, String> {
+        let client = aws::dynamodb_client(&self.aws, self.http.clone());
+        let name = self.environment.required(variable::TABLE)?;
+        Ok(Arc::new(DynamoTable::new(client, name)))
+    }
+
+    /// The queue whose URL is in this variable.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub fn queue(&self, variable: &str) -> Result<Arc<SqsQueue>, String> {
+        let client = aws::sqs_client(&self.aws, self.http.clone());
+        Ok(Arc::new(SqsQueue::new(client, self.environment.required(variable)?)))
+    }
+}
