@@ -1,0 +1,220 @@
+//! One SQLite file that holds store and queues of a single machine, with group commit.
+//!
+//! One thread owns the writing connection. It takes whatever jobs are waiting, runs them in one
+//! transaction, commits (one `fsync` for all of them) and only then tells their callers. So a
+//! call that returned is on disk, and hundreds of callers share the price of a sync.
+//!
+//! Reads run on the caller's thread, on read-only connections of their own (WAL mode: they
+//! never wait for the writer).
+//!
+//! Not guaranteed: anything between two processes; a lock file keeps a second one out.
+
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use crate::store::StoreError;
+
+/// Most jobs in one transaction: bounds how long the first of them waits for the last.
+const MAX_GROUP: usize = 1024;
+/// Pages of the write-ahead log before it is folded back (4 KiB each): large, since pages that
+/// are written again and again then reach the main file once.
+const CHECKPOINT_PAGES: u32 = 16_384;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS items (
+        pk TEXT NOT NULL, sk TEXT NOT NULL,
+        tpk TEXT, tsk TEXT, dpk TEXT, dsk TEXT,
+        expires_at INTEGER, rev INTEGER NOT NULL,
+        doc TEXT NOT NULL, body BLOB
+    );
+    CREATE UNIQUE INDEX IF NOT EXISTS items_key ON items (pk, sk);
+    CREATE INDEX IF NOT EXISTS items_by_time ON items (tpk, tsk) WHERE tpk IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS items_due ON items (dpk, dsk) WHERE dpk IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS items_expiry ON items (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS records (
+        id INTEGER PRIMARY KEY,
+        queue TEXT NOT NULL, body TEXT NOT NULL, grp TEXT NOT NULL,
+        deliver_at INTEGER NOT NULL, receive_count INTEGER NOT NULL
+    );
+";
+
+type Completion = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Job = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Completion> + Send>;
+
+/// The file, open. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    jobs: Sender<Job>,
+    readers: Arc<Readers>,
+    lock: Arc<std::fs::File>,
+}
+
+impl Engine {
+    /// Opens `posthorn.db` in this directory, which is created if it is missing.
+    ///
+    /// # Errors
+    /// A sentence for the operator: no permission, a disk that fails, or another Posthorn that
+    /// has it open.
+    pub fn open(directory: &Path) -> Result<Self, String> {
+        let at = |what: &str, error: &dyn std::fmt::Display| {
+            format!("{what} {}: {error}", directory.display())
+        };
+        std::fs::create_dir_all(directory).map_err(|error| at("cannot create", &error))?;
+        let lock = std::fs::File::create(directory.join("lock"))
+            .map_err(|error| at("cannot write to", &error))?;
+        lock.try_lock().map_err(|_| {
+            format!(
+                "another Posthorn is running on {}: stop it, or choose another directory",
+                directory.display()
+            )
+        })?;
+        let path = directory.join("posthorn.db");
+        let writer =
+            open_writer(&path).map_err(|error| at("cannot open the database in", &error))?;
+        let (jobs, inbox) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write_in_groups(&writer, &inbox))
+            .map_err(|error| format!("cannot start the writer: {error}"))?;
+        let readers = Arc::new(Readers { path, idle: Mutex::default() });
+        Ok(Self { jobs, readers, lock: Arc::new(lock) })
+    }
+
+    /// Runs `work` in the next transaction; returns when it is on disk.
+    ///
+    /// # Errors
+    /// When anything in that transaction failed, in which case nothing of it happened.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.submit(work, move |result| {
+            // A caller that stopped waiting has given up its answer, not the work.
+            let _ = done.send(result);
+        })?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Runs `work` in the next transaction and `then` after it is on disk, whether or not
+    /// anybody waits.
+    ///
+    /// # Errors
+    /// When the writer is gone.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let job: Job = Box::new(move |connection| {
+            let value = work(connection)?;
+            Ok(Box::new(move |committed: Result<(), StoreError>| then(committed.map(|()| value))))
+        });
+        self.jobs.send(job).map_err(|_| closed())
+    }
+
+    /// Reads what has been committed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let connection = self.readers.take()?;
+        let result = work(&connection).map_err(unavailable);
+        self.readers.give_back(connection);
+        result
+    }
+
+    /// Whether this is the only handle left.
+    pub fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.lock) == 1
+    }
+}
+
+struct Readers {
+    path: std::path::PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => open_reader(&self.path).map_err(unavailable),
+        }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}
+
+fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With FULL every commit of the log is synced: what was acknowledged survives a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.execute_batch(SCHEMA)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+fn write_in_groups(connection: &Connection, inbox: &Receiver<Job>) {
+    while let Ok(first) = inbox.recv() {
+        let mut completions = Vec::new();
+        let committed = write_group(connection, first, inbox, &mut completions);
+        if committed.is_err() && !connection.is_autocommit() {
+            // If even this fails the next BEGIN reports it.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        let committed = committed.map_err(unavailable);
+        for complete in completions {
+            complete(committed.clone());
+        }
+    }
+}
+
+fn write_group(
+    connection: &Connection,
+    first: Job,
+    inbox: &Receiver<Job>,
+    completions: &mut Vec<Completion>,
+) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let mut next = Some(first);
+    while let Some(job) = next.take() {
+        completions.push(job(connection)?);
+        if completions.len() < MAX_GROUP {
+            next = inbox.try_recv().ok();
+        }
+    }
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(())
+}
+
+fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(format!("the database file: {error}"))
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store's writer has stopped".into())
+}

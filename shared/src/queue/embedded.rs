@@ -1,0 +1,529 @@
+//! The queues on one machine: rows of a SQLite file, with their state in memory.
+//!
+//! A record is on disk before a send returns, and stays there until it is deleted. Who holds
+//! it, and until when, is only in memory: there is one process, so after a restart nobody
+//! holds anything, and every record can be received at once. It then counts as received
+//! before, for it may have been.
+//!
+//! Groups take turns, one record each: an application with a long backlog does not make the
+//! others wait (SQS fair queues aim at the same).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::params;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError, Received, validate};
+use crate::clock::{Clock, Timestamp};
+use crate::embedded::Engine;
+use crate::store::StoreError;
+
+/// Bytes of bodies that all queues together keep in memory; the rest is read back from the
+/// file when its turn comes.
+const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How a queue treats its records.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueSettings {
+    /// Seconds that a received record stays invisible.
+    pub visibility_s: u32,
+    /// Receives after which it moves to the dead-letter queue, if there is one.
+    pub max_receives: u32,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { visibility_s: super::VISIBILITY_S, max_receives: super::MAX_RECEIVES }
+    }
+}
+
+/// A queue in a SQLite file. Clones are the same queue.
+#[derive(Clone)]
+pub struct EmbeddedQueue {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    settings: QueueSettings,
+    dead_letters: Option<EmbeddedQueue>,
+    ids: Arc<Ids>,
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+/// What the queues of one file share: the next id, and the memory that bodies take.
+struct Ids {
+    next: AtomicU64,
+    body_bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<u64, Entry>,
+    /// Records that can be received, by group, and the groups in the order of their turns.
+    ready: HashMap<Arc<str>, VecDeque<u64>>,
+    turns: VecDeque<Arc<str>>,
+    /// Records that become visible later: delayed ones and received ones.
+    later: BinaryHeap<Reverse<(Timestamp, u64)>>,
+}
+
+struct Entry {
+    group: Arc<str>,
+    body: Option<Arc<str>>,
+    body_bytes: u64,
+    receives: u32,
+    first_received_at: Option<Timestamp>,
+    /// Set while it is delayed or held: when it becomes visible.
+    visible_at: Option<Timestamp>,
+    /// The receive that holds it.
+    receipt: Option<u64>,
+}
+
+/// The four queues of a platform.
+#[derive(Clone)]
+pub struct EmbeddedQueues {
+    /// First attempts.
+    pub deliveries: EmbeddedQueue,
+    /// What dispatch could not process of them.
+    pub deliveries_dlq: EmbeddedQueue,
+    /// Later attempts.
+    pub retries: EmbeddedQueue,
+    /// What dispatch could not process of them.
+    pub retries_dlq: EmbeddedQueue,
+}
+
+impl EmbeddedQueues {
+    /// Opens the queues of this file, with everything that is in them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(
+        engine: &Engine,
+        clock: &Arc<dyn Clock>,
+        settings: QueueSettings,
+    ) -> Result<Self, StoreError> {
+        let last: u64 = engine.read(|connection| {
+            connection.query_row("SELECT coalesce(max(id), 0) FROM records", [], |row| row.get(0))
+        })?;
+        let ids = Arc::new(Ids { next: AtomicU64::new(last + 1), body_bytes: AtomicU64::new(0) });
+        let open = |name: &str, dead_letters: Option<EmbeddedQueue>| {
+            EmbeddedQueue::open(name, engine, clock, settings, dead_letters, &ids)
+        };
+        let deliveries_dlq = open("deliveries-dlq", None)?;
+        let retries_dlq = open("retries-dlq", None)?;
+        Ok(Self {
+            deliveries: open("deliveries", Some(deliveries_dlq.clone()))?,
+            deliveries_dlq,
+            retries: open("retries", Some(retries_dlq.clone()))?,
+            retries_dlq,
+        })
+    }
+}
+
+impl EmbeddedQueue {
+    /// Records in the queue, held and delayed ones included.
+    pub fn len(&self) -> usize {
+        self.inner.lock().entries.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn open(
+        name: &str,
+        engine: &Engine,
+        clock: &Arc<dyn Clock>,
+        settings: QueueSettings,
+        dead_letters: Option<EmbeddedQueue>,
+        ids: &Arc<Ids>,
+    ) -> Result<Self, StoreError> {
+        let now = clock.now();
+        let mut state = State::default();
+        let rows = engine.read(|connection| {
+            connection
+                .prepare("SELECT id, grp, deliver_at, receive_count FROM records WHERE queue = ?1 ORDER BY id")?
+                .query_map([name], |row| {
+                    Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, u64>(2)?, row.get(3)?))
+                })?
+                .collect::<rusqlite::Result<Vec<(u64, String, u64, u32)>>>()
+        })?;
+        for (id, group, deliver_at, receives) in rows {
+            let deliver_at = Timestamp(deliver_at);
+            let entry = Entry {
+                group: group.into(),
+                body: None,
+                body_bytes: 0,
+                // It may have been received before the process died.
+                receives: if deliver_at <= now { u32::max(receives, 1) } else { receives },
+                // Whoever received it died with the last process, so nobody is busy with it.
+                first_received_at: Some(Timestamp(0)),
+                visible_at: None,
+                receipt: None,
+            };
+            state.add(id, entry, deliver_at, now);
+        }
+        let inner = Inner {
+            name: name.to_owned(),
+            engine: engine.clone(),
+            clock: clock.clone(),
+            settings,
+            dead_letters,
+            ids: ids.clone(),
+            state: Mutex::new(state),
+            arrived: Notify::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Takes what can be received now.
+    fn take(&self, max: usize) -> Result<Vec<Received>, QueueError> {
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        let mut taken = Vec::new();
+        let mut dead = Vec::new();
+        {
+            let mut state = inner.lock();
+            state.wake(now);
+            while taken.len() < max {
+                let Some(id) = state.next_ready() else { break };
+                let Some(entry) = state.entries.get_mut(&id) else { continue };
+                if inner.dead_letters.is_some() && entry.receives >= inner.settings.max_receives {
+                    dead.extend(state.entries.remove(&id).map(|entry| (id, entry)));
+                    continue;
+                }
+                entry.receives += 1;
+                let first_received_at = *entry.first_received_at.get_or_insert(now);
+                let visible_at = now.plus_ms(u64::from(inner.settings.visibility_s) * 1000);
+                let receipt = inner.ids.next.fetch_add(1, Ordering::Relaxed);
+                entry.visible_at = Some(visible_at);
+                entry.receipt = Some(receipt);
+                taken.push((
+                    id,
+                    receipt,
+                    entry.receives,
+                    first_received_at,
+                    entry.group.clone(),
+                    entry.body.clone(),
+                ));
+                state.later.push(Reverse((visible_at, id)));
+            }
+        }
+        for (id, entry) in dead {
+            self.bury(id, entry, now)?;
+        }
+        let mut received = Vec::with_capacity(taken.len());
+        for (id, receipt, receives, first_received_at, group, body) in taken {
+            let body = match body {
+                Some(body) => body.to_string(),
+                None => match inner.read_body(id)? {
+                    Some(body) => body,
+                    // Deleted between the take and the read.
+                    None => continue,
+                },
+            };
+            if receives > 1 {
+                inner.note_receives(id, receives)?;
+            }
+            received.push(Received {
+                id: id.to_string(),
+                receipt: format!("{id}-{receipt}"),
+                body,
+                group: Some(group.to_string()),
+                receive_count: receives,
+                first_received_at,
+            });
+        }
+        Ok(received)
+    }
+
+    /// Moves a record that was received too often to the dead-letter queue.
+    fn bury(&self, id: u64, mut entry: Entry, now: Timestamp) -> Result<(), QueueError> {
+        let Some(grave) = self.inner.dead_letters.clone() else { return Ok(()) };
+        let name = grave.inner.name.clone();
+        entry.receives = 0;
+        entry.first_received_at = None;
+        entry.visible_at = None;
+        entry.receipt = None;
+        self.inner
+            .engine
+            .submit(
+                move |connection| {
+                    connection
+                        .prepare_cached(
+                            "UPDATE records SET queue = ?1, receive_count = 0 WHERE id = ?2",
+                        )?
+                        .execute(params![name, id])
+                },
+                move |_| {
+                    // Where the update failed the record is in the old queue after a restart.
+                    grave.inner.lock().add(id, entry, now, now);
+                    grave.inner.arrived.notify_one();
+                },
+            )
+            .map_err(|error| queue_error(&error))
+    }
+}
+
+#[async_trait]
+impl Producer for EmbeddedQueue {
+    async fn send(&self, batch: Vec<Outgoing>) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        validate(&batch)?;
+        let inner = self.inner.clone();
+        let now = inner.clock.now();
+        let count = batch.len();
+        let records: Vec<(u64, Timestamp, Arc<str>, Arc<str>)> = batch
+            .into_iter()
+            .map(|record| {
+                let id = inner.ids.next.fetch_add(1, Ordering::Relaxed);
+                let deliver_at = now.plus_ms(u64::from(record.delay_s) * 1000);
+                (id, deliver_at, record.group.into(), record.body.into())
+            })
+            .collect();
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let rows = records.clone();
+        let name = inner.name.clone();
+        let queue = inner.clone();
+        inner
+            .engine
+            .submit(
+                move |connection| {
+                    let mut insert = connection.prepare_cached(
+                        "INSERT INTO records (id, queue, body, grp, deliver_at, receive_count) \
+                         VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+                    )?;
+                    for (id, deliver_at, group, body) in &rows {
+                        insert.execute(params![id, name, body, group, deliver_at.as_ms()])?;
+                    }
+                    Ok(())
+                },
+                move |committed| {
+                    // On disk, so it must be delivered, whether or not the sender still waits.
+                    if committed.is_ok() {
+                        queue.take_in(records);
+                    }
+                    let _ = done.send(committed);
+                },
+            )
+            .map_err(|error| queue_error(&error))?;
+        match answer.await {
+            Ok(Ok(())) => Ok(vec![Ok(()); count]),
+            Ok(Err(error)) => Err(queue_error(&error)),
+            Err(_) => Err(QueueError::Unavailable("the queue's writer has stopped".into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Consumer for EmbeddedQueue {
+    async fn receive(&self, max: usize, wait_s: u32) -> Result<Vec<Received>, QueueError> {
+        if max == 0 || max > MAX_BATCH {
+            return Err(QueueError::Invalid(format!("receive 1 to {MAX_BATCH} at a time")));
+        }
+        let deadline = Instant::now() + Duration::from_secs(u64::from(wait_s));
+        loop {
+            // Registered before looking, so that nothing arrives unnoticed in between.
+            let arrived = self.inner.arrived.notified();
+            let received = self.take(max)?;
+            if !received.is_empty() || Instant::now() >= deadline {
+                return Ok(received);
+            }
+            let now = self.inner.clock.now();
+            let next_wake = self.inner.lock().next_wake().map_or(deadline, |at| {
+                Instant::now() + Duration::from_millis(at.since(now).max(1))
+            });
+            let _ = tokio::time::timeout_at(next_wake.min(deadline), arrived).await;
+        }
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
+        if receipts.len() > MAX_BATCH {
+            return Err(QueueError::Invalid(format!("delete at most {MAX_BATCH} at a time")));
+        }
+        let mut deleted = Vec::with_capacity(receipts.len());
+        {
+            let mut state = self.inner.lock();
+            for receipt in receipts {
+                let Some(id) = state.held_by(receipt) else { continue };
+                if let Some(entry) = state.entries.remove(&id) {
+                    self.inner.ids.body_bytes.fetch_sub(entry.body_bytes, Ordering::Relaxed);
+                    deleted.push(id);
+                }
+            }
+        }
+        if deleted.is_empty() {
+            return Ok(());
+        }
+        // Nobody waits for the disk: if the process dies first, the record comes again, and
+        // its attempt is found on record.
+        self.inner
+            .engine
+            .submit(
+                move |connection| {
+                    let mut delete =
+                        connection.prepare_cached("DELETE FROM records WHERE id = ?1")?;
+                    for id in deleted {
+                        delete.execute([id])?;
+                    }
+                    Ok(())
+                },
+                |_| {},
+            )
+            .map_err(|error| queue_error(&error))
+    }
+
+    async fn release(&self, receipt: &str, after_s: u32) -> Result<(), QueueError> {
+        let now = self.inner.clock.now();
+        let visible_at = now.plus_ms(u64::from(after_s) * 1000);
+        {
+            let mut state = self.inner.lock();
+            let Some(id) = state.held_by(receipt) else { return Ok(()) };
+            if let Some(entry) = state.entries.get_mut(&id) {
+                entry.visible_at = Some(visible_at);
+                entry.receipt = None;
+            }
+            state.later.push(Reverse((visible_at, id)));
+        }
+        self.inner.arrived.notify_one();
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No statement that holds the lock can panic half way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, records: Vec<(u64, Timestamp, Arc<str>, Arc<str>)>) {
+        let now = self.clock.now();
+        let count = records.len();
+        {
+            let mut state = self.lock();
+            for (id, deliver_at, group, body) in records {
+                let bytes = body.len() as u64;
+                let fits = self.ids.body_bytes.load(Ordering::Relaxed) + bytes <= MAX_BODY_BYTES;
+                let body_bytes = if fits { bytes } else { 0 };
+                self.ids.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
+                let entry = Entry {
+                    group,
+                    body: fits.then_some(body),
+                    body_bytes,
+                    receives: 0,
+                    first_received_at: None,
+                    visible_at: None,
+                    receipt: None,
+                };
+                state.add(id, entry, deliver_at, now);
+            }
+        }
+        for _ in 0..count {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn read_body(&self, id: u64) -> Result<Option<String>, QueueError> {
+        use rusqlite::OptionalExtension;
+        self.engine
+            .read(|connection| {
+                connection
+                    .prepare_cached("SELECT body FROM records WHERE id = ?1")?
+                    .query_row([id], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(|error| queue_error(&error))
+    }
+
+    /// Remembers how often a record came, so that one which kills the process still ends in
+    /// the dead-letter queue. The first receive is not worth a write: after a restart every
+    /// record counts as received once.
+    fn note_receives(&self, id: u64, receives: u32) -> Result<(), QueueError> {
+        self.engine
+            .submit(
+                move |connection| {
+                    connection
+                        .prepare_cached("UPDATE records SET receive_count = ?1 WHERE id = ?2")?
+                        .execute(params![receives, id])
+                },
+                |_| {},
+            )
+            .map_err(|error| queue_error(&error))
+    }
+}
+
+impl State {
+    fn add(&mut self, id: u64, mut entry: Entry, deliver_at: Timestamp, now: Timestamp) {
+        if deliver_at > now {
+            entry.visible_at = Some(deliver_at);
+            self.later.push(Reverse((deliver_at, id)));
+        } else {
+            self.make_ready(entry.group.clone(), id);
+        }
+        self.entries.insert(id, entry);
+    }
+
+    fn make_ready(&mut self, group: Arc<str>, id: u64) {
+        let waiting = self.ready.entry(group.clone()).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(group);
+        }
+        waiting.push_back(id);
+    }
+
+    /// The next record whose group's turn it is.
+    fn next_ready(&mut self) -> Option<u64> {
+        let group = self.turns.pop_front()?;
+        let waiting = self.ready.get_mut(&group)?;
+        let id = waiting.pop_front();
+        if waiting.is_empty() {
+            self.ready.remove(&group);
+        } else {
+            self.turns.push_back(group);
+        }
+        id
+    }
+
+    /// Makes ready whatever has become visible.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, id))) = self.later.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.later.pop();
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            // An older date of a record that was held again or released since.
+            if entry.visible_at != Some(at) {
+                continue;
+            }
+            entry.visible_at = None;
+            entry.receipt = None;
+            let group = entry.group.clone();
+            self.make_ready(group, id);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        self.later.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The record that this receipt still holds.
+    fn held_by(&self, receipt: &str) -> Option<u64> {
+        let (id, receipt) = receipt.split_once('-')?;
+        let (id, receipt) = (id.parse().ok()?, receipt.parse().ok()?);
+        (self.entries.get(&id)?.receipt == Some(receipt)).then_some(id)
+    }
+}
+
+fn queue_error(error: &StoreError) -> QueueError {
+    QueueError::Unavailable(error.to_string())
+}

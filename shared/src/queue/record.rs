@@ -1,0 +1,206 @@
+//! What travels in the queues: JSON with a version, the payload inline and untouched.
+//!
+//! Three kinds: a message that was just accepted, a retry that has come due, and a resend that
+//! somebody asked for. The last two name the message; its payload is read from the store.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Outgoing, is_allowed};
+use crate::clock::Timestamp;
+use crate::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use crate::message::Message;
+
+/// Format of the records. Readers accept this and every earlier one.
+pub const FORMAT: u8 = 1;
+
+/// A record, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A message was accepted: deliver it to every endpoint that wants it.
+    Accepted {
+        /// The message, payload included.
+        message: Box<Message>,
+        /// It may be in the queue a second time: look what is on record first.
+        again: bool,
+    },
+    /// A retry has come due.
+    Retry {
+        /// The message's application.
+        app: ApplicationId,
+        /// The message.
+        msg: MessageId,
+        /// The endpoint.
+        ep: EndpointId,
+        /// Which attempt it is, counted from 1.
+        attempt: u32,
+    },
+    /// Somebody asked for another attempt.
+    Resend {
+        /// The message's application.
+        app: ApplicationId,
+        /// The message.
+        msg: MessageId,
+        /// The endpoint.
+        ep: EndpointId,
+        /// The id that the attempt will have.
+        attempt: AttemptId,
+    },
+}
+
+impl Record {
+    /// The record as it goes into a queue, visible after `delay_s` seconds.
+    pub fn outgoing(&self, delay_s: u32) -> Outgoing {
+        Outgoing { body: self.wire(0), group: self.app().to_string(), delay_s }
+    }
+
+    /// The application that it belongs to.
+    pub fn app(&self) -> ApplicationId {
+        match self {
+            Self::Accepted { message, .. } => message.app,
+            Self::Retry { app, .. } | Self::Resend { app, .. } => *app,
+        }
+    }
+
+    /// Reads a record's body.
+    ///
+    /// # Errors
+    /// A sentence for the operator that says what is wrong, without the payload.
+    pub fn parse(body: &str) -> Result<Self, String> {
+        parse(body).map(|(record, _)| record)
+    }
+
+    fn wire(&self, redrives: u32) -> String {
+        let mut wire = Wire { v: FORMAT, redrives, ..Wire::default() };
+        // Lives as long as `wire`, which borrows it.
+        let raw: Option<&RawValue>;
+        match self {
+            Self::Accepted { message, again } => {
+                wire.kind = "accepted".into();
+                wire.again = *again;
+                wire.message = serde_json::to_value(message).ok();
+                raw = inline(&message.payload);
+                if raw.is_none() {
+                    wire.payload64 = Some(STANDARD.encode(&message.payload));
+                }
+                wire.payload = raw;
+            }
+            Self::Retry { app, msg, ep, attempt } => {
+                wire.kind = "retry".into();
+                wire.delivery = Some(DeliveryWire { app: *app, msg: *msg, ep: *ep });
+                wire.attempt = Some(*attempt);
+            }
+            Self::Resend { app, msg, ep, attempt } => {
+                wire.kind = "resend".into();
+                wire.delivery = Some(DeliveryWire { app: *app, msg: *msg, ep: *ep });
+                wire.resend = Some(*attempt);
+            }
+        }
+        serde_json::to_string(&wire).expect("strings, numbers and checked JSON can be written")
+    }
+}
+
+/// A record from a dead-letter queue, counted once more, and how often it was counted before.
+/// It may have been worked on, so it says that it comes again.
+///
+/// # Errors
+/// A sentence for the operator, when the body is not a record.
+pub fn redriven(body: &str, delay_s: u32) -> Result<(Outgoing, u32), String> {
+    let (mut record, redrives) = parse(body)?;
+    if let Record::Accepted { again, .. } = &mut record {
+        *again = true;
+    }
+    let outgoing =
+        Outgoing { body: record.wire(redrives + 1), group: record.app().to_string(), delay_s };
+    Ok((outgoing, redrives))
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Wire<'a> {
+    v: u8,
+    kind: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    redrives: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<serde_json::Value>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload64: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resend: Option<AttemptId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeliveryWire {
+    app: ApplicationId,
+    msg: MessageId,
+    ep: EndpointId,
+}
+
+fn parse(body: &str) -> Result<(Record, u32), String> {
+    // The error of a JSON parser quotes positions, not text.
+    let wire: Wire<'_> =
+        serde_json::from_str(body).map_err(|error| format!("not a record: {error}"))?;
+    if wire.v == 0 || wire.v > FORMAT {
+        return Err(format!("format {} is not one that this Posthorn reads", wire.v));
+    }
+    let missing = |what: &str| format!("a record of kind `{}` without its {what}", wire.kind);
+    let delivery = || wire.delivery.as_ref().ok_or_else(|| missing("delivery"));
+    let record = match wire.kind.as_str() {
+        "accepted" => {
+            let message = wire.message.clone().ok_or_else(|| missing("message"))?;
+            let mut message: Message =
+                serde_json::from_value(message).map_err(|error| format!("its message: {error}"))?;
+            message.payload = match (wire.payload, &wire.payload64) {
+                (Some(raw), _) => Bytes::copy_from_slice(raw.get().as_bytes()),
+                (None, Some(encoded)) => STANDARD
+                    .decode(encoded)
+                    .map_err(|_| "its payload is not base64".to_owned())?
+                    .into(),
+                (None, None) => return Err(missing("payload")),
+            };
+            Record::Accepted { message: Box::new(message), again: wire.again }
+        }
+        "retry" => {
+            let DeliveryWire { app, msg, ep } = *delivery()?;
+            let attempt = wire.attempt.filter(|n| *n > 0).ok_or_else(|| missing("attempt"))?;
+            Record::Retry { app, msg, ep, attempt }
+        }
+        "resend" => {
+            let DeliveryWire { app, msg, ep } = *delivery()?;
+            let attempt = wire.resend.ok_or_else(|| missing("attempt"))?;
+            Record::Resend { app, msg, ep, attempt }
+        }
+        other => return Err(format!("`{other}` is not a kind of record")),
+    };
+    Ok((record, wire.redrives))
+}
+
+/// The payload as part of the record's own JSON: exactly as it is, and without a third more
+/// bytes. `None` when it is not JSON or has a character that SQS refuses.
+fn inline(payload: &Bytes) -> Option<&RawValue> {
+    let text = std::str::from_utf8(payload).ok()?;
+    let untouched = text.trim() == text && text.chars().all(is_allowed);
+    untouched.then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// How long after `now` something is due, as a queue delay: whole seconds, rounded up so that
+/// nothing comes early, and at most what SQS allows.
+pub fn delay_until(at: Timestamp, now: Timestamp) -> u32 {
+    let seconds = at.since(now).div_ceil(1000);
+    u32::try_from(seconds).unwrap_or(u32::MAX).min(super::MAX_DELAY_S)
+}

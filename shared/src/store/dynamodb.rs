@@ -1,0 +1,377 @@
+//! The table port on DynamoDB.
+//!
+//! A get is a consistent `GetItem`, a write one conditional `PutItem` or `DeleteItem`, a
+//! transaction one `TransactWriteItems`. The SDK repeats a call that got no answer, and the
+//! first try may have had its effect. For a transaction DynamoDB knows the repetition by its
+//! token. A single write has no token, so `Unanswered` keeps watch: a condition that fails
+//! after an unanswered try may have been made to fail by that very try, and the write ends as
+//! [`StoreError::Unavailable`] rather than as lost to somebody else.
+//!
+//! Not guaranteed: that an index read sees what has just been written, nor that a page is full
+//! (DynamoDB ends a page after 1 MB).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+
+use self::attributes::{Attributes, Expression};
+use super::StoreError;
+use super::keys::{attribute, index};
+use super::table::{
+    Condition, Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted,
+    Write, Written,
+};
+use crate::aws::describe;
+
+mod attributes;
+
+/// Pauses before a write is tried again that met somebody else's transaction, in milliseconds.
+/// Such a transaction is over within a few milliseconds.
+const CONFLICT_PAUSES_MS: [u64; 4] = [10, 20, 40, 80];
+
+/// A DynamoDB table with the key `pk`, `sk` and the indexes `by_time` (`tpk`, `tsk`) and `due`
+/// (`dpk`, `dsk`), both with `doc`, `rev` and `expires_at` in them.
+pub struct DynamoTable {
+    client: Client,
+    name: String,
+}
+
+impl DynamoTable {
+    /// The table of this name, which has to exist.
+    pub fn new(client: Client, table_name: impl Into<String>) -> Self {
+        Self { client, name: table_name.into() }
+    }
+}
+
+#[async_trait]
+impl Table for DynamoTable {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(attributes::key_attributes(Index::Base, key)))
+            .consistent_read(true);
+        let answer = request.send().await.map_err(|error| failed("GetItem", &error))?;
+        answer.item.map(attributes::from_attributes).transpose()
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        if query.from > query.to {
+            // DynamoDB refuses such a range; nothing is in it.
+            return Ok(Page::default());
+        }
+        let (pk, sk) = attributes::key_names(query.index);
+        let mut request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .expression_attribute_values(":pk", attributes::text(&query.pk))
+            .expression_attribute_values(":to", attributes::text(&query.to))
+            .scan_index_forward(!query.descending)
+            .limit(i32::try_from(query.limit.max(1)).unwrap_or(i32::MAX));
+        // DynamoDB has no empty keys and refuses to compare with one.
+        request = if query.from.is_empty() {
+            request.key_condition_expression(format!("{pk} = :pk AND {sk} <= :to"))
+        } else {
+            request
+                .key_condition_expression(format!("{pk} = :pk AND {sk} BETWEEN :from AND :to"))
+                .expression_attribute_values(":from", attributes::text(&query.from))
+        };
+        request = match query.index {
+            Index::Base => request.consistent_read(true),
+            Index::ByTime => request.index_name(index::BY_TIME),
+            Index::Due => request.index_name(index::DUE),
+        };
+        let after = query.after.as_ref();
+        let after = after.map(|position| attributes::position_attributes(query.index, position));
+
+        let answer = request.set_exclusive_start_key(after).send().await;
+        let answer = answer.map_err(|error| failed("Query", &error))?;
+        let items = answer.items.unwrap_or_default().into_iter();
+        let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
+        Ok(Page {
+            items: items.map(attributes::from_attributes).collect::<Result<_, _>>()?,
+            next: next.map(|key| attributes::to_position(query.index, key)).transpose()?,
+        })
+    }
+
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        check_size(&write)?;
+        let unanswered = Unanswered::default();
+        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        loop {
+            let refused = match &write {
+                Write::Put(item, condition) => self.put(item, *condition, &unanswered).await,
+                Write::Delete(key, condition) => self.delete(key, *condition, &unanswered).await,
+                Write::Check(key, condition) => return self.check(key, *condition).await,
+            };
+            match refused {
+                Ok(()) => return Ok(Written::Done),
+                Err(Refused::Lost(_)) if unanswered.any() => {
+                    let why = "the condition failed after a try without an answer";
+                    return Err(StoreError::Unavailable(why.into()));
+                }
+                Err(Refused::Lost(in_the_way)) => {
+                    let item = in_the_way.map(attributes::from_attributes).transpose()?;
+                    return Ok(Written::Lost(item.map(Box::new)));
+                }
+                Err(Refused::Conflict(why)) => wait_for_the_other(&mut pauses, why).await?,
+                Err(Refused::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        if writes.is_empty() {
+            return Ok(Transacted::Done);
+        }
+        if writes.len() > MAX_TRANSACTION {
+            let why = format!("{} writes in one transaction", writes.len());
+            return Err(StoreError::Invalid(why));
+        }
+        writes.iter().try_for_each(check_size)?;
+        let actions = writes.iter().map(|write| self.action(write));
+        let actions = actions.collect::<Result<Vec<_>, _>>()?;
+        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        loop {
+            let request = self.client.transact_write_items();
+            let answer = request.set_transact_items(Some(actions.clone())).send().await;
+            match answer.map_err(cancelled) {
+                Ok(_) => return Ok(Transacted::Done),
+                Err(Cancelled::Lost(positions)) => return Ok(Transacted::Lost(positions)),
+                Err(Cancelled::Conflict(why)) => wait_for_the_other(&mut pauses, why).await?,
+                Err(Cancelled::Failed(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+impl DynamoTable {
+    async fn put(
+        &self,
+        item: &Item,
+        condition: Condition,
+        unanswered: &Unanswered,
+    ) -> Result<(), Refused> {
+        let Expression { text, values } = condition.into();
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(attributes::to_attributes(item)))
+            .set_condition_expression(text)
+            .set_expression_attribute_values(values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let answer = request.customize().interceptor(unanswered.clone()).send().await;
+        answer.map(drop).map_err(|error| match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(lost)) => {
+                Refused::Lost(lost.item.clone())
+            }
+            Some(PutItemError::TransactionConflictException(_)) => {
+                Refused::Conflict(describe("PutItem", &error))
+            }
+            _ => Refused::Failed(failed("PutItem", &error)),
+        })
+    }
+
+    async fn delete(
+        &self,
+        key: &Key,
+        condition: Condition,
+        unanswered: &Unanswered,
+    ) -> Result<(), Refused> {
+        let Expression { text, values } = condition.into();
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(attributes::key_attributes(Index::Base, key)))
+            .set_condition_expression(text)
+            .set_expression_attribute_values(values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let answer = request.customize().interceptor(unanswered.clone()).send().await;
+        answer.map(drop).map_err(|error| match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(lost)) => {
+                Refused::Lost(lost.item.clone())
+            }
+            Some(DeleteItemError::TransactionConflictException(_)) => {
+                Refused::Conflict(describe("DeleteItem", &error))
+            }
+            _ => Refused::Failed(failed("DeleteItem", &error)),
+        })
+    }
+
+    /// A check outside a transaction is a read: DynamoDB has no other.
+    async fn check(&self, key: &Key, condition: Condition) -> Result<Written, StoreError> {
+        let item = self.get(key).await?;
+        let holds = match condition {
+            Condition::Always => true,
+            Condition::AbsentAt(now) => item.as_ref().is_none_or(|item| item.is_expired(now)),
+            Condition::Revision(rev) => item.as_ref().is_some_and(|item| item.rev == rev),
+        };
+        Ok(if holds { Written::Done } else { Written::Lost(item.map(Box::new)) })
+    }
+
+    fn action(&self, write: &Write) -> Result<TransactWriteItem, StoreError> {
+        let Expression { text, values } = write.condition().into();
+        let action = TransactWriteItem::builder();
+        let action = match write {
+            Write::Put(item, _) => action.put(
+                Put::builder()
+                    .table_name(&self.name)
+                    .set_item(Some(attributes::to_attributes(item)))
+                    .set_condition_expression(text)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(incomplete)?,
+            ),
+            Write::Delete(key, _) => action.delete(
+                Delete::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(attributes::key_attributes(Index::Base, key)))
+                    .set_condition_expression(text)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(incomplete)?,
+            ),
+            Write::Check(key, _) => action.condition_check(
+                ConditionCheck::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(attributes::key_attributes(Index::Base, key)))
+                    // Here the expression is mandatory, so "always" has to be spelt out.
+                    .condition_expression(text.unwrap_or_else(always))
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(incomplete)?,
+            ),
+        };
+        Ok(action.build())
+    }
+}
+
+/// A condition that always holds.
+fn always() -> String {
+    format!("attribute_exists({pk}) OR attribute_not_exists({pk})", pk = attribute::PK)
+}
+
+/// DynamoDB would refuse it too; this spares the way, and counts as the other adapter does.
+fn check_size(write: &Write) -> Result<(), StoreError> {
+    match write {
+        Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
+            Err(StoreError::Invalid(format!("an item of {} bytes", item.size())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Why a single write was not done.
+enum Refused {
+    Lost(Option<Attributes>),
+    Conflict(String),
+    Failed(StoreError),
+}
+
+/// Why a transaction was not done.
+enum Cancelled {
+    Lost(Vec<usize>),
+    Conflict(String),
+    Failed(StoreError),
+}
+
+fn cancelled(error: SdkError<TransactWriteItemsError>) -> Cancelled {
+    let reasons = match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            cancelled.cancellation_reasons()
+        }
+        _ => return Cancelled::Failed(failed("TransactWriteItems", &error)),
+    };
+    let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+    let why = describe("TransactWriteItems", &error);
+    if has("ValidationError") || has("ItemCollectionSizeLimitExceeded") {
+        Cancelled::Failed(StoreError::Invalid(why))
+    } else if has("ConditionalCheckFailed") {
+        let lost = |(_, reason): &(usize, &CancellationReason)| {
+            reason.code() == Some("ConditionalCheckFailed")
+        };
+        let positions = reasons.iter().enumerate().filter(lost).map(|(position, _)| position);
+        Cancelled::Lost(positions.collect())
+    } else if has("TransactionConflict") {
+        Cancelled::Conflict(why)
+    } else {
+        Cancelled::Failed(StoreError::Unavailable(why))
+    }
+}
+
+fn failed<E, R>(operation: &str, error: &SdkError<E, R>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let why = describe(operation, error);
+    match error.code() {
+        Some("ValidationException" | "ItemCollectionSizeLimitExceededException") => {
+            StoreError::Invalid(why)
+        }
+        _ => StoreError::Unavailable(why),
+    }
+}
+
+fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
+    StoreError::Invalid(error.to_string())
+}
+
+async fn wait_for_the_other(
+    pauses: &mut impl Iterator<Item = u64>,
+    why: String,
+) -> Result<(), StoreError> {
+    let pause = pauses.next().ok_or(StoreError::Unavailable(why))?;
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+    Ok(())
+}
+
+/// Remembers whether a try of a call ended in a way that leaves open whether it had its
+/// effect: no answer at all, or an error of the service's own (5xx).
+#[derive(Clone, Debug, Default)]
+struct Unanswered(Arc<AtomicBool>);
+
+impl Unanswered {
+    fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Unanswered {
+    fn name(&self) -> &'static str {
+        "Unanswered"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answered = context.response().is_some_and(|answer| !answer.status().is_server_error());
+        if !answered {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

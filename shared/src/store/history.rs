@@ -1,0 +1,229 @@
+//! What happened: messages and attempts in order of time, applications in order of creation.
+//!
+//! A page is filled by walking the index in a bounded number of reads, whatever the filter.
+//! When the bound is reached first the page is short, and its iterator tells where to go on.
+//!
+//! Not guaranteed: that a list shows what was written an instant ago (DynamoDB's indexes lag).
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::table::{Index, Item, Query, Table, prefix_range};
+use super::{StoreError, doc, inbox, keys};
+use crate::application::Application;
+use crate::attempt::{Attempt, Delivery};
+use crate::clock::Timestamp;
+use crate::id::{
+    ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId,
+};
+use crate::message::Message;
+
+/// Most index reads that one page may take.
+const MAX_READS: usize = 10;
+
+/// Reads messages and attempts.
+#[derive(Clone)]
+pub struct History {
+    table: Arc<dyn Table>,
+}
+
+/// How to walk a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Most items on the page, at least 1.
+    pub limit: usize,
+    /// Newest first.
+    pub descending: bool,
+    /// The iterator of another page: the id that this one begins after.
+    pub iterator: Option<String>,
+    /// Walk back from the iterator instead of on.
+    pub backward: bool,
+    /// Nothing from before this moment.
+    pub after: Option<Timestamp>,
+    /// Nothing from this moment on.
+    pub before: Option<Timestamp>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// What fits, in order.
+    pub items: Vec<T>,
+    /// The id that the next page begins after.
+    pub iterator: Option<String>,
+    /// Nothing comes after this page.
+    pub done: bool,
+}
+
+impl History {
+    /// History in this table.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// An organisation's applications.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn applications(
+        &self,
+        org: &OrganisationId,
+        walk: &Walk,
+    ) -> Result<Listed<Application>, StoreError> {
+        let pk = keys::applications_by_time(org);
+        self.page(pk, ApplicationId::PREFIX, walk, Timestamp(0), |_: &Application| true).await
+    }
+
+    /// An application's messages that `keep` keeps, without their payloads.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn messages(
+        &self,
+        app: &ApplicationId,
+        walk: &Walk,
+        now: Timestamp,
+        keep: impl Fn(&Message) -> bool,
+    ) -> Result<Listed<Message>, StoreError> {
+        let pk = keys::messages_by_time(app);
+        self.page(pk, MessageId::PREFIX, walk, now, keep).await
+    }
+
+    /// The message that the application calls `reference`: an id or an event id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn message(
+        &self,
+        app: &ApplicationId,
+        reference: &str,
+        now: Timestamp,
+    ) -> Result<Option<Message>, StoreError> {
+        let id = reference.parse::<MessageId>().ok();
+        let key = id.map_or_else(|| MessageKey::of_event(app, reference), |id| id.key());
+        let Some(item) = self.table.get(&keys::message(&key)).await? else { return Ok(None) };
+        if !inbox::is_live(&item, now) {
+            return Ok(None);
+        }
+        let message = inbox::read_message(&item)?;
+        let named = id.is_none_or(|id| id == message.id);
+        Ok((message.app == *app && named).then_some(message))
+    }
+
+    /// All attempts to deliver a message, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attempts_of_message(&self, msg: &MessageId) -> Result<Vec<Attempt>, StoreError> {
+        let (from, to) = prefix_range(keys::ATTEMPT_PREFIX);
+        let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
+        let mut attempts =
+            items.iter().map(|item| doc::decode(&item.doc)).collect::<Result<Vec<Attempt>, _>>()?;
+        attempts.sort_by(|a, b| b.id.cmp(&a.id));
+        Ok(attempts)
+    }
+
+    /// How far a message is with each endpoint that did not take it at once.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn deliveries_of_message(
+        &self,
+        msg: &MessageId,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let (from, to) = prefix_range(keys::DELIVERY_PREFIX);
+        let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
+        items.iter().map(|item| doc::decode(&item.doc)).collect()
+    }
+
+    /// Attempts to reach an endpoint that `keep` keeps.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attempts_of_endpoint(
+        &self,
+        ep: &EndpointId,
+        walk: &Walk,
+        now: Timestamp,
+        keep: impl Fn(&Attempt) -> bool,
+    ) -> Result<Listed<Attempt>, StoreError> {
+        self.page(keys::attempts_by_time(ep), AttemptId::PREFIX, walk, now, keep).await
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        pk: String,
+        prefix: &str,
+        walk: &Walk,
+        now: Timestamp,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Listed<T>, StoreError> {
+        let mut query = window(pk, prefix, walk);
+        let mut found: Vec<(String, T)> = Vec::new();
+        let mut examined = None;
+        let mut exhausted = false;
+        'reads: for _ in 0..MAX_READS {
+            let page = self.table.query(&query).await?;
+            for item in &page.items {
+                let Some(id) = id_in_index(item) else { continue };
+                // The bounds of a range are included; the iterator itself was on another page.
+                if walk.iterator.as_deref() == Some(id) {
+                    continue;
+                }
+                if found.len() == walk.limit {
+                    break 'reads;
+                }
+                examined = Some(id.to_owned());
+                if inbox::is_live(item, now) {
+                    let value = doc::decode(&item.doc)?;
+                    if keep(&value) {
+                        found.push((id.to_owned(), value));
+                    }
+                }
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => {
+                    exhausted = true;
+                    break;
+                }
+            }
+        }
+        if walk.backward {
+            found.reverse();
+            examined = found.last().map(|(id, _)| id.clone());
+            // There is always the page that we walked back from.
+            exhausted = false;
+        }
+        let iterator = examined.or_else(|| walk.iterator.clone());
+        let items = found.into_iter().map(|(_, value)| value).collect();
+        Ok(Listed { items, iterator, done: exhausted })
+    }
+}
+
+fn id_in_index(item: &Item) -> Option<&str> {
+    item.by_time.as_ref().map(|key| key.sk.as_str())
+}
+
+/// The part of the index that the walk asks for.
+fn window(pk: String, prefix: &str, walk: &Walk) -> Query {
+    let first = |at: Timestamp| format!("{prefix}{}", Ksuid::first_at(at));
+    let (lowest, highest) = prefix_range(prefix);
+    let mut from = walk.after.map_or(lowest, first);
+    // No real id is the very first of its moment, so including that one includes none.
+    let mut to = walk.before.map_or(highest, first);
+    let descending = walk.descending != walk.backward;
+    if let Some(iterator) = &walk.iterator {
+        let end = if descending { &mut to } else { &mut from };
+        let further = if descending { *iterator < *end } else { *iterator > *end };
+        if further {
+            end.clone_from(iterator);
+        }
+    }
+    if from > to {
+        to.clone_from(&from);
+    }
+    // One more than asked for tells whether there is more, another one makes up for the iterator.
+    Query { index: Index::ByTime, pk, from, to, descending, after: None, limit: walk.limit + 2 }
+}

@@ -1,0 +1,134 @@
+//! Accepting a message: the one write that makes an event ours.
+//!
+//! The put is conditional on the place being free. The place is random, or a hash of the name
+//! that the publisher gave (see [`MessageKey`](crate::id::MessageKey)), so the duplicate check
+//! costs nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+
+use super::table::{Condition, Item, Table, Write, Written, prefix_range};
+use super::{StoreError, doc, keys};
+use crate::clock::Timestamp;
+use crate::message::{MAX_PAYLOAD_BYTES, Message};
+
+/// Accepts messages.
+#[derive(Clone)]
+pub struct Inbox {
+    table: Arc<dyn Table>,
+    compress: bool,
+}
+
+/// What became of a message that was offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is stored.
+    New,
+    /// Its place was taken by this one.
+    Existing(Box<Message>),
+}
+
+impl Inbox {
+    /// An inbox that deflates payloads where that makes them smaller: DynamoDB bills by the
+    /// kilobyte.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table, compress: true }
+    }
+
+    /// An inbox that stores payloads as they are: where bytes are cheaper than cycles.
+    pub fn uncompressed(table: Arc<dyn Table>) -> Self {
+        Self { table, compress: false }
+    }
+
+    /// Stores the message if its place is free.
+    ///
+    /// # Errors
+    /// When the store fails; the message may or may not be stored then.
+    pub async fn accept(&self, message: &Message) -> Result<Accepted, StoreError> {
+        let item = message_item(message, self.compress)?;
+        let condition = Condition::AbsentAt(message.at);
+        match self.table.write(Write::Put(item, condition)).await? {
+            Written::Done => Ok(Accepted::New),
+            Written::Lost(Some(item)) => Ok(Accepted::Existing(Box::new(read_message(&item)?))),
+            // The item in the way was deleted between the check and the answer.
+            Written::Lost(None) => Err(StoreError::Unavailable("the place is in flux".into())),
+        }
+    }
+
+    /// Whether any attempt or delivery of this message is on record.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_outcome(&self, message: &Message) -> Result<bool, StoreError> {
+        let (from, _) = prefix_range(keys::ATTEMPT_PREFIX);
+        let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
+        let query = super::base_query(keys::message_pk(&message.id.key()), from, to, 1);
+        Ok(!self.table.query(&query).await?.items.is_empty())
+    }
+}
+
+/// A stored message, payload included.
+pub(super) fn read_message(item: &Item) -> Result<Message, StoreError> {
+    let mut message: Message = doc::decode(&item.doc)?;
+    if let Some(body) = &item.body {
+        message.payload = unpack(body)?;
+    }
+    Ok(message)
+}
+
+/// A moment after which a stored item is as good as gone.
+pub(super) fn is_live(item: &Item, now: Timestamp) -> bool {
+    !item.is_expired(now)
+}
+
+fn message_item(message: &Message, compress: bool) -> Result<Item, StoreError> {
+    Ok(Item {
+        key: keys::message(&message.id.key()),
+        by_time: Some(super::table::Key {
+            pk: keys::messages_by_time(&message.app),
+            sk: message.id.to_string(),
+        }),
+        due: None,
+        expires_at: Some(message.expires_at),
+        rev: 1,
+        doc: doc::encode(message)?,
+        body: Some(pack(&message.payload, compress)),
+    })
+}
+
+/// How the rest of a stored payload is to be read: its first byte.
+const PLAIN: u8 = 0;
+const DEFLATED: u8 = 1;
+/// Level 3 of 10: most of the gain for a fraction of the time.
+const DEFLATE_LEVEL: u8 = 3;
+
+fn pack(payload: &Bytes, compress: bool) -> Bytes {
+    if compress {
+        let deflated = compress_to_vec(payload, DEFLATE_LEVEL);
+        if deflated.len() < payload.len() {
+            return tagged(DEFLATED, &deflated);
+        }
+    }
+    tagged(PLAIN, payload)
+}
+
+fn tagged(tag: u8, bytes: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(bytes.len() + 1);
+    out.push(tag);
+    out.extend_from_slice(bytes);
+    out.into()
+}
+
+fn unpack(body: &Bytes) -> Result<Bytes, StoreError> {
+    let corrupt = |why: &str| StoreError::Corrupt(format!("payload: {why}"));
+    match body.first() {
+        Some(&PLAIN) => Ok(body.slice(1..)),
+        Some(&DEFLATED) => decompress_to_vec_with_limit(&body[1..], MAX_PAYLOAD_BYTES)
+            .map(Bytes::from)
+            .map_err(|_| corrupt("it does not inflate")),
+        _ => Err(corrupt("it begins with an unknown byte")),
+    }
+}

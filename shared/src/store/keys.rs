@@ -1,0 +1,170 @@
+//! Every key string of the store, and the version of what is stored under it.
+//!
+//! | item | pk | sk | by_time (tpk, tsk) | due (dpk, dsk) |
+//! |---|---|---|---|---|
+//! | application | `APP#{app}` | `APP` | `ORG#{org}`, `{app}` | |
+//! | endpoint | `APP#{app}` | `EP#{ep}` | | |
+//! | uid of an application | `ORG#{org}` | `UID#{uid}` | | |
+//! | uid of an endpoint | `APP#{app}` | `UID#{uid}` | | |
+//! | message | `MSG#{key}` | `MSG` | `APP#{app}#0`, `{msg}` | |
+//! | attempt by schedule | `MSG#{key}` | `ATT#{ep}#0001` | `EP#{ep}#0`, `{atmpt}` | |
+//! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
+//! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
+//! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
+//!
+//! An application and its endpoints share a partition, so one query brings both.
+
+use sha2::{Digest, Sha256};
+
+use super::table::Key;
+use crate::attempt::Turn;
+use crate::clock::Timestamp;
+use crate::id::{ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId};
+
+/// Names of the table's attributes.
+pub mod attribute {
+    /// Partition key.
+    pub const PK: &str = "pk";
+    /// Sort key.
+    pub const SK: &str = "sk";
+    /// Partition key of the index `by_time`.
+    pub const TPK: &str = "tpk";
+    /// Sort key of the index `by_time`.
+    pub const TSK: &str = "tsk";
+    /// Partition key of the index `due`.
+    pub const DPK: &str = "dpk";
+    /// Sort key of the index `due`.
+    pub const DSK: &str = "dsk";
+    /// DynamoDB's time to live, in seconds since the Unix epoch.
+    pub const EXPIRES_AT: &str = "expires_at";
+    /// Revision number.
+    pub const REV: &str = "rev";
+    /// Versioned JSON.
+    pub const DOC: &str = "doc";
+    /// Bytes.
+    pub const BODY: &str = "body";
+}
+
+/// Names of the table's indexes.
+pub mod index {
+    /// History.
+    pub const BY_TIME: &str = "by_time";
+    /// Pending retries.
+    pub const DUE: &str = "due";
+}
+
+/// Format of the stored documents. Readers accept this and every earlier one.
+pub const FORMAT: u8 = 1;
+/// Partitions of the `due` index: about 250 claims a second each before DynamoDB throttles.
+pub const DUE_SHARDS: u32 = 16;
+/// The sort key of an application; endpoints follow it.
+pub const APPLICATION_SK: &str = "APP";
+/// The sort key of a message; its attempts and deliveries come before it.
+pub const MESSAGE_SK: &str = "MSG";
+/// How sort keys of endpoints start.
+pub const ENDPOINT_PREFIX: &str = "EP#";
+/// How sort keys of attempts start.
+pub const ATTEMPT_PREFIX: &str = "ATT#";
+/// How sort keys of deliveries start.
+pub const DELIVERY_PREFIX: &str = "DLV#";
+/// The partition of parked records.
+pub const PARKED_PK: &str = "PARKED";
+
+/// An application.
+pub fn application(app: &ApplicationId) -> Key {
+    key(application_pk(app), APPLICATION_SK)
+}
+
+/// The partition of an application and its endpoints.
+pub fn application_pk(app: &ApplicationId) -> String {
+    format!("APP#{app}")
+}
+
+/// Where an organisation's applications are listed.
+pub fn applications_by_time(org: &OrganisationId) -> String {
+    format!("ORG#{org}")
+}
+
+/// An application's own name within its organisation.
+pub fn application_uid(org: &OrganisationId, uid: &str) -> Key {
+    key(format!("ORG#{org}"), format!("UID#{uid}"))
+}
+
+/// An endpoint.
+pub fn endpoint(app: &ApplicationId, ep: &EndpointId) -> Key {
+    key(application_pk(app), format!("{ENDPOINT_PREFIX}{ep}"))
+}
+
+/// An endpoint's own name within its application.
+pub fn endpoint_uid(app: &ApplicationId, uid: &str) -> Key {
+    key(application_pk(app), format!("UID#{uid}"))
+}
+
+/// A message.
+pub fn message(message: &MessageKey) -> Key {
+    key(message_pk(message), MESSAGE_SK)
+}
+
+/// The partition of a message, its attempts and its deliveries.
+pub fn message_pk(message: &MessageKey) -> String {
+    format!("MSG#{message}")
+}
+
+/// Where an application's messages are listed.
+pub fn messages_by_time(app: &ApplicationId) -> String {
+    format!("APP#{app}#0")
+}
+
+/// An attempt.
+pub fn attempt(message: &MessageKey, ep: &EndpointId, turn: Turn) -> Key {
+    let sk = match turn {
+        Turn::Scheduled(number) => format!("{ATTEMPT_PREFIX}{ep}#{number:04}"),
+        Turn::Manual(id) => format!("{ATTEMPT_PREFIX}{ep}#{id}"),
+    };
+    key(message_pk(message), sk)
+}
+
+/// Where an endpoint's attempts are listed.
+pub fn attempts_by_time(ep: &EndpointId) -> String {
+    format!("EP#{ep}#0")
+}
+
+/// An attempt's place in that list.
+pub fn attempt_time(id: &AttemptId) -> String {
+    id.to_string()
+}
+
+/// A delivery.
+pub fn delivery(message: &MessageKey, ep: &EndpointId) -> Key {
+    key(message_pk(message), format!("{DELIVERY_PREFIX}{ep}"))
+}
+
+/// The partition of the `due` index that a delivery belongs to.
+pub fn due_shard_of(msg: &MessageId, ep: &EndpointId) -> u32 {
+    let digest = Sha256::digest(format!("{msg}{ep}"));
+    u32::from(digest[0]) % DUE_SHARDS
+}
+
+/// A delivery's place in the `due` index.
+pub fn due(msg: &MessageId, ep: &EndpointId, at: Timestamp) -> Key {
+    key(due_pk(due_shard_of(msg, ep)), due_sk(at))
+}
+
+/// A partition of the `due` index.
+pub fn due_pk(shard: u32) -> String {
+    format!("DUE#{shard:02}")
+}
+
+/// A moment in the `due` index: 13 digits reach to the year 2286.
+pub fn due_sk(at: Timestamp) -> String {
+    format!("{:013}", at.as_ms())
+}
+
+/// A parked record.
+pub fn parked(at: Timestamp, id: &str) -> Key {
+    key(PARKED_PK, format!("{:013}#{id}", at.as_ms()))
+}
+
+fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
+    Key { pk: pk.into(), sk: sk.into() }
+}

@@ -1,0 +1,87 @@
+//! What Posthorn remembers, cut by capability so that a function's type says what its IAM
+//! policy has to grant.
+//!
+//! | type | who holds it | what it can do |
+//! |---|---|---|
+//! | [`Directory`] | all | read applications and endpoints |
+//! | [`DirectoryEditor`] | admin | create, change and delete them |
+//! | [`Inbox`] | receive | accept a message |
+//! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
+//! | [`History`] | admin | list and read messages and attempts |
+//! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
+//!
+//! All of them speak to one [`Table`](table::Table); `keys.rs` is the only file that spells a
+//! key. Everything stored carries a format version.
+
+use std::fmt;
+
+pub mod counting;
+mod deliveries;
+mod directory;
+mod doc;
+#[cfg(feature = "aws")]
+pub mod dynamodb;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod history;
+mod inbox;
+pub mod keys;
+mod parking;
+pub mod table;
+
+pub use deliveries::{
+    Claimed, Consequence, Deliveries, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS, Snapshot,
+};
+pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
+pub use history::{History, Listed, Walk};
+pub use inbox::{Accepted, Inbox};
+pub use parking::{Parked, Parking};
+
+/// Why a store call failed. An error leaves open whether the call had its effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The call cannot succeed as it is (an item over 400 KB, say).
+    Invalid(String),
+    /// The service did not answer or answered with an error of its own.
+    Unavailable(String),
+    /// A stored item cannot be read.
+    Corrupt(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(why) => write!(f, "store call refused: {why}"),
+            Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
+            Self::Corrupt(why) => write!(f, "stored item unreadable: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// The first `limit` items of a range of the table itself, in ascending order.
+fn base_query(pk: String, from: String, to: String, limit: usize) -> table::Query {
+    table::Query { index: table::Index::Base, pk, from, to, descending: false, after: None, limit }
+}
+
+/// All items of a range of the table itself, however many calls that takes.
+async fn read_range(
+    table: &dyn table::Table,
+    pk: String,
+    from: String,
+    to: String,
+) -> Result<Vec<table::Item>, StoreError> {
+    /// DynamoDB answers with at most 1 MiB at a time whatever the limit says.
+    const PAGE: usize = 1000;
+    let mut query = base_query(pk, from, to, PAGE);
+    let mut items = Vec::new();
+    loop {
+        let mut page = table.query(&query).await?;
+        items.append(&mut page.items);
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(items),
+        }
+    }
+}
