@@ -1,0 +1,64 @@
+//! The network port: one POST to an endpoint, and what came of it.
+//!
+//! [`HttpSender`] is the one client that talks to addresses chosen by strangers. It never
+//! follows a redirect, uses no proxy, asks for no compression, and refuses every address that
+//! is not public (see [`target`]).
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+mod http;
+pub mod target;
+pub mod tls;
+
+pub use http::{HttpSender, SenderSettings};
+
+/// A request that is ready to go: signed, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// Where to.
+    pub url: String,
+    /// All headers but `host` and `content-length`, in order.
+    pub headers: Vec<(String, String)>,
+    /// The exact bytes.
+    pub body: Bytes,
+    /// Longest the exchange may take, in milliseconds, from name resolution to the last byte
+    /// that we care to read.
+    pub timeout_ms: u64,
+}
+
+/// What came of a request. Never an error: every ending is something to record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Milliseconds from start to end.
+    pub duration_ms: u64,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The endpoint answered.
+    Answered {
+        /// HTTP status code.
+        status: u16,
+        /// The beginning of the answer's body.
+        excerpt: Vec<u8>,
+        /// The answer's `Retry-After` header, as it came.
+        retry_after: Option<String>,
+    },
+    /// No answer in time.
+    TimedOut,
+    /// The address is one that we do not call, with the reason.
+    Refused(String),
+    /// Anything else that kept an answer from coming, with the reason.
+    Failed(String),
+}
+
+/// Sends requests to endpoints.
+#[async_trait]
+pub trait Sender: Send + Sync {
+    /// Sends one request, once.
+    async fn send(&self, request: Outbound) -> Outcome;
+}
