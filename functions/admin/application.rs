@@ -1,0 +1,215 @@
+//! Applications: create, read, change, delete.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::application::{Application, Metadata};
+use shared::error::{self, ApiError};
+use shared::id::{ApplicationId, Uid};
+use shared::keyring::Keyring;
+use shared::request::{self, query_value};
+use shared::secret::SigningSecret;
+use shared::store::Edited;
+
+use crate::patch::Field;
+use crate::rules::Rules;
+use crate::{Answer, Call, page};
+
+/// What a caller sends.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ApplicationIn {
+    name: String,
+    uid: Option<String>,
+    #[serde(alias = "rateLimit")]
+    throttle_rate: Option<u16>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ApplicationPatch {
+    name: Option<String>,
+    uid: Field<String>,
+    #[serde(alias = "rateLimit")]
+    throttle_rate: Field<u16>,
+    metadata: Option<Metadata>,
+}
+
+impl Default for ApplicationPatch {
+    fn default() -> Self {
+        Self { name: None, uid: Field::Absent, throttle_rate: Field::Absent, metadata: None }
+    }
+}
+
+/// What a caller gets.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApplicationOut {
+    uid: Option<Uid>,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle_rate: Option<u16>,
+    id: ApplicationId,
+    created_at: String,
+    updated_at: String,
+    metadata: Metadata,
+}
+
+impl From<Application> for ApplicationOut {
+    fn from(application: Application) -> Self {
+        Self {
+            uid: application.uid,
+            name: application.name,
+            rate_limit: application.throttle_rate,
+            throttle_rate: application.throttle_rate,
+            id: application.id,
+            created_at: application.created_at.to_rfc3339(),
+            updated_at: application.updated_at.to_rfc3339(),
+            metadata: application.metadata,
+        }
+    }
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_applications(&self) -> Answer {
+        self.require_organisation()?;
+        let walk = page::walk::<ApplicationId>(self.request, false)?;
+        let org = self.access.organisation();
+        let listed = self.admin.history.applications(&org, &walk).await?;
+        Ok(page::respond(&walk, listed, |app| app.id.to_string(), ApplicationOut::from))
+    }
+
+    pub(crate) async fn create_application(&self) -> Answer {
+        self.require_organisation()?;
+        let input: ApplicationIn = request::body(self.request)?;
+        let uid = check(&input)?;
+        if let Some(uid) = &uid
+            && query_value(self.request, "get_if_exists").as_deref() == Some("true")
+            && let Some(tenant) =
+                self.admin.directory.application(&self.access.organisation(), uid.as_str()).await?
+        {
+            return Ok(show(StatusCode::OK, tenant.application.clone()));
+        }
+        self.create(input, uid).await
+    }
+
+    pub(crate) async fn get_application(&self, app: &str) -> Answer {
+        Ok(show(StatusCode::OK, self.tenant(app).await?.application.clone()))
+    }
+
+    /// Changes an application, or creates one whose uid is the name in the path.
+    pub(crate) async fn update_application(&self, app: &str) -> Answer {
+        let input: ApplicationIn = request::body(self.request)?;
+        let uid = check(&input)?;
+        let tenant = match self.tenant(app).await {
+            Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }) => {
+                let mut rules = Rules::default();
+                let named = rules.uid(Some(app), ApplicationId::PREFIX);
+                rules.check().map_err(|_| ApiError::not_found())?;
+                return self.create(input, uid.or(named)).await;
+            }
+            other => other?,
+        };
+        let now = self.admin.ambient.now();
+        self.edit(&tenant.application.id, |application| {
+            application.name.clone_from(&input.name);
+            application.uid.clone_from(&uid);
+            application.throttle_rate = input.throttle_rate;
+            application.metadata.clone_from(&input.metadata);
+            application.updated_at = now;
+        })
+        .await
+    }
+
+    pub(crate) async fn patch_application(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let patch: ApplicationPatch = request::body(self.request)?;
+        let mut rules = Rules::default();
+        if let Some(name) = &patch.name {
+            rules.name(name);
+        }
+        let uid = rules.uid(patch.uid.value().map(String::as_str), ApplicationId::PREFIX);
+        rules.throttle_rate(patch.throttle_rate.value().copied());
+        patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
+        rules.check()?;
+        let uid = match patch.uid {
+            Field::Absent => Field::Absent,
+            Field::Null => Field::Null,
+            Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
+        };
+        let now = self.admin.ambient.now();
+        self.edit(&tenant.application.id, |application| {
+            if let Some(name) = &patch.name {
+                application.name.clone_from(name);
+            }
+            uid.apply(&mut application.uid);
+            patch.throttle_rate.apply(&mut application.throttle_rate);
+            if let Some(metadata) = &patch.metadata {
+                application.metadata.clone_from(metadata);
+            }
+            application.updated_at = now;
+        })
+        .await
+    }
+
+    pub(crate) async fn delete_application(&self, app: &str) -> Answer {
+        self.require_organisation()?;
+        let tenant = self.tenant(app).await?;
+        match self.admin.editor.delete_application(&tenant.application.id).await? {
+            Edited::Gone => Err(ApiError::not_found()),
+            Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),
+        }
+    }
+
+    async fn create(&self, input: ApplicationIn, uid: Option<Uid>) -> Answer {
+        let ambient = &self.admin.ambient;
+        let id = ApplicationId::new(ambient);
+        let secret = SigningSecret::generate(ambient);
+        let now = ambient.now();
+        let application = Application {
+            id,
+            org: self.access.organisation(),
+            uid,
+            name: input.name,
+            throttle_rate: input.throttle_rate,
+            metadata: input.metadata,
+            integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
+            created_at: now,
+            updated_at: now,
+        };
+        match self.admin.editor.create_application(&application).await? {
+            Edited::Done(()) => Ok(show(StatusCode::CREATED, application)),
+            Edited::UidTaken => Err(uid_taken()),
+            Edited::Gone => Err(ApiError::not_found()),
+        }
+    }
+
+    async fn edit(&self, app: &ApplicationId, change: impl Fn(&mut Application)) -> Answer {
+        let now = self.admin.ambient.now();
+        match self.admin.editor.edit_application(app, now, change).await? {
+            Edited::Done(application) => Ok(show(StatusCode::OK, application)),
+            Edited::UidTaken => Err(uid_taken()),
+            Edited::Gone => Err(ApiError::not_found()),
+        }
+    }
+}
+
+fn check(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
+    let mut rules = Rules::default();
+    rules.name(&input.name);
+    let uid = rules.uid(input.uid.as_deref(), ApplicationId::PREFIX);
+    rules.throttle_rate(input.throttle_rate);
+    rules.metadata(&input.metadata);
+    rules.check().map(|()| uid)
+}
+
+fn show(status: StatusCode, application: Application) -> http::Response<bytes::Bytes> {
+    error::json(status, &ApplicationOut::from(application))
+}
+
+fn uid_taken() -> ApiError {
+    ApiError::conflict("An application with this uid already exists.")
+}

@@ -1,0 +1,223 @@
+//! Attempts: list by message and by endpoint, read, and ask for another one.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde::Serialize;
+use shared::attempt::{Attempt, Delivery, Progress, Turn};
+use shared::endpoint::Endpoint;
+use shared::error::{self, ApiError, Violation};
+use shared::id::{AttemptId, EndpointId, MessageId};
+use shared::queue::{record::Record, send_one};
+use shared::request::query_value;
+
+use crate::endpoint::{EndpointOut, endpoint_of};
+use crate::message::Filter;
+use crate::{Answer, Call, page};
+
+/// Statuses of messages and attempts (Svix).
+const SUCCESS: (u8, &str) = (0, "success");
+const PENDING: (u8, &str) = (1, "pending");
+const FAIL: (u8, &str) = (2, "fail");
+const SENDING: (u8, &str) = (3, "sending");
+
+/// What a caller gets.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptOut {
+    url: String,
+    response: String,
+    response_status_code: u16,
+    response_duration_ms: u64,
+    status: u8,
+    status_text: &'static str,
+    trigger_type: u8,
+    msg_id: MessageId,
+    endpoint_id: EndpointId,
+    id: AttemptId,
+    timestamp: String,
+}
+
+impl AttemptOut {
+    fn of(attempt: Attempt, with_content: bool) -> Self {
+        let (status, status_text) = if attempt.ok { SUCCESS } else { FAIL };
+        Self {
+            url: attempt.url,
+            response: if with_content { attempt.response } else { String::new() },
+            response_status_code: attempt.status,
+            response_duration_ms: attempt.ms,
+            status,
+            status_text,
+            trigger_type: u8::from(matches!(attempt.turn, Turn::Manual(_))),
+            msg_id: attempt.msg,
+            endpoint_id: attempt.ep,
+            id: attempt.id,
+            timestamp: attempt.at.to_rfc3339(),
+        }
+    }
+}
+
+/// An endpoint and how far a message is with it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DestinationOut {
+    #[serde(flatten)]
+    endpoint: EndpointOut,
+    status: u8,
+    status_text: &'static str,
+    next_attempt: Option<String>,
+}
+
+/// Which attempts a caller wants to see.
+struct AttemptFilter {
+    message: Filter,
+    ok: Option<bool>,
+    class: Option<u16>,
+    endpoint: Option<EndpointId>,
+}
+
+impl AttemptFilter {
+    fn of(request: &Request<Bytes>) -> Result<Self, ApiError> {
+        let ok = match query_value(request, "status").as_deref() {
+            None => None,
+            Some("0") => Some(true),
+            Some("2") => Some(false),
+            // An attempt that is on record is over.
+            Some("1" | "3") => return Ok(Self::none(request)),
+            Some(_) => {
+                return Err(
+                    Violation::query("status", "must be 0 (success), 1, 2 (fail) or 3").into()
+                );
+            }
+        };
+        let class = match query_value(request, "status_code_class").as_deref() {
+            None => None,
+            Some(class @ ("0" | "100" | "200" | "300" | "400" | "500")) => class.parse().ok(),
+            Some(_) => {
+                let rule = "must be 0, 100, 200, 300, 400 or 500";
+                return Err(Violation::query("status_code_class", rule).into());
+            }
+        };
+        Ok(Self { message: Filter::of(request), ok, class, endpoint: None })
+    }
+
+    fn none(request: &Request<Bytes>) -> Self {
+        Self { message: Filter::of(request), ok: None, class: Some(u16::MAX), endpoint: None }
+    }
+
+    fn keeps(&self, attempt: &Attempt) -> bool {
+        self.message.keeps(&attempt.event_type, &attempt.channels)
+            && self.ok.is_none_or(|ok| attempt.ok == ok)
+            && self.class.is_none_or(|class| attempt.status / 100 * 100 == class)
+            && self.endpoint.is_none_or(|ep| attempt.ep == ep)
+    }
+}
+
+impl Call<'_> {
+    pub(crate) async fn attempts_of_message(&self, app: &str, msg: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let message = self.message(&tenant, msg).await?;
+        let walk = page::walk::<AttemptId>(self.request, true)?;
+        let mut filter = AttemptFilter::of(self.request)?;
+        if let Some(reference) = query_value(self.request, "endpoint_id") {
+            filter.endpoint = Some(endpoint_of(&tenant, &reference)?.id);
+        }
+        let mut attempts = self.admin.history.attempts_of_message(&message.id).await?;
+        attempts.retain(|attempt| {
+            filter.keeps(attempt)
+                && walk.after.is_none_or(|at| attempt.at >= at)
+                && walk.before.is_none_or(|at| attempt.at < at)
+        });
+        let id = |attempt: &Attempt| attempt.id.to_string();
+        let with_content = self.wants_content();
+        let listed = page::cut(&walk, attempts, id);
+        Ok(page::respond(&walk, listed, id, |attempt| AttemptOut::of(attempt, with_content)))
+    }
+
+    pub(crate) async fn attempts_of_endpoint(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let walk = page::walk::<AttemptId>(self.request, true)?;
+        let filter = AttemptFilter::of(self.request)?;
+        let now = self.admin.ambient.now();
+        let listed = self
+            .admin
+            .history
+            .attempts_of_endpoint(&endpoint.id, &walk, now, |attempt| filter.keeps(attempt))
+            .await?;
+        let with_content = self.wants_content();
+        let id = |attempt: &Attempt| attempt.id.to_string();
+        Ok(page::respond(&walk, listed, id, |attempt| AttemptOut::of(attempt, with_content)))
+    }
+
+    pub(crate) async fn get_attempt(&self, app: &str, msg: &str, attempt: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let message = self.message(&tenant, msg).await?;
+        let id: AttemptId = attempt.parse().map_err(|_| ApiError::not_found())?;
+        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
+        let found = attempts.into_iter().find(|attempt| attempt.id == id);
+        let found = found.ok_or_else(ApiError::not_found)?;
+        Ok(error::json(StatusCode::OK, &AttemptOut::of(found, true)))
+    }
+
+    /// The endpoints that a message was sent to, and how far it is with each.
+    pub(crate) async fn destinations(&self, app: &str, msg: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let message = self.message(&tenant, msg).await?;
+        let walk = page::walk::<EndpointId>(self.request, true)?;
+        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
+        let deliveries = self.admin.history.deliveries_of_message(&message.id).await?;
+        let known: Vec<(Endpoint, Option<Delivery>)> = tenant
+            .endpoints
+            .iter()
+            .filter(|endpoint| {
+                attempts.iter().any(|attempt| attempt.ep == endpoint.id)
+                    || deliveries.iter().any(|delivery| delivery.ep == endpoint.id)
+            })
+            .map(|endpoint| {
+                let delivery = deliveries.iter().find(|delivery| delivery.ep == endpoint.id);
+                (endpoint.clone(), delivery.cloned())
+            })
+            .collect();
+        let id = |(endpoint, _): &(Endpoint, Option<Delivery>)| endpoint.id.to_string();
+        let listed = page::cut(&walk, known, id);
+        Ok(page::respond(&walk, listed, id, |(endpoint, delivery)| {
+            let ((status, status_text), next_attempt) = self.standing(delivery.as_ref());
+            let endpoint = EndpointOut::from(endpoint);
+            DestinationOut { endpoint, status, status_text, next_attempt }
+        }))
+    }
+
+    /// Asks for another attempt, whatever came of the earlier ones.
+    pub(crate) async fn resend(&self, app: &str, msg: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let message = self.message(&tenant, msg).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        if endpoint.disabled {
+            return Err(ApiError::bad_request(
+                "endpoint_disabled",
+                "The endpoint is disabled: enable it, then send again.",
+            ));
+        }
+        let record = Record::Resend {
+            app: message.app,
+            msg: message.id,
+            ep: endpoint.id,
+            attempt: AttemptId::new(&self.admin.ambient),
+        };
+        send_one(&*self.admin.retries, record.outgoing(0)).await?;
+        Ok(error::json(StatusCode::ACCEPTED, &serde_json::Map::new()))
+    }
+
+    /// Without a delivery on record, the first attempt simply succeeded.
+    fn standing(&self, delivery: Option<&Delivery>) -> ((u8, &'static str), Option<String>) {
+        let Some(delivery) = delivery else { return (SUCCESS, None) };
+        let status = match delivery.progress {
+            Progress::Delivered => SUCCESS,
+            Progress::Failed => FAIL,
+            Progress::Pending if delivery.is_leased(self.admin.ambient.now()) => SENDING,
+            Progress::Pending => PENDING,
+        };
+        let pending = delivery.progress == Progress::Pending;
+        (status, pending.then(|| delivery.next_at.to_rfc3339()))
+    }
+}

@@ -1,0 +1,282 @@
+//! Endpoints: create, read, change, delete.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::application::Metadata;
+use shared::endpoint::Endpoint;
+use shared::error::{self, ApiError};
+use shared::id::{ApplicationId, EndpointId, Uid};
+use shared::keyring::Keyring;
+use shared::request;
+use shared::secret::SigningSecret;
+use shared::store::{Edited, Tenant};
+
+use crate::patch::Field;
+use crate::rules::Rules;
+use crate::{Answer, Call, page};
+
+/// Most endpoints of an application (the default; Outpost and Svix allow 20 to 50).
+const MAX_ENDPOINTS: usize = 200;
+
+/// What a caller sends. `filterTypes` and `rateLimit` are the names of older SDKs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EndpointIn {
+    url: String,
+    uid: Option<String>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    disabled: bool,
+    event_types: Option<Vec<String>>,
+    filter_types: Option<Vec<String>>,
+    channels: Option<Vec<String>>,
+    throttle_rate: Option<u16>,
+    rate_limit: Option<u16>,
+    #[serde(default)]
+    metadata: Metadata,
+    secret: Option<String>,
+}
+
+impl EndpointIn {
+    fn types(&self) -> Option<&Vec<String>> {
+        self.event_types.as_ref().or(self.filter_types.as_ref())
+    }
+
+    fn rate(&self) -> Option<u16> {
+        self.throttle_rate.or(self.rate_limit)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct EndpointPatch {
+    url: Option<String>,
+    uid: Field<String>,
+    description: Option<String>,
+    disabled: Option<bool>,
+    event_types: Field<Vec<String>>,
+    filter_types: Field<Vec<String>>,
+    channels: Field<Vec<String>>,
+    throttle_rate: Field<u16>,
+    rate_limit: Field<u16>,
+    metadata: Option<Metadata>,
+}
+
+/// What a caller gets. The secret is never in it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointOut {
+    uid: Option<Uid>,
+    url: String,
+    version: u16,
+    description: String,
+    event_types: Option<Vec<String>>,
+    filter_types: Option<Vec<String>>,
+    channels: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle_rate: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<u16>,
+    disabled: bool,
+    id: EndpointId,
+    created_at: String,
+    updated_at: String,
+    metadata: Metadata,
+}
+
+impl From<Endpoint> for EndpointOut {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            uid: endpoint.uid,
+            url: endpoint.url,
+            version: 1,
+            description: endpoint.description,
+            event_types: endpoint.event_types.clone(),
+            filter_types: endpoint.event_types,
+            channels: endpoint.channels,
+            throttle_rate: endpoint.throttle_rate,
+            rate_limit: endpoint.throttle_rate,
+            disabled: endpoint.disabled,
+            id: endpoint.id,
+            created_at: endpoint.created_at.to_rfc3339(),
+            updated_at: endpoint.updated_at.to_rfc3339(),
+            metadata: endpoint.metadata,
+        }
+    }
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_endpoints(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let walk = page::walk::<EndpointId>(self.request, true)?;
+        let id = |endpoint: &Endpoint| endpoint.id.to_string();
+        let listed = page::cut(&walk, tenant.endpoints.clone(), id);
+        Ok(page::respond(&walk, listed, id, EndpointOut::from))
+    }
+
+    pub(crate) async fn create_endpoint(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let input: EndpointIn = request::body(self.request)?;
+        let uid = self.check(&input)?;
+        self.create_checked(&tenant, input, uid).await
+    }
+
+    pub(crate) async fn get_endpoint(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        Ok(show(StatusCode::OK, endpoint_of(&tenant, ep)?.clone()))
+    }
+
+    /// Changes an endpoint, or creates one whose uid is the name in the path. A secret in the
+    /// body counts only for a new one: an old one's is rotated.
+    pub(crate) async fn update_endpoint(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let input: EndpointIn = request::body(self.request)?;
+        let uid = self.check(&input)?;
+        let Some(endpoint) = tenant.endpoint(ep) else {
+            let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
+            return self.create_checked(&tenant, input, uid.or(Some(named))).await;
+        };
+        let now = self.admin.ambient.now();
+        self.edit_endpoint(&endpoint.app, &endpoint.id, |endpoint| {
+            endpoint.url.clone_from(&input.url);
+            endpoint.uid.clone_from(&uid);
+            endpoint.description.clone_from(&input.description);
+            endpoint.disabled = input.disabled;
+            endpoint.event_types = input.types().cloned();
+            endpoint.channels.clone_from(&input.channels);
+            endpoint.throttle_rate = input.rate();
+            endpoint.metadata.clone_from(&input.metadata);
+            endpoint.updated_at = now;
+        })
+        .await
+    }
+
+    pub(crate) async fn patch_endpoint(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let mut patch: EndpointPatch = request::body(self.request)?;
+        if patch.event_types == Field::Absent {
+            patch.event_types = std::mem::take(&mut patch.filter_types);
+        }
+        if patch.throttle_rate == Field::Absent {
+            patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
+        }
+        let mut rules = Rules::default();
+        patch.url.iter().for_each(|url| rules.url(url, &self.admin.policy));
+        let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
+        rules.event_types(patch.event_types.value().map(Vec::as_slice));
+        rules.channels(patch.channels.value().map(Vec::as_slice));
+        rules.throttle_rate(patch.throttle_rate.value().copied());
+        patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
+        rules.check()?;
+        let uid = match patch.uid {
+            Field::Absent => Field::Absent,
+            Field::Null => Field::Null,
+            Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
+        };
+        let now = self.admin.ambient.now();
+        self.edit_endpoint(&endpoint.app, &endpoint.id, |endpoint| {
+            if let Some(url) = &patch.url {
+                endpoint.url.clone_from(url);
+            }
+            uid.apply(&mut endpoint.uid);
+            if let Some(description) = &patch.description {
+                endpoint.description.clone_from(description);
+            }
+            endpoint.disabled = patch.disabled.unwrap_or(endpoint.disabled);
+            patch.event_types.apply(&mut endpoint.event_types);
+            patch.channels.apply(&mut endpoint.channels);
+            patch.throttle_rate.apply(&mut endpoint.throttle_rate);
+            if let Some(metadata) = &patch.metadata {
+                endpoint.metadata.clone_from(metadata);
+            }
+            endpoint.updated_at = now;
+        })
+        .await
+    }
+
+    pub(crate) async fn delete_endpoint(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        match self.admin.editor.delete_endpoint(&endpoint.app, &endpoint.id).await? {
+            Edited::Gone => Err(ApiError::not_found()),
+            Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),
+        }
+    }
+
+    fn check(&self, input: &EndpointIn) -> Result<Option<Uid>, ApiError> {
+        let mut rules = Rules::default();
+        rules.url(&input.url, &self.admin.policy);
+        let uid = rules.uid(input.uid.as_deref(), EndpointId::PREFIX);
+        rules.event_types(input.types().map(Vec::as_slice));
+        rules.channels(input.channels.as_deref());
+        rules.throttle_rate(input.rate());
+        rules.metadata(&input.metadata);
+        if let Some(Err(rule)) = input.secret.as_deref().map(SigningSecret::parse) {
+            rules.broken("secret", rule);
+        }
+        rules.check().map(|()| uid)
+    }
+
+    async fn create_checked(&self, tenant: &Tenant, input: EndpointIn, uid: Option<Uid>) -> Answer {
+        if tenant.endpoints.len() >= MAX_ENDPOINTS {
+            return Err(ApiError::bad_request(
+                "limit_reached",
+                format!("An application has at most {MAX_ENDPOINTS} endpoints: delete one first."),
+            ));
+        }
+        let ambient = &self.admin.ambient;
+        let id = EndpointId::new(ambient);
+        let secret = input.secret.as_deref().and_then(|text| SigningSecret::parse(text).ok());
+        let secret = secret.unwrap_or_else(|| SigningSecret::generate(ambient));
+        let now = ambient.now();
+        let endpoint = Endpoint {
+            id,
+            app: tenant.application.id,
+            uid,
+            event_types: input.types().cloned(),
+            throttle_rate: input.rate(),
+            url: input.url,
+            description: input.description,
+            disabled: input.disabled,
+            channels: input.channels,
+            metadata: input.metadata,
+            keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
+            created_at: now,
+            updated_at: now,
+        };
+        match self.admin.editor.create_endpoint(&endpoint).await? {
+            Edited::Done(()) => Ok(show(StatusCode::CREATED, endpoint)),
+            Edited::UidTaken => Err(uid_taken()),
+            Edited::Gone => Err(ApiError::not_found()),
+        }
+    }
+
+    async fn edit_endpoint(
+        &self,
+        app: &ApplicationId,
+        ep: &EndpointId,
+        change: impl Fn(&mut Endpoint),
+    ) -> Answer {
+        let now = self.admin.ambient.now();
+        match self.admin.editor.edit_endpoint(app, ep, now, change).await? {
+            Edited::Done((endpoint, ())) => Ok(show(StatusCode::OK, endpoint)),
+            Edited::UidTaken => Err(uid_taken()),
+            Edited::Gone => Err(ApiError::not_found()),
+        }
+    }
+}
+
+/// The endpoint of this application with this id or uid.
+pub(crate) fn endpoint_of<'a>(tenant: &'a Tenant, ep: &str) -> Result<&'a Endpoint, ApiError> {
+    tenant.endpoint(ep).ok_or_else(ApiError::not_found)
+}
+
+fn show(status: StatusCode, endpoint: Endpoint) -> http::Response<bytes::Bytes> {
+    error::json(status, &EndpointOut::from(endpoint))
+}
+
+fn uid_taken() -> ApiError {
+    ApiError::conflict("An endpoint with this uid already exists in this application.")
+}

@@ -1,0 +1,37 @@
+//! Wires the admin function: API Gateway or function URL, DynamoDB, SQS.
+
+use admin::Admin;
+use bytes::Bytes;
+use lambda_http::{Error, Request, run, service_fn, tracing};
+use shared::clock::Ambient;
+use shared::config::variable;
+use shared::store::{Directory, DirectoryEditor, History, Parking};
+use shared::token::Tokens;
+use shared::wiring::Wiring;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init_default_subscriber();
+    let wiring = Wiring::from_process()?;
+    let table = wiring.table()?;
+    let secret = wiring.environment.root_secret()?;
+    let admin = &Admin {
+        directory: Directory::new(table.clone()),
+        editor: DirectoryEditor::new(table.clone(), None),
+        history: History::new(table.clone()),
+        deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
+        retries: wiring.queue(variable::RETRIES_QUEUE)?,
+        parking: Parking::new(table),
+        tokens: Tokens::new(&secret.token_key()),
+        sealer: secret.sealer(),
+        policy: wiring.environment.target_policy(),
+        ambient: Ambient::system(),
+    };
+    run(service_fn(|request: Request| async move {
+        let request = request.map(|body| Bytes::copy_from_slice(&body));
+        Ok::<_, Error>(
+            admin.handle(request).await.map(|body| String::from_utf8_lossy(&body).into_owned()),
+        )
+    }))
+    .await
+}

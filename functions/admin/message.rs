@@ -1,0 +1,113 @@
+//! Messages: list, read.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use shared::error::{self, ApiError};
+use shared::id::{MessageId, Uid};
+use shared::message::Message;
+use shared::request::{query_value, query_values};
+use shared::store::Tenant;
+
+use crate::{Answer, Call, page};
+
+/// What a caller gets.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MessageOut {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<Uid>,
+    event_type: String,
+    id: MessageId,
+    payload: Box<RawValue>,
+    timestamp: String,
+}
+
+impl From<Message> for MessageOut {
+    fn from(message: Message) -> Self {
+        let payload = std::str::from_utf8(&message.payload)
+            .ok()
+            .and_then(|text| RawValue::from_string(text.to_owned()).ok())
+            .unwrap_or_else(|| RawValue::from_string("{}".to_owned()).expect("`{}` is JSON"));
+        Self {
+            channels: message.channels,
+            event_id: message.event_id,
+            event_type: message.event_type,
+            id: message.id,
+            payload,
+            timestamp: message.at.to_rfc3339(),
+        }
+    }
+}
+
+/// Which messages or attempts a caller wants to see.
+pub(crate) struct Filter {
+    channel: Option<String>,
+    event_types: Vec<String>,
+}
+
+impl Filter {
+    /// The filter of a request. Several event types come as repeated parameters or in one,
+    /// separated by commas.
+    pub(crate) fn of(request: &Request<Bytes>) -> Self {
+        let event_types = query_values(request, "event_types")
+            .iter()
+            .flat_map(|value| value.split(','))
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
+        Self { channel: query_value(request, "channel"), event_types }
+    }
+
+    /// Whether something of this type on these channels is wanted.
+    pub(crate) fn keeps(&self, event_type: &str, channels: &[String]) -> bool {
+        let type_fits =
+            self.event_types.is_empty() || self.event_types.iter().any(|name| name == event_type);
+        type_fits && self.channel.as_ref().is_none_or(|channel| channels.contains(channel))
+    }
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_messages(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let app = &tenant.application.id;
+        let walk = page::walk::<MessageId>(self.request, true)?;
+        let filter = Filter::of(self.request);
+        let now = self.admin.ambient.now();
+        let keep = |message: &Message| filter.keeps(&message.event_type, &message.channels);
+        let mut listed = self.admin.history.messages(app, &walk, now, keep).await?;
+        if self.wants_content() {
+            for message in &mut listed.items {
+                let id = message.id.to_string();
+                if let Some(whole) = self.admin.history.message(app, &id, now).await? {
+                    message.payload = whole.payload;
+                }
+            }
+        }
+        Ok(page::respond(&walk, listed, |message| message.id.to_string(), MessageOut::from))
+    }
+
+    pub(crate) async fn get_message(&self, app: &str, msg: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let mut message = self.message(&tenant, msg).await?;
+        if !self.wants_content() {
+            message.payload = Bytes::new();
+        }
+        Ok(error::json(StatusCode::OK, &MessageOut::from(message)))
+    }
+
+    /// The message of this application with this id or event id.
+    pub(crate) async fn message(&self, tenant: &Tenant, msg: &str) -> Result<Message, ApiError> {
+        let now = self.admin.ambient.now();
+        let found = self.admin.history.message(&tenant.application.id, msg, now).await?;
+        found.ok_or_else(ApiError::not_found)
+    }
+
+    /// Payloads and answers are shown unless the caller does without.
+    pub(crate) fn wants_content(&self) -> bool {
+        query_value(self.request, "with_content").as_deref() != Some("false")
+    }
+}

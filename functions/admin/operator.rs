@@ -1,0 +1,59 @@
+//! What an operator looks after: records that nobody could process.
+
+use http::StatusCode;
+use serde::Serialize;
+use shared::error::{self, ApiError};
+use shared::queue::record::{Record, redriven};
+use shared::queue::send_one;
+use shared::store::Parked;
+
+use crate::{Answer, Call};
+
+/// Most parked records that are shown at once.
+const MAX_SHOWN: usize = 250;
+
+/// A parked record as the operator sees it: without its text, which may hold a payload.
+#[derive(Serialize)]
+struct ParkedOut {
+    id: String,
+    queue: String,
+    reason: String,
+    timestamp: String,
+}
+
+#[derive(Serialize)]
+struct ParkedList {
+    data: Vec<ParkedOut>,
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_parked(&self) -> Answer {
+        let data = self.parked().await?.into_iter().map(|parked| ParkedOut {
+            id: parked.id,
+            queue: parked.queue,
+            reason: parked.reason,
+            timestamp: parked.at.to_rfc3339(),
+        });
+        Ok(error::json(StatusCode::OK, &ParkedList { data: data.collect() }))
+    }
+
+    /// Sends a parked record back to the queue where its kind belongs.
+    pub(crate) async fn redrive_parked(&self, id: &str) -> Answer {
+        let parked = self.parked().await?.into_iter().find(|parked| parked.id == id);
+        let parked = parked.ok_or_else(ApiError::not_found)?;
+        let unreadable = |reason| ApiError::bad_request("unreadable", reason);
+        let (outgoing, _) = redriven(&parked.body, 0).map_err(unreadable)?;
+        let queue = match Record::parse(&parked.body).map_err(unreadable)? {
+            Record::Accepted { .. } => &self.admin.deliveries,
+            Record::Retry { .. } | Record::Resend { .. } => &self.admin.retries,
+        };
+        send_one(&**queue, outgoing).await?;
+        self.admin.parking.remove(&parked).await?;
+        Ok(error::json(StatusCode::ACCEPTED, &serde_json::Map::new()))
+    }
+
+    async fn parked(&self) -> Result<Vec<Parked>, ApiError> {
+        self.require_organisation()?;
+        Ok(self.admin.parking.list(MAX_SHOWN).await?)
+    }
+}

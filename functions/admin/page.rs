@@ -1,0 +1,109 @@
+//! Lists: what a caller may ask of a page, and the page itself (Svix's `ListResponse`).
+
+use std::str::FromStr;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use serde::Serialize;
+use shared::clock::Timestamp;
+use shared::error::{self, ApiError, Violation};
+use shared::request::query_value;
+use shared::store::{Listed, Walk};
+
+/// Items of a page when the caller does not say (Svix).
+const DEFAULT_LIMIT: usize = 50;
+/// Most items of a page (Svix).
+const MAX_LIMIT: usize = 250;
+
+/// One page as the API shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<T> {
+    data: Vec<T>,
+    iterator: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_iterator: Option<String>,
+    done: bool,
+}
+
+/// How the caller wants to walk a list of things with ids of type `Id`.
+///
+/// # Errors
+/// 422 that names the parameter.
+pub(crate) fn walk<Id: FromStr>(
+    request: &Request<Bytes>,
+    descending_by_default: bool,
+) -> Result<Walk, ApiError> {
+    let limit = match query_value(request, "limit") {
+        None => DEFAULT_LIMIT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .ok_or_else(|| Violation::query("limit", format!("must be 1 to {MAX_LIMIT}")))?,
+    };
+    let descending = match query_value(request, "order").as_deref() {
+        None => descending_by_default,
+        Some("ascending") => false,
+        Some("descending") => true,
+        Some(_) => {
+            return Err(Violation::query("order", "must be `ascending` or `descending`").into());
+        }
+    };
+    let iterator = query_value(request, "iterator");
+    let (iterator, backward) = match iterator.as_deref().map(|text| text.strip_prefix('-')) {
+        Some(Some(id)) => (Some(id.to_owned()), true),
+        _ => (iterator, false),
+    };
+    if iterator.as_deref().is_some_and(|id| id.parse::<Id>().is_err()) {
+        let rule = "must be the `iterator` or `prevIterator` of a page of this list";
+        return Err(Violation::query("iterator", rule).into());
+    }
+    let moment = |name: &str| match query_value(request, name) {
+        None => Ok(None),
+        Some(text) => Timestamp::parse_rfc3339(&text)
+            .map(Some)
+            .ok_or_else(|| Violation::query(name, "must be a date such as 2026-01-31T12:00:00Z")),
+    };
+    let (after, before) = (moment("after")?, moment("before")?);
+    Ok(Walk { limit, descending, iterator, backward, after, before })
+}
+
+/// A page that came from the store.
+pub(crate) fn respond<T, O: Serialize>(
+    walk: &Walk,
+    listed: Listed<T>,
+    id: impl Fn(&T) -> String,
+    show: impl Fn(T) -> O,
+) -> Response<Bytes> {
+    let first = listed.items.first().map(&id);
+    let page = Page {
+        // There is a page before this one if the caller came from one.
+        prev_iterator: first.filter(|_| walk.iterator.is_some()).map(|id| format!("-{id}")),
+        iterator: listed.iterator,
+        done: listed.done,
+        data: listed.items.into_iter().map(show).collect(),
+    };
+    error::json(StatusCode::OK, &page)
+}
+
+/// Cuts a page out of a list that is at hand as a whole. `items` may be in any order.
+pub(crate) fn cut<T>(walk: &Walk, mut items: Vec<T>, id: impl Fn(&T) -> String) -> Listed<T> {
+    items.sort_by_key(|item| id(item));
+    if walk.descending {
+        items.reverse();
+    }
+    let beyond = |item: &T| match &walk.iterator {
+        None => true,
+        Some(iterator) if walk.descending != walk.backward => id(item) < *iterator,
+        Some(iterator) => id(item) > *iterator,
+    };
+    let mut kept: Vec<T> = items.into_iter().filter(beyond).collect();
+    let more = kept.len() > walk.limit;
+    if walk.backward {
+        kept.drain(..kept.len().saturating_sub(walk.limit));
+    }
+    kept.truncate(walk.limit);
+    let iterator = kept.last().map(&id).or_else(|| walk.iterator.clone());
+    Listed { items: kept, iterator, done: !more && !walk.backward }
+}

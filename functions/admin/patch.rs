@@ -1,0 +1,43 @@
+//! Fields of a PATCH, where "not there" and "null" mean different things.
+
+use serde::{Deserialize, Deserializer};
+
+/// A field of a PATCH body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Field<T> {
+    /// Not there: leave it as it is.
+    #[default]
+    Absent,
+    /// `null`: clear it.
+    Null,
+    /// Set it.
+    Value(T),
+}
+
+impl<T> Field<T> {
+    /// The value, if the field sets one.
+    pub(crate) fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// Does to `target` what the field says.
+    pub(crate) fn apply(&self, target: &mut Option<T>)
+    where
+        T: Clone,
+    {
+        match self {
+            Self::Absent => {}
+            Self::Null => *target = None,
+            Self::Value(value) => *target = Some(value.clone()),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<T>::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
+}

@@ -1,0 +1,90 @@
+//! Rules for what callers may store, each with a sentence that says how to keep it.
+
+use shared::application::{MAX_METADATA_BYTES, Metadata};
+use shared::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE, MAX_URL};
+use shared::error::{ApiError, Violation};
+use shared::id::{Uid, is_name};
+use shared::sender::target::{TargetPolicy, check_url};
+
+/// Collects broken rules, so that a caller learns of all of them at once.
+#[derive(Default)]
+pub(crate) struct Rules(Vec<Violation>);
+
+impl Rules {
+    /// 422 if anything was broken.
+    pub(crate) fn check(self) -> Result<(), ApiError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.0)) }
+    }
+
+    pub(crate) fn name(&mut self, name: &str) {
+        if name.is_empty() {
+            self.broken("name", "must not be empty");
+        }
+    }
+
+    pub(crate) fn uid(&mut self, uid: Option<&str>, prefix: &str) -> Option<Uid> {
+        match Uid::parse(uid?, prefix) {
+            Ok(uid) => Some(uid),
+            Err(error) => {
+                self.broken("uid", error.0);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn metadata(&mut self, metadata: &Metadata) {
+        let bytes = serde_json::to_string(metadata).map_or(0, |json| json.len());
+        if bytes > MAX_METADATA_BYTES {
+            self.broken("metadata", format!("must be at most {MAX_METADATA_BYTES} bytes of JSON"));
+        }
+    }
+
+    pub(crate) fn throttle_rate(&mut self, rate: Option<u16>) {
+        if rate == Some(0) {
+            self.broken("throttleRate", "must be at least 1 a second, or null for no limit");
+        }
+    }
+
+    pub(crate) fn url(&mut self, url: &str, policy: &TargetPolicy) {
+        if url.len() > MAX_URL {
+            self.broken("url", format!("must be at most {MAX_URL} characters"));
+        } else if let Err(reason) = check_url(url, policy) {
+            self.broken("url", reason);
+        }
+    }
+
+    pub(crate) fn event_types(&mut self, types: Option<&[String]>) {
+        self.names("eventTypes", types, MAX_EVENT_TYPE, usize::MAX);
+    }
+
+    pub(crate) fn channels(&mut self, channels: Option<&[String]>) {
+        self.names("channels", channels, MAX_CHANNEL, MAX_ENDPOINT_CHANNELS);
+    }
+
+    fn names(&mut self, field: &str, names: Option<&[String]>, max_chars: usize, max: usize) {
+        let Some(names) = names else { return };
+        if names.is_empty() {
+            self.broken(field, "must name at least one, or be null for all");
+        }
+        if names.len() > max {
+            self.broken(field, format!("must name at most {max}"));
+        }
+        for (position, name) in names.iter().enumerate() {
+            if !is_name(name, max_chars) {
+                self.broken(
+                    &format!("{field}.{position}"),
+                    format!(
+                        "must be 1 to {max_chars} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`"
+                    ),
+                );
+            }
+            if names[..position].contains(name) {
+                self.broken(field, format!("must not repeat `{name}`"));
+            }
+        }
+    }
+
+    pub(crate) fn broken(&mut self, field: &str, rule: impl Into<String>) {
+        self.0.push(Violation::body(field, rule));
+    }
+}

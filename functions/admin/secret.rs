@@ -1,0 +1,138 @@
+//! Secrets: an endpoint's signing secret, and an application's integration key.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::error::{self, ApiError};
+use shared::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
+use shared::request;
+use shared::secret::SigningSecret;
+use shared::store::Edited;
+
+use crate::endpoint::endpoint_of;
+use crate::rules::Rules;
+use crate::{Answer, Call};
+
+#[derive(Serialize)]
+struct SecretOut {
+    key: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RotateIn {
+    key: Option<String>,
+    grace_period_seconds: Option<u64>,
+}
+
+/// A checked rotation.
+struct Rotation {
+    secret: SigningSecret,
+    grace_s: u64,
+}
+
+impl Call<'_> {
+    pub(crate) async fn get_secret(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        self.reveal(&endpoint.keyring, &endpoint.id.to_string())
+    }
+
+    pub(crate) async fn rotate_secret(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let owner = endpoint.id.to_string();
+        let rotation = self.rotation()?;
+        let now = self.admin.ambient.now();
+        let edited = self
+            .admin
+            .editor
+            .edit_endpoint(&endpoint.app, &endpoint.id, now, |endpoint| {
+                endpoint.updated_at = now;
+                self.rotate(&mut endpoint.keyring, &owner, &rotation)
+            })
+            .await?;
+        match edited {
+            Edited::Done((_, rotated)) => {
+                rotated.map_err(too_many_old)?;
+                Ok(error::empty(StatusCode::NO_CONTENT))
+            }
+            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
+        }
+    }
+
+    pub(crate) async fn integration_key(&self, app: &str) -> Answer {
+        self.require_organisation()?;
+        let application = &self.tenant(app).await?.application;
+        self.reveal(&application.integration_key, &application.id.to_string())
+    }
+
+    pub(crate) async fn rotate_integration_key(&self, app: &str) -> Answer {
+        self.require_organisation()?;
+        let application = &self.tenant(app).await?.application;
+        let owner = application.id.to_string();
+        let rotation = self.rotation()?;
+        let mut rotated = application.integration_key.clone();
+        self.rotate(&mut rotated, &owner, &rotation).map_err(too_many_old)?;
+        let now = self.admin.ambient.now();
+        let edited = self
+            .admin
+            .editor
+            .edit_application(&application.id, now, |application| {
+                application.updated_at = now;
+                application.integration_key = rotated.clone();
+            })
+            .await?;
+        match edited {
+            Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
+            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
+        }
+    }
+
+    fn reveal(&self, keyring: &Keyring, owner: &str) -> Answer {
+        let secret = keyring.current(owner, &self.admin.sealer).ok_or_else(|| {
+            ApiError::Internal(format!("the secret of {owner} does not open: other root secret?"))
+        })?;
+        Ok(error::json(StatusCode::OK, &SecretOut { key: secret.reveal() }))
+    }
+
+    fn rotation(&self) -> Result<Rotation, ApiError> {
+        let input: RotateIn = match self.request.body().is_empty() {
+            true => RotateIn::default(),
+            false => request::body(self.request)?,
+        };
+        let grace_s = input.grace_period_seconds.unwrap_or(DEFAULT_GRACE_S);
+        let mut rules = Rules::default();
+        if grace_s > MAX_GRACE_S {
+            rules.broken("gracePeriodSeconds", format!("must be 0 to {MAX_GRACE_S}"));
+        }
+        let secret = match input.key.as_deref().map(SigningSecret::parse) {
+            None => Some(SigningSecret::generate(&self.admin.ambient)),
+            Some(Ok(secret)) => Some(secret),
+            Some(Err(rule)) => {
+                rules.broken("key", rule);
+                None
+            }
+        };
+        rules.check()?;
+        let secret =
+            secret.ok_or_else(|| ApiError::Internal("a rule without a sentence".into()))?;
+        Ok(Rotation { secret, grace_s })
+    }
+
+    fn rotate(
+        &self,
+        keyring: &mut Keyring,
+        owner: &str,
+        rotation: &Rotation,
+    ) -> Result<(), TooManyOld> {
+        let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
+        keyring.rotate(&rotation.secret, owner, rotation.grace_s, sealer, ambient)
+    }
+}
+
+fn too_many_old(_: TooManyOld) -> ApiError {
+    ApiError::bad_request(
+        "limit_reached",
+        format!("{MAX_OLD} old secrets are still alive: wait until one of them has run out."),
+    )
+}

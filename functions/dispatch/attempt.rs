@@ -1,0 +1,222 @@
+//! One attempt: sent, judged, recorded, followed up.
+
+use shared::attempt::{Attempt, Delivery, EXCERPT_BYTES, Progress, Turn};
+use shared::clock::Timestamp;
+use shared::endpoint::Endpoint;
+use shared::id::AttemptId;
+use shared::message::Message;
+use shared::queue::record::{Record, delay_until};
+use shared::queue::{MAX_DELAY_S, send_one};
+use shared::sender::{Ending, Outcome};
+use shared::store::{Consequence, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS};
+use tokio::sync::SemaphorePermit;
+use tracing::{info, warn};
+
+use crate::{Dispatcher, Job, Undone, WRAP_UP_MS, request};
+
+/// "This address is gone for good": Standard Webhooks asks to stop calling it.
+const GONE: u16 = 410;
+
+/// What an outcome comes to.
+pub(crate) struct Verdict {
+    pub(crate) ok: bool,
+    pub(crate) gone: bool,
+    retry_after: Option<String>,
+    status: u16,
+    response: String,
+}
+
+impl Dispatcher {
+    /// Waits for a free slot, unless there is no time left to use it.
+    pub(crate) async fn slot(&self, job: &Job) -> Result<SemaphorePermit<'_>, Undone> {
+        let slot = self.slots.acquire().await.map_err(|_| Undone::OutOfTime)?;
+        let needed_ms = self.parts.settings.timeout_ms + WRAP_UP_MS;
+        match job.deadline {
+            Some(deadline) if deadline.since(self.parts.ambient.now()) < needed_ms => {
+                Err(Undone::OutOfTime)
+            }
+            _ => Ok(slot),
+        }
+    }
+
+    /// Makes the scheduled attempt of this number.
+    pub(crate) async fn attempt(
+        &self,
+        message: &Message,
+        endpoint: &Endpoint,
+        number: u32,
+        held: Option<&Leased>,
+    ) -> Result<(), Undone> {
+        let id = AttemptId::new(&self.parts.ambient);
+        let (attempt, verdict) = self.send(message, endpoint, id, Turn::Scheduled(number)).await?;
+        let consequence =
+            self.consequence(verdict.ok, number, verdict.retry_after.as_deref(), verdict.gone);
+        let recorded = self.parts.deliveries.record(&attempt, message, held, &consequence).await?;
+        log(&attempt, &recorded);
+        if recorded != Recorded::Done {
+            // Whoever was faster has done the rest.
+            return Ok(());
+        }
+        if verdict.gone {
+            self.disable(endpoint).await?;
+        }
+        match consequence {
+            Consequence::Retry { at, .. } => {
+                self.send_retry(message, endpoint, number + 1, at).await
+            }
+            Consequence::Delivered | Consequence::Failed => Ok(()),
+        }
+    }
+
+    /// Sends the request and puts what came of it in a form for the record.
+    pub(crate) async fn send(
+        &self,
+        message: &Message,
+        endpoint: &Endpoint,
+        id: AttemptId,
+        turn: Turn,
+    ) -> Result<(Attempt, Verdict), Undone> {
+        let at = self.parts.ambient.now();
+        let owner = endpoint.id.to_string();
+        let secrets = endpoint.keyring.live(&owner, &self.parts.sealer, at);
+        if secrets.is_empty() {
+            return Err(Undone::Failed(format!(
+                "the secret of {owner} does not open: has the root secret changed?"
+            )));
+        }
+        let timeout_ms = self.parts.settings.timeout_ms;
+        let outbound = request::signed(message, &endpoint.url, &secrets, at, timeout_ms);
+        let outcome = self.parts.sender.send(outbound).await;
+        let duration_ms = outcome.duration_ms;
+        let verdict = judge(outcome);
+        let attempt = Attempt {
+            id,
+            msg: message.id,
+            app: message.app,
+            ep: endpoint.id,
+            turn,
+            at,
+            url: endpoint.url.clone(),
+            ok: verdict.ok,
+            status: verdict.status,
+            ms: duration_ms,
+            response: verdict.response.clone(),
+            event_type: message.event_type.clone(),
+            channels: message.channels.clone(),
+        };
+        Ok((attempt, verdict))
+    }
+
+    /// What an attempt means for its delivery.
+    pub(crate) fn consequence(
+        &self,
+        ok: bool,
+        number: u32,
+        retry_after: Option<&str>,
+        gone: bool,
+    ) -> Consequence {
+        if ok {
+            return Consequence::Delivered;
+        }
+        let now = self.parts.ambient.now();
+        let random = u64::from_be_bytes(self.parts.ambient.random());
+        let next = self.parts.settings.schedule.next(number, now, retry_after, random);
+        match next.filter(|_| !gone) {
+            None => Consequence::Failed,
+            Some(at) => {
+                let through_queue = at.since(now) <= u64::from(MAX_DELAY_S) * 1000;
+                let due = if through_queue {
+                    at.plus_ms(QUEUE_GRACE_MS)
+                } else {
+                    at.minus_ms(SWEEP_AHEAD_MS)
+                };
+                Consequence::Retry { at, due }
+            }
+        }
+    }
+
+    /// Makes sure that a pending delivery's next attempt is on its way. Sending it once too
+    /// often is harmless: an attempt is leased, and made once.
+    pub(crate) async fn follow_up(&self, delivery: &Delivery) -> Result<(), Undone> {
+        let now = self.parts.ambient.now();
+        let waits_for_sweep = delivery.due_at < delivery.next_at;
+        if delivery.progress != Progress::Pending || waits_for_sweep || delivery.is_leased(now) {
+            return Ok(());
+        }
+        let record = Record::Retry {
+            app: delivery.app,
+            msg: delivery.msg,
+            ep: delivery.ep,
+            attempt: delivery.attempts + 1,
+        };
+        self.enqueue(&record, delivery.next_at).await
+    }
+
+    async fn send_retry(
+        &self,
+        message: &Message,
+        endpoint: &Endpoint,
+        attempt: u32,
+        at: Timestamp,
+    ) -> Result<(), Undone> {
+        if at.since(self.parts.ambient.now()) > u64::from(MAX_DELAY_S) * 1000 {
+            return Ok(());
+        }
+        let (app, msg, ep) = (message.app, message.id, endpoint.id);
+        self.enqueue(&Record::Retry { app, msg, ep, attempt }, at).await
+    }
+
+    async fn enqueue(&self, record: &Record, at: Timestamp) -> Result<(), Undone> {
+        let delay_s = delay_until(at, self.parts.ambient.now());
+        send_one(&*self.parts.retries, record.outgoing(delay_s))
+            .await
+            .map_err(|error| Undone::Failed(error.to_string()))
+    }
+
+    pub(crate) async fn disable(&self, endpoint: &Endpoint) -> Result<(), Undone> {
+        let now = self.parts.ambient.now();
+        warn!(endpoint.id = %endpoint.id, "disabled: it answered 410 Gone");
+        self.parts
+            .editor
+            .edit_endpoint(&endpoint.app, &endpoint.id, now, |endpoint| {
+                endpoint.disabled = true;
+                endpoint.updated_at = now;
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// Success is 2xx. Everything else is a failure, redirects included.
+fn judge(outcome: Outcome) -> Verdict {
+    let (status, response, retry_after) = match outcome.ending {
+        Ending::Answered { status, mut excerpt, retry_after } => {
+            excerpt.truncate(EXCERPT_BYTES);
+            (status, String::from_utf8_lossy(&excerpt).into_owned(), retry_after)
+        }
+        Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
+        Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
+        Ending::Failed(reason) => (0, reason, None),
+    };
+    Verdict {
+        ok: (200..300).contains(&status),
+        gone: status == GONE,
+        retry_after,
+        status,
+        response,
+    }
+}
+
+pub(crate) fn log(attempt: &Attempt, recorded: &Recorded) {
+    info!(
+        message.id = %attempt.msg,
+        endpoint.id = %attempt.ep,
+        attempt.id = %attempt.id,
+        attempt.turn = ?attempt.turn,
+        status = attempt.status,
+        duration_ms = attempt.ms,
+        delivered = attempt.ok,
+        recorded = ?recorded,
+        "attempt"
+    );
+}

@@ -1,0 +1,128 @@
+//! Clearance: whether a first attempt may go ahead, and under which lease.
+
+use shared::attempt::{Progress, Turn};
+use shared::endpoint::Endpoint;
+use shared::message::Message;
+use shared::store::{Claimed, Leased};
+
+use crate::{Dispatcher, Job, OnRecord, Receipt, Undone};
+
+/// Whether an attempt may be made.
+pub(crate) enum Clearance {
+    /// Go ahead, under this lease if there is one.
+    Go(Option<Box<Leased>>),
+    /// Nothing is left to do.
+    Done,
+}
+
+impl Dispatcher {
+    /// The first attempt to bring a message to an endpoint.
+    pub(crate) async fn first(
+        &self,
+        job: &Job,
+        message: &Message,
+        endpoint: &Endpoint,
+        on_record: OnRecord<'_>,
+    ) -> Result<(), Undone> {
+        let _slot = self.slot(job).await?;
+        match self.clear_first(message, endpoint, on_record).await? {
+            Clearance::Done => Ok(()),
+            Clearance::Go(held) => self.attempt(message, endpoint, 1, held.as_deref()).await,
+        }
+    }
+
+    /// Refuses a record that somebody else may still be working on: whoever received it first
+    /// has as long as a lease lasts, and SQS remembers when that was.
+    pub(crate) fn check_first_receive(&self, receipt: &Receipt) -> Result<(), Undone> {
+        let since = self.parts.ambient.now().since(receipt.first_received_at);
+        if receipt.receive_count > 1 && since < self.parts.settings.lease_ms {
+            return Err(Undone::Busy);
+        }
+        Ok(())
+    }
+
+    async fn clear_first(
+        &self,
+        message: &Message,
+        endpoint: &Endpoint,
+        on_record: OnRecord<'_>,
+    ) -> Result<Clearance, Undone> {
+        let Some(snapshot) = on_record else {
+            if !self.parts.settings.always_lease {
+                return Ok(Clearance::Go(None));
+            }
+            return self.lease_first(message, endpoint).await;
+        };
+        match snapshot.delivery(&endpoint.id) {
+            // It succeeded at once.
+            None if snapshot.was_attempted(&endpoint.id) => Ok(Clearance::Done),
+            None => self.lease_first_checked(message, endpoint).await,
+            Some(found) if found.delivery.progress != Progress::Pending => Ok(Clearance::Done),
+            Some(found) if found.delivery.attempts > 0 => {
+                // The attempt is on record; whether its retry is on its way is not.
+                self.follow_up(&found.delivery).await?;
+                Ok(Clearance::Done)
+            }
+            Some(found) => {
+                let leased = self.take_over(found).await?;
+                self.settle_or_go(message, endpoint, leased).await
+            }
+        }
+    }
+
+    async fn lease_first_checked(
+        &self,
+        message: &Message,
+        endpoint: &Endpoint,
+    ) -> Result<Clearance, Undone> {
+        match self.lease_first(message, endpoint).await? {
+            Clearance::Go(Some(leased)) => self.settle_or_go(message, endpoint, *leased).await,
+            other => Ok(other),
+        }
+    }
+
+    async fn lease_first(
+        &self,
+        message: &Message,
+        endpoint: &Endpoint,
+    ) -> Result<Clearance, Undone> {
+        let now = self.parts.ambient.now();
+        let until = now.plus_ms(self.parts.settings.lease_ms);
+        match self.parts.deliveries.lease_first(message, &endpoint.id, now, until).await? {
+            Claimed::Mine(leased) => Ok(Clearance::Go(Some(Box::new(leased)))),
+            Claimed::Theirs => Err(Undone::Busy),
+        }
+    }
+
+    /// Leases a delivery whose next attempt nobody is busy with.
+    pub(crate) async fn take_over(&self, found: &Leased) -> Result<Leased, Undone> {
+        let now = self.parts.ambient.now();
+        if found.delivery.is_leased(now) {
+            return Err(Undone::Busy);
+        }
+        let until = now.plus_ms(self.parts.settings.lease_ms);
+        match self.parts.deliveries.lease(found, until).await? {
+            Claimed::Mine(leased) => Ok(leased),
+            Claimed::Theirs => Err(Undone::Busy),
+        }
+    }
+
+    /// A first attempt that went ahead without a lease leaves no trace before it is recorded.
+    /// So whoever leases attempt 1 afterwards looks once more, and brings the delivery in line
+    /// with what is there.
+    pub(crate) async fn settle_or_go(
+        &self,
+        message: &Message,
+        endpoint: &Endpoint,
+        leased: Leased,
+    ) -> Result<Clearance, Undone> {
+        let turn = Turn::Scheduled(1);
+        let recorded = self.parts.deliveries.attempt(&message.id, &endpoint.id, turn).await?;
+        let Some(attempt) = recorded else { return Ok(Clearance::Go(Some(Box::new(leased)))) };
+        let consequence = self.consequence(attempt.ok, 1, None, false);
+        if let Claimed::Mine(settled) = self.parts.deliveries.settle(&leased, &consequence).await? {
+            self.follow_up(&settled.delivery).await?;
+        }
+        Ok(Clearance::Done)
+    }
+}

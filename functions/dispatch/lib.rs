@@ -1,0 +1,290 @@
+//! Second stage of the trip: a message goes out to every endpoint that wants it.
+//!
+//! The cast: [`Dispatcher`] takes a batch of records from the deliveries or the retries queue.
+//! Each (message, endpoint) gets a task of its own, so that neither a hanging endpoint nor a
+//! panic touches the others. An attempt is signed, sent, judged and recorded; what an endpoint
+//! answers is never an error of ours, only what we cannot record is.
+//!
+//! The lifecycle of an attempt:
+//!
+//! 1. *Clearance.* A first attempt of a record that comes for the first time goes ahead. One
+//!    that may be a repetition first looks what is on record and takes a lease; so does every
+//!    retry. The first receive of a record is itself a lease, which SQS writes down for free.
+//! 2. *Request.* Signed with all live secrets, with the bytes that were published.
+//! 3. *Record.* The attempt under its number (the fence), with its consequence.
+//! 4. *Follow-up.* A retry that comes within 15 minutes is sent to the retries queue with a
+//!    delay; a later one waits for the sweep.
+//!
+//! Only when all of that is done for every endpoint is the record done. Everything else comes
+//! back: [`Dispatcher::handle`] starts from "nothing is done" and takes off what is proven.
+//!
+//! Not guaranteed: that a crash between request and record does not repeat that attempt; order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shared::clock::{Ambient, Timestamp};
+use shared::endpoint::Endpoint;
+use shared::id::ApplicationId;
+use shared::message::Message;
+use shared::queue::record::Record;
+use shared::queue::{Producer, Received};
+use shared::schedule::Schedule;
+use shared::secret::Sealer;
+use shared::sender::Sender;
+use shared::store::{
+    Deliveries, Directory, DirectoryEditor, Parked, Parking, Snapshot, StoreError, Tenant,
+};
+use tokio::sync::{OnceCell, Semaphore};
+use tracing::{error, warn};
+
+mod attempt;
+mod clearance;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+mod request;
+mod retry;
+
+/// Longest exchange with an endpoint, in milliseconds (Svix Cloud and Dots: 15 s).
+pub const REQUEST_TIMEOUT_MS: u64 = 15_000;
+/// How long a dispatcher may be busy with an attempt, in milliseconds: longer than the dispatch
+/// function may run (30 s), so that a lease never runs out under somebody alive.
+pub const LEASE_MS: u64 = 35_000;
+/// Time that is kept for recording, in milliseconds: no attempt starts with less left.
+const WRAP_UP_MS: u64 = 3_000;
+
+/// How dispatch behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// When to try again.
+    pub schedule: Schedule,
+    /// Longest exchange with an endpoint, in milliseconds.
+    pub timeout_ms: u64,
+    /// How long an attempt is leased, in milliseconds.
+    pub lease_ms: u64,
+    /// Lease every first attempt, not only those of records that may be repetitions.
+    pub always_lease: bool,
+    /// Most attempts under way at once.
+    pub parallel: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::default(),
+            timeout_ms: REQUEST_TIMEOUT_MS,
+            lease_ms: LEASE_MS,
+            always_lease: false,
+            parallel: 64,
+        }
+    }
+}
+
+/// What the dispatch function is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Reads applications and endpoints.
+    pub directory: Directory,
+    /// Disables endpoints that are gone.
+    pub editor: DirectoryEditor,
+    /// Leases and records attempts.
+    pub deliveries: Deliveries,
+    /// The retries queue.
+    pub retries: Arc<dyn Producer>,
+    /// Keeps records that nobody can read.
+    pub parking: Parking,
+    /// The way out.
+    pub sender: Arc<dyn Sender>,
+    /// Opens endpoint secrets.
+    pub sealer: Sealer,
+    /// Time and randomness.
+    pub ambient: Ambient,
+    /// How it behaves.
+    pub settings: Settings,
+}
+
+/// The dispatch function. Clones share their limits.
+#[derive(Clone)]
+pub struct Dispatcher {
+    parts: Arc<Parts>,
+    slots: Arc<Semaphore>,
+}
+
+/// Why a record has to come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Undone {
+    /// Somebody else may be busy with it.
+    Busy,
+    /// No time left to start another attempt.
+    OutOfTime,
+    /// Something of ours failed.
+    Failed(String),
+}
+
+impl From<StoreError> for Undone {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// What a record is worked on with.
+struct Job {
+    /// The queue record, without its body.
+    received: Receipt,
+    /// When this invocation has to be over.
+    deadline: Option<Timestamp>,
+    tenants: Tenants,
+}
+
+/// What the queue says about a record.
+#[derive(Clone, Debug)]
+struct Receipt {
+    id: String,
+    receive_count: u32,
+    first_received_at: Timestamp,
+}
+
+/// Applications of one batch, each read once.
+type Tenants = Arc<Mutex<HashMap<ApplicationId, Arc<OnceCell<Option<Arc<Tenant>>>>>>>;
+
+impl Dispatcher {
+    /// Puts the function together.
+    pub fn new(parts: Parts) -> Self {
+        let slots = Arc::new(Semaphore::new(parts.settings.parallel));
+        Self { parts: Arc::new(parts), slots }
+    }
+
+    /// Works on a batch and answers with the ids of the records that are not done and have to
+    /// come again. `deadline` is when the invocation will be cut off.
+    pub async fn handle(&self, batch: Vec<Received>, deadline: Option<Timestamp>) -> Vec<String> {
+        let tenants = Tenants::default();
+        let mut tasks = Vec::with_capacity(batch.len());
+        for received in batch {
+            let receipt = Receipt {
+                id: received.id,
+                receive_count: received.receive_count,
+                first_received_at: received.first_received_at,
+            };
+            let job = Job { received: receipt.clone(), deadline, tenants: tenants.clone() };
+            let dispatcher = self.clone();
+            let body = received.body;
+            let task = tokio::spawn(async move { dispatcher.process(job, body).await });
+            tasks.push((receipt, task));
+        }
+        let mut undone = Vec::new();
+        for (receipt, task) in tasks {
+            let why = match task.await {
+                Ok(Ok(())) => continue,
+                Ok(Err(why)) => why,
+                Err(panic) => Undone::Failed(format!("the task ended early: {panic}")),
+            };
+            report(&receipt, &why);
+            undone.push(receipt.id);
+        }
+        undone
+    }
+
+    async fn process(&self, job: Job, body: String) -> Result<(), Undone> {
+        match Record::parse(&body) {
+            Ok(Record::Accepted { message, again }) => {
+                drop(body);
+                self.fan_out(job, *message, again).await
+            }
+            Ok(Record::Retry { app, msg, ep, attempt }) => {
+                self.retry(&job, app, msg, ep, attempt).await
+            }
+            Ok(Record::Resend { app, msg, ep, attempt }) => {
+                self.resend(&job, app, msg, ep, attempt).await
+            }
+            // It will not read better the next time.
+            Err(reason) => self.park(&job, body, reason).await,
+        }
+    }
+
+    /// Sends a message to every endpoint that wants it, each in its own task.
+    async fn fan_out(&self, job: Job, message: Message, again: bool) -> Result<(), Undone> {
+        let repeated = again || job.received.receive_count > 1;
+        self.check_first_receive(&job.received)?;
+        let Some(tenant) = self.tenant(&job, message.app).await? else {
+            // The application was deleted, and its endpoints with it.
+            return Ok(());
+        };
+        let wanting: Vec<&Endpoint> = tenant
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.wants(&message.event_type, &message.channels))
+            .collect();
+        if wanting.is_empty() {
+            return Ok(());
+        }
+        let snapshot = match repeated {
+            true => Some(self.parts.deliveries.snapshot(&message.id).await?),
+            false => None,
+        };
+        if let [only] = wanting.as_slice() {
+            return self.first(&job, &message, only, snapshot.as_ref()).await;
+        }
+        let endpoints: Vec<Endpoint> = wanting.into_iter().cloned().collect();
+        let shared = Arc::new((job, message, snapshot));
+        let tasks: Vec<_> = endpoints
+            .into_iter()
+            .map(|endpoint| {
+                let dispatcher = self.clone();
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    let (job, message, snapshot) = &*shared;
+                    dispatcher.first(job, message, &endpoint, snapshot.as_ref()).await
+                })
+            })
+            .collect();
+        let mut result = Ok(());
+        for task in tasks {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => result = Err(why),
+                Err(panic) => {
+                    result = Err(Undone::Failed(format!("the task ended early: {panic}")));
+                }
+            }
+        }
+        result
+    }
+
+    /// The application and its endpoints, read once for the whole batch.
+    async fn tenant(
+        &self,
+        job: &Job,
+        app: ApplicationId,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let cell = {
+            let mut tenants = job.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            tenants.entry(app).or_default().clone()
+        };
+        cell.get_or_try_init(|| self.parts.directory.tenant(&app)).await.cloned()
+    }
+
+    async fn park(&self, job: &Job, body: String, reason: String) -> Result<(), Undone> {
+        error!(record.id = job.received.id, reason, "parked a record that cannot be read");
+        let parked = Parked {
+            id: job.received.id.clone(),
+            queue: "dispatch".to_owned(),
+            reason,
+            at: self.parts.ambient.now(),
+            body,
+        };
+        Ok(self.parts.parking.park(&parked).await?)
+    }
+}
+
+fn report(receipt: &Receipt, why: &Undone) {
+    let count = receipt.receive_count;
+    match why {
+        Undone::Busy => warn!(record.id = receipt.id, count, "left to whoever is busy with it"),
+        Undone::OutOfTime => warn!(record.id = receipt.id, count, "left for want of time"),
+        Undone::Failed(reason) => error!(record.id = receipt.id, count, reason, "record failed"),
+    }
+}
+
+/// What is on record for a message whose record came again; `None` when it came for the first
+/// time.
+type OnRecord<'a> = Option<&'a Snapshot>;

@@ -1,0 +1,34 @@
+//! Wires the dispatch function: SQS events, DynamoDB, the retries queue, the way out.
+
+use std::sync::Arc;
+
+use dispatch::{Dispatcher, Parts, Settings, lambda};
+use lambda_runtime::{Error, run, service_fn, tracing};
+use shared::clock::Ambient;
+use shared::config::variable;
+use shared::sender::{HttpSender, SenderSettings};
+use shared::store::{Deliveries, Directory, DirectoryEditor, Parking};
+use shared::wiring::Wiring;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init_default_subscriber();
+    let wiring = Wiring::from_process()?;
+    let table = wiring.table()?;
+    let policy = wiring.environment.target_policy();
+    let dispatcher = &Dispatcher::new(Parts {
+        directory: Directory::new(table.clone()),
+        editor: DirectoryEditor::new(table.clone(), None),
+        deliveries: Deliveries::new(table.clone()),
+        retries: wiring.queue(variable::RETRIES_QUEUE)?,
+        parking: Parking::new(table),
+        sender: Arc::new(HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?),
+        sealer: wiring.environment.root_secret()?.sealer(),
+        ambient: Ambient::system(),
+        settings: Settings {
+            always_lease: wiring.environment.always_lease(),
+            ..Settings::default()
+        },
+    });
+    run(service_fn(|event| async move { lambda::handle(dispatcher, event).await })).await
+}

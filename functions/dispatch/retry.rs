@@ -1,0 +1,101 @@
+//! Later attempts: those that have come due, and those that somebody asked for.
+
+use std::sync::Arc;
+
+use shared::attempt::{Progress, Turn};
+use shared::endpoint::Endpoint;
+use shared::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use shared::store::Tenant;
+
+use crate::attempt::log;
+use crate::clearance::Clearance;
+use crate::{Dispatcher, Job, Undone};
+
+impl Dispatcher {
+    /// A retry that has come due.
+    pub(crate) async fn retry(
+        &self,
+        job: &Job,
+        app: ApplicationId,
+        msg: MessageId,
+        ep: EndpointId,
+        number: u32,
+    ) -> Result<(), Undone> {
+        let _slot = self.slot(job).await?;
+        let deliveries = &self.parts.deliveries;
+        let Some(found) = deliveries.delivery(&msg, &ep).await? else { return Ok(()) };
+        if found.delivery.progress != Progress::Pending {
+            return Ok(());
+        }
+        if found.delivery.attempts + 1 != number {
+            // It was made. If this record comes again, whoever made it may have died before
+            // sending the next one on its way.
+            if job.received.receive_count > 1 && found.delivery.attempts >= number {
+                self.follow_up(&found.delivery).await?;
+            }
+            return Ok(());
+        }
+        let tenant = self.tenant(job, app).await?;
+        let endpoint = match endpoint_of(tenant.as_ref(), ep) {
+            Some(endpoint) if !endpoint.disabled => endpoint,
+            Some(_) => return self.give_up(&found, "the endpoint is disabled").await,
+            None => return self.give_up(&found, "the endpoint was deleted").await,
+        };
+        let leased = self.take_over(&found).await?;
+        let Some(message) = deliveries.message(&msg, self.parts.ambient.now()).await? else {
+            return self.give_up(&leased, "the message is past its retention").await;
+        };
+        let clearance = match number {
+            1 => self.settle_or_go(&message, endpoint, leased).await?,
+            _ => Clearance::Go(Some(Box::new(leased))),
+        };
+        match clearance {
+            Clearance::Done => Ok(()),
+            Clearance::Go(held) => self.attempt(&message, endpoint, number, held.as_deref()).await,
+        }
+    }
+
+    /// An attempt that somebody asked for. It goes out whatever the endpoint's filters say,
+    /// but not to a disabled endpoint.
+    pub(crate) async fn resend(
+        &self,
+        job: &Job,
+        app: ApplicationId,
+        msg: MessageId,
+        ep: EndpointId,
+        id: AttemptId,
+    ) -> Result<(), Undone> {
+        let _slot = self.slot(job).await?;
+        let turn = Turn::Manual(id);
+        let deliveries = &self.parts.deliveries;
+        if job.received.receive_count > 1 {
+            self.check_first_receive(&job.received)?;
+            if deliveries.attempt(&msg, &ep, turn).await?.is_some() {
+                return Ok(());
+            }
+        }
+        let tenant = self.tenant(job, app).await?;
+        let endpoint = endpoint_of(tenant.as_ref(), ep).filter(|endpoint| !endpoint.disabled);
+        let Some(endpoint) = endpoint else { return Ok(()) };
+        let Some(message) = deliveries.message(&msg, self.parts.ambient.now()).await? else {
+            return Ok(());
+        };
+        let (attempt, verdict) = self.send(&message, endpoint, id, turn).await?;
+        let recorded = deliveries.record_manual(&attempt, &message).await?;
+        log(&attempt, &recorded);
+        if verdict.gone {
+            self.disable(endpoint).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, found: &shared::store::Leased, reason: &str) -> Result<(), Undone> {
+        // Lost to somebody else: then that one decides.
+        self.parts.deliveries.give_up(found, reason).await?;
+        Ok(())
+    }
+}
+
+fn endpoint_of(tenant: Option<&Arc<Tenant>>, ep: EndpointId) -> Option<&Endpoint> {
+    tenant?.endpoints.iter().find(|endpoint| endpoint.id == ep)
+}

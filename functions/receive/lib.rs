@@ -1,0 +1,229 @@
+//! First stage of the trip: an event comes in, is checked, stored and enqueued.
+//!
+//! The cast: [`Receiver`] answers `POST /api/v1/app/{app_id}/msg`. It knows who asks by a
+//! bearer token or by a Standard Webhooks signature made with the application's integration
+//! key, reads the application (kept for a while), puts the message in the [`Inbox`] and sends
+//! it to the deliveries queue.
+//!
+//! 202 is given only when the store and the queue have both acknowledged. If the process dies
+//! between the two, no 202 was given; the publisher asks again, the message is found in its
+//! place, and since no attempt is on record it is sent again.
+//!
+//! Not guaranteed: that a publisher who names neither event nor request, and repeats a request
+//! whose answer was lost, publishes once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use shared::clock::Ambient;
+use shared::error::{self, ApiError};
+use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
+use shared::message::{Message, expiry};
+use shared::queue::{Producer, record::Record, send_one};
+use shared::request;
+use shared::secret::Sealer;
+use shared::signature;
+use shared::store::{Accepted, Directory, Inbox, Tenant};
+use shared::token::{Access, Tokens};
+
+mod publish;
+
+use publish::{MessageOut, Published};
+
+/// How long the receive function on Lambda keeps an application that it read, in milliseconds.
+pub const APPLICATION_TTL_MS: u64 = 30_000;
+/// How many characters of its hash tell one idempotency key from another.
+const REQUEST_HASH_CHARS: usize = 16;
+
+/// The receive function.
+#[derive(Clone)]
+pub struct Receiver {
+    /// Reads applications.
+    pub directory: Directory,
+    /// Stores messages.
+    pub inbox: Inbox,
+    /// The deliveries queue.
+    pub deliveries: Arc<dyn Producer>,
+    /// Checks bearer tokens.
+    pub tokens: Tokens,
+    /// Opens integration keys.
+    pub sealer: Sealer,
+    /// Whose applications a signed request may call by uid.
+    pub default_org: OrganisationId,
+    /// Time and randomness.
+    pub ambient: Ambient,
+}
+
+impl Receiver {
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.answer(&request).await.unwrap_or_else(ApiError::into_response)
+    }
+
+    async fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {
+        let segments = request::segments(request.uri().path());
+        match (request.method(), segments.as_slice()) {
+            (&Method::POST, ["api", "v1", "app", app, "msg"]) => {
+                request::check_size(request.body().len())?;
+                let tenant = self.authorise(request, app).await?;
+                self.publish(request, &tenant).await
+            }
+            _ => Err(ApiError::not_found()),
+        }
+    }
+
+    /// Who asks, and for which application.
+    async fn authorise(
+        &self,
+        request: &Request<Bytes>,
+        reference: &str,
+    ) -> Result<Arc<Tenant>, ApiError> {
+        let headers = request.headers();
+        let signed = !headers.contains_key(http::header::AUTHORIZATION)
+            && signature_headers(headers).is_some();
+        if signed {
+            return self.authorise_signed(request, reference).await;
+        }
+        let access = request::access(headers, &self.tokens, self.ambient.now())?;
+        let tenant = self.directory.application(&access.organisation(), reference).await?;
+        match access {
+            Access::Organisation(_) => tenant.ok_or_else(ApiError::not_found),
+            Access::Application(_, own) => {
+                tenant.filter(|tenant| tenant.application.id == own).ok_or_else(ApiError::forbidden)
+            }
+        }
+    }
+
+    async fn authorise_signed(
+        &self,
+        request: &Request<Bytes>,
+        reference: &str,
+    ) -> Result<Arc<Tenant>, ApiError> {
+        let tenant = match reference.parse::<ApplicationId>() {
+            Ok(id) => self.directory.tenant(&id).await?,
+            Err(_) => self.directory.application(&self.default_org, reference).await?,
+        };
+        let reject =
+            |rejection: signature::Rejection| ApiError::unauthenticated(rejection.detail());
+        // A stranger is not told whether the application exists.
+        let tenant = tenant.ok_or_else(|| reject(signature::Rejection::Signature))?;
+        let [id, timestamp, signatures] = signature_headers(request.headers())
+            .ok_or_else(|| reject(signature::Rejection::Headers))?;
+        let now = self.ambient.now();
+        let owner = tenant.application.id.to_string();
+        let keys = tenant.application.integration_key.live(&owner, &self.sealer, now);
+        signature::verify(&keys, id, timestamp, signatures, request.body(), now).map_err(reject)?;
+        Ok(tenant)
+    }
+
+    async fn publish(
+        &self,
+        request: &Request<Bytes>,
+        tenant: &Tenant,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let published = Published::parse(request.body())?;
+        let with_content =
+            request::query_value(request, "with_content").as_deref() != Some("false");
+        let message = self.message(published, tenant.application.id, request.headers())?;
+        match self.inbox.accept(&message).await? {
+            Accepted::New => {
+                let out = MessageOut::of(&message, with_content).respond();
+                self.enqueue(message, false).await?;
+                Ok(out)
+            }
+            Accepted::Existing(first) => self.repeat(*first, &message, with_content).await,
+        }
+    }
+
+    /// The place of the message is taken: by an earlier try of the same request, or by another
+    /// event of the same name.
+    async fn repeat(
+        &self,
+        first: Message,
+        message: &Message,
+        with_content: bool,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let same_request = message.request.is_some() && first.request == message.request;
+        let out = MessageOut::of(&first, with_content).respond();
+        // The earlier try may have died between store and queue.
+        if !self.inbox.has_outcome(&first).await? {
+            self.enqueue(first, true).await?;
+        }
+        if same_request {
+            return Ok(out);
+        }
+        Err(ApiError::conflict(
+            "A message with this eventId exists in this application. It was accepted before and \
+             is not sent a second time.",
+        ))
+    }
+
+    async fn enqueue(&self, message: Message, again: bool) -> Result<(), ApiError> {
+        let id = message.id;
+        let record = Record::Accepted { message: Box::new(message), again };
+        send_one(&*self.deliveries, record.outgoing(0)).await?;
+        tracing::debug!(message.id = %id, again, "accepted");
+        Ok(())
+    }
+
+    fn message(
+        &self,
+        published: Published,
+        app: ApplicationId,
+        headers: &HeaderMap,
+    ) -> Result<Message, ApiError> {
+        let now = self.ambient.now();
+        let request = idempotency_key(headers)?;
+        let key = match (&published.event_id, request) {
+            (Some(event_id), _) => MessageKey::of_event(&app, event_id.as_str()),
+            (None, Some(request)) => MessageKey::of_idempotency_key(&app, request),
+            (None, None) => MessageKey::random(&self.ambient),
+        };
+        Ok(Message {
+            id: MessageId::from_key(now, key),
+            app,
+            event_type: published.event_type,
+            event_id: published.event_id,
+            channels: published.channels,
+            at: now,
+            expires_at: expiry(now, published.retention_days),
+            request: request.map(|request| {
+                let hash = MessageKey::of_idempotency_key(&app, request).to_string();
+                hash[..REQUEST_HASH_CHARS].to_owned()
+            }),
+            payload: published.payload,
+        })
+    }
+}
+
+/// What the publisher calls this request: the `idempotency-key`, or the id of a signed request,
+/// which a publisher that repeats it keeps.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    /// Longest key, in characters.
+    const MAX: usize = 256;
+    let key = request::single(headers, "idempotency-key")
+        .or_else(|| signature_headers(headers).map(|[id, _, _]| id));
+    match key {
+        Some(key) if key.is_empty() || key.len() > MAX => Err(ApiError::bad_request(
+            "invalid_idempotency_key",
+            format!("idempotency-key must have 1 to {MAX} characters."),
+        )),
+        key => Ok(key),
+    }
+}
+
+/// Id, timestamp and signature of a signed request, in either family of header names.
+fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
+    ["webhook-", "svix-"].iter().find_map(|family| {
+        let [id, timestamp, signature] =
+            signature::HEADERS.map(|name| request::single(headers, &format!("{family}{name}")));
+        Some([id?, timestamp?, signature?])
+    })
+}
+
+impl MessageOut<'_> {
+    fn respond(&self) -> Response<Bytes> {
+        error::json(StatusCode::ACCEPTED, self)
+    }
+}

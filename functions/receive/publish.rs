@@ -1,0 +1,155 @@
+//! What a publisher sends and gets back: Svix's `MessageIn` and `MessageOut`.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
+use shared::error::{ApiError, Violation};
+use shared::id::{MessageId, Uid, is_name};
+use shared::message::{
+    DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, Message, RETENTION_DAYS,
+};
+use shared::request;
+
+/// A checked request to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) event_type: String,
+    pub(crate) event_id: Option<Uid>,
+    pub(crate) channels: Vec<String>,
+    pub(crate) retention_days: u64,
+    /// The exact bytes between the quotes and commas of the request.
+    pub(crate) payload: Bytes,
+}
+
+impl Published {
+    /// Reads and checks a request's body.
+    pub(crate) fn parse(body: &Bytes) -> Result<Self, ApiError> {
+        let read: MessageIn<'_> =
+            serde_json::from_slice(body).map_err(|_| request::explain::<MessageShape>(body))?;
+        let mut violations = Vec::new();
+        if !is_name(&read.event_type, MAX_EVENT_TYPE) {
+            violations.push(Violation::body("eventType", name_rule(MAX_EVENT_TYPE)));
+        }
+        let event_id = match read.event_id.as_deref().map(|id| Uid::parse(id, MessageId::PREFIX)) {
+            Some(Err(error)) => {
+                violations.push(Violation::body("eventId", error.0));
+                None
+            }
+            Some(Ok(id)) => Some(id),
+            None => None,
+        };
+        check_channels(read.channels.as_deref(), &mut violations);
+        let retention_days = read.payload_retention_period.unwrap_or(DEFAULT_RETENTION_DAYS);
+        if !RETENTION_DAYS.contains(&retention_days) {
+            violations.push(Violation::body(
+                "payloadRetentionPeriod",
+                format!("must be {} to {} days", RETENTION_DAYS.start(), RETENTION_DAYS.end()),
+            ));
+        }
+        let payload = read.payload.get();
+        if !payload.starts_with('{') {
+            violations.push(Violation::body("payload", "must be a JSON object"));
+        }
+        if !violations.is_empty() {
+            return Err(ApiError::Invalid(violations));
+        }
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(ApiError::too_large(format!(
+                "The payload has {} bytes; the limit is {MAX_PAYLOAD_BYTES}. Send a reference to \
+                 the data instead of the data.",
+                payload.len()
+            )));
+        }
+        Ok(Self {
+            event_id,
+            channels: read.channels.unwrap_or_default(),
+            retention_days,
+            payload: body.slice_ref(payload.as_bytes()),
+            event_type: read.event_type,
+        })
+    }
+}
+
+/// What the publisher gets back.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MessageOut<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    channels: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a str>,
+    event_type: &'a str,
+    id: MessageId,
+    payload: &'a RawValue,
+    timestamp: String,
+}
+
+impl<'a> MessageOut<'a> {
+    /// The message as the API shows it; without its content the payload is `{}`.
+    pub(crate) fn of(message: &'a Message, with_content: bool) -> Self {
+        let payload = Some(&message.payload)
+            .filter(|_| with_content)
+            .and_then(|payload| serde_json::from_slice(payload).ok())
+            .unwrap_or_else(empty_object);
+        Self {
+            channels: &message.channels,
+            event_id: message.event_id.as_ref().map(Uid::as_str),
+            event_type: &message.event_type,
+            id: message.id,
+            payload,
+            timestamp: message.at.to_rfc3339(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageIn<'a> {
+    event_type: String,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+    event_id: Option<String>,
+    channels: Option<Vec<String>>,
+    payload_retention_period: Option<u64>,
+}
+
+/// The same shape without borrowing, for finding the field that is wrong.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its shape matters")]
+struct MessageShape {
+    event_type: String,
+    payload: serde_json::Map<String, serde_json::Value>,
+    event_id: Option<String>,
+    channels: Option<Vec<String>>,
+    payload_retention_period: Option<u64>,
+}
+
+fn check_channels(channels: Option<&[String]>, violations: &mut Vec<Violation>) {
+    let Some(channels) = channels else { return };
+    if !(1..=MAX_MESSAGE_CHANNELS).contains(&channels.len()) {
+        violations.push(Violation::body(
+            "channels",
+            format!("must name 1 to {MAX_MESSAGE_CHANNELS} channels, or be left out"),
+        ));
+    }
+    for (position, channel) in channels.iter().enumerate() {
+        if !is_name(channel, MAX_CHANNEL) {
+            violations
+                .push(Violation::body(&format!("channels.{position}"), name_rule(MAX_CHANNEL)));
+        }
+        if channels[..position].contains(channel) {
+            violations.push(Violation::body("channels", "must not repeat a channel"));
+        }
+    }
+}
+
+fn name_rule(max: usize) -> String {
+    format!("must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`")
+}
+
+/// `{}`.
+fn empty_object<'a>() -> &'a RawValue {
+    serde_json::from_str("{}").expect("an empty object is JSON")
+}

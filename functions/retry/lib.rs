@@ -1,0 +1,240 @@
+//! Third stage of the trip: what is due goes back into the queue, what died comes back to life.
+//!
+//! The cast: [`Sweeper`] runs on a schedule. It walks the `due` index a minute ahead, *claims*
+//! each delivery by moving its due time forward, and sends its retry with the delay that
+//! remains, so a schedule of one minute gives retries to the second. It then empties the
+//! dead-letter queues: a record goes back once; one that dies again is parked with its reason,
+//! where the operator finds it.
+//!
+//! Runs may overlap: a claim that somebody else made is simply lost, and a record that is
+//! redriven twice is recognised by dispatch. A run that dies between claim and send leaves a
+//! delivery that is due again when its claim runs out.
+//!
+//! Not guaranteed: that a retry comes earlier than the sweep after it became due; order.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use shared::clock::{Ambient, Timestamp};
+use shared::queue::record::{Record, delay_until, redriven};
+use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, Received, send_all, send_one};
+use shared::store::keys::DUE_SHARDS;
+use shared::store::{Claimed, Deliveries, Leased, Parked, Parking, QUEUE_GRACE_MS};
+use tracing::{error, info, warn};
+
+/// Deliveries that are read from a shard at once.
+const PAGE: usize = 100;
+/// Records that one run takes from a dead-letter queue at the most.
+const MAX_REDRIVEN: usize = 1000;
+/// Times that a record is redriven before it is parked.
+const MAX_REDRIVES: u32 = 1;
+/// Time that is kept for ending in order, in milliseconds.
+const WRAP_UP_MS: u64 = 5_000;
+
+/// A queue whose dead records are brought back.
+#[derive(Clone)]
+pub struct Redrive {
+    /// What operators call it.
+    pub name: &'static str,
+    /// Where its dead records are.
+    pub dead_letters: Arc<dyn Consumer>,
+    /// Where they go.
+    pub queue: Arc<dyn Producer>,
+}
+
+/// The retry function.
+#[derive(Clone)]
+pub struct Sweeper {
+    /// Finds and claims what is due.
+    pub deliveries: Deliveries,
+    /// The retries queue.
+    pub retries: Arc<dyn Producer>,
+    /// Queues with dead-letter queues.
+    pub redrives: Vec<Redrive>,
+    /// Keeps what dies twice.
+    pub parking: Parking,
+    /// Time and randomness.
+    pub ambient: Ambient,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Retries sent.
+    pub enqueued: usize,
+    /// Deliveries that somebody else claimed first.
+    pub lost: usize,
+    /// Dead records that went back into their queue.
+    pub redriven: usize,
+    /// Dead records that were parked.
+    pub parked: usize,
+    /// Things that failed; the next run tries them again.
+    pub failed: usize,
+}
+
+impl Sweeper {
+    /// One run. `deadline` is when the invocation will be cut off.
+    pub async fn run(&self, deadline: Option<Timestamp>) -> Report {
+        let mut report = Report::default();
+        for shard in 0..DUE_SHARDS {
+            if self.is_late(deadline) {
+                break;
+            }
+            self.sweep(shard, deadline, &mut report).await;
+        }
+        for redrive in &self.redrives {
+            self.redrive(redrive, deadline, &mut report).await;
+        }
+        info!(
+            enqueued = report.enqueued,
+            lost = report.lost,
+            redriven = report.redriven,
+            parked = report.parked,
+            failed = report.failed,
+            "sweep"
+        );
+        report
+    }
+
+    /// Claims and sends everything of one shard that is due.
+    async fn sweep(&self, shard: u32, deadline: Option<Timestamp>, report: &mut Report) {
+        while !self.is_late(deadline) {
+            let now = self.ambient.now();
+            let due = match self.deliveries.due(shard, now, PAGE).await {
+                Ok(due) => due,
+                Err(error) => {
+                    error!(shard, %error, "cannot read what is due");
+                    report.failed += 1;
+                    return;
+                }
+            };
+            let full = due.len() == PAGE;
+            let claimed = self.claim(due, report).await;
+            let progress = !claimed.is_empty();
+            self.send(claimed, report).await;
+            // The index lags behind the claims: a page without one is read another time.
+            if !full || !progress {
+                return;
+            }
+        }
+    }
+
+    async fn claim(&self, due: Vec<Leased>, report: &mut Report) -> Vec<Leased> {
+        let mut claimed = Vec::with_capacity(due.len());
+        for found in due {
+            let next = found.delivery.next_at.max(self.ambient.now());
+            match self.deliveries.claim(&found, next.plus_ms(QUEUE_GRACE_MS)).await {
+                Ok(Claimed::Mine(mine)) => claimed.push(mine),
+                Ok(Claimed::Theirs) => report.lost += 1,
+                Err(error) => {
+                    warn!(message.id = %found.delivery.msg, %error, "cannot claim");
+                    report.failed += 1;
+                }
+            }
+        }
+        claimed
+    }
+
+    async fn send(&self, claimed: Vec<Leased>, report: &mut Report) {
+        let now = self.ambient.now();
+        let records: Vec<Outgoing> = claimed
+            .iter()
+            .map(|Leased { delivery, .. }| {
+                let (app, msg, ep) = (delivery.app, delivery.msg, delivery.ep);
+                let record = Record::Retry { app, msg, ep, attempt: delivery.attempts + 1 };
+                record.outgoing(delay_until(delivery.next_at, now))
+            })
+            .collect();
+        for (claim, sent) in claimed.iter().zip(send_all(&*self.retries, records).await) {
+            let Err(error) = sent else {
+                report.enqueued += 1;
+                continue;
+            };
+            warn!(message.id = %claim.delivery.msg, %error, "cannot send a retry");
+            report.failed += 1;
+            // Due again at once; if even that fails, when the claim runs out.
+            if let Err(error) = self.deliveries.claim(claim, now).await {
+                warn!(message.id = %claim.delivery.msg, %error, "cannot give a claim back");
+            }
+        }
+    }
+
+    /// Brings dead records back, or parks them.
+    async fn redrive(&self, redrive: &Redrive, deadline: Option<Timestamp>, report: &mut Report) {
+        let mut taken = 0;
+        while taken < MAX_REDRIVEN && !self.is_late(deadline) {
+            let dead = match redrive.dead_letters.receive(MAX_BATCH, 0).await {
+                Ok(dead) if dead.is_empty() => return,
+                Ok(dead) => dead,
+                Err(error) => {
+                    error!(queue = redrive.name, %error, "cannot read the dead-letter queue");
+                    report.failed += 1;
+                    return;
+                }
+            };
+            taken += dead.len();
+            let mut handled = Vec::with_capacity(dead.len());
+            for record in dead {
+                if self.revive(redrive, &record, report).await {
+                    handled.push(record.receipt);
+                }
+            }
+            if handled.is_empty() {
+                return;
+            }
+            if let Err(error) = redrive.dead_letters.delete(&handled).await {
+                // They come again, and dispatch finds what is on record.
+                warn!(queue = redrive.name, %error, "cannot delete from the dead-letter queue");
+                report.failed += 1;
+                return;
+            }
+        }
+    }
+
+    /// Sends one dead record back or parks it; whether it may be deleted.
+    async fn revive(&self, redrive: &Redrive, record: &Received, report: &mut Report) -> bool {
+        let reason = match redriven(&record.body, 0) {
+            Ok((outgoing, redrives)) if redrives < MAX_REDRIVES => {
+                return match send_one(&*redrive.queue, outgoing).await {
+                    Ok(()) => {
+                        report.redriven += 1;
+                        true
+                    }
+                    Err(error) => {
+                        warn!(queue = redrive.name, record.id, %error, "cannot redrive");
+                        report.failed += 1;
+                        false
+                    }
+                };
+            }
+            Ok((_, redrives)) => format!(
+                "could not be processed, and not either after it was redriven {redrives} time(s); \
+                 the log of the dispatch function tells why"
+            ),
+            Err(reason) => reason,
+        };
+        error!(queue = redrive.name, record.id, reason, "parked a record");
+        let parked = Parked {
+            id: record.id.clone(),
+            queue: redrive.name.to_owned(),
+            reason,
+            at: self.ambient.now(),
+            body: record.body.clone(),
+        };
+        match self.parking.park(&parked).await {
+            Ok(()) => {
+                report.parked += 1;
+                true
+            }
+            Err(error) => {
+                warn!(queue = redrive.name, record.id, %error, "cannot park");
+                report.failed += 1;
+                false
+            }
+        }
+    }
+
+    fn is_late(&self, deadline: Option<Timestamp>) -> bool {
+        deadline.is_some_and(|deadline| deadline.since(self.ambient.now()) < WRAP_UP_MS)
+    }
+}

@@ -1,0 +1,35 @@
+//! Wires the retry function: a schedule, DynamoDB, both queues and their dead letters.
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use retry::{Redrive, Sweeper};
+use serde_json::Value;
+use shared::clock::{Ambient, Timestamp};
+use shared::config::variable;
+use shared::store::{Deliveries, Parking};
+use shared::wiring::Wiring;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init_default_subscriber();
+    let wiring = Wiring::from_process()?;
+    let table = wiring.table()?;
+    let redrive = |name, dead_letters, queue| -> Result<Redrive, String> {
+        let (dead_letters, queue) = (wiring.queue(dead_letters)?, wiring.queue(queue)?);
+        Ok(Redrive { name, dead_letters, queue })
+    };
+    let sweeper = &Sweeper {
+        deliveries: Deliveries::new(table.clone()),
+        retries: wiring.queue(variable::RETRIES_QUEUE)?,
+        redrives: vec![
+            redrive("deliveries", variable::DELIVERIES_DLQ, variable::DELIVERIES_QUEUE)?,
+            redrive("retries", variable::RETRIES_DLQ, variable::RETRIES_QUEUE)?,
+        ],
+        parking: Parking::new(table),
+        ambient: Ambient::system(),
+    };
+    run(service_fn(|event: LambdaEvent<Value>| async move {
+        let deadline = Timestamp(event.context.deadline);
+        Ok::<_, Error>(sweeper.run(Some(deadline)).await)
+    }))
+    .await
+}
