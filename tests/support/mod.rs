@@ -1,0 +1,8 @@
+//! What the tests stand on.
+
+pub(crate) mod directory;
+pub(crate) mod dynoxide;
+pub(crate) mod faults;
+pub(crate) mod network;
+pub(crate) mod still;
+pub(crate) mod world;

@@ -1,0 +1,342 @@
+//! The whole platform in a test: every handler on the embedded adapters, a clock that moves
+//! only when told to, a network that the test scripts. Verbs, no sleeps.
+
+use std::sync::Arc;
+
+use admin::Admin;
+use bytes::Bytes;
+use dispatch::{Dispatcher, Parts, Settings};
+use http::{Method, Request, StatusCode};
+use receive::Receiver;
+use retry::{Redrive, Report, Sweeper};
+use serde_json::{Value, json};
+use shared::clock::{Ambient, Clock};
+use shared::config::DEFAULT_ORGANISATION;
+use shared::embedded::Engine;
+use shared::id::OrganisationId;
+use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
+use shared::queue::{Consumer, MAX_BATCH, Producer};
+use shared::secret::RootSecret;
+use shared::sender::Sender;
+use shared::sender::target::TargetPolicy;
+use shared::store::counting::{CountingQueue, CountingTable, Meter};
+use shared::store::embedded::EmbeddedTable;
+use shared::store::table::Table;
+use shared::store::{Deliveries, Directory, DirectoryEditor, History, Inbox, Parking};
+use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+
+use super::directory;
+use super::faults::{Faulty, Plan};
+use super::network::Network;
+use super::still::{self, StillClock};
+
+/// The root secret of every test.
+pub(crate) const ROOT_SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// How to build a world.
+pub(crate) struct Builder {
+    pub(crate) settings: Settings,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) policy: TargetPolicy,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            plan: Plan::new(Vec::new()),
+            policy: TargetPolicy::local(),
+        }
+    }
+}
+
+/// The platform.
+pub(crate) struct World {
+    pub(crate) clock: Arc<StillClock>,
+    pub(crate) ambient: Ambient,
+    pub(crate) network: Arc<Network>,
+    pub(crate) queues: EmbeddedQueues,
+    pub(crate) table: Arc<dyn Table>,
+    pub(crate) meter: Meter,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) receiver: Receiver,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) sweeper: Sweeper,
+    pub(crate) admin: Admin,
+    pub(crate) tokens: Tokens,
+    _directory: directory::Directory,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+    pub(crate) bytes: Bytes,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::build(Builder::default())
+    }
+
+    pub(crate) fn build(builder: Builder) -> Self {
+        let Builder { settings, plan, policy } = builder;
+        let directory = directory::Directory::new();
+        let clock = StillClock::new();
+        let ambient = still::ambient(&clock);
+        let engine = Engine::open(directory.path()).expect("a database");
+        let dyn_clock: Arc<dyn Clock> = clock.clone();
+        let queues = EmbeddedQueues::open(&engine, &dyn_clock, QueueSettings::default())
+            .expect("the queues");
+        let meter = Meter::default();
+        let bare: Arc<dyn Table> =
+            Arc::new(CountingTable::new(EmbeddedTable::new(engine), meter.clone()));
+        let table: Arc<dyn Table> = Arc::new(Faulty::new(bare.clone(), &plan));
+        let network = Network::new();
+        let secret = RootSecret::new(ROOT_SECRET).expect("a root secret");
+        let tokens = Tokens::new(&secret.token_key());
+        let producer = |queue: &shared::queue::embedded::EmbeddedQueue| -> Arc<dyn Producer> {
+            let counted = CountingQueue::new(queue.clone(), meter.clone());
+            Arc::new(Faulty::new(counted, &plan))
+        };
+        let consumer = |queue: &shared::queue::embedded::EmbeddedQueue| -> Arc<dyn Consumer> {
+            Arc::new(Faulty::new(queue.clone(), &plan))
+        };
+        let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
+        let sender: Arc<dyn Sender> = Arc::new(Faulty::new(Shared(network.clone()), &plan));
+        let receiver = Receiver {
+            directory: Directory::new(table.clone()),
+            inbox: Inbox::new(table.clone()),
+            deliveries: deliveries.clone(),
+            tokens: tokens.clone(),
+            sealer: secret.sealer(),
+            default_org: organisation(),
+            ambient: ambient.clone(),
+        };
+        let dispatcher = Dispatcher::new(Parts {
+            directory: Directory::new(table.clone()),
+            editor: DirectoryEditor::new(table.clone(), None),
+            deliveries: Deliveries::new(table.clone()),
+            retries: retries.clone(),
+            parking: Parking::new(table.clone()),
+            sender,
+            sealer: secret.sealer(),
+            ambient: ambient.clone(),
+            settings,
+        });
+        let sweeper = Sweeper {
+            deliveries: Deliveries::new(table.clone()),
+            retries: retries.clone(),
+            redrives: vec![
+                Redrive {
+                    name: "deliveries",
+                    dead_letters: consumer(&queues.deliveries_dlq),
+                    queue: deliveries.clone(),
+                },
+                Redrive {
+                    name: "retries",
+                    dead_letters: consumer(&queues.retries_dlq),
+                    queue: retries.clone(),
+                },
+            ],
+            parking: Parking::new(table.clone()),
+            ambient: ambient.clone(),
+        };
+        let admin = Admin {
+            directory: Directory::new(table.clone()),
+            editor: DirectoryEditor::new(table.clone(), None),
+            history: History::new(table.clone()),
+            deliveries,
+            retries,
+            parking: Parking::new(table.clone()),
+            tokens: tokens.clone(),
+            sealer: secret.sealer(),
+            policy,
+            ambient: ambient.clone(),
+        };
+        Self {
+            clock,
+            ambient,
+            network,
+            queues,
+            table: bare,
+            meter,
+            plan,
+            receiver,
+            dispatcher,
+            sweeper,
+            admin,
+            tokens,
+            _directory: directory,
+        }
+    }
+
+    // Time.
+
+    /// Lets time pass.
+    pub(crate) fn advance_s(&self, seconds: u64) {
+        self.clock.advance_ms(seconds * 1000);
+    }
+
+    // The API.
+
+    /// A token of the default organisation.
+    pub(crate) fn token(&self) -> String {
+        self.token_of(organisation())
+    }
+
+    /// A token of some organisation.
+    pub(crate) fn token_of(&self, org: OrganisationId) -> String {
+        self.tokens.issue(Access::Organisation(org), self.ambient.now(), ORGANISATION_TOKEN_S)
+    }
+
+    /// A token that is confined to an application of the default organisation.
+    pub(crate) fn app_token(&self, app: &str) -> String {
+        let access = Access::Application(organisation(), app.parse().expect("an application id"));
+        self.tokens.issue(access, self.ambient.now(), APPLICATION_TOKEN_S)
+    }
+
+    /// A request, answered by whichever function API Gateway would route it to.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Reply {
+        let path = request.uri().path().trim_end_matches('/');
+        let publishes = request.method() == Method::POST && path.ends_with("/msg");
+        let response = match publishes {
+            true => self.receiver.handle(request).await,
+            false => self.admin.handle(request).await,
+        };
+        let bytes = response.body().clone();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Reply { status: response.status(), body, bytes }
+    }
+
+    /// A request with the organisation's token.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> Reply {
+        self.call_as(&self.token(), method, path, body).await
+    }
+
+    /// A request with this token. A `null` body is no body.
+    pub(crate) async fn call_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> Reply {
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {token}"))
+            .body(body)
+            .expect("a request");
+        self.send(request).await
+    }
+
+    /// A new application; its id.
+    pub(crate) async fn application(&self) -> String {
+        let reply = self.call("POST", "/api/v1/app", json!({"name": "Test"})).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        text(&reply.body["id"])
+    }
+
+    /// A new endpoint that wants everything; its id.
+    pub(crate) async fn endpoint(&self, app: &str, url: &str) -> String {
+        self.endpoint_with(app, json!({"url": url})).await
+    }
+
+    /// A new endpoint; its id.
+    pub(crate) async fn endpoint_with(&self, app: &str, body: Value) -> String {
+        let path = format!("/api/v1/app/{app}/endpoint");
+        let reply = self.call("POST", &path, body).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        text(&reply.body["id"])
+    }
+
+    /// Publishes an event of the type `test.event`; the message's id.
+    pub(crate) async fn publish(&self, app: &str, payload: Value) -> String {
+        let body = json!({"eventType": "test.event", "payload": payload});
+        let reply = self.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+        assert_eq!(reply.status, 202, "{reply:?}");
+        text(&reply.body["id"])
+    }
+
+    /// The attempts on record for a message, oldest first.
+    pub(crate) async fn attempts(&self, app: &str, msg: &str) -> Vec<Value> {
+        let path = format!("/api/v1/app/{app}/attempt/msg/{msg}?limit=250");
+        let reply = self.call("GET", &path, Value::Null).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let mut attempts = reply.body["data"].as_array().expect("a list").clone();
+        attempts.reverse();
+        attempts
+    }
+
+    // The work.
+
+    /// Dispatches what can be received now, once, as Lambda's event source does: what was done
+    /// is deleted, the rest becomes visible again with time. How many records were done.
+    pub(crate) async fn dispatch(&self) -> usize {
+        let mut done = 0;
+        for queue in [&self.queues.deliveries, &self.queues.retries] {
+            let batch = queue.receive(MAX_BATCH, 0).await.expect("a batch");
+            if batch.is_empty() {
+                continue;
+            }
+            let records: Vec<(String, String)> =
+                batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
+            let failed = self.dispatcher.handle(batch, None).await;
+            let receipts: Vec<String> = records
+                .into_iter()
+                .filter(|(id, _)| !failed.contains(id))
+                .map(|(_, receipt)| receipt)
+                .collect();
+            done += receipts.len();
+            queue.delete(&receipts).await.expect("a deletion");
+        }
+        done
+    }
+
+    /// Dispatches until nothing can be received now.
+    pub(crate) async fn dispatch_all(&self) {
+        while self.dispatch().await > 0 {}
+    }
+
+    /// One run of the retry function.
+    pub(crate) async fn sweep(&self) -> Report {
+        self.sweeper.run(None).await
+    }
+
+    /// Lets time pass as on AWS: a sweep every minute, dispatching all the while.
+    pub(crate) async fn live_s(&self, seconds: u64) {
+        /// Fine enough for the first retry, which comes after 5 seconds.
+        const STEP_S: u64 = 5;
+        self.dispatch_all().await;
+        for step in 0..seconds.div_ceil(STEP_S) {
+            self.advance_s(STEP_S);
+            if (step * STEP_S) % 60 < STEP_S {
+                self.sweep().await;
+            }
+            self.dispatch_all().await;
+        }
+    }
+}
+
+/// The organisation of the tests.
+pub(crate) fn organisation() -> OrganisationId {
+    DEFAULT_ORGANISATION.parse().expect("an organisation id")
+}
+
+/// A JSON string.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
+}
+
+/// A network that several own.
+struct Shared(Arc<Network>);
+
+#[async_trait::async_trait]
+impl Sender for Shared {
+    async fn send(&self, request: shared::sender::Outbound) -> shared::sender::Outcome {
+        self.0.send(request).await
+    }
+}
