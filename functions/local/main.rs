@@ -1,2 +1,52 @@
-//! x
-fn main() {}
+//! `cargo run`: the whole platform in one process, and the commands around it.
+//!
+//! The same four handlers that Lambda runs, on the embedded store and queue: an HTTP server in
+//! front of receive and admin, a poller in front of dispatch, a timer in front of retry. One
+//! file holds everything; a process that is killed picks up where it was.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod bench;
+mod cli;
+mod client;
+mod data;
+mod demo;
+mod http_server;
+mod listen;
+mod platform;
+mod poller;
+mod process;
+mod send;
+mod webhook;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    shared::telemetry::to_terminal(shared::config::from_process("POSTHORN_LOG").as_deref());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    let result = runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Up(cli.up)) {
+            Command::Up(options) => platform::up(&options).await,
+            Command::Demo => demo::run().await,
+            Command::Token(options) => data::print_token(&options),
+            Command::Send(options) => send::run(&options).await,
+            Command::Listen(options) => listen::run(&options).await,
+            Command::Bench(options) => bench::run(&options).await,
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => fail(&reason),
+    }
+}
+
+fn fail(reason: &str) -> ExitCode {
+    eprintln!("posthorn: {reason}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,121 @@
+//! What the command line understands.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Webhooks on one machine: accepted, signed, delivered, retried, recorded.
+#[derive(Parser)]
+#[command(name = "posthorn", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) up: Up,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the platform (what happens without a command).
+    Up(Up),
+    /// Show a delivery of every kind of event of four systems, retries included, and exit.
+    Demo,
+    /// Print a token for the API.
+    Token(Token),
+    /// Publish an event to the running platform.
+    Send(Send),
+    /// Register an endpoint, print and verify what arrives at it.
+    Listen(Listen),
+    /// Measure the running platform, or one started for it.
+    Bench(Bench),
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Up {
+    /// Where the API listens.
+    #[arg(long, default_value = "127.0.0.1:8071")]
+    pub(crate) addr: SocketAddr,
+    /// Where everything is kept.
+    #[arg(long, default_value = ".posthorn")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Token {
+    /// Confine the token to this application (an id).
+    #[arg(long)]
+    pub(crate) app: Option<String>,
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Args)]
+pub(crate) struct Send {
+    /// The application, by id or uid; `local` is created if it is missing.
+    #[arg(long, default_value = "local")]
+    pub(crate) app: String,
+    /// The event's type.
+    #[arg(long = "type", default_value = "order.paid")]
+    pub(crate) event_type: String,
+    /// The payload: JSON, or @FILE.
+    #[arg(default_value = r#"{"order":"1001","amount":4200,"currency":"EUR"}"#)]
+    pub(crate) payload: String,
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Args)]
+pub(crate) struct Listen {
+    /// The application, by id or uid; `local` is created if it is missing.
+    #[arg(long, default_value = "local")]
+    pub(crate) app: String,
+    /// The port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// What to answer.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) status: u16,
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Data {
+    /// Where the platform keeps everything.
+    #[arg(long = "data", default_value = ".posthorn")]
+    pub(crate) directory: PathBuf,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Bench {
+    /// Messages to publish.
+    #[arg(long, short = 'n', default_value_t = 20_000)]
+    pub(crate) messages: u64,
+    /// Publishers at work at once.
+    #[arg(long, short = 'c', default_value_t = 64)]
+    pub(crate) concurrency: usize,
+    /// Endpoints of the application: every message goes to each.
+    #[arg(long, short = 'e', default_value_t = 1)]
+    pub(crate) endpoints: usize,
+    /// Bytes of each payload.
+    #[arg(long, short = 'p', default_value_t = 1024)]
+    pub(crate) payload: usize,
+    /// Milliseconds that the receiver takes to answer.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) latency: u64,
+    /// Messages a second; 0 means as fast as it goes.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) rate: u64,
+    /// Beside it, publish as much to an application whose endpoint hangs for 25 s.
+    #[arg(long)]
+    pub(crate) hang: bool,
+    /// Kill the platform in the middle and start it again (only one that was started for this).
+    #[arg(long)]
+    pub(crate) kill: bool,
+    /// Start a platform of its own even if one is running.
+    #[arg(long)]
+    pub(crate) own: bool,
+    #[command(flatten)]
+    pub(crate) data: Data,
+}

@@ -1,0 +1,250 @@
+//! The platform on one machine: the four handlers on the embedded adapters.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::Admin;
+use bytes::Bytes;
+use dispatch::{Dispatcher, Parts, Settings};
+use http::{Method, Request, Response, StatusCode};
+use receive::Receiver;
+use retry::{Redrive, Sweeper};
+use serde::{Deserialize, Serialize};
+use shared::clock::Ambient;
+use shared::embedded::Engine;
+use shared::error::{self, ApiError};
+use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
+use shared::queue::{Consumer, Producer};
+use shared::request;
+use shared::sender::target::TargetPolicy;
+use shared::sender::{HttpSender, SenderSettings};
+use shared::store::counting::{CountingQueue, CountingTable, Meter, Usage};
+use shared::store::embedded::EmbeddedTable;
+use shared::store::keys::DUE_SHARDS;
+use shared::store::table::Table;
+use shared::store::{Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Parking};
+use shared::token::Tokens;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::process::Used;
+use crate::{cli, data, http_server, poller, process};
+
+/// How long applications and endpoints are kept in memory, in milliseconds. This process is the
+/// only one that changes them, and it forgets what it changes.
+const DIRECTORY_TTL_MS: u64 = 3_600_000;
+/// Most records under way at once from each queue: enough for dozens of endpoints that hang.
+const IN_FLIGHT: usize = 8192;
+/// How often due retries and dead letters are looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often expired items are removed, and how many at a time.
+const CLEAN_EVERY: Duration = Duration::from_secs(60);
+const CLEAN_LIMIT: usize = 10_000;
+
+/// A platform that runs until it is dropped.
+pub(crate) struct Platform {
+    /// Where its API listens.
+    pub(crate) addr: SocketAddr,
+    /// A token that opens everything.
+    pub(crate) token: String,
+    tasks: JoinSet<()>,
+}
+
+/// What the platform has used and what waits in it.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    /// What the work so far would be billed as on AWS.
+    pub(crate) usage: Usage,
+    /// CPU and memory.
+    pub(crate) used: Used,
+    /// Records in the queues.
+    pub(crate) queued: usize,
+}
+
+/// `posthorn up`.
+pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
+    let mut platform = Platform::start(&options.data, options.addr).await?;
+    data::write_address(&options.data, platform.addr)?;
+    println!("Posthorn is running at http://{}", platform.addr);
+    println!("Everything is kept in {}/", options.data.display());
+    println!();
+    println!("  see it work     cargo run -- demo");
+    println!("  receive         cargo run -- listen");
+    println!("  publish         cargo run -- send");
+    println!("  any Svix SDK    server URL http://{} and this token:", platform.addr);
+    println!();
+    println!("{}", platform.token);
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = platform.tasks.join_next() => Err("a part of the platform stopped".to_owned()),
+    }
+}
+
+impl Platform {
+    /// Starts a platform on this directory.
+    pub(crate) async fn start(directory: &Path, addr: SocketAddr) -> Result<Self, String> {
+        let ambient = Ambient::system();
+        let secret = data::root_secret(directory, &ambient)?;
+        let engine = Engine::open(directory)?;
+        let queues = EmbeddedQueues::open(&engine, &ambient.clock, QueueSettings::default())
+            .map_err(|error| error.to_string())?;
+        let meter = Meter::default();
+        let embedded = EmbeddedTable::new(engine);
+        let table: Arc<dyn Table> =
+            Arc::new(CountingTable::new(embedded.clone(), meter.clone()));
+        let kept = Cached::new(ambient.clock.clone(), DIRECTORY_TTL_MS);
+        let directory = Directory::cached(table.clone(), kept.clone());
+        let editor = DirectoryEditor::new(table.clone(), Some(kept));
+        let tokens = Tokens::new(&secret.token_key());
+        let policy = TargetPolicy::local();
+        let producer = |queue: &EmbeddedQueue| -> Arc<dyn Producer> {
+            Arc::new(CountingQueue::new(queue.clone(), meter.clone()))
+        };
+        let consumer = |queue: &EmbeddedQueue| -> Arc<dyn Consumer> {
+            Arc::new(CountingQueue::new(queue.clone(), meter.clone()))
+        };
+        let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
+        let parking = Parking::new(table.clone());
+
+        let receiver = Receiver {
+            directory: directory.clone(),
+            inbox: Inbox::uncompressed(table.clone()),
+            deliveries: deliveries.clone(),
+            tokens: tokens.clone(),
+            sealer: secret.sealer(),
+            default_org: data::organisation(),
+            ambient: ambient.clone(),
+        };
+        let admin = Admin {
+            directory: directory.clone(),
+            editor: editor.clone(),
+            history: History::new(table.clone()),
+            deliveries: deliveries.clone(),
+            retries: retries.clone(),
+            parking: parking.clone(),
+            tokens: tokens.clone(),
+            sealer: secret.sealer(),
+            policy: policy.clone(),
+            ambient: ambient.clone(),
+        };
+        let sender = HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?;
+        let dispatcher = Dispatcher::new(Parts {
+            directory,
+            editor,
+            deliveries: Deliveries::new(table.clone()),
+            retries: retries.clone(),
+            parking: parking.clone(),
+            sender: Arc::new(sender),
+            sealer: secret.sealer(),
+            ambient: ambient.clone(),
+            settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },
+        });
+        let redrive = |name, dead: &EmbeddedQueue, queue: &Arc<dyn Producer>| Redrive {
+            name,
+            dead_letters: consumer(dead),
+            queue: queue.clone(),
+        };
+        let sweeper = Sweeper {
+            deliveries: Deliveries::new(table),
+            retries: retries.clone(),
+            redrives: vec![
+                redrive("deliveries", &queues.deliveries_dlq, &deliveries),
+                redrive("retries", &queues.retries_dlq, &retries),
+            ],
+            parking,
+            ambient: ambient.clone(),
+        };
+
+        free_leases(&sweeper.deliveries, &ambient).await?;
+        let listener = TcpListener::bind(addr)
+            .await
+            .map_err(|error| format!("cannot listen on {addr}: {error} (try --addr)"))?;
+        let addr = listener.local_addr().map_err(|error| error.to_string())?;
+        let front = Front {
+            receiver,
+            admin,
+            tokens,
+            meter: meter.clone(),
+            queues: queues.clone(),
+            ambient,
+        };
+        let mut tasks = JoinSet::new();
+        let answer = Arc::new(front);
+        tasks.spawn(http_server::serve(listener, move |request| {
+            let front = answer.clone();
+            async move { front.answer(request).await }
+        }));
+        for queue in [&queues.deliveries, &queues.retries] {
+            tasks.spawn(poller::poll(consumer(queue), dispatcher.clone(), IN_FLIGHT));
+        }
+        tasks.spawn(sweep(sweeper.clone()));
+        tasks.spawn(clean(embedded, sweeper.ambient));
+        let token = data::organisation_token(&secret, &Ambient::system());
+        Ok(Self { addr, token, tasks })
+    }
+}
+
+/// What stands behind the HTTP server.
+struct Front {
+    receiver: Receiver,
+    admin: Admin,
+    tokens: Tokens,
+    meter: Meter,
+    queues: EmbeddedQueues,
+    ambient: Ambient,
+}
+
+impl Front {
+    /// Routes as API Gateway does: publishing to receive, everything else to admin.
+    async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let segments = request::segments(request.uri().path());
+        match (request.method(), segments.as_slice()) {
+            (&Method::POST, ["api", "v1", "app", _, "msg"]) => self.receiver.handle(request).await,
+            (&Method::GET, ["local", "status"]) => {
+                self.status(&request).unwrap_or_else(ApiError::into_response)
+            }
+            _ => self.admin.handle(request).await,
+        }
+    }
+
+    fn status(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {
+        request::access(request.headers(), &self.tokens, self.ambient.now())?;
+        let queued = self.queues.deliveries.len() + self.queues.retries.len();
+        let status = Status { usage: self.meter.usage(), used: process::used(), queued };
+        Ok(error::json(StatusCode::OK, &status))
+    }
+}
+
+/// Whoever held a lease when the last process ended is dead: what it was busy with is due now.
+async fn free_leases(deliveries: &Deliveries, ambient: &Ambient) -> Result<(), String> {
+    let now = ambient.now();
+    for shard in 0..DUE_SHARDS {
+        let pending = deliveries.pending(shard).await.map_err(|error| error.to_string())?;
+        for held in pending.iter().filter(|held| held.delivery.is_leased(now)) {
+            deliveries.release(held, now).await.map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+async fn sweep(sweeper: Sweeper) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        sweeper.run(None).await;
+    }
+}
+
+/// What DynamoDB's time to live does by itself.
+async fn clean(table: EmbeddedTable, ambient: Ambient) {
+    let mut ticks = tokio::time::interval(CLEAN_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = table.remove_expired(ambient.now(), CLEAN_LIMIT).await {
+            tracing::warn!(%error, "cannot remove what has expired");
+        }
+    }
+}

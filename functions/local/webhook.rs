@@ -1,0 +1,40 @@
+//! The other side: what a customer's endpoint does with a delivery.
+
+use bytes::Bytes;
+use http::Request;
+use shared::clock::Timestamp;
+use shared::request::single;
+use shared::secret::SigningSecret;
+use shared::signature::{self, HEADERS, Rejection};
+
+/// A delivery whose signature has been checked.
+pub(crate) struct Webhook {
+    /// `webhook-id`: the same for every attempt.
+    pub(crate) id: String,
+    /// Whether the signature fits, in both families of header names.
+    pub(crate) verified: Result<(), Rejection>,
+}
+
+/// Checks a delivery as its receiver would: with the official headers of both families.
+pub(crate) fn check(
+    request: &Request<Bytes>,
+    secret: &SigningSecret,
+    now: Timestamp,
+) -> Webhook {
+    let mut id = String::new();
+    let mut verified = Ok(());
+    for family in ["webhook-", "svix-"] {
+        let [name, timestamp, signatures] =
+            HEADERS.map(|header| single(request.headers(), &format!("{family}{header}")));
+        let result = match (name, timestamp, signatures) {
+            (Some(name), Some(timestamp), Some(signatures)) => {
+                name.clone_into(&mut id);
+                let secrets = std::slice::from_ref(secret);
+                signature::verify(secrets, name, timestamp, signatures, request.body(), now)
+            }
+            _ => Err(Rejection::Headers),
+        };
+        verified = verified.and(result);
+    }
+    Webhook { id, verified }
+}
