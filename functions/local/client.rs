@@ -70,7 +70,7 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Value, String> {
-        let (status, answer) = self.send(method, path, body).await?;
+        let (status, answer) = self.send(method, path, None, body).await?;
         if !status.is_success() {
             let answer = String::from_utf8_lossy(&answer);
             return Err(format!("{method} {path}: {status} {answer}"));
@@ -85,7 +85,17 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<StatusCode, String> {
-        self.send(method, path, body).await.map(|(status, _)| status)
+        self.send(method, path, None, body).await.map(|(status, _)| status)
+    }
+
+    /// Publishes under an idempotency key; the answer's status.
+    pub(crate) async fn publish(
+        &mut self,
+        path: &str,
+        key: &str,
+        body: Bytes,
+    ) -> Result<StatusCode, String> {
+        self.send("POST", path, Some(key), body).await.map(|(status, _)| status)
     }
 
     /// The application with this id or uid, which is created if it is missing.
@@ -116,16 +126,19 @@ impl Client {
         &mut self,
         method: &str,
         path: &str,
+        idempotency_key: Option<&str>,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), String> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, self.addr.to_string())
             .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| error.to_string())?;
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let mut connection = match self.connection.take().filter(|open| !open.is_closed()) {
             Some(connection) => connection,
             None => self.connect().await?,

@@ -1,8 +1,8 @@
 //! `posthorn demo`: one event of each kind of four systems goes the whole trip.
 //!
 //! A platform and a receiver of its own, on free ports and a temporary directory. For each
-//! system an application with one endpoint that takes what comes; the last one also has an
-//! endpoint that fails twice, so that a retry can be watched.
+//! system an application with one endpoint that takes what comes; beside them one whose endpoint
+//! fails the first time, so that a retry can be watched.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -57,8 +57,8 @@ struct Inbox {
 
 /// Runs the demonstration.
 pub(crate) async fn run() -> Result<(), String> {
-    let events: Vec<Event> =
-        serde_json::from_str(CATALOGUE).map_err(|error| format!("events/catalogue.json: {error}"))?;
+    let events: Vec<Event> = serde_json::from_str(CATALOGUE)
+        .map_err(|error| format!("events/catalogue.json: {error}"))?;
     let directory = Temporary::new();
     let platform = Platform::start(&directory.0, ([127, 0, 0, 1], 0).into()).await?;
     let inbox = Arc::new(Inbox::default());
@@ -74,8 +74,7 @@ pub(crate) async fn run() -> Result<(), String> {
     }
     let deadline = Instant::now() + PATIENCE;
     for system in systems {
-        let of_system: Vec<&Event> =
-            events.iter().filter(|event| event.system == system).collect();
+        let of_system: Vec<&Event> = events.iter().filter(|event| event.system == system).collect();
         show_system(&mut client, &inbox, &receiver, system, &of_system, deadline).await?;
     }
     show_retry(&mut client, &inbox, &receiver, deadline).await?;
@@ -101,8 +100,9 @@ async fn show_system(
         let id = string(&published, "id")?;
         let (verified, same) = inbox
             .wait_for(deadline, |arrivals| {
-                let mut of_event =
-                    arrivals.iter().filter(|arrival| arrival.id == id && arrival.endpoint == endpoint);
+                let mut of_event = arrivals
+                    .iter()
+                    .filter(|arrival| arrival.id == id && arrival.endpoint == endpoint);
                 of_event.next().map(|arrival| {
                     let received = serde_json::from_slice::<Value>(&arrival.body).ok();
                     (arrival.verified, received.as_ref() == Some(&event.payload))
@@ -225,8 +225,7 @@ impl Inbox {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = arrivals.iter().filter(|arrival| arrival.id == webhook.id).count();
         let fails = endpoint == "/failing" && earlier < FAILURES;
-        let answered =
-            if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+        let answered = if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
         arrivals.push(Arrival {
             endpoint,
             id: webhook.id,

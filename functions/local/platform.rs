@@ -93,8 +93,7 @@ impl Platform {
             .map_err(|error| error.to_string())?;
         let meter = Meter::default();
         let embedded = EmbeddedTable::new(engine);
-        let table: Arc<dyn Table> =
-            Arc::new(CountingTable::new(embedded.clone(), meter.clone()));
+        let table: Arc<dyn Table> = Arc::new(CountingTable::new(embedded.clone(), meter.clone()));
         let kept = Cached::new(ambient.clock.clone(), DIRECTORY_TTL_MS);
         let directory = Directory::cached(table.clone(), kept.clone());
         let editor = DirectoryEditor::new(table.clone(), Some(kept));

@@ -9,9 +9,7 @@ use crate::client::{Client, string};
 /// Publishes one event and tells where it went.
 pub(crate) async fn run(options: &cli::Send) -> Result<(), String> {
     let payload = match options.payload.strip_prefix('@') {
-        Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?
-        }
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?,
         None => options.payload.clone(),
     };
     // Checked here for a good message, and passed on untouched.

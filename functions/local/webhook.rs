@@ -16,11 +16,7 @@ pub(crate) struct Webhook {
 }
 
 /// Checks a delivery as its receiver would: with the official headers of both families.
-pub(crate) fn check(
-    request: &Request<Bytes>,
-    secret: &SigningSecret,
-    now: Timestamp,
-) -> Webhook {
+pub(crate) fn check(request: &Request<Bytes>, secret: &SigningSecret, now: Timestamp) -> Webhook {
     let mut id = String::new();
     let mut verified = Ok(());
     for family in ["webhook-", "svix-"] {

@@ -1,3 +1,0 @@
-//! stub
-use crate::cli;
-pub(crate) async fn run(_o: &cli::Bench) -> Result<(), String> { Ok(()) }

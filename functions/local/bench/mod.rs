@@ -1,0 +1,122 @@
+//! `posthorn bench`: publishers, a receiver and a stopwatch around the local platform.
+//!
+//! Everything goes over loopback HTTP, as a user's traffic would. What is printed is measured
+//! in this run: times from before the publish request to the arrival at the receiver, CPU
+//! seconds of the platform and of this process (generator and receiver), what AWS would bill
+//! for the same calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use crate::platform::Status;
+use crate::{cli, process};
+
+mod publish;
+mod receiver;
+mod report;
+mod target;
+
+use publish::Publishers;
+use receiver::Receiver;
+use report::Report;
+use target::Target;
+
+/// How long nothing may arrive before the rest counts as lost. Longer than the first retry
+/// takes, and than a lease that a killed platform left behind.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// Messages a second beside an endpoint that hangs, unless the caller says otherwise.
+const RATE_WITH_HANG: u64 = 50;
+
+/// What one run is asked to do.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    messages: u64,
+    concurrency: usize,
+    endpoints: usize,
+    payload: usize,
+    latency: Duration,
+    rate: u64,
+    hang: bool,
+    kill: bool,
+}
+
+/// Measures and prints.
+pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
+    let plan = Plan {
+        messages: options.messages.max(1),
+        concurrency: options.concurrency.max(1),
+        endpoints: options.endpoints.max(1),
+        payload: options.payload,
+        latency: Duration::from_millis(options.latency),
+        rate: if options.hang && options.rate == 0 { RATE_WITH_HANG } else { options.rate },
+        hang: options.hang,
+        kill: options.kill,
+    };
+    let mut target = Target::find(options).await?;
+    println!("platform: {}", target.description);
+    let receiver = Arc::new(Receiver::start(&plan).await?);
+    let apps = target.prepare(&plan, &receiver).await?;
+    let before = (target.status().await?, process::used());
+    let started = Instant::now();
+    let publishers = Publishers::start(&plan, &target, apps, &receiver);
+    let killed = watch(&plan, &mut target, &receiver).await?;
+    let published = publishers.finish().await?;
+    let elapsed = started.elapsed();
+    let after: Status = target.status().await?;
+    let report = Report {
+        plan: &plan,
+        receiver: &receiver,
+        published: &published,
+        elapsed,
+        killed,
+        platform_before: before.0,
+        platform_after: after,
+        own_before: before.1,
+        own_after: process::used(),
+    };
+    report.print();
+    if report.lost() > 0 { Err(format!("{} deliveries were lost", report.lost())) } else { Ok(()) }
+}
+
+/// Shows progress until everything has arrived, or nothing does any more. Kills and restarts
+/// the platform half way, if asked to; then the answer is how long it was away.
+async fn watch(
+    plan: &Plan,
+    target: &mut Target,
+    receiver: &Receiver,
+) -> Result<Option<Duration>, String> {
+    let expected = plan.messages * plan.endpoints as u64;
+    let bar = ProgressBar::new(expected);
+    let style = "{bar:40} {pos}/{len} delivered, {per_sec}, {elapsed} ";
+    bar.set_style(ProgressStyle::with_template(style).map_err(|error| error.to_string())?);
+    let mut last = (0, Instant::now());
+    let mut killed_at = None;
+    let mut back_after = None;
+    loop {
+        let arrived = receiver.distinct();
+        bar.set_position(arrived);
+        if arrived > last.0 {
+            last = (arrived, Instant::now());
+        }
+        if let (Some((at, count)), None) = (killed_at, back_after)
+            && arrived > count
+        {
+            back_after = Some(Instant::now() - at);
+        }
+        if arrived >= expected || last.1.elapsed() > PATIENCE {
+            bar.finish_and_clear();
+            // Whatever is sent twice is sent soon.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            return Ok(back_after);
+        }
+        if plan.kill && killed_at.is_none() && arrived >= expected / 2 {
+            target.kill()?;
+            killed_at = Some((Instant::now(), receiver.distinct()));
+            target.restart().await?;
+        }
+        tokio::time::sleep(Duration::from_millis(if plan.kill { 2 } else { 20 })).await;
+    }
+}

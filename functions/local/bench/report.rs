@@ -1,0 +1,111 @@
+//! What a run came to, in a table.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::Plan;
+use super::publish::Published;
+use super::receiver::Receiver;
+use crate::platform::Status;
+use crate::process::Used;
+
+/// Everything that was measured.
+pub(crate) struct Report<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) receiver: &'a Receiver,
+    pub(crate) published: &'a Published,
+    pub(crate) elapsed: Duration,
+    pub(crate) killed: Option<Duration>,
+    pub(crate) platform_before: Status,
+    pub(crate) platform_after: Status,
+    pub(crate) own_before: Used,
+    pub(crate) own_after: Used,
+}
+
+impl Report<'_> {
+    /// Deliveries that never arrived.
+    pub(crate) fn lost(&self) -> u64 {
+        (self.plan.messages * self.plan.endpoints as u64).saturating_sub(self.receiver.distinct())
+    }
+
+    /// Prints it all.
+    pub(crate) fn print(&self) {
+        let plan = self.plan;
+        let deliveries = self.receiver.distinct();
+        line(
+            "work",
+            format!(
+                "{} messages of {} B to {} endpoint(s), {} publishers{}",
+                plan.messages,
+                plan.payload,
+                plan.endpoints,
+                plan.concurrency,
+                if plan.rate > 0 { format!(", {}/s", plan.rate) } else { String::new() }
+            ),
+        );
+        let per_s = |count: u64, time: Duration| count as f64 / time.as_secs_f64().max(1e-9);
+        let publish_rate = per_s(plan.messages, self.published.elapsed);
+        line("published", format!("{publish_rate:.0} messages/s"));
+        line("delivered", format!("{:.0} deliveries/s", per_s(deliveries, self.receiver.span())));
+        line("publish latency", quantiles(&self.published.latencies));
+        line("end to end", quantiles(&self.receiver.latencies()));
+        line("lost", self.lost().to_string());
+        line("delivered twice", self.receiver.repeated().to_string());
+        if plan.hang {
+            line("hanging endpoint", format!("{} requests", self.receiver.hung()));
+        }
+        if let Some(away) = self.killed {
+            line("killed", format!("delivering again after {:.2} s", away.as_secs_f64()));
+        }
+        line("took", format!("{:.2} s", self.elapsed.as_secs_f64()));
+        self.print_cost(deliveries);
+    }
+
+    fn print_cost(&self, deliveries: u64) {
+        let memory = self.platform_after.used.peak_bytes as f64 / (1024.0 * 1024.0);
+        line("platform memory", format!("{memory:.0} MiB at its peak"));
+        if self.killed.is_some() {
+            // The counters of the process that was killed died with it.
+            return;
+        }
+        let thousands = deliveries.max(1) as f64 / 1000.0;
+        let platform = self.platform_after.used.cpu_s - self.platform_before.used.cpu_s;
+        let own = self.own_after.cpu_s - self.own_before.cpu_s;
+        line(
+            "CPU s per 1,000",
+            format!(
+                "{:.3}: platform {:.3}, publishers and receiver {:.3}",
+                (platform + own) / thousands,
+                platform / thousands,
+                own / thousands
+            ),
+        );
+        let (before, after) = (self.platform_before.usage, self.platform_after.usage);
+        let each = deliveries.max(1) as f64;
+        line(
+            "on AWS, each",
+            format!(
+                "{:.2} SQS requests, {:.2} write units, {:.3} read units (payload not deflated)",
+                (after.sqs_requests - before.sqs_requests) as f64 / each,
+                (after.write_units - before.write_units) as f64 / each,
+                (after.read_units - before.read_units) / each,
+            ),
+        );
+    }
+}
+
+fn line(name: &str, value: impl std::fmt::Display) {
+    println!("{name:<18} {value}");
+}
+
+fn quantiles(latencies: &Histogram<u64>) -> String {
+    let ms = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1000.0;
+    format!(
+        "p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
+        ms(0.5),
+        ms(0.95),
+        ms(0.99),
+        latencies.max() as f64 / 1000.0
+    )
+}
