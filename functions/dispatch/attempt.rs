@@ -190,9 +190,8 @@ impl Dispatcher {
 /// Success is 2xx. Everything else is a failure, redirects included.
 fn judge(outcome: Outcome) -> Verdict {
     let (status, response, retry_after) = match outcome.ending {
-        Ending::Answered { status, mut excerpt, retry_after } => {
-            excerpt.truncate(EXCERPT_BYTES);
-            (status, String::from_utf8_lossy(&excerpt).into_owned(), retry_after)
+        Ending::Answered { status, excerpt, retry_after } => {
+            (status, legible(&excerpt), retry_after)
         }
         Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
         Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
@@ -205,6 +204,15 @@ fn judge(outcome: Outcome) -> Verdict {
         status,
         response,
     }
+}
+
+/// The beginning of an answer as text of at most [`EXCERPT_BYTES`]. What is not UTF-8 becomes
+/// U+FFFD, which is longer than what it stands for.
+fn legible(excerpt: &[u8]) -> String {
+    let excerpt = &excerpt[..excerpt.len().min(EXCERPT_BYTES)];
+    let mut text = String::from_utf8_lossy(excerpt).into_owned();
+    text.truncate(text.floor_char_boundary(EXCERPT_BYTES));
+    text
 }
 
 pub(crate) fn log(attempt: &Attempt, recorded: &Recorded) {

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Error, LambdaEvent};
-use shared::clock::Timestamp;
+use shared::clock::{self, Timestamp};
 use shared::queue::Received;
 
 use crate::Dispatcher;
@@ -15,7 +15,7 @@ pub async fn handle(
     dispatcher: &Dispatcher,
     event: LambdaEvent<SqsEvent>,
 ) -> Result<SqsBatchResponse, Error> {
-    let deadline = Timestamp(event.context.deadline);
+    let deadline = clock::deadline(event.context.deadline);
     let batch = event
         .payload
         .records
@@ -24,7 +24,7 @@ pub async fn handle(
         .collect::<Option<Vec<Received>>>()
         .ok_or("a record without an id")?;
     let mut response = SqsBatchResponse::default();
-    for id in dispatcher.handle(batch, Some(deadline)).await {
+    for id in dispatcher.handle(batch, deadline).await {
         let mut failure = BatchItemFailure::default();
         failure.item_identifier = id;
         response.batch_item_failures.push(failure);

@@ -23,6 +23,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use shared::attempt::LEASE_MS;
 use shared::clock::{Ambient, Timestamp};
 use shared::endpoint::Endpoint;
 use shared::id::ApplicationId;
@@ -47,9 +48,6 @@ mod retry;
 
 /// Longest exchange with an endpoint, in milliseconds (Svix Cloud and Dots: 15 s).
 pub const REQUEST_TIMEOUT_MS: u64 = 15_000;
-/// How long a dispatcher may be busy with an attempt, in milliseconds: longer than the dispatch
-/// function may run (30 s), so that a lease never runs out under somebody alive.
-pub const LEASE_MS: u64 = 35_000;
 /// Time that is kept for recording, in milliseconds: no attempt starts with less left.
 const WRAP_UP_MS: u64 = 3_000;
 

@@ -35,6 +35,10 @@ impl Dispatcher {
             }
             return Ok(());
         }
+        // Before anything else: an attempt that is under way may succeed, so nobody gives up.
+        if found.delivery.is_leased(self.parts.ambient.now()) {
+            return Err(Undone::Busy);
+        }
         let tenant = self.tenant(job, app).await?;
         let endpoint = match endpoint_of(tenant.as_ref(), ep) {
             Some(endpoint) if !endpoint.disabled => endpoint,

@@ -9,13 +9,16 @@
 //! between the two, no 202 was given; the publisher asks again, the message is found in its
 //! place, and since no attempt is on record it is sent again.
 //!
-//! Not guaranteed: that a publisher who names neither event nor request, and repeats a request
+//! Not guaranteed: that a message which was sent to the queue twice, since its publisher asked
+//! twice, is attempted once, if the queue is so far behind that both copies are received
+//! together. `POSTHORN_FIRST_LEASE=always` guarantees that too, for more write units. Nor that a publisher who names neither event nor request, and repeats a request
 //! whose answer was lost, publishes once.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use shared::attempt::LEASE_MS;
 use shared::clock::Ambient;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
@@ -33,6 +36,9 @@ use publish::{MessageOut, Published};
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
 pub const APPLICATION_TTL_MS: u64 = 30_000;
+/// Seconds before a second copy of a message can be received: as long as a dispatcher may be
+/// busy with the first.
+const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// How many characters of its hash tell one idempotency key from another.
 const REQUEST_HASH_CHARS: usize = 16;
 
@@ -162,7 +168,10 @@ impl Receiver {
     async fn enqueue(&self, message: Message, again: bool) -> Result<(), ApiError> {
         let id = message.id;
         let record = Record::Accepted { message: Box::new(message), again };
-        send_one(&*self.deliveries, record.outgoing(0)).await?;
+        // A second copy waits until whoever has the first one is done with it: a first attempt
+        // takes no lease, so while it is under way there is nothing to see of it.
+        let delay_s = if again { SECOND_COPY_DELAY_S } else { 0 };
+        send_one(&*self.deliveries, record.outgoing(delay_s)).await?;
         tracing::debug!(message.id = %id, again, "accepted");
         Ok(())
     }

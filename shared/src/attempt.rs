@@ -9,6 +9,10 @@ use crate::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 /// Bytes of an endpoint's answer that are kept.
 pub const EXCERPT_BYTES: usize = 1024;
 
+/// How long a dispatcher may be busy with an attempt, in milliseconds: longer than the dispatch
+/// function may run (30 s), so that a lease never runs out under somebody alive.
+pub const LEASE_MS: u64 = 35_000;
+
 /// Which attempt: the key that two recorders compete for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,16 +1,18 @@
 //! Faults at the ports: a call that fails before its effect, or after it, or never returns
 //! because the process died there.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use shared::queue::{Consumer, Outgoing, Producer, QueueError, Received};
-use shared::sender::{Outbound, Outcome, Sender};
+use shared::sender::{Ending, Outbound, Outcome, Sender};
 use shared::store::StoreError;
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
 use tokio::sync::Notify;
+
+use super::network::header;
 
 /// What happens at one call of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,92 +30,140 @@ pub(crate) enum Fault {
 /// Which calls go wrong. The calls of all ports share one count.
 #[derive(Default)]
 pub(crate) struct Plan {
-    /// Calls until each fault, soonest last.
-    faults: Mutex<Vec<(usize, Fault)>>,
-    calls: Mutex<usize>,
-    dead: AtomicBool,
+    state: Mutex<State>,
+    /// Which process is alive: ports of an earlier one do nothing any more.
+    generation: AtomicU64,
     died: Notify,
-    /// Attempts whose request was sent when the process died before it could be recorded.
-    excused: Mutex<Vec<String>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Calls with faults, soonest last.
+    faults: Vec<(usize, Fault)>,
+    calls: usize,
+    fired: usize,
+    dead: bool,
+    /// Requests that were sent and whose attempt is not on record yet, by message and URL.
+    open: BTreeMap<(String, String), usize>,
+    /// Requests of these that a fault kept from being recorded.
+    excused: BTreeMap<(String, String), usize>,
+    /// The URL of each endpoint, so that a record can be matched with its request.
+    urls: BTreeMap<String, String>,
 }
 
 impl Plan {
     /// Faults at these calls, counted from 0.
     pub(crate) fn new(mut faults: Vec<(usize, Fault)>) -> Arc<Self> {
         faults.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        Arc::new(Self { faults: Mutex::new(faults), ..Self::default() })
-    }
-
-    /// Whether faults are still to come.
-    pub(crate) fn is_over(&self) -> bool {
-        self.faults.lock().unwrap().is_empty()
+        Arc::new(Self {
+            state: Mutex::new(State { faults, ..State::default() }),
+            ..Self::default()
+        })
     }
 
     /// No more faults.
     pub(crate) fn end(&self) {
-        self.faults.lock().unwrap().clear();
+        self.state.lock().unwrap().faults.clear();
+    }
+
+    /// A fault at the call after `skip` more.
+    pub(crate) fn fail_after(&self, skip: usize, fault: Fault) {
+        let mut state = self.state.lock().unwrap();
+        let at = state.calls + skip;
+        state.faults.push((at, fault));
+        state.faults.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    }
+
+    /// Faults that happened.
+    pub(crate) fn fired(&self) -> usize {
+        self.state.lock().unwrap().fired
+    }
+
+    /// Tells which endpoint has which URL.
+    pub(crate) fn endpoint(&self, ep: &str, url: &str) {
+        self.state.lock().unwrap().urls.insert(ep.to_owned(), url.to_owned());
     }
 
     /// Resolves when the process dies.
     pub(crate) async fn death(&self) {
-        while !self.dead.load(Ordering::SeqCst) {
-            self.died.notified().await;
-        }
-    }
-
-    /// A new process, on what the old one left.
-    pub(crate) fn restart(&self) {
-        self.dead.store(false, Ordering::SeqCst);
-    }
-
-    /// Port calls so far.
-    pub(crate) fn calls(&self) -> usize {
-        *self.calls.lock().unwrap()
-    }
-
-    async fn next(&self) -> Option<Fault> {
-        if self.dead.load(Ordering::SeqCst) {
-            // What is left of a dead process does nothing more.
-            std::future::pending::<()>().await;
-        }
-        let call = {
-            let mut calls = self.calls.lock().unwrap();
-            *calls += 1;
-            *calls - 1
-        };
-        let mut faults = self.faults.lock().unwrap();
-        match faults.last() {
-            Some((at, fault)) if *at <= call => {
-                let fault = *fault;
-                faults.pop();
-                Some(fault)
+        loop {
+            let died = self.died.notified();
+            if self.state.lock().unwrap().dead {
+                return;
             }
-            _ => None,
+            died.await;
         }
+    }
+
+    /// A new process, on what the old one left. Ports of the old one never return.
+    pub(crate) fn restart(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.state.lock().unwrap().dead = false;
+    }
+
+    /// How often a request of this message to this URL was sent and, by a fault between request
+    /// and record, not recorded.
+    pub(crate) fn excused(&self, msg: &str, url: &str) -> usize {
+        let key = (msg.to_owned(), url.to_owned());
+        self.state.lock().unwrap().excused.get(&key).copied().unwrap_or(0)
+    }
+
+    async fn next(&self, generation: u64) -> Option<Fault> {
+        self.stop_if_dead(generation).await;
+        let mut state = self.state.lock().unwrap();
+        state.calls += 1;
+        let call = state.calls - 1;
+        let (at, fault) = *state.faults.last()?;
+        if at > call {
+            return None;
+        }
+        state.faults.pop();
+        state.fired += 1;
+        Some(fault)
     }
 
     async fn die(&self) {
-        self.dead.store(true, Ordering::SeqCst);
+        {
+            let mut state = self.state.lock().unwrap();
+            state.dead = true;
+            let open = std::mem::take(&mut state.open);
+            for (delivery, count) in open {
+                *state.excused.entry(delivery).or_default() += count;
+            }
+        }
         self.died.notify_waiters();
-        self.died.notify_one();
         std::future::pending::<()>().await;
     }
 
-    /// Runs one port call under the plan.
-    pub(crate) async fn run<T, E>(
+    /// What is left of a dead process does nothing more.
+    async fn stop_if_dead(&self, generation: u64) {
+        let dead = self.state.lock().unwrap().dead;
+        if dead || self.generation.load(Ordering::SeqCst) != generation {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Runs one port call under the plan. `about` are the deliveries that it is about.
+    async fn run<T, E>(
         &self,
+        generation: u64,
+        about: &BTreeSet<(String, String)>,
         call: impl Future<Output = Result<T, E>>,
         error: impl FnOnce(&str) -> E,
     ) -> Result<T, E> {
-        match self.next().await {
+        match self.next(generation).await {
             None => {
                 let result = call.await;
-                self.stop_if_dead().await;
+                self.stop_if_dead(generation).await;
                 result
             }
-            Some(Fault::Before) => Err(error("injected, before the effect")),
+            Some(Fault::Before) => {
+                self.excuse(about);
+                Err(error("injected, before the effect"))
+            }
             Some(Fault::After) => {
                 call.await?;
+                self.excuse(about);
                 Err(error("injected, after the effect"))
             }
             Some(Fault::DieBefore) => {
@@ -128,28 +178,69 @@ impl Plan {
         }
     }
 
-    async fn stop_if_dead(&self) {
-        if self.dead.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
+    fn sent(&self, request: &Outbound) {
+        let delivery = (header(request, "webhook-id").to_owned(), request.url.clone());
+        *self.state.lock().unwrap().open.entry(delivery).or_default() += 1;
+    }
+
+    /// A fault at a call that is about deliveries whose request is out: they may stay without
+    /// a record.
+    fn excuse(&self, about: &BTreeSet<(String, String)>) {
+        let mut state = self.state.lock().unwrap();
+        for delivery in about {
+            if let Some(count) = state.open.remove(delivery) {
+                *state.excused.entry(delivery.clone()).or_default() += count;
+            }
         }
     }
 
-    /// The requests that were on the wire when the process died.
-    pub(crate) fn excused(&self) -> Vec<String> {
-        self.excused.lock().unwrap().clone()
+    fn recorded(&self, about: &BTreeSet<(String, String)>) {
+        let mut state = self.state.lock().unwrap();
+        for delivery in about {
+            state.open.remove(delivery);
+        }
+    }
+
+    /// The deliveries that these items are about, as message and URL; only those whose attempt
+    /// is among the items, if asked so.
+    fn deliveries<'a>(
+        &self,
+        docs: impl Iterator<Item = &'a str>,
+        attempts_only: bool,
+    ) -> BTreeSet<(String, String)> {
+        let state = self.state.lock().unwrap();
+        docs.filter_map(|doc| {
+            let doc: serde_json::Value = serde_json::from_str(doc).ok()?;
+            if attempts_only && doc["turn"].is_null() {
+                return None;
+            }
+            let url = state.urls.get(doc["ep"].as_str()?)?;
+            Some((doc["msg"].as_str()?.to_owned(), url.clone()))
+        })
+        .collect()
     }
 }
 
-/// A port under a plan.
+/// A port of one process, under a plan.
 #[derive(Clone)]
 pub(crate) struct Faulty<T> {
-    pub(crate) inner: T,
-    pub(crate) plan: Arc<Plan>,
+    inner: T,
+    plan: Arc<Plan>,
+    generation: u64,
 }
 
 impl<T> Faulty<T> {
     pub(crate) fn new(inner: T, plan: &Arc<Plan>) -> Self {
-        Self { inner, plan: plan.clone() }
+        let generation = plan.generation.load(Ordering::SeqCst);
+        Self { inner, plan: plan.clone(), generation }
+    }
+
+    async fn run<A, E>(
+        &self,
+        call: impl Future<Output = Result<A, E>>,
+        error: impl FnOnce(&str) -> E,
+    ) -> Result<A, E> {
+        self.plan.run(self.generation, &BTreeSet::new(), call, error).await
     }
 }
 
@@ -161,72 +252,100 @@ fn queue(why: &str) -> QueueError {
     QueueError::Unavailable(why.to_owned())
 }
 
+fn docs(writes: &[Write]) -> impl Iterator<Item = &str> {
+    writes.iter().filter_map(|write| match write {
+        Write::Put(item, _) => Some(item.doc.as_str()),
+        Write::Delete(..) | Write::Check(..) => None,
+    })
+}
+
 #[async_trait]
 impl Table for Faulty<Arc<dyn Table>> {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        self.plan.run(self.inner.get(key), store).await
+        self.run(self.inner.get(key), store).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
-        self.plan.run(self.inner.query(query), store).await
+        self.run(self.inner.query(query), store).await
     }
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
-        self.plan.run(self.inner.write(write), store).await
+        let about = self.plan.deliveries(docs(std::slice::from_ref(&write)), false);
+        let attempts = self.plan.deliveries(docs(std::slice::from_ref(&write)), true);
+        let call = async {
+            let written = self.inner.write(write).await?;
+            if written == Written::Done {
+                self.plan.recorded(&attempts);
+            }
+            Ok(written)
+        };
+        self.plan.run(self.generation, &about, call, store).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
-        self.plan.run(self.inner.transact(writes), store).await
+        let about = self.plan.deliveries(docs(&writes), false);
+        let attempts = self.plan.deliveries(docs(&writes), true);
+        let call = async {
+            let done = self.inner.transact(writes).await?;
+            if done == Transacted::Done {
+                self.plan.recorded(&attempts);
+            }
+            Ok(done)
+        };
+        self.plan.run(self.generation, &about, call, store).await
     }
 }
 
 #[async_trait]
 impl<Q: Producer> Producer for Faulty<Q> {
     async fn send(&self, batch: Vec<Outgoing>) -> Result<Vec<Result<(), QueueError>>, QueueError> {
-        self.plan.run(self.inner.send(batch), queue).await
+        self.run(self.inner.send(batch), queue).await
     }
 }
 
 #[async_trait]
 impl<Q: Consumer> Consumer for Faulty<Q> {
     async fn receive(&self, max: usize, wait_s: u32) -> Result<Vec<Received>, QueueError> {
-        self.plan.run(self.inner.receive(max, wait_s), queue).await
+        self.run(self.inner.receive(max, wait_s), queue).await
     }
 
     async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
-        self.plan.run(self.inner.delete(receipts), queue).await
+        self.run(self.inner.delete(receipts), queue).await
     }
 
     async fn release(&self, receipt: &str, after_s: u32) -> Result<(), QueueError> {
-        self.plan.run(self.inner.release(receipt, after_s), queue).await
+        self.run(self.inner.release(receipt, after_s), queue).await
     }
 }
 
-/// The network has no errors, so the faults of a call are two: the process dies before the
-/// request leaves, or after.
+/// The network has no errors: a request that fails, before or after it arrived, is an outcome.
 #[async_trait]
 impl<S: Sender> Sender for Faulty<S> {
     async fn send(&self, request: Outbound) -> Outcome {
-        match self.plan.next().await {
-            Some(Fault::DieBefore) => self.plan.die().await,
+        let timed_out = Outcome { duration_ms: 15_000, ending: Ending::TimedOut };
+        match self.plan.next(self.generation).await {
+            None => {
+                self.plan.sent(&request);
+                let outcome = self.inner.send(request).await;
+                self.plan.stop_if_dead(self.generation).await;
+                outcome
+            }
+            Some(Fault::Before) => timed_out,
+            Some(Fault::After) => {
+                self.plan.sent(&request);
+                self.inner.send(request).await;
+                timed_out
+            }
+            Some(Fault::DieBefore) => {
+                self.plan.die().await;
+                timed_out
+            }
             Some(Fault::DieAfter) => {
+                self.plan.sent(&request);
                 self.inner.send(request).await;
                 self.plan.die().await;
-            }
-            // A lost answer is a time-out, which is an outcome.
-            Some(Fault::Before) => {
-                return Outcome { duration_ms: 0, ending: shared::sender::Ending::TimedOut };
-            }
-            Some(Fault::After) => {
-                self.inner.send(request).await;
-                return Outcome { duration_ms: 0, ending: shared::sender::Ending::TimedOut };
-            }
-            None => {
-                let outcome = self.inner.send(request).await;
-                self.plan.stop_if_dead().await;
-                return outcome;
+                timed_out
             }
         }
-        std::future::pending().await
     }
 }

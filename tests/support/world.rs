@@ -38,6 +38,8 @@ pub(crate) struct Builder {
     pub(crate) settings: Settings,
     pub(crate) plan: Arc<Plan>,
     pub(crate) policy: TargetPolicy,
+    /// What sends instead of the scripted network.
+    pub(crate) sender: Option<Arc<dyn Sender>>,
 }
 
 impl Default for Builder {
@@ -46,6 +48,7 @@ impl Default for Builder {
             settings: Settings::default(),
             plan: Plan::new(Vec::new()),
             policy: TargetPolicy::local(),
+            sender: None,
         }
     }
 }
@@ -61,6 +64,8 @@ pub(crate) struct World {
     pub(crate) plan: Arc<Plan>,
     pub(crate) receiver: Receiver,
     pub(crate) dispatcher: Dispatcher,
+    /// What the dispatcher is made of, for a test that makes another one.
+    pub(crate) parts: Parts,
     pub(crate) sweeper: Sweeper,
     pub(crate) admin: Admin,
     pub(crate) tokens: Tokens,
@@ -81,7 +86,7 @@ impl World {
     }
 
     pub(crate) fn build(builder: Builder) -> Self {
-        let Builder { settings, plan, policy } = builder;
+        let Builder { settings, plan, policy, sender } = builder;
         let directory = directory::Directory::new();
         let clock = StillClock::new();
         let ambient = still::ambient(&clock);
@@ -104,7 +109,8 @@ impl World {
             Arc::new(Faulty::new(queue.clone(), &plan))
         };
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
-        let sender: Arc<dyn Sender> = Arc::new(Faulty::new(Shared(network.clone()), &plan));
+        let sender = sender.unwrap_or_else(|| network.clone());
+        let sender: Arc<dyn Sender> = Arc::new(Faulty::new(Shared(sender), &plan));
         let receiver = Receiver {
             directory: Directory::new(table.clone()),
             inbox: Inbox::new(table.clone()),
@@ -114,7 +120,7 @@ impl World {
             default_org: organisation(),
             ambient: ambient.clone(),
         };
-        let dispatcher = Dispatcher::new(Parts {
+        let parts = Parts {
             directory: Directory::new(table.clone()),
             editor: DirectoryEditor::new(table.clone(), None),
             deliveries: Deliveries::new(table.clone()),
@@ -124,7 +130,7 @@ impl World {
             sealer: secret.sealer(),
             ambient: ambient.clone(),
             settings,
-        });
+        };
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table.clone()),
             retries: retries.clone(),
@@ -164,12 +170,18 @@ impl World {
             meter,
             plan,
             receiver,
-            dispatcher,
+            dispatcher: Dispatcher::new(parts.clone()),
+            parts,
             sweeper,
             admin,
             tokens,
             _directory: directory,
         }
+    }
+
+    /// The network, as dispatch sees it.
+    pub(crate) fn sender(&self) -> Shared {
+        Shared(self.network.clone())
     }
 
     // Time.
@@ -332,7 +344,7 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 /// A network that several own.
-struct Shared(Arc<Network>);
+pub(crate) struct Shared(pub(crate) Arc<dyn Sender>);
 
 #[async_trait::async_trait]
 impl Sender for Shared {

@@ -104,7 +104,9 @@ impl Receiver {
 
 /// An empty histogram of microseconds, to three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are within the library's one to five")
+    /// An hour: longer than any run waits.
+    const MAX_US: u64 = 3_600_000_000;
+    Histogram::new_with_bounds(1, MAX_US, 3).expect("bounds and digits that the library takes")
 }
 
 impl Counts {
