@@ -23,6 +23,11 @@ mod webhook;
 
 use cli::{Cli, Command};
 
+/// Every delivery allocates small things on one thread and frees them on another, which glibc's
+/// allocator does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     shared::telemetry::to_terminal(shared::config::from_process("POSTHORN_LOG").as_deref());

@@ -35,7 +35,6 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX IF NOT EXISTS items_key ON items (pk, sk);
     CREATE INDEX IF NOT EXISTS items_by_time ON items (tpk, tsk) WHERE tpk IS NOT NULL;
     CREATE INDEX IF NOT EXISTS items_due ON items (dpk, dsk) WHERE dpk IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS items_expiry ON items (expires_at) WHERE expires_at IS NOT NULL;
     CREATE TABLE IF NOT EXISTS records (
         id INTEGER PRIMARY KEY,
         queue TEXT NOT NULL, body TEXT NOT NULL, grp TEXT NOT NULL,

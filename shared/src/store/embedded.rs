@@ -3,6 +3,9 @@
 //! The same promises as DynamoDB's, and one more: an index shows a write as soon as it
 //! returned.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -15,35 +18,52 @@ use super::table::{
 use crate::clock::Timestamp;
 use crate::embedded::Engine;
 
-/// A [`Table`] in a SQLite file.
+/// A [`Table`] in a SQLite file. Clones are the same table.
 #[derive(Clone)]
 pub struct EmbeddedTable {
     engine: Engine,
+    /// How far the search for expired items has come.
+    searched: Arc<AtomicI64>,
 }
 
 impl EmbeddedTable {
     /// The table of this file.
     pub fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { engine, searched: Arc::default() }
     }
 
-    /// Deletes up to `limit` items whose time is over; how many there were. What DynamoDB's
-    /// time to live does by itself.
+    /// Looks at the next `limit` items and deletes those whose time is over; how many there
+    /// were. What DynamoDB's time to live does by itself. After the last item it begins anew.
+    ///
+    /// A walk instead of an index on the time: an index would cost every single write, and
+    /// nobody minds when exactly an item goes that no reader shows any more.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let now_s = whole_seconds(now);
-        self.engine
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let from = self.searched.load(Ordering::Relaxed);
+        let (to, removed) = self
+            .engine
             .write(move |connection| {
-                connection
+                let to: Option<i64> = connection
                     .prepare_cached(
-                        "DELETE FROM items WHERE rowid IN (SELECT rowid FROM items \
-                         WHERE expires_at IS NOT NULL AND expires_at <= ?1 LIMIT ?2)",
+                        "SELECT max(rowid) FROM \
+                         (SELECT rowid FROM items WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)",
                     )?
-                    .execute(params![now_s, i64::try_from(limit).unwrap_or(i64::MAX)])
+                    .query_row(params![from, limit], |row| row.get(0))?;
+                let Some(to) = to else { return Ok((0, 0)) };
+                let removed = connection
+                    .prepare_cached(
+                        "DELETE FROM items WHERE rowid > ?1 AND rowid <= ?2 AND expires_at <= ?3",
+                    )?
+                    .execute(params![from, to, now_s])?;
+                Ok((to, removed))
             })
-            .await
+            .await?;
+        self.searched.store(to, Ordering::Relaxed);
+        Ok(removed)
     }
 }
 
