@@ -14,32 +14,33 @@ use crate::patch::Field;
 use crate::rules::Rules;
 use crate::{Answer, Call, page};
 
-/// What a caller sends.
+/// What a caller sends. `rateLimit` is the name of older SDKs; what we show has both, so what
+/// comes back may have both.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ApplicationIn {
     name: String,
     uid: Option<String>,
-    #[serde(alias = "rateLimit")]
     throttle_rate: Option<u16>,
+    rate_limit: Option<u16>,
     #[serde(default)]
     metadata: Metadata,
 }
 
-#[derive(Deserialize)]
+impl ApplicationIn {
+    fn rate(&self) -> Option<u16> {
+        self.throttle_rate.or(self.rate_limit)
+    }
+}
+
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct ApplicationPatch {
     name: Option<String>,
     uid: Field<String>,
-    #[serde(alias = "rateLimit")]
     throttle_rate: Field<u16>,
+    rate_limit: Field<u16>,
     metadata: Option<Metadata>,
-}
-
-impl Default for ApplicationPatch {
-    fn default() -> Self {
-        Self { name: None, uid: Field::Absent, throttle_rate: Field::Absent, metadata: None }
-    }
 }
 
 /// What a caller gets.
@@ -79,7 +80,7 @@ impl Call<'_> {
         let walk = page::walk::<ApplicationId>(self.request, false)?;
         let org = self.access.organisation();
         let listed = self.admin.history.applications(&org, &walk).await?;
-        Ok(page::respond(&walk, listed, |app| app.id.to_string(), ApplicationOut::from))
+        Ok(page::respond(&walk, listed, ApplicationOut::from))
     }
 
     pub(crate) async fn create_application(&self) -> Answer {
@@ -100,8 +101,10 @@ impl Call<'_> {
         Ok(show(StatusCode::OK, self.tenant(app).await?.application.clone()))
     }
 
-    /// Changes an application, or creates one whose uid is the name in the path.
+    /// Changes an application, or creates one whose uid is the name in the path. Not for an
+    /// application's own token: with another's uid it would get what is published to that one.
     pub(crate) async fn update_application(&self, app: &str) -> Answer {
+        self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
         let uid = check(&input)?;
         let tenant = match self.tenant(app).await {
@@ -117,7 +120,7 @@ impl Call<'_> {
         self.edit(&tenant.application.id, |application| {
             application.name.clone_from(&input.name);
             application.uid.clone_from(&uid);
-            application.throttle_rate = input.throttle_rate;
+            application.throttle_rate = input.rate();
             application.metadata.clone_from(&input.metadata);
             application.updated_at = now;
         })
@@ -125,8 +128,12 @@ impl Call<'_> {
     }
 
     pub(crate) async fn patch_application(&self, app: &str) -> Answer {
+        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
-        let patch: ApplicationPatch = request::body(self.request)?;
+        let mut patch: ApplicationPatch = request::body(self.request)?;
+        if patch.throttle_rate == Field::Absent {
+            patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
+        }
         let mut rules = Rules::default();
         if let Some(name) = &patch.name {
             rules.name(name);
@@ -173,8 +180,8 @@ impl Call<'_> {
             id,
             org: self.access.organisation(),
             uid,
+            throttle_rate: input.rate(),
             name: input.name,
-            throttle_rate: input.throttle_rate,
             metadata: input.metadata,
             integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
@@ -201,7 +208,7 @@ fn check(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
     let mut rules = Rules::default();
     rules.name(&input.name);
     let uid = rules.uid(input.uid.as_deref(), ApplicationId::PREFIX);
-    rules.throttle_rate(input.throttle_rate);
+    rules.throttle_rate(input.rate());
     rules.metadata(&input.metadata);
     rules.check().map(|()| uid)
 }

@@ -130,7 +130,7 @@ impl Call<'_> {
         let id = |attempt: &Attempt| attempt.id.to_string();
         let with_content = self.wants_content();
         let listed = page::cut(&walk, attempts, id);
-        Ok(page::respond(&walk, listed, id, |attempt| AttemptOut::of(attempt, with_content)))
+        Ok(page::respond(&walk, listed, |attempt| AttemptOut::of(attempt, with_content)))
     }
 
     pub(crate) async fn attempts_of_endpoint(&self, app: &str, ep: &str) -> Answer {
@@ -145,8 +145,7 @@ impl Call<'_> {
             .attempts_of_endpoint(&endpoint.id, &walk, now, |attempt| filter.keeps(attempt))
             .await?;
         let with_content = self.wants_content();
-        let id = |attempt: &Attempt| attempt.id.to_string();
-        Ok(page::respond(&walk, listed, id, |attempt| AttemptOut::of(attempt, with_content)))
+        Ok(page::respond(&walk, listed, |attempt| AttemptOut::of(attempt, with_content)))
     }
 
     pub(crate) async fn get_attempt(&self, app: &str, msg: &str, attempt: &str) -> Answer {
@@ -180,7 +179,7 @@ impl Call<'_> {
             .collect();
         let id = |(endpoint, _): &(Endpoint, Option<Delivery>)| endpoint.id.to_string();
         let listed = page::cut(&walk, known, id);
-        Ok(page::respond(&walk, listed, id, |(endpoint, delivery)| {
+        Ok(page::respond(&walk, listed, |(endpoint, delivery)| {
             let ((status, status_text), next_attempt) = self.standing(delivery.as_ref());
             let endpoint = EndpointOut::from(endpoint);
             DestinationOut { endpoint, status, status_text, next_attempt }

@@ -112,7 +112,7 @@ impl Call<'_> {
         let walk = page::walk::<EndpointId>(self.request, true)?;
         let id = |endpoint: &Endpoint| endpoint.id.to_string();
         let listed = page::cut(&walk, tenant.endpoints.clone(), id);
-        Ok(page::respond(&walk, listed, id, EndpointOut::from))
+        Ok(page::respond(&walk, listed, EndpointOut::from))
     }
 
     pub(crate) async fn create_endpoint(&self, app: &str) -> Answer {

@@ -2,16 +2,17 @@
 
 use admin::Admin;
 use bytes::Bytes;
-use lambda_http::{Error, Request, run, service_fn, tracing};
+use lambda_http::{Error, Request, run, service_fn};
 use shared::clock::Ambient;
-use shared::config::variable;
+use shared::config::{self, variable};
 use shared::store::{Directory, DirectoryEditor, History, Parking};
+use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
     let table = wiring.table()?;
     let secret = wiring.environment.root_secret()?;

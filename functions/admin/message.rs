@@ -87,7 +87,7 @@ impl Call<'_> {
                 }
             }
         }
-        Ok(page::respond(&walk, listed, |message| message.id.to_string(), MessageOut::from))
+        Ok(page::respond(&walk, listed, MessageOut::from))
     }
 
     pub(crate) async fn get_message(&self, app: &str, msg: &str) -> Answer {

@@ -73,13 +73,11 @@ pub(crate) fn walk<Id: FromStr>(
 pub(crate) fn respond<T, O: Serialize>(
     walk: &Walk,
     listed: Listed<T>,
-    id: impl Fn(&T) -> String,
     show: impl Fn(T) -> O,
 ) -> Response<Bytes> {
-    let first = listed.items.first().map(&id);
     let page = Page {
-        // There is a page before this one if the caller came from one.
-        prev_iterator: first.filter(|_| walk.iterator.is_some()).map(|id| format!("-{id}")),
+        // There is a page before this one only if the caller came from one.
+        prev_iterator: listed.prev.filter(|_| walk.iterator.is_some()).map(|id| format!("-{id}")),
         iterator: listed.iterator,
         done: listed.done,
         data: listed.items.into_iter().map(show).collect(),
@@ -104,6 +102,12 @@ pub(crate) fn cut<T>(walk: &Walk, mut items: Vec<T>, id: impl Fn(&T) -> String) 
         kept.drain(..kept.len().saturating_sub(walk.limit));
     }
     kept.truncate(walk.limit);
-    let iterator = kept.last().map(&id).or_else(|| walk.iterator.clone());
-    Listed { items: kept, iterator, done: !more && !walk.backward }
+    let iterator = match kept.last() {
+        Some(last) => Some(id(last)),
+        // Nothing comes before the iterator: the list begins at its beginning again.
+        None if walk.backward => None,
+        None => walk.iterator.clone(),
+    };
+    let prev = kept.first().map(&id).filter(|_| more || !walk.backward);
+    Listed { items: kept, iterator, prev, done: !more && !walk.backward }
 }

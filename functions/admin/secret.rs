@@ -1,5 +1,7 @@
 //! Secrets: an endpoint's signing secret, and an application's integration key.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::error::{self, ApiError};
@@ -47,14 +49,18 @@ impl Call<'_> {
             .admin
             .editor
             .edit_endpoint(&endpoint.app, &endpoint.id, now, |endpoint| {
+                self.rotate(&mut endpoint.keyring, &owner, &rotation)?;
                 endpoint.updated_at = now;
-                self.rotate(&mut endpoint.keyring, &owner, &rotation)
+                Ok(())
             })
             .await?;
         match edited {
             Edited::Done((_, rotated)) => {
                 rotated.map_err(too_many_old)?;
-                Ok(error::empty(StatusCode::NO_CONTENT))
+                // Svix's open-source server answers 204 without a body; SDKs of the line 2.x
+                // read the new secret from the answer, those before ignore it.
+                let key = rotation.secret.reveal();
+                Ok(error::json(StatusCode::OK, &SecretOut { key }))
             }
             Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
         }
@@ -71,18 +77,22 @@ impl Call<'_> {
         let application = &self.tenant(app).await?.application;
         let owner = application.id.to_string();
         let rotation = self.rotation()?;
-        let mut rotated = application.integration_key.clone();
-        self.rotate(&mut rotated, &owner, &rotation).map_err(too_many_old)?;
         let now = self.admin.ambient.now();
+        // An edit may run more than once, on what others have changed meanwhile.
+        let refused = AtomicBool::new(false);
         let edited = self
             .admin
             .editor
             .edit_application(&application.id, now, |application| {
-                application.updated_at = now;
-                application.integration_key = rotated.clone();
+                let rotated = self.rotate(&mut application.integration_key, &owner, &rotation);
+                refused.store(rotated.is_err(), Ordering::Relaxed);
+                if rotated.is_ok() {
+                    application.updated_at = now;
+                }
             })
             .await?;
         match edited {
+            Edited::Done(_) if refused.into_inner() => Err(too_many_old(TooManyOld)),
             Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
             Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
         }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use dispatch::{Dispatcher, Parts, Settings, lambda};
-use lambda_runtime::{Error, run, service_fn, tracing};
+use lambda_runtime::{Error, run, service_fn};
 use shared::clock::Ambient;
-use shared::config::variable;
+use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{Deliveries, Directory, DirectoryEditor, Parking};
+use shared::telemetry;
 use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
     let table = wiring.table()?;
     let policy = wiring.environment.target_policy();

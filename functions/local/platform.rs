@@ -9,7 +9,7 @@ use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts, Settings};
 use http::{Method, Request, Response, StatusCode};
-use receive::Receiver;
+use receive::{Receiver, Recent};
 use retry::{Redrive, Sweeper};
 use serde::{Deserialize, Serialize};
 use shared::clock::Ambient;
@@ -115,6 +115,9 @@ impl Platform {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             default_org: data::organisation(),
+            recent: Recent::default(),
+            // After a restart every record counts as a repetition, and is leased.
+            second_copy_delay_s: 0,
             ambient: ambient.clone(),
         };
         let admin = Admin {

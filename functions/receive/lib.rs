@@ -31,16 +31,20 @@ use shared::store::{Accepted, Directory, Inbox, Tenant};
 use shared::token::{Access, Tokens};
 
 mod publish;
+mod recent;
 
 use publish::{MessageOut, Published};
+pub use recent::Recent;
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
 pub const APPLICATION_TTL_MS: u64 = 30_000;
 /// Seconds before a second copy of a message can be received: as long as a dispatcher may be
 /// busy with the first.
-const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
+pub const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// How many characters of its hash tell one idempotency key from another.
 const REQUEST_HASH_CHARS: usize = 16;
+/// How the names of the headers of a signed request start.
+const FAMILIES: [&str; 2] = ["webhook-", "svix-"];
 
 /// The receive function.
 #[derive(Clone)]
@@ -57,6 +61,11 @@ pub struct Receiver {
     pub sealer: Sealer,
     /// Whose applications a signed request may call by uid.
     pub default_org: OrganisationId,
+    /// What this process has put in the queue lately.
+    pub recent: Recent,
+    /// Seconds before a second copy of a message can be received: [`SECOND_COPY_DELAY_S`], or
+    /// none where a record that another process sent is known to be a repetition anyway.
+    pub second_copy_delay_s: u32,
     /// Time and randomness.
     pub ambient: Ambient,
 }
@@ -86,9 +95,7 @@ impl Receiver {
         reference: &str,
     ) -> Result<Arc<Tenant>, ApiError> {
         let headers = request.headers();
-        let signed = !headers.contains_key(http::header::AUTHORIZATION)
-            && signature_headers(headers).is_some();
-        if signed {
+        if !headers.contains_key(http::header::AUTHORIZATION) && is_signed(headers) {
             return self.authorise_signed(request, reference).await;
         }
         let access = request::access(headers, &self.tokens, self.ambient.now())?;
@@ -106,16 +113,16 @@ impl Receiver {
         request: &Request<Bytes>,
         reference: &str,
     ) -> Result<Arc<Tenant>, ApiError> {
+        let reject =
+            |rejection: signature::Rejection| ApiError::unauthenticated(rejection.detail());
+        let [id, timestamp, signatures] = signature_headers(request.headers())
+            .ok_or_else(|| reject(signature::Rejection::Headers))?;
         let tenant = match reference.parse::<ApplicationId>() {
             Ok(id) => self.directory.tenant(&id).await?,
             Err(_) => self.directory.application(&self.default_org, reference).await?,
         };
-        let reject =
-            |rejection: signature::Rejection| ApiError::unauthenticated(rejection.detail());
         // A stranger is not told whether the application exists.
         let tenant = tenant.ok_or_else(|| reject(signature::Rejection::Signature))?;
-        let [id, timestamp, signatures] = signature_headers(request.headers())
-            .ok_or_else(|| reject(signature::Rejection::Headers))?;
         let now = self.ambient.now();
         let owner = tenant.application.id.to_string();
         let keys = tenant.application.integration_key.live(&owner, &self.sealer, now);
@@ -153,7 +160,7 @@ impl Receiver {
         let same_request = message.request.is_some() && first.request == message.request;
         let out = MessageOut::of(&first, with_content).respond();
         // The earlier try may have died between store and queue.
-        if !self.inbox.has_outcome(&first).await? {
+        if !self.recent.contains(&first.id) && !self.inbox.has_outcome(&first).await? {
             self.enqueue(first, true).await?;
         }
         if same_request {
@@ -170,8 +177,9 @@ impl Receiver {
         let record = Record::Accepted { message: Box::new(message), again };
         // A second copy waits until whoever has the first one is done with it: a first attempt
         // takes no lease, so while it is under way there is nothing to see of it.
-        let delay_s = if again { SECOND_COPY_DELAY_S } else { 0 };
+        let delay_s = if again { self.second_copy_delay_s } else { 0 };
         send_one(&*self.deliveries, record.outgoing(delay_s)).await?;
+        self.recent.remember(id);
         tracing::debug!(message.id = %id, again, "accepted");
         Ok(())
     }
@@ -211,20 +219,31 @@ impl Receiver {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     /// Longest key, in characters.
     const MAX: usize = 256;
-    let key = request::single(headers, "idempotency-key")
-        .or_else(|| signature_headers(headers).map(|[id, _, _]| id));
+    let key = match headers.contains_key("idempotency-key") {
+        // One that is there twice or not plain text is refused like one that is empty: without
+        // it a repeated request would be published twice.
+        true => Some(request::single(headers, "idempotency-key").unwrap_or_default()),
+        false => signature_headers(headers).map(|[id, _, _]| id),
+    };
     match key {
         Some(key) if key.is_empty() || key.len() > MAX => Err(ApiError::bad_request(
             "invalid_idempotency_key",
-            format!("idempotency-key must have 1 to {MAX} characters."),
+            format!("idempotency-key must be there once and have 1 to {MAX} ASCII characters."),
         )),
         key => Ok(key),
     }
 }
 
+/// Whether the request claims to be signed, however badly.
+fn is_signed(headers: &HeaderMap) -> bool {
+    FAMILIES.iter().any(|family| {
+        signature::HEADERS.iter().any(|name| headers.contains_key(format!("{family}{name}")))
+    })
+}
+
 /// Id, timestamp and signature of a signed request, in either family of header names.
 fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
-    ["webhook-", "svix-"].iter().find_map(|family| {
+    FAMILIES.iter().find_map(|family| {
         let [id, timestamp, signature] =
             signature::HEADERS.map(|name| request::single(headers, &format!("{family}{name}")));
         Some([id?, timestamp?, signature?])

@@ -1,17 +1,18 @@
 //! Wires the receive function: API Gateway or function URL, DynamoDB, SQS.
 
 use bytes::Bytes;
-use lambda_http::{Error, Request, run, service_fn, tracing};
-use receive::{APPLICATION_TTL_MS, Receiver};
+use lambda_http::{Error, Request, run, service_fn};
+use receive::{APPLICATION_TTL_MS, Receiver, Recent, SECOND_COPY_DELAY_S};
 use shared::clock::Ambient;
-use shared::config::variable;
+use shared::config::{self, variable};
 use shared::store::{Cached, Directory, Inbox};
+use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
     let table = wiring.table()?;
     let secret = wiring.environment.root_secret()?;
@@ -26,6 +27,8 @@ async fn main() -> Result<(), Error> {
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         default_org: wiring.environment.organisation()?,
+        recent: Recent::default(),
+        second_copy_delay_s: SECOND_COPY_DELAY_S,
         ambient,
     };
     run(service_fn(|request: Request| async move {

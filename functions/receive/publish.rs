@@ -25,8 +25,11 @@ pub(crate) struct Published {
 impl Published {
     /// Reads and checks a request's body.
     pub(crate) fn parse(body: &Bytes) -> Result<Self, ApiError> {
-        let read: MessageIn<'_> =
-            serde_json::from_slice(body).map_err(|_| request::explain::<MessageShape>(body))?;
+        let explain = || request::explain::<MessageShape>(body);
+        if !request::is_object(body) {
+            return Err(explain());
+        }
+        let read: MessageIn<'_> = serde_json::from_slice(body).map_err(|_| explain())?;
         let mut violations = Vec::new();
         if !is_name(&read.event_type, MAX_EVENT_TYPE) {
             violations.push(Violation::body("eventType", name_rule(MAX_EVENT_TYPE)));

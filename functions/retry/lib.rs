@@ -110,10 +110,10 @@ impl Sweeper {
             };
             let full = due.len() == PAGE;
             let claimed = self.claim(due, report).await;
-            let progress = !claimed.is_empty();
-            self.send(claimed, report).await;
-            // The index lags behind the claims: a page without one is read another time.
-            if !full || !progress {
+            let sent = self.send(claimed, report).await;
+            // The index lags behind the claims, and what could not be sent is due again: a page
+            // that brought nothing is read by another run.
+            if !full || sent == 0 {
                 return;
             }
         }
@@ -135,8 +135,10 @@ impl Sweeper {
         claimed
     }
 
-    async fn send(&self, claimed: Vec<Leased>, report: &mut Report) {
+    /// Sends what was claimed; how much of it is in the queue.
+    async fn send(&self, claimed: Vec<Leased>, report: &mut Report) -> usize {
         let now = self.ambient.now();
+        let mut in_queue = 0;
         let records: Vec<Outgoing> = claimed
             .iter()
             .map(|Leased { delivery, .. }| {
@@ -147,7 +149,7 @@ impl Sweeper {
             .collect();
         for (claim, sent) in claimed.iter().zip(send_all(&*self.retries, records).await) {
             let Err(error) = sent else {
-                report.enqueued += 1;
+                in_queue += 1;
                 continue;
             };
             warn!(message.id = %claim.delivery.msg, %error, "cannot send a retry");
@@ -157,6 +159,8 @@ impl Sweeper {
                 warn!(message.id = %claim.delivery.msg, %error, "cannot give a claim back");
             }
         }
+        report.enqueued += in_queue;
+        in_queue
     }
 
     /// Brings dead records back, or parks them.

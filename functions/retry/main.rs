@@ -1,16 +1,17 @@
 //! Wires the retry function: a schedule, DynamoDB, both queues and their dead letters.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use retry::{Redrive, Sweeper};
 use serde_json::Value;
-use shared::clock::{Ambient, Timestamp};
-use shared::config::variable;
+use shared::clock::{self, Ambient};
+use shared::config::{self, variable};
 use shared::store::{Deliveries, Parking};
+use shared::telemetry;
 use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
     let table = wiring.table()?;
     let redrive = |name, dead_letters, queue| -> Result<Redrive, String> {
@@ -28,8 +29,7 @@ async fn main() -> Result<(), Error> {
         ambient: Ambient::system(),
     };
     run(service_fn(|event: LambdaEvent<Value>| async move {
-        let deadline = Timestamp(event.context.deadline);
-        Ok::<_, Error>(sweeper.run(Some(deadline)).await)
+        Ok::<_, Error>(sweeper.run(clock::deadline(event.context.deadline)).await)
     }))
     .await
 }

@@ -57,6 +57,14 @@ impl Timestamp {
     }
 }
 
+/// When an invocation will be cut off, from what its context says. `None` when that is no moment
+/// of our time: emulators send a duration (`cargo lambda`: 600000) or nothing.
+pub fn deadline(context_ms: u64) -> Option<Timestamp> {
+    /// 2020-01-01.
+    const EARLIEST: Timestamp = Timestamp(1_577_836_800_000);
+    Some(Timestamp(context_ms)).filter(|deadline| *deadline >= EARLIEST)
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_rfc3339())

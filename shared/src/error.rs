@@ -41,23 +41,25 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// A field of the body that breaks a rule.
+    /// A field of the body that breaks a rule; `channels.0` is the first of the channels.
     pub fn body(field: &str, msg: impl Into<String>) -> Self {
-        Self::at("body", field, msg)
+        Self::body_at(field.split('.').map(str::to_owned), msg)
+    }
+
+    /// The same for a field whose path is at hand in parts, which may have full stops in them.
+    /// Without any it is the body as a whole.
+    pub fn body_at(path: impl IntoIterator<Item = String>, msg: impl Into<String>) -> Self {
+        Self::at("body", path, msg)
     }
 
     /// A query parameter that breaks a rule.
     pub fn query(field: &str, msg: impl Into<String>) -> Self {
-        Self::at("query", field, msg)
+        Self::at("query", [field.to_owned()], msg)
     }
 
-    fn at(place: &str, field: &str, msg: impl Into<String>) -> Self {
-        let fields = field.split('.').filter(|part| !part.is_empty());
-        Self {
-            loc: std::iter::once(place).chain(fields).map(str::to_owned).collect(),
-            msg: msg.into(),
-            kind: "value_error",
-        }
+    fn at(place: &str, path: impl IntoIterator<Item = String>, msg: impl Into<String>) -> Self {
+        let loc = std::iter::once(place.to_owned()).chain(path).collect();
+        Self { loc, msg: msg.into(), kind: "value_error" }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_path_to_error::Segment;
 
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Violation};
@@ -47,7 +48,16 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 pub fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, ApiError> {
     let bytes = request.body();
     check_size(bytes.len())?;
-    serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes))
+    match is_object(bytes) {
+        true => serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes)),
+        false => Err(explain::<T>(bytes)),
+    }
+}
+
+/// Whether these bytes can be a JSON object. What reads a struct takes an array of its fields
+/// as well, which no caller means.
+pub fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// Refuses a body of more than [`MAX_BODY_BYTES`].
@@ -65,6 +75,12 @@ pub fn check_size(bytes: usize) -> Result<(), ApiError> {
 
 /// Why this body does not read as a `T`: the slow way, which finds the field.
 pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
+    if !is_object(bytes) {
+        return match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => Violation::body_at([], "must be a JSON object").into(),
+            Err(error) => not_json(&error),
+        };
+    }
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let error = match serde_path_to_error::deserialize::<_, T>(&mut parser) {
         Ok(_) => match parser.end() {
@@ -77,17 +93,21 @@ pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
     if !inner.is_data() {
         return not_json(inner);
     }
-    let path = error.path().to_string();
+    let mut path: Vec<String> = error.path().iter().filter_map(part).collect();
     let message = strip_position(&inner.to_string());
     // A missing field is reported at the object that misses it.
-    let field = match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'))
-    {
-        Some((field, _)) if path == "." => field.to_owned(),
-        Some((field, _)) => format!("{path}.{field}"),
-        None if path == "." => String::new(),
-        None => path,
-    };
-    Violation::body(&field, message).into()
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    path.extend(missing.map(|(field, _)| field.to_owned()));
+    Violation::body_at(path, message).into()
+}
+
+/// A step of the way to a field.
+fn part(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
 }
 
 /// The value of a query parameter, percent-decoded.
@@ -110,7 +130,7 @@ pub fn segments(path: &str) -> Vec<&str> {
 }
 
 fn not_json(error: &serde_json::Error) -> ApiError {
-    let mut violation = Violation::body("", format!("not valid JSON: {error}"));
+    let mut violation = Violation::body_at([], format!("not valid JSON: {error}"));
     violation.kind = "value_error.jsondecode";
     violation.into()
 }

@@ -46,8 +46,9 @@ impl Schedule {
     ) -> Option<Timestamp> {
         let position = usize::try_from(failed.checked_sub(1)?).ok()?;
         let delay_ms = self.delays_s.get(position)?.saturating_mul(1000);
-        let spread_ms = delay_ms * JITTER_PERCENT / 100;
-        let jittered_ms = delay_ms - spread_ms + random % (2 * spread_ms + 1);
+        // Delays are whole seconds, so dividing first loses nothing.
+        let spread_ms = delay_ms / 100 * JITTER_PERCENT;
+        let jittered_ms = (delay_ms - spread_ms).saturating_add(random % (2 * spread_ms + 1));
         let wait_ms = match retry_after.and_then(|value| retry_after_ms(value, now)) {
             Some(asked_ms) => asked_ms.clamp(delay_ms, delay_ms.saturating_mul(2)).max(jittered_ms),
             None => jittered_ms,

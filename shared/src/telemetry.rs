@@ -1,4 +1,4 @@
-//! Logs on a terminal, as readable text. On Lambda the runtime writes one JSON line an event.
+//! Logs: readable text on a terminal, one JSON line an event on Lambda.
 //!
 //! Fields are dotted and carry their unit (`duration_ms`). Ids go in; payloads, secrets,
 //! tokens and header values never do.
@@ -16,4 +16,28 @@ pub fn to_terminal(filter: Option<&str>) {
         .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr)
         .try_init();
+}
+
+/// Starts logging on Lambda, as the function's logging configuration says through `look_up`:
+/// `AWS_LAMBDA_LOG_FORMAT` (text unless `JSON`) and `AWS_LAMBDA_LOG_LEVEL` (`INFO` unless set).
+///
+/// The runtime's own subscriber also takes filters for each module. With them comes an engine
+/// for regular expressions, for which a binary of five megabytes is too good.
+#[cfg(feature = "aws")]
+pub fn on_lambda(look_up: &dyn Fn(&str) -> Option<String>) {
+    use tracing_subscriber::filter::LevelFilter;
+
+    let level = match look_up("AWS_LAMBDA_LOG_LEVEL").as_deref() {
+        // Lambda's name for what is worse than anything that `tracing` knows.
+        Some("FATAL") => LevelFilter::ERROR,
+        level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
+    };
+    // Lambda adds the time, and colours would be noise in its logs.
+    let logs = tracing_subscriber::fmt().with_max_level(level).with_target(false).without_time();
+    let json = look_up("AWS_LAMBDA_LOG_FORMAT").is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    // Fails only when something started logging before, which is as good.
+    let _ = match json {
+        true => logs.json().try_init(),
+        false => logs.with_ansi(false).try_init(),
+    };
 }

@@ -16,6 +16,7 @@ pub struct Wiring {
     pub environment: Environment<'static>,
     aws: AwsEnvironment,
     http: SharedHttpClient,
+    sqs: aws_sdk_sqs::Client,
 }
 
 impl Wiring {
@@ -25,11 +26,11 @@ impl Wiring {
     /// A sentence that names the variable which is missing.
     pub fn from_process() -> Result<Self, String> {
         let aws = AwsEnvironment::from_lookup(&config::from_process);
-        Ok(Self {
-            environment: Environment::new(&config::from_process),
-            aws: aws.map_err(|error| error.to_string())?,
-            http: aws::http_client().map_err(|error| error.to_string())?,
-        })
+        let aws = aws.map_err(|error| error.to_string())?;
+        let http = aws::http_client().map_err(|error| error.to_string())?;
+        let sqs = aws::sqs_client(&aws, http.clone());
+        let environment = Environment::new(&config::from_process);
+        Ok(Self { environment, aws, http, sqs })
     }
 
     /// The table.
@@ -47,7 +48,7 @@ impl Wiring {
     /// # Errors
     /// When it is missing.
     pub fn queue(&self, variable: &str) -> Result<Arc<SqsQueue>, String> {
-        let client = aws::sqs_client(&self.aws, self.http.clone());
-        Ok(Arc::new(SqsQueue::new(client, self.environment.required(variable)?)))
+        let url = self.environment.required(variable)?;
+        Ok(Arc::new(SqsQueue::new(self.sqs.clone(), url)))
     }
 }

@@ -113,8 +113,11 @@ pub fn redriven(body: &str, delay_s: u32) -> Result<(Outgoing, u32), String> {
     if let Record::Accepted { again, .. } = &mut record {
         *again = true;
     }
-    let outgoing =
-        Outgoing { body: record.wire(redrives + 1), group: record.app().to_string(), delay_s };
+    let outgoing = Outgoing {
+        body: record.wire(redrives.saturating_add(1)),
+        group: record.app().to_string(),
+        delay_s,
+    };
     Ok((outgoing, redrives))
 }
 
@@ -187,10 +190,11 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
 }
 
 /// The payload as part of the record's own JSON: exactly as it is, and without a third more
-/// bytes. `None` when it is not JSON or has a character that SQS refuses.
+/// bytes. `None` when it is not JSON, has a character that SQS refuses, or is `null`, which a
+/// reader could not tell from no payload.
 fn inline(payload: &Bytes) -> Option<&RawValue> {
     let text = std::str::from_utf8(payload).ok()?;
-    let untouched = text.trim() == text && text.chars().all(is_allowed);
+    let untouched = text.trim() == text && text != "null" && text.chars().all(is_allowed);
     untouched.then(|| serde_json::from_str(text).ok()).flatten()
 }
 

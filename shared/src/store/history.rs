@@ -5,6 +5,7 @@
 //!
 //! Not guaranteed: that a list shows what was written an instant ago (DynamoDB's indexes lag).
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -50,8 +51,10 @@ pub struct Walk {
 pub struct Listed<T> {
     /// What fits, in order.
     pub items: Vec<T>,
-    /// The id that the next page begins after.
+    /// The id that the next page begins after; none for the beginning of the list.
     pub iterator: Option<String>,
+    /// The id that the page before ends before, as far as is known that there is one.
+    pub prev: Option<String>,
     /// Nothing comes after this page.
     pub done: bool,
 }
@@ -120,7 +123,9 @@ impl History {
         let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
         let mut attempts =
             items.iter().map(|item| doc::decode(&item.doc)).collect::<Result<Vec<Attempt>, _>>()?;
-        attempts.sort_by(|a, b| b.id.cmp(&a.id));
+        // An earlier message of the same event may have left some that are not cleaned up yet.
+        attempts.retain(|attempt| attempt.msg == *msg);
+        attempts.sort_by_key(|attempt| Reverse(attempt.id));
         Ok(attempts)
     }
 
@@ -134,7 +139,12 @@ impl History {
     ) -> Result<Vec<Delivery>, StoreError> {
         let (from, to) = prefix_range(keys::DELIVERY_PREFIX);
         let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
-        items.iter().map(|item| doc::decode(&item.doc)).collect()
+        let mut deliveries = items
+            .iter()
+            .map(|item| doc::decode(&item.doc))
+            .collect::<Result<Vec<Delivery>, _>>()?;
+        deliveries.retain(|delivery| delivery.msg == *msg);
+        Ok(deliveries)
     }
 
     /// Attempts to reach an endpoint that `keep` keeps.
@@ -190,15 +200,19 @@ impl History {
                 }
             }
         }
-        if walk.backward {
+        let furthest = examined;
+        let (iterator, prev) = if walk.backward {
             found.reverse();
-            examined = found.last().map(|(id, _)| id.clone());
-            // There is always the page that we walked back from.
-            exhausted = false;
-        }
-        let iterator = examined.or_else(|| walk.iterator.clone());
+            // What was examined and is not on the page is of no interest to a walk on either.
+            let iterator = found.last().map(|(id, _)| id.clone()).or_else(|| furthest.clone());
+            (iterator, furthest.filter(|_| !exhausted))
+        } else {
+            let prev = found.first().map(|(id, _)| id.clone()).or_else(|| furthest.clone());
+            (furthest.or_else(|| walk.iterator.clone()), prev)
+        };
         let items = found.into_iter().map(|(_, value)| value).collect();
-        Ok(Listed { items, iterator, done: exhausted })
+        // After a page that was walked back to comes the one that the caller came from.
+        Ok(Listed { items, iterator, prev, done: exhausted && !walk.backward })
     }
 }
 
