@@ -14,7 +14,7 @@ use http::Request;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use receive::Receiver;
+use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
 use retry::{Redrive, Sweeper};
 use serde_json::json;
 use shared::queue::{Consumer, MAX_BATCH, Producer, Received};
@@ -123,6 +123,8 @@ impl Process {
                 tokens: Tokens::new(&secret.token_key()),
                 sealer: secret.sealer(),
                 default_org: organisation(),
+                recent: Recent::default(),
+                second_copy_delay_s: SECOND_COPY_DELAY_S,
                 ambient: world.ambient.clone(),
             },
             dispatcher: Dispatcher::new(Parts {

@@ -3,8 +3,23 @@
 //! Names are claims. `world` is the harness: the whole platform on the embedded adapters (or
 //! others), a clock that moves only when told to, and a network that a test scripts.
 
+mod admin;
 mod conformance;
+mod cost;
+mod crash;
 mod dispatch;
+mod embedded;
+mod events;
+mod id;
+mod outcomes;
+mod receive;
+mod record;
+mod retry;
+mod schedule;
+mod secret;
 mod sender;
+mod signature;
 mod support;
 mod target;
+mod template;
+mod token;

@@ -134,8 +134,8 @@ fn run<Q: DeserializeOwned, A: Serialize>(
     Ok(serde_json::to_string(&answer).expect("an answer in JSON"))
 }
 
-/// The same table as in `template.yaml`.
-fn table_definition() -> Value {
+/// The same table as in `template.yaml`, which a test holds it to.
+pub(crate) fn table_definition() -> Value {
     let keys = [PK, SK, TPK, TSK, DPK, DSK];
     let keys = keys.map(|name| json!({ "AttributeName": name, "AttributeType": "S" }));
     let schema = |pk, sk| {

@@ -7,7 +7,7 @@ use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts, Settings};
 use http::{Method, Request, StatusCode};
-use receive::Receiver;
+use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
 use retry::{Redrive, Report, Sweeper};
 use serde_json::{Value, json};
 use shared::clock::{Ambient, Clock};
@@ -118,6 +118,8 @@ impl World {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             default_org: organisation(),
+            recent: Recent::default(),
+            second_copy_delay_s: SECOND_COPY_DELAY_S,
             ambient: ambient.clone(),
         };
         let parts = Parts {
@@ -177,11 +179,6 @@ impl World {
             tokens,
             _directory: directory,
         }
-    }
-
-    /// The network, as dispatch sees it.
-    pub(crate) fn sender(&self) -> Shared {
-        Shared(self.network.clone())
     }
 
     // Time.

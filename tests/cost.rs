@@ -1,0 +1,232 @@
+//! What the work would cost on AWS: DynamoDB units and SQS sends of each part, counted at the
+//! ports. What the queue bills for receiving and deleting comes on top: 0.2 requests a record
+//! in batches of ten.
+//!
+//! The figures are exact, so that a change of price shows. Receive reads the application at
+//! every request here unless a test lets it remember, as the function on Lambda does.
+
+use dispatch::Settings;
+use serde_json::{Value, json};
+use shared::schedule::Schedule;
+use shared::store::counting::Usage;
+use shared::store::{Cached, Directory};
+
+use crate::support::network::answer;
+use crate::support::world::{Builder, World};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+
+#[tokio::test]
+async fn a_kibibyte_to_one_endpoint_costs_four_writes_one_read_and_one_send() {
+    let (mut world, app) = world_with(Settings::default()).await;
+    remember(&mut world, &app).await;
+    let whole = cost(&world, async {
+        world.publish(&app, event()).await;
+        world.dispatch_all().await;
+    })
+    .await;
+    assert_eq!(world.network.sent().len(), 2);
+    assert_eq!(billed(&whole), (4, 1.0, 1));
+}
+
+#[tokio::test]
+async fn publishing_costs_two_writes_and_one_send_and_a_read_only_when_the_application_is_new() {
+    let (mut world, app) = world_with(Settings::default()).await;
+    let publish = cost(&world, world.publish(&app, event())).await;
+    assert_eq!(billed(&publish), (2, 1.0, 1));
+    remember(&mut world, &app).await;
+    let publish = cost(&world, world.publish(&app, event())).await;
+    assert_eq!(billed(&publish), (2, 0.0, 1));
+    assert_eq!(publish.store_calls, 1);
+}
+
+#[tokio::test]
+async fn a_first_attempt_that_succeeds_costs_two_writes_and_one_read() {
+    let (world, app) = world_with(Settings::default()).await;
+    world.publish(&app, event()).await;
+    let dispatch = cost(&world, world.dispatch_all()).await;
+    assert_eq!(billed(&dispatch), (2, 1.0, 0));
+    assert_eq!(dispatch.store_calls, 2);
+}
+
+#[tokio::test]
+async fn a_batch_reads_its_application_once() {
+    let (world, app) = world_with(Settings::default()).await;
+    for _ in 0..10 {
+        world.publish(&app, event()).await;
+    }
+    let dispatch = cost(&world, world.dispatch_all()).await;
+    assert_eq!(world.network.sent().len(), 10);
+    assert_eq!(billed(&dispatch), (20, 1.0, 0));
+}
+
+#[tokio::test]
+async fn ten_endpoints_cost_two_writes_each_and_the_message_once() {
+    let (world, app) = world_with(Settings::default()).await;
+    for n in 1..10 {
+        world.endpoint(&app, &format!("{URL}/{n}")).await;
+    }
+    let publish = cost(&world, world.publish(&app, event())).await;
+    let dispatch = cost(&world, world.dispatch_all()).await;
+    assert_eq!(world.network.sent().len(), 10);
+    // Ten endpoints and their application fit in one read unit.
+    assert_eq!(billed(&publish), (2, 1.0, 1));
+    assert_eq!(billed(&dispatch), (20, 1.0, 0));
+}
+
+#[tokio::test]
+async fn a_payload_that_does_not_deflate_costs_what_it_weighs() {
+    for (bytes, writes) in [(1_024, 3), (10 * 1_024, 9), (100 * 1_024, 78)] {
+        let (world, app) = world_with(Settings::default()).await;
+        let payload = noise(&world, bytes);
+        let publish = cost(&world, world.publish(&app, payload)).await;
+        assert_eq!(publish.write_units, writes, "{bytes} bytes");
+        let dispatch = cost(&world, world.dispatch_all()).await;
+        assert_eq!(billed(&dispatch), (2, 1.0, 0), "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_first_attempt_that_fails_costs_six_writes_one_read_and_one_send() {
+    let (world, app) = world_with(Settings::default()).await;
+    world.network.next(URL, answer(500));
+    world.publish(&app, event()).await;
+    let dispatch = cost(&world, world.dispatch_all()).await;
+    assert_eq!(billed(&dispatch), (6, 1.0, 1));
+}
+
+#[tokio::test]
+async fn a_short_retry_costs_nine_writes_and_three_reads_and_one_write_more_if_it_fails() {
+    let (world, app) = world_with(Settings::default()).await;
+    world.network.next(URL, answer(500));
+    world.network.next(URL, answer(500));
+    world.publish(&app, event()).await;
+    world.dispatch_all().await;
+    world.advance_s(7);
+    let fails = cost(&world, world.dispatch_all()).await;
+    world.advance_s(7 * 60);
+    let succeeds = cost(&world, world.dispatch_all()).await;
+    assert_eq!(world.network.sent().len(), 3);
+    assert_eq!(billed(&fails), (10, 3.0, 1));
+    assert_eq!(billed(&succeeds), (9, 3.0, 0));
+}
+
+#[tokio::test]
+async fn a_long_retry_costs_three_writes_and_one_send_more_when_it_is_swept() {
+    let schedule = Schedule::new(vec![3_600]);
+    let (world, app) = world_with(Settings { schedule, ..Settings::default() }).await;
+    world.network.next(URL, answer(500));
+    world.publish(&app, event()).await;
+    let fails = cost(&world, world.dispatch_all()).await;
+    assert_eq!(billed(&fails), (6, 1.0, 0));
+    world.advance_s(2 * 3_600);
+    let sweep = cost(&world, world.sweep()).await;
+    assert_eq!(billed(&sweep), (3, 8.0, 1));
+    let succeeds = cost(&world, world.dispatch_all()).await;
+    assert_eq!(billed(&succeeds), (9, 3.0, 0));
+}
+
+#[tokio::test]
+async fn an_idle_sweep_costs_eight_reads() {
+    let (world, app) = world_with(Settings::default()).await;
+    world.publish(&app, event()).await;
+    world.dispatch_all().await;
+    let sweep = cost(&world, world.sweep()).await;
+    assert_eq!(billed(&sweep), (0, 8.0, 0));
+}
+
+#[tokio::test]
+async fn a_retry_that_came_too_late_costs_one_read() {
+    let (world, app) = world_with(Settings::default()).await;
+    let ep = world.call("GET", &format!("/api/v1/app/{app}/endpoint"), Value::Null).await;
+    let ep = ep.body["data"][0]["id"].as_str().unwrap().to_owned();
+    world.network.next(URL, answer(500));
+    let msg = world.publish(&app, event()).await;
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+    assert_eq!(world.call("POST", &path, Value::Null).await.status, 202);
+    world.dispatch_all().await;
+    world.advance_s(7);
+    let dropped = cost(&world, world.dispatch_all()).await;
+    assert_eq!(world.network.sent().len(), 2);
+    assert_eq!(billed(&dropped), (0, 1.0, 0));
+}
+
+#[tokio::test]
+async fn a_lease_before_every_first_attempt_costs_six_writes_more() {
+    let (world, app) = world_with(Settings { always_lease: true, ..Settings::default() }).await;
+    world.publish(&app, event()).await;
+    let dispatch = cost(&world, world.dispatch_all()).await;
+    assert_eq!(billed(&dispatch), (8, 1.0, 0));
+}
+
+/// A world with an application that has an endpoint.
+async fn world_with(settings: Settings) -> (World, String) {
+    let world = World::build(Builder { settings, ..Builder::default() });
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    (world, app)
+}
+
+/// From now on receive keeps applications for a while, and it has seen this one.
+async fn remember(world: &mut World, app: &str) {
+    let kept = Cached::new(world.clock.clone(), receive::APPLICATION_TTL_MS);
+    world.receiver.directory = Directory::cached(world.table.clone(), kept);
+    world.publish(app, json!({})).await;
+    world.dispatch_all().await;
+}
+
+/// What this work costs.
+async fn cost<T>(world: &World, work: impl Future<Output = T>) -> Usage {
+    let before = world.meter.usage();
+    work.await;
+    let after = world.meter.usage();
+    Usage {
+        write_units: after.write_units - before.write_units,
+        read_units: after.read_units - before.read_units,
+        sqs_requests: after.sqs_requests - before.sqs_requests,
+        empty_receives: after.empty_receives - before.empty_receives,
+        store_calls: after.store_calls - before.store_calls,
+    }
+}
+
+/// Write units, read units and sends.
+fn billed(usage: &Usage) -> (u64, f64, u64) {
+    (usage.write_units, usage.read_units, usage.sqs_requests)
+}
+
+/// A kibibyte of JSON as events are: names, ids, amounts, dates.
+fn event() -> Value {
+    let transactions: Vec<Value> = (0..5)
+        .map(|n| {
+            json!({
+                "id": 48_213 + n,
+                "type": "balance",
+                "amount": 125_000 + 37 * n,
+                "source_name": "Operating account",
+                "destination_name": "Northwind Payouts Inc.",
+                "created": format!("2026-11-20T14:05:3{n}Z"),
+            })
+        })
+        .collect();
+    let event = json!({
+        "transfer_id": "b120a366-f0bb-49cf-82f2-dc05873f9bd0",
+        "user_id": "9dfb369b-ab13-4fae-a276-55daa05f1119",
+        "account_id": "78b7d0ac-8477-4ce0-8e4c-da11b43c589b",
+        "external_id": "ach_9a4cbd787f6c813e_20261120",
+        "status": "completed",
+        "transactions": transactions,
+    });
+    assert_eq!(event.to_string().len(), 1_024);
+    event
+}
+
+/// JSON of about this size in 64 characters without a pattern: it deflates to three quarters.
+fn noise(world: &World, bytes: usize) -> Value {
+    const CHARACTERS: &[u8; 64] =
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut random = vec![0; bytes];
+    world.ambient.entropy.fill(&mut random);
+    let character = |byte: u8| char::from(CHARACTERS[usize::from(byte % 64)]);
+    json!({"noise": random.into_iter().map(character).collect::<String>()})
+}

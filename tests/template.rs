@@ -1,0 +1,481 @@
+//! The template against the code: what is written in both must be the same in both.
+//!
+//! Whether CloudFormation accepts the template is `cfn-lint`'s and `sam validate`'s to say.
+
+use std::collections::BTreeSet;
+
+use dispatch::{LEASE_MS, REQUEST_TIMEOUT_MS};
+use saphyr::{LoadableYamlNode, Yaml};
+use serde_json::{Map, Value, json};
+use shared::config::variable;
+use shared::queue::{MAX_BATCH, MAX_BATCH_BYTES, MAX_RECEIVES, VISIBILITY_S};
+use shared::store::SWEEP_AHEAD_MS;
+use shared::store::keys::{attribute, index};
+
+use crate::support::dynoxide::table_definition;
+
+/// The functions, as the template names them, and their sources.
+const FUNCTIONS: [(&str, &str); 4] = [
+    ("Receive", include_str!("../functions/receive/main.rs")),
+    ("Dispatch", include_str!("../functions/dispatch/main.rs")),
+    ("Retry", include_str!("../functions/retry/main.rs")),
+    ("Admin", include_str!("../functions/admin/main.rs")),
+];
+
+// Functions.
+
+#[test]
+fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others() {
+    let asked_for = [
+        (".table()", variable::TABLE),
+        ("variable::DELIVERIES_QUEUE", variable::DELIVERIES_QUEUE),
+        ("variable::RETRIES_QUEUE", variable::RETRIES_QUEUE),
+        ("variable::DELIVERIES_DLQ", variable::DELIVERIES_DLQ),
+        ("variable::RETRIES_DLQ", variable::RETRIES_DLQ),
+        (".root_secret()", variable::ROOT_SECRET),
+    ];
+    let template = template();
+    for (name, source) in FUNCTIONS {
+        let needed: BTreeSet<&str> = asked_for
+            .iter()
+            .filter(|(call, _)| source.contains(call))
+            .map(|(_, variable)| *variable)
+            .collect();
+        assert!(needed.contains(variable::TABLE), "{name} has another wiring than expected");
+        assert_eq!(variables(&template, name), needed, "{name}");
+    }
+}
+
+#[test]
+fn the_table_of_knobs_says_who_reads_each_variable_that_the_template_sets() {
+    let table = include_str!("../shared/src/config.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `"))
+        .filter_map(|row| row.split_once("` | "))
+        .filter_map(|(name, rest)| Some((name, rest.split_once(" |")?.0)));
+    let (mut rows, template) = (BTreeSet::new(), template());
+    for (name, readers) in table {
+        rows.insert(name);
+        for (function, _) in FUNCTIONS {
+            let reads = readers == "all"
+                || readers.split(", ").any(|reader| reader == function.to_lowercase());
+            let set = variables(&template, function).contains(name);
+            assert!(reads || !set, "{name} is set for {function}, which does not read it");
+        }
+    }
+    let set: BTreeSet<&str> =
+        FUNCTIONS.iter().flat_map(|(name, _)| variables(&template, name)).collect();
+    assert!(set.is_subset(&rows), "{set:?}");
+    assert_eq!(rows.len(), 10);
+}
+
+#[test]
+fn variables_that_name_a_resource_name_the_right_one() {
+    let template = template();
+    for (name, _) in FUNCTIONS {
+        let set = &properties(&template, &format!("{name}Function"))["Environment"]["Variables"];
+        for (variable, resource) in [
+            (variable::TABLE, "Table"),
+            (variable::DELIVERIES_QUEUE, "DeliveriesQueue"),
+            (variable::RETRIES_QUEUE, "RetriesQueue"),
+            (variable::DELIVERIES_DLQ, "DeliveriesDlq"),
+            (variable::RETRIES_DLQ, "RetriesDlq"),
+        ] {
+            let value = &set[variable];
+            assert!(value.is_null() || *value == json!({ "Ref": resource }), "{name}: {value}");
+        }
+        let secret = set[variable::ROOT_SECRET]["Fn::Sub"].as_str();
+        let resolved = "{{resolve:secretsmanager:${RootSecret}:SecretString}}";
+        assert!(secret.is_none_or(|secret| secret == resolved), "{name}: {secret:?}");
+    }
+}
+
+#[test]
+fn every_function_is_a_rust_binary_for_arm64_from_where_cargo_lambda_puts_it() {
+    let template = template();
+    let globals = &template["Globals"]["Function"];
+    assert_eq!(globals["Runtime"], "provided.al2023");
+    assert_eq!(globals["Architectures"], json!(["arm64"]));
+    for (name, _) in FUNCTIONS {
+        let function = properties(&template, &format!("{name}Function"));
+        let directory = format!("target/lambda/{}/", name.to_lowercase());
+        assert_eq!(function["CodeUri"], directory, "{name}");
+        assert_eq!(
+            (&function["Runtime"], &function["Architectures"]),
+            (&json!(null), &json!(null))
+        );
+    }
+    let named: BTreeSet<String> = FUNCTIONS.map(|(name, _)| format!("{name}Function")).into();
+    let found: BTreeSet<String> = of_type(&template, "AWS::Serverless::Function").collect();
+    assert_eq!(found, named);
+}
+
+#[test]
+fn every_function_logs_to_a_group_of_its_own_that_forgets() {
+    let template = template();
+    for (name, _) in FUNCTIONS {
+        let function = properties(&template, &format!("{name}Function"));
+        let group_name = format!("{name}LogGroup");
+        assert_eq!(function["LoggingConfig"]["LogGroup"], json!({ "Ref": group_name }));
+        let group = properties(&template, &group_name);
+        assert_eq!(group["RetentionInDays"], json!({ "Ref": "LogRetentionDays" }), "{name}");
+        // Lambda would make a second group, which keeps everything, under any other name.
+        let log_name = group["LogGroupName"]["Fn::Sub"].as_str().expect("a name");
+        let function_name = function["FunctionName"]["Fn::Sub"].as_str().expect("a name");
+        assert_eq!(log_name, format!("/aws/lambda/{function_name}"));
+    }
+    assert!(template["Parameters"]["LogRetentionDays"]["Default"].is_u64());
+}
+
+#[test]
+fn dispatch_may_follow_itself_and_nobody_else_needs_to() {
+    let template = template();
+    for (name, _) in FUNCTIONS {
+        let allowed = properties(&template, &format!("{name}Function"))["RecursiveLoop"].clone();
+        let expected = if name == "Dispatch" { json!("Allow") } else { Value::Null };
+        assert_eq!(allowed, expected, "{name}");
+    }
+}
+
+// Time.
+
+#[test]
+fn a_record_stays_invisible_for_six_times_as_long_as_dispatch_may_run() {
+    let template = template();
+    let timeout_s = timeout_s(&template, "Dispatch");
+    for queue in ["DeliveriesQueue", "RetriesQueue"] {
+        let visibility = &properties(&template, queue)["VisibilityTimeout"];
+        assert_eq!(*visibility, json!(VISIBILITY_S), "{queue}");
+        assert!(u64::from(VISIBILITY_S) >= 6 * timeout_s, "{queue}");
+    }
+}
+
+#[test]
+fn a_lease_outlives_the_dispatch_function_and_ends_before_the_record_comes_again() {
+    let timeout_ms = timeout_s(&template(), "Dispatch") * 1000;
+    assert!(LEASE_MS >= timeout_ms, "{LEASE_MS} < {timeout_ms}");
+    assert!(LEASE_MS < u64::from(VISIBILITY_S) * 1000, "{LEASE_MS}");
+}
+
+#[test]
+fn dispatch_has_time_for_an_endpoint_that_takes_all_of_its_own() {
+    let timeout_ms = timeout_s(&template(), "Dispatch") * 1000;
+    assert!(timeout_ms >= 2 * REQUEST_TIMEOUT_MS, "{timeout_ms}");
+}
+
+#[test]
+fn two_runs_of_retry_hold_neither_the_same_minute_nor_the_same_dead_record() {
+    let template = template();
+    let timeout_s = timeout_s(&template, "Retry");
+    assert!(timeout_s * 1000 < SWEEP_AHEAD_MS, "{timeout_s}");
+    for queue in ["DeliveriesDlq", "RetriesDlq"] {
+        let visibility_s = properties(&template, queue)["VisibilityTimeout"].as_u64();
+        assert!(visibility_s > Some(timeout_s), "{queue}");
+    }
+}
+
+#[test]
+fn callers_hear_of_a_failure_before_api_gateway_gives_up() {
+    /// The longest integration timeout of an HTTP API, in seconds.
+    const GATEWAY_S: u64 = 30;
+    let template = template();
+    for name in ["Receive", "Admin"] {
+        let timeout_s = timeout_s(&template, name);
+        assert!(timeout_s < GATEWAY_S, "{name}: {timeout_s}");
+    }
+}
+
+#[test]
+fn the_sweep_looks_as_far_ahead_as_the_schedule_is_apart() {
+    let template = template();
+    let events = &properties(&template, "RetryFunction")["Events"];
+    let schedules: Vec<&Value> = events.as_object().expect("events").values().collect();
+    assert_eq!(schedules.len(), 1);
+    assert_eq!(schedules[0]["Type"], "ScheduleV2");
+    assert_eq!(schedules[0]["Properties"]["ScheduleExpression"], "rate(1 minute)");
+    assert_eq!(SWEEP_AHEAD_MS, 60_000);
+}
+
+// Storage.
+
+#[test]
+fn the_table_is_the_one_that_the_code_and_the_tests_use() {
+    let mut table = properties(&template(), "Table").clone();
+    let table = table.as_object_mut().expect("properties");
+    let ttl = table.remove("TimeToLiveSpecification");
+    assert_eq!(ttl, Some(json!({ "AttributeName": attribute::EXPIRES_AT, "Enabled": true })));
+    let recovery = table.remove("PointInTimeRecoverySpecification");
+    assert_eq!(recovery, Some(json!({ "PointInTimeRecoveryEnabled": true })));
+    let mut tested = table_definition();
+    tested.as_object_mut().expect("a definition").remove("TableName");
+    assert_eq!(Value::Object(table.clone()), tested);
+}
+
+#[test]
+fn indexes_carry_what_lists_show_and_never_a_payload() {
+    let template = template();
+    let indexes = properties(&template, "Table")["GlobalSecondaryIndexes"].clone();
+    let described: Vec<Value> = indexes
+        .as_array()
+        .expect("indexes")
+        .iter()
+        .map(|found| json!([found["IndexName"], found["Projection"]["NonKeyAttributes"]]))
+        .collect();
+    let carried = json!([attribute::DOC, attribute::REV, attribute::EXPIRES_AT]);
+    assert_eq!(described, [json!([index::BY_TIME, carried]), json!([index::DUE, carried])]);
+}
+
+#[test]
+fn what_was_accepted_outlives_the_stack() {
+    let template = template();
+    for name in ["Table", "RootSecret"] {
+        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+            assert_eq!(template["Resources"][name][policy], "Retain", "{name}");
+        }
+    }
+}
+
+// Queues.
+
+#[test]
+fn a_record_dies_after_as_many_receives_as_the_code_counts_on() {
+    let template = template();
+    for (queue, dead_letters) in PAIRS {
+        let policy = &properties(&template, queue)["RedrivePolicy"];
+        let expected = json!({
+            "deadLetterTargetArn": { "Fn::GetAtt": [dead_letters, "Arn"] },
+            "maxReceiveCount": MAX_RECEIVES,
+        });
+        assert_eq!(*policy, expected, "{queue}");
+    }
+}
+
+#[test]
+fn a_dead_record_is_kept_for_longer_than_it_can_have_lived() {
+    let template = template();
+    for (queue, dead_letters) in PAIRS {
+        let kept = |queue| properties(&template, queue)["MessageRetentionPeriod"].as_u64();
+        assert!(kept(queue).is_some() && kept(dead_letters) > kept(queue), "{queue}");
+    }
+}
+
+#[test]
+fn every_queue_takes_the_largest_batch_that_is_sent_and_is_encrypted() {
+    let template = template();
+    let queues: Vec<String> = of_type(&template, "AWS::SQS::Queue").collect();
+    assert_eq!(queues.len(), 2 * PAIRS.len());
+    for queue in queues {
+        let queue = properties(&template, &queue);
+        assert_eq!(queue["MaximumMessageSize"], json!(MAX_BATCH_BYTES));
+        assert_eq!(queue["SqsManagedSseEnabled"], true);
+    }
+}
+
+#[test]
+fn dispatch_takes_batches_from_both_queues_and_reports_failures_one_by_one() {
+    let template = template();
+    let events = properties(&template, "DispatchFunction")["Events"].clone();
+    let sources: Vec<Value> = events.as_object().expect("events").values().cloned().collect();
+    let expected = ["DeliveriesQueue", "RetriesQueue"].map(|queue| {
+        json!({
+            "Type": "SQS",
+            "Properties": {
+                "Queue": { "Fn::GetAtt": [queue, "Arn"] },
+                "BatchSize": MAX_BATCH,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "ScalingConfig": { "MaximumConcurrency": { "Ref": "DispatchConcurrency" } },
+            },
+        })
+    });
+    assert_eq!(sources, expected);
+}
+
+// Permissions.
+
+#[test]
+fn no_policy_grants_more_than_named_actions_on_named_resources() {
+    let template = template();
+    for (name, _) in FUNCTIONS {
+        let function = properties(&template, &format!("{name}Function"));
+        assert_eq!(function["Role"], json!({ "Fn::GetAtt": [format!("{name}Role"), "Arn"] }));
+        // SAM would add policies of its own making.
+        assert_eq!(function["Policies"], Value::Null, "{name}");
+    }
+    let roles: Vec<String> = of_type(&template, "AWS::IAM::Role").collect();
+    assert_eq!(roles.len(), FUNCTIONS.len());
+    let mut statements = 0;
+    for role in &roles {
+        let role = properties(&template, role);
+        assert_eq!(role["ManagedPolicyArns"], Value::Null);
+        for policy in role["Policies"].as_array().expect("policies") {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().expect("statements") {
+                statements += 1;
+                assert_eq!(statement["Effect"], "Allow");
+                for part in ["Action", "Resource"] {
+                    let granted = statement[part].to_string();
+                    assert!(granted.len() > 4 && !granted.contains('*'), "{statement}");
+                }
+                let known: BTreeSet<&str> = ["Effect", "Action", "Resource"].into_iter().collect();
+                let said = statement.as_object().expect("a statement").keys();
+                assert_eq!(said.map(String::as_str).collect::<BTreeSet<_>>(), known);
+            }
+        }
+    }
+    assert!(statements >= 3 * roles.len(), "{statements}");
+}
+
+#[test]
+fn only_those_who_write_to_a_queue_may_send_to_it() {
+    let template = template();
+    for (name, source) in FUNCTIONS {
+        for (queue, mention) in [
+            ("DeliveriesQueue", "variable::DELIVERIES_QUEUE"),
+            ("RetriesQueue", "variable::RETRIES_QUEUE"),
+        ] {
+            let may = grants(&template, name, "sqs:SendMessage", queue);
+            assert_eq!(may, source.contains(mention), "{name}, {queue}");
+        }
+    }
+}
+
+// The API.
+
+#[test]
+fn publishing_goes_to_receive_and_everything_else_to_admin() {
+    let template = template();
+    let mut routes: Vec<(String, String)> = of_type(&template, "AWS::ApiGatewayV2::Route")
+        .map(|route| {
+            let route = properties(&template, &route);
+            let target = route["Target"]["Fn::Sub"].as_str().expect("a target");
+            let integration = target
+                .strip_prefix("integrations/${")
+                .and_then(|rest| rest.strip_suffix('}'))
+                .expect("an integration");
+            let integration = properties(&template, integration);
+            assert_eq!(integration["IntegrationType"], "AWS_PROXY");
+            assert_eq!(integration["PayloadFormatVersion"], "2.0");
+            let function = &integration["IntegrationUri"]["Fn::GetAtt"][0];
+            (text(&route["RouteKey"]), text(function))
+        })
+        .collect();
+    routes.sort();
+    let expected =
+        [("$default", "AdminFunction"), ("POST /api/v1/app/{app_id}/msg", "ReceiveFunction")]
+            .map(|(key, function)| (key.to_owned(), function.to_owned()));
+    assert_eq!(routes, expected);
+}
+
+#[test]
+fn the_gateway_may_call_the_two_functions_that_it_routes_to() {
+    let template = template();
+    let mut permitted: Vec<String> = of_type(&template, "AWS::Lambda::Permission")
+        .map(|permission| {
+            let permission = properties(&template, &permission);
+            assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
+            let source = permission["SourceArn"]["Fn::Sub"].as_str().expect("a source");
+            assert!(source.contains(":${HttpApi}/"), "{source}");
+            text(&permission["FunctionName"]["Ref"])
+        })
+        .collect();
+    permitted.sort();
+    assert_eq!(permitted, ["AdminFunction", "ReceiveFunction"]);
+}
+
+#[test]
+fn paths_are_the_same_under_a_named_stage() {
+    let template = template();
+    for (name, _) in FUNCTIONS {
+        let function = properties(&template, &format!("{name}Function"));
+        let ignored = &function["Environment"]["Variables"]["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH"];
+        let expected =
+            if matches!(name, "Receive" | "Admin") { json!("true") } else { json!(null) };
+        assert_eq!(*ignored, expected, "{name}");
+    }
+}
+
+// Reading.
+
+/// Each queue and where its dead records go.
+const PAIRS: [(&str, &str); 2] =
+    [("DeliveriesQueue", "DeliveriesDlq"), ("RetriesQueue", "RetriesDlq")];
+
+/// The template, with CloudFormation's short forms written out: `!Ref X` as `{"Ref": "X"}`.
+fn template() -> Value {
+    let text = std::fs::read_to_string("template.yaml").expect("the template");
+    let documents = Yaml::load_from_str(&text).expect("YAML");
+    assert_eq!(documents.len(), 1);
+    json_of(&documents[0])
+}
+
+fn json_of(yaml: &Yaml<'_>) -> Value {
+    match yaml {
+        Yaml::Tagged(tag, inner) => {
+            let inner = json_of(inner);
+            match tag.suffix.as_str() {
+                "Ref" => json!({ "Ref": inner }),
+                "GetAtt" => {
+                    let path: Vec<&str> = inner.as_str().expect("a path").splitn(2, '.').collect();
+                    json!({ "Fn::GetAtt": path })
+                }
+                function => Value::Object(Map::from_iter([(format!("Fn::{function}"), inner)])),
+            }
+        }
+        Yaml::Mapping(mapping) => {
+            let entries = mapping.iter().map(|(key, value)| {
+                (key.as_str().expect("keys are strings").to_owned(), json_of(value))
+            });
+            Value::Object(entries.collect())
+        }
+        Yaml::Sequence(items) => items.iter().map(json_of).collect(),
+        scalar if scalar.is_null() => Value::Null,
+        scalar => scalar
+            .as_bool()
+            .map(Value::from)
+            .or_else(|| scalar.as_integer().map(Value::from))
+            .or_else(|| scalar.as_str().map(Value::from))
+            .unwrap_or_else(|| panic!("not a value that a template has: {scalar:?}")),
+    }
+}
+
+fn properties<'a>(template: &'a Value, resource: &str) -> &'a Value {
+    let properties = &template["Resources"][resource]["Properties"];
+    assert!(properties.is_object(), "no resource {resource}");
+    properties
+}
+
+/// The logical ids of all resources of a type.
+fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = String> + 'a {
+    let resources = template["Resources"].as_object().expect("resources");
+    resources.iter().filter(move |(_, found)| found["Type"] == kind).map(|(name, _)| name.clone())
+}
+
+/// The names of Posthorn's own variables that a function gets.
+fn variables<'a>(template: &'a Value, function: &str) -> BTreeSet<&'a str> {
+    let function = properties(template, &format!("{function}Function"));
+    let set = function["Environment"]["Variables"].as_object().expect("variables");
+    set.keys().map(String::as_str).filter(|name| name.starts_with("POSTHORN_")).collect()
+}
+
+fn timeout_s(template: &Value, function: &str) -> u64 {
+    let function = properties(template, &format!("{function}Function"));
+    function["Timeout"].as_u64().expect("a timeout")
+}
+
+/// Whether a function's role allows this action on this resource.
+fn grants(template: &Value, function: &str, action: &str, resource: &str) -> bool {
+    let role = properties(template, &format!("{function}Role"));
+    let arn = json!({ "Fn::GetAtt": [resource, "Arn"] });
+    let has = |part: &Value, wanted: &Value| {
+        part == wanted || part.as_array().is_some_and(|several| several.contains(wanted))
+    };
+    role["Policies"].as_array().expect("policies").iter().any(|policy| {
+        let statements = policy["PolicyDocument"]["Statement"].as_array().expect("statements");
+        statements.iter().any(|statement| {
+            has(&statement["Action"], &json!(action)) && has(&statement["Resource"], &arn)
+        })
+    })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
+}
