@@ -1595,8 +1595,9 @@ mod attempts {
 }
 
 mod operator {
+    use shared::message::MAX_PAYLOAD_BYTES;
     use shared::queue::record::Record;
-    use shared::queue::{Outgoing, send_one};
+    use shared::queue::{Consumer, Outgoing, send_one};
     use shared::store::{Parked, Parking};
 
     use super::*;
@@ -1684,6 +1685,46 @@ mod operator {
         let attempts = world.attempts(&app, &msg).await;
         assert_eq!(attempts.len(), 2);
         assert!(attempts.iter().any(|attempt| attempt["id"] == UNKNOWN_ATTEMPT));
+    }
+
+    #[tokio::test]
+    async fn another_organisation_cannot_see_or_redrive_what_is_parked() {
+        let world = World::new();
+        let stranger = world.token_of(OrganisationId::new(&world.ambient));
+        let list = world.call_as(&stranger, "GET", PATH, Value::Null).await;
+        assert_eq!(list.status, 403, "{list:?}");
+        let path = format!("{PATH}/some-id/redrive");
+        let redrive = world.call_as(&stranger, "POST", &path, Value::Null).await;
+        assert_eq!(redrive.status, 403, "{redrive:?}");
+    }
+
+    #[tokio::test]
+    async fn the_largest_record_that_travels_in_base64_is_parked_whole() {
+        let world = World::new();
+        let mut payload = String::from("{\"a\":\"\u{FFFE}");
+        while payload.len() < MAX_PAYLOAD_BYTES - 2 {
+            payload.push(char::from(b'a' + (payload.len() * payload.len() % 23) as u8));
+        }
+        payload.push_str("\"}");
+        let app = world.application().await;
+        let body = format!("{{\"eventType\":\"a.b\",\"payload\":{payload}}}");
+        let request = http::Request::post(format!("/api/v1/app/{app}/msg"))
+            .header("authorization", format!("Bearer {}", world.token()))
+            .body(body.into())
+            .unwrap();
+        assert_eq!(world.send(request).await.status, 202);
+        let record = world.queues.deliveries.receive(1, 0).await.unwrap().remove(0);
+        assert!(record.body.len() > 450 * 1024, "{}", record.body.len());
+        let parked = Parked {
+            id: record.id.clone(),
+            queue: "deliveries".to_owned(),
+            reason: "a test".to_owned(),
+            at: world.ambient.now(),
+            body: record.body.clone(),
+        };
+        let parking = Parking::new(world.table.clone());
+        parking.park(&parked).await.unwrap();
+        assert_eq!(parking.find(&record.id).await.unwrap(), Some(parked));
     }
 
     #[tokio::test]

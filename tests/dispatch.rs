@@ -750,7 +750,7 @@ async fn a_retry_that_comes_again_while_it_is_under_way_is_left_alone() {
     let (gate, work) = under_way(&world, copy(&record, 1), |_| {}).await;
     world.advance_s(34);
     let again = copy(&record, 2);
-    assert_eq!(world.dispatcher.handle(vec![again], None).await, [record.id.clone()]);
+    assert_eq!(world.dispatcher.handle(vec![again], None).await, [record.id.as_str()]);
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
     // Once it is recorded there is nothing left to do.
@@ -766,7 +766,7 @@ async fn a_first_record_that_comes_again_within_the_lease_is_left_alone() {
     let (gate, work) = under_way(&world, copy(&record, 1), |_| {}).await;
     world.advance_s(34);
     let again = copy(&record, 2);
-    assert_eq!(world.dispatcher.handle(vec![again], None).await, [record.id.clone()]);
+    assert_eq!(world.dispatcher.handle(vec![again], None).await, [record.id.as_str()]);
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
     world.advance_s(2);
@@ -895,7 +895,7 @@ async fn a_delivery_whose_attempt_is_under_way_is_not_given_up() {
     let (gate, work) = under_way(&world, copy(&record, 1), |_| {}).await;
     change_endpoint(&world, &app, &ep, json!({"disabled": true})).await;
     let other = copy(&record, 1);
-    assert_eq!(world.dispatcher.handle(vec![other], None).await, [record.id.clone()]);
+    assert_eq!(world.dispatcher.handle(vec![other], None).await, [record.id.as_str()]);
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
     assert_eq!(delivery(&world, &msg, &ep).await.progress, Progress::Delivered);
@@ -1000,7 +1000,7 @@ async fn an_attempt_that_was_recorded_although_the_answer_was_lost_is_not_made_a
             let table: Arc<dyn Table> = Arc::new(Faulty::new(world.table.clone(), &plan));
             parts.deliveries = Deliveries::new(table);
         });
-        assert_eq!(unlucky.handle(vec![record.clone()], None).await, [record.id.clone()]);
+        assert_eq!(unlucky.handle(vec![record.clone()], None).await, [record.id.as_str()]);
         world.advance_s(VISIBILITY_S.into());
         world.dispatch_all().await;
         assert_eq!(
@@ -1106,7 +1106,7 @@ async fn a_resend_that_comes_again_is_sent_once() {
     let record = receive(&world.queues.retries).await.remove(0);
     let (gate, work) = under_way(&world, copy(&record, 1), |_| {}).await;
     let again = copy(&record, 2);
-    assert_eq!(world.dispatcher.handle(vec![again], None).await, [record.id.clone()]);
+    assert_eq!(world.dispatcher.handle(vec![again], None).await, [record.id.as_str()]);
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
     world.advance_s(VISIBILITY_S.into());

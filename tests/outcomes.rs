@@ -17,8 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::world::{Builder, World, text};
 
-/// Longest exchange, in milliseconds.
+/// Longest exchange with a receiver that takes its time, in milliseconds.
 const TIMEOUT_MS: u64 = 200;
+/// Longest exchange with one that answers or fails at once: long enough for a busy machine.
+const PATIENCE_MS: u64 = 15_000;
 
 #[tokio::test]
 async fn a_body_of_ten_megabytes_leaves_a_kibibyte_on_record() {
@@ -41,7 +43,7 @@ async fn a_body_of_ten_megabytes_leaves_a_kibibyte_on_record() {
 async fn a_body_that_drips_is_recorded_as_far_as_it_came() {
     let head = b"HTTP/1.1 503 X\r\ncontent-length: 9000\r\n\r\n".to_vec();
     let receiver = Receiver::start([Act::Drip(head, b"drip ".to_vec()), taken()]).await;
-    let trip = Trip::to(&receiver.url(), local()).await;
+    let trip = Trip::within(TIMEOUT_MS, &receiver.url(), local()).await;
     assert_eq!(trip.first["responseStatusCode"], 503);
     let response = text(&trip.first["response"]);
     assert!(response.starts_with("drip ") && response.len() < 9000, "{response}");
@@ -53,7 +55,7 @@ async fn a_body_that_drips_is_recorded_as_far_as_it_came() {
 async fn a_head_that_drips_is_no_answer() {
     let head = b"HTTP/1.1 200 OK\r\n".to_vec();
     let receiver = Receiver::start([Act::Drip(head, b"x-a: b\r\n".to_vec()), taken()]).await;
-    let trip = Trip::to(&receiver.url(), local()).await;
+    let trip = Trip::within(TIMEOUT_MS, &receiver.url(), local()).await;
     trip.assert_time_out();
     trip.assert_tried_again().await;
 }
@@ -61,7 +63,7 @@ async fn a_head_that_drips_is_no_answer() {
 #[tokio::test]
 async fn silence_is_a_time_out() {
     let receiver = Receiver::start([Act::Hang, taken()]).await;
-    let trip = Trip::to(&receiver.url(), local()).await;
+    let trip = Trip::within(TIMEOUT_MS, &receiver.url(), local()).await;
     trip.assert_time_out();
     trip.assert_tried_again().await;
 }
@@ -190,7 +192,7 @@ async fn by_default_an_endpoint_without_tls_is_not_called() {
 async fn an_endpoint_that_hangs_does_not_hold_up_the_others() {
     let hanging = Receiver::start([Act::Hang]).await;
     let healthy = Receiver::start([taken()]).await;
-    let world = world(local());
+    let world = world(TIMEOUT_MS, local());
     let app = world.application().await;
     world.endpoint(&app, &hanging.url()).await;
     world.endpoint(&app, &healthy.url()).await;
@@ -221,7 +223,11 @@ struct Trip {
 
 impl Trip {
     async fn to(url: &str, sender: HttpSender) -> Self {
-        let world = world(sender);
+        Self::within(PATIENCE_MS, url, sender).await
+    }
+
+    async fn within(timeout_ms: u64, url: &str, sender: HttpSender) -> Self {
+        let world = world(timeout_ms, sender);
         let app = world.application().await;
         world.endpoint(&app, url).await;
         let msg = world.publish(&app, json!({"n": 1})).await;
@@ -272,8 +278,8 @@ impl Trip {
     }
 }
 
-fn world(sender: HttpSender) -> World {
-    let settings = Settings { timeout_ms: TIMEOUT_MS, ..Settings::default() };
+fn world(timeout_ms: u64, sender: HttpSender) -> World {
+    let settings = Settings { timeout_ms, ..Settings::default() };
     World::build(Builder { settings, sender: Some(Arc::new(sender)), ..Builder::default() })
 }
 

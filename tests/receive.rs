@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::id::{Ksuid, MessageId, OrganisationId, RANDOM_BYTES};
 use shared::message::MAX_PAYLOAD_BYTES;
+use shared::queue::Consumer;
 use shared::request::MAX_BODY_BYTES;
 use shared::secret::SigningSecret;
 use shared::signature::{TOLERANCE_S, sign};
@@ -790,6 +791,42 @@ mod crashes {
         assert_eq!(delivered_later(&world).await, 1);
         assert_error(&publish(&world, &app, &[], &body).await, 409, "conflict");
         assert_eq!(delivered_later(&world).await, 1);
+    }
+
+    /// Six days: longer than the shortest retention, and nothing has been cleaned up yet.
+    const FORGOTTEN_S: u64 = 6 * 86_400;
+
+    fn short_lived() -> Value {
+        let mut body = event();
+        body["eventId"] = json!("order-1");
+        body["payloadRetentionPeriod"] = json!(5);
+        body
+    }
+
+    #[tokio::test]
+    async fn an_event_id_that_comes_back_after_its_retention_names_a_new_event() {
+        let (world, app) = world().await;
+        assert_eq!(publish(&world, &app, &[], &short_lived()).await.status, 202);
+        assert_eq!(delivered_later(&world).await, 1);
+        world.advance_s(FORGOTTEN_S);
+        world.plan.fail_after(BEFORE_QUEUE, Fault::Before);
+        assert_internal(&publish(&world, &app, &[], &short_lived()).await);
+        assert_error(&publish(&world, &app, &[], &short_lived()).await, 409, "conflict");
+        assert_eq!(delivered_later(&world).await, 2);
+    }
+
+    #[tokio::test]
+    async fn attempts_of_a_forgotten_event_do_not_count_for_the_new_one_of_its_name() {
+        let (world, app) = world().await;
+        assert_eq!(publish(&world, &app, &[], &short_lived()).await.status, 202);
+        assert_eq!(delivered_later(&world).await, 1);
+        world.advance_s(FORGOTTEN_S);
+        assert_eq!(publish(&world, &app, &[], &short_lived()).await.status, 202);
+        // Whoever received it first died.
+        let taken = world.queues.deliveries.receive(1, 0).await.unwrap();
+        assert_eq!(taken.len(), 1);
+        world.live_s(600).await;
+        assert_eq!(world.network.sent_to(URL).len(), 2);
     }
 
     #[tokio::test]

@@ -366,6 +366,19 @@ async fn a_run_stops_when_its_time_is_over_and_the_next_one_does_the_rest() {
     assert_eq!(world.sweep().await, rest);
 }
 
+#[tokio::test]
+async fn a_run_stops_between_two_pages_of_a_shard_when_its_time_is_over() {
+    let world = World::new();
+    due_in(&world, 4, 230).await;
+    let table = Arc::new(Tired { inner: world.table.clone(), clock: world.clock.clone() });
+    let tired = Sweeper { deliveries: Deliveries::new(table), ..world.sweeper.clone() };
+    // Four empty shards and two pages; then less than five seconds are left.
+    let deadline = world.ambient.now().plus_ms(10_500);
+    let expected = Report { enqueued: 200, ..Report::default() };
+    assert_eq!(tired.run(Some(deadline)).await, expected);
+    assert_eq!(world.sweep().await, Report { enqueued: 30, ..Report::default() });
+}
+
 // Dead records.
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use shared::clock::Ambient;
 use shared::error::{self, ApiError};
+use shared::id::OrganisationId;
 use shared::queue::Producer;
 use shared::request;
 use shared::secret::Sealer;
@@ -50,6 +51,8 @@ pub struct Admin {
     pub tokens: Tokens,
     /// Seals and opens secrets.
     pub sealer: Sealer,
+    /// Whose token opens what belongs to nobody in particular.
+    pub operator: OrganisationId,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
     /// Time and randomness.

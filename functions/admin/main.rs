@@ -25,6 +25,7 @@ async fn main() -> Result<(), Error> {
         parking: Parking::new(table),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
+        operator: wiring.environment.organisation()?,
         policy: wiring.environment.target_policy(),
         ambient: Ambient::system(),
     };

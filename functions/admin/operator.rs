@@ -5,7 +5,6 @@ use serde::Serialize;
 use shared::error::{self, ApiError};
 use shared::queue::record::{Record, redriven};
 use shared::queue::send_one;
-use shared::store::Parked;
 
 use crate::{Answer, Call};
 
@@ -28,7 +27,9 @@ struct ParkedList {
 
 impl Call<'_> {
     pub(crate) async fn list_parked(&self) -> Answer {
-        let data = self.parked().await?.into_iter().map(|parked| ParkedOut {
+        self.require_operator()?;
+        let parked = self.admin.parking.list(MAX_SHOWN).await?;
+        let data = parked.into_iter().map(|parked| ParkedOut {
             id: parked.id,
             queue: parked.queue,
             reason: parked.reason,
@@ -39,8 +40,8 @@ impl Call<'_> {
 
     /// Sends a parked record back to the queue where its kind belongs.
     pub(crate) async fn redrive_parked(&self, id: &str) -> Answer {
-        let parked = self.parked().await?.into_iter().find(|parked| parked.id == id);
-        let parked = parked.ok_or_else(ApiError::not_found)?;
+        self.require_operator()?;
+        let parked = self.admin.parking.find(id).await?.ok_or_else(ApiError::not_found)?;
         let unreadable = |reason| ApiError::bad_request("unreadable", reason);
         let (outgoing, _) = redriven(&parked.body, 0).map_err(unreadable)?;
         let queue = match Record::parse(&parked.body).map_err(unreadable)? {
@@ -52,8 +53,13 @@ impl Call<'_> {
         Ok(error::json(StatusCode::ACCEPTED, &serde_json::Map::new()))
     }
 
-    async fn parked(&self) -> Result<Vec<Parked>, ApiError> {
+    /// Queues are shared, so what was taken out of them may belong to anybody: only the
+    /// deployment's own organisation may look at it.
+    fn require_operator(&self) -> Result<(), ApiError> {
         self.require_organisation()?;
-        Ok(self.admin.parking.list(MAX_SHOWN).await?)
+        match self.access.organisation() == self.admin.operator {
+            true => Ok(()),
+            false => Err(ApiError::forbidden()),
+        }
     }
 }

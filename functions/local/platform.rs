@@ -129,6 +129,7 @@ impl Platform {
             parking: parking.clone(),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
+            operator: data::organisation(),
             policy: policy.clone(),
             ambient: ambient.clone(),
         };

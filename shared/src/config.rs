@@ -9,7 +9,7 @@
 //! | `POSTHORN_DELIVERIES_DLQ_URL` | retry | what could not be processed of the one |
 //! | `POSTHORN_RETRIES_DLQ_URL` | retry | what could not be processed of the other |
 //! | `POSTHORN_ROOT_SECRET` | receive, dispatch, admin | tokens and sealing derive from it |
-//! | `POSTHORN_ORGANISATION` | receive | whose applications a signed request may call by uid |
+//! | `POSTHORN_ORGANISATION` | receive, admin | whose applications a signed request may call by uid, and whose token is the operator's |
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (one write unit more); default: only where a record may be a repetition |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
@@ -35,7 +35,7 @@ pub mod variable {
     pub const RETRIES_DLQ: &str = "POSTHORN_RETRIES_DLQ_URL";
     /// The root secret.
     pub const ROOT_SECRET: &str = "POSTHORN_ROOT_SECRET";
-    /// The organisation that signed requests belong to.
+    /// The deployment's own organisation.
     pub const ORGANISATION: &str = "POSTHORN_ORGANISATION";
     /// When first attempts take a lease.
     pub const FIRST_LEASE: &str = "POSTHORN_FIRST_LEASE";
@@ -71,7 +71,7 @@ impl<'a> Environment<'a> {
         (self.look_up)(name).is_some_and(|value| value == "true")
     }
 
-    /// The organisation that signed requests belong to: [`DEFAULT_ORGANISATION`] unless set.
+    /// The deployment's own organisation: [`DEFAULT_ORGANISATION`] unless set.
     ///
     /// # Errors
     /// A sentence that says what an id looks like.

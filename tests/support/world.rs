@@ -160,6 +160,7 @@ impl World {
             parking: Parking::new(table.clone()),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
+            operator: organisation(),
             policy,
             ambient: ambient.clone(),
         };

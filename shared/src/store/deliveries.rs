@@ -9,6 +9,10 @@
 //! it may be a repetition). While it is pending it stands in the `due` index, always: a claim
 //! moves it forward in time and never takes it out, so whoever dies holding it is found out.
 //!
+//! A message that takes the place of one past its retention (the same `eventId`, months later)
+//! finds that one's leftovers until they are cleaned up: what belongs to another message does
+//! not count, and what has expired is overwritten.
+//!
 //! Not guaranteed: that an attempt which was sent gets recorded. Between the two lies the one
 //! place where a crash makes an endpoint see the same attempt twice.
 
@@ -118,10 +122,12 @@ impl Deliveries {
         for item in items {
             if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
                 let leased = read_delivery(&item)?;
-                snapshot.deliveries.insert(leased.delivery.ep, leased);
+                if leased.delivery.msg == *msg {
+                    snapshot.deliveries.insert(leased.delivery.ep, leased);
+                }
             } else {
                 let attempt: Attempt = doc::decode(&item.doc)?;
-                if matches!(attempt.turn, Turn::Scheduled(_)) {
+                if attempt.msg == *msg && matches!(attempt.turn, Turn::Scheduled(_)) {
                     snapshot.attempted.insert(attempt.ep);
                 }
             }
@@ -139,7 +145,8 @@ impl Deliveries {
         ep: &EndpointId,
     ) -> Result<Option<Leased>, StoreError> {
         let item = self.table.get(&keys::delivery(&msg.key(), ep)).await?;
-        item.as_ref().map(read_delivery).transpose()
+        let leased = item.as_ref().map(read_delivery).transpose()?;
+        Ok(leased.filter(|leased| leased.delivery.msg == *msg))
     }
 
     /// The message itself, payload included.
@@ -170,7 +177,8 @@ impl Deliveries {
         turn: Turn,
     ) -> Result<Option<Attempt>, StoreError> {
         let item = self.table.get(&keys::attempt(&msg.key(), ep, turn)).await?;
-        item.map(|item| doc::decode(&item.doc)).transpose()
+        let attempt: Option<Attempt> = item.map(|item| doc::decode(&item.doc)).transpose()?;
+        Ok(attempt.filter(|attempt| attempt.msg == *msg))
     }
 
     /// Leases the first attempt of a delivery that has no item yet, until `until`.

@@ -13,6 +13,7 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use super::table::{Condition, Item, Table, Write, Written, prefix_range};
 use super::{StoreError, doc, keys};
 use crate::clock::Timestamp;
+use crate::id::MessageId;
 use crate::message::{MAX_PAYLOAD_BYTES, Message};
 
 /// Accepts messages.
@@ -58,15 +59,26 @@ impl Inbox {
         }
     }
 
-    /// Whether any attempt or delivery of this message is on record.
+    /// Whether any attempt or delivery of this message is on record. Those of an earlier
+    /// message of the same event, which are past their retention and not cleaned up yet, do
+    /// not count.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn has_outcome(&self, message: &Message) -> Result<bool, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Outcome {
+            msg: MessageId,
+        }
         let (from, _) = prefix_range(keys::ATTEMPT_PREFIX);
         let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
-        let query = super::base_query(keys::message_pk(&message.id.key()), from, to, 1);
-        Ok(!self.table.query(&query).await?.items.is_empty())
+        let pk = keys::message_pk(&message.id.key());
+        for item in super::read_range(&*self.table, pk, from, to).await? {
+            if doc::decode::<Outcome>(&item.doc)?.msg == message.id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -74,7 +86,7 @@ impl Inbox {
 pub(super) fn read_message(item: &Item) -> Result<Message, StoreError> {
     let mut message: Message = doc::decode(&item.doc)?;
     if let Some(body) = &item.body {
-        message.payload = unpack(body)?;
+        message.payload = unpack(body, MAX_PAYLOAD_BYTES)?;
     }
     Ok(message)
 }
@@ -105,7 +117,8 @@ const DEFLATED: u8 = 1;
 /// Level 3 of 10: most of the gain for a fraction of the time.
 const DEFLATE_LEVEL: u8 = 3;
 
-fn pack(payload: &Bytes, compress: bool) -> Bytes {
+/// These bytes as they are stored.
+pub(super) fn pack(payload: &[u8], compress: bool) -> Bytes {
     if compress {
         let deflated = compress_to_vec(payload, DEFLATE_LEVEL);
         if deflated.len() < payload.len() {
@@ -122,11 +135,12 @@ fn tagged(tag: u8, bytes: &[u8]) -> Bytes {
     out.into()
 }
 
-fn unpack(body: &Bytes) -> Result<Bytes, StoreError> {
-    let corrupt = |why: &str| StoreError::Corrupt(format!("payload: {why}"));
+/// The bytes that were stored, at most `limit` of them.
+pub(super) fn unpack(body: &Bytes, limit: usize) -> Result<Bytes, StoreError> {
+    let corrupt = |why: &str| StoreError::Corrupt(format!("stored bytes: {why}"));
     match body.first() {
         Some(&PLAIN) => Ok(body.slice(1..)),
-        Some(&DEFLATED) => decompress_to_vec_with_limit(&body[1..], MAX_PAYLOAD_BYTES)
+        Some(&DEFLATED) => decompress_to_vec_with_limit(&body[1..], limit)
             .map(Bytes::from)
             .map_err(|_| corrupt("it does not inflate")),
         _ => Err(corrupt("it begins with an unknown byte")),

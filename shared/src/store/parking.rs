@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Index, Item, Query, Table, Write, Written, prefix_range};
-use super::{StoreError, doc, keys};
+use super::{StoreError, doc, inbox, keys};
 use crate::clock::Timestamp;
 
 /// A record that was taken out of a queue for good.
@@ -31,9 +31,11 @@ pub struct Parking {
     table: Arc<dyn Table>,
 }
 
-/// Longest body that is kept, in bytes: what fits an item of 400 KB beside the rest. No record
-/// that Posthorn writes is longer.
-const MAX_BODY: usize = 380 * 1024;
+/// Largest stored body, in bytes: what fits an item of 400 KB beside the rest. Every record that
+/// Posthorn writes fits deflated, the largest payload in base64 included.
+const MAX_STORED: usize = 390 * 1024;
+/// Largest record (SQS limit).
+const MAX_RECORD: usize = crate::queue::MAX_BATCH_BYTES;
 
 impl Parking {
     /// Parked records in this table.
@@ -46,7 +48,12 @@ impl Parking {
     /// # Errors
     /// When the store fails; it may or may not be kept then.
     pub async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
-        let body = &parked.body.as_bytes()[..parked.body.len().min(MAX_BODY)];
+        let text = parked.body.as_bytes();
+        let mut body = inbox::pack(text, true);
+        if body.len() > MAX_STORED {
+            // A stranger's record: its beginning tells enough.
+            body = inbox::pack(&text[..text.len().min(MAX_STORED - 1)], false);
+        }
         let item = Item {
             key: keys::parked(parked.at, &parked.id),
             by_time: None,
@@ -54,7 +61,7 @@ impl Parking {
             expires_at: None,
             rev: 1,
             doc: doc::encode(parked)?,
-            body: Some(body.to_vec().into()),
+            body: Some(body),
         };
         self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
     }
@@ -77,6 +84,22 @@ impl Parking {
         self.table.query(&query).await?.items.iter().map(read).collect()
     }
 
+    /// The parked record with this id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(&self, id: &str) -> Result<Option<Parked>, StoreError> {
+        let (from, to) = prefix_range("");
+        let pk = keys::PARKED_PK.to_owned();
+        for item in super::read_range(&*self.table, pk, from, to).await? {
+            let parked = read(&item)?;
+            if parked.id == id {
+                return Ok(Some(parked));
+            }
+        }
+        Ok(None)
+    }
+
     /// Takes a record out of the parking. `false` when it was not there (any more).
     ///
     /// # Errors
@@ -91,7 +114,8 @@ impl Parking {
 fn read(item: &Item) -> Result<Parked, StoreError> {
     let mut parked: Parked = doc::decode(&item.doc)?;
     if let Some(body) = &item.body {
-        parked.body = String::from_utf8_lossy(body).into_owned();
+        let text = inbox::unpack(body, MAX_RECORD)?;
+        parked.body = String::from_utf8_lossy(&text).into_owned();
     }
     Ok(parked)
 }
