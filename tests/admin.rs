@@ -1,7 +1,5 @@
 //! Everything that is asked for besides publishing: shapes, statuses, lists, and who may what.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

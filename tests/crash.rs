@@ -76,9 +76,8 @@ fn run_all(always_lease: bool) {
     let total = std::cell::RefCell::new((&mut faults_fired, &mut posts));
     let result = TestRunner::new(config).run(&cases(), |case| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let (fired, sent) = runtime
-            .block_on(Trial::start(case, always_lease))
-            .map_err(|reason| TestCaseError::fail(reason))?;
+        let (fired, sent) =
+            runtime.block_on(Trial::start(case, always_lease)).map_err(TestCaseError::fail)?;
         let mut total = total.borrow_mut();
         *total.0 += fired;
         *total.1 += sent;

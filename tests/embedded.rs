@@ -1,8 +1,6 @@
 //! What only the store and queue on one machine promise: a restart loses nothing, expired items
 //! go, and nobody else gets in.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! Ids, uids and the places of messages.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::collections::HashSet;
 
 use proptest::prelude::*;

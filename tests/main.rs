@@ -3,6 +3,8 @@
 //! Names are claims. `world` is the harness: the whole platform on the embedded adapters (or
 //! others), a clock that moves only when told to, and a network that a test scripts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod admin;
 mod conformance;
 mod cost;

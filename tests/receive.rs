@@ -1,8 +1,6 @@
 //! Publishing: what is accepted, what is refused and how, and that nothing accepted is lost or
 //! published twice.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;

@@ -1,7 +1,5 @@
 //! What travels in the queues.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! When a failed delivery is tried again.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use proptest::prelude::*;
 use shared::clock::Timestamp;
 use shared::schedule::{DEFAULT_DELAYS_S, JITTER_PERCENT, Schedule};

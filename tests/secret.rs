@@ -1,7 +1,5 @@
 //! Secrets: how they look, how they rest, how they are replaced.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -1,8 +1,6 @@
 //! What leaves on the wire, what is read of the answer, and how every failure ends. The
 //! receivers are plain sockets on loopback that play a script.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,7 +1,5 @@
 //! Standard Webhooks signatures.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use proptest::prelude::*;
 use shared::clock::Timestamp;
 use shared::secret::SigningSecret;

@@ -1,7 +1,5 @@
 //! Bearer tokens: what opens, and everything that does not.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use proptest::prelude::*;
 use rustls::crypto::ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384};
 use rustls::crypto::tls13::OkmBlock;

@@ -10,7 +10,7 @@
 //! | `POSTHORN_RETRIES_DLQ_URL` | retry | what could not be processed of the other |
 //! | `POSTHORN_ROOT_SECRET` | receive, dispatch, admin | tokens and sealing derive from it |
 //! | `POSTHORN_ORGANISATION` | receive, admin | whose applications a signed request may call by uid, and whose token is the operator's |
-//! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (one write unit more); default: only where a record may be a repetition |
+//! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
 

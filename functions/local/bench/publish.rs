@@ -157,7 +157,7 @@ fn filler(bytes: usize) -> String {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let letter = b'a' + u8::try_from((seed >> 33) % 16).unwrap_or(0);
         text.push(char::from(letter));
-        if (seed >> 40) % 7 == 0 {
+        if (seed >> 40).is_multiple_of(7) {
             text.push(' ');
         }
     }
