@@ -37,7 +37,7 @@ use shared::store::{
     Deliveries, Directory, DirectoryEditor, Parked, Parking, Snapshot, StoreError, Tenant,
 };
 use tokio::sync::{OnceCell, Semaphore};
-use tracing::{error, warn};
+use tracing::{Instrument, error, warn};
 
 mod attempt;
 mod clearance;
@@ -166,7 +166,9 @@ impl Dispatcher {
             let job = Job { received: receipt.clone(), deadline, tenants: tenants.clone() };
             let dispatcher = self.clone();
             let body = received.body;
-            let task = tokio::spawn(async move { dispatcher.process(job, body).await });
+            // Its log lines belong to the invocation, whose id is in the span.
+            let work = async move { dispatcher.process(job, body).await };
+            let task = tokio::spawn(work.in_current_span());
             tasks.push((receipt, task));
         }
         let mut undone = Vec::new();
@@ -229,10 +231,11 @@ impl Dispatcher {
             .map(|endpoint| {
                 let dispatcher = self.clone();
                 let shared = shared.clone();
-                tokio::spawn(async move {
+                let work = async move {
                     let (job, message, snapshot) = &*shared;
                     dispatcher.first(job, message, &endpoint, snapshot.as_ref()).await
-                })
+                };
+                tokio::spawn(work.in_current_span())
             })
             .collect();
         let mut result = Ok(());
