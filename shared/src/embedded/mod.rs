@@ -50,7 +50,8 @@ type Job = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Completion> + Send>;
 pub struct Engine {
     jobs: Sender<Job>,
     readers: Arc<Readers>,
-    lock: Arc<std::fs::File>,
+    /// Keeps other processes out for as long as anybody holds this.
+    _lock: Arc<std::fs::File>,
 }
 
 impl Engine {
@@ -81,7 +82,7 @@ impl Engine {
             .spawn(move || write_in_groups(&writer, &inbox))
             .map_err(|error| format!("cannot start the writer: {error}"))?;
         let readers = Arc::new(Readers { path, idle: Mutex::default() });
-        Ok(Self { jobs, readers, lock: Arc::new(lock) })
+        Ok(Self { jobs, readers, _lock: Arc::new(lock) })
     }
 
     /// Runs `work` in the next transaction; returns when it is on disk.
@@ -129,11 +130,6 @@ impl Engine {
         let result = work(&connection).map_err(unavailable);
         self.readers.give_back(connection);
         result
-    }
-
-    /// Whether this is the only handle left.
-    pub fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.lock) == 1
     }
 }
 
