@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use shared::clock::Ambient;
 use shared::error::{self, ApiError};
 use shared::id::OrganisationId;
@@ -29,8 +29,11 @@ mod message;
 mod operator;
 mod page;
 mod patch;
+mod routes;
 mod rules;
 mod secret;
+
+pub use routes::{OPERATIONS, Operation};
 
 /// The admin function.
 #[derive(Clone)]
@@ -89,54 +92,6 @@ impl Admin {
 }
 
 impl Call<'_> {
-    async fn route(&self, path: &[&str]) -> Answer {
-        use Method as M;
-        match (self.request.method(), path) {
-            (&M::GET, ["app"]) => self.list_applications().await,
-            (&M::POST, ["app"]) => self.create_application().await,
-            (&M::GET, ["app", app]) => self.get_application(app).await,
-            (&M::PUT, ["app", app]) => self.update_application(app).await,
-            (&M::PATCH, ["app", app]) => self.patch_application(app).await,
-            (&M::DELETE, ["app", app]) => self.delete_application(app).await,
-            (&M::GET, ["app", app, "integration-key"]) => self.integration_key(app).await,
-            (&M::POST, ["app", app, "integration-key", "rotate"]) => {
-                self.rotate_integration_key(app).await
-            }
-
-            (&M::GET, ["app", app, "endpoint"]) => self.list_endpoints(app).await,
-            (&M::POST, ["app", app, "endpoint"]) => self.create_endpoint(app).await,
-            (&M::GET, ["app", app, "endpoint", ep]) => self.get_endpoint(app, ep).await,
-            (&M::PUT, ["app", app, "endpoint", ep]) => self.update_endpoint(app, ep).await,
-            (&M::PATCH, ["app", app, "endpoint", ep]) => self.patch_endpoint(app, ep).await,
-            (&M::DELETE, ["app", app, "endpoint", ep]) => self.delete_endpoint(app, ep).await,
-            (&M::GET, ["app", app, "endpoint", ep, "secret"]) => self.get_secret(app, ep).await,
-            (&M::POST, ["app", app, "endpoint", ep, "secret", "rotate"]) => {
-                self.rotate_secret(app, ep).await
-            }
-
-            (&M::GET, ["app", app, "msg"]) => self.list_messages(app).await,
-            (&M::GET, ["app", app, "msg", msg]) => self.get_message(app, msg).await,
-
-            (&M::GET, ["app", app, "attempt", "msg", msg]) => {
-                self.attempts_of_message(app, msg).await
-            }
-            (&M::GET, ["app", app, "attempt", "endpoint", ep]) => {
-                self.attempts_of_endpoint(app, ep).await
-            }
-            (&M::GET, ["app", app, "msg", msg, "attempt", attempt]) => {
-                self.get_attempt(app, msg, attempt).await
-            }
-            (&M::GET, ["app", app, "msg", msg, "endpoint"]) => self.destinations(app, msg).await,
-            (&M::POST, ["app", app, "msg", msg, "endpoint", ep, "resend"]) => {
-                self.resend(app, msg, ep).await
-            }
-
-            (&M::GET, ["operator", "parked"]) => self.list_parked().await,
-            (&M::POST, ["operator", "parked", id, "redrive"]) => self.redrive_parked(id).await,
-            _ => Err(ApiError::not_found()),
-        }
-    }
-
     /// The application that the path names, if this caller may know of it.
     async fn tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
         let org = self.access.organisation();

@@ -1,0 +1,84 @@
+//! Every operation of the admin API, once: the table that requests are routed by and that the
+//! API's description is made of.
+
+use http::Method;
+use shared::error::ApiError;
+
+use crate::{Answer, Call};
+
+/// One operation, as the API's description sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its name, the same as in Svix's description where there is one.
+    pub id: &'static str,
+    /// HTTP method.
+    pub method: &'static str,
+    /// Segments of the path after `/api/v1`: a quoted one stands for itself, any other is the
+    /// name of a parameter.
+    pub segments: &'static [&'static str],
+}
+
+/// Makes both the table and the routing of it. A segment in quotes must be there as it stands;
+/// any other is handed to the handler.
+macro_rules! operations {
+    ($($id:literal $method:ident [$($segment:tt),*] => $handler:ident($($argument:ident),*);)*) => {
+        /// Every operation of the admin function but the health checks.
+        pub const OPERATIONS: &[Operation] = &[$(Operation {
+            id: $id,
+            method: stringify!($method),
+            segments: &[$(stringify!($segment)),*],
+        }),*];
+
+        impl Call<'_> {
+            /// Hands the request to the operation that its method and path name. Segments after
+            /// `/api/v1` only.
+            pub(crate) async fn route(&self, path: &[&str]) -> Answer {
+                match (self.request.method(), path) {
+                    $((&Method::$method, &[$($segment),*]) => {
+                        self.$handler($($argument),*).await
+                    })*
+                    _ => Err(ApiError::not_found()),
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    "v1.application.list" GET ["app"] => list_applications();
+    "v1.application.create" POST ["app"] => create_application();
+    "v1.application.get" GET ["app", app] => get_application(app);
+    "v1.application.update" PUT ["app", app] => update_application(app);
+    "v1.application.patch" PATCH ["app", app] => patch_application(app);
+    "v1.application.delete" DELETE ["app", app] => delete_application(app);
+    "posthorn.integration-key.get" GET ["app", app, "integration-key"] => integration_key(app);
+    "posthorn.integration-key.rotate" POST ["app", app, "integration-key", "rotate"]
+        => rotate_integration_key(app);
+
+    "v1.endpoint.list" GET ["app", app, "endpoint"] => list_endpoints(app);
+    "v1.endpoint.create" POST ["app", app, "endpoint"] => create_endpoint(app);
+    "v1.endpoint.get" GET ["app", app, "endpoint", ep] => get_endpoint(app, ep);
+    "v1.endpoint.update" PUT ["app", app, "endpoint", ep] => update_endpoint(app, ep);
+    "v1.endpoint.patch" PATCH ["app", app, "endpoint", ep] => patch_endpoint(app, ep);
+    "v1.endpoint.delete" DELETE ["app", app, "endpoint", ep] => delete_endpoint(app, ep);
+    "v1.endpoint.get-secret" GET ["app", app, "endpoint", ep, "secret"] => get_secret(app, ep);
+    "v1.endpoint.rotate-secret" POST ["app", app, "endpoint", ep, "secret", "rotate"]
+        => rotate_secret(app, ep);
+
+    "v1.message.list" GET ["app", app, "msg"] => list_messages(app);
+    "v1.message.get" GET ["app", app, "msg", msg] => get_message(app, msg);
+
+    "v1.message-attempt.list-by-msg" GET ["app", app, "attempt", "msg", msg]
+        => attempts_of_message(app, msg);
+    "v1.message-attempt.list-by-endpoint" GET ["app", app, "attempt", "endpoint", ep]
+        => attempts_of_endpoint(app, ep);
+    "v1.message-attempt.get" GET ["app", app, "msg", msg, "attempt", attempt]
+        => get_attempt(app, msg, attempt);
+    "v1.message-attempt.list-attempted-destinations" GET ["app", app, "msg", msg, "endpoint"]
+        => destinations(app, msg);
+    "v1.message-attempt.resend" POST ["app", app, "msg", msg, "endpoint", ep, "resend"]
+        => resend(app, msg, ep);
+
+    "posthorn.parked.list" GET ["operator", "parked"] => list_parked();
+    "posthorn.parked.redrive" POST ["operator", "parked", id, "redrive"] => redrive_parked(id);
+}
