@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Runs the four built functions and invokes them with every event of events/.
+"""Runs the four functions and invokes them with every event of events/.
 
-    .ci/invoke.py --binaries target/lambda --account .env
+    .ci/invoke.py --account .env --binaries target/lambda
+    .ci/invoke.py --account .env
 
-The functions are the binaries that would be deployed, each with exactly the variables that
-template.yaml gives it, on the control plane of `cargo lambda watch`; `cargo lambda invoke` hands
-them the events. Table and queues are those of a new account made by `.ci/account --env-file`. The
+With --binaries the functions are those that would be deployed, each with exactly the variables
+that template.yaml gives it, on the control plane of `cargo lambda watch`. Without, it is
+`cargo lambda watch` that compiles and starts each at its first event, as a developer would have
+it. `cargo lambda invoke` hands them the events. Table and queues are those of a new account made by `.ci/account --env-file`. The
 endpoint is a server in this script that checks signatures. Between the queues and dispatch this
 script does what Lambda's pollers do.
 
@@ -33,6 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EVENTS = ROOT / "events"
 HOST = "127.0.0.1"
 TIMEOUT_S = 30
+# How long the first answer may take when a function has to be compiled for it.
+COMPILE_S = 600
 ORGANISATION = "org_23rb8YdGqMT0qIzpgGwdXfHirMu"
 # The ids in the events, in whose place those of this run are put.
 APP, MSG, EP = (
@@ -56,7 +60,7 @@ def parse_options():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--binaries", type=Path, required=True, help="made by cargo lambda build")
+    parser.add_argument("--binaries", type=Path, help="made by cargo lambda build")
     parser.add_argument("--account", type=Path, required=True, help="made by .ci/account")
     return parser.parse_args()
 
@@ -241,8 +245,13 @@ class Functions:
     def __enter__(self):
         try:
             address = ["--invoke-address", HOST, "--invoke-port", str(self.port)]
-            watch = ["cargo", "lambda", "watch", "--only-lambda-apis", "--ignore-changes", *address]
-            self.start("control-plane", watch, dict(os.environ))
+            watch = ["cargo", "lambda", "watch", "--ignore-changes", *address]
+            if not self.binaries:
+                everything = dict(os.environ) | self.account | {"POSTHORN_ALLOW_LOOPBACK": "true"}
+                self.start("watch", watch, everything)
+                self.wait_until_open()
+                return self
+            self.start("control-plane", [*watch, "--only-lambda-apis"], dict(os.environ))
             self.wait_until_open()
             for name in ("receive", "dispatch", "retry", "admin"):
                 self.start(name, [(self.binaries / name / "bootstrap").resolve()], self.environment(name))
@@ -315,7 +324,7 @@ class Functions:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=TIMEOUT_S if self.binaries else COMPILE_S,
         )
         check(done.returncode == 0, f"{name} answers", done.stdout + done.stderr)
         return json.loads(done.stdout)

@@ -46,6 +46,9 @@ pub mod lambda;
 mod request;
 mod retry;
 
+// A panic that aborted would take the whole batch with it.
+const _: () = assert!(cfg!(panic = "unwind"), "dispatch must be built with panic = \"unwind\"");
+
 /// Longest exchange with an endpoint, in milliseconds (Svix Cloud and Dots: 15 s).
 pub const REQUEST_TIMEOUT_MS: u64 = 15_000;
 /// Time that is kept for recording, in milliseconds: no attempt starts with less left.
