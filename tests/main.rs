@@ -14,6 +14,7 @@ mod embedded;
 mod events;
 mod id;
 mod outcomes;
+mod policy;
 mod receive;
 mod record;
 mod retry;

@@ -10,6 +10,7 @@ use shared::keyring::Keyring;
 use shared::request;
 use shared::secret::SigningSecret;
 use shared::store::{Edited, Tenant};
+use shared::treatment::Treatment;
 
 use crate::patch::Field;
 use crate::rules::Rules;
@@ -242,6 +243,7 @@ impl Call<'_> {
             disabled: input.disabled,
             channels: input.channels,
             metadata: input.metadata,
+            treatment: Treatment::default(),
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,

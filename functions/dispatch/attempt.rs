@@ -12,6 +12,7 @@ use shared::store::{Consequence, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_M
 use tokio::sync::SemaphorePermit;
 use tracing::{info, warn};
 
+use crate::policy::Policy;
 use crate::{Dispatcher, Job, Undone, WRAP_UP_MS, request};
 
 /// "This address is gone for good": Standard Webhooks asks to stop calling it.
@@ -27,15 +28,19 @@ pub(crate) struct Verdict {
 }
 
 impl Dispatcher {
-    /// Waits for a free slot, unless there is no time left to use it.
-    pub(crate) async fn slot(&self, job: &Job) -> Result<SemaphorePermit<'_>, Undone> {
-        let slot = self.slots.acquire().await.map_err(|_| Undone::OutOfTime)?;
-        let needed_ms = self.parts.settings.timeout_ms + WRAP_UP_MS;
+    /// Waits for a free slot.
+    pub(crate) async fn slot(&self) -> Result<SemaphorePermit<'_>, Undone> {
+        self.slots.acquire().await.map_err(|_| Undone::OutOfTime)
+    }
+
+    /// Refuses to start what may not be over and recorded before the deadline.
+    pub(crate) fn check_time(&self, job: &Job, policy: &Policy) -> Result<(), Undone> {
+        let needed_ms = policy.timeout_ms + WRAP_UP_MS;
         match job.deadline {
             Some(deadline) if deadline.since(self.parts.ambient.now()) < needed_ms => {
                 Err(Undone::OutOfTime)
             }
-            _ => Ok(slot),
+            _ => Ok(()),
         }
     }
 
@@ -44,13 +49,14 @@ impl Dispatcher {
         &self,
         message: &Message,
         endpoint: &Endpoint,
+        policy: &Policy,
         number: u32,
         held: Option<&Leased>,
     ) -> Result<(), Undone> {
         let id = AttemptId::new(&self.parts.ambient);
-        let (attempt, verdict) = self.send(message, endpoint, id, Turn::Scheduled(number)).await?;
-        let consequence =
-            self.consequence(verdict.ok, number, verdict.retry_after.as_deref(), verdict.gone);
+        let turn = Turn::Scheduled(number);
+        let (attempt, verdict) = self.send(message, endpoint, policy, id, turn).await?;
+        let consequence = self.consequence(policy, &verdict, number);
         let recorded = self.parts.deliveries.record(&attempt, message, held, &consequence).await?;
         log(&attempt, &recorded);
         if recorded != Recorded::Done {
@@ -73,6 +79,7 @@ impl Dispatcher {
         &self,
         message: &Message,
         endpoint: &Endpoint,
+        policy: &Policy,
         id: AttemptId,
         turn: Turn,
     ) -> Result<(Attempt, Verdict), Undone> {
@@ -84,11 +91,10 @@ impl Dispatcher {
                 "the secret of {owner} does not open: has the root secret changed?"
             )));
         }
-        let timeout_ms = self.parts.settings.timeout_ms;
-        let outbound = request::signed(message, &endpoint.url, &secrets, at, timeout_ms);
+        let outbound = request::signed(message, &endpoint.url, &secrets, at, policy.timeout_ms);
         let outcome = self.parts.sender.send(outbound).await;
         let duration_ms = outcome.duration_ms;
-        let verdict = judge(outcome);
+        let verdict = judge(outcome, policy);
         let attempt = Attempt {
             id,
             msg: message.id,
@@ -110,18 +116,19 @@ impl Dispatcher {
     /// What an attempt means for its delivery.
     pub(crate) fn consequence(
         &self,
-        ok: bool,
+        policy: &Policy,
+        verdict: &Verdict,
         number: u32,
-        retry_after: Option<&str>,
-        gone: bool,
     ) -> Consequence {
-        if ok {
+        if verdict.ok {
             return Consequence::Delivered;
+        }
+        if verdict.gone || !policy.is_retried(verdict.status) {
+            return Consequence::Failed;
         }
         let now = self.parts.ambient.now();
         let random = u64::from_be_bytes(self.parts.ambient.random());
-        let next = self.parts.settings.schedule.next(number, now, retry_after, random);
-        match next.filter(|_| !gone) {
+        match policy.schedule.next(number, now, verdict.retry_after.as_deref(), random) {
             None => Consequence::Failed,
             Some(at) => {
                 let through_queue = at.since(now) <= u64::from(MAX_DELAY_S) * 1000;
@@ -187,8 +194,9 @@ impl Dispatcher {
     }
 }
 
-/// Success is 2xx. Everything else is a failure, redirects included.
-fn judge(outcome: Outcome) -> Verdict {
+/// Success is what the policy says, 2xx unless it says less. Everything else is a failure,
+/// redirects included.
+fn judge(outcome: Outcome, policy: &Policy) -> Verdict {
     let (status, response, retry_after) = match outcome.ending {
         Ending::Answered { status, excerpt, retry_after } => {
             (status, legible(&excerpt), retry_after)
@@ -197,12 +205,19 @@ fn judge(outcome: Outcome) -> Verdict {
         Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
         Ending::Failed(reason) => (0, reason, None),
     };
-    Verdict {
-        ok: (200..300).contains(&status),
-        gone: status == GONE,
-        retry_after,
-        status,
-        response,
+    Verdict { ok: policy.is_success(status), gone: status == GONE, retry_after, status, response }
+}
+
+impl Verdict {
+    /// What is known of an attempt that is on record.
+    pub(crate) fn of(attempt: Attempt) -> Self {
+        Self {
+            ok: attempt.ok,
+            gone: attempt.status == GONE,
+            retry_after: None,
+            status: attempt.status,
+            response: attempt.response,
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use shared::endpoint::Endpoint;
 use shared::message::Message;
 use shared::store::{Claimed, Leased};
 
+use crate::attempt::Verdict;
+use crate::policy::Policy;
 use crate::{Dispatcher, Job, OnRecord, Receipt, Undone};
 
 /// Whether an attempt may be made.
@@ -22,12 +24,16 @@ impl Dispatcher {
         job: &Job,
         message: &Message,
         endpoint: &Endpoint,
+        policy: &Policy,
         on_record: OnRecord<'_>,
     ) -> Result<(), Undone> {
-        let _slot = self.slot(job).await?;
-        match self.clear_first(message, endpoint, on_record).await? {
+        let _slot = self.slot().await?;
+        self.check_time(job, policy)?;
+        match self.clear_first(message, endpoint, policy, on_record).await? {
             Clearance::Done => Ok(()),
-            Clearance::Go(held) => self.attempt(message, endpoint, 1, held.as_deref()).await,
+            Clearance::Go(held) => {
+                self.attempt(message, endpoint, policy, 1, held.as_deref()).await
+            }
         }
     }
 
@@ -45,6 +51,7 @@ impl Dispatcher {
         &self,
         message: &Message,
         endpoint: &Endpoint,
+        policy: &Policy,
         on_record: OnRecord<'_>,
     ) -> Result<Clearance, Undone> {
         let Some(snapshot) = on_record else {
@@ -56,7 +63,7 @@ impl Dispatcher {
         match snapshot.delivery(&endpoint.id) {
             // It succeeded at once.
             None if snapshot.was_attempted(&endpoint.id) => Ok(Clearance::Done),
-            None => self.lease_first_checked(message, endpoint).await,
+            None => self.lease_first_checked(message, endpoint, policy).await,
             Some(found) if found.delivery.progress != Progress::Pending => Ok(Clearance::Done),
             Some(found) if found.delivery.attempts > 0 => {
                 // The attempt is on record; whether its retry is on its way is not.
@@ -65,7 +72,7 @@ impl Dispatcher {
             }
             Some(found) => {
                 let leased = self.take_over(found).await?;
-                self.settle_or_go(message, endpoint, leased).await
+                self.settle_or_go(message, endpoint, policy, leased).await
             }
         }
     }
@@ -74,9 +81,12 @@ impl Dispatcher {
         &self,
         message: &Message,
         endpoint: &Endpoint,
+        policy: &Policy,
     ) -> Result<Clearance, Undone> {
         match self.lease_first(message, endpoint).await? {
-            Clearance::Go(Some(leased)) => self.settle_or_go(message, endpoint, *leased).await,
+            Clearance::Go(Some(leased)) => {
+                self.settle_or_go(message, endpoint, policy, *leased).await
+            }
             other => Ok(other),
         }
     }
@@ -114,12 +124,13 @@ impl Dispatcher {
         &self,
         message: &Message,
         endpoint: &Endpoint,
+        policy: &Policy,
         leased: Leased,
     ) -> Result<Clearance, Undone> {
         let turn = Turn::Scheduled(1);
         let recorded = self.parts.deliveries.attempt(&message.id, &endpoint.id, turn).await?;
         let Some(attempt) = recorded else { return Ok(Clearance::Go(Some(Box::new(leased)))) };
-        let consequence = self.consequence(attempt.ok, 1, None, false);
+        let consequence = self.consequence(policy, &Verdict::of(attempt), 1);
         if let Claimed::Mine(settled) = self.parts.deliveries.settle(&leased, &consequence).await? {
             self.follow_up(&settled.delivery).await?;
         }

@@ -43,6 +43,7 @@ mod attempt;
 mod clearance;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+mod policy;
 mod request;
 mod retry;
 
@@ -225,7 +226,8 @@ impl Dispatcher {
             false => None,
         };
         if let [only] = wanting.as_slice() {
-            return self.first(&job, &message, only, snapshot.as_ref()).await;
+            let policy = self.policy(only, &message.event_type);
+            return self.first(&job, &message, only, &policy, snapshot.as_ref()).await;
         }
         let endpoints: Vec<Endpoint> = wanting.into_iter().cloned().collect();
         let shared = Arc::new((job, message, snapshot));
@@ -236,7 +238,8 @@ impl Dispatcher {
                 let shared = shared.clone();
                 let work = async move {
                     let (job, message, snapshot) = &*shared;
-                    dispatcher.first(job, message, &endpoint, snapshot.as_ref()).await
+                    let policy = dispatcher.policy(&endpoint, &message.event_type);
+                    dispatcher.first(job, message, &endpoint, &policy, snapshot.as_ref()).await
                 };
                 tokio::spawn(work.in_current_span())
             })

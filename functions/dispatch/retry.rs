@@ -21,7 +21,7 @@ impl Dispatcher {
         ep: EndpointId,
         number: u32,
     ) -> Result<(), Undone> {
-        let _slot = self.slot(job).await?;
+        let _slot = self.slot().await?;
         let deliveries = &self.parts.deliveries;
         let Some(found) = deliveries.delivery(&msg, &ep).await? else { return Ok(()) };
         if found.delivery.progress != Progress::Pending {
@@ -45,17 +45,21 @@ impl Dispatcher {
             Some(_) => return self.give_up(&found, "the endpoint is disabled").await,
             None => return self.give_up(&found, "the endpoint was deleted").await,
         };
-        let leased = self.take_over(&found).await?;
         let Some(message) = deliveries.message(&msg, self.parts.ambient.now()).await? else {
-            return self.give_up(&leased, "the message is past its retention").await;
+            return self.give_up(&found, "the message is past its retention").await;
         };
+        let policy = self.policy(endpoint, &message.event_type);
+        self.check_time(job, &policy)?;
+        let leased = self.take_over(&found).await?;
         let clearance = match number {
-            1 => self.settle_or_go(&message, endpoint, leased).await?,
+            1 => self.settle_or_go(&message, endpoint, &policy, leased).await?,
             _ => Clearance::Go(Some(Box::new(leased))),
         };
         match clearance {
             Clearance::Done => Ok(()),
-            Clearance::Go(held) => self.attempt(&message, endpoint, number, held.as_deref()).await,
+            Clearance::Go(held) => {
+                self.attempt(&message, endpoint, &policy, number, held.as_deref()).await
+            }
         }
     }
 
@@ -69,7 +73,7 @@ impl Dispatcher {
         ep: EndpointId,
         id: AttemptId,
     ) -> Result<(), Undone> {
-        let _slot = self.slot(job).await?;
+        let _slot = self.slot().await?;
         let turn = Turn::Manual(id);
         let deliveries = &self.parts.deliveries;
         if job.received.receive_count > 1 {
@@ -84,7 +88,9 @@ impl Dispatcher {
         let Some(message) = deliveries.message(&msg, self.parts.ambient.now()).await? else {
             return Ok(());
         };
-        let (attempt, verdict) = self.send(&message, endpoint, id, turn).await?;
+        let policy = self.policy(endpoint, &message.event_type);
+        self.check_time(job, &policy)?;
+        let (attempt, verdict) = self.send(&message, endpoint, &policy, id, turn).await?;
         let recorded = deliveries.record_manual(&attempt, &message).await?;
         log(&attempt, &recorded);
         if verdict.gone {

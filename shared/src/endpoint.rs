@@ -8,6 +8,7 @@ use crate::application::Metadata;
 use crate::clock::Timestamp;
 use crate::id::{ApplicationId, EndpointId, Uid};
 use crate::keyring::Keyring;
+use crate::treatment::Treatment;
 
 /// Longest event type name, in characters (Svix).
 pub const MAX_EVENT_TYPE: usize = 256;
@@ -49,6 +50,9 @@ pub struct Endpoint {
     /// The caller's notes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: Metadata,
+    /// What is different for it from what its profile and the defaults say.
+    #[serde(default, skip_serializing_if = "Treatment::is_silent")]
+    pub treatment: Treatment,
     /// Signs its deliveries.
     pub keyring: Keyring,
     /// When it was created.

@@ -30,5 +30,6 @@ pub mod signature;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod treatment;
 #[cfg(feature = "aws")]
 pub mod wiring;
