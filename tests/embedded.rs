@@ -142,3 +142,15 @@ async fn expired_items_go_however_many_walks_it_takes_and_the_others_stay() {
     assert!(table.get(&key("00")).await.unwrap().is_none());
     assert!(table.get(&key("49")).await.unwrap().is_some());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_new_directory_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let scratch = Directory::new();
+    let kept_in = scratch.path().join("kept");
+    let _engine = Engine::open(&kept_in).unwrap();
+    let mode = std::fs::metadata(&kept_in).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}

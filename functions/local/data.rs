@@ -24,7 +24,7 @@ pub(crate) fn root_secret(directory: &Path, ambient: &Ambient) -> Result<RootSec
     match std::fs::read_to_string(&path) {
         Ok(text) => RootSecret::new(&text).map_err(|error| format!("{}: {error}", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(directory).map_err(describe)?;
+            shared::embedded::create_directory(directory).map_err(describe)?;
             let text: String =
                 ambient.random::<SECRET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect();
             write_private(&path, &text).map_err(describe)?;

@@ -64,7 +64,7 @@ impl Engine {
         let at = |what: &str, error: &dyn std::fmt::Display| {
             format!("{what} {}: {error}", directory.display())
         };
-        std::fs::create_dir_all(directory).map_err(|error| at("cannot create", &error))?;
+        create_directory(directory).map_err(|error| at("cannot create", &error))?;
         let lock = std::fs::File::create(directory.join("lock"))
             .map_err(|error| at("cannot write to", &error))?;
         lock.try_lock().map_err(|_| {
@@ -131,6 +131,18 @@ impl Engine {
         self.readers.give_back(connection);
         result
     }
+}
+
+/// Creates the directory that everything is kept in, for its owner's eyes only: payloads and
+/// the root secret rest in it. One that is there already is left as it is.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn create_directory(directory: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory)
 }
 
 struct Readers {
