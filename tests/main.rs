@@ -13,6 +13,7 @@ mod dispatch;
 mod embedded;
 mod events;
 mod id;
+mod inspector;
 mod outcomes;
 mod policy;
 mod receive;

@@ -3,8 +3,8 @@
 //!
 //! The cast: [`Admin`] routes a request to a handler in the module of its noun. Each handler
 //! takes a [`Call`], which has already established who asks. Paths, shapes, statuses and error
-//! bodies are those of Svix's open-source server, so its SDKs work; `/api/v1/operator` and
-//! `integration-key` are Posthorn's own.
+//! bodies are those of Svix's open-source server, so its SDKs work; `/api/v1/operator`,
+//! `integration-key` and `/inspect` are Posthorn's own.
 //!
 //! Not guaranteed: that a list shows what was written an instant ago (DynamoDB's indexes lag).
 
@@ -19,12 +19,13 @@ use shared::queue::Producer;
 use shared::request;
 use shared::secret::Sealer;
 use shared::sender::target::TargetPolicy;
-use shared::store::{Directory, DirectoryEditor, History, Parking, Tenant};
+use shared::store::{Directory, DirectoryEditor, History, Inspectors, Parking, Tenant};
 use shared::token::{Access, Tokens};
 
 mod application;
 mod attempt;
 mod endpoint;
+mod inspector;
 mod message;
 mod operator;
 mod page;
@@ -50,6 +51,8 @@ pub struct Admin {
     pub retries: Arc<dyn Producer>,
     /// Records that nobody could process.
     pub parking: Parking,
+    /// Inspectors and what they were sent.
+    pub inspectors: Inspectors,
     /// Checks bearer tokens and makes them.
     pub tokens: Tokens,
     /// Seals and opens secrets.
@@ -79,6 +82,9 @@ impl Admin {
 
     async fn answer(&self, request: &Request<Bytes>) -> Answer {
         let segments = request::segments(request.uri().path());
+        if let ["inspect", token] = segments.as_slice() {
+            return self.inspect(token, request).await;
+        }
         let Some(path) = segments.strip_prefix(&["api", "v1"]) else {
             return Err(ApiError::not_found());
         };

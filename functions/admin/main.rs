@@ -5,7 +5,7 @@ use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
-use shared::store::{Directory, DirectoryEditor, History, Parking};
+use shared::store::{Directory, DirectoryEditor, History, Inspectors, Parking};
 use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
@@ -22,7 +22,8 @@ async fn main() -> Result<(), Error> {
         history: History::new(table.clone()),
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
         retries: wiring.queue(variable::RETRIES_QUEUE)?,
-        parking: Parking::new(table),
+        parking: Parking::new(table.clone()),
+        inspectors: Inspectors::new(table),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         operator: wiring.environment.organisation()?,

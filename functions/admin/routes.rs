@@ -80,5 +80,7 @@ operations! {
         => resend(app, msg, ep);
 
     "posthorn.parked.list" GET ["operator", "parked"] => list_parked();
+    "posthorn.inspector.create" POST ["operator", "inspector"] => create_inspector();
+    "posthorn.inspector.list" GET ["operator", "inspector", token] => list_inspected(token);
     "posthorn.parked.redrive" POST ["operator", "parked", id, "redrive"] => redrive_parked(id);
 }

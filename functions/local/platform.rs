@@ -24,7 +24,9 @@ use shared::store::counting::{CountingQueue, CountingTable, Meter, Usage};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
-use shared::store::{Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Parking};
+use shared::store::{
+    Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, Parking,
+};
 use shared::token::Tokens;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -127,6 +129,7 @@ impl Platform {
             deliveries: deliveries.clone(),
             retries: retries.clone(),
             parking: parking.clone(),
+            inspectors: Inspectors::new(table.clone()),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: data::organisation(),

@@ -19,6 +19,7 @@ pub mod embedded;
 pub mod endpoint;
 pub mod error;
 pub mod id;
+pub mod inspector;
 pub mod keyring;
 pub mod message;
 pub mod queue;

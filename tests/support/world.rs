@@ -22,7 +22,7 @@ use shared::sender::target::TargetPolicy;
 use shared::store::counting::{CountingQueue, CountingTable, Meter};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
-use shared::store::{Deliveries, Directory, DirectoryEditor, History, Inbox, Parking};
+use shared::store::{Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, Parking};
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
 use super::directory;
@@ -158,6 +158,7 @@ impl World {
             deliveries,
             retries,
             parking: Parking::new(table.clone()),
+            inspectors: Inspectors::new(table.clone()),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: organisation(),

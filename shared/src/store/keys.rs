@@ -11,6 +11,8 @@
 //! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
 //! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
+//! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
+//! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
 //!
 //! An application and its endpoints share a partition, so one query brings both.
 
@@ -67,6 +69,8 @@ pub const ENDPOINT_PREFIX: &str = "EP#";
 pub const ATTEMPT_PREFIX: &str = "ATT#";
 /// How sort keys of deliveries start.
 pub const DELIVERY_PREFIX: &str = "DLV#";
+/// How sort keys of inspected requests start.
+pub const INSPECTED_PREFIX: &str = "REQ#";
 /// The partition of parked records.
 pub const PARKED_PK: &str = "PARKED";
 
@@ -163,6 +167,17 @@ pub fn due_sk(at: Timestamp) -> String {
 /// A parked record.
 pub fn parked(at: Timestamp, id: &str) -> Key {
     key(PARKED_PK, format!("{:013}#{id}", at.as_ms()))
+}
+
+/// An inspector.
+pub fn inspector(token: &str) -> Key {
+    key(format!("INSPECT#{token}"), "INSPECTOR")
+}
+
+/// A request that an inspector was sent. `random` tells those of one moment apart.
+pub fn inspected(token: &str, at: Timestamp, random: [u8; 4]) -> Key {
+    let random = u32::from_be_bytes(random);
+    key(inspector(token).pk, format!("{INSPECTED_PREFIX}{:013}#{random:08x}", at.as_ms()))
 }
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {

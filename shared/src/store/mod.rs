@@ -8,6 +8,7 @@
 //! | [`Inbox`] | receive | accept a message |
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
 //! | [`History`] | admin | list and read messages and attempts |
+//! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
 //!
 //! All of them speak to one [`Table`](table::Table); `keys.rs` is the only file that spells a
@@ -25,6 +26,7 @@ pub mod dynamodb;
 pub mod embedded;
 mod history;
 mod inbox;
+mod inspectors;
 pub mod keys;
 mod parking;
 pub mod table;
@@ -35,6 +37,7 @@ pub use deliveries::{
 pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
 pub use history::{History, Listed, Walk};
 pub use inbox::{Accepted, Inbox};
+pub use inspectors::Inspectors;
 pub use parking::{Parked, Parking};
 
 /// Why a store call failed. An error leaves open whether the call had its effect.

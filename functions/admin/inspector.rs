@@ -1,0 +1,126 @@
+//! Inspectors: a ready endpoint to send to, and a look at what arrived there.
+//!
+//! Sending needs no token, since an endpoint has none; looking does. An inspector answers 200,
+//! or what `?status=` in its URL says, so that failures can be looked at as well.
+//!
+//! Not guaranteed: that all of a body is kept (see [`KEPT_BYTES`]).
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use serde::Serialize;
+use shared::error::{self, ApiError, Violation};
+use shared::inspector::{Inspected, Inspector, KEPT_BYTES};
+use shared::request;
+
+use crate::{Admin, Answer, Call};
+
+/// Most requests that are shown.
+const MAX_SHOWN: usize = 100;
+
+/// What a caller gets of an inspector.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InspectorOut {
+    token: String,
+    /// Where to send; absolute if the request said by which name it came.
+    url: String,
+    created_at: String,
+    expires_at: String,
+}
+
+#[derive(Serialize)]
+struct InspectedList {
+    data: Vec<InspectedOut>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InspectedOut {
+    timestamp: String,
+    method: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    body_bytes: usize,
+    answered: u16,
+}
+
+impl Admin {
+    /// What was sent to an inspector, answered as an endpoint would.
+    pub(crate) async fn inspect(&self, token: &str, sent: &Request<Bytes>) -> Answer {
+        let now = self.ambient.now();
+        let found = self.inspectors.find(token, now).await?;
+        let inspector = found.ok_or_else(ApiError::not_found)?;
+        let answered = status(sent)?;
+        let body = sent.body();
+        let kept = &body[..body.len().min(KEPT_BYTES)];
+        let inspected = Inspected {
+            at: now,
+            method: sent.method().to_string(),
+            headers: sent
+                .headers()
+                .iter()
+                .map(|(name, value)| {
+                    (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
+                .collect(),
+            body: String::from_utf8_lossy(kept).into_owned(),
+            bytes: body.len(),
+            answered: answered.as_u16(),
+        };
+        self.inspectors.keep(&inspector, &inspected, &self.ambient).await?;
+        Ok(error::json(answered, &serde_json::Map::new()))
+    }
+}
+
+impl Call<'_> {
+    pub(crate) async fn create_inspector(&self) -> Answer {
+        self.require_organisation()?;
+        let inspector = Inspector::new(self.access.organisation(), &self.admin.ambient);
+        self.admin.inspectors.create(&inspector).await?;
+        let out = InspectorOut {
+            url: format!("{}/inspect/{}", origin(self.request), inspector.token),
+            token: inspector.token,
+            created_at: inspector.created_at.to_rfc3339(),
+            expires_at: inspector.expires_at.to_rfc3339(),
+        };
+        Ok(error::json(StatusCode::CREATED, &out))
+    }
+
+    pub(crate) async fn list_inspected(&self, token: &str) -> Answer {
+        self.require_organisation()?;
+        let found = self.admin.inspectors.find(token, self.admin.ambient.now()).await?;
+        let inspector = found
+            .filter(|inspector| inspector.org == self.access.organisation())
+            .ok_or_else(ApiError::not_found)?;
+        let inspected = self.admin.inspectors.inspected(&inspector, MAX_SHOWN).await?;
+        let data = inspected.into_iter().map(|one| InspectedOut {
+            timestamp: one.at.to_rfc3339(),
+            method: one.method,
+            headers: one.headers,
+            body: one.body,
+            body_bytes: one.bytes,
+            answered: one.answered,
+        });
+        Ok(error::json(StatusCode::OK, &InspectedList { data: data.collect() }))
+    }
+}
+
+/// The status that the sender wants to see.
+fn status(sent: &Request<Bytes>) -> Result<StatusCode, ApiError> {
+    let Some(text) = request::query_value(sent, "status") else { return Ok(StatusCode::OK) };
+    text.parse::<u16>()
+        .ok()
+        .filter(|status| (200..600).contains(status))
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| Violation::query("status", "must be an HTTP status, 200 to 599").into())
+}
+
+/// Scheme and host by which the caller reached us. API Gateway and proxies tell the scheme;
+/// without them it is plain HTTP on one machine.
+fn origin(request: &Request<Bytes>) -> String {
+    let Some(host) = request::single(request.headers(), header::HOST.as_str()) else {
+        return String::new();
+    };
+    let scheme = request::single(request.headers(), "x-forwarded-proto").unwrap_or("http");
+    format!("{scheme}://{host}")
+}

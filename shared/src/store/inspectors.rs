@@ -1,0 +1,92 @@
+//! Inspectors and what they were sent. Everything goes with the inspector's time.
+
+use std::sync::Arc;
+
+use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
+use super::{StoreError, doc, keys};
+use crate::clock::{Ambient, Timestamp};
+use crate::inspector::{Inspected, Inspector};
+
+/// Keeps inspectors.
+#[derive(Clone)]
+pub struct Inspectors {
+    table: Arc<dyn Table>,
+}
+
+impl Inspectors {
+    /// Inspectors in this table.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// Keeps a new inspector.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be there then.
+    pub async fn create(&self, inspector: &Inspector) -> Result<(), StoreError> {
+        let item = Item {
+            key: keys::inspector(&inspector.token),
+            by_time: None,
+            due: None,
+            expires_at: Some(inspector.expires_at),
+            rev: 1,
+            doc: doc::encode(inspector)?,
+            body: None,
+        };
+        self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
+    }
+
+    /// The inspector with this token, unless its time is over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(&self, token: &str, now: Timestamp) -> Result<Option<Inspector>, StoreError> {
+        let item = self.table.get(&keys::inspector(token)).await?;
+        item.filter(|item| !item.is_expired(now)).map(|item| doc::decode(&item.doc)).transpose()
+    }
+
+    /// Keeps a request.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be kept then.
+    pub async fn keep(
+        &self,
+        inspector: &Inspector,
+        inspected: &Inspected,
+        ambient: &Ambient,
+    ) -> Result<(), StoreError> {
+        let item = Item {
+            key: keys::inspected(&inspector.token, inspected.at, ambient.random()),
+            by_time: None,
+            due: None,
+            expires_at: Some(inspector.expires_at),
+            rev: 1,
+            doc: doc::encode(inspected)?,
+            body: None,
+        };
+        self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
+    }
+
+    /// What an inspector was sent, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn inspected(
+        &self,
+        inspector: &Inspector,
+        limit: usize,
+    ) -> Result<Vec<Inspected>, StoreError> {
+        let (from, to) = prefix_range(keys::INSPECTED_PREFIX);
+        let query = Query {
+            index: Index::Base,
+            pk: keys::inspector(&inspector.token).pk,
+            from,
+            to,
+            descending: true,
+            after: None,
+            limit,
+        };
+        let page = self.table.query(&query).await?;
+        page.items.iter().map(|item| doc::decode(&item.doc)).collect()
+    }
+}
