@@ -1930,16 +1930,13 @@ mod access {
     }
 
     #[tokio::test]
-    async fn a_path_or_method_that_there_is_not_is_not_found() {
+    async fn a_path_that_there_is_not_is_not_found() {
         let Scene { world, app, .. } = scene().await;
         for (method, path) in [
             ("GET", "/".to_owned()),
             ("GET", "/api/v1".to_owned()),
             ("GET", "/api/v2/app".to_owned()),
             ("GET", "/app".to_owned()),
-            ("DELETE", "/api/v1/app".to_owned()),
-            ("POST", format!("/api/v1/app/{app}")),
-            ("POST", format!("/api/v1/app/{app}/integration-key")),
             ("GET", format!("/api/v1/app/{app}/nothing")),
             ("GET", format!("/api/v1/app/{app}/endpoint/x/y/z")),
         ] {

@@ -1,11 +1,13 @@
 //! Applications: create, read, change, delete.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::application::{Application, Metadata};
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, Uid};
 use shared::keyring::Keyring;
+use shared::openapi::Moment;
 use shared::request::{self, query_value};
 use shared::secret::SigningSecret;
 use shared::store::Edited;
@@ -16,12 +18,16 @@ use crate::{Answer, Call, page};
 
 /// What a caller sends. `rateLimit` is the name of older SDKs; what we show has both, so what
 /// comes back may have both.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ApplicationIn {
+pub(crate) struct ApplicationIn {
+    #[schemars(length(min = 1))]
     name: String,
+    #[schemars(with = "Option<Uid>")]
     uid: Option<String>,
+    #[schemars(range(min = 1))]
     throttle_rate: Option<u16>,
+    #[schemars(range(min = 1))]
     rate_limit: Option<u16>,
     #[serde(default)]
     metadata: Metadata,
@@ -33,18 +39,22 @@ impl ApplicationIn {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct ApplicationPatch {
+pub(crate) struct ApplicationPatch {
+    #[schemars(length(min = 1))]
     name: Option<String>,
+    #[schemars(with = "Option<Uid>")]
     uid: Field<String>,
+    #[schemars(range(min = 1))]
     throttle_rate: Field<u16>,
+    #[schemars(range(min = 1))]
     rate_limit: Field<u16>,
     metadata: Option<Metadata>,
 }
 
 /// What a caller gets.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApplicationOut {
     uid: Option<Uid>,
@@ -54,7 +64,9 @@ pub(crate) struct ApplicationOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u16>,
     id: ApplicationId,
+    #[schemars(with = "Moment")]
     created_at: String,
+    #[schemars(with = "Moment")]
     updated_at: String,
     metadata: Metadata,
 }

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::attempt::{Attempt, Delivery, Progress, Turn};
 use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError, Violation};
 use shared::id::{AttemptId, EndpointId, MessageId};
+use shared::openapi::Moment;
 use shared::queue::{record::Record, send_one};
 use shared::request::query_value;
 
@@ -21,9 +23,10 @@ const FAIL: (u8, &str) = (2, "fail");
 const SENDING: (u8, &str) = (3, "sending");
 
 /// What a caller gets.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct AttemptOut {
+#[schemars(rename = "MessageAttemptOut")]
+pub(crate) struct AttemptOut {
     url: String,
     response: String,
     response_status_code: u16,
@@ -34,6 +37,7 @@ struct AttemptOut {
     msg_id: MessageId,
     endpoint_id: EndpointId,
     id: AttemptId,
+    #[schemars(with = "Moment")]
     timestamp: String,
 }
 
@@ -57,13 +61,15 @@ impl AttemptOut {
 }
 
 /// An endpoint and how far a message is with it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct DestinationOut {
+#[schemars(rename = "MessageEndpointOut")]
+pub(crate) struct DestinationOut {
     #[serde(flatten)]
     endpoint: EndpointOut,
     status: u8,
     status_text: &'static str,
+    #[schemars(with = "Option<Moment>")]
     next_attempt: Option<String>,
 }
 

@@ -1,12 +1,14 @@
 //! Endpoints: create, read, change, delete.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::application::Metadata;
 use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, EndpointId, Uid};
 use shared::keyring::Keyring;
+use shared::openapi::{self, Channels, EventTypes, Moment};
 use shared::request;
 use shared::secret::SigningSecret;
 use shared::store::{Edited, Tenant};
@@ -20,22 +22,30 @@ use crate::{Answer, Call, page};
 const MAX_ENDPOINTS: usize = 200;
 
 /// What a caller sends. `filterTypes` and `rateLimit` are the names of older SDKs.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EndpointIn {
+pub(crate) struct EndpointIn {
+    #[schemars(with = "openapi::Url")]
     url: String,
+    #[schemars(with = "Option<Uid>")]
     uid: Option<String>,
     #[serde(default)]
     description: String,
     #[serde(default)]
     disabled: bool,
+    #[schemars(with = "Option<EventTypes>")]
     event_types: Option<Vec<String>>,
+    #[schemars(with = "Option<EventTypes>")]
     filter_types: Option<Vec<String>>,
+    #[schemars(with = "Option<Channels>")]
     channels: Option<Vec<String>>,
+    #[schemars(range(min = 1))]
     throttle_rate: Option<u16>,
+    #[schemars(range(min = 1))]
     rate_limit: Option<u16>,
     #[serde(default)]
     metadata: Metadata,
+    #[schemars(with = "Option<openapi::SecretText>")]
     secret: Option<String>,
 }
 
@@ -49,23 +59,30 @@ impl EndpointIn {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct EndpointPatch {
+pub(crate) struct EndpointPatch {
+    #[schemars(with = "Option<openapi::Url>")]
     url: Option<String>,
+    #[schemars(with = "Option<Uid>")]
     uid: Field<String>,
     description: Option<String>,
     disabled: Option<bool>,
+    #[schemars(with = "Option<EventTypes>")]
     event_types: Field<Vec<String>>,
+    #[schemars(with = "Option<EventTypes>")]
     filter_types: Field<Vec<String>>,
+    #[schemars(with = "Option<Channels>")]
     channels: Field<Vec<String>>,
+    #[schemars(range(min = 1))]
     throttle_rate: Field<u16>,
+    #[schemars(range(min = 1))]
     rate_limit: Field<u16>,
     metadata: Option<Metadata>,
 }
 
 /// What a caller gets. The secret is never in it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointOut {
     uid: Option<Uid>,
@@ -81,7 +98,9 @@ pub(crate) struct EndpointOut {
     rate_limit: Option<u16>,
     disabled: bool,
     id: EndpointId,
+    #[schemars(with = "Moment")]
     created_at: String,
+    #[schemars(with = "Moment")]
     updated_at: String,
     metadata: Metadata,
 }

@@ -7,9 +7,11 @@
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::error::{self, ApiError, Violation};
 use shared::inspector::{Inspected, Inspector, KEPT_BYTES};
+use shared::openapi::Moment;
 use shared::request;
 
 use crate::{Admin, Answer, Call};
@@ -18,24 +20,27 @@ use crate::{Admin, Answer, Call};
 const MAX_SHOWN: usize = 100;
 
 /// What a caller gets of an inspector.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct InspectorOut {
+pub(crate) struct InspectorOut {
     token: String,
     /// Where to send; absolute if the request said by which name it came.
     url: String,
+    #[schemars(with = "Moment")]
     created_at: String,
+    #[schemars(with = "Moment")]
     expires_at: String,
 }
 
-#[derive(Serialize)]
-struct InspectedList {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct InspectedList {
     data: Vec<InspectedOut>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct InspectedOut {
+    #[schemars(with = "Moment")]
     timestamp: String,
     method: String,
     headers: Vec<(String, String)>,

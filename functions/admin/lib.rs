@@ -24,9 +24,11 @@ use shared::token::{Access, Tokens};
 
 mod application;
 mod attempt;
+mod docs;
 mod endpoint;
 mod inspector;
 mod message;
+pub mod openapi;
 mod operator;
 mod page;
 mod patch;
@@ -84,6 +86,9 @@ impl Admin {
         let segments = request::segments(request.uri().path());
         if let ["inspect", token] = segments.as_slice() {
             return self.inspect(token, request).await;
+        }
+        if let Some(page) = docs::serve(request.method(), &segments) {
+            return Ok(page);
         }
         let Some(path) = segments.strip_prefix(&["api", "v1"]) else {
             return Err(ApiError::not_found());

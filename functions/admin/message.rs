@@ -2,18 +2,20 @@
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::error::{self, ApiError};
 use shared::id::{MessageId, Uid};
 use shared::message::Message;
+use shared::openapi::{JsonObject, Moment};
 use shared::request::{query_value, query_values};
 use shared::store::Tenant;
 
 use crate::{Answer, Call, page};
 
 /// What a caller gets.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MessageOut {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -22,7 +24,9 @@ pub(crate) struct MessageOut {
     event_id: Option<Uid>,
     event_type: String,
     id: MessageId,
+    #[schemars(with = "JsonObject")]
     payload: Box<RawValue>,
+    #[schemars(with = "Moment")]
     timestamp: String,
 }
 

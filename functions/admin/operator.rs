@@ -1,8 +1,10 @@
 //! What an operator looks after: records that nobody could process.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::error::{self, ApiError};
+use shared::openapi::Moment;
 use shared::queue::record::{Record, redriven};
 use shared::queue::send_one;
 
@@ -12,16 +14,17 @@ use crate::{Answer, Call};
 const MAX_SHOWN: usize = 250;
 
 /// A parked record as the operator sees it: without its text, which may hold a payload.
-#[derive(Serialize)]
-struct ParkedOut {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ParkedOut {
     id: String,
     queue: String,
     reason: String,
+    #[schemars(with = "Moment")]
     timestamp: String,
 }
 
-#[derive(Serialize)]
-struct ParkedList {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ParkedList {
     data: Vec<ParkedOut>,
 }
 

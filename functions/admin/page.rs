@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::clock::Timestamp;
 use shared::error::{self, ApiError, Violation};
@@ -16,9 +17,10 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 250;
 
 /// One page as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Page<T> {
+#[schemars(rename = "ListResponse{T}")]
+pub(crate) struct Page<T> {
     data: Vec<T>,
     iterator: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

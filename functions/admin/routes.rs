@@ -2,6 +2,7 @@
 //! API's description is made of.
 
 use http::Method;
+use http::header::{ALLOW, HeaderValue};
 use shared::error::ApiError;
 
 use crate::{Answer, Call};
@@ -16,6 +17,51 @@ pub struct Operation {
     /// Segments of the path after `/api/v1`: a quoted one stands for itself, any other is the
     /// name of a parameter.
     pub segments: &'static [&'static str],
+}
+
+impl Operation {
+    /// The whole path, with the names of its parameters in braces as Svix has them.
+    pub fn path(&self) -> String {
+        let segment = |segment: &&str| match *segment {
+            "app" => "/{app_id}".to_owned(),
+            "ep" => "/{endpoint_id}".to_owned(),
+            "msg" => "/{msg_id}".to_owned(),
+            "attempt" => "/{attempt_id}".to_owned(),
+            name => match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+                Some(fixed) => format!("/{fixed}"),
+                None => format!("/{{{name}}}"),
+            },
+        };
+        std::iter::once("/api/v1".to_owned()).chain(self.segments.iter().map(segment)).collect()
+    }
+
+    /// Whether these segments after `/api/v1` are of this operation's path.
+    fn is_at(&self, path: &[&str]) -> bool {
+        let fits = |(segment, part): (&&str, &&str)| {
+            segment.strip_prefix('"').is_none_or(|quoted| quoted.strip_suffix('"') == Some(*part))
+        };
+        self.segments.len() == path.len() && self.segments.iter().zip(path).all(fits)
+    }
+}
+
+/// 405 with what the path does take, or 404 where it takes nothing.
+fn wrong_method(path: &[&str]) -> Answer {
+    let mut allowed: Vec<&str> = OPERATIONS
+        .iter()
+        .filter(|operation| operation.is_at(path))
+        .map(|operation| operation.method)
+        .collect();
+    // What another function answers.
+    if let ["app", _, "msg"] = path {
+        allowed.push("POST");
+    }
+    if allowed.is_empty() {
+        return Err(ApiError::not_found());
+    }
+    let allowed = HeaderValue::from_str(&allowed.join(", "));
+    let mut response = ApiError::wrong_method().into_response();
+    response.headers_mut().extend(allowed.ok().map(|allowed| (ALLOW, allowed)));
+    Ok(response)
 }
 
 /// Makes both the table and the routing of it. A segment in quotes must be there as it stands;
@@ -37,7 +83,7 @@ macro_rules! operations {
                     $((&Method::$method, &[$($segment),*]) => {
                         self.$handler($($argument),*).await
                     })*
-                    _ => Err(ApiError::not_found()),
+                    _ => wrong_method(path),
                 }
             }
         }

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::error::{self, ApiError};
 use shared::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
+use shared::openapi::SecretText;
 use shared::request;
 use shared::secret::SigningSecret;
 use shared::store::Edited;
@@ -14,15 +16,19 @@ use crate::endpoint::endpoint_of;
 use crate::rules::Rules;
 use crate::{Answer, Call};
 
-#[derive(Serialize)]
-struct SecretOut {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointSecretOut")]
+pub(crate) struct SecretOut {
     key: String,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct RotateIn {
+#[schemars(rename = "EndpointSecretRotateIn")]
+pub(crate) struct RotateIn {
+    #[schemars(with = "Option<SecretText>")]
     key: Option<String>,
+    #[schemars(range(max = MAX_GRACE_S))]
     grace_period_seconds: Option<u64>,
 }
 

@@ -30,6 +30,7 @@ use shared::signature;
 use shared::store::{Accepted, Directory, Inbox, Tenant};
 use shared::token::{Access, Tokens};
 
+pub mod openapi;
 mod publish;
 mod recent;
 

@@ -1,6 +1,7 @@
 //! What a publisher sends and gets back: Svix's `MessageIn` and `MessageOut`.
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
@@ -9,6 +10,7 @@ use shared::id::{MessageId, Uid, is_name};
 use shared::message::{
     DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, Message, RETENTION_DAYS,
 };
+use shared::openapi::{EventType, JsonObject, MessageChannels, Moment};
 use shared::request;
 
 /// A checked request to publish.
@@ -75,7 +77,7 @@ impl Published {
 }
 
 /// What the publisher gets back.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MessageOut<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -84,7 +86,9 @@ pub(crate) struct MessageOut<'a> {
     event_id: Option<&'a str>,
     event_type: &'a str,
     id: MessageId,
+    #[schemars(with = "JsonObject")]
     payload: &'a RawValue,
+    #[schemars(with = "Moment")]
     timestamp: String,
 }
 
@@ -118,14 +122,19 @@ struct MessageIn<'a> {
 }
 
 /// The same shape without borrowing, for finding the field that is wrong.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "MessageIn")]
 #[expect(dead_code, reason = "only its shape matters")]
-struct MessageShape {
+pub(crate) struct MessageShape {
+    #[schemars(with = "EventType")]
     event_type: String,
     payload: serde_json::Map<String, serde_json::Value>,
+    #[schemars(with = "Option<Uid>")]
     event_id: Option<String>,
+    #[schemars(with = "Option<MessageChannels>")]
     channels: Option<Vec<String>>,
+    #[schemars(range(min = *RETENTION_DAYS.start(), max = *RETENTION_DAYS.end()))]
     payload_retention_period: Option<u64>,
 }
 

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::queue::QueueError;
@@ -28,8 +29,27 @@ pub enum ApiError {
     Internal(String),
 }
 
+/// The body of most errors.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HttpErrorOut")]
+pub(crate) struct Failure {
+    /// Stable, for programs.
+    code: &'static str,
+    /// For people.
+    detail: String,
+}
+
+/// The body of a 422.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HTTPValidationError")]
+pub(crate) struct Invalid {
+    /// Every rule that the request breaks.
+    detail: Vec<Violation>,
+}
+
 /// One broken rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ValidationError")]
 pub struct Violation {
     /// Where: `body`, `path`, `query` or `header`, then the field.
     pub loc: Vec<String>,
@@ -84,6 +104,15 @@ impl ApiError {
         Self::http(StatusCode::NOT_FOUND, "not_found", "Entity not found")
     }
 
+    /// 405: a path that takes other methods.
+    pub fn wrong_method() -> Self {
+        Self::http(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This path does not take this method: the header `allow` says which it takes.",
+        )
+    }
+
     /// 409: the name is taken.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::http(StatusCode::CONFLICT, "conflict", detail)
@@ -101,18 +130,9 @@ impl ApiError {
 
     /// The error as an HTTP response. Logs the reason of an internal one.
     pub fn into_response(self) -> Response<Bytes> {
-        #[derive(Serialize)]
-        struct Standard {
-            code: &'static str,
-            detail: String,
-        }
-        #[derive(Serialize)]
-        struct Validation {
-            detail: Vec<Violation>,
-        }
         match self {
-            Self::Http { status, code, detail } => json(status, &Standard { code, detail }),
-            Self::Invalid(detail) => json(StatusCode::UNPROCESSABLE_ENTITY, &Validation { detail }),
+            Self::Http { status, code, detail } => json(status, &Failure { code, detail }),
+            Self::Invalid(detail) => json(StatusCode::UNPROCESSABLE_ENTITY, &Invalid { detail }),
             Self::Internal(reason) => {
                 tracing::error!(reason, "request failed");
                 json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::Map::new())

@@ -6,13 +6,16 @@
 //!
 //! A caller may also name things itself: a [`Uid`] works wherever an id does.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Ambient, Timestamp};
+use crate::openapi;
 
 /// Characters of a KSUID in base 62.
 pub const KSUID_CHARS: usize = 27;
@@ -139,6 +142,20 @@ macro_rules! ids {
                     .ok_or_else(|| InvalidId(format!(
                         "an id here is `{}` and {KSUID_CHARS} characters of base 62", $prefix,
                     )))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                openapi::id($prefix)
             }
         }
 

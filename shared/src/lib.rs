@@ -22,6 +22,7 @@ pub mod id;
 pub mod inspector;
 pub mod keyring;
 pub mod message;
+pub mod openapi;
 pub mod queue;
 pub mod request;
 pub mod schedule;

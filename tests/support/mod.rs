@@ -4,5 +4,6 @@ pub(crate) mod directory;
 pub(crate) mod dynoxide;
 pub(crate) mod faults;
 pub(crate) mod network;
+pub(crate) mod stage;
 pub(crate) mod still;
 pub(crate) mod world;

@@ -1,0 +1,74 @@
+//! What this function's operations do, take and answer: the text of the API's description.
+//!
+//! To add an operation:
+//!
+//! 1. give it a line in `routes.rs`, and a handler;
+//! 2. derive `JsonSchema` for its body and its answer (`pub(crate)`; what serde cannot know, such
+//!    as a format, a range or what an id looks like, goes into `#[schemars(...)]`);
+//! 3. describe it in the file of its noun below: `describe(id, summary)`, then who may call it if
+//!    not everybody, `query`, `takes`, `answers` and the failures of its own;
+//! 4. give it a line in `tests/support/stage.rs` if it needs a body or a name of a new kind;
+//! 5. run `UPDATE_GOLDEN=1 cargo test golden`, and read what changed in `openapi.json` and
+//!    `costs.json` beside this file. After a conflict in these two, run it again.
+
+use shared::openapi::{Caller, Description, Route, describe};
+
+mod application;
+mod attempt;
+mod endpoint;
+mod message;
+mod operator;
+
+/// The description as it is served, generated from this module's by `tests/openapi.rs`.
+pub const DOCUMENT: &str = include_str!("openapi.json");
+
+/// Every operation that this function answers.
+pub fn routes() -> Vec<Route> {
+    let route = |(id, method, path): (&str, &str, &str)| Route {
+        id: id.to_owned(),
+        method: method.to_owned(),
+        path: path.to_owned(),
+    };
+    let table = crate::OPERATIONS.iter().map(|operation| {
+        let path = operation.path();
+        route((operation.id, operation.method, &path))
+    });
+    table.chain(OPEN.map(route)).collect()
+}
+
+/// What each of them does.
+pub fn descriptions() -> Vec<Description> {
+    [
+        application::descriptions(),
+        attempt::descriptions(),
+        endpoint::descriptions(),
+        message::descriptions(),
+        open(),
+        operator::descriptions(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What is answered without a token, before the table of routes is asked.
+const OPEN: [(&str, &str, &str); 4] = [
+    ("v1.health.get", "GET", "/api/v1/health"),
+    ("posthorn.health.ping", "GET", "/api/v1/health/ping"),
+    ("posthorn.openapi.get", "GET", "/api/v1/openapi.json"),
+    ("posthorn.docs.get", "GET", "/docs"),
+];
+
+fn open() -> Vec<Description> {
+    let open = |id, summary| describe(id, summary).caller(Caller::Anyone);
+    vec![
+        open("v1.health.get", "See whether the API answers").answers_empty(204, "It does"),
+        open("posthorn.health.ping", "See whether the API answers").answers_empty(204, "It does"),
+        open("posthorn.openapi.get", "Get this document").answers_as(
+            200,
+            "application/json",
+            "The document",
+        ),
+        open("posthorn.docs.get", "Read this document").answers_as(200, "text/html", "The page"),
+    ]
+}

@@ -1,0 +1,41 @@
+//! Attempts.
+
+use shared::openapi::{
+    Description, EmptyObject, PAGE, Parameter, WINDOW, WITH_CONTENT, describe, name,
+};
+
+use crate::attempt::{AttemptOut, DestinationOut};
+use crate::page::Page;
+
+/// What both lists of attempts take.
+const FILTER: [Parameter; 3] = [Parameter::STATUS, Parameter::STATUS_CODE_CLASS, WITH_CONTENT];
+
+pub(super) fn descriptions() -> Vec<Description> {
+    vec![
+        describe("v1.message-attempt.list-by-msg", "List the attempts of a message")
+            .detail("Newest first, to every endpoint that is there still.")
+            .query(PAGE)
+            .query(WINDOW)
+            .query(FILTER)
+            .query([name("endpoint_id", 256, "Only attempts to this endpoint.")])
+            .answers::<Page<AttemptOut>>(200, "A page"),
+        describe("v1.message-attempt.list-by-endpoint", "List the attempts to reach an endpoint")
+            .detail("Newest first. A page may be short before the list is `done`: go on from it.")
+            .query(PAGE)
+            .query(WINDOW)
+            .query(FILTER)
+            .answers::<Page<AttemptOut>>(200, "A page"),
+        describe("v1.message-attempt.get", "Get an attempt")
+            .answers::<AttemptOut>(200, "The attempt"),
+        describe(
+            "v1.message-attempt.list-attempted-destinations",
+            "List the endpoints that a message was sent to",
+        )
+        .query(PAGE)
+        .answers::<Page<DestinationOut>>(200, "A page"),
+        describe("v1.message-attempt.resend", "Send a message to an endpoint once more")
+            .detail("Whatever came of the earlier attempts. Filters do not count.")
+            .answers::<EmptyObject>(202, "It will be sent")
+            .fails(400, "The endpoint is disabled, or the payload is gone"),
+    ]
+}

@@ -1,0 +1,20 @@
+//! Messages.
+
+use shared::openapi::{Description, PAGE, WINDOW, WITH_CONTENT, describe};
+
+use crate::message::MessageOut;
+use crate::page::Page;
+
+pub(super) fn descriptions() -> Vec<Description> {
+    vec![
+        describe("v1.message.list", "List an application's messages")
+            .detail("Newest first. A page may be short before the list is `done`: go on from it.")
+            .query(PAGE)
+            .query(WINDOW)
+            .query([WITH_CONTENT])
+            .answers::<Page<MessageOut>>(200, "A page"),
+        describe("v1.message.get", "Get a message")
+            .query([WITH_CONTENT])
+            .answers::<MessageOut>(200, "The message"),
+    ]
+}

@@ -1,0 +1,24 @@
+//! What an operator looks after.
+
+use shared::openapi::{Caller, Description, EmptyObject, describe};
+
+use crate::inspector::{InspectedList, InspectorOut};
+use crate::operator::ParkedList;
+
+pub(super) fn descriptions() -> Vec<Description> {
+    let describe = |id, summary| describe(id, summary).caller(Caller::Operator);
+    vec![
+        describe("posthorn.parked.list", "List the records that nobody could process")
+            .answers::<ParkedList>(200, "At most 250 of them"),
+        describe("posthorn.parked.redrive", "Send a parked record back to its queue")
+            .answers::<EmptyObject>(202, "It is in the queue")
+            .fails(400, "The record does not read"),
+        describe("posthorn.inspector.create", "Make an endpoint that shows what arrives")
+            .caller(Caller::Organisation)
+            .detail("Its `url` takes whatever is sent to it for a day, without a token.")
+            .answers::<InspectorOut>(201, "The new inspector"),
+        describe("posthorn.inspector.list", "See what was sent to an inspector")
+            .caller(Caller::Organisation)
+            .answers::<InspectedList>(200, "The latest 100 requests, newest first"),
+    ]
+}

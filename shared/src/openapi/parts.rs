@@ -1,0 +1,242 @@
+//! What descriptions are made of: parameters, and schemas of texts that keep a rule.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+use crate::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
+use crate::id::Uid;
+use crate::message::MAX_MESSAGE_CHANNELS;
+
+/// The document about itself.
+pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
+    API has as well have its names, paths, fields and statuses, so its SDKs work; those that \
+    start with `posthorn.` are Posthorn's own. `x-caller` says who may call an operation, and \
+    `x-cost` what one call costs in DynamoDB's units and SQS's requests, measured on a small \
+    page. Every 5xx has the body `{}`: ask again.";
+
+/// What a uid, an event type or a channel is made of.
+const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";
+
+/// A query parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    name: &'static str,
+    meaning: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text,
+    Boolean,
+    Moment,
+    Name(usize),
+    Names(usize),
+    Integer(u64, u64),
+    Choice(&'static [&'static str]),
+    Numbers(&'static [u16]),
+}
+
+/// Any text.
+pub const fn text(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Text }
+}
+
+/// `true` or `false`.
+pub const fn boolean(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Boolean }
+}
+
+/// A moment of RFC 3339.
+pub const fn moment(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Moment }
+}
+
+/// A name of at most `max` characters.
+pub const fn name(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Name(max) }
+}
+
+/// Several names of at most `max` characters each.
+pub const fn names(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Names(max) }
+}
+
+/// A whole number within these bounds.
+pub const fn integer(name: &'static str, min: u64, max: u64, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Integer(min, max) }
+}
+
+/// One of these words.
+pub const fn choice(
+    name: &'static str,
+    words: &'static [&'static str],
+    meaning: &'static str,
+) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Choice(words) }
+}
+
+const fn numbers(name: &'static str, numbers: &'static [u16], meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Numbers(numbers) }
+}
+
+/// What every list takes.
+pub const PAGE: [Parameter; 3] = [
+    integer("limit", 1, 250, "Most items of the page; 50 if it is not said."),
+    text("iterator", "The `iterator` or `prevIterator` of another page of this list."),
+    choice("order", &["ascending", "descending"], "By time of creation."),
+];
+
+/// What a list of messages or attempts takes as well.
+pub const WINDOW: [Parameter; 4] = [
+    moment("after", "Nothing from before this moment."),
+    moment("before", "Nothing from this moment on."),
+    name("channel", MAX_CHANNEL, "Only what was published on this channel."),
+    names("event_types", MAX_EVENT_TYPE, "Only these event types, separated by commas."),
+];
+
+/// What a list of attempts takes as well.
+impl Parameter {
+    /// Which attempts, by their status.
+    pub const STATUS: Self =
+        numbers("status", &[0, 1, 2, 3], "0 success, 1 pending, 2 fail, 3 sending.");
+    /// Which attempts, by what the endpoint answered.
+    pub const STATUS_CODE_CLASS: Self = numbers(
+        "status_code_class",
+        &[0, 100, 200, 300, 400, 500],
+        "The hundred of the endpoint's HTTP status; 0 when there was none.",
+    );
+}
+
+/// Whether payloads and answers are shown.
+pub const WITH_CONTENT: Parameter =
+    boolean("with_content", "Whether payloads and answers are shown; they are unless it is false.");
+
+impl Parameter {
+    pub(super) fn in_query(&self) -> Value {
+        let schema = match self.kind {
+            Kind::Text => json!({"type": "string"}),
+            Kind::Boolean => json!({"type": "boolean"}),
+            Kind::Moment => json!({"type": "string", "format": "date-time"}),
+            Kind::Name(max) => named(max),
+            Kind::Names(max) => json!({"type": "array", "items": named(max)}),
+            Kind::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
+            Kind::Choice(words) => json!({"type": "string", "enum": words}),
+            Kind::Numbers(numbers) => json!({"type": "integer", "enum": numbers}),
+        };
+        let mut parameter = json!({
+            "name": self.name, "in": "query", "description": self.meaning, "schema": schema,
+        });
+        if matches!(self.kind, Kind::Names(_)) {
+            parameter["explode"] = false.into();
+        }
+        parameter
+    }
+}
+
+/// A parameter of the path.
+pub(super) fn in_path(name: &str) -> Value {
+    let meaning = match name {
+        "app_id" => "The application's id or uid.",
+        "endpoint_id" => "The endpoint's id or uid.",
+        "msg_id" => "The message's id or event id.",
+        "attempt_id" => "The attempt's id.",
+        "event_type_name" => "The event type's name.",
+        _ => "Its id.",
+    };
+    json!({
+        "name": name, "in": "path", "required": true, "description": meaning,
+        "schema": named(Uid::MAX),
+    })
+}
+
+/// The header that makes a repetition of a request harmless.
+pub(super) fn idempotency_key() -> Value {
+    json!({
+        "name": "idempotency-key", "in": "header",
+        "description": "The caller's name for this request. A repetition gets the first answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
+    })
+}
+
+fn named(max: usize) -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": max, "pattern": NAME_PATTERN})
+}
+
+/// Types that stand for a schema: `#[schemars(with = "openapi::EventType")]`.
+macro_rules! schemas {
+    ($($(#[$doc:meta])* $name:ident = $schema:tt;)*) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+schemas! {
+    /// A moment of RFC 3339.
+    Moment = {"type": "string", "format": "date-time"};
+    /// An event type's name.
+    EventType = {
+        "type": "string", "minLength": 1, "maxLength": MAX_EVENT_TYPE, "pattern": NAME_PATTERN
+    };
+    /// The event types that an endpoint wants.
+    EventTypes = {
+        "type": "array", "minItems": 1, "uniqueItems": true, "items": named(MAX_EVENT_TYPE)
+    };
+    /// The channels that an endpoint listens to.
+    Channels = {
+        "type": "array", "minItems": 1, "maxItems": MAX_ENDPOINT_CHANNELS, "uniqueItems": true,
+        "items": named(MAX_CHANNEL)
+    };
+    /// The channels that a message is published on.
+    MessageChannels = {
+        "type": "array", "minItems": 1, "maxItems": MAX_MESSAGE_CHANNELS, "uniqueItems": true,
+        "items": named(MAX_CHANNEL)
+    };
+    /// Where webhooks are sent to.
+    Url = {"type": "string", "format": "uri", "minLength": 1, "maxLength": 65_536};
+    /// A signing secret.
+    SecretText = {
+        "type": "string", "pattern": "^(whsec_)?[a-zA-Z0-9+/=]{32,100}$"
+    };
+    /// Any JSON object.
+    JsonObject = {"type": "object"};
+    /// An object without anything in it.
+    EmptyObject = {"type": "object", "additionalProperties": false};
+}
+
+/// An id: its prefix and 27 characters of base 62.
+pub(crate) fn id(prefix: &str) -> Schema {
+    json_schema!({"type": "string", "pattern": format!("^{prefix}[0-9A-Za-z]{{27}}$")})
+}
+
+impl JsonSchema for Uid {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Uid".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "minLength": 1, "maxLength": Uid::MAX, "pattern": NAME_PATTERN
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! A world with one of everything, and a good request for every operation of the API. The tests
+//! that are driven by the table of operations play here.
+//!
+//! An operation that needs nothing but names that are on stage needs no line here. One that
+//! needs a body gets one in [`body`], one that needs a name of a new kind gets it in
+//! [`Stage::new`], under the parameter's name; what only one operation needs beforehand happens
+//! in [`Stage::prepare`].
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::clock::Timestamp;
+use shared::openapi::{Description, Route, document};
+use shared::queue::record::Record;
+use shared::store::{Parked, Parking};
+
+use super::world::{Reply, World, text};
+
+/// In everything that a stranger must not see.
+pub(crate) const MARK: &str = "mark-of-the-owner";
+
+/// The owner's endpoint.
+pub(crate) const URL: &str = "http://127.0.0.1:9/mark-of-the-owner";
+
+/// A world with one of everything.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    /// What the parameters of paths stand for.
+    pub(crate) names: BTreeMap<&'static str, String>,
+    /// Another application of the same organisation.
+    pub(crate) other_app: String,
+}
+
+/// A request that succeeds.
+#[derive(Clone, Debug)]
+pub(crate) struct Play {
+    pub(crate) id: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+impl Stage {
+    /// An application with an endpoint that got a message, another application, and a record
+    /// that was parked.
+    pub(crate) async fn new() -> Self {
+        let world = World::new();
+        let create = json!({"name": MARK, "uid": MARK, "metadata": {"note": MARK}});
+        let created = world.call("POST", "/api/v1/app", create).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let app = text(&created.body["id"]);
+        let ep = world.endpoint_with(&app, json!({"url": URL, "uid": MARK})).await;
+        let message = json!({
+            "eventType": "test.event", "eventId": MARK, "payload": {"secret": MARK},
+        });
+        let path = format!("/api/v1/app/{app}/msg");
+        let msg = text(&world.call("POST", &path, message).await.body["id"]);
+        world.dispatch_all().await;
+        let attempt = text(&world.attempts(&app, &msg).await[0]["id"]);
+        let other_app = world.application().await;
+        let record = Record::Resend {
+            app: app.parse().unwrap(),
+            msg: msg.parse().unwrap(),
+            ep: ep.parse().unwrap(),
+            attempt: attempt.parse().unwrap(),
+        };
+        let parked = Parked {
+            id: "parked-1".to_owned(),
+            queue: "retries".to_owned(),
+            reason: MARK.to_owned(),
+            at: Timestamp(world.ambient.now().as_ms()),
+            body: record.outgoing(0).body,
+        };
+        Parking::new(world.table.clone()).park(&parked).await.unwrap();
+        let inspector = world.call("POST", "/api/v1/operator/inspector", Value::Null).await;
+        let token = text(&inspector.body["token"]);
+        world.call("POST", &format!("/inspect/{token}"), json!({"secret": MARK})).await;
+        let names = BTreeMap::from([
+            ("app_id", app),
+            ("endpoint_id", ep),
+            ("msg_id", msg),
+            ("attempt_id", attempt),
+            ("id", parked.id),
+            ("token", token),
+        ]);
+        Self { world, names, other_app }
+    }
+
+    /// What has to happen before this operation can succeed.
+    pub(crate) async fn prepare(&self, _id: &str) {}
+
+    /// A request to this operation that succeeds.
+    ///
+    /// # Panics
+    /// When the path has a parameter that nothing on stage is called by.
+    pub(crate) fn play(&self, route: &Route) -> Play {
+        let segments = route.path.split('/').map(|segment| {
+            match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                None => segment,
+                Some(name) => self.names.get(name).unwrap_or_else(|| {
+                    panic!("{}: tests/support/stage.rs has nothing for {{{name}}}", route.id)
+                }),
+            }
+        });
+        let path = segments.collect::<Vec<&str>>().join("/") + query(&route.id);
+        let (id, method) = (route.id.clone(), route.method.clone());
+        Play { body: body(&id), id, method, path }
+    }
+
+    /// Sends a request with this token.
+    pub(crate) async fn send(&self, token: &str, play: &Play) -> Reply {
+        self.world.call_as(token, &play.method, &play.path, play.body.clone()).await
+    }
+}
+
+/// Every operation of the API.
+pub(crate) fn routes() -> Vec<Route> {
+    [admin::openapi::routes(), receive::openapi::routes()].concat()
+}
+
+/// What each of them does.
+pub(crate) fn descriptions() -> Vec<Description> {
+    let mut descriptions = admin::openapi::descriptions();
+    descriptions.extend(receive::openapi::descriptions());
+    descriptions
+}
+
+/// The API's description with these costs.
+pub(crate) fn described(cost: &BTreeMap<String, Value>) -> Value {
+    document(&routes(), &descriptions(), |id| cost.get(id).cloned())
+        .unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+/// A body that the operation takes; `null` for none.
+fn body(id: &str) -> Value {
+    match id {
+        "v1.application.create" => json!({"name": "New", "uid": "new"}),
+        "v1.application.update" => json!({"name": "Changed"}),
+        "v1.application.patch" => json!({"name": "Changed"}),
+        "v1.endpoint.create" => json!({"url": "http://127.0.0.1:9/new"}),
+        "v1.endpoint.update" => json!({"url": "http://127.0.0.1:9/changed"}),
+        "v1.endpoint.patch" => json!({"url": "http://127.0.0.1:9/changed"}),
+        "v1.message.create" => json!({"eventType": "test.event", "payload": {"order": "1001"}}),
+        _ => Value::Null,
+    }
+}
+
+/// A query that the operation cannot do without, with its question mark.
+fn query(_id: &str) -> &'static str {
+    ""
+}

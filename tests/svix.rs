@@ -1,0 +1,157 @@
+//! Posthorn's description beside that of Svix's open-source server (API 1.1.1): where both have
+//! an operation, what its clients send is taken and what they read is answered.
+//!
+//! `svix-operations.json` has a line of facts for each of their operations: name, method, path,
+//! query parameters, statuses of success, fields of the body that are taken and needed, fields
+//! that are answered and those that are answered always.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::support::stage::described;
+
+/// What differs on purpose: the operation, and a fact of theirs that is not ours.
+const DIFFERENT: &[(&str, &str)] = &[
+    // Clients of the line 2.x read the new secret from the answer; earlier ones ignore it.
+    ("v1.endpoint.rotate-secret", "status 204"),
+    // Not there yet.
+    ("v1.message.create", "takes application"),
+];
+
+/// Operations of theirs that are not there yet.
+const NOT_YET: &[&str] = &[
+    "v1.authentication.app-portal-access",
+    "v1.authentication.logout",
+    "v1.endpoint.get-headers",
+    "v1.endpoint.get-stats",
+    "v1.endpoint.patch-headers",
+    "v1.endpoint.recover",
+    "v1.endpoint.send-example",
+    "v1.endpoint.update-headers",
+    "v1.event-type.create",
+    "v1.event-type.delete",
+    "v1.event-type.get",
+    "v1.event-type.list",
+    "v1.event-type.patch",
+    "v1.event-type.update",
+    "v1.message-attempt.expunge-content",
+    "v1.message-attempt.list-attempted-messages",
+    "v1.message.expunge-content",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Theirs {
+    id: String,
+    method: String,
+    path: String,
+    query: BTreeSet<String>,
+    statuses: BTreeSet<String>,
+    takes: Option<BTreeSet<String>>,
+    #[serde(default)]
+    needs: BTreeSet<String>,
+    #[serde(default)]
+    answers: BTreeSet<String>,
+    #[serde(default)]
+    always: BTreeSet<String>,
+    #[serde(default)]
+    items: BTreeSet<String>,
+    #[serde(default)]
+    items_always: BTreeSet<String>,
+}
+
+#[test]
+fn what_a_client_of_svix_sends_is_taken_and_what_it_reads_is_answered() {
+    let theirs: Vec<Theirs> =
+        serde_json::from_str(include_str!("svix-operations.json")).expect("facts");
+    let document = described(&BTreeMap::new());
+    let mut problems = Vec::new();
+    for theirs in &theirs {
+        let ours = &document["paths"][&theirs.path][theirs.method.to_lowercase()];
+        if ours.is_null() {
+            if !NOT_YET.contains(&theirs.id.as_str()) {
+                problems.push(format!("{}: not there", theirs.id));
+            }
+            continue;
+        }
+        for difference in differences(&document, theirs, ours) {
+            if !DIFFERENT.contains(&(theirs.id.as_str(), difference.as_str())) {
+                problems.push(format!("{}: {difference}", theirs.id));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+fn differences(document: &Value, theirs: &Theirs, ours: &Value) -> Vec<String> {
+    let mut differences = Vec::new();
+    if ours["operationId"] != theirs.id.as_str() {
+        differences.push(format!("is called {}", ours["operationId"]));
+    }
+    let query = ours["parameters"].as_array().into_iter().flatten();
+    let query = query.filter(|parameter| parameter["in"] == "query");
+    let query: BTreeSet<String> = query.map(|parameter| word(&parameter["name"])).collect();
+    missing("query", &theirs.query, &query, &mut differences);
+
+    let statuses = ours["responses"].as_object().into_iter().flatten().map(|(status, _)| status);
+    missing("status", &theirs.statuses, &statuses.cloned().collect(), &mut differences);
+
+    let body = &ours["requestBody"];
+    match &theirs.takes {
+        None if body["required"] == true => differences.push("needs a body".to_owned()),
+        None => {}
+        Some(takes) => {
+            let schema = json_schema(document, body);
+            missing("takes", takes, &properties(document, schema), &mut differences);
+            missing("does not need", &required(schema), &theirs.needs, &mut differences);
+        }
+    }
+    for status in &theirs.statuses {
+        let schema = json_schema(document, &ours["responses"][status]);
+        missing("answers", &theirs.answers, &properties(document, schema), &mut differences);
+        missing("always answers", &theirs.always, &required(schema), &mut differences);
+        let item = resolve(document, &resolve(document, schema)["properties"]["data"]["items"]);
+        missing("lists", &theirs.items, &properties(document, item), &mut differences);
+        missing("always lists", &theirs.items_always, &required(item), &mut differences);
+    }
+    differences
+}
+
+fn missing(
+    what: &str,
+    theirs: &BTreeSet<String>,
+    ours: &BTreeSet<String>,
+    differences: &mut Vec<String>,
+) {
+    differences.extend(theirs.difference(ours).map(|name| format!("{what} {name}")));
+}
+
+fn json_schema<'a>(document: &'a Value, holder: &'a Value) -> &'a Value {
+    resolve(document, &holder["content"]["application/json"]["schema"])
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str().and_then(|link| link.rsplit('/').next()) {
+        Some(name) => &document["components"]["schemas"][name],
+        None => schema,
+    }
+}
+
+fn properties(document: &Value, schema: &Value) -> BTreeSet<String> {
+    resolve(document, schema)["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+fn required(schema: &Value) -> BTreeSet<String> {
+    schema["required"].as_array().into_iter().flatten().map(word).collect()
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,82 @@
+//! Tenants cannot see each other. Every operation in the table is tried with every token that
+//! must not reach it; one that is new is tried as well.
+
+use serde_json::Value;
+use shared::id::OrganisationId;
+use shared::openapi::Caller;
+use shared::token::{APPLICATION_TOKEN_S, Access};
+
+use crate::support::stage::{MARK, Stage, descriptions, routes};
+
+/// What a stranger may be told.
+const REFUSALS: [u16; 3] = [401, 403, 404];
+
+#[tokio::test]
+async fn no_operation_is_open_to_a_stranger() {
+    for description in descriptions().iter().filter(|one| one.caller != Caller::Anyone) {
+        for route in routes().iter().filter(|route| route.id == description.id) {
+            let stage = Stage::new().await;
+            stage.prepare(&route.id).await;
+            let play = stage.play(route);
+            let before = seen_by_owner(&stage).await;
+            for stranger in strangers(&stage, description.caller) {
+                let reply = stage.send(&stranger.token, &play).await;
+                let who = format!("{} with {}", play.id, stranger.who);
+                // Without an application in the path, another organisation asks for its own.
+                if !stranger.has_things_of_its_own || play.path.contains("/app/") {
+                    assert!(REFUSALS.contains(&reply.status.as_u16()), "{who}: {reply:?}");
+                }
+                let answer = String::from_utf8_lossy(&reply.bytes);
+                assert!(!answer.contains(MARK), "{who} is told {answer}");
+                for name in stage.names.values() {
+                    assert!(!answer.contains(name.as_str()), "{who} is told {answer}");
+                }
+            }
+            assert_eq!(seen_by_owner(&stage).await, before, "after {}", play.id);
+        }
+    }
+}
+
+struct Stranger {
+    who: &'static str,
+    token: String,
+    /// It may get an answer, about something else.
+    has_things_of_its_own: bool,
+}
+
+/// Everybody whom an operation on the application in the path refuses.
+fn strangers(stage: &Stage, caller: Caller) -> Vec<Stranger> {
+    let world = &stage.world;
+    let org = OrganisationId::new(&world.ambient);
+    let app = stage.names["app_id"].parse().unwrap();
+    let of_app =
+        world.tokens.issue(Access::Application(org, app), world.ambient.now(), APPLICATION_TOKEN_S);
+    let stranger = |who, token| Stranger { who, token, has_things_of_its_own: false };
+    let mut strangers = vec![
+        Stranger {
+            who: "another organisation's token",
+            token: world.token_of(org),
+            has_things_of_its_own: caller == Caller::Organisation,
+        },
+        stranger("another application's token", world.app_token(&stage.other_app)),
+        stranger("a token of the application in another organisation", of_app),
+        stranger("a token that nobody signed", "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl".to_owned()),
+    ];
+    if caller != Caller::Application {
+        let own = world.app_token(&stage.names["app_id"]);
+        strangers.push(stranger("the application's own token", own));
+    }
+    strangers
+}
+
+/// What the owner gets from every operation that reads, and how much waits in the queues.
+async fn seen_by_owner(stage: &Stage) -> (Vec<(String, Value)>, usize) {
+    let mut seen = Vec::new();
+    for route in routes().iter().filter(|route| route.method == "GET") {
+        let play = stage.play(route);
+        let reply = stage.send(&stage.world.token(), &play).await;
+        seen.push((play.id, reply.body));
+    }
+    let queues = &stage.world.queues;
+    (seen, queues.deliveries.len() + queues.retries.len())
+}
