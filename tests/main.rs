@@ -14,6 +14,7 @@ mod embedded;
 mod events;
 mod id;
 mod inspector;
+mod jwt_keys;
 mod openapi;
 mod outcomes;
 mod policy;

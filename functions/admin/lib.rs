@@ -19,7 +19,7 @@ use shared::queue::Producer;
 use shared::request;
 use shared::secret::Sealer;
 use shared::sender::target::TargetPolicy;
-use shared::store::{Directory, DirectoryEditor, History, Inspectors, Parking, Tenant};
+use shared::store::{Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, Tenant};
 use shared::token::{Access, Tokens};
 
 mod application;
@@ -27,6 +27,7 @@ mod attempt;
 mod docs;
 mod endpoint;
 mod inspector;
+mod jwt_key;
 mod message;
 pub mod openapi;
 mod operator;
@@ -36,6 +37,7 @@ mod routes;
 mod rules;
 mod secret;
 
+pub use jwt_key::{RsaMaker, generate_rsa};
 pub use routes::{OPERATIONS, Operation};
 
 /// The admin function.
@@ -55,6 +57,10 @@ pub struct Admin {
     pub parking: Parking,
     /// Inspectors and what they were sent.
     pub inspectors: Inspectors,
+    /// Keys that sign security event tokens.
+    pub key_sets: KeySets,
+    /// Makes RSA keys.
+    pub rsa: RsaMaker,
     /// Checks bearer tokens and makes them.
     pub tokens: Tokens,
     /// Seals and opens secrets.
@@ -89,6 +95,14 @@ impl Admin {
         }
         if let Some(page) = docs::serve(request.method(), &segments) {
             return Ok(page);
+        }
+        match segments.as_slice() {
+            [".well-known", "jwks.json"] => return self.jwks(&self.operator).await,
+            [".well-known", org, "jwks.json"] => {
+                let org = org.parse().map_err(|_| ApiError::not_found())?;
+                return self.jwks(&org).await;
+            }
+            _ => {}
         }
         let Some(path) = segments.strip_prefix(&["api", "v1"]) else {
             return Err(ApiError::not_found());

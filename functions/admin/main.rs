@@ -1,11 +1,13 @@
 //! Wires the admin function: API Gateway or function URL, DynamoDB, SQS.
 
-use admin::Admin;
+use std::sync::Arc;
+
+use admin::{Admin, generate_rsa};
 use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
-use shared::store::{Directory, DirectoryEditor, History, Inspectors, Parking};
+use shared::store::{Directory, DirectoryEditor, History, Inspectors, KeySets, Parking};
 use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
@@ -23,7 +25,9 @@ async fn main() -> Result<(), Error> {
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
         retries: wiring.queue(variable::RETRIES_QUEUE)?,
         parking: Parking::new(table.clone()),
-        inspectors: Inspectors::new(table),
+        inspectors: Inspectors::new(table.clone()),
+        key_sets: KeySets::new(table, Ambient::system().clock),
+        rsa: Arc::new(generate_rsa),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         operator: wiring.environment.organisation()?,

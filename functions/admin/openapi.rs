@@ -11,7 +11,8 @@
 //! 5. run `UPDATE_GOLDEN=1 cargo test golden`, and read what changed in `openapi.json` and
 //!    `costs.json` beside this file. After a conflict in these two, run it again.
 
-use shared::openapi::{Caller, Description, Route, describe};
+use schemars::JsonSchema;
+use shared::openapi::{Caller, Description, JsonObject, Route, describe};
 
 mod application;
 mod attempt;
@@ -52,11 +53,13 @@ pub fn descriptions() -> Vec<Description> {
 }
 
 /// What is answered without a token, before the table of routes is asked.
-const OPEN: [(&str, &str, &str); 4] = [
+const OPEN: [(&str, &str, &str); 6] = [
     ("v1.health.get", "GET", "/api/v1/health"),
     ("posthorn.health.ping", "GET", "/api/v1/health/ping"),
     ("posthorn.openapi.get", "GET", "/api/v1/openapi.json"),
     ("posthorn.docs.get", "GET", "/docs"),
+    ("posthorn.jwks.get", "GET", "/.well-known/jwks.json"),
+    ("posthorn.jwks.get-of", "GET", "/.well-known/{org_id}/jwks.json"),
 ];
 
 fn open() -> Vec<Description> {
@@ -69,6 +72,20 @@ fn open() -> Vec<Description> {
             "application/json",
             "The document",
         ),
+        open("posthorn.jwks.get", "Get the keys that check security event tokens")
+            .detail("Those of the deployment's own organisation. To be kept for five minutes.")
+            .answers::<JwkSet>(200, "The key set (RFC 7517)"),
+        open("posthorn.jwks.get-of", "Get the keys of an organisation")
+            .answers::<JwkSet>(200, "The key set, empty if it has none")
+            .fails(404, "That is no organisation's id"),
         open("posthorn.docs.get", "Read this document").answers_as(200, "text/html", "The page"),
     ]
+}
+
+/// What [`Admin::jwks`](crate::Admin) answers, which a library writes.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its shape matters")]
+struct JwkSet {
+    /// Public keys.
+    keys: Vec<JsonObject>,
 }

@@ -126,6 +126,8 @@ operations! {
         => resend(app, msg, ep);
 
     "posthorn.parked.list" GET ["operator", "parked"] => list_parked();
+    "posthorn.jwt-key.list" GET ["operator", "jwt-key"] => list_jwt_keys();
+    "posthorn.jwt-key.rotate" POST ["operator", "jwt-key", "rotate"] => rotate_jwt_key();
     "posthorn.inspector.create" POST ["operator", "inspector"] => create_inspector();
     "posthorn.inspector.list" GET ["operator", "inspector", token] => list_inspected(token);
     "posthorn.parked.redrive" POST ["operator", "parked", id, "redrive"] => redrive_parked(id);

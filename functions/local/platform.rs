@@ -25,7 +25,7 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
-    Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, Parking,
+    Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
 };
 use shared::token::Tokens;
 use tokio::net::TcpListener;
@@ -109,6 +109,7 @@ impl Platform {
         };
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
         let parking = Parking::new(table.clone());
+        let key_sets = KeySets::new(table.clone(), ambient.clock.clone());
 
         let receiver = Receiver {
             directory: directory.clone(),
@@ -130,6 +131,8 @@ impl Platform {
             retries: retries.clone(),
             parking: parking.clone(),
             inspectors: Inspectors::new(table.clone()),
+            key_sets: key_sets.clone(),
+            rsa: Arc::new(admin::generate_rsa),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: data::organisation(),

@@ -140,8 +140,13 @@ pub struct Sealer {
 impl Sealer {
     /// Seals `secret` for the thing with the id `owner`.
     pub fn seal(&self, secret: &SigningSecret, owner: &str, ambient: &Ambient) -> Sealed {
+        self.seal_bytes(&secret.0, owner, ambient)
+    }
+
+    /// Seals a secret of another kind.
+    pub fn seal_bytes(&self, secret: &[u8], owner: &str, ambient: &Ambient) -> Sealed {
         let nonce: [u8; NONCE_LEN] = ambient.random();
-        let mut sealed = secret.0.clone();
+        let mut sealed = secret.to_vec();
         self.key
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
@@ -157,6 +162,11 @@ impl Sealer {
     /// Opens what was sealed for `owner`; `None` when it was sealed for another or by another
     /// root secret.
     pub fn open(&self, sealed: &Sealed, owner: &str) -> Option<SigningSecret> {
+        self.open_bytes(sealed, owner).map(SigningSecret)
+    }
+
+    /// The same for a secret of another kind.
+    pub fn open_bytes(&self, sealed: &Sealed, owner: &str) -> Option<Vec<u8>> {
         let mut bytes = STANDARD.decode(&sealed.0).ok()?;
         if bytes.len() < NONCE_LEN {
             return None;
@@ -165,6 +175,6 @@ impl Sealer {
         let nonce = Nonce::try_assume_unique_for_key(&bytes).ok()?;
         let plain =
             self.key.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut ciphertext).ok()?;
-        Some(SigningSecret(plain.to_vec()))
+        Some(plain.to_vec())
     }
 }

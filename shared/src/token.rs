@@ -5,18 +5,12 @@
 //!
 //! Not guaranteed: that a token can be taken back before it expires.
 
-use std::sync::Once;
-
-use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
-use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
 use crate::clock::Timestamp;
 use crate::id::{ApplicationId, OrganisationId};
+use crate::jose;
 
 /// How long an organisation token lives, in seconds: ten years (Svix).
 pub const ORGANISATION_TOKEN_S: u64 = 10 * 365 * 86_400;
@@ -54,11 +48,7 @@ pub struct Tokens {
 impl Tokens {
     /// Tokens under this key.
     pub fn new(key: &[u8]) -> Self {
-        static INSTALL: Once = Once::new();
-        INSTALL.call_once(|| {
-            // Fails only when something else in the process installed one first.
-            let _ = HS256_ONLY.install_default();
-        });
+        jose::install();
         let mut validation = Validation::new(Algorithm::HS256);
         // Checked here against our own clock.
         validation.validate_exp = false;
@@ -119,53 +109,4 @@ struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     nbf: Option<u64>,
     exp: u64,
-}
-
-/// The library brings a choice of whole cryptography stacks; HS256 on the HMAC that signs
-/// everything else keeps a second one out of the binaries.
-static HS256_ONLY: CryptoProvider = CryptoProvider {
-    signer_factory: |algorithm, key| Ok(Box::new(Hs256::new(*algorithm, key.as_bytes())?)),
-    verifier_factory: |algorithm, key| {
-        Ok(Box::new(Hs256::new(*algorithm, key.try_get_as_bytes()?)?))
-    },
-    key_utils: KeyUtils::new_unimplemented(),
-};
-
-struct Hs256(Hmac<Sha256>);
-
-impl Hs256 {
-    fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, Error> {
-        if algorithm != Algorithm::HS256 {
-            return Err(ErrorKind::InvalidAlgorithm.into());
-        }
-        Hmac::new_from_slice(key).map(Self).map_err(|_| ErrorKind::InvalidKeyFormat.into())
-    }
-}
-
-impl Signer<Vec<u8>> for Hs256 {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
-        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
-    }
-}
-
-impl JwtSigner for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
-impl Verifier<Vec<u8>> for Hs256 {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
-        self.0
-            .clone()
-            .chain_update(message)
-            .verify_slice(signature)
-            .map_err(|_| SignatureError::new())
-    }
-}
-
-impl JwtVerifier for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
 }

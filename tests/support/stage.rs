@@ -14,7 +14,7 @@ use shared::openapi::{Description, Route, document};
 use shared::queue::record::Record;
 use shared::store::{Parked, Parking};
 
-use super::world::{Reply, World, text};
+use super::world::{Reply, World, organisation, text};
 
 /// In everything that a stranger must not see.
 pub(crate) const MARK: &str = "mark-of-the-owner";
@@ -82,6 +82,7 @@ impl Stage {
             ("attempt_id", attempt),
             ("id", parked.id),
             ("token", token),
+            ("org_id", organisation().to_string()),
         ]);
         Self { world, names, other_app }
     }

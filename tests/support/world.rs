@@ -22,11 +22,14 @@ use shared::sender::target::TargetPolicy;
 use shared::store::counting::{CountingQueue, CountingTable, Meter};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
-use shared::store::{Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, Parking};
+use shared::store::{
+    Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
+};
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
 use super::directory;
 use super::faults::{Faulty, Plan};
+use super::keys;
 use super::network::Network;
 use super::still::{self, StillClock};
 
@@ -159,6 +162,8 @@ impl World {
             retries,
             parking: Parking::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
+            key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
+            rsa: keys::rsa_maker(),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: organisation(),

@@ -3,6 +3,7 @@
 use shared::openapi::{Caller, Description, EmptyObject, describe};
 
 use crate::inspector::{InspectedList, InspectorOut};
+use crate::jwt_key::{KeyList, KeyOut, RotateIn};
 use crate::operator::ParkedList;
 
 pub(super) fn descriptions() -> Vec<Description> {
@@ -13,6 +14,15 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("posthorn.parked.redrive", "Send a parked record back to its queue")
             .answers::<EmptyObject>(202, "It is in the queue")
             .fails(400, "The record does not read"),
+        describe("posthorn.jwt-key.list", "List the keys that sign security event tokens")
+            .caller(Caller::Organisation)
+            .answers::<KeyList>(200, "All that are published"),
+        describe("posthorn.jwt-key.rotate", "Add a key that takes over")
+            .caller(Caller::Organisation)
+            .may_take::<RotateIn>()
+            .answers::<KeyOut>(201, "The new key")
+            .fails(400, "Too many keys are published")
+            .fails(409, "The key is in the set already"),
         describe("posthorn.inspector.create", "Make an endpoint that shows what arrives")
             .caller(Caller::Organisation)
             .detail("Its `url` takes whatever is sent to it for a day, without a token.")

@@ -11,6 +11,7 @@
 //! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
 //! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
+//! | key set | `ORG#{org}` | `JWKS` | | |
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
 //!
@@ -167,6 +168,11 @@ pub fn due_sk(at: Timestamp) -> String {
 /// A parked record.
 pub fn parked(at: Timestamp, id: &str) -> Key {
     key(PARKED_PK, format!("{:013}#{id}", at.as_ms()))
+}
+
+/// An organisation's key set.
+pub fn key_set(org: &OrganisationId) -> Key {
+    key(format!("ORG#{org}"), "JWKS")
 }
 
 /// An inspector.

@@ -8,6 +8,7 @@
 //! | [`Inbox`] | receive | accept a message |
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
 //! | [`History`] | admin | list and read messages and attempts |
+//! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
 //!
@@ -28,6 +29,7 @@ mod history;
 mod inbox;
 mod inspectors;
 pub mod keys;
+mod keysets;
 mod parking;
 pub mod table;
 
@@ -38,6 +40,7 @@ pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
 pub use history::{History, Listed, Walk};
 pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
+pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use parking::{Parked, Parking};
 
 /// Why a store call failed. An error leaves open whether the call had its effect.
