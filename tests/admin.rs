@@ -1675,6 +1675,7 @@ mod operator {
             msg: msg.parse().unwrap(),
             ep: ep.parse().unwrap(),
             attempt: UNKNOWN_ATTEMPT.parse().unwrap(),
+            again: false,
         };
         park(&world, "r-1", record.outgoing(0).body).await;
         let redriven = post(&world, &format!("{PATH}/r-1/redrive"), Value::Null).await;

@@ -24,6 +24,7 @@ use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
 use shared::store::{Deliveries, Directory, DirectoryEditor, Inbox, Parking};
 use shared::token::Tokens;
+use shared::worker::Worker;
 
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer, header};
@@ -149,10 +150,11 @@ impl Process {
                     Redrive {
                         name: "retries",
                         dead_letters: dead(&world.queues.retries_dlq),
-                        queue: retries,
+                        queue: retries.clone(),
                     },
                 ],
-                parking: Parking::new(table),
+                parking: Parking::new(table.clone()),
+                worker: Worker::new(table, retries, world.ambient.clone()),
                 ambient: world.ambient.clone(),
             },
         }

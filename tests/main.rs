@@ -28,6 +28,7 @@ mod signature;
 mod support;
 mod svix;
 mod target;
+mod tasks;
 mod template;
 mod tenants;
 mod token;

@@ -26,6 +26,7 @@ fn message(payload: impl Into<Bytes>) -> Message {
         event_type: "order.paid".to_owned(),
         event_id: Some(Uid::parse("order-1", MessageId::PREFIX).unwrap()),
         channels: vec!["a".to_owned(), "b".to_owned()],
+        tags: vec!["invoice".to_owned()],
         at: START,
         expires_at: START.plus_ms(1),
         request: Some("0123456789abcdef".to_owned()),
@@ -44,7 +45,7 @@ fn retry() -> Record {
 
 fn resend() -> Record {
     let (msg, ep) = (MessageId::from_ksuid(ksuid(2)), EndpointId::from_ksuid(ksuid(3)));
-    Record::Resend { app: app(), msg, ep, attempt: AttemptId::from_ksuid(ksuid(4)) }
+    Record::Resend { app: app(), msg, ep, attempt: AttemptId::from_ksuid(ksuid(4)), again: false }
 }
 
 fn body(record: &Record) -> String {
@@ -302,10 +303,14 @@ fn a_redriven_record_counts_and_says_that_it_comes_again() {
 
 #[test]
 fn redriving_changes_nothing_else_of_a_record() {
-    for record in [retry(), resend()] {
-        let (outgoing, _) = redriven(&body(&record), 0).unwrap();
-        assert_eq!(Record::parse(&outgoing.body).unwrap(), record);
+    let (outgoing, _) = redriven(&body(&retry()), 0).unwrap();
+    assert_eq!(Record::parse(&outgoing.body).unwrap(), retry());
+    let (outgoing, _) = redriven(&body(&resend()), 0).unwrap();
+    let mut comes_again = resend();
+    if let Record::Resend { again, .. } = &mut comes_again {
+        *again = true;
     }
+    assert_eq!(Record::parse(&outgoing.body).unwrap(), comes_again);
     let (outgoing, _) = redriven(&body(&accepted("{\"\":\"\u{FFFE}\"}")), 0).unwrap();
     let again = Record::Accepted { message: Box::new(message("{\"\":\"\u{FFFE}\"}")), again: true };
     assert_eq!(Record::parse(&outgoing.body).unwrap(), again);

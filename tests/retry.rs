@@ -595,6 +595,7 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
             event_type: "test.event".to_owned(),
             event_id: None,
             channels: Vec::new(),
+            tags: Vec::new(),
             at: now,
             expires_at: now.plus_ms(86_400_000),
             request: None,
@@ -615,6 +616,7 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
             response: String::new(),
             event_type: message.event_type.clone(),
             channels: Vec::new(),
+            tags: Vec::new(),
         };
         let retry = Consequence::Retry { at: now.plus_ms(MINUTE_S * 1000), due: now };
         let deliveries = Deliveries::new(world.table.clone());

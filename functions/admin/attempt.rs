@@ -21,6 +21,7 @@ const SUCCESS: (u8, &str) = (0, "success");
 const PENDING: (u8, &str) = (1, "pending");
 const FAIL: (u8, &str) = (2, "fail");
 const SENDING: (u8, &str) = (3, "sending");
+const CANCELED: (u8, &str) = (4, "canceled");
 
 /// What a caller gets.
 #[derive(Serialize, JsonSchema)]
@@ -208,6 +209,7 @@ impl Call<'_> {
             msg: message.id,
             ep: endpoint.id,
             attempt: AttemptId::new(&self.admin.ambient),
+            again: false,
         };
         send_one(&*self.admin.retries, record.outgoing(0)).await?;
         Ok(error::json(StatusCode::ACCEPTED, &serde_json::Map::new()))
@@ -219,6 +221,7 @@ impl Call<'_> {
         let status = match delivery.progress {
             Progress::Delivered => SUCCESS,
             Progress::Failed => FAIL,
+            Progress::Canceled => CANCELED,
             Progress::Pending if delivery.is_leased(self.admin.ambient.now()) => SENDING,
             Progress::Pending => PENDING,
         };

@@ -19,8 +19,11 @@ use shared::queue::Producer;
 use shared::request;
 use shared::secret::Sealer;
 use shared::sender::target::TargetPolicy;
-use shared::store::{Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, Tenant};
+use shared::store::{
+    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, Tenant,
+};
 use shared::token::{Access, Tokens};
+use shared::worker::Worker;
 
 mod application;
 mod attempt;
@@ -36,6 +39,7 @@ mod patch;
 mod routes;
 mod rules;
 mod secret;
+mod task;
 
 pub use jwt_key::{RsaMaker, generate_rsa};
 pub use routes::{OPERATIONS, Operation};
@@ -49,6 +53,8 @@ pub struct Admin {
     pub editor: DirectoryEditor,
     /// Reads messages and attempts.
     pub history: History,
+    /// Calls pending deliveries off.
+    pub pending: Deliveries,
     /// The deliveries queue, for records that an operator sends back.
     pub deliveries: Arc<dyn Producer>,
     /// The retries queue, for resends.
@@ -69,6 +75,8 @@ pub struct Admin {
     pub operator: OrganisationId,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
+    /// Does background tasks, as far as that goes at once.
+    pub worker: Worker,
     /// Time and randomness.
     pub ambient: Ambient,
 }

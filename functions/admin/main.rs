@@ -7,10 +7,13 @@ use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
-use shared::store::{Directory, DirectoryEditor, History, Inspectors, KeySets, Parking};
+use shared::store::{
+    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
+};
 use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
+use shared::worker::Worker;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -18,12 +21,15 @@ async fn main() -> Result<(), Error> {
     let wiring = Wiring::from_process()?;
     let table = wiring.table()?;
     let secret = wiring.environment.root_secret()?;
+    let retries = wiring.queue(variable::RETRIES_QUEUE)?;
+    let worker = Worker::new(table.clone(), retries.clone(), Ambient::system());
     let admin = &Admin {
         directory: Directory::new(table.clone()),
         editor: DirectoryEditor::new(table.clone(), None),
         history: History::new(table.clone()),
+        pending: Deliveries::new(table.clone()),
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
-        retries: wiring.queue(variable::RETRIES_QUEUE)?,
+        retries,
         parking: Parking::new(table.clone()),
         inspectors: Inspectors::new(table.clone()),
         key_sets: KeySets::new(table, Ambient::system().clock),
@@ -32,6 +38,7 @@ async fn main() -> Result<(), Error> {
         sealer: secret.sealer(),
         operator: wiring.environment.organisation()?,
         policy: wiring.environment.target_policy(),
+        worker,
         ambient: Ambient::system(),
     };
     run(service_fn(|request: Request| async move {

@@ -19,6 +19,7 @@ mod attempt;
 mod endpoint;
 mod message;
 mod operator;
+mod task;
 
 /// The description as it is served, generated from this module's by `tests/openapi.rs`.
 pub const DOCUMENT: &str = include_str!("openapi.json");
@@ -46,6 +47,7 @@ pub fn descriptions() -> Vec<Description> {
         message::descriptions(),
         open(),
         operator::descriptions(),
+        task::descriptions(),
     ]
     .into_iter()
     .flatten()

@@ -27,6 +27,7 @@ impl Operation {
             "ep" => "/{endpoint_id}".to_owned(),
             "msg" => "/{msg_id}".to_owned(),
             "attempt" => "/{attempt_id}".to_owned(),
+            "task" => "/{task_id}".to_owned(),
             name => match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
                 Some(fixed) => format!("/{fixed}"),
                 None => format!("/{{{name}}}"),
@@ -124,6 +125,16 @@ operations! {
         => destinations(app, msg);
     "v1.message-attempt.resend" POST ["app", app, "msg", msg, "endpoint", ep, "resend"]
         => resend(app, msg, ep);
+
+    "v1.background-task.list" GET ["background-task"] => list_tasks();
+    "v1.background-task.get" GET ["background-task", task] => get_task(task);
+    "v1.endpoint.recover" POST ["app", app, "endpoint", ep, "recover"] => recover(app, ep);
+    "v1.endpoint.replay-missing" POST ["app", app, "endpoint", ep, "replay-missing"]
+        => replay_missing(app, ep);
+    "v1.endpoint.bulk-replay" POST ["app", app, "endpoint", ep, "bulk-replay"]
+        => bulk_replay(app, ep);
+    "v1.endpoint.cancel-msgs" POST ["app", app, "endpoint", ep, "cancel-msgs"]
+        => cancel_deliveries(app, ep);
 
     "posthorn.parked.list" GET ["operator", "parked"] => list_parked();
     "posthorn.jwt-key.list" GET ["operator", "jwt-key"] => list_jwt_keys();

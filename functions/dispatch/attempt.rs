@@ -109,6 +109,7 @@ impl Dispatcher {
             response: verdict.response.clone(),
             event_type: message.event_type.clone(),
             channels: message.channels.clone(),
+            tags: message.tags.clone(),
         };
         Ok((attempt, verdict))
     }

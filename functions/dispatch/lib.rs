@@ -197,8 +197,8 @@ impl Dispatcher {
             Ok(Record::Retry { app, msg, ep, attempt }) => {
                 self.retry(&job, app, msg, ep, attempt).await
             }
-            Ok(Record::Resend { app, msg, ep, attempt }) => {
-                self.resend(&job, app, msg, ep, attempt).await
+            Ok(Record::Resend { app, msg, ep, attempt, again }) => {
+                self.resend(&job, app, msg, ep, attempt, again).await
             }
             // It will not read better the next time.
             Err(reason) => self.park(&job, body, reason).await,

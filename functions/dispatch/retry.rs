@@ -72,15 +72,15 @@ impl Dispatcher {
         msg: MessageId,
         ep: EndpointId,
         id: AttemptId,
+        again: bool,
     ) -> Result<(), Undone> {
         let _slot = self.slot().await?;
         let turn = Turn::Manual(id);
         let deliveries = &self.parts.deliveries;
-        if job.received.receive_count > 1 {
-            self.check_first_receive(&job.received)?;
-            if deliveries.attempt(&msg, &ep, turn).await?.is_some() {
-                return Ok(());
-            }
+        self.check_first_receive(&job.received)?;
+        let repeated = again || job.received.receive_count > 1;
+        if repeated && deliveries.attempt(&msg, &ep, turn).await?.is_some() {
+            return Ok(());
         }
         let tenant = self.tenant(job, app).await?;
         let endpoint = endpoint_of(tenant.as_ref(), ep).filter(|endpoint| !endpoint.disabled);

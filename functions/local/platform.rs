@@ -28,6 +28,7 @@ use shared::store::{
     Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
 };
 use shared::token::Tokens;
+use shared::worker::Worker;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -123,10 +124,13 @@ impl Platform {
             second_copy_delay_s: 0,
             ambient: ambient.clone(),
         };
+        let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
         let admin = Admin {
+            worker: worker.clone(),
             directory: directory.clone(),
             editor: editor.clone(),
             history: History::new(table.clone()),
+            pending: Deliveries::new(table.clone()),
             deliveries: deliveries.clone(),
             retries: retries.clone(),
             parking: parking.clone(),
@@ -159,6 +163,7 @@ impl Platform {
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table),
             retries: retries.clone(),
+            worker: worker.clone(),
             redrives: vec![
                 redrive("deliveries", &queues.deliveries_dlq, &deliveries),
                 redrive("retries", &queues.retries_dlq, &retries),

@@ -204,6 +204,7 @@ impl Receiver {
             event_type: published.event_type,
             event_id: published.event_id,
             channels: published.channels,
+            tags: Vec::new(),
             at: now,
             expires_at: expiry(now, published.retention_days),
             request: request.map(|request| {

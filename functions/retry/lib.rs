@@ -4,7 +4,8 @@
 //! each delivery by moving its due time forward, and sends its retry with the delay that
 //! remains, so a schedule of one minute gives retries to the second. It then empties the
 //! dead-letter queues: a record goes back once; one that dies again is parked with its reason,
-//! where the operator finds it.
+//! where the operator finds it. Background tasks that were begun elsewhere stand in the same
+//! index; it carries on with them in the time that is left.
 //!
 //! Runs may overlap: a claim that somebody else made is simply lost, and a record that is
 //! redriven twice is recognised by dispatch. A run that dies between claim and send leaves a
@@ -12,14 +13,17 @@
 //!
 //! Not guaranteed: that a retry comes earlier than the sweep after it became due; order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
 use shared::clock::{Ambient, Timestamp};
+use shared::id::TaskId;
 use shared::queue::record::{Record, delay_until, redriven};
 use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, Received, send_all, send_one};
 use shared::store::keys::DUE_SHARDS;
-use shared::store::{Claimed, Deliveries, Leased, Parked, Parking, QUEUE_GRACE_MS};
+use shared::store::{Claimed, Deliveries, Due, Leased, Parked, Parking, QUEUE_GRACE_MS};
+use shared::worker::Worker;
 use tracing::{error, info, warn};
 
 /// Deliveries that are read from a shard at once.
@@ -28,6 +32,8 @@ const PAGE: usize = 100;
 const MAX_REDRIVEN: usize = 1000;
 /// Times that a record is redriven before it is parked.
 const MAX_REDRIVES: u32 = 1;
+/// How long a run works on background tasks, in milliseconds.
+const TASKS_MS: u64 = 20_000;
 /// Time that is kept for ending in order, in milliseconds.
 const WRAP_UP_MS: u64 = 5_000;
 
@@ -53,6 +59,8 @@ pub struct Sweeper {
     pub redrives: Vec<Redrive>,
     /// Keeps what dies twice.
     pub parking: Parking,
+    /// Carries on with background tasks.
+    pub worker: Worker,
     /// Time and randomness.
     pub ambient: Ambient,
 }
@@ -68,6 +76,8 @@ pub struct Report {
     pub redriven: usize,
     /// Dead records that were parked.
     pub parked: usize,
+    /// Background tasks that were carried on with.
+    pub tasks: usize,
     /// Things that failed; the next run tries them again.
     pub failed: usize,
 }
@@ -76,28 +86,37 @@ impl Sweeper {
     /// One run. `deadline` is when the invocation will be cut off.
     pub async fn run(&self, deadline: Option<Timestamp>) -> Report {
         let mut report = Report::default();
+        let mut tasks = BTreeSet::new();
         for shard in 0..DUE_SHARDS {
             if self.is_late(deadline) {
                 break;
             }
-            self.sweep(shard, deadline, &mut report).await;
+            self.sweep(shard, deadline, &mut tasks, &mut report).await;
         }
         for redrive in &self.redrives {
             self.redrive(redrive, deadline, &mut report).await;
         }
+        self.carry_on(tasks, deadline, &mut report).await;
         info!(
             enqueued = report.enqueued,
             lost = report.lost,
             redriven = report.redriven,
             parked = report.parked,
+            tasks = report.tasks,
             failed = report.failed,
             "sweep"
         );
         report
     }
 
-    /// Claims and sends everything of one shard that is due.
-    async fn sweep(&self, shard: u32, deadline: Option<Timestamp>, report: &mut Report) {
+    /// Claims and sends everything of one shard that is due, and collects its tasks.
+    async fn sweep(
+        &self,
+        shard: u32,
+        deadline: Option<Timestamp>,
+        tasks: &mut BTreeSet<TaskId>,
+        report: &mut Report,
+    ) {
         while !self.is_late(deadline) {
             let now = self.ambient.now();
             let due = match self.deliveries.due(shard, now, PAGE).await {
@@ -109,12 +128,44 @@ impl Sweeper {
                 }
             };
             let full = due.len() == PAGE;
-            let claimed = self.claim(due, report).await;
+            let mut retries = Vec::with_capacity(due.len());
+            for found in due {
+                match found {
+                    Due::Retry(found) => retries.push(*found),
+                    Due::Task(id) => {
+                        tasks.insert(id);
+                    }
+                }
+            }
+            let claimed = self.claim(retries, report).await;
             let sent = self.send(claimed, report).await;
             // The index lags behind the claims, and what could not be sent is due again: a page
             // that brought nothing is read by another run.
             if !full || sent == 0 {
                 return;
+            }
+        }
+    }
+
+    /// Works on tasks for a while. What is left is due at the next run.
+    async fn carry_on(
+        &self,
+        tasks: BTreeSet<TaskId>,
+        deadline: Option<Timestamp>,
+        report: &mut Report,
+    ) {
+        let until = self.ambient.now().plus_ms(TASKS_MS);
+        let until = deadline.map_or(until, |deadline| until.min(deadline.minus_ms(WRAP_UP_MS)));
+        for id in tasks {
+            if self.ambient.now() >= until {
+                return;
+            }
+            match self.worker.carry_on(&id, until).await {
+                Ok(worked) => report.tasks += usize::from(worked),
+                Err(error) => {
+                    warn!(task.id = %id, %error, "cannot take a task");
+                    report.failed += 1;
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use shared::config::{self, variable};
 use shared::store::{Deliveries, Parking};
 use shared::telemetry;
 use shared::wiring::Wiring;
+use shared::worker::Worker;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -25,7 +26,8 @@ async fn main() -> Result<(), Error> {
             redrive("deliveries", variable::DELIVERIES_DLQ, variable::DELIVERIES_QUEUE)?,
             redrive("retries", variable::RETRIES_DLQ, variable::RETRIES_QUEUE)?,
         ],
-        parking: Parking::new(table),
+        parking: Parking::new(table.clone()),
+        worker: Worker::new(table, wiring.queue(variable::RETRIES_QUEUE)?, Ambient::system()),
         ambient: Ambient::system(),
     };
     run(service_fn(|event: LambdaEvent<Value>| async move {

@@ -54,6 +54,9 @@ pub struct Attempt {
     /// The message's channels, for the same reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
+    /// The message's tags, for the same reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// How far a delivery is.
@@ -66,6 +69,8 @@ pub enum Progress {
     Delivered,
     /// Given up.
     Failed,
+    /// Called off by somebody before it was over.
+    Canceled,
 }
 
 /// A message on its way to an endpoint that did not take it at once. There is none for a first

@@ -1,4 +1,4 @@
-//! Ids: `app_`, `ep_`, `msg_`, `atmpt_`, `org_` and 27 characters of KSUID.
+//! Ids: `app_`, `ep_`, `msg_`, `atmpt_`, `org_`, `qtask_` and 27 characters of KSUID.
 //!
 //! A KSUID is 20 bytes in base 62: four bytes of seconds since 2014-05-13, one byte of
 //! 4-millisecond steps (the millisecond flavour that Svix uses), fifteen random bytes. Ids
@@ -185,6 +185,8 @@ ids! {
     MessageId, "msg_";
     /// One try to deliver a message to an endpoint.
     AttemptId, "atmpt_";
+    /// Work that outlives the request that asked for it.
+    TaskId, "qtask_";
 }
 
 impl MessageId {

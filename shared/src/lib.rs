@@ -32,8 +32,10 @@ pub mod secret;
 pub mod sender;
 pub mod signature;
 pub mod store;
+pub mod task;
 pub mod telemetry;
 pub mod token;
 pub mod treatment;
 #[cfg(feature = "aws")]
 pub mod wiring;
+pub mod worker;

@@ -34,6 +34,9 @@ pub struct Message {
     /// The channels it was published on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
+    /// The publisher's labels, for finding it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// When it was accepted.
     pub at: Timestamp,
     /// When it may be forgotten.

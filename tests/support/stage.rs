@@ -63,6 +63,7 @@ impl Stage {
             msg: msg.parse().unwrap(),
             ep: ep.parse().unwrap(),
             attempt: attempt.parse().unwrap(),
+            again: false,
         };
         let parked = Parked {
             id: "parked-1".to_owned(),
@@ -75,6 +76,9 @@ impl Stage {
         let inspector = world.call("POST", "/api/v1/operator/inspector", Value::Null).await;
         let token = text(&inspector.body["token"]);
         world.call("POST", &format!("/inspect/{token}"), json!({"secret": MARK})).await;
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
+        let begun = world.call("POST", &path, body("v1.endpoint.recover")).await;
+        let task = text(&begun.body["id"]);
         let names = BTreeMap::from([
             ("app_id", app),
             ("endpoint_id", ep),
@@ -83,6 +87,7 @@ impl Stage {
             ("id", parked.id),
             ("token", token),
             ("org_id", organisation().to_string()),
+            ("task_id", task),
         ]);
         Self { world, names, other_app }
     }
@@ -142,6 +147,10 @@ fn body(id: &str) -> Value {
         "v1.endpoint.update" => json!({"url": "http://127.0.0.1:9/changed"}),
         "v1.endpoint.patch" => json!({"url": "http://127.0.0.1:9/changed"}),
         "v1.message.create" => json!({"eventType": "test.event", "payload": {"order": "1001"}}),
+        "v1.endpoint.recover"
+        | "v1.endpoint.replay-missing"
+        | "v1.endpoint.bulk-replay"
+        | "v1.endpoint.cancel-msgs" => json!({"since": "2027-01-14T00:00:00Z"}),
         _ => Value::Null,
     }
 }

@@ -26,6 +26,7 @@ use shared::store::{
     Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::worker::Worker;
 
 use super::directory;
 use super::faults::{Faulty, Plan};
@@ -136,6 +137,7 @@ impl World {
             ambient: ambient.clone(),
             settings,
         };
+        let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table.clone()),
             retries: retries.clone(),
@@ -152,12 +154,15 @@ impl World {
                 },
             ],
             parking: Parking::new(table.clone()),
+            worker: worker.clone(),
             ambient: ambient.clone(),
         };
         let admin = Admin {
+            worker,
             directory: Directory::new(table.clone()),
             editor: DirectoryEditor::new(table.clone(), None),
             history: History::new(table.clone()),
+            pending: Deliveries::new(table.clone()),
             deliveries,
             retries,
             parking: Parking::new(table.clone()),

@@ -48,6 +48,8 @@ pub enum Record {
         ep: EndpointId,
         /// The id that the attempt will have.
         attempt: AttemptId,
+        /// It may be in the queue a second time: look what is on record first.
+        again: bool,
     },
 }
 
@@ -93,8 +95,9 @@ impl Record {
                 wire.delivery = Some(DeliveryWire { app: *app, msg: *msg, ep: *ep });
                 wire.attempt = Some(*attempt);
             }
-            Self::Resend { app, msg, ep, attempt } => {
+            Self::Resend { app, msg, ep, attempt, again } => {
                 wire.kind = "resend".into();
+                wire.again = *again;
                 wire.delivery = Some(DeliveryWire { app: *app, msg: *msg, ep: *ep });
                 wire.resend = Some(*attempt);
             }
@@ -110,7 +113,7 @@ impl Record {
 /// A sentence for the operator, when the body is not a record.
 pub fn redriven(body: &str, delay_s: u32) -> Result<(Outgoing, u32), String> {
     let (mut record, redrives) = parse(body)?;
-    if let Record::Accepted { again, .. } = &mut record {
+    if let Record::Accepted { again, .. } | Record::Resend { again, .. } = &mut record {
         *again = true;
     }
     let outgoing = Outgoing {
@@ -182,7 +185,7 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
         "resend" => {
             let DeliveryWire { app, msg, ep } = *delivery()?;
             let attempt = wire.resend.ok_or_else(|| missing("attempt"))?;
-            Record::Resend { app, msg, ep, attempt }
+            Record::Resend { app, msg, ep, attempt, again: wire.again }
         }
         other => return Err(format!("`{other}` is not a kind of record")),
     };

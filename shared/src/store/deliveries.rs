@@ -24,7 +24,7 @@ use super::table::{Condition, Index, Item, Key, Query, Table, Transacted, Write,
 use super::{StoreError, doc, inbox, keys};
 use crate::attempt::{Attempt, Delivery, Progress, Turn};
 use crate::clock::Timestamp;
-use crate::id::{EndpointId, MessageId};
+use crate::id::{EndpointId, MessageId, TaskId};
 use crate::message::Message;
 
 /// How far the sweep looks ahead, in milliseconds: a minute, the shortest interval of a
@@ -46,6 +46,15 @@ pub struct Leased {
     /// How far it is.
     pub delivery: Delivery,
     rev: u64,
+}
+
+/// Something that the sweep has to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// A delivery whose next attempt comes soon.
+    Retry(Box<Leased>),
+    /// A background task that nobody works on.
+    Task(TaskId),
 }
 
 /// Everything on record about a message's attempts.
@@ -192,19 +201,7 @@ impl Deliveries {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Claimed, StoreError> {
-        let delivery = Delivery {
-            msg: message.id,
-            app: message.app,
-            ep: *ep,
-            progress: Progress::Pending,
-            attempts: 0,
-            next_at: now,
-            lease_until: Some(until),
-            due_at: now.plus_ms(QUEUE_GRACE_MS),
-            expires_at: message.expires_at,
-            reason: None,
-        };
-        self.put(Leased { delivery, rev: 0 }, Condition::AbsentAt(now)).await
+        self.put_first(message, ep, now, Some(until)).await
     }
 
     /// Leases the next attempt of a delivery, until `until`.
@@ -349,8 +346,8 @@ impl Deliveries {
         self.put(settled, Condition::Revision(held.rev)).await
     }
 
-    /// Pending deliveries of one shard that the sweep should look at by now, oldest first, at
-    /// most `limit`. A delivery that has just changed may be missing or out of date.
+    /// What the sweep should look at by now in one shard, oldest first, at most `limit`.
+    /// Something that has just changed may be missing or out of date.
     ///
     /// # Errors
     /// When the store fails.
@@ -359,9 +356,52 @@ impl Deliveries {
         shard: u32,
         now: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Leased>, StoreError> {
+    ) -> Result<Vec<Due>, StoreError> {
         let query = due_until(shard, now, limit);
-        self.table.query(&query).await?.items.iter().map(read_delivery).collect()
+        self.table.query(&query).await?.items.iter().map(read_due).collect()
+    }
+
+    /// Makes a delivery that was given up pending again, to be attempted once more at `now`.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be pending then.
+    pub async fn reopen(&self, seen: &Leased, now: Timestamp) -> Result<Claimed, StoreError> {
+        let mut reopened = seen.clone();
+        let delivery = &mut reopened.delivery;
+        delivery.progress = Progress::Pending;
+        delivery.lease_until = None;
+        delivery.reason = None;
+        delivery.next_at = now;
+        delivery.due_at = now.plus_ms(QUEUE_GRACE_MS);
+        self.put(reopened, Condition::Revision(seen.rev)).await
+    }
+
+    /// Makes a delivery of a message that was never sent to this endpoint, pending, to be
+    /// attempted at `now`. `Theirs` when there is one, or was.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be there then.
+    pub async fn open(
+        &self,
+        message: &Message,
+        ep: &EndpointId,
+        now: Timestamp,
+    ) -> Result<Claimed, StoreError> {
+        if self.attempt(&message.id, ep, Turn::Scheduled(1)).await?.is_some() {
+            return Ok(Claimed::Theirs);
+        }
+        self.put_first(message, ep, now, None).await
+    }
+
+    /// Calls a pending delivery off, unless an attempt may be under way.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be called off then.
+    pub async fn cancel(&self, seen: &Leased) -> Result<Claimed, StoreError> {
+        let mut canceled = seen.clone();
+        canceled.delivery.progress = Progress::Canceled;
+        canceled.delivery.lease_until = None;
+        self.put(canceled, Condition::Revision(seen.rev)).await
     }
 
     /// Every pending delivery of one shard, whenever it is due.
@@ -374,7 +414,9 @@ impl Deliveries {
         loop {
             let page = self.table.query(&query).await?;
             for item in &page.items {
-                pending.push(read_delivery(item)?);
+                if let Due::Retry(found) = read_due(item)? {
+                    pending.push(*found);
+                }
             }
             match page.next {
                 Some(next) => query.after = Some(next),
@@ -392,6 +434,28 @@ impl Deliveries {
         released.delivery.lease_until = None;
         released.delivery.due_at = due;
         self.put(released, Condition::Revision(seen.rev)).await
+    }
+
+    async fn put_first(
+        &self,
+        message: &Message,
+        ep: &EndpointId,
+        now: Timestamp,
+        lease_until: Option<Timestamp>,
+    ) -> Result<Claimed, StoreError> {
+        let delivery = Delivery {
+            msg: message.id,
+            app: message.app,
+            ep: *ep,
+            progress: Progress::Pending,
+            attempts: 0,
+            next_at: now,
+            lease_until,
+            due_at: now.plus_ms(QUEUE_GRACE_MS),
+            expires_at: message.expires_at,
+            reason: None,
+        };
+        self.put(Leased { delivery, rev: 0 }, Condition::AbsentAt(now)).await
     }
 
     async fn put(&self, mut leased: Leased, condition: Condition) -> Result<Claimed, StoreError> {
@@ -479,6 +543,17 @@ fn delivery_item(delivery: &Delivery, rev: u64) -> Result<Item, StoreError> {
         doc: doc::encode(delivery)?,
         body: None,
     })
+}
+
+fn read_due(item: &Item) -> Result<Due, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: TaskId,
+    }
+    match item.key.sk.as_str() {
+        keys::TASK_SK => doc::decode(&item.doc).map(|Named { id }| Due::Task(id)),
+        _ => read_delivery(item).map(|found| Due::Retry(Box::new(found))),
+    }
 }
 
 fn read_delivery(item: &Item) -> Result<Leased, StoreError> {

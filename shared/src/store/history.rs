@@ -16,9 +16,10 @@ use crate::application::Application;
 use crate::attempt::{Attempt, Delivery};
 use crate::clock::Timestamp;
 use crate::id::{
-    ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId,
+    ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId, TaskId,
 };
 use crate::message::Message;
+use crate::task::Task;
 
 /// Most index reads that one page may take.
 const MAX_READS: usize = 10;
@@ -76,6 +77,20 @@ impl History {
     ) -> Result<Listed<Application>, StoreError> {
         let pk = keys::applications_by_time(org);
         self.page(pk, ApplicationId::PREFIX, walk, Timestamp(0), |_: &Application| true).await
+    }
+
+    /// An organisation's background tasks that `keep` keeps.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tasks(
+        &self,
+        org: &OrganisationId,
+        walk: &Walk,
+        now: Timestamp,
+        keep: impl Fn(&Task) -> bool,
+    ) -> Result<Listed<Task>, StoreError> {
+        self.page(keys::tasks_by_time(org), TaskId::PREFIX, walk, now, keep).await
     }
 
     /// An application's messages that `keep` keeps, without their payloads.

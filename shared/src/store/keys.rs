@@ -12,6 +12,7 @@
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
 //! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
 //! | key set | `ORG#{org}` | `JWKS` | | |
+//! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
 //!
@@ -22,7 +23,9 @@ use sha2::{Digest, Sha256};
 use super::table::Key;
 use crate::attempt::Turn;
 use crate::clock::Timestamp;
-use crate::id::{ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId};
+use crate::id::{
+    ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId, TaskId,
+};
 
 /// Names of the table's attributes.
 pub mod attribute {
@@ -72,6 +75,8 @@ pub const ATTEMPT_PREFIX: &str = "ATT#";
 pub const DELIVERY_PREFIX: &str = "DLV#";
 /// How sort keys of inspected requests start.
 pub const INSPECTED_PREFIX: &str = "REQ#";
+/// The sort key of a background task.
+pub const TASK_SK: &str = "TASK";
 /// The partition of parked records.
 pub const PARKED_PK: &str = "PARKED";
 
@@ -146,8 +151,11 @@ pub fn delivery(message: &MessageKey, ep: &EndpointId) -> Key {
 
 /// The partition of the `due` index that a delivery belongs to.
 pub fn due_shard_of(msg: &MessageId, ep: &EndpointId) -> u32 {
-    let digest = Sha256::digest(format!("{msg}{ep}"));
-    u32::from(digest[0]) % DUE_SHARDS
+    shard_of(&format!("{msg}{ep}"))
+}
+
+fn shard_of(name: &str) -> u32 {
+    u32::from(Sha256::digest(name)[0]) % DUE_SHARDS
 }
 
 /// A delivery's place in the `due` index.
@@ -163,6 +171,21 @@ pub fn due_pk(shard: u32) -> String {
 /// A moment in the `due` index: 13 digits reach to the year 2286.
 pub fn due_sk(at: Timestamp) -> String {
     format!("{:013}", at.as_ms())
+}
+
+/// A background task.
+pub fn task(task: &TaskId) -> Key {
+    key(format!("TASK#{task}"), TASK_SK)
+}
+
+/// Where an organisation's background tasks are listed.
+pub fn tasks_by_time(org: &OrganisationId) -> String {
+    format!("TASKS#{org}")
+}
+
+/// A background task's place in the `due` index.
+pub fn task_due(task: &TaskId, at: Timestamp) -> Key {
+    key(due_pk(shard_of(&task.to_string())), due_sk(at))
 }
 
 /// A parked record.

@@ -9,6 +9,7 @@
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
 //! | [`History`] | admin | list and read messages and attempts |
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
+//! | [`Tasks`] | admin, retry | background tasks |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
 //!
@@ -32,9 +33,11 @@ pub mod keys;
 mod keysets;
 mod parking;
 pub mod table;
+mod tasks;
 
 pub use deliveries::{
-    Claimed, Consequence, Deliveries, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS, Snapshot,
+    Claimed, Consequence, Deliveries, Due, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS,
+    Snapshot,
 };
 pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
 pub use history::{History, Listed, Walk};
@@ -42,6 +45,7 @@ pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
 pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use parking::{Parked, Parking};
+pub use tasks::{HeldTask, Tasks};
 
 /// Why a store call failed. An error leaves open whether the call had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]

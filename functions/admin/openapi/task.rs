@@ -1,0 +1,58 @@
+//! Background tasks, and what begins them.
+
+use shared::openapi::{Caller, Description, PAGE, choice, describe};
+
+use crate::page::Page;
+use crate::task::{BegunOut, BulkReplayIn, CancelIn, CanceledOut, KINDS, SpanIn, TaskOut};
+
+const BEGUN: &str = "The task, begun and perhaps over already";
+const DISABLED: &str = "The endpoint is disabled";
+
+pub(super) fn descriptions() -> Vec<Description> {
+    vec![
+        describe("v1.background-task.list", "List background tasks")
+            .caller(Caller::Organisation)
+            .detail("Those of the last 90 days, newest first.")
+            .query(PAGE)
+            .query([
+                choice("status", &["running", "finished", "failed"], "Only tasks in this state."),
+                choice("task", &KINDS, "Only tasks of this kind."),
+            ])
+            .answers::<Page<TaskOut>>(200, "A page"),
+        describe("v1.background-task.get", "Get a background task")
+            .caller(Caller::Organisation)
+            .answers::<TaskOut>(200, "The task"),
+        describe("v1.endpoint.recover", "Try failed deliveries once more")
+            .detail(
+                "Every message published in that time, at most 14 days ago, whose delivery to \
+                 this endpoint was given up is attempted again, in the background.",
+            )
+            .takes::<SpanIn>()
+            .answers::<BegunOut>(202, BEGUN)
+            .fails(400, DISABLED),
+        describe("v1.endpoint.replay-missing", "Deliver what an endpoint was never sent")
+            .detail(
+                "Every message published in that time, at most 14 days ago, which the endpoint \
+                 wants now and was never attempted to be sent, in the background.",
+            )
+            .takes::<SpanIn>()
+            .answers::<BegunOut>(202, BEGUN)
+            .fails(400, DISABLED),
+        describe("v1.endpoint.bulk-replay", "Send again what an endpoint was sent")
+            .detail(
+                "Every message published in that time, at most 14 days ago, that fits, whatever \
+                 came of it, in the background.",
+            )
+            .takes::<BulkReplayIn>()
+            .answers::<BegunOut>(202, BEGUN)
+            .fails(400, DISABLED),
+        describe("v1.endpoint.cancel-msgs", "Call pending deliveries off")
+            .detail(
+                "Those of the messages in `msgIds`, or those that failed at first of messages \
+                 published since `since`; then one call looks at a page and says where to go on. \
+                 What is being sent at this moment is left alone.",
+            )
+            .takes::<CancelIn>()
+            .answers::<CanceledOut>(200, "How many were called off"),
+    ]
+}

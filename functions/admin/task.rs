@@ -1,0 +1,286 @@
+//! Background tasks: begin them, list them, look at one. The work itself is
+//! [`Worker`](shared::worker::Worker)'s.
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::attempt::{Attempt, Progress, Turn};
+use shared::clock::Timestamp;
+use shared::endpoint::Endpoint;
+use shared::error::{self, ApiError, Violation};
+use shared::id::{Ksuid, MessageId, TaskId};
+use shared::openapi::{JsonObject, Moment};
+use shared::request::{self, query_value};
+use shared::store::{Claimed, Walk};
+use shared::task::{Selection, Span, Status, Task, Work};
+
+use crate::endpoint::endpoint_of;
+use crate::{Answer, Call, page};
+
+/// How far back messages are recovered or replayed, in milliseconds: 14 days (Svix).
+const MAX_BACK_MS: u64 = 14 * 86_400_000;
+/// Kinds of tasks (Svix), whether or not there are any here.
+pub(crate) const KINDS: [&str; 8] = [
+    "endpoint.replay",
+    "endpoint.recover",
+    "application.stats",
+    "message.broadcast",
+    "sdk.generate",
+    "event-type.aggregate",
+    "application.purge_content",
+    "endpoint.bulk-replay",
+];
+/// Attempts that one call to cancel deliveries looks at, and most messages that it may name.
+const CANCEL_PAGE: usize = 250;
+
+/// What a caller gets who asks for a task.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BegunOut {
+    id: TaskId,
+    status: Status,
+    task: &'static str,
+    #[schemars(with = "Moment")]
+    updated_at: String,
+}
+
+impl From<&Task> for BegunOut {
+    fn from(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            status: task.status,
+            task: task.work.name(),
+            updated_at: task.updated_at.to_rfc3339(),
+        }
+    }
+}
+
+/// What a caller gets who looks at a task.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TaskOut {
+    #[serde(flatten)]
+    begun: BegunOut,
+    #[schemars(with = "JsonObject")]
+    data: Map<String, Value>,
+}
+
+impl From<Task> for TaskOut {
+    fn from(task: Task) -> Self {
+        Self { begun: BegunOut::from(&task), data: task.data }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SpanIn {
+    #[schemars(with = "Moment")]
+    since: String,
+    #[schemars(with = "Option<Moment>")]
+    until: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BulkReplayIn {
+    #[serde(flatten)]
+    span: SpanIn,
+    event_types: Option<Vec<String>>,
+    channel: Option<String>,
+    tag: Option<String>,
+    #[schemars(range(max = 4))]
+    status: Option<u8>,
+    status_code_class: Option<u16>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CancelIn {
+    #[schemars(length(max = 250))]
+    msg_ids: Option<Vec<String>>,
+    #[schemars(with = "Option<Moment>")]
+    since: Option<String>,
+    #[schemars(with = "Option<Moment>")]
+    until: Option<String>,
+    iterator: Option<String>,
+}
+
+/// What became of a request to cancel.
+#[derive(Default, Serialize, JsonSchema)]
+pub(crate) struct CanceledOut {
+    canceled: u64,
+    iterator: Option<String>,
+    done: bool,
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_tasks(&self) -> Answer {
+        self.require_organisation()?;
+        let walk = page::walk::<TaskId>(self.request, true)?;
+        let status = match query_value(self.request, "status") {
+            None => None,
+            Some(text) => Some(serde_json::from_value::<Status>(text.into()).map_err(|_| {
+                Violation::query("status", "must be `running`, `finished` or `failed`")
+            })?),
+        };
+        let kind = query_value(self.request, "task");
+        if kind.as_deref().is_some_and(|kind| !KINDS.contains(&kind)) {
+            return Err(
+                Violation::query("task", format!("must be one of {}", KINDS.join(", "))).into()
+            );
+        }
+        let keep = |task: &Task| {
+            status.is_none_or(|status| task.status == status)
+                && kind.as_ref().is_none_or(|kind| task.work.name() == *kind)
+        };
+        let (org, now) = (self.access.organisation(), self.admin.ambient.now());
+        let listed = self.admin.history.tasks(&org, &walk, now, keep).await?;
+        Ok(page::respond(&walk, listed, TaskOut::from))
+    }
+
+    pub(crate) async fn get_task(&self, task: &str) -> Answer {
+        self.require_organisation()?;
+        let id: TaskId = task.parse().map_err(|_| ApiError::not_found())?;
+        let (org, now) = (self.access.organisation(), self.admin.ambient.now());
+        let task = self.admin.worker.tasks().find(&org, &id, now).await?;
+        let task = task.ok_or_else(ApiError::not_found)?;
+        Ok(error::json(StatusCode::OK, &TaskOut::from(task)))
+    }
+
+    /// Tries once more what an endpoint never took.
+    pub(crate) async fn recover(&self, app: &str, ep: &str) -> Answer {
+        let endpoint = self.enabled_endpoint(app, ep).await?;
+        let span = self.span(&request::body(self.request)?)?;
+        self.begin(Work::Recover { app: endpoint.app, ep: endpoint.id, span }).await
+    }
+
+    /// Delivers what an endpoint was never sent although it wants it.
+    pub(crate) async fn replay_missing(&self, app: &str, ep: &str) -> Answer {
+        let endpoint = self.enabled_endpoint(app, ep).await?;
+        let span = self.span(&request::body(self.request)?)?;
+        self.begin(Work::ReplayMissing { app: endpoint.app, ep: endpoint.id, span }).await
+    }
+
+    /// Sends again what an endpoint was sent before.
+    pub(crate) async fn bulk_replay(&self, app: &str, ep: &str) -> Answer {
+        let endpoint = self.enabled_endpoint(app, ep).await?;
+        let input: BulkReplayIn = request::body(self.request)?;
+        let span = self.span(&input.span)?;
+        if input.status.is_some_and(|status| status > 4) {
+            return Err(Violation::body("status", "must be 0 to 4").into());
+        }
+        if input.status_code_class.is_some_and(|class| class > 500 || class % 100 != 0) {
+            let rule = "must be 0, 100, 200, 300, 400 or 500";
+            return Err(Violation::body("statusCodeClass", rule).into());
+        }
+        let selection = Selection {
+            event_types: input.event_types.unwrap_or_default(),
+            channel: input.channel,
+            tag: input.tag,
+            // What is being sent is pending until it is on record.
+            status: input.status.map(|status| if status == 3 { 1 } else { status }),
+            status_code_class: input.status_code_class,
+        };
+        self.begin(Work::BulkReplay { app: endpoint.app, ep: endpoint.id, span, selection }).await
+    }
+
+    /// Calls off what is still to be delivered to an endpoint: of the messages that the caller
+    /// names, or of those published in a span of time. What is being sent at this moment is
+    /// left alone.
+    pub(crate) async fn cancel_deliveries(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let input: CancelIn = request::body(self.request)?;
+        let mut out = CanceledOut { done: true, ..CanceledOut::default() };
+        if let Some(references) = &input.msg_ids {
+            if references.len() > CANCEL_PAGE {
+                let rule = format!("must name at most {CANCEL_PAGE} messages");
+                return Err(Violation::body("msgIds", rule).into());
+            }
+            for reference in references {
+                let message = self.message(&tenant, reference).await?;
+                out.canceled += self.cancel(&message.id, endpoint).await?;
+            }
+            return Ok(error::json(StatusCode::OK, &out));
+        }
+        let Some(since) = input.since else {
+            let rule = "is missing: name messages in `msgIds`, or a time in `since`";
+            return Err(Violation::body("since", rule).into());
+        };
+        let span = self.span(&SpanIn { since, until: input.until })?;
+        let walk = Walk {
+            limit: CANCEL_PAGE,
+            descending: false,
+            iterator: input.iterator,
+            backward: false,
+            after: Some(span.since),
+            before: None,
+        };
+        let now = self.admin.ambient.now();
+        let keep = |attempt: &Attempt| {
+            !attempt.ok
+                && attempt.turn == Turn::Scheduled(1)
+                && span.contains(attempt.msg.ksuid().timestamp())
+        };
+        let listed =
+            self.admin.history.attempts_of_endpoint(&endpoint.id, &walk, now, keep).await?;
+        for attempt in &listed.items {
+            out.canceled += self.cancel(&attempt.msg, endpoint).await?;
+        }
+        out.iterator = listed.iterator;
+        out.done = listed.done;
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// Calls off one delivery; how many that were.
+    async fn cancel(&self, msg: &MessageId, endpoint: &Endpoint) -> Result<u64, ApiError> {
+        let deliveries = &self.admin.pending;
+        let Some(found) = deliveries.delivery(msg, &endpoint.id).await? else { return Ok(0) };
+        let now = self.admin.ambient.now();
+        if found.delivery.progress != Progress::Pending || found.delivery.is_leased(now) {
+            return Ok(0);
+        }
+        let canceled = deliveries.cancel(&found).await?;
+        Ok(u64::from(matches!(canceled, Claimed::Mine(_))))
+    }
+
+    /// Begins a task and tells the caller what to look it up by.
+    pub(crate) async fn begin(&self, work: Work) -> Answer {
+        let task = self.admin.worker.begin(self.access.organisation(), work).await?;
+        Ok(error::json(StatusCode::ACCEPTED, &BegunOut::from(&task)))
+    }
+
+    async fn enabled_endpoint(&self, app: &str, ep: &str) -> Result<Endpoint, ApiError> {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        match endpoint.disabled {
+            false => Ok(endpoint.clone()),
+            true => Err(ApiError::bad_request(
+                "endpoint_disabled",
+                "The endpoint is disabled: enable it, then ask again.",
+            )),
+        }
+    }
+
+    fn span(&self, input: &SpanIn) -> Result<Span, ApiError> {
+        let now = self.admin.ambient.now();
+        let moment = |field, text: &str| {
+            Timestamp::parse_rfc3339(text).ok_or_else(|| {
+                Violation::body(field, "must be a date such as 2026-01-31T12:00:00Z")
+            })
+        };
+        let since = moment("since", &input.since)?;
+        let until = input.until.as_deref().map(|text| moment("until", text)).transpose()?;
+        // What was published at this very moment counts as well.
+        let until = until.unwrap_or(now.plus_ms(1_000));
+        if now.since(since) > MAX_BACK_MS {
+            return Err(Violation::body("since", "must be at most 14 days ago").into());
+        }
+        if until < since {
+            return Err(Violation::body("until", "must not be before `since`").into());
+        }
+        // The times of messages are those of their ids, which are rounded down.
+        let round = |at: Timestamp| Ksuid::first_at(at).timestamp();
+        Ok(Span { since: round(since), until: round(until) })
+    }
+}

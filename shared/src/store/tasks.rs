@@ -1,0 +1,111 @@
+//! Background tasks. A running one stands in the `due` index, always: whoever works on it
+//! moves its due time forward, so what a dead worker left is found out.
+
+use std::sync::Arc;
+
+use super::table::{Condition, Item, Key, Table, Write, Written};
+use super::{StoreError, doc, inbox, keys};
+use crate::clock::Timestamp;
+use crate::id::{OrganisationId, TaskId};
+use crate::task::{Status, Task};
+
+/// Keeps background tasks.
+#[derive(Clone)]
+pub struct Tasks {
+    table: Arc<dyn Table>,
+}
+
+/// A task as it was read, with what proves it unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldTask {
+    /// The task.
+    pub task: Task,
+    rev: u64,
+}
+
+impl Tasks {
+    /// Tasks in this table.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// Stores a new task.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be stored then.
+    pub async fn create(&self, task: Task) -> Result<HeldTask, StoreError> {
+        let item = task_item(&task, 1)?;
+        self.table.write(Write::Put(item, Condition::AbsentAt(task.created_at))).await?;
+        Ok(HeldTask { task, rev: 1 })
+    }
+
+    /// The organisation's task with this id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(
+        &self,
+        org: &OrganisationId,
+        id: &TaskId,
+        now: Timestamp,
+    ) -> Result<Option<Task>, StoreError> {
+        let held = self.read(id).await?.map(|held| held.task);
+        Ok(held.filter(|task| task.org == *org && task.expires_at() > now))
+    }
+
+    /// Takes a running task that is due, until `until`. `None` when somebody else has it or it
+    /// is over.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be taken then.
+    pub async fn claim(
+        &self,
+        id: &TaskId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<HeldTask>, StoreError> {
+        let Some(mut held) = self.read(id).await? else { return Ok(None) };
+        if held.task.status != Status::Running || held.task.due_at > now {
+            return Ok(None);
+        }
+        held.task.due_at = until;
+        self.save(held).await
+    }
+
+    /// Stores how far a task has come. `None` when somebody else has taken it meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be stored then.
+    pub async fn save(&self, held: HeldTask) -> Result<Option<HeldTask>, StoreError> {
+        let rev = held.rev + 1;
+        let item = task_item(&held.task, rev)?;
+        let put = Write::Put(item, Condition::Revision(held.rev));
+        Ok(match self.table.write(put).await? {
+            Written::Done => Some(HeldTask { rev, ..held }),
+            Written::Lost(_) => None,
+        })
+    }
+
+    async fn read(&self, id: &TaskId) -> Result<Option<HeldTask>, StoreError> {
+        let Some(item) = self.table.get(&keys::task(id)).await? else { return Ok(None) };
+        let mut task: Task = doc::decode(&item.doc)?;
+        if let Some(body) = &item.body {
+            task.payload = inbox::unpack(body, crate::message::MAX_PAYLOAD_BYTES)?;
+        }
+        Ok(Some(HeldTask { task, rev: item.rev }))
+    }
+}
+
+fn task_item(task: &Task, rev: u64) -> Result<Item, StoreError> {
+    let running = task.status == Status::Running;
+    Ok(Item {
+        key: keys::task(&task.id),
+        by_time: Some(Key { pk: keys::tasks_by_time(&task.org), sk: task.id.to_string() }),
+        due: running.then(|| keys::task_due(&task.id, task.due_at)),
+        // Never forget what is still to be done.
+        expires_at: (!running).then(|| task.expires_at()),
+        rev,
+        doc: doc::encode(task)?,
+        body: (!task.payload.is_empty()).then(|| inbox::pack(&task.payload, true)),
+    })
+}

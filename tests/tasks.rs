@@ -1,0 +1,383 @@
+//! Background tasks: what recover, replay and cancel do, that they go on where they were
+//! interrupted, and that nothing is sent twice when they are.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::clock::Timestamp;
+use shared::worker::Worker;
+
+use crate::support::faults::{Fault, Faulty, Plan};
+use crate::support::network::{answer, header};
+use crate::support::world::{World, text};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+/// Longer than the whole default schedule, in seconds.
+const SCHEDULE_S: u64 = 40 * 3_600;
+
+#[tokio::test]
+async fn recover_sends_what_failed_and_nothing_that_succeeded() {
+    let (world, app, ep) = stage().await;
+    let good = world.publish(&app, json!({"n": 0})).await;
+    world.dispatch_all().await;
+    let since = now(&world);
+    let failed = fail_for_good(&world, &app, 3).await;
+    let sent = world.network.sent().len();
+    let task = begin(&world, &app, &ep, "recover", json!({"since": since})).await;
+    assert_eq!(task["task"], "endpoint.recover");
+    assert_eq!(task["status"], "finished");
+    assert_eq!(read(&world, &task).await["data"], json!({"messagesSent": 3}));
+    world.dispatch_all().await;
+    let again: Vec<String> = ids(&world)[sent..].to_vec();
+    assert_eq!(sorted(again.clone()), sorted(failed.clone()));
+    assert!(!again.contains(&good));
+    for msg in &failed {
+        assert_eq!(standing(&world, &app, msg).await, (0, "success".to_owned()));
+    }
+    // Nothing is left to recover.
+    let task = begin(&world, &app, &ep, "recover", json!({"since": since})).await;
+    world.dispatch_all().await;
+    assert_eq!(read(&world, &task).await["data"], json!({"messagesSent": 0}));
+    assert_eq!(ids(&world).len(), sent + 3);
+}
+
+#[tokio::test]
+async fn recover_looks_at_when_a_message_was_published() {
+    let (world, app, ep) = stage().await;
+    fail_for_good(&world, &app, 1).await;
+    let since = now(&world);
+    let failed = fail_for_good(&world, &app, 1).await;
+    let until = now(&world);
+    fail_for_good(&world, &app, 1).await;
+    let sent = world.network.sent().len();
+    begin(&world, &app, &ep, "recover", json!({"since": since, "until": until})).await;
+    world.dispatch_all().await;
+    assert_eq!(ids(&world)[sent..], failed);
+}
+
+#[tokio::test]
+async fn a_recovered_delivery_that_fails_again_has_failed() {
+    let (world, app, ep) = stage().await;
+    let since = now(&world);
+    let failed = fail_for_good(&world, &app, 1).await;
+    let attempts = world.attempts(&app, &failed[0]).await.len();
+    world.network.next(URL, answer(500));
+    begin(&world, &app, &ep, "recover", json!({"since": since})).await;
+    assert_eq!(standing(&world, &app, &failed[0]).await.0, 1);
+    world.dispatch_all().await;
+    assert_eq!(world.attempts(&app, &failed[0]).await.len(), attempts + 1);
+    assert_eq!(standing(&world, &app, &failed[0]).await, (2, "fail".to_owned()));
+}
+
+#[tokio::test]
+async fn replay_missing_sends_what_an_endpoint_was_never_sent_and_retries_it() {
+    let world = World::new();
+    let app = world.application().await;
+    let since = now(&world);
+    let missed = world.publish(&app, json!({"n": 1})).await;
+    world.dispatch_all().await;
+    let ep = world.endpoint(&app, URL).await;
+    let got = world.publish(&app, json!({"n": 2})).await;
+    world.dispatch_all().await;
+    assert_eq!(ids(&world), [got]);
+    world.network.next(URL, answer(500));
+    let task = begin(&world, &app, &ep, "replay-missing", json!({"since": since})).await;
+    assert_eq!(task["task"], "endpoint.replay");
+    assert_eq!(read(&world, &task).await["data"], json!({"messagesSent": 1}));
+    world.live_s(10).await;
+    let sent: Vec<String> = ids(&world)[1..].to_vec();
+    assert_eq!(sent, [missed.clone(), missed.clone()]);
+    assert_eq!(standing(&world, &app, &missed).await.0, 0);
+    // A second time there is nothing to replay.
+    begin(&world, &app, &ep, "replay-missing", json!({"since": since})).await;
+    world.dispatch_all().await;
+    assert_eq!(ids(&world).len(), 3);
+}
+
+#[tokio::test]
+async fn replay_missing_leaves_out_what_the_endpoint_does_not_want() {
+    let world = World::new();
+    let app = world.application().await;
+    let since = now(&world);
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "eventTypes": ["other"]})).await;
+    begin(&world, &app, &ep, "replay-missing", json!({"since": since})).await;
+    world.dispatch_all().await;
+    assert_eq!(ids(&world), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn bulk_replay_sends_what_was_sent_and_fits_the_selection() {
+    let (world, app, ep) = stage().await;
+    let since = now(&world);
+    let good = world.publish(&app, json!({"n": 1})).await;
+    world.dispatch_all().await;
+    let failed = fail_for_good(&world, &app, 1).await;
+    for (selection, chosen) in [
+        (json!({"statusCodeClass": 500}), vec![failed[0].clone()]),
+        (json!({}), vec![good.clone(), failed[0].clone()]),
+        (json!({"status": 2}), vec![failed[0].clone()]),
+        (json!({"status": 0, "eventTypes": ["test.event"]}), vec![good.clone()]),
+        (json!({"eventTypes": ["other"]}), vec![]),
+        (json!({"channel": "none"}), vec![]),
+        (json!({"tag": "none"}), vec![]),
+    ] {
+        let mut body = selection.clone();
+        body["since"] = since.clone().into();
+        let before = ids(&world).len();
+        // Resends that fail leave everything as it was.
+        for _ in &chosen {
+            world.network.next(URL, answer(503));
+        }
+        let task = begin(&world, &app, &ep, "bulk-replay", body).await;
+        assert_eq!(task["task"], "endpoint.bulk-replay");
+        world.dispatch_all().await;
+        let sent = ids(&world)[before..].to_vec();
+        assert_eq!(sorted(sent), sorted(chosen), "{selection}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_task_is_done_by_the_sweep() {
+    let (world, app, ep) = stage().await;
+    let since = now(&world);
+    let failed = fail_for_good(&world, &app, 5).await;
+    let sent = world.network.sent().len();
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
+    // The application is read and the task is stored; the first step fails.
+    world.plan.fail_after(2, Fault::Before);
+    let reply = world.call("POST", &path, json!({"since": since})).await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert_eq!(reply.body["status"], "running");
+    let report = world.sweep().await;
+    assert_eq!(report.tasks, 1);
+    let task = read(&world, &reply.body).await;
+    assert_eq!(task["status"], "finished");
+    assert_eq!(task["data"], json!({"messagesSent": 5}));
+    world.dispatch_all().await;
+    assert_eq!(sorted(ids(&world)[sent..].to_vec()), sorted(failed));
+    assert_eq!(world.sweep().await.tasks, 0);
+}
+
+/// Wherever the worker dies, the next one ends the task, and every message is sent exactly once
+/// more, unless the death fell between a request and its record.
+#[tokio::test]
+async fn a_task_whose_worker_dies_anywhere_sends_everything_once() {
+    for kind in ["recover", "bulk-replay"] {
+        let mut struck = 0;
+        for call in 0..60 {
+            for fault in [Fault::DieBefore, Fault::DieAfter, Fault::Before, Fault::After] {
+                struck += usize::from(survives(kind, call, fault).await);
+            }
+        }
+        assert!(struck > 12, "{kind}: only {struck} faults struck");
+    }
+}
+
+/// One case; whether the fault struck.
+async fn survives(kind: &str, call: usize, fault: Fault) -> bool {
+    let (world, app, ep) = stage().await;
+    let since = now(&world);
+    let failed = fail_for_good(&world, &app, 3).await;
+    let sent = world.network.sent().len();
+    let plan = Plan::new(vec![(call, fault)]);
+    let table = || -> std::sync::Arc<dyn shared::store::table::Table> {
+        std::sync::Arc::new(Faulty::new(world.table.clone(), &plan))
+    };
+    let retries = || std::sync::Arc::new(Faulty::new(world.queues.retries.clone(), &plan));
+    let worker = || Worker::new(table(), retries(), world.ambient.clone());
+    let mut admin = world.admin.clone();
+    admin.worker = worker();
+    let request = http::Request::post(format!("/api/v1/app/{app}/endpoint/{ep}/{kind}"))
+        .header("authorization", format!("Bearer {}", world.token()))
+        .body(json!({"since": since}).to_string().into())
+        .unwrap();
+    let answered = tokio::select! {
+        biased;
+        () = plan.death() => None,
+        response = admin.handle(request) => Some(response.status().as_u16()),
+    };
+    plan.restart();
+    plan.end();
+    for _ in 0..20 {
+        world.advance_s(60);
+        world.sweep().await;
+        world.dispatch_all().await;
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for msg in &ids(&world)[sent..] {
+        *counts.entry(msg.clone()).or_default() += 1;
+    }
+    let tasks = world.call("GET", "/api/v1/background-task", Value::Null).await;
+    let tasks = tasks.body["data"].as_array().unwrap().clone();
+    let context = format!("{kind}, {fault:?} at call {call}: {answered:?}, {tasks:?}");
+    match tasks.as_slice() {
+        // It was never stored, and whoever asked was not told that it was.
+        [] => assert!(counts.is_empty() && answered != Some(202), "{context}"),
+        [task] => {
+            assert_eq!(task["status"], "finished", "{context}");
+            assert_eq!(counts.len(), failed.len(), "{context}");
+            assert!(counts.values().all(|count| *count == 1), "{context}: {counts:?}");
+        }
+        _ => panic!("{context}"),
+    }
+    plan.fired() > 0
+}
+
+#[tokio::test]
+async fn a_canceled_delivery_is_not_attempted_again_and_says_so() {
+    let (world, app, ep) = stage().await;
+    let since = now(&world);
+    world.network.next(URL, answer(500));
+    let msg = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/cancel-msgs");
+    let reply = world.call("POST", &path, json!({"since": since})).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.body["canceled"], 1);
+    assert_eq!(reply.body["done"], true);
+    world.live_s(SCHEDULE_S.min(600)).await;
+    assert_eq!(world.network.sent().len(), 1);
+    assert_eq!(standing(&world, &app, &msg).await, (4, "canceled".to_owned()));
+    let reply = world.call("POST", &path, json!({"msgIds": [msg]})).await;
+    assert_eq!(reply.body["canceled"], 0);
+}
+
+#[tokio::test]
+async fn deliveries_are_canceled_by_the_names_of_their_messages() {
+    let (world, app, ep) = stage().await;
+    let mut messages = Vec::new();
+    for n in 0..2 {
+        world.network.next(URL, answer(500));
+        messages.push(world.publish(&app, json!({"n": n})).await);
+        world.dispatch_all().await;
+    }
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/cancel-msgs");
+    let reply = world.call("POST", &path, json!({"msgIds": [messages[0]]})).await;
+    assert_eq!(reply.body["canceled"], 1);
+    world.live_s(30).await;
+    assert_eq!(ids(&world), [messages[0].clone(), messages[1].clone(), messages[1].clone()]);
+    let stranger = json!({"msgIds": ["msg_000000000000000000000000000"]});
+    assert_eq!(world.call("POST", &path, stranger).await.status, 404);
+}
+
+#[tokio::test]
+async fn tasks_are_listed_and_filtered_and_seen_by_their_organisation_alone() {
+    let (world, app, ep) = stage().await;
+    let since = now(&world);
+    let recover = begin(&world, &app, &ep, "recover", json!({"since": since})).await;
+    world.advance_s(1);
+    let replay = begin(&world, &app, &ep, "replay-missing", json!({"since": since})).await;
+    let list = async |query: &str| {
+        let path = format!("/api/v1/background-task{query}");
+        let reply = world.call("GET", &path, Value::Null).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let data = reply.body["data"].as_array().unwrap().clone();
+        data.iter().map(|task| text(&task["id"])).collect::<Vec<_>>()
+    };
+    let (recover, replay) = (text(&recover["id"]), text(&replay["id"]));
+    assert!(recover.starts_with("qtask_"));
+    assert_eq!(list("").await, [replay.clone(), recover.clone()]);
+    assert_eq!(list("?order=ascending").await, [recover.clone(), replay.clone()]);
+    assert_eq!(list("?task=endpoint.recover").await, std::slice::from_ref(&recover));
+    assert_eq!(list("?status=running").await, Vec::<String>::new());
+    let path = format!("/api/v1/background-task/{recover}");
+    let stranger = world.token_of("org_000000000000000000000000000".parse().unwrap());
+    assert_eq!(world.call_as(&stranger, "GET", &path, Value::Null).await.status, 404);
+    let confined = world.app_token(&app);
+    assert_eq!(world.call_as(&confined, "GET", &path, Value::Null).await.status, 403);
+    for query in ["?status=done", "?task=other"] {
+        let path = format!("/api/v1/background-task{query}");
+        assert_eq!(world.call("GET", &path, Value::Null).await.status, 422);
+    }
+}
+
+#[tokio::test]
+async fn a_span_must_be_a_span_of_the_last_fortnight() {
+    let (world, app, ep) = stage().await;
+    let at =
+        |days_ago: u64| Timestamp(world.ambient.now().as_ms() - days_ago * 86_400_000).to_rfc3339();
+    for (body, field) in [
+        (json!({"since": at(15)}), "since"),
+        (json!({"since": "yesterday"}), "since"),
+        (json!({}), "since"),
+        (json!({"since": at(1), "until": at(2)}), "until"),
+    ] {
+        for kind in ["recover", "replay-missing", "bulk-replay"] {
+            let path = format!("/api/v1/app/{app}/endpoint/{ep}/{kind}");
+            let reply = world.call("POST", &path, body.clone()).await;
+            assert_eq!(reply.status, 422, "{kind} {body}: {reply:?}");
+            assert_eq!(reply.body["detail"][0]["loc"], json!(["body", field]));
+        }
+    }
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.call("PATCH", &path, json!({"disabled": true})).await;
+    let reply = world.call("POST", &format!("{path}/recover"), json!({"since": at(1)})).await;
+    assert_eq!((reply.status.as_u16(), &reply.body["code"]), (400, &json!("endpoint_disabled")));
+}
+
+async fn stage() -> (World, String, String) {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    (world, app, ep)
+}
+
+/// Publishes messages that the endpoint refuses until they are given up.
+async fn fail_for_good(world: &World, app: &str, messages: usize) -> Vec<String> {
+    let mut failed = Vec::new();
+    for n in 0..messages {
+        failed.push(world.publish(app, json!({"fails": n})).await);
+    }
+    for _ in 0..messages * 8 {
+        world.network.next(URL, answer(500));
+    }
+    world.dispatch_all().await;
+    // As far apart as the schedule's longest delay with its jitter.
+    for _ in 0..8 {
+        world.advance_s(13 * 3_600);
+        world.sweep().await;
+        world.dispatch_all().await;
+    }
+    for msg in &failed {
+        assert_eq!(standing(world, app, msg).await.0, 2);
+    }
+    failed
+}
+
+async fn begin(world: &World, app: &str, ep: &str, kind: &str, body: Value) -> Value {
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/{kind}");
+    let reply = world.call("POST", &path, body).await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    reply.body
+}
+
+async fn read(world: &World, task: &Value) -> Value {
+    let path = format!("/api/v1/background-task/{}", text(&task["id"]));
+    let reply = world.call("GET", &path, Value::Null).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body
+}
+
+/// How far a message is with its only endpoint.
+async fn standing(world: &World, app: &str, msg: &str) -> (u64, String) {
+    let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint");
+    let reply = world.call("GET", &path, Value::Null).await;
+    let endpoint = &reply.body["data"][0];
+    (endpoint["status"].as_u64().expect("a status"), text(&endpoint["statusText"]))
+}
+
+fn now(world: &World) -> String {
+    world.ambient.now().to_rfc3339()
+}
+
+/// The messages of all requests so far.
+fn ids(world: &World) -> Vec<String> {
+    world.network.sent().iter().map(|sent| header(sent, "webhook-id").to_owned()).collect()
+}
+
+fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort();
+    ids
+}
