@@ -17,6 +17,7 @@ use proptest::test_runner::{Config, TestRunner};
 use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
 use retry::{Redrive, Sweeper};
 use serde_json::json;
+use shared::profile::Profiles;
 use shared::queue::{Consumer, MAX_BATCH, Producer, Received};
 use shared::schedule::Schedule;
 use shared::secret::RootSecret;
@@ -123,6 +124,7 @@ impl Process {
                 tokens: Tokens::new(&secret.token_key()),
                 sealer: secret.sealer(),
                 default_org: organisation(),
+                profiles: Profiles::built_in(),
                 recent: Recent::default(),
                 second_copy_delay_s: SECOND_COPY_DELAY_S,
                 ambient: world.ambient.clone(),
@@ -136,6 +138,7 @@ impl Process {
                 sender: Arc::new(Faulty::new(Slow(world.network.clone()), plan)),
                 sealer: secret.sealer(),
                 ambient: world.ambient.clone(),
+                profiles: Profiles::built_in(),
                 settings,
             }),
             sweeper: Sweeper {

@@ -18,6 +18,7 @@ mod jwt_keys;
 mod openapi;
 mod outcomes;
 mod policy;
+mod profiles;
 mod receive;
 mod record;
 mod retry;

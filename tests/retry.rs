@@ -596,6 +596,10 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
             event_id: None,
             channels: Vec::new(),
             tags: Vec::new(),
+            subject: None,
+            parent: None,
+            parts: 0,
+            test: false,
             at: now,
             expires_at: now.plus_ms(86_400_000),
             request: None,
@@ -617,6 +621,7 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
             event_type: message.event_type.clone(),
             channels: Vec::new(),
             tags: Vec::new(),
+            subject: None,
         };
         let retry = Consequence::Retry { at: now.plus_ms(MINUTE_S * 1000), due: now };
         let deliveries = Deliveries::new(world.table.clone());

@@ -31,6 +31,10 @@ pub(crate) struct ApplicationIn {
     rate_limit: Option<u16>,
     #[serde(default)]
     metadata: Metadata,
+    // What Svix's API does not have. Its SDKs never send these, so absent leaves them alone.
+    #[serde(default)]
+    profile: Field<String>,
+    sandbox: Option<bool>,
 }
 
 impl ApplicationIn {
@@ -51,6 +55,8 @@ pub(crate) struct ApplicationPatch {
     #[schemars(range(min = 1))]
     rate_limit: Field<u16>,
     metadata: Option<Metadata>,
+    profile: Field<String>,
+    sandbox: Option<bool>,
 }
 
 /// What a caller gets.
@@ -69,6 +75,12 @@ pub(crate) struct ApplicationOut {
     #[schemars(with = "Moment")]
     updated_at: String,
     metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    granted_event_types: Vec<String>,
 }
 
 impl From<Application> for ApplicationOut {
@@ -82,6 +94,9 @@ impl From<Application> for ApplicationOut {
             created_at: application.created_at.to_rfc3339(),
             updated_at: application.updated_at.to_rfc3339(),
             metadata: application.metadata,
+            profile: application.profile,
+            sandbox: application.sandbox,
+            granted_event_types: application.granted,
         }
     }
 }
@@ -99,6 +114,7 @@ impl Call<'_> {
         self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
         let uid = check(&input)?;
+        self.check_profile(&input.profile, Some(&input.metadata)).await?;
         if let Some(uid) = &uid
             && query_value(self.request, "get_if_exists").as_deref() == Some("true")
             && let Some(tenant) =
@@ -119,6 +135,7 @@ impl Call<'_> {
         self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
         let uid = check(&input)?;
+        self.check_profile(&input.profile, Some(&input.metadata)).await?;
         let tenant = match self.tenant(app).await {
             Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }) => {
                 let mut rules = Rules::default();
@@ -134,6 +151,8 @@ impl Call<'_> {
             application.uid.clone_from(&uid);
             application.throttle_rate = input.rate();
             application.metadata.clone_from(&input.metadata);
+            input.profile.apply(&mut application.profile);
+            application.sandbox = input.sandbox.unwrap_or(application.sandbox);
             application.updated_at = now;
         })
         .await
@@ -154,6 +173,7 @@ impl Call<'_> {
         rules.throttle_rate(patch.throttle_rate.value().copied());
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         rules.check()?;
+        self.check_profile(&patch.profile, patch.metadata.as_ref()).await?;
         let uid = match patch.uid {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
@@ -169,6 +189,8 @@ impl Call<'_> {
             if let Some(metadata) = &patch.metadata {
                 application.metadata.clone_from(metadata);
             }
+            patch.profile.apply(&mut application.profile);
+            application.sandbox = patch.sandbox.unwrap_or(application.sandbox);
             application.updated_at = now;
         })
         .await
@@ -195,6 +217,9 @@ impl Call<'_> {
             throttle_rate: input.rate(),
             name: input.name,
             metadata: input.metadata,
+            profile: input.profile.value().cloned(),
+            sandbox: input.sandbox.unwrap_or_default(),
+            granted: Vec::new(),
             integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,

@@ -112,7 +112,7 @@ impl AttemptFilter {
     }
 
     fn keeps(&self, attempt: &Attempt) -> bool {
-        self.message.keeps(&attempt.event_type, &attempt.channels)
+        self.message.keeps(&attempt.event_type, &attempt.channels, attempt.subject.as_deref())
             && self.ok.is_none_or(|ok| attempt.ok == ok)
             && self.class.is_none_or(|class| attempt.status / 100 * 100 == class)
             && self.endpoint.is_none_or(|ep| attempt.ep == ep)
@@ -202,6 +202,12 @@ impl Call<'_> {
             return Err(ApiError::bad_request(
                 "endpoint_disabled",
                 "The endpoint is disabled: enable it, then send again.",
+            ));
+        }
+        if message.parts > 0 {
+            return Err(ApiError::bad_request(
+                "split",
+                "This event was cut into several: send its parts, which its payload names.",
             ));
         }
         let record = Record::Resend {

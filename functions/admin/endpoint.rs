@@ -4,6 +4,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::application::Metadata;
+use shared::clock::Timestamp;
 use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, EndpointId, Uid};
@@ -12,9 +13,10 @@ use shared::openapi::{self, Channels, EventTypes, Moment};
 use shared::request;
 use shared::secret::SigningSecret;
 use shared::store::{Edited, Tenant};
-use shared::treatment::Treatment;
+use shared::treatment::{Format, Treatment};
 
 use crate::patch::Field;
+use crate::profile::check_https;
 use crate::rules::Rules;
 use crate::{Answer, Call, page};
 
@@ -47,6 +49,13 @@ pub(crate) struct EndpointIn {
     metadata: Metadata,
     #[schemars(with = "Option<openapi::SecretText>")]
     secret: Option<String>,
+    // What Svix's API does not have. Its SDKs never send these, so absent leaves them alone.
+    #[serde(default)]
+    profile: Field<String>,
+    #[serde(default)]
+    api_version: Field<String>,
+    #[serde(default)]
+    format: Field<Format>,
 }
 
 impl EndpointIn {
@@ -79,9 +88,12 @@ pub(crate) struct EndpointPatch {
     #[schemars(range(min = 1))]
     rate_limit: Field<u16>,
     metadata: Option<Metadata>,
+    profile: Field<String>,
+    api_version: Field<String>,
+    format: Field<Format>,
 }
 
-/// What a caller gets. The secret is never in it.
+/// What a caller gets. The secret is in it only when it is shown once, at creation.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointOut {
@@ -103,6 +115,16 @@ pub(crate) struct EndpointOut {
     #[schemars(with = "Moment")]
     updated_at: String,
     metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 impl From<Endpoint> for EndpointOut {
@@ -122,6 +144,11 @@ impl From<Endpoint> for EndpointOut {
             created_at: endpoint.created_at.to_rfc3339(),
             updated_at: endpoint.updated_at.to_rfc3339(),
             metadata: endpoint.metadata,
+            profile: endpoint.profile,
+            api_version: endpoint.api_version,
+            format: endpoint.treatment.format,
+            verified_at: endpoint.verified_at.map(Timestamp::to_rfc3339),
+            secret: None,
         }
     }
 }
@@ -139,6 +166,7 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
+        self.check_extensions(&tenant, &input.profile, Some(&input.url), None).await?;
         self.create_checked(&tenant, input, uid).await
     }
 
@@ -153,7 +181,9 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
-        let Some(endpoint) = tenant.endpoint(ep) else {
+        let old = tenant.endpoint(ep);
+        self.check_extensions(&tenant, &input.profile, Some(&input.url), old).await?;
+        let Some(endpoint) = old else {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
         };
@@ -167,6 +197,9 @@ impl Call<'_> {
             endpoint.channels.clone_from(&input.channels);
             endpoint.throttle_rate = input.rate();
             endpoint.metadata.clone_from(&input.metadata);
+            input.profile.apply(&mut endpoint.profile);
+            input.api_version.apply(&mut endpoint.api_version);
+            input.format.apply(&mut endpoint.treatment.format);
             endpoint.updated_at = now;
         })
         .await
@@ -190,6 +223,8 @@ impl Call<'_> {
         rules.throttle_rate(patch.throttle_rate.value().copied());
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         rules.check()?;
+        let old = Some(endpoint);
+        self.check_extensions(&tenant, &patch.profile, patch.url.as_ref(), old).await?;
         let uid = match patch.uid {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
@@ -211,6 +246,9 @@ impl Call<'_> {
             if let Some(metadata) = &patch.metadata {
                 endpoint.metadata.clone_from(metadata);
             }
+            patch.profile.apply(&mut endpoint.profile);
+            patch.api_version.apply(&mut endpoint.api_version);
+            patch.format.apply(&mut endpoint.treatment.format);
             endpoint.updated_at = now;
         })
         .await
@@ -239,13 +277,41 @@ impl Call<'_> {
         rules.check().map(|()| uid)
     }
 
+    /// What the profile that will hold asks of the endpoint.
+    async fn check_extensions(
+        &self,
+        tenant: &Tenant,
+        profile: &Field<String>,
+        url: Option<&String>,
+        old: Option<&Endpoint>,
+    ) -> Result<(), ApiError> {
+        self.check_profile(profile, None).await?;
+        let kept = old.and_then(|endpoint| endpoint.profile.as_ref());
+        let named = match profile {
+            Field::Absent => kept,
+            Field::Null => None,
+            Field::Value(name) => Some(name),
+        };
+        let effective = self.effective_profile(&tenant.application, named).await?;
+        let mut rules = Rules::default();
+        if let Some(url) = url.or(old.map(|endpoint| &endpoint.url)) {
+            check_https(&mut rules, &effective, url, self.admin.policy.allow_loopback);
+        }
+        rules.check()
+    }
+
     async fn create_checked(&self, tenant: &Tenant, input: EndpointIn, uid: Option<Uid>) -> Answer {
-        if tenant.endpoints.len() >= MAX_ENDPOINTS {
+        let profile = self.admin.profiles.of(&tenant.application).await?;
+        let most = profile.endpoints.most.unwrap_or(MAX_ENDPOINTS).min(MAX_ENDPOINTS);
+        if tenant.endpoints.len() >= most {
             return Err(ApiError::bad_request(
                 "limit_reached",
-                format!("An application has at most {MAX_ENDPOINTS} endpoints: delete one first."),
+                format!("An application has at most {most} endpoints: delete one first."),
             ));
         }
+        let own = input.profile.value();
+        let shown_once = self.effective_profile(&tenant.application, own).await?;
+        let shown_once = shown_once.endpoints.secret_shown_once;
         let ambient = &self.admin.ambient;
         let id = EndpointId::new(ambient);
         let secret = input.secret.as_deref().and_then(|text| SigningSecret::parse(text).ok());
@@ -262,13 +328,20 @@ impl Call<'_> {
             disabled: input.disabled,
             channels: input.channels,
             metadata: input.metadata,
-            treatment: Treatment::default(),
+            profile: input.profile.value().cloned(),
+            api_version: input.api_version.value().cloned(),
+            verified_at: None,
+            treatment: Treatment { format: input.format.value().copied(), ..Treatment::default() },
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,
         };
         match self.admin.editor.create_endpoint(&endpoint).await? {
-            Edited::Done(()) => Ok(show(StatusCode::CREATED, endpoint)),
+            Edited::Done(()) => {
+                let secret = shown_once.then(|| secret.reveal());
+                let out = EndpointOut { secret, ..EndpointOut::from(endpoint) };
+                Ok(error::json(StatusCode::CREATED, &out))
+            }
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),
         }

@@ -15,12 +15,14 @@ use http::{Request, Response, StatusCode};
 use shared::clock::Ambient;
 use shared::error::{self, ApiError};
 use shared::id::OrganisationId;
+use shared::profile::Profiles;
 use shared::queue::Producer;
 use shared::request;
 use shared::secret::Sealer;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, Tenant,
+    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, ProfileStore,
+    Tenant,
 };
 use shared::token::{Access, Tokens};
 use shared::worker::Worker;
@@ -36,6 +38,7 @@ pub mod openapi;
 mod operator;
 mod page;
 mod patch;
+mod profile;
 mod routes;
 mod rules;
 mod secret;
@@ -67,6 +70,10 @@ pub struct Admin {
     pub key_sets: KeySets,
     /// Makes RSA keys.
     pub rsa: RsaMaker,
+    /// The systems' ways.
+    pub profiles: Profiles,
+    /// Stores more of them.
+    pub profile_store: ProfileStore,
     /// Checks bearer tokens and makes them.
     pub tokens: Tokens,
     /// Seals and opens secrets.

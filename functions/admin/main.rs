@@ -8,7 +8,7 @@ use lambda_http::{Error, Request, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
+    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, ProfileStore,
 };
 use shared::telemetry;
 use shared::token::Tokens;
@@ -32,8 +32,10 @@ async fn main() -> Result<(), Error> {
         retries,
         parking: Parking::new(table.clone()),
         inspectors: Inspectors::new(table.clone()),
-        key_sets: KeySets::new(table, Ambient::system().clock),
+        key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         rsa: Arc::new(generate_rsa),
+        profiles: wiring.profiles(table.clone()),
+        profile_store: ProfileStore::new(table),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         operator: wiring.environment.organisation()?,

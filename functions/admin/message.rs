@@ -28,6 +28,16 @@ pub(crate) struct MessageOut {
     payload: Box<RawValue>,
     #[schemars(with = "Moment")]
     timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// The event that was too big for one and that this is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<MessageId>,
+    /// How many events it became, where it was cut; the payload tells which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    test: bool,
 }
 
 impl From<Message> for MessageOut {
@@ -43,6 +53,10 @@ impl From<Message> for MessageOut {
             id: message.id,
             payload,
             timestamp: message.at.to_rfc3339(),
+            subject: message.subject,
+            parent: message.parent,
+            parts: Some(message.parts).filter(|parts| *parts > 0),
+            test: message.test,
         }
     }
 }
@@ -51,6 +65,7 @@ impl From<Message> for MessageOut {
 pub(crate) struct Filter {
     channel: Option<String>,
     event_types: Vec<String>,
+    subject: Option<String>,
 }
 
 impl Filter {
@@ -63,14 +78,26 @@ impl Filter {
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
             .collect();
-        Self { channel: query_value(request, "channel"), event_types }
+        Self {
+            channel: query_value(request, "channel"),
+            event_types,
+            subject: query_value(request, "subject"),
+        }
     }
 
     /// Whether something of this type on these channels is wanted.
-    pub(crate) fn keeps(&self, event_type: &str, channels: &[String]) -> bool {
+    pub(crate) fn keeps(
+        &self,
+        event_type: &str,
+        channels: &[String],
+        subject: Option<&str>,
+    ) -> bool {
         let type_fits =
             self.event_types.is_empty() || self.event_types.iter().any(|name| name == event_type);
-        type_fits && self.channel.as_ref().is_none_or(|channel| channels.contains(channel))
+        let subject_fits = self.subject.is_none() || self.subject.as_deref() == subject;
+        type_fits
+            && subject_fits
+            && self.channel.as_ref().is_none_or(|channel| channels.contains(channel))
     }
 }
 
@@ -81,7 +108,9 @@ impl Call<'_> {
         let walk = page::walk::<MessageId>(self.request, true)?;
         let filter = Filter::of(self.request);
         let now = self.admin.ambient.now();
-        let keep = |message: &Message| filter.keeps(&message.event_type, &message.channels);
+        let keep = |message: &Message| {
+            filter.keeps(&message.event_type, &message.channels, message.subject.as_deref())
+        };
         let mut listed = self.admin.history.messages(app, &walk, now, keep).await?;
         if self.wants_content() {
             for message in &mut listed.items {

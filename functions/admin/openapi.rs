@@ -19,6 +19,7 @@ mod attempt;
 mod endpoint;
 mod message;
 mod operator;
+mod profile;
 mod task;
 
 /// The description as it is served, generated from this module's by `tests/openapi.rs`.
@@ -48,6 +49,7 @@ pub fn descriptions() -> Vec<Description> {
         open(),
         operator::descriptions(),
         task::descriptions(),
+        profile::descriptions(),
     ]
     .into_iter()
     .flatten()

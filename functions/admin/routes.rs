@@ -135,6 +135,11 @@ operations! {
         => bulk_replay(app, ep);
     "v1.endpoint.cancel-msgs" POST ["app", app, "endpoint", ep, "cancel-msgs"]
         => cancel_deliveries(app, ep);
+    "posthorn.profile.list" GET ["profile"] => list_profiles();
+    "posthorn.profile.get" GET ["profile", profile] => get_profile(profile);
+    "posthorn.profile.put" PUT ["profile", profile] => put_profile(profile);
+    "posthorn.event-type-grant.set" PUT ["app", app, "event-type-grant"]
+        => grant_event_types(app);
 
     "posthorn.parked.list" GET ["operator", "parked"] => list_parked();
     "posthorn.jwt-key.list" GET ["operator", "jwt-key"] => list_jwt_keys();

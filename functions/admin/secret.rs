@@ -42,6 +42,15 @@ impl Call<'_> {
     pub(crate) async fn get_secret(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
+        let own = endpoint.profile.as_ref();
+        let profile = self.effective_profile(&tenant.application, own).await?;
+        if profile.endpoints.secret_shown_once {
+            return Err(ApiError::bad_request(
+                "secret_shown_once",
+                "The secret was shown when it was made, and is not shown again: rotate it for a \
+                 new one.",
+            ));
+        }
         self.reveal(&endpoint.keyring, &endpoint.id.to_string())
     }
 

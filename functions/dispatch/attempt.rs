@@ -13,7 +13,8 @@ use tokio::sync::SemaphorePermit;
 use tracing::{info, warn};
 
 use crate::policy::Policy;
-use crate::{Dispatcher, Job, Undone, WRAP_UP_MS, request};
+use crate::request::{self, Body};
+use crate::{Dispatcher, Job, Undone, WRAP_UP_MS};
 
 /// "This address is gone for good": Standard Webhooks asks to stop calling it.
 const GONE: u16 = 410;
@@ -91,7 +92,8 @@ impl Dispatcher {
                 "the secret of {owner} does not open: has the root secret changed?"
             )));
         }
-        let outbound = request::signed(message, &endpoint.url, &secrets, at, policy.timeout_ms);
+        let body = Body::json(message, endpoint, &policy.profile);
+        let outbound = request::signed(message, endpoint, body, &secrets, policy, at);
         let outcome = self.parts.sender.send(outbound).await;
         let duration_ms = outcome.duration_ms;
         let verdict = judge(outcome, policy);
@@ -110,6 +112,7 @@ impl Dispatcher {
             event_type: message.event_type.clone(),
             channels: message.channels.clone(),
             tags: message.tags.clone(),
+            subject: message.subject.clone(),
         };
         Ok((attempt, verdict))
     }

@@ -28,6 +28,7 @@ use shared::clock::{Ambient, Timestamp};
 use shared::endpoint::Endpoint;
 use shared::id::ApplicationId;
 use shared::message::Message;
+use shared::profile::Profiles;
 use shared::queue::record::Record;
 use shared::queue::{Producer, Received};
 use shared::schedule::Schedule;
@@ -46,6 +47,8 @@ pub mod lambda;
 mod policy;
 mod request;
 mod retry;
+
+use policy::Policy;
 
 // A panic that aborted would take the whole batch with it.
 const _: () = assert!(cfg!(panic = "unwind"), "dispatch must be built with panic = \"unwind\"");
@@ -101,6 +104,8 @@ pub struct Parts {
     pub sealer: Sealer,
     /// Time and randomness.
     pub ambient: Ambient,
+    /// The systems' ways.
+    pub profiles: Profiles,
     /// How it behaves.
     pub settings: Settings,
 }
@@ -209,15 +214,15 @@ impl Dispatcher {
     async fn fan_out(&self, job: Job, message: Message, again: bool) -> Result<(), Undone> {
         let repeated = again || job.received.receive_count > 1;
         self.check_first_receive(&job.received)?;
+        if message.parts > 0 {
+            // Its parts are what is sent.
+            return Ok(());
+        }
         let Some(tenant) = self.tenant(&job, message.app).await? else {
             // The application was deleted, and its endpoints with it.
             return Ok(());
         };
-        let wanting: Vec<&Endpoint> = tenant
-            .endpoints
-            .iter()
-            .filter(|endpoint| endpoint.wants(&message.event_type, &message.channels))
-            .collect();
+        let wanting = self.wanting(&tenant, &message).await?;
         if wanting.is_empty() {
             return Ok(());
         }
@@ -225,20 +230,19 @@ impl Dispatcher {
             true => Some(self.parts.deliveries.snapshot(&message.id).await?),
             false => None,
         };
-        if let [only] = wanting.as_slice() {
-            let policy = self.policy(only, &message.event_type);
-            return self.first(&job, &message, only, &policy, snapshot.as_ref()).await;
+        if let [(only, policy)] = wanting.as_slice() {
+            return self.first(&job, &message, only, policy, snapshot.as_ref()).await;
         }
-        let endpoints: Vec<Endpoint> = wanting.into_iter().cloned().collect();
+        let endpoints: Vec<(Endpoint, Policy)> =
+            wanting.into_iter().map(|(endpoint, policy)| (endpoint.clone(), policy)).collect();
         let shared = Arc::new((job, message, snapshot));
         let tasks: Vec<_> = endpoints
             .into_iter()
-            .map(|endpoint| {
+            .map(|(endpoint, policy)| {
                 let dispatcher = self.clone();
                 let shared = shared.clone();
                 let work = async move {
                     let (job, message, snapshot) = &*shared;
-                    let policy = dispatcher.policy(&endpoint, &message.event_type);
                     dispatcher.first(job, message, &endpoint, &policy, snapshot.as_ref()).await
                 };
                 tokio::spawn(work.in_current_span())
@@ -255,6 +259,25 @@ impl Dispatcher {
             }
         }
         result
+    }
+
+    /// The endpoints that a message goes to, and how each is treated.
+    async fn wanting<'a>(
+        &self,
+        tenant: &'a Tenant,
+        message: &Message,
+    ) -> Result<Vec<(&'a Endpoint, Policy)>, StoreError> {
+        let application = &tenant.application;
+        let mut wanting = Vec::new();
+        for endpoint in &tenant.endpoints {
+            if endpoint.wants(&message.event_type, &message.channels) {
+                let policy = self.policy(application, endpoint, &message.event_type).await?;
+                if policy.admits(application, endpoint, message) {
+                    wanting.push((endpoint, policy));
+                }
+            }
+        }
+        Ok(wanting)
     }
 
     /// The application and its endpoints, read once for the whole batch.

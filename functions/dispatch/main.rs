@@ -22,10 +22,11 @@ async fn main() -> Result<(), Error> {
         editor: DirectoryEditor::new(table.clone(), None),
         deliveries: Deliveries::new(table.clone()),
         retries: wiring.queue(variable::RETRIES_QUEUE)?,
-        parking: Parking::new(table),
+        parking: Parking::new(table.clone()),
         sender: Arc::new(HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?),
         sealer: wiring.environment.root_secret()?.sealer(),
         ambient: Ambient::system(),
+        profiles: wiring.profiles(table),
         settings: Settings {
             always_lease: wiring.environment.always_lease(),
             ..Settings::default()

@@ -1,31 +1,50 @@
 //! How one endpoint is treated for one message: every layer of configuration, resolved.
 //!
-//! The layers are read with the application, so resolving them costs no call.
+//! The layers are read with the application, or kept in memory, so resolving them costs no call
+//! for an application whose profile came with the binary.
 
+use std::sync::Arc;
+
+use shared::application::Application;
 use shared::endpoint::Endpoint;
+use shared::message::Message;
+use shared::profile::Profile;
 use shared::schedule::Schedule;
+use shared::store::StoreError;
 use shared::treatment::{Format, Statuses, Treatment};
 
 use crate::{Dispatcher, Settings};
 
 /// What holds for one delivery at the moment of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Policy {
     /// When to try again.
     pub(crate) schedule: Schedule,
     /// Longest exchange, in milliseconds.
     pub(crate) timeout_ms: u64,
     /// What the body looks like.
+    #[expect(dead_code, reason = "tokens come next")]
     pub(crate) format: Format,
+    /// The system whose way it is.
+    pub(crate) profile: Arc<Profile>,
     success: Statuses,
     retry_on: Statuses,
 }
 
 impl Dispatcher {
     /// What holds for deliveries of this type to this endpoint now.
-    pub(crate) fn policy(&self, endpoint: &Endpoint, _event_type: &str) -> Policy {
-        let (profile, event_type) = (Treatment::default(), Treatment::default());
-        Policy::resolve(&self.parts.settings, &profile, &event_type, endpoint)
+    ///
+    /// # Errors
+    /// When the profile has to be read and cannot be.
+    pub(crate) async fn policy(
+        &self,
+        application: &Application,
+        endpoint: &Endpoint,
+        _event_type: &str,
+    ) -> Result<Policy, StoreError> {
+        let profile = self.parts.profiles.of_endpoint(application, endpoint).await?;
+        let event_type = Treatment::default();
+        Ok(Policy::resolve(&self.parts.settings, profile, &event_type, endpoint))
     }
 }
 
@@ -34,18 +53,34 @@ impl Policy {
     /// the settings.
     pub(crate) fn resolve(
         settings: &Settings,
-        profile: &Treatment,
+        profile: Arc<Profile>,
         event_type: &Treatment,
         endpoint: &Endpoint,
     ) -> Self {
-        let said = endpoint.treatment.before(event_type).before(profile);
+        let said = endpoint.treatment.before(event_type).before(&profile.delivery);
         Self {
             schedule: said.schedule_s.map_or_else(|| settings.schedule.clone(), Schedule::new),
             timeout_ms: said.timeout_ms.unwrap_or(settings.timeout_ms),
             format: said.format.unwrap_or_default(),
+            profile,
             success: said.success.unwrap_or_else(Statuses::successful),
             retry_on: said.retry_on.unwrap_or_else(Statuses::any),
         }
+    }
+
+    /// Whether the profile lets this message go to this endpoint of this application: not an
+    /// event on request that nobody granted, nor a real one to an endpoint that has yet to take
+    /// a test event.
+    pub(crate) fn admits(
+        &self,
+        application: &Application,
+        endpoint: &Endpoint,
+        message: &Message,
+    ) -> bool {
+        let name = &message.event_type;
+        let granted = !self.profile.opt_in.contains(name) || application.granted.contains(name);
+        let must_verify = self.profile.endpoints.verified_first && !application.sandbox;
+        message.test || (granted && (!must_verify || endpoint.verified_at.is_some()))
     }
 
     /// Whether an answer of this status is success; 0 stands for no answer.

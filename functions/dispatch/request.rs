@@ -1,35 +1,62 @@
-//! The request itself: Standard Webhooks, with both families of header names.
+//! The request itself: Standard Webhooks over a body in the profile's form.
 
+use bytes::Bytes;
 use shared::clock::Timestamp;
+use shared::endpoint::Endpoint;
 use shared::message::Message;
+use shared::profile::{HeaderFamily, Profile};
 use shared::secret::SigningSecret;
 use shared::sender::Outbound;
 use shared::signature;
 
+use crate::policy::Policy;
+
 /// How Posthorn introduces itself.
 pub(crate) const USER_AGENT: &str = concat!("Posthorn/", env!("CARGO_PKG_VERSION"));
+/// What a JSON body is.
+const JSON: &str = "application/json";
 
-/// A signed request that carries the message's exact bytes. Id and signature are the same in
-/// the headers `webhook-*` (Standard Webhooks) and `svix-*`, so receivers of either kind
+/// What is sent, and what it is called.
+pub(crate) struct Body {
+    pub(crate) content_type: &'static str,
+    pub(crate) bytes: Bytes,
+}
+
+impl Body {
+    /// The exact bytes that were published, in the profile's envelope if it has one.
+    pub(crate) fn json(message: &Message, endpoint: &Endpoint, profile: &Profile) -> Self {
+        let api_version = endpoint.api_version.as_ref().or(profile.api_version.as_ref());
+        let bytes = match &profile.envelope {
+            Some(envelope) => envelope.wrap(message, api_version.map(String::as_str)),
+            None => message.payload.clone(),
+        };
+        Self { content_type: JSON, bytes }
+    }
+}
+
+/// A signed request: what is signed is what is sent. Id and signature are the same in each
+/// family of headers, `webhook-*` (Standard Webhooks) and `svix-*`, so receivers of either kind
 /// verify it. The timestamp is that of the attempt.
 pub(crate) fn signed(
     message: &Message,
-    url: &str,
+    endpoint: &Endpoint,
+    body: Body,
     secrets: &[SigningSecret],
+    policy: &Policy,
     at: Timestamp,
-    timeout_ms: u64,
 ) -> Outbound {
     let id = message.id.to_string();
     let timestamp = at.as_secs();
-    let signatures = signature::sign(secrets, &id, timestamp, &message.payload);
+    let signatures = signature::sign(secrets, &id, timestamp, &body.bytes);
     let timestamp = timestamp.to_string();
     let mut headers = Vec::with_capacity(8);
-    headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    headers.push(("content-type".to_owned(), body.content_type.to_owned()));
     headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
-    for family in ["webhook-", "svix-"] {
+    let families = policy.profile.signature_headers.as_deref();
+    for family in families.unwrap_or(&HeaderFamily::BOTH) {
         for (name, value) in signature::HEADERS.iter().zip([&id, &timestamp, &signatures]) {
-            headers.push((format!("{family}{name}"), value.clone()));
+            headers.push((format!("{}{name}", family.prefix()), value.clone()));
         }
     }
-    Outbound { url: url.to_owned(), headers, body: message.payload.clone(), timeout_ms }
+    Outbound { url: endpoint.url.clone(), headers, body: body.bytes, timeout_ms: policy.timeout_ms }
 }

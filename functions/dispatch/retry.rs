@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shared::application::Application;
 use shared::attempt::{Progress, Turn};
 use shared::endpoint::Endpoint;
 use shared::id::{ApplicationId, AttemptId, EndpointId, MessageId};
@@ -40,15 +41,15 @@ impl Dispatcher {
             return Err(Undone::Busy);
         }
         let tenant = self.tenant(job, app).await?;
-        let endpoint = match endpoint_of(tenant.as_ref(), ep) {
-            Some(endpoint) if !endpoint.disabled => endpoint,
+        let (application, endpoint) = match endpoint_of(tenant.as_ref(), ep) {
+            Some((application, endpoint)) if !endpoint.disabled => (application, endpoint),
             Some(_) => return self.give_up(&found, "the endpoint is disabled").await,
             None => return self.give_up(&found, "the endpoint was deleted").await,
         };
         let Some(message) = deliveries.message(&msg, self.parts.ambient.now()).await? else {
             return self.give_up(&found, "the message is past its retention").await;
         };
-        let policy = self.policy(endpoint, &message.event_type);
+        let policy = self.policy(application, endpoint, &message.event_type).await?;
         self.check_time(job, &policy)?;
         let leased = self.take_over(&found).await?;
         let clearance = match number {
@@ -83,12 +84,20 @@ impl Dispatcher {
             return Ok(());
         }
         let tenant = self.tenant(job, app).await?;
-        let endpoint = endpoint_of(tenant.as_ref(), ep).filter(|endpoint| !endpoint.disabled);
-        let Some(endpoint) = endpoint else { return Ok(()) };
+        let Some((application, endpoint)) = endpoint_of(tenant.as_ref(), ep) else {
+            return Ok(());
+        };
+        if endpoint.disabled {
+            return Ok(());
+        }
         let Some(message) = deliveries.message(&msg, self.parts.ambient.now()).await? else {
             return Ok(());
         };
-        let policy = self.policy(endpoint, &message.event_type);
+        if message.parts > 0 {
+            // Its parts are what is sent.
+            return Ok(());
+        }
+        let policy = self.policy(application, endpoint, &message.event_type).await?;
         self.check_time(job, &policy)?;
         let (attempt, verdict) = self.send(&message, endpoint, &policy, id, turn).await?;
         let recorded = deliveries.record_manual(&attempt, &message).await?;
@@ -106,6 +115,8 @@ impl Dispatcher {
     }
 }
 
-fn endpoint_of(tenant: Option<&Arc<Tenant>>, ep: EndpointId) -> Option<&Endpoint> {
-    tenant?.endpoints.iter().find(|endpoint| endpoint.id == ep)
+fn endpoint_of(tenant: Option<&Arc<Tenant>>, ep: EndpointId) -> Option<(&Application, &Endpoint)> {
+    let tenant = tenant?;
+    let endpoint = tenant.endpoints.iter().find(|endpoint| endpoint.id == ep)?;
+    Some((&tenant.application, endpoint))
 }

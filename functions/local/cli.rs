@@ -39,6 +39,9 @@ pub(crate) struct Up {
     /// Where everything is kept.
     #[arg(long, default_value = ".posthorn")]
     pub(crate) data: PathBuf,
+    /// A directory of more profiles (`*.toml`).
+    #[arg(long)]
+    pub(crate) profiles: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -14,6 +14,7 @@ use http::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::Ambient;
+use shared::profile::Profiles;
 use shared::secret::SigningSecret;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -60,7 +61,8 @@ pub(crate) async fn run() -> Result<(), String> {
     let events: Vec<Event> = serde_json::from_str(CATALOGUE)
         .map_err(|error| format!("events/catalogue.json: {error}"))?;
     let directory = Temporary::new();
-    let platform = Platform::start(&directory.0, ([127, 0, 0, 1], 0).into()).await?;
+    let platform =
+        Platform::start(&directory.0, ([127, 0, 0, 1], 0).into(), Profiles::built_in()).await?;
     let inbox = Arc::new(Inbox::default());
     let receiver = start_receiver(&inbox).await?;
     println!("A platform at http://{}, a receiver at {receiver}", platform.addr);

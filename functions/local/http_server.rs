@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
 /// say what its limit is.
-const MAX_BODY_BYTES: usize = 2 * shared::request::MAX_BODY_BYTES;
+const MAX_BODY_BYTES: usize = receive::MAX_SPLIT_BYTES + 1;
 /// Longest wait for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -13,8 +13,10 @@ use receive::{Receiver, Recent};
 use retry::{Redrive, Sweeper};
 use serde::{Deserialize, Serialize};
 use shared::clock::Ambient;
+use shared::config::{self, Environment};
 use shared::embedded::Engine;
 use shared::error::{self, ApiError};
+use shared::profile::{self, Profiles};
 use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, Producer};
 use shared::request;
@@ -26,6 +28,7 @@ use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
     Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
+    ProfileStore,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -69,7 +72,8 @@ pub(crate) struct Status {
 
 /// `posthorn up`.
 pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
-    let mut platform = Platform::start(&options.data, options.addr).await?;
+    let mut platform =
+        Platform::start(&options.data, options.addr, read_profiles(options)?).await?;
     data::write_address(&options.data, platform.addr)?;
     println!("Posthorn is running at http://{}", platform.addr);
     println!("Everything is kept in {}/", options.data.display());
@@ -88,7 +92,11 @@ pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
 
 impl Platform {
     /// Starts a platform on this directory.
-    pub(crate) async fn start(directory: &Path, addr: SocketAddr) -> Result<Self, String> {
+    pub(crate) async fn start(
+        directory: &Path,
+        addr: SocketAddr,
+        profiles: Profiles,
+    ) -> Result<Self, String> {
         let ambient = Ambient::system();
         let secret = data::root_secret(directory, &ambient)?;
         let engine = Engine::open(directory)?;
@@ -100,6 +108,7 @@ impl Platform {
         let kept = Cached::new(ambient.clock.clone(), DIRECTORY_TTL_MS);
         let directory = Directory::cached(table.clone(), kept.clone());
         let editor = DirectoryEditor::new(table.clone(), Some(kept));
+        let profiles = profiles.stored_in(ProfileStore::new(table.clone()), ambient.clock.clone());
         let tokens = Tokens::new(&secret.token_key());
         let policy = TargetPolicy::local();
         let producer = |queue: &EmbeddedQueue| -> Arc<dyn Producer> {
@@ -119,6 +128,7 @@ impl Platform {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             default_org: data::organisation(),
+            profiles: profiles.clone(),
             recent: Recent::default(),
             // After a restart every record counts as a repetition, and is leased.
             second_copy_delay_s: 0,
@@ -137,6 +147,8 @@ impl Platform {
             inspectors: Inspectors::new(table.clone()),
             key_sets: key_sets.clone(),
             rsa: Arc::new(admin::generate_rsa),
+            profiles: profiles.clone(),
+            profile_store: ProfileStore::new(table.clone()),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: data::organisation(),
@@ -153,6 +165,7 @@ impl Platform {
             sender: Arc::new(sender),
             sealer: secret.sealer(),
             ambient: ambient.clone(),
+            profiles,
             settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },
         });
         let redrive = |name, dead: &EmbeddedQueue, queue: &Arc<dyn Producer>| Redrive {
@@ -199,6 +212,16 @@ impl Platform {
         let token = data::organisation_token(&secret, &Ambient::system());
         Ok(Self { addr, token, tasks })
     }
+}
+
+/// The profiles that come with Posthorn, and those of the directory that the caller names.
+fn read_profiles(options: &cli::Up) -> Result<Profiles, String> {
+    let mut profiles = Profiles::built_in();
+    if let Some(directory) = &options.profiles {
+        let files = profile::file::read_directory(directory)?;
+        profiles = profiles.with(files.into_iter().map(|file| (file.profile, file.events)));
+    }
+    Ok(profiles.by_default(Environment::new(&config::from_process).profile()))
 }
 
 /// What stands behind the HTTP server.

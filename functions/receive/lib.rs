@@ -23,6 +23,7 @@ use shared::clock::Ambient;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
 use shared::message::{Message, expiry};
+use shared::profile::Profiles;
 use shared::queue::{Producer, record::Record, send_one};
 use shared::request;
 use shared::secret::Sealer;
@@ -33,12 +34,16 @@ use shared::token::{Access, Tokens};
 pub mod openapi;
 mod publish;
 mod recent;
+mod split;
 
 use publish::{MessageOut, Published};
 pub use recent::Recent;
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
 pub const APPLICATION_TTL_MS: u64 = 30_000;
+/// Largest body of an event that its profile may cut into several, in bytes: well below the
+/// 6 MB that Lambda takes.
+pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;
 /// Seconds before a second copy of a message can be received: as long as a dispatcher may be
 /// busy with the first.
 pub const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
@@ -56,6 +61,8 @@ pub struct Receiver {
     pub inbox: Inbox,
     /// The deliveries queue.
     pub deliveries: Arc<dyn Producer>,
+    /// The systems' ways.
+    pub profiles: Profiles,
     /// Checks bearer tokens.
     pub tokens: Tokens,
     /// Opens integration keys.
@@ -81,7 +88,11 @@ impl Receiver {
         let segments = request::segments(request.uri().path());
         match (request.method(), segments.as_slice()) {
             (&Method::POST, ["api", "v1", "app", app, "msg"]) => {
-                request::check_size(request.body().len())?;
+                let size = request.body().len();
+                // Only a profile that cuts events takes more than one event can hold.
+                if size > MAX_SPLIT_BYTES {
+                    request::check_size(size)?;
+                }
                 let tenant = self.authorise(request, app).await?;
                 self.publish(request, &tenant).await
             }
@@ -136,10 +147,23 @@ impl Receiver {
         request: &Request<Bytes>,
         tenant: &Tenant,
     ) -> Result<Response<Bytes>, ApiError> {
-        let published = Published::parse(request.body())?;
+        let profile = self.profiles.of(&tenant.application).await?;
+        if profile.split.is_none() {
+            request::check_size(request.body().len())?;
+        }
+        let published = Published::parse(request.body(), profile.envelope.is_some())?;
         let with_content =
             request::query_value(request, "with_content").as_deref() != Some("false");
         let message = self.message(published, tenant.application.id, request.headers())?;
+        let split = profile.split.as_ref();
+        let parts = split.and_then(|split| split.parts(&message.event_type, &message.payload));
+        if let Some(parts) = parts {
+            for part in &parts {
+                publish::check_payload(part.len())?;
+            }
+            return self.publish_parts(message, parts, with_content).await;
+        }
+        publish::check_payload(message.payload.len())?;
         match self.inbox.accept(&message).await? {
             Accepted::New => {
                 let out = MessageOut::of(&message, with_content).respond();
@@ -161,16 +185,17 @@ impl Receiver {
         let same_request = message.request.is_some() && first.request == message.request;
         let out = MessageOut::of(&first, with_content).respond();
         // The earlier try may have died between store and queue.
-        if !self.recent.contains(&first.id) && !self.inbox.has_outcome(&first).await? {
+        // What was cut into parts is not sent itself.
+        if first.parts == 0
+            && !self.recent.contains(&first.id)
+            && !self.inbox.has_outcome(&first).await?
+        {
             self.enqueue(first, true).await?;
         }
         if same_request {
             return Ok(out);
         }
-        Err(ApiError::conflict(
-            "A message with this eventId exists in this application. It was accepted before and \
-             is not sent a second time.",
-        ))
+        Err(taken())
     }
 
     async fn enqueue(&self, message: Message, again: bool) -> Result<(), ApiError> {
@@ -205,6 +230,10 @@ impl Receiver {
             event_id: published.event_id,
             channels: published.channels,
             tags: Vec::new(),
+            subject: published.subject,
+            parent: None,
+            parts: 0,
+            test: false,
             at: now,
             expires_at: expiry(now, published.retention_days),
             request: request.map(|request| {
@@ -214,6 +243,14 @@ impl Receiver {
             payload: published.payload,
         })
     }
+}
+
+/// The answer to another event of the same name.
+fn taken() -> ApiError {
+    ApiError::conflict(
+        "A message with this eventId exists in this application. It was accepted before and is \
+         not sent a second time.",
+    )
 }
 
 /// What the publisher calls this request: the `idempotency-key`, or the id of a signed request,
@@ -253,7 +290,7 @@ fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
 }
 
 impl MessageOut<'_> {
-    fn respond(&self) -> Response<Bytes> {
+    pub(crate) fn respond(&self) -> Response<Bytes> {
         error::json(StatusCode::ACCEPTED, self)
     }
 }

@@ -8,7 +8,8 @@ use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::error::{ApiError, Violation};
 use shared::id::{MessageId, Uid, is_name};
 use shared::message::{
-    DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, Message, RETENTION_DAYS,
+    DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, Message,
+    RETENTION_DAYS,
 };
 use shared::openapi::{EventType, JsonObject, MessageChannels, Moment};
 use shared::request;
@@ -19,14 +20,16 @@ pub(crate) struct Published {
     pub(crate) event_type: String,
     pub(crate) event_id: Option<Uid>,
     pub(crate) channels: Vec<String>,
+    pub(crate) subject: Option<String>,
     pub(crate) retention_days: u64,
     /// The exact bytes between the quotes and commas of the request.
     pub(crate) payload: Bytes,
 }
 
 impl Published {
-    /// Reads and checks a request's body.
-    pub(crate) fn parse(body: &Bytes) -> Result<Self, ApiError> {
+    /// Reads and checks a request's body. The payload is an object, or `null` where that means
+    /// something: in an envelope.
+    pub(crate) fn parse(body: &Bytes, takes_null: bool) -> Result<Self, ApiError> {
         let explain = || request::explain::<MessageShape>(body);
         if !request::is_object(body) {
             return Err(explain());
@@ -45,6 +48,13 @@ impl Published {
             None => None,
         };
         check_channels(read.channels.as_deref(), &mut violations);
+        if read.subject.as_ref().is_some_and(|name| !(1..=MAX_SUBJECT_BYTES).contains(&name.len()))
+        {
+            violations.push(Violation::body(
+                "subject",
+                format!("must be 1 to {MAX_SUBJECT_BYTES} bytes long, or be left out"),
+            ));
+        }
         let retention_days = read.payload_retention_period.unwrap_or(DEFAULT_RETENTION_DAYS);
         if !RETENTION_DAYS.contains(&retention_days) {
             violations.push(Violation::body(
@@ -53,21 +63,16 @@ impl Published {
             ));
         }
         let payload = read.payload.get();
-        if !payload.starts_with('{') {
+        let taken = payload.starts_with('{') || (takes_null && payload == "null");
+        if !taken {
             violations.push(Violation::body("payload", "must be a JSON object"));
         }
         if !violations.is_empty() {
             return Err(ApiError::Invalid(violations));
         }
-        if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(ApiError::too_large(format!(
-                "The payload has {} bytes; the limit is {MAX_PAYLOAD_BYTES}. Send a reference to \
-                 the data instead of the data.",
-                payload.len()
-            )));
-        }
         Ok(Self {
             event_id,
+            subject: read.subject,
             channels: read.channels.unwrap_or_default(),
             retention_days,
             payload: body.slice_ref(payload.as_bytes()),
@@ -90,6 +95,11 @@ pub(crate) struct MessageOut<'a> {
     payload: &'a RawValue,
     #[schemars(with = "Moment")]
     timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    /// How many events it became, where it was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
 }
 
 impl<'a> MessageOut<'a> {
@@ -106,6 +116,8 @@ impl<'a> MessageOut<'a> {
             id: message.id,
             payload,
             timestamp: message.at.to_rfc3339(),
+            subject: message.subject.as_deref(),
+            parts: Some(message.parts).filter(|parts| *parts > 0),
         }
     }
 }
@@ -119,6 +131,8 @@ struct MessageIn<'a> {
     event_id: Option<String>,
     channels: Option<Vec<String>>,
     payload_retention_period: Option<u64>,
+    /// Whom it is about: Posthorn's own.
+    subject: Option<String>,
 }
 
 /// The same shape without borrowing, for finding the field that is wrong.
@@ -136,6 +150,18 @@ pub(crate) struct MessageShape {
     channels: Option<Vec<String>>,
     #[schemars(range(min = *RETENTION_DAYS.start(), max = *RETENTION_DAYS.end()))]
     payload_retention_period: Option<u64>,
+    subject: Option<String>,
+}
+
+/// Refuses a payload that one event cannot hold.
+pub(crate) fn check_payload(bytes: usize) -> Result<(), ApiError> {
+    if bytes > MAX_PAYLOAD_BYTES {
+        return Err(ApiError::too_large(format!(
+            "The payload has {bytes} bytes; the limit is {MAX_PAYLOAD_BYTES}. Send a reference to \
+             the data instead of the data."
+        )));
+    }
+    Ok(())
 }
 
 fn check_channels(channels: Option<&[String]>, violations: &mut Vec<Violation>) {

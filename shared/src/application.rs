@@ -33,10 +33,28 @@ pub struct Application {
     /// The caller's notes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: Metadata,
+    /// The profile that its webhooks follow; the deployment's default if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Whether it is for trying things out: its endpoints need not be verified first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sandbox: bool,
+    /// The opt-in event types of its profile that it was granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<String>,
     /// Verifies signed publish requests of this application.
     pub integration_key: Keyring,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Application {
+    /// The profile that it names: in the field for it, or in its metadata where a library does
+    /// not know the field.
+    pub fn profile_name(&self) -> Option<&str> {
+        let noted = || self.metadata.get(crate::profile::METADATA_KEY);
+        self.profile.as_ref().or_else(noted).map(String::as_str)
+    }
 }

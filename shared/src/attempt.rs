@@ -57,6 +57,9 @@ pub struct Attempt {
     /// The message's tags, for the same reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The message's subject, for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 /// How far a delivery is.

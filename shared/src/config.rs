@@ -10,6 +10,7 @@
 //! | `POSTHORN_RETRIES_DLQ_URL` | retry | what could not be processed of the other |
 //! | `POSTHORN_ROOT_SECRET` | receive, dispatch, admin | tokens and sealing derive from it |
 //! | `POSTHORN_ORGANISATION` | receive, admin | whose applications a signed request may call by uid, and whose token is the operator's |
+//! | `POSTHORN_PROFILE` | receive, dispatch, admin | the profile of applications that name none; default: `svix` |
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
@@ -37,6 +38,8 @@ pub mod variable {
     pub const ROOT_SECRET: &str = "POSTHORN_ROOT_SECRET";
     /// The deployment's own organisation.
     pub const ORGANISATION: &str = "POSTHORN_ORGANISATION";
+    /// The profile of applications that name none.
+    pub const PROFILE: &str = "POSTHORN_PROFILE";
     /// When first attempts take a lease.
     pub const FIRST_LEASE: &str = "POSTHORN_FIRST_LEASE";
     /// Whether endpoints may be called without TLS.
@@ -81,6 +84,11 @@ impl<'a> Environment<'a> {
             .unwrap_or(DEFAULT_ORGANISATION)
             .parse()
             .map_err(|error| format!("{}: {error}", variable::ORGANISATION))
+    }
+
+    /// The profile of applications that name none.
+    pub fn profile(&self) -> Option<String> {
+        (self.look_up)(variable::PROFILE).filter(|name| !name.is_empty())
     }
 
     /// Whether every first attempt takes a lease.

@@ -50,6 +50,15 @@ pub struct Endpoint {
     /// The caller's notes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: Metadata,
+    /// The profile that its deliveries follow instead of its application's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The API version that its envelopes name instead of the profile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// When it first took a test event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Timestamp>,
     /// What is different for it from what its profile and the defaults say.
     #[serde(default, skip_serializing_if = "Treatment::is_silent")]
     pub treatment: Treatment,

@@ -225,6 +225,11 @@ impl MessageKey {
         Self::of("idempotency-key", app, key)
     }
 
+    /// The place of a part of the event at `parent`, counted from 1.
+    pub fn of_part(app: &ApplicationId, parent: &Self, number: u32) -> Self {
+        Self::of("part", app, &format!("{parent}#{number}"))
+    }
+
     fn of(kind: &str, app: &ApplicationId, name: &str) -> Self {
         // Kind and application have no zero byte, so no two inputs run into each other.
         let mut hash = Sha256::new();

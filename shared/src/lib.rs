@@ -25,6 +25,7 @@ pub mod keyring;
 pub mod keyset;
 pub mod message;
 pub mod openapi;
+pub mod profile;
 pub mod queue;
 pub mod request;
 pub mod schedule;

@@ -9,6 +9,8 @@ use crate::id::{ApplicationId, MessageId, Uid};
 /// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
 /// DynamoDB (400 KB an item), so this is what every part of the trip can carry.
 pub const MAX_PAYLOAD_BYTES: usize = 350 * 1024;
+/// Longest subject, in bytes.
+pub const MAX_SUBJECT_BYTES: usize = 256;
 /// Most channels of a message (Svix).
 pub const MAX_MESSAGE_CHANNELS: usize = 5;
 /// How long a message and its attempts are kept, in days (Svix's default and limits).
@@ -45,9 +47,27 @@ pub struct Message {
     /// the idempotency key it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// The user of the customer whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The event that was too big for one and that this is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<MessageId>,
+    /// How many parts it was cut into. It is not sent itself then; its payload tells what it
+    /// was cut from.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parts: u32,
+    /// Whether it was sent to try an endpoint out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// The exact bytes.
     #[serde(skip)]
     pub payload: Bytes,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// When something accepted at `at` and kept for `days` may be forgotten.

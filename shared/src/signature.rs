@@ -7,7 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::secret::SigningSecret;
@@ -93,6 +93,12 @@ pub fn verify(
                 .any(|secret| mac(secret, id, timestamp_s, body).verify_slice(&signature).is_ok())
         });
     if fits { Ok(()) } else { Err(Rejection::Signature) }
+}
+
+/// SHA-256 of some bytes, in hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn mac(secret: &SigningSecret, id: &str, timestamp_s: u64, body: &[u8]) -> Hmac<Sha256> {

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Shortest and longest exchange with an endpoint that may be asked for, in milliseconds. The
@@ -18,20 +19,20 @@ pub const MAX_RETRIES: usize = 20;
 pub const MAX_DELAY_S: u64 = 604_800;
 
 /// What one layer says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Treatment {
     /// Delays before the retries, in seconds. None at all means a single attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "schedule_s", skip_serializing_if = "Option::is_none")]
     pub schedule_s: Option<Vec<u64>>,
     /// Longest exchange, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "timeout_ms", skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Which answers count as success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Statuses>,
     /// Which failures are tried again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "retry_on", skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<Statuses>,
     /// What the body looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +80,8 @@ impl Treatment {
 }
 
 /// What the body of a delivery looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BodyFormat")]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// The published JSON, in the profile's envelope if it has one.
@@ -90,7 +92,8 @@ pub enum Format {
 }
 
 /// A set of outcomes by HTTP status, written as a list of `2xx`, `429` or `no-answer`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(with = "Vec<String>")]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Statuses(Vec<Pattern>);
 

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::aws::{self, AwsEnvironment};
+use crate::clock::Ambient;
 use crate::config::{self, Environment, variable};
+use crate::profile::Profiles;
 use crate::queue::sqs::SqsQueue;
+use crate::store::ProfileStore;
 use crate::store::dynamodb::DynamoTable;
 use crate::store::table::Table;
 
@@ -41,6 +44,13 @@ impl Wiring {
         let client = aws::dynamodb_client(&self.aws, self.http.clone());
         let name = self.environment.required(variable::TABLE)?;
         Ok(Arc::new(DynamoTable::new(client, name)))
+    }
+
+    /// The profiles: built in, and stored in this table.
+    pub fn profiles(&self, table: Arc<dyn Table>) -> Profiles {
+        Profiles::built_in()
+            .stored_in(ProfileStore::new(table), Ambient::system().clock)
+            .by_default(self.environment.profile())
     }
 
     /// The queue whose URL is in this variable.

@@ -79,7 +79,10 @@ impl Stage {
         let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
         let begun = world.call("POST", &path, body("v1.endpoint.recover")).await;
         let task = text(&begun.body["id"]);
+        let profile = "/api/v1/profile/small";
+        world.call("PUT", profile, json!({"toml": PROFILE})).await;
         let names = BTreeMap::from([
+            ("profile", "small".to_owned()),
             ("app_id", app),
             ("endpoint_id", ep),
             ("msg_id", msg),
@@ -137,6 +140,9 @@ pub(crate) fn described(cost: &BTreeMap<String, Value>) -> Value {
         .unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
+/// A profile that does not come with Posthorn.
+const PROFILE: &str = "name = \"small\"\ntitle = \"Small\"\n";
+
 /// A body that the operation takes; `null` for none.
 fn body(id: &str) -> Value {
     match id {
@@ -151,6 +157,8 @@ fn body(id: &str) -> Value {
         | "v1.endpoint.replay-missing"
         | "v1.endpoint.bulk-replay"
         | "v1.endpoint.cancel-msgs" => json!({"since": "2027-01-14T00:00:00Z"}),
+        "posthorn.profile.put" => json!({"toml": PROFILE}),
+        "posthorn.event-type-grant.set" => json!({"eventTypes": []}),
         _ => Value::Null,
     }
 }

@@ -14,6 +14,7 @@ use shared::clock::{Ambient, Clock};
 use shared::config::DEFAULT_ORGANISATION;
 use shared::embedded::Engine;
 use shared::id::OrganisationId;
+use shared::profile::Profiles;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, MAX_BATCH, Producer};
 use shared::secret::RootSecret;
@@ -24,6 +25,7 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
+    ProfileStore,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
@@ -44,6 +46,8 @@ pub(crate) struct Builder {
     pub(crate) policy: TargetPolicy,
     /// What sends instead of the scripted network.
     pub(crate) sender: Option<Arc<dyn Sender>>,
+    /// The profiles that come with the process.
+    pub(crate) profiles: Profiles,
 }
 
 impl Default for Builder {
@@ -53,6 +57,7 @@ impl Default for Builder {
             plan: Plan::new(Vec::new()),
             policy: TargetPolicy::local(),
             sender: None,
+            profiles: Profiles::built_in(),
         }
     }
 }
@@ -90,7 +95,7 @@ impl World {
     }
 
     pub(crate) fn build(builder: Builder) -> Self {
-        let Builder { settings, plan, policy, sender } = builder;
+        let Builder { settings, plan, policy, sender, profiles } = builder;
         let directory = directory::Directory::new();
         let clock = StillClock::new();
         let ambient = still::ambient(&clock);
@@ -115,6 +120,8 @@ impl World {
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
         let sender = sender.unwrap_or_else(|| network.clone());
         let sender: Arc<dyn Sender> = Arc::new(Faulty::new(Shared(sender), &plan));
+        let profile_store = ProfileStore::new(table.clone());
+        let profiles = profiles.stored_in(profile_store.clone(), dyn_clock.clone());
         let receiver = Receiver {
             directory: Directory::new(table.clone()),
             inbox: Inbox::new(table.clone()),
@@ -122,6 +129,7 @@ impl World {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             default_org: organisation(),
+            profiles: profiles.clone(),
             recent: Recent::default(),
             second_copy_delay_s: SECOND_COPY_DELAY_S,
             ambient: ambient.clone(),
@@ -135,6 +143,7 @@ impl World {
             sender,
             sealer: secret.sealer(),
             ambient: ambient.clone(),
+            profiles: profiles.clone(),
             settings,
         };
         let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
@@ -166,6 +175,8 @@ impl World {
             deliveries,
             retries,
             parking: Parking::new(table.clone()),
+            profiles,
+            profile_store,
             inspectors: Inspectors::new(table.clone()),
             key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
             rsa: keys::rsa_maker(),

@@ -10,6 +10,7 @@
 //! | attempt by schedule | `MSG#{key}` | `ATT#{ep}#0001` | `EP#{ep}#0`, `{atmpt}` | |
 //! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
+//! | profile | `ORG#{org}` | `PROFILE#{name}` | | |
 //! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
 //! | key set | `ORG#{org}` | `JWKS` | | |
 //! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
@@ -77,6 +78,8 @@ pub const DELIVERY_PREFIX: &str = "DLV#";
 pub const INSPECTED_PREFIX: &str = "REQ#";
 /// The sort key of a background task.
 pub const TASK_SK: &str = "TASK";
+/// How sort keys of profiles start.
+pub const PROFILE_PREFIX: &str = "PROFILE#";
 /// The partition of parked records.
 pub const PARKED_PK: &str = "PARKED";
 
@@ -92,6 +95,11 @@ pub fn application_pk(app: &ApplicationId) -> String {
 
 /// Where an organisation's applications are listed.
 pub fn applications_by_time(org: &OrganisationId) -> String {
+    format!("ORG#{org}")
+}
+
+/// The partition of what belongs to an organisation itself.
+pub fn organisation_pk(org: &OrganisationId) -> String {
     format!("ORG#{org}")
 }
 
@@ -186,6 +194,11 @@ pub fn tasks_by_time(org: &OrganisationId) -> String {
 /// A background task's place in the `due` index.
 pub fn task_due(task: &TaskId, at: Timestamp) -> Key {
     key(due_pk(shard_of(&task.to_string())), due_sk(at))
+}
+
+/// A profile that an organisation stored.
+pub fn profile(org: &OrganisationId, name: &str) -> Key {
+    key(organisation_pk(org), format!("{PROFILE_PREFIX}{name}"))
 }
 
 /// A parked record.

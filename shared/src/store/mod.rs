@@ -11,6 +11,7 @@
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
 //! | [`Tasks`] | admin, retry | background tasks |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
+//! | [`ProfileStore`] | all but retry | read profiles; admin stores them |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
 //!
 //! All of them speak to one [`Table`](table::Table); `keys.rs` is the only file that spells a
@@ -32,6 +33,7 @@ mod inspectors;
 pub mod keys;
 mod keysets;
 mod parking;
+mod profiles;
 pub mod table;
 mod tasks;
 
@@ -45,6 +47,7 @@ pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
 pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use parking::{Parked, Parking};
+pub use profiles::{ProfileStore, StoredProfile};
 pub use tasks::{HeldTask, Tasks};
 
 /// Why a store call failed. An error leaves open whether the call had its effect.

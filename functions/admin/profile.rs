@@ -1,0 +1,203 @@
+//! Profiles: read, stored, and what they ask of applications and endpoints.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::application::{Application, Metadata};
+use shared::error::{self, ApiError};
+use shared::profile::catalogue::CatalogueEvent;
+use shared::profile::{self, METADATA_KEY, Profile};
+use shared::request;
+use shared::store::{Edited, StoredProfile};
+use url::Url;
+
+use crate::patch::Field;
+use crate::rules::Rules;
+use crate::{Answer, Call};
+
+/// Most stored profiles that are listed.
+const MAX_LISTED: usize = 250;
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ProfileOut {
+    #[serde(flatten)]
+    profile: Profile,
+    events: Vec<CatalogueEvent>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ProfileList {
+    data: Vec<Profile>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ProfileIn {
+    /// The file's text.
+    toml: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GrantIn {
+    event_types: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GrantOut {
+    event_types: Vec<String>,
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_profiles(&self) -> Answer {
+        self.require_organisation()?;
+        let mut by_name: BTreeMap<String, Profile> = BTreeMap::new();
+        for stored in self.admin.profile_store.list(&self.access.organisation(), MAX_LISTED).await?
+        {
+            by_name.insert(stored.name.clone(), stored);
+        }
+        for known in self.admin.profiles.known() {
+            by_name.insert(known.name.clone(), Profile::clone(known));
+        }
+        Ok(error::json(StatusCode::OK, &ProfileList { data: by_name.into_values().collect() }))
+    }
+
+    pub(crate) async fn get_profile(&self, name: &str) -> Answer {
+        self.require_organisation()?;
+        let (profile, events) = self.profile_and_events(name).await?;
+        Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
+    }
+
+    /// Stores a profile that is not part of the binary, in place of one of the same name. There
+    /// is no way to take one away: deliveries that follow it could not go out.
+    pub(crate) async fn put_profile(&self, name: &str) -> Answer {
+        self.require_organisation()?;
+        let input: ProfileIn = request::body(self.request)?;
+        let mut rules = Rules::default();
+        let file = match profile::file::parse("toml", &input.toml) {
+            Ok(file) => Some(file),
+            Err(reason) => {
+                rules.broken("toml", reason);
+                None
+            }
+        };
+        if self.admin.profiles.is_known(name) {
+            rules.broken("toml", format!("`{name}` comes with Posthorn: choose another name"));
+        } else if let Some(file) = &file
+            && file.profile.name != name
+        {
+            rules.broken("toml", format!("its name must be that of the path, `{name}`"));
+        }
+        rules.check()?;
+        let file = file.ok_or_else(|| ApiError::Internal("a rule without a sentence".into()))?;
+        let stored = StoredProfile { profile: file.profile, events: file.events };
+        self.admin.profile_store.put(&self.access.organisation(), &stored).await?;
+        let StoredProfile { profile, events } = stored;
+        Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
+    }
+
+    /// Grants opt-in event types to an application, in place of those it had.
+    pub(crate) async fn grant_event_types(&self, app: &str) -> Answer {
+        self.require_organisation()?;
+        let tenant = self.tenant(app).await?;
+        let input: GrantIn = request::body(self.request)?;
+        let profile = self.admin.profiles.of(&tenant.application).await?;
+        let mut rules = Rules::default();
+        for (position, name) in input.event_types.iter().enumerate() {
+            if !profile.opt_in.contains(name) {
+                rules.broken(
+                    &format!("eventTypes.{position}"),
+                    format!(
+                        "`{name}` needs no grant in the profile `{}`: only [{}] do",
+                        profile.name,
+                        profile.opt_in.join(", ")
+                    ),
+                );
+            }
+        }
+        rules.check()?;
+        let now = self.admin.ambient.now();
+        let edited = self
+            .admin
+            .editor
+            .edit_application(&tenant.application.id, now, |application| {
+                application.granted.clone_from(&input.event_types);
+                application.updated_at = now;
+            })
+            .await?;
+        match edited {
+            Edited::Done(application) => {
+                let event_types = application.granted;
+                Ok(error::json(StatusCode::OK, &GrantOut { event_types }))
+            }
+            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
+        }
+    }
+
+    /// A profile and the events that it brings along.
+    pub(crate) async fn profile_and_events(
+        &self,
+        name: &str,
+    ) -> Result<(Profile, Vec<CatalogueEvent>), ApiError> {
+        if let Some(known) = self.admin.profiles.known().find(|known| known.name == name) {
+            let events = self.admin.profiles.events(name);
+            return Ok((Profile::clone(known), events));
+        }
+        let stored = self.admin.profile_store.whole(&self.access.organisation(), name).await?;
+        let stored = stored.ok_or_else(ApiError::not_found)?;
+        Ok((stored.profile, stored.events))
+    }
+
+    /// Refuses the name of a profile that nobody has, in the field or in the metadata.
+    pub(crate) async fn check_profile(
+        &self,
+        field: &Field<String>,
+        metadata: Option<&Metadata>,
+    ) -> Result<(), ApiError> {
+        let noted = metadata.and_then(|metadata| metadata.get(METADATA_KEY));
+        let mut rules = Rules::default();
+        for (place, name) in [("profile", field.value()), ("metadata", noted)] {
+            let Some(name) = name else { continue };
+            if self.admin.profiles.named(&self.access.organisation(), name).await?.is_none() {
+                rules.broken(
+                    place,
+                    format!("there is no profile `{name}`: GET /api/v1/profile lists them"),
+                );
+            }
+        }
+        rules.check()
+    }
+
+    /// The profile that holds for an endpoint which names this one or none.
+    pub(crate) async fn effective_profile(
+        &self,
+        application: &Application,
+        own: Option<&String>,
+    ) -> Result<Arc<Profile>, ApiError> {
+        match own {
+            Some(name) => {
+                let named = self.admin.profiles.named(&self.access.organisation(), name).await?;
+                named.ok_or_else(|| ApiError::Internal(format!("there is no profile `{name}`")))
+            }
+            None => Ok(self.admin.profiles.of(application).await?),
+        }
+    }
+}
+
+/// Whether a profile's endpoints may have this URL: `https://` where it says so, but for
+/// addresses of the machine itself where the deployment allows those.
+pub(crate) fn check_https(rules: &mut Rules, profile: &Profile, url: &str, loopback: bool) {
+    let Ok(url) = Url::parse(url) else { return };
+    let is_local = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if profile.endpoints.https_only && url.scheme() != "https" && !(loopback && is_local) {
+        rules.broken("url", format!("must be https:// in the profile `{}`", profile.name));
+    }
+}

@@ -1,0 +1,95 @@
+//! An event that its profile cuts into several.
+//!
+//! The parent takes the place that the event's name or key gives it, without being sent; what is
+//! stored of it tells its parts. Each part has a place that follows from the parent's. So a
+//! publisher that asks again, after a crash half way say, gets the same parts: those that are
+//! missing are stored and sent, the others are left alone.
+
+use bytes::Bytes;
+use http::Response;
+use serde::{Deserialize, Serialize};
+use shared::error::ApiError;
+use shared::id::{MessageId, MessageKey};
+use shared::message::Message;
+use shared::signature::sha256_hex;
+use shared::store::Accepted;
+
+use crate::Receiver;
+use crate::publish::MessageOut;
+
+/// What is stored in place of a parent's payload.
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    /// The parts in order.
+    parts: Vec<MessageId>,
+    /// SHA-256 of the payload as it was published, in hex: tells whether another request is
+    /// about the same thing.
+    sha256: String,
+}
+
+impl Receiver {
+    /// Stores and sends an event in parts.
+    pub(crate) async fn publish_parts(
+        &self,
+        whole: Message,
+        parts: Vec<Bytes>,
+        with_content: bool,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let sha256 = sha256_hex(&whole.payload);
+        let parent = parent(&whole, parts.len(), &sha256);
+        let first = match self.inbox.accept(&parent).await? {
+            Accepted::New => parent,
+            Accepted::Existing(first) => {
+                let manifest: Option<Manifest> = serde_json::from_slice(&first.payload).ok();
+                if first.parts == 0 || manifest.is_none_or(|manifest| manifest.sha256 != sha256) {
+                    return self.repeat(*first, &parent, with_content).await;
+                }
+                *first
+            }
+        };
+        for (number, payload) in (1..).zip(parts) {
+            self.publish_part(part(&first, number, payload)).await?;
+        }
+        if first.request != whole.request && first.id != whole.id {
+            return Err(crate::taken());
+        }
+        // The publisher sees its own payload, whatever is kept of it.
+        let shown = Message { payload: whole.payload, ..first };
+        Ok(MessageOut::of(&shown, with_content).respond())
+    }
+
+    async fn publish_part(&self, part: Message) -> Result<(), ApiError> {
+        match self.inbox.accept(&part).await? {
+            Accepted::New => self.enqueue(part, false).await,
+            Accepted::Existing(stored) if self.recent.contains(&stored.id) => Ok(()),
+            Accepted::Existing(stored) => match self.inbox.has_outcome(&stored).await? {
+                true => Ok(()),
+                false => self.enqueue(*stored, true).await,
+            },
+        }
+    }
+}
+
+fn parent(whole: &Message, parts: usize, sha256: &str) -> Message {
+    let count = u32::try_from(parts).unwrap_or(u32::MAX);
+    let parts = (1..=count).map(|number| part_id(whole, number)).collect();
+    let manifest = Manifest { parts, sha256: sha256.to_owned() };
+    let payload = serde_json::to_vec(&manifest).expect("ids and a hash can be written");
+    Message { parts: count, payload: payload.into(), ..whole.clone() }
+}
+
+fn part(parent: &Message, number: u32, payload: Bytes) -> Message {
+    Message {
+        id: part_id(parent, number),
+        parent: Some(parent.id),
+        parts: 0,
+        event_id: None,
+        request: None,
+        payload,
+        ..parent.clone()
+    }
+}
+
+fn part_id(parent: &Message, number: u32) -> MessageId {
+    MessageId::from_key(parent.at, MessageKey::of_part(&parent.app, &parent.id.key(), number))
+}

@@ -1,0 +1,103 @@
+//! Profiles that an organisation stored through the API: one item each.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::prefix_range;
+use super::table::{Condition, Item, Table, Write};
+use super::{StoreError, base_query, doc, keys};
+use crate::id::OrganisationId;
+use crate::profile::Profile;
+use crate::profile::catalogue::CatalogueEvent;
+
+/// Reads and stores profiles.
+#[derive(Clone)]
+pub struct ProfileStore {
+    table: Arc<dyn Table>,
+}
+
+#[derive(Deserialize)]
+struct Rules {
+    profile: Profile,
+}
+
+/// A profile with its events, as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredProfile {
+    /// Its rules.
+    pub profile: Profile,
+    /// Its events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<CatalogueEvent>,
+}
+
+impl ProfileStore {
+    /// Profiles in this table.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// The rules of a stored profile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn profile(
+        &self,
+        org: &OrganisationId,
+        name: &str,
+    ) -> Result<Option<Profile>, StoreError> {
+        let item = self.table.get(&keys::profile(org, name)).await?;
+        item.map(|item| Ok(doc::decode::<Rules>(&item.doc)?.profile)).transpose()
+    }
+
+    /// A stored profile with its events.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn whole(
+        &self,
+        org: &OrganisationId,
+        name: &str,
+    ) -> Result<Option<StoredProfile>, StoreError> {
+        let item = self.table.get(&keys::profile(org, name)).await?;
+        item.map(|item| doc::decode(&item.doc)).transpose()
+    }
+
+    /// Up to `limit` stored profiles, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(
+        &self,
+        org: &OrganisationId,
+        limit: usize,
+    ) -> Result<Vec<Profile>, StoreError> {
+        let (from, to) = prefix_range(keys::PROFILE_PREFIX);
+        let query = base_query(keys::organisation_pk(org), from, to, limit);
+        let page = self.table.query(&query).await?;
+        page.items.iter().map(|item| Ok(doc::decode::<Rules>(&item.doc)?.profile)).collect()
+    }
+
+    /// Stores a profile in place of one of the same name.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be stored then.
+    pub async fn put(
+        &self,
+        org: &OrganisationId,
+        stored: &StoredProfile,
+    ) -> Result<(), StoreError> {
+        let item = Item {
+            key: keys::profile(org, &stored.profile.name),
+            by_time: None,
+            due: None,
+            expires_at: None,
+            rev: 1,
+            doc: doc::encode(stored)?,
+            body: None,
+        };
+        self.table.write(Write::Put(item, Condition::Always)).await?;
+        Ok(())
+    }
+}
