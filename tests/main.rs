@@ -11,6 +11,7 @@ mod cost;
 mod crash;
 mod dispatch;
 mod embedded;
+mod event_types;
 mod events;
 mod id;
 mod inspector;

@@ -28,9 +28,9 @@ async fn no_operation_is_open_to_a_stranger() {
                 }
                 let answer = String::from_utf8_lossy(&reply.bytes);
                 assert!(!answer.contains(MARK), "{who} is told {answer}");
-                // What it makes for itself it may call as it likes.
+                // What is its own it may call as it likes.
                 let own_names = match stranger.has_things_of_its_own {
-                    true => play.body.to_string(),
+                    true => format!("{} {}", play.path, play.body),
                     false => String::new(),
                 };
                 for name in stage.names.values().filter(|name| !own_names.contains(*name)) {
@@ -61,13 +61,20 @@ fn strangers(stage: &Stage, caller: Caller) -> Vec<Stranger> {
         Stranger {
             who: "another organisation's token",
             token: world.token_of(org),
-            has_things_of_its_own: caller == Caller::Organisation,
+            has_things_of_its_own: matches!(caller, Caller::Organisation | Caller::Member),
         },
-        stranger("another application's token", world.app_token(&stage.other_app)),
-        stranger("a token of the application in another organisation", of_app),
+        Stranger {
+            who: "a token of the application in another organisation",
+            token: of_app,
+            has_things_of_its_own: caller == Caller::Member,
+        },
         stranger("a token that nobody signed", "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl".to_owned()),
     ];
-    if caller != Caller::Application {
+    if caller != Caller::Member {
+        let other = world.app_token(&stage.other_app);
+        strangers.push(stranger("another application's token", other));
+    }
+    if !matches!(caller, Caller::Application | Caller::Member) {
         let own = world.app_token(&stage.names["app_id"]);
         strangers.push(stranger("the application's own token", own));
     }

@@ -21,8 +21,8 @@ use shared::request;
 use shared::secret::Sealer;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, ProfileStore,
-    Tenant,
+    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
+    ProfileStore, Tenant,
 };
 use shared::token::{Access, Tokens};
 use shared::worker::Worker;
@@ -31,6 +31,7 @@ mod application;
 mod attempt;
 mod docs;
 mod endpoint;
+mod event_type;
 mod inspector;
 mod jwt_key;
 mod message;
@@ -64,6 +65,8 @@ pub struct Admin {
     pub retries: Arc<dyn Producer>,
     /// Records that nobody could process.
     pub parking: Parking,
+    /// Reads and changes event types.
+    pub catalogue: Catalogue,
     /// Inspectors and what they were sent.
     pub inspectors: Inspectors,
     /// Keys that sign security event tokens.
@@ -149,6 +152,14 @@ impl Call<'_> {
         match self.access {
             Access::Organisation(_) => Ok(()),
             Access::Application(..) => Err(ApiError::forbidden()),
+        }
+    }
+
+    /// The feature flags that limit what this caller may know of; none for an organisation.
+    fn flags(&self) -> Option<&[String]> {
+        match self.access {
+            Access::Organisation(_) => None,
+            Access::Application(..) => Some(&[]),
         }
     }
 }

@@ -8,7 +8,8 @@ use lambda_http::{Error, Request, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking, ProfileStore,
+    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
+    ProfileStore,
 };
 use shared::telemetry;
 use shared::token::Tokens;
@@ -31,6 +32,7 @@ async fn main() -> Result<(), Error> {
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
         retries,
         parking: Parking::new(table.clone()),
+        catalogue: Catalogue::new(table.clone()),
         inspectors: Inspectors::new(table.clone()),
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         rsa: Arc::new(generate_rsa),

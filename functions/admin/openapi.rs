@@ -17,6 +17,7 @@ use shared::openapi::{Caller, Description, JsonObject, Route, describe};
 mod application;
 mod attempt;
 mod endpoint;
+mod event_type;
 mod message;
 mod operator;
 mod profile;
@@ -45,6 +46,7 @@ pub fn descriptions() -> Vec<Description> {
         application::descriptions(),
         attempt::descriptions(),
         endpoint::descriptions(),
+        event_type::descriptions(),
         message::descriptions(),
         open(),
         operator::descriptions(),

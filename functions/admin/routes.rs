@@ -112,6 +112,16 @@ operations! {
     "v1.endpoint.rotate-secret" POST ["app", app, "endpoint", ep, "secret", "rotate"]
         => rotate_secret(app, ep);
 
+    "v1.event-type.list" GET ["event-type"] => list_event_types();
+    "v1.event-type.create" POST ["event-type"] => create_event_type();
+    "v1.event-type.get" GET ["event-type", event_type_name] => get_event_type(event_type_name);
+    "v1.event-type.update" PUT ["event-type", event_type_name]
+        => update_event_type(event_type_name);
+    "v1.event-type.patch" PATCH ["event-type", event_type_name]
+        => patch_event_type(event_type_name);
+    "v1.event-type.delete" DELETE ["event-type", event_type_name]
+        => delete_event_type(event_type_name);
+
     "v1.message.list" GET ["app", app, "msg"] => list_messages(app);
     "v1.message.get" GET ["app", app, "msg", msg] => get_message(app, msg);
 

@@ -27,8 +27,8 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
-    Cached, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
-    ProfileStore,
+    Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
+    Parking, ProfileStore,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -144,6 +144,7 @@ impl Platform {
             deliveries: deliveries.clone(),
             retries: retries.clone(),
             parking: parking.clone(),
+            catalogue: Catalogue::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: key_sets.clone(),
             rsa: Arc::new(admin::generate_rsa),

@@ -118,6 +118,12 @@ impl ApiError {
         Self::http(StatusCode::CONFLICT, "conflict", detail)
     }
 
+    /// 409: there is an event type of this name.
+    pub fn event_type_exists(name: &str) -> Self {
+        let detail = format!("An event type with the name `{name}` exists.");
+        Self::http(StatusCode::CONFLICT, "event_type_exists", detail)
+    }
+
     /// 413: too many bytes.
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::http(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)

@@ -18,6 +18,7 @@ pub mod config;
 pub mod embedded;
 pub mod endpoint;
 pub mod error;
+pub mod event_type;
 pub mod id;
 pub mod inspector;
 pub mod jose;

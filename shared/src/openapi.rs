@@ -36,6 +36,8 @@ pub enum Caller {
     Anyone,
     /// An organisation's token, or the token of the application that the path names.
     Application,
+    /// An organisation's token, or the token of any of its applications.
+    Member,
     /// An organisation's token.
     Organisation,
     /// A token of the deployment's own organisation.
@@ -274,6 +276,7 @@ fn operation(
         "x-caller": match description.caller {
             Caller::Anyone => "anyone",
             Caller::Application => "organisation or application",
+            Caller::Member => "organisation or any of its applications",
             Caller::Organisation => "organisation",
             Caller::Operator => "operator",
         },

@@ -73,6 +73,9 @@ impl Stage {
             body: record.outgoing(0).body,
         };
         Parking::new(world.table.clone()).park(&parked).await.unwrap();
+        let kind = json!({"name": "type.of.the.owner", "description": MARK});
+        let created = world.call("POST", "/api/v1/event-type", kind).await;
+        assert_eq!(created.status, 201, "{created:?}");
         let inspector = world.call("POST", "/api/v1/operator/inspector", Value::Null).await;
         let token = text(&inspector.body["token"]);
         world.call("POST", &format!("/inspect/{token}"), json!({"secret": MARK})).await;
@@ -89,6 +92,7 @@ impl Stage {
             ("attempt_id", attempt),
             ("id", parked.id),
             ("token", token),
+            ("event_type_name", "type.of.the.owner".to_owned()),
             ("org_id", organisation().to_string()),
             ("task_id", task),
         ]);
@@ -152,6 +156,9 @@ fn body(id: &str) -> Value {
         "v1.endpoint.create" => json!({"url": "http://127.0.0.1:9/new"}),
         "v1.endpoint.update" => json!({"url": "http://127.0.0.1:9/changed"}),
         "v1.endpoint.patch" => json!({"url": "http://127.0.0.1:9/changed"}),
+        "v1.event-type.create" => json!({"name": "new.type", "description": "New"}),
+        "v1.event-type.update" => json!({"description": "Changed"}),
+        "v1.event-type.patch" => json!({"description": "Changed"}),
         "v1.message.create" => json!({"eventType": "test.event", "payload": {"order": "1001"}}),
         "v1.endpoint.recover"
         | "v1.endpoint.replay-missing"

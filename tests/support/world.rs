@@ -24,8 +24,8 @@ use shared::store::counting::{CountingQueue, CountingTable, Meter};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets, Parking,
-    ProfileStore,
+    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
+    Parking, ProfileStore,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
@@ -177,6 +177,7 @@ impl World {
             parking: Parking::new(table.clone()),
             profiles,
             profile_store,
+            catalogue: Catalogue::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
             rsa: keys::rsa_maker(),

@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | application | `APP#{app}` | `APP` | `ORG#{org}`, `{app}` | |
 //! | endpoint | `APP#{app}` | `EP#{ep}` | | |
+//! | event type | `ORG#{org}` | `ETYPE#{name}` | | |
 //! | uid of an application | `ORG#{org}` | `UID#{uid}` | | |
 //! | uid of an endpoint | `APP#{app}` | `UID#{uid}` | | |
 //! | message | `MSG#{key}` | `MSG` | `APP#{app}#0`, `{msg}` | |
@@ -70,6 +71,8 @@ pub const APPLICATION_SK: &str = "APP";
 pub const MESSAGE_SK: &str = "MSG";
 /// How sort keys of endpoints start.
 pub const ENDPOINT_PREFIX: &str = "EP#";
+/// How sort keys of event types start.
+pub const EVENT_TYPE_PREFIX: &str = "ETYPE#";
 /// How sort keys of attempts start.
 pub const ATTEMPT_PREFIX: &str = "ATT#";
 /// How sort keys of deliveries start.
@@ -106,6 +109,11 @@ pub fn organisation_pk(org: &OrganisationId) -> String {
 /// An application's own name within its organisation.
 pub fn application_uid(org: &OrganisationId, uid: &str) -> Key {
     key(format!("ORG#{org}"), format!("UID#{uid}"))
+}
+
+/// An event type.
+pub fn event_type(org: &OrganisationId, name: &str) -> Key {
+    key(format!("ORG#{org}"), format!("{EVENT_TYPE_PREFIX}{name}"))
 }
 
 /// An endpoint.

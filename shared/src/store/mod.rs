@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`Directory`] | all | read applications and endpoints |
 //! | [`DirectoryEditor`] | admin | create, change and delete them |
+//! | [`Catalogue`] | admin | read and change event types |
 //! | [`Inbox`] | receive | accept a message |
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
 //! | [`History`] | admin | list and read messages and attempts |
@@ -19,6 +20,7 @@
 
 use std::fmt;
 
+mod catalogue;
 pub mod counting;
 mod deliveries;
 mod directory;
@@ -37,6 +39,7 @@ mod profiles;
 pub mod table;
 mod tasks;
 
+pub use catalogue::Catalogue;
 pub use deliveries::{
     Claimed, Consequence, Deliveries, Due, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS,
     Snapshot,

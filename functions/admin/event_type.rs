@@ -1,0 +1,312 @@
+//! Event types: create, read, change, archive, delete.
+
+use std::str::FromStr;
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::endpoint::MAX_EVENT_TYPE;
+use shared::error::{self, ApiError};
+use shared::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
+use shared::id::is_name;
+use shared::openapi::{self, JsonObject, Moment};
+use shared::request::{self, query_value};
+
+use crate::patch::Field;
+use crate::rules::Rules;
+use crate::{Answer, Call, page};
+
+/// What a caller sends. `featureFlag` is the name of older SDKs.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventTypeIn {
+    #[schemars(with = "openapi::EventType")]
+    name: String,
+    #[serde(flatten)]
+    rest: EventTypeUpdate,
+}
+
+/// What a caller sends about an event type whose name is in the path.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventTypeUpdate {
+    description: String,
+    #[serde(default)]
+    archived: bool,
+    #[serde(default)]
+    deprecated: bool,
+    #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
+    schemas: Option<Schemas>,
+    #[schemars(with = "Option<openapi::EventType>")]
+    feature_flag: Option<String>,
+    #[schemars(with = "Option<Vec<openapi::EventType>>")]
+    feature_flags: Option<Vec<String>>,
+    #[schemars(with = "Option<openapi::EventType>")]
+    group_name: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct EventTypePatch {
+    description: Option<String>,
+    archived: Option<bool>,
+    deprecated: Option<bool>,
+    #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
+    schemas: Field<Schemas>,
+    #[schemars(with = "Option<openapi::EventType>")]
+    feature_flag: Field<String>,
+    #[schemars(with = "Option<Vec<openapi::EventType>>")]
+    feature_flags: Field<Vec<String>>,
+    #[schemars(with = "Option<openapi::EventType>")]
+    group_name: Field<String>,
+}
+
+/// What a caller gets.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventTypeOut {
+    name: String,
+    description: String,
+    archived: bool,
+    deprecated: bool,
+    #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
+    schemas: Option<Schemas>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feature_flag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feature_flags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_name: Option<String>,
+    #[schemars(with = "Moment")]
+    created_at: String,
+    #[schemars(with = "Moment")]
+    updated_at: String,
+}
+
+impl From<EventType> for EventTypeOut {
+    fn from(event_type: EventType) -> Self {
+        Self {
+            name: event_type.name,
+            description: event_type.description,
+            archived: event_type.archived,
+            deprecated: event_type.deprecated,
+            schemas: event_type.schemas,
+            feature_flag: event_type.feature_flags.first().cloned(),
+            feature_flags: Some(event_type.feature_flags).filter(|flags| !flags.is_empty()),
+            group_name: event_type.group_name,
+            created_at: event_type.created_at.to_rfc3339(),
+            updated_at: event_type.updated_at.to_rfc3339(),
+        }
+    }
+}
+
+impl EventTypeUpdate {
+    fn flags(&self) -> Vec<String> {
+        let one = || self.feature_flag.iter().cloned().collect();
+        self.feature_flags.clone().unwrap_or_else(one)
+    }
+
+    fn check(&self, rules: &mut Rules) {
+        check_schemas(rules, self.schemas.as_ref());
+        check_flags(rules, &self.flags());
+        check_group(rules, self.group_name.as_deref());
+    }
+
+    fn apply(&self, event_type: &mut EventType) {
+        event_type.description.clone_from(&self.description);
+        event_type.archived = self.archived;
+        event_type.deprecated = self.deprecated;
+        event_type.schemas.clone_from(&self.schemas);
+        event_type.feature_flags = self.flags();
+        event_type.group_name.clone_from(&self.group_name);
+    }
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_event_types(&self) -> Answer {
+        let walk = page::walk::<Name>(self.request, false)?;
+        let archived = query_value(self.request, "include_archived").as_deref() == Some("true");
+        let with_content = query_value(self.request, "with_content").as_deref() == Some("true");
+        let keep = |event_type: &EventType| {
+            (archived || !event_type.archived) && event_type.is_for(self.flags())
+        };
+        let org = self.access.organisation();
+        let listed = self.admin.catalogue.page(&org, &walk, keep).await?;
+        Ok(page::respond(&walk, listed, |mut event_type| {
+            event_type.schemas = event_type.schemas.filter(|_| with_content);
+            EventTypeOut::from(event_type)
+        }))
+    }
+
+    /// Creates an event type, or brings one back that was archived.
+    pub(crate) async fn create_event_type(&self) -> Answer {
+        self.require_organisation()?;
+        let input: EventTypeIn = request::body(self.request)?;
+        let mut rules = Rules::default();
+        if !is_name(&input.name, MAX_EVENT_TYPE) {
+            rules.broken("name", name_rule(MAX_EVENT_TYPE));
+        }
+        input.rest.check(&mut rules);
+        rules.check()?;
+        self.change(&input.name, StatusCode::CREATED, |old| match old {
+            Some(old) if !old.archived => Err(ApiError::event_type_exists(&input.name)),
+            old => {
+                let mut new = self.event_type(&input.name, old.as_ref());
+                input.rest.apply(&mut new);
+                Ok(Some(new))
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn get_event_type(&self, name: &str) -> Answer {
+        let found = self.admin.catalogue.find(&self.access.organisation(), name).await?;
+        let found = found.filter(|event_type| event_type.is_for(self.flags()));
+        Ok(show(StatusCode::OK, found.ok_or_else(ApiError::not_found)?))
+    }
+
+    /// Changes an event type, or creates it.
+    pub(crate) async fn update_event_type(&self, name: &str) -> Answer {
+        self.require_organisation()?;
+        let input: EventTypeUpdate = request::body(self.request)?;
+        let mut rules = Rules::default();
+        input.check(&mut rules);
+        rules.check()?;
+        if !is_name(name, MAX_EVENT_TYPE) {
+            return Err(ApiError::not_found());
+        }
+        let known = self.admin.catalogue.find(&self.access.organisation(), name).await?;
+        let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        self.change(name, status, |old| {
+            let mut new = self.event_type(name, old.as_ref());
+            input.apply(&mut new);
+            Ok(Some(new))
+        })
+        .await
+    }
+
+    pub(crate) async fn patch_event_type(&self, name: &str) -> Answer {
+        self.require_organisation()?;
+        let mut patch: EventTypePatch = request::body(self.request)?;
+        if patch.feature_flags == Field::Absent {
+            patch.feature_flags = match std::mem::take(&mut patch.feature_flag) {
+                Field::Absent => Field::Absent,
+                Field::Null => Field::Null,
+                Field::Value(flag) => Field::Value(vec![flag]),
+            };
+        }
+        let mut rules = Rules::default();
+        check_schemas(&mut rules, patch.schemas.value());
+        check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
+        check_group(&mut rules, patch.group_name.value().map(String::as_str));
+        rules.check()?;
+        self.change(name, StatusCode::OK, |old| {
+            let mut new = old.ok_or_else(ApiError::not_found)?;
+            if let Some(description) = &patch.description {
+                new.description.clone_from(description);
+            }
+            new.archived = patch.archived.unwrap_or(new.archived);
+            new.deprecated = patch.deprecated.unwrap_or(new.deprecated);
+            patch.schemas.apply(&mut new.schemas);
+            match &patch.feature_flags {
+                Field::Absent => {}
+                Field::Null => new.feature_flags.clear(),
+                Field::Value(flags) => new.feature_flags.clone_from(flags),
+            }
+            patch.group_name.apply(&mut new.group_name);
+            new.updated_at = self.admin.ambient.now();
+            Ok(Some(new))
+        })
+        .await
+    }
+
+    /// Archives an event type, or removes it altogether.
+    pub(crate) async fn delete_event_type(&self, name: &str) -> Answer {
+        self.require_organisation()?;
+        let expunge = query_value(self.request, "expunge").as_deref() == Some("true");
+        self.change(name, StatusCode::NO_CONTENT, |old| {
+            let mut old = old.ok_or_else(ApiError::not_found)?;
+            old.archived = true;
+            old.updated_at = self.admin.ambient.now();
+            Ok((!expunge).then_some(old))
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        name: &str,
+        status: StatusCode,
+        change: impl Fn(Option<EventType>) -> Result<Option<EventType>, ApiError>,
+    ) -> Answer {
+        let org = self.access.organisation();
+        let now = self.admin.ambient.now();
+        match self.admin.catalogue.edit(&org, name, now, change).await?? {
+            Some(event_type) if status != StatusCode::NO_CONTENT => Ok(show(status, event_type)),
+            _ => Ok(error::empty(StatusCode::NO_CONTENT)),
+        }
+    }
+
+    /// What stays of an event type when everything that callers say about it is new.
+    fn event_type(&self, name: &str, old: Option<&EventType>) -> EventType {
+        let now = self.admin.ambient.now();
+        EventType {
+            org: self.access.organisation(),
+            name: name.to_owned(),
+            description: String::new(),
+            archived: false,
+            deprecated: false,
+            schemas: None,
+            feature_flags: Vec::new(),
+            group_name: None,
+            treatment: old.map(|old| old.treatment.clone()).unwrap_or_default(),
+            created_at: old.map_or(now, |old| old.created_at),
+            updated_at: now,
+        }
+    }
+}
+
+/// A name as an iterator of the list.
+struct Name;
+
+impl FromStr for Name {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        is_name(text, MAX_EVENT_TYPE).then_some(Self).ok_or(())
+    }
+}
+
+fn show(status: StatusCode, event_type: EventType) -> http::Response<bytes::Bytes> {
+    error::json(status, &EventTypeOut::from(event_type))
+}
+
+fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
+    let Some(schemas) = schemas else { return };
+    for (version, schema) in schemas {
+        if !schema.is_object() {
+            rules.broken(&format!("schemas.{version}"), "must be a JSON Schema, an object");
+        }
+    }
+    if serde_json::to_string(schemas).map_or(0, |json| json.len()) > MAX_BYTES {
+        rules.broken("schemas", format!("must be at most {MAX_BYTES} bytes of JSON"));
+    }
+}
+
+fn check_flags(rules: &mut Rules, flags: &[String]) {
+    for (position, flag) in flags.iter().enumerate() {
+        if !is_name(flag, MAX_NAME) {
+            rules.broken(&format!("featureFlags.{position}"), name_rule(MAX_NAME));
+        }
+    }
+}
+
+fn check_group(rules: &mut Rules, group: Option<&str>) {
+    if group.is_some_and(|group| !is_name(group, MAX_NAME)) {
+        rules.broken("groupName", name_rule(MAX_NAME));
+    }
+}
+
+fn name_rule(max: usize) -> String {
+    format!("must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`")
+}

@@ -1,0 +1,44 @@
+//! Event types.
+
+use shared::openapi::{Caller, Description, PAGE, boolean, describe};
+
+use crate::event_type::{EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate};
+use crate::page::Page;
+
+pub(super) fn descriptions() -> Vec<Description> {
+    let change = |id, summary| describe(id, summary).caller(Caller::Organisation);
+    let archived = boolean("include_archived", "Whether archived ones are shown as well.");
+    let content =
+        boolean("with_content", "Whether schemas are shown; they are not unless it is true.");
+    vec![
+        describe("v1.event-type.list", "List event types")
+            .caller(Caller::Member)
+            .detail(
+                "By name. A token with feature flags sees those of its flags and those without.",
+            )
+            .query(PAGE)
+            .query([archived, content])
+            .answers::<Page<EventTypeOut>>(200, "A page"),
+        change("v1.event-type.create", "Create an event type")
+            .detail("One that was archived comes back with what is said here.")
+            .takes::<EventTypeIn>()
+            .answers::<EventTypeOut>(201, "The new event type")
+            .fails(409, "There is one of this name"),
+        describe("v1.event-type.get", "Get an event type")
+            .caller(Caller::Member)
+            .answers::<EventTypeOut>(200, "The event type"),
+        change("v1.event-type.update", "Change an event type, or create it")
+            .detail("A field left out is cleared.")
+            .takes::<EventTypeUpdate>()
+            .answers::<EventTypeOut>(200, "The changed event type")
+            .answers::<EventTypeOut>(201, "The new event type"),
+        change("v1.event-type.patch", "Change some of an event type")
+            .detail("A field left out stays as it is; `null` clears one that may be empty.")
+            .takes::<EventTypePatch>()
+            .answers::<EventTypeOut>(200, "The changed event type"),
+        change("v1.event-type.delete", "Archive an event type, or delete it")
+            .detail("Messages of an archived type still go out.")
+            .query([boolean("expunge", "Delete it instead.")])
+            .answers_empty(204, "It is archived or gone"),
+    ]
+}

@@ -1,0 +1,161 @@
+//! Event types of organisations.
+
+use std::sync::Arc;
+
+use super::table::{Condition, Index, Item, Query, Table, Write, Written, prefix_range};
+use super::{Listed, StoreError, Walk, doc, keys};
+use crate::clock::Timestamp;
+use crate::event_type::EventType;
+use crate::id::OrganisationId;
+
+/// How often a change starts over when somebody else changed the same one meanwhile.
+const MAX_TRIES: u32 = 8;
+/// Most reads that one page may take.
+const MAX_READS: usize = 10;
+
+/// Reads and changes event types.
+#[derive(Clone)]
+pub struct Catalogue {
+    table: Arc<dyn Table>,
+}
+
+impl Catalogue {
+    /// Event types in this table.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// The event type of this name, archived or not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(
+        &self,
+        org: &OrganisationId,
+        name: &str,
+    ) -> Result<Option<EventType>, StoreError> {
+        let item = self.table.get(&keys::event_type(org, name)).await?;
+        item.map(|item| doc::decode(&item.doc)).transpose()
+    }
+
+    /// A page of the event types that `keep` keeps, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn page(
+        &self,
+        org: &OrganisationId,
+        walk: &Walk,
+        keep: impl Fn(&EventType) -> bool,
+    ) -> Result<Listed<EventType>, StoreError> {
+        let mut query = window(org, walk);
+        let mut found: Vec<EventType> = Vec::new();
+        let mut furthest = None;
+        let mut exhausted = false;
+        'reads: for _ in 0..MAX_READS {
+            let page = self.table.query(&query).await?;
+            for item in &page.items {
+                let event_type: EventType = doc::decode(&item.doc)?;
+                if walk.iterator.as_ref() == Some(&event_type.name) {
+                    continue;
+                }
+                if found.len() == walk.limit {
+                    break 'reads;
+                }
+                furthest = Some(event_type.name.clone());
+                if keep(&event_type) {
+                    found.push(event_type);
+                }
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => {
+                    exhausted = true;
+                    break;
+                }
+            }
+        }
+        let name = |event_type: &EventType| event_type.name.clone();
+        let (iterator, prev) = if walk.backward {
+            found.reverse();
+            let iterator = found.last().map(name).or_else(|| furthest.clone());
+            (iterator, furthest.filter(|_| !exhausted))
+        } else {
+            let prev = found.first().map(name).or_else(|| furthest.clone());
+            (furthest.or_else(|| walk.iterator.clone()), prev)
+        };
+        Ok(Listed { items: found, iterator, prev, done: exhausted && !walk.backward })
+    }
+
+    /// All of an organisation's event types, however many reads that takes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn all(&self, org: &OrganisationId) -> Result<Vec<EventType>, StoreError> {
+        let (from, to) = prefix_range(keys::EVENT_TYPE_PREFIX);
+        let items = super::read_range(&*self.table, keys::event_type(org, "").pk, from, to).await?;
+        items.iter().map(|item| doc::decode(&item.doc)).collect()
+    }
+
+    /// Decides, from what is there, what shall be there: `None` removes it. `change` may run
+    /// more than once; nothing is stored if it fails.
+    ///
+    /// # Errors
+    /// When the store fails; the change may or may not be stored then.
+    pub async fn edit<E>(
+        &self,
+        org: &OrganisationId,
+        name: &str,
+        now: Timestamp,
+        change: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
+    ) -> Result<Result<Option<EventType>, E>, StoreError> {
+        let key = keys::event_type(org, name);
+        for _ in 0..MAX_TRIES {
+            let item = self.table.get(&key).await?;
+            let rev = item.as_ref().map_or(0, |item| item.rev);
+            let old = item.map(|item| doc::decode::<EventType>(&item.doc)).transpose()?;
+            let new = match change(old) {
+                Ok(new) => new,
+                Err(error) => return Ok(Err(error)),
+            };
+            let condition = match rev {
+                0 => Condition::AbsentAt(now),
+                rev => Condition::Revision(rev),
+            };
+            let write = match &new {
+                Some(event_type) => Write::Put(item_of(event_type, rev + 1)?, condition),
+                None if rev == 0 => return Ok(Ok(None)),
+                None => Write::Delete(key.clone(), condition),
+            };
+            if self.table.write(write).await? == Written::Done {
+                return Ok(Ok(new));
+            }
+        }
+        Err(StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row")))
+    }
+}
+
+fn item_of(event_type: &EventType, rev: u64) -> Result<Item, StoreError> {
+    Ok(Item {
+        key: keys::event_type(&event_type.org, &event_type.name),
+        by_time: None,
+        due: None,
+        expires_at: None,
+        rev,
+        doc: doc::encode(event_type)?,
+        body: None,
+    })
+}
+
+/// The part of the list that the walk asks for.
+fn window(org: &OrganisationId, walk: &Walk) -> Query {
+    let (mut from, mut to) = prefix_range(keys::EVENT_TYPE_PREFIX);
+    let descending = walk.descending != walk.backward;
+    if let Some(iterator) = &walk.iterator {
+        let key = keys::event_type(org, iterator).sk;
+        if descending { to = key } else { from = key }
+    }
+    let pk = keys::event_type(org, "").pk;
+    let limit = walk.limit + 2;
+    Query { index: Index::Base, pk, from, to, descending, after: None, limit }
+}

@@ -1,0 +1,168 @@
+//! Event types: described by an organisation, chosen by its customers.
+
+use serde_json::{Value, json};
+
+use crate::support::world::{Reply, World, text};
+
+const TYPES: &str = "/api/v1/event-type";
+
+async fn create(world: &World, name: &str) -> Reply {
+    let reply = world.call("POST", TYPES, json!({"name": name, "description": "d"})).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply
+}
+
+async fn names(world: &World, query: &str) -> Vec<String> {
+    let reply = world.call("GET", &format!("{TYPES}{query}"), Value::Null).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body["data"].as_array().unwrap().iter().map(|one| text(&one["name"])).collect()
+}
+
+#[tokio::test]
+async fn what_was_said_of_a_type_is_what_is_read() {
+    let world = World::new();
+    let said = json!({
+        "name": "order.paid",
+        "description": "An order was paid",
+        "deprecated": true,
+        "schemas": {"1": {"type": "object", "examples": [{"order": "1"}]}},
+        "featureFlags": ["beta"],
+        "groupName": "orders",
+    });
+    let created = world.call("POST", TYPES, said.clone()).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let read = world.call("GET", &format!("{TYPES}/order.paid"), Value::Null).await;
+    for (field, value) in said.as_object().unwrap() {
+        assert_eq!(&read.body[field], value, "{field}");
+    }
+    assert_eq!(read.body["featureFlag"], "beta", "the name of older SDKs");
+    assert_eq!(read.body["archived"], false);
+    assert_eq!(read.body, created.body);
+}
+
+#[tokio::test]
+async fn a_name_is_taken_until_it_is_archived() {
+    let world = World::new();
+    create(&world, "order.paid").await;
+    let again = json!({"name": "order.paid", "description": "other"});
+    let refused = world.call("POST", TYPES, again.clone()).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body["code"]),
+        (409, &json!("event_type_exists"))
+    );
+    let path = format!("{TYPES}/order.paid");
+    assert_eq!(world.call("DELETE", &path, Value::Null).await.status, 204);
+    let archived = world.call("GET", &path, Value::Null).await;
+    assert_eq!((archived.status.as_u16(), &archived.body["archived"]), (200, &json!(true)));
+    let back = world.call("POST", TYPES, again).await;
+    assert_eq!((back.status.as_u16(), &back.body["archived"]), (201, &json!(false)));
+    assert_eq!(back.body["description"], "other");
+    assert_eq!(back.body["createdAt"], archived.body["createdAt"]);
+}
+
+#[tokio::test]
+async fn archived_types_are_listed_only_when_asked_for() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        create(&world, name).await;
+    }
+    world.call("DELETE", &format!("{TYPES}/b"), Value::Null).await;
+    assert_eq!(names(&world, "").await, ["a", "c"]);
+    assert_eq!(names(&world, "?include_archived=true").await, ["a", "b", "c"]);
+    assert_eq!(names(&world, "?order=descending").await, ["c", "a"]);
+}
+
+#[tokio::test]
+async fn an_expunged_type_is_gone() {
+    let world = World::new();
+    create(&world, "order.paid").await;
+    let path = format!("{TYPES}/order.paid");
+    assert_eq!(
+        world.call("DELETE", &format!("{path}?expunge=true"), Value::Null).await.status,
+        204
+    );
+    assert_eq!(world.call("GET", &path, Value::Null).await.status, 404);
+    assert_eq!(world.call("DELETE", &path, Value::Null).await.status, 404);
+}
+
+#[tokio::test]
+async fn pages_go_both_ways_by_name() {
+    let world = World::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        create(&world, name).await;
+    }
+    let first = world.call("GET", &format!("{TYPES}?limit=2"), Value::Null).await.body;
+    assert_eq!((&first["iterator"], &first["done"]), (&json!("b"), &json!(false)));
+    let second = world.call("GET", &format!("{TYPES}?limit=2&iterator=b"), Value::Null).await.body;
+    assert_eq!(second["data"][0]["name"], "c");
+    assert_eq!(second["prevIterator"], "-c");
+    assert_eq!(names(&world, "?limit=2&iterator=-c").await, ["a", "b"]);
+    assert_eq!(names(&world, "?limit=2&iterator=d").await, ["e"]);
+    let last = world.call("GET", &format!("{TYPES}?limit=2&iterator=d"), Value::Null).await.body;
+    assert_eq!(last["done"], true);
+}
+
+#[tokio::test]
+async fn schemas_are_listed_only_with_content() {
+    let world = World::new();
+    let said = json!({"name": "a", "description": "d", "schemas": {"1": {"type": "object"}}});
+    world.call("POST", TYPES, said).await;
+    let bare = world.call("GET", TYPES, Value::Null).await.body;
+    assert_eq!(bare["data"][0]["schemas"], Value::Null);
+    let whole = world.call("GET", &format!("{TYPES}?with_content=true"), Value::Null).await.body;
+    assert_eq!(whole["data"][0]["schemas"]["1"]["type"], "object");
+}
+
+#[tokio::test]
+async fn an_update_clears_what_it_leaves_out_and_a_patch_keeps_it() {
+    let world = World::new();
+    let path = format!("{TYPES}/a");
+    let said = json!({"description": "d", "groupName": "g", "featureFlag": "f"});
+    assert_eq!(world.call("PUT", &path, said).await.status, 201);
+    let patched = world.call("PATCH", &path, json!({"description": "e"})).await;
+    assert_eq!(
+        (&patched.body["description"], &patched.body["groupName"]),
+        (&json!("e"), &json!("g"))
+    );
+    let patched = world.call("PATCH", &path, json!({"featureFlag": null})).await;
+    assert_eq!(patched.body["featureFlags"], Value::Null);
+    let updated = world.call("PUT", &path, json!({"description": "f"})).await;
+    assert_eq!(updated.status, 200);
+    assert_eq!(updated.body["groupName"], Value::Null);
+    assert_eq!(world.call("PATCH", &format!("{TYPES}/b"), json!({})).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_type_behind_a_flag_is_hidden_from_applications_without_it() {
+    let world = World::new();
+    let app = world.application().await;
+    create(&world, "open").await;
+    let said = json!({"name": "hidden", "description": "d", "featureFlags": ["beta"]});
+    world.call("POST", TYPES, said).await;
+    let token = world.app_token(&app);
+    let listed = world.call_as(&token, "GET", TYPES, Value::Null).await.body;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    let hidden = world.call_as(&token, "GET", &format!("{TYPES}/hidden"), Value::Null).await;
+    assert_eq!(hidden.status, 404);
+    let refused =
+        world.call_as(&token, "POST", TYPES, json!({"name": "x", "description": ""})).await;
+    assert_eq!(refused.status, 403);
+}
+
+#[tokio::test]
+async fn every_broken_rule_of_a_type_is_named() {
+    let world = World::new();
+    let said = json!({
+        "name": "no spaces", "description": "d", "schemas": {"1": 7}, "featureFlags": ["a b"],
+        "groupName": "",
+    });
+    let refused = world.call("POST", TYPES, said).await;
+    assert_eq!(refused.status, 422);
+    let fields: Vec<&str> = refused.body["detail"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["loc"][1].as_str().unwrap())
+        .collect();
+    assert_eq!(fields, ["name", "schemas", "featureFlags", "groupName"]);
+}
