@@ -27,6 +27,7 @@ mod schedule;
 mod secret;
 mod sender;
 mod signature;
+mod split;
 mod support;
 mod svix;
 mod target;

@@ -20,7 +20,7 @@ pub const MAX_DELAY_S: u64 = 604_800;
 
 /// What one layer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Treatment {
     /// Delays before the retries, in seconds. None at all means a single attempt.
     #[serde(default, alias = "schedule_s", skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 
 /// One kind of event.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CatalogueEvent {
     /// Its name.
     #[serde(rename = "type")]

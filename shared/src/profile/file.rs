@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::catalogue::CatalogueEvent;
 use super::envelope::Envelope;
@@ -66,15 +67,78 @@ pub fn parse(source: &str, text: &str) -> Result<ProfileFile, String> {
         let before = &text[..span.start.min(text.len())];
         format!("{source}:{}: {what}", 1 + before.matches('\n').count())
     };
+    check_names(text).map_err(|(span, what)| at(span, &what))?;
     let file: File =
         toml::from_str(text).map_err(|error| at(error.span().unwrap_or(0..0), error.message()))?;
     file.check().map_err(|(span, what)| at(span, &what))?;
     Ok(file.into())
 }
 
+/// The fields of each table. What is stored may have been written by a newer Posthorn and is
+/// read leniently; in a file an unknown name is a slip.
+const FIELDS: [(&str, &[&str]); 7] = [
+    (
+        "",
+        &[
+            "name",
+            "title",
+            "note",
+            "inferred",
+            "delivery",
+            "envelope",
+            "signature_headers",
+            "api_version",
+            "endpoints",
+            "split",
+            "jwt",
+            "opt_in",
+            "deprecated",
+            "event",
+        ],
+    ),
+    ("delivery", &["schedule_s", "timeout_ms", "success", "retry_on", "format"]),
+    ("endpoints", &["most", "secret_shown_once", "https_only", "verified_first"]),
+    ("split", &["path", "most", "types"]),
+    ("jwt", &["issuer", "typ", "urns", "inferred_urns"]),
+    ("deprecated", &["notice", "ends"]),
+    ("event", &["type", "description", "inferred", "schema", "example"]),
+];
+
+/// Refuses names that no table has.
+fn check_names(text: &str) -> Result<(), Broken> {
+    let refused =
+        |error: toml::de::Error| (error.span().unwrap_or(0..0), error.message().to_owned());
+    let file = DeTable::parse(text).map_err(refused)?;
+    check_table("", file.get_ref())?;
+    for (name, value) in file.get_ref() {
+        let name: &str = name.get_ref();
+        match value.get_ref() {
+            DeValue::Table(table) => check_table(name, table)?,
+            DeValue::Array(tables) => {
+                for table in tables.iter().filter_map(|value| value.get_ref().as_table()) {
+                    check_table(name, table)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_table(name: &str, table: &DeTable<'_>) -> Result<(), Broken> {
+    let Some((_, fields)) = FIELDS.iter().find(|(known, _)| *known == name) else { return Ok(()) };
+    let unknown = table.keys().find(|key| !fields.contains(&key.get_ref().as_ref()));
+    unknown.map_or(Ok(()), |key| {
+        let (unknown, expected) = (key.get_ref(), fields.join(", "));
+        Err((key.span(), format!("unknown field `{unknown}`, expected one of {expected}")))
+    })
+}
+
+/// A rule that was broken, and where.
+type Broken = (Range<usize>, String);
+
 /// The file as it is written, with the places of what is checked across fields.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct File {
     name: Spanned<String>,
     title: String,
@@ -97,7 +161,7 @@ struct File {
 }
 
 impl File {
-    fn check(&self) -> Result<(), (Range<usize>, String)> {
+    fn check(&self) -> Result<(), Broken> {
         let name = self.name.get_ref();
         if !is_name(name, MAX_NAME) {
             let rule = format!(

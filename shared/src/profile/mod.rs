@@ -37,7 +37,7 @@ pub const METADATA_KEY: &str = "posthorn.profile";
 
 /// A system's way with webhooks, without its catalogue of events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Profile {
     /// What applications call it.
     pub name: String,
@@ -105,7 +105,7 @@ impl HeaderFamily {
 
 /// What endpoints of a profile may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct EndpointRules {
     /// Most endpoints of an application.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +125,7 @@ pub struct EndpointRules {
 
 /// How security event tokens (RFC 8417) look.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct TokenRules {
     /// `iss`.
     pub issuer: String,
@@ -150,7 +150,7 @@ impl TokenRules {
 
 /// A format that is on the way out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Deprecation {
     /// What tenants read.
     pub notice: String,

@@ -13,7 +13,6 @@ use serde_json::value::RawValue;
 
 /// Which events are cut, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Split {
     /// `items` for an array of the payload, or `groups[].items` for an array in each element of
     /// another one; each element then gets events of its own.

@@ -1,0 +1,263 @@
+//! Events that are too big for one: cut into several at publish, each delivered for itself, once,
+//! whatever happens on the way.
+
+use serde_json::{Value, json};
+use shared::profile::split::Split;
+
+use crate::profiles::application;
+use crate::support::faults::Fault;
+use crate::support::network::header;
+use crate::support::world::{Reply, World, text};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+
+#[tokio::test]
+async fn thirteen_thousand_transactions_become_three_events() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let published = publish(&world, &app, &token(&world), "k", &[13_000]).await;
+    assert_eq!(published.status, 202, "{published:?}");
+    assert_eq!(published.body["parts"], 3);
+    assert_eq!(sizes(&published.body["payload"]), [13_000]);
+    world.dispatch_all().await;
+    let sent: Vec<Value> = bodies(&world);
+    let counts: Vec<usize> = sent.iter().flat_map(|body| sizes(&body["payload"])).collect();
+    assert_eq!(sorted(counts), [1_000, 6_000, 6_000]);
+    let mut ids: Vec<&str> = sent
+        .iter()
+        .flat_map(|body| body["payload"]["accounts"].as_array().unwrap())
+        .flat_map(|account| account["transactions"].as_array().unwrap())
+        .map(|id| id.as_str().unwrap())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 13_000);
+}
+
+#[tokio::test]
+async fn each_part_has_an_id_of_its_own_and_leads_to_its_parent() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let published = publish(&world, &app, &token(&world), "k", &[13_000]).await;
+    world.dispatch_all().await;
+    let parent = text(&published.body["id"]);
+    let log = world.call("GET", &format!("/api/v1/app/{app}/msg?limit=50"), Value::Null).await;
+    let messages = log.body["data"].as_array().unwrap();
+    assert_eq!(messages.len(), 4);
+    let whole = messages.iter().find(|message| message["id"] == *parent).unwrap();
+    assert_eq!(whole["parts"], 3);
+    let mut parts: Vec<String> = messages
+        .iter()
+        .filter(|message| message["parent"] == *parent)
+        .map(|message| text(&message["id"]))
+        .collect();
+    let mut listed: Vec<String> =
+        whole["payload"]["parts"].as_array().unwrap().iter().map(text).collect();
+    let sent = world.network.sent();
+    let mut delivered: Vec<String> =
+        sent.iter().map(|sent| header(sent, "webhook-id").to_owned()).collect();
+    for list in [&mut parts, &mut listed, &mut delivered] {
+        list.sort();
+    }
+    assert_eq!(parts, listed);
+    assert_eq!(parts, delivered);
+    assert!(!parts.contains(&parent));
+}
+
+#[tokio::test]
+async fn every_account_gets_events_of_its_own() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    publish(&world, &app, &token(&world), "k", &[2, 6_001, 0]).await;
+    world.dispatch_all().await;
+    let counts = bodies(&world).iter().flat_map(|body| sizes(&body["payload"])).collect();
+    assert_eq!(sorted(counts), [0, 1, 2, 6_000]);
+}
+
+#[tokio::test]
+async fn an_event_that_fits_goes_out_with_the_bytes_that_were_published() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let published = publish(&world, &app, &token(&world), "k", &[6_000]).await;
+    assert_eq!(published.body["parts"], Value::Null);
+    world.dispatch_all().await;
+    assert_eq!(world.network.sent().len(), 1);
+    let shown = published.bytes;
+    let payload = serde_json::to_string(&payload(&[6_000])).unwrap();
+    assert!(std::str::from_utf8(&shown).unwrap().contains(&payload));
+    let body = world.network.sent()[0].body.clone();
+    assert!(std::str::from_utf8(&body).unwrap().contains(&payload));
+}
+
+#[tokio::test]
+async fn asking_again_gets_the_same_answer_and_sends_nothing_twice() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let first = publish(&world, &app, &token(&world), "k", &[13_000]).await;
+    world.dispatch_all().await;
+    let again = publish(&world, &app, &token(&world), "k", &[13_000]).await;
+    world.live_s(60).await;
+    assert_eq!(first.bytes, again.bytes);
+    assert_eq!(world.network.sent().len(), 3);
+}
+
+#[tokio::test]
+async fn a_crash_half_way_and_a_second_try_lose_nothing_and_double_nothing() {
+    /// Reading the application, storing the parent, storing and sending three parts.
+    const CALLS: usize = 8;
+    for call in 0..CALLS {
+        for fault in [Fault::Before, Fault::After] {
+            let world = World::new();
+            let (app, _) = customer(&world).await;
+            let token = token(&world);
+            world.plan.fail_after(call, fault);
+            let first = publish(&world, &app, &token, "k", &[13_000]).await;
+            assert_eq!((first.status.as_u16(), world.plan.fired()), (500, 1), "{call} {fault:?}");
+            let again = publish(&world, &app, &token, "k", &[13_000]).await;
+            assert_eq!(again.status, 202, "call {call}, {fault:?}: {again:?}");
+            world.live_s(120).await;
+            let mut ids: Vec<String> = world
+                .network
+                .sent()
+                .iter()
+                .map(|sent| header(sent, "webhook-id").to_owned())
+                .collect();
+            ids.sort();
+            let sent = ids.len();
+            ids.dedup();
+            assert_eq!((sent, ids.len()), (3, 3), "call {call}, {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_event_of_the_same_name_is_refused() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let path = format!("/api/v1/app/{app}/msg");
+    for (accounts, status) in [(&[13_000][..], 202), (&[7_000][..], 409), (&[1][..], 409)] {
+        let body = json!({
+            "eventType": "newTransactions", "eventId": "event-1", "payload": payload(accounts),
+        });
+        assert_eq!(world.call("POST", &path, body).await.status, status, "{accounts:?}");
+    }
+    world.live_s(60).await;
+    assert_eq!(world.network.sent().len(), 3);
+}
+
+#[tokio::test]
+async fn a_parent_cannot_be_resent_and_its_parts_can() {
+    let world = World::new();
+    let (app, ep) = customer(&world).await;
+    let published = publish(&world, &app, &token(&world), "k", &[13_000]).await;
+    world.dispatch_all().await;
+    let parent = text(&published.body["id"]);
+    let path = format!("/api/v1/app/{app}/msg/{parent}");
+    let refused = world.call("POST", &format!("{path}/endpoint/{ep}/resend"), Value::Null).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (400, &json!("split")));
+    let shown = world.call("GET", &path, Value::Null).await;
+    let part = text(&shown.body["payload"]["parts"][1]);
+    let path = format!("/api/v1/app/{app}/msg/{part}/endpoint/{ep}/resend");
+    assert_eq!(world.call("POST", &path, Value::Null).await.status, 202);
+    world.dispatch_all().await;
+    assert_eq!(header(&world.network.sent()[3], "webhook-id"), part);
+}
+
+#[tokio::test]
+async fn only_an_application_whose_profile_cuts_events_may_publish_so_much() {
+    let world = World::new();
+    let app = world.application().await;
+    let refused = publish(&world, &app, &token(&world), "k", &[14_000]).await;
+    assert_eq!(refused.status, 413);
+}
+
+#[test]
+fn what_is_cut_keeps_its_order_and_its_spelling() {
+    let split = split("groups[].items", 2);
+    let payload = r#"{"z":1.0, "groups":[{"b":"\u00e9","items":[1,2.50,3],"a":null}],"y":[ ]}"#;
+    let parts = split.parts("a.b", payload.as_bytes()).unwrap();
+    assert_eq!(
+        parts,
+        [
+            r#"{"z":1.0,"groups":[{"b":"\u00e9","items":[1,2.50],"a":null}],"y":[ ]}"#,
+            r#"{"z":1.0,"groups":[{"b":"\u00e9","items":[3],"a":null}],"y":[ ]}"#,
+        ]
+    );
+}
+
+#[test]
+fn an_array_of_the_payload_itself_can_be_cut() {
+    let parts = split("items", 1).parts("a.b", br#"{"items":["x","y"]}"#).unwrap();
+    assert_eq!(parts, [r#"{"items":["x"]}"#, r#"{"items":["y"]}"#]);
+}
+
+#[test]
+fn what_does_not_fit_the_path_is_one_event() {
+    let split = split("groups[].items", 1);
+    for payload in [
+        "{}",
+        r#"{"groups":{}}"#,
+        r#"{"groups":[{"items":3},{"items":[1,2]}]}"#,
+        r#"{"groups":[{"items":[1]}]}"#,
+        r#"{"groups":[{"items":[1,2],"items":[3]}]}"#,
+    ] {
+        assert_eq!(split.parts("a.b", payload.as_bytes()), None, "{payload}");
+    }
+    let two = br#"{"groups":[{"items":[1,2]}]}"#;
+    assert_eq!(split.parts("other", two), None);
+    assert_eq!(split.parts("a.b", two).unwrap().len(), 2);
+}
+
+fn split(path: &str, most: usize) -> Split {
+    serde_json::from_value(json!({"path": path, "most": most, "types": ["a.b"]})).unwrap()
+}
+
+async fn customer(world: &World) -> (String, String) {
+    let app = application(world, "moneyhub").await;
+    let ep = world.endpoint(&app, URL).await;
+    (app, ep)
+}
+
+fn token(world: &World) -> String {
+    world.token()
+}
+
+/// Publishes so many transactions of each account under an idempotency key.
+async fn publish(world: &World, app: &str, token: &str, key: &str, accounts: &[usize]) -> Reply {
+    let body = json!({
+        "eventType": "newTransactions", "subject": "user-1", "payload": payload(accounts),
+    });
+    let request = http::Request::post(format!("/api/v1/app/{app}/msg"))
+        .header("authorization", format!("Bearer {token}"))
+        .header("idempotency-key", key)
+        .body(body.to_string().into())
+        .unwrap();
+    world.send(request).await
+}
+
+fn payload(accounts: &[usize]) -> Value {
+    let transactions = |account: usize, count: usize| -> Vec<String> {
+        (0..count).map(|n| format!("{account:08x}-0000-4000-8000-{n:012x}")).collect()
+    };
+    let accounts: Vec<Value> = accounts
+        .iter()
+        .enumerate()
+        .map(|(n, count)| json!({"id": n.to_string(), "transactions": transactions(n, *count)}))
+        .collect();
+    json!({"accounts": accounts})
+}
+
+fn bodies(world: &World) -> Vec<Value> {
+    world.network.sent().iter().map(|sent| serde_json::from_slice(&sent.body).unwrap()).collect()
+}
+
+/// How many transactions each account has.
+fn sizes(payload: &Value) -> Vec<usize> {
+    let accounts = payload["accounts"].as_array().unwrap();
+    accounts.iter().map(|account| account["transactions"].as_array().unwrap().len()).collect()
+}
+
+fn sorted(mut counts: Vec<usize>) -> Vec<usize> {
+    counts.sort_unstable();
+    counts
+}
