@@ -30,6 +30,7 @@ mod signature;
 mod split;
 mod support;
 mod svix;
+mod systems;
 mod target;
 mod tasks;
 mod template;

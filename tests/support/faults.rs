@@ -12,8 +12,6 @@ use shared::store::StoreError;
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
 use tokio::sync::Notify;
 
-use super::network::header;
-
 /// What happens at one call of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -179,7 +177,7 @@ impl Plan {
     }
 
     fn sent(&self, request: &Outbound) {
-        let delivery = (header(request, "webhook-id").to_owned(), request.url.clone());
+        let delivery = (message_id(request).to_owned(), request.url.clone());
         *self.state.lock().unwrap().open.entry(delivery).or_default() += 1;
     }
 
@@ -348,4 +346,10 @@ impl<S: Sender> Sender for Faulty<S> {
             }
         }
     }
+}
+
+/// The message that a request brings; not every profile has both families of headers.
+fn message_id(request: &Outbound) -> &str {
+    let id = request.headers.iter().find(|(name, _)| name == "svix-id" || name == "webhook-id");
+    id.map(|(_, value)| value.as_str()).expect("a message's id")
 }
