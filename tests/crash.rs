@@ -143,6 +143,7 @@ impl Process {
             }),
             sweeper: Sweeper {
                 deliveries: Deliveries::new(table.clone()),
+                accepted: deliveries.clone(),
                 retries: retries.clone(),
                 redrives: vec![
                     Redrive {

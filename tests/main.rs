@@ -19,6 +19,7 @@ mod jwt_keys;
 mod openapi;
 mod outcomes;
 mod policy;
+mod postponed;
 mod profiles;
 mod receive;
 mod record;

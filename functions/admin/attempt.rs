@@ -112,7 +112,8 @@ impl AttemptFilter {
     }
 
     fn keeps(&self, attempt: &Attempt) -> bool {
-        self.message.keeps(&attempt.event_type, &attempt.channels, attempt.subject.as_deref())
+        let subject = attempt.subject.as_deref();
+        self.message.keeps(&attempt.event_type, &attempt.channels, &attempt.tags, subject)
             && self.ok.is_none_or(|ok| attempt.ok == ok)
             && self.class.is_none_or(|class| attempt.status / 100 * 100 == class)
             && self.endpoint.is_none_or(|ep| attempt.ep == ep)

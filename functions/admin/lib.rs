@@ -29,6 +29,7 @@ use shared::worker::Worker;
 
 mod application;
 mod attempt;
+mod cancel;
 mod docs;
 mod endpoint;
 mod event_type;

@@ -5,6 +5,7 @@ use http::{Request, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use shared::clock::Timestamp;
 use shared::error::{self, ApiError};
 use shared::id::{MessageId, Uid};
 use shared::message::Message;
@@ -26,6 +27,11 @@ pub(crate) struct MessageOut {
     id: MessageId,
     #[schemars(with = "JsonObject")]
     payload: Box<RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Moment")]
+    deliver_at: Option<String>,
     #[schemars(with = "Moment")]
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +58,8 @@ impl From<Message> for MessageOut {
             event_type: message.event_type,
             id: message.id,
             payload,
+            tags: message.tags,
+            deliver_at: message.deliver_at.map(Timestamp::to_rfc3339),
             timestamp: message.at.to_rfc3339(),
             subject: message.subject,
             parent: message.parent,
@@ -64,6 +72,7 @@ impl From<Message> for MessageOut {
 /// Which messages or attempts a caller wants to see.
 pub(crate) struct Filter {
     channel: Option<String>,
+    tag: Option<String>,
     event_types: Vec<String>,
     subject: Option<String>,
 }
@@ -82,20 +91,25 @@ impl Filter {
             channel: query_value(request, "channel"),
             event_types,
             subject: query_value(request, "subject"),
+            tag: query_value(request, "tag"),
         }
     }
 
-    /// Whether something of this type on these channels is wanted.
+    /// Whether something of this type on these channels, with these tags, about this subject is
+    /// wanted.
     pub(crate) fn keeps(
         &self,
         event_type: &str,
         channels: &[String],
+        tags: &[String],
         subject: Option<&str>,
     ) -> bool {
+        let subject_fits = self.subject.is_none() || self.subject.as_deref() == subject;
         let type_fits =
             self.event_types.is_empty() || self.event_types.iter().any(|name| name == event_type);
-        let subject_fits = self.subject.is_none() || self.subject.as_deref() == subject;
+        let tag_fits = self.tag.as_ref().is_none_or(|tag| tags.contains(tag));
         type_fits
+            && tag_fits
             && subject_fits
             && self.channel.as_ref().is_none_or(|channel| channels.contains(channel))
     }
@@ -109,7 +123,8 @@ impl Call<'_> {
         let filter = Filter::of(self.request);
         let now = self.admin.ambient.now();
         let keep = |message: &Message| {
-            filter.keeps(&message.event_type, &message.channels, message.subject.as_deref())
+            let subject = message.subject.as_deref();
+            filter.keeps(&message.event_type, &message.channels, &message.tags, subject)
         };
         let mut listed = self.admin.history.messages(app, &walk, now, keep).await?;
         if self.wants_content() {

@@ -143,6 +143,7 @@ operations! {
         => replay_missing(app, ep);
     "v1.endpoint.bulk-replay" POST ["app", app, "endpoint", ep, "bulk-replay"]
         => bulk_replay(app, ep);
+    "posthorn.message.cancel" POST ["app", app, "msg", msg, "cancel"] => cancel_message(app, msg);
     "v1.endpoint.cancel-msgs" POST ["app", app, "endpoint", ep, "cancel-msgs"]
         => cancel_deliveries(app, ep);
     "posthorn.profile.list" GET ["profile"] => list_profiles();

@@ -5,14 +5,12 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shared::attempt::{Attempt, Progress, Turn};
 use shared::clock::Timestamp;
 use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError, Violation};
-use shared::id::{Ksuid, MessageId, TaskId};
+use shared::id::{Ksuid, TaskId};
 use shared::openapi::{JsonObject, Moment};
 use shared::request::{self, query_value};
-use shared::store::{Claimed, Walk};
 use shared::task::{Selection, Span, Status, Task, Work};
 
 use crate::endpoint::endpoint_of;
@@ -31,9 +29,6 @@ pub(crate) const KINDS: [&str; 8] = [
     "application.purge_content",
     "endpoint.bulk-replay",
 ];
-/// Attempts that one call to cancel deliveries looks at, and most messages that it may name.
-const CANCEL_PAGE: usize = 250;
-
 /// What a caller gets who asks for a task.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -75,9 +70,9 @@ impl From<Task> for TaskOut {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SpanIn {
     #[schemars(with = "Moment")]
-    since: String,
+    pub(crate) since: String,
     #[schemars(with = "Option<Moment>")]
-    until: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -91,26 +86,6 @@ pub(crate) struct BulkReplayIn {
     #[schemars(range(max = 4))]
     status: Option<u8>,
     status_code_class: Option<u16>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CancelIn {
-    #[schemars(length(max = 250))]
-    msg_ids: Option<Vec<String>>,
-    #[schemars(with = "Option<Moment>")]
-    since: Option<String>,
-    #[schemars(with = "Option<Moment>")]
-    until: Option<String>,
-    iterator: Option<String>,
-}
-
-/// What became of a request to cancel.
-#[derive(Default, Serialize, JsonSchema)]
-pub(crate) struct CanceledOut {
-    canceled: u64,
-    iterator: Option<String>,
-    done: bool,
 }
 
 impl Call<'_> {
@@ -184,66 +159,6 @@ impl Call<'_> {
         self.begin(Work::BulkReplay { app: endpoint.app, ep: endpoint.id, span, selection }).await
     }
 
-    /// Calls off what is still to be delivered to an endpoint: of the messages that the caller
-    /// names, or of those published in a span of time. What is being sent at this moment is
-    /// left alone.
-    pub(crate) async fn cancel_deliveries(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
-        let input: CancelIn = request::body(self.request)?;
-        let mut out = CanceledOut { done: true, ..CanceledOut::default() };
-        if let Some(references) = &input.msg_ids {
-            if references.len() > CANCEL_PAGE {
-                let rule = format!("must name at most {CANCEL_PAGE} messages");
-                return Err(Violation::body("msgIds", rule).into());
-            }
-            for reference in references {
-                let message = self.message(&tenant, reference).await?;
-                out.canceled += self.cancel(&message.id, endpoint).await?;
-            }
-            return Ok(error::json(StatusCode::OK, &out));
-        }
-        let Some(since) = input.since else {
-            let rule = "is missing: name messages in `msgIds`, or a time in `since`";
-            return Err(Violation::body("since", rule).into());
-        };
-        let span = self.span(&SpanIn { since, until: input.until })?;
-        let walk = Walk {
-            limit: CANCEL_PAGE,
-            descending: false,
-            iterator: input.iterator,
-            backward: false,
-            after: Some(span.since),
-            before: None,
-        };
-        let now = self.admin.ambient.now();
-        let keep = |attempt: &Attempt| {
-            !attempt.ok
-                && attempt.turn == Turn::Scheduled(1)
-                && span.contains(attempt.msg.ksuid().timestamp())
-        };
-        let listed =
-            self.admin.history.attempts_of_endpoint(&endpoint.id, &walk, now, keep).await?;
-        for attempt in &listed.items {
-            out.canceled += self.cancel(&attempt.msg, endpoint).await?;
-        }
-        out.iterator = listed.iterator;
-        out.done = listed.done;
-        Ok(error::json(StatusCode::OK, &out))
-    }
-
-    /// Calls off one delivery; how many that were.
-    async fn cancel(&self, msg: &MessageId, endpoint: &Endpoint) -> Result<u64, ApiError> {
-        let deliveries = &self.admin.pending;
-        let Some(found) = deliveries.delivery(msg, &endpoint.id).await? else { return Ok(0) };
-        let now = self.admin.ambient.now();
-        if found.delivery.progress != Progress::Pending || found.delivery.is_leased(now) {
-            return Ok(0);
-        }
-        let canceled = deliveries.cancel(&found).await?;
-        Ok(u64::from(matches!(canceled, Claimed::Mine(_))))
-    }
-
     /// Begins a task and tells the caller what to look it up by.
     pub(crate) async fn begin(&self, work: Work) -> Answer {
         let task = self.admin.worker.begin(self.access.organisation(), work).await?;
@@ -262,7 +177,8 @@ impl Call<'_> {
         }
     }
 
-    fn span(&self, input: &SpanIn) -> Result<Span, ApiError> {
+    /// A checked span of time.
+    pub(crate) fn span(&self, input: &SpanIn) -> Result<Span, ApiError> {
         let now = self.admin.ambient.now();
         let moment = |field, text: &str| {
             Timestamp::parse_rfc3339(text).ok_or_else(|| {

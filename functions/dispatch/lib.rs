@@ -230,6 +230,9 @@ impl Dispatcher {
             true => Some(self.parts.deliveries.snapshot(&message.id).await?),
             false => None,
         };
+        if snapshot.as_ref().is_some_and(Snapshot::is_canceled) {
+            return Ok(());
+        }
         if let [(only, policy)] = wanting.as_slice() {
             return self.first(&job, &message, only, policy, snapshot.as_ref()).await;
         }

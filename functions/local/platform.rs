@@ -176,6 +176,7 @@ impl Platform {
         };
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table),
+            accepted: deliveries.clone(),
             retries: retries.clone(),
             worker: worker.clone(),
             redrives: vec![

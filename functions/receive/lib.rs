@@ -22,7 +22,7 @@ use shared::attempt::LEASE_MS;
 use shared::clock::Ambient;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
-use shared::message::{Message, expiry};
+use shared::message::{Message, expiry_in_hours};
 use shared::profile::Profiles;
 use shared::queue::{Producer, record::Record, send_one};
 use shared::request;
@@ -151,7 +151,8 @@ impl Receiver {
         if profile.split.is_none() {
             request::check_size(request.body().len())?;
         }
-        let published = Published::parse(request.body(), profile.envelope.is_some())?;
+        let now = self.ambient.now();
+        let published = Published::parse(request.body(), profile.envelope.is_some(), now)?;
         let with_content =
             request::query_value(request, "with_content").as_deref() != Some("false");
         let message = self.message(published, tenant.application.id, request.headers())?;
@@ -199,6 +200,10 @@ impl Receiver {
     }
 
     async fn enqueue(&self, message: Message, again: bool) -> Result<(), ApiError> {
+        if message.deliver_at.is_some() {
+            // The sweep puts it in the queue when its time has come.
+            return Ok(());
+        }
         let id = message.id;
         let record = Record::Accepted { message: Box::new(message), again };
         // A second copy waits until whoever has the first one is done with it: a first attempt
@@ -229,13 +234,18 @@ impl Receiver {
             event_type: published.event_type,
             event_id: published.event_id,
             channels: published.channels,
-            tags: Vec::new(),
             subject: published.subject,
             parent: None,
             parts: 0,
             test: false,
+            tags: published.tags,
+            deliver_at: published.deliver_at,
             at: now,
-            expires_at: expiry(now, published.retention_days),
+            // What waits for its time is kept as long after it as another one.
+            expires_at: expiry_in_hours(
+                published.deliver_at.unwrap_or(now),
+                published.retention_hours,
+            ),
             request: request.map(|request| {
                 let hash = MessageKey::of_idempotency_key(&app, request).to_string();
                 hash[..REQUEST_HASH_CHARS].to_owned()

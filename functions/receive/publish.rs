@@ -4,12 +4,13 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use shared::clock::Timestamp;
 use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::error::{ApiError, Violation};
 use shared::id::{MessageId, Uid, is_name};
 use shared::message::{
-    DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, Message,
-    RETENTION_DAYS,
+    DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG,
+    MAX_TAGS, Message, POSTPONE_MS, RETENTION_DAYS, RETENTION_HOURS, is_tag,
 };
 use shared::openapi::{EventType, JsonObject, MessageChannels, Moment};
 use shared::request;
@@ -21,7 +22,9 @@ pub(crate) struct Published {
     pub(crate) event_id: Option<Uid>,
     pub(crate) channels: Vec<String>,
     pub(crate) subject: Option<String>,
-    pub(crate) retention_days: u64,
+    pub(crate) tags: Vec<String>,
+    pub(crate) deliver_at: Option<Timestamp>,
+    pub(crate) retention_hours: u64,
     /// The exact bytes between the quotes and commas of the request.
     pub(crate) payload: Bytes,
 }
@@ -29,7 +32,7 @@ pub(crate) struct Published {
 impl Published {
     /// Reads and checks a request's body. The payload is an object, or `null` where that means
     /// something: in an envelope.
-    pub(crate) fn parse(body: &Bytes, takes_null: bool) -> Result<Self, ApiError> {
+    pub(crate) fn parse(body: &Bytes, takes_null: bool, now: Timestamp) -> Result<Self, ApiError> {
         let explain = || request::explain::<MessageShape>(body);
         if !request::is_object(body) {
             return Err(explain());
@@ -55,13 +58,9 @@ impl Published {
                 format!("must be 1 to {MAX_SUBJECT_BYTES} bytes long, or be left out"),
             ));
         }
-        let retention_days = read.payload_retention_period.unwrap_or(DEFAULT_RETENTION_DAYS);
-        if !RETENTION_DAYS.contains(&retention_days) {
-            violations.push(Violation::body(
-                "payloadRetentionPeriod",
-                format!("must be {} to {} days", RETENTION_DAYS.start(), RETENTION_DAYS.end()),
-            ));
-        }
+        check_tags(read.tags.as_deref(), &mut violations);
+        let deliver_at = check_time(read.deliver_at.as_deref(), now, &mut violations);
+        let retention_hours = check_retention(&read, &mut violations);
         let payload = read.payload.get();
         let taken = payload.starts_with('{') || (takes_null && payload == "null");
         if !taken {
@@ -74,7 +73,9 @@ impl Published {
             event_id,
             subject: read.subject,
             channels: read.channels.unwrap_or_default(),
-            retention_days,
+            tags: read.tags.unwrap_or_default(),
+            deliver_at,
+            retention_hours,
             payload: body.slice_ref(payload.as_bytes()),
             event_type: read.event_type,
         })
@@ -93,6 +94,11 @@ pub(crate) struct MessageOut<'a> {
     id: MessageId,
     #[schemars(with = "JsonObject")]
     payload: &'a RawValue,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Moment")]
+    deliver_at: Option<String>,
     #[schemars(with = "Moment")]
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +121,8 @@ impl<'a> MessageOut<'a> {
             event_type: &message.event_type,
             id: message.id,
             payload,
+            tags: &message.tags,
+            deliver_at: message.deliver_at.map(Timestamp::to_rfc3339),
             timestamp: message.at.to_rfc3339(),
             subject: message.subject.as_deref(),
             parts: Some(message.parts).filter(|parts| *parts > 0),
@@ -130,9 +138,12 @@ struct MessageIn<'a> {
     payload: &'a RawValue,
     event_id: Option<String>,
     channels: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
+    deliver_at: Option<String>,
     payload_retention_period: Option<u64>,
     /// Whom it is about: Posthorn's own.
     subject: Option<String>,
+    payload_retention_hours: Option<u64>,
 }
 
 /// The same shape without borrowing, for finding the field that is wrong.
@@ -151,6 +162,12 @@ pub(crate) struct MessageShape {
     #[schemars(range(min = *RETENTION_DAYS.start(), max = *RETENTION_DAYS.end()))]
     payload_retention_period: Option<u64>,
     subject: Option<String>,
+    #[schemars(range(min = *RETENTION_HOURS.start(), max = *RETENTION_HOURS.end()))]
+    payload_retention_hours: Option<u64>,
+    #[schemars(length(max = MAX_TAGS), inner(length(min = 1, max = MAX_TAG)))]
+    tags: Option<Vec<String>>,
+    #[schemars(with = "Option<Moment>")]
+    deliver_at: Option<String>,
 }
 
 /// Refuses a payload that one event cannot hold.
@@ -162,6 +179,62 @@ pub(crate) fn check_payload(bytes: usize) -> Result<(), ApiError> {
         )));
     }
     Ok(())
+}
+
+/// For how many hours the message is kept.
+fn check_retention(read: &MessageIn<'_>, violations: &mut Vec<Violation>) -> u64 {
+    let (days, hours) = (read.payload_retention_period, read.payload_retention_hours);
+    if days.is_some() && hours.is_some() {
+        violations.push(Violation::body(
+            "payloadRetentionHours",
+            "must not be there beside `payloadRetentionPeriod`: leave out one of the two",
+        ));
+    }
+    if days.is_some_and(|days| !RETENTION_DAYS.contains(&days)) {
+        violations.push(Violation::body(
+            "payloadRetentionPeriod",
+            format!("must be {} to {} days", RETENTION_DAYS.start(), RETENTION_DAYS.end()),
+        ));
+    }
+    if hours.is_some_and(|hours| !RETENTION_HOURS.contains(&hours)) {
+        violations.push(Violation::body(
+            "payloadRetentionHours",
+            format!("must be {} to {} hours", RETENTION_HOURS.start(), RETENTION_HOURS.end()),
+        ));
+    }
+    // An absurd one is in the list of violations already.
+    hours.unwrap_or_else(|| days.unwrap_or(DEFAULT_RETENTION_DAYS).saturating_mul(24))
+}
+
+fn check_tags(tags: Option<&[String]>, violations: &mut Vec<Violation>) {
+    let Some(tags) = tags else { return };
+    if tags.len() > MAX_TAGS {
+        violations.push(Violation::body("tags", format!("must be at most {MAX_TAGS}")));
+    }
+    for (position, tag) in tags.iter().enumerate() {
+        if !is_tag(tag) {
+            violations.push(Violation::body(
+                &format!("tags.{position}"),
+                format!("must be 1 to {MAX_TAG} letters, digits or one of - _ . / \\ #"),
+            ));
+        }
+    }
+}
+
+fn check_time(
+    text: Option<&str>,
+    now: Timestamp,
+    violations: &mut Vec<Violation>,
+) -> Option<Timestamp> {
+    let at = text.map(Timestamp::parse_rfc3339)?;
+    if !at.is_some_and(|at| at > now && POSTPONE_MS.contains(&at.since(now))) {
+        violations.push(Violation::body(
+            "deliverAt",
+            "must be a date such as 2026-01-31T12:00:00Z, at least a minute and at most 30 days \
+             from now",
+        ));
+    }
+    at
 }
 
 fn check_channels(channels: Option<&[String]>, violations: &mut Vec<Violation>) {

@@ -2,7 +2,8 @@
 //!
 //! The cast: [`Sweeper`] runs on a schedule. It walks the `due` index a minute ahead, *claims*
 //! each delivery by moving its due time forward, and sends its retry with the delay that
-//! remains, so a schedule of one minute gives retries to the second. It then empties the
+//! remains, so a schedule of one minute gives retries to the second. Messages that were published
+//! for a later time stand in the same index and go out the same way. It then empties the
 //! dead-letter queues: a record goes back once; one that dies again is parked with its reason,
 //! where the operator finds it. Background tasks that were begun elsewhere stand in the same
 //! index; it carries on with them in the time that is left.
@@ -22,7 +23,10 @@ use shared::id::TaskId;
 use shared::queue::record::{Record, delay_until, redriven};
 use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, Received, send_all, send_one};
 use shared::store::keys::DUE_SHARDS;
-use shared::store::{Claimed, Deliveries, Due, Leased, Parked, Parking, QUEUE_GRACE_MS};
+use shared::store::{
+    Claimed, Deliveries, Due, HeldBack, Leased, Parked, Parking, QUEUE_GRACE_MS, StoreError,
+    Waiting,
+};
 use shared::worker::Worker;
 use tracing::{error, info, warn};
 
@@ -53,6 +57,8 @@ pub struct Redrive {
 pub struct Sweeper {
     /// Finds and claims what is due.
     pub deliveries: Deliveries,
+    /// The deliveries queue, for messages whose time has come.
+    pub accepted: Arc<dyn Producer>,
     /// The retries queue.
     pub retries: Arc<dyn Producer>,
     /// Queues with dead-letter queues.
@@ -76,6 +82,8 @@ pub struct Report {
     pub redriven: usize,
     /// Dead records that were parked.
     pub parked: usize,
+    /// Messages whose time has come.
+    pub released: usize,
     /// Background tasks that were carried on with.
     pub tasks: usize,
     /// Things that failed; the next run tries them again.
@@ -102,6 +110,7 @@ impl Sweeper {
             lost = report.lost,
             redriven = report.redriven,
             parked = report.parked,
+            released = report.released,
             tasks = report.tasks,
             failed = report.failed,
             "sweep"
@@ -128,10 +137,12 @@ impl Sweeper {
                 }
             };
             let full = due.len() == PAGE;
+            let released = report.released;
             let mut retries = Vec::with_capacity(due.len());
             for found in due {
                 match found {
                     Due::Retry(found) => retries.push(*found),
+                    Due::Postponed(held) => self.release(*held, report).await,
                     Due::Task(id) => {
                         tasks.insert(id);
                     }
@@ -141,10 +152,41 @@ impl Sweeper {
             let sent = self.send(claimed, report).await;
             // The index lags behind the claims, and what could not be sent is due again: a page
             // that brought nothing is read by another run.
-            if !full || sent == 0 {
+            if !full || sent + report.released == released {
                 return;
             }
         }
+    }
+
+    /// Puts a message in the queue whose time comes soon. It says that it comes again, so that
+    /// dispatch looks whether it was called off or sent before.
+    async fn release(&self, held: HeldBack, report: &mut Report) {
+        let id = held.postponed.msg;
+        match self.try_release(held).await {
+            Ok(true) => report.released += 1,
+            Ok(false) => report.lost += 1,
+            Err(reason) => {
+                warn!(message.id = %id, reason, "cannot release a message");
+                report.failed += 1;
+            }
+        }
+    }
+
+    async fn try_release(&self, held: HeldBack) -> Result<bool, String> {
+        let now = self.ambient.now();
+        let trouble = |error: StoreError| error.to_string();
+        let claimed = self.deliveries.claim_postponed(&held, now).await.map_err(trouble)?;
+        let Some(claimed) = claimed else { return Ok(false) };
+        let message =
+            self.deliveries.message(&claimed.postponed.msg, now).await.map_err(trouble)?;
+        if let Some(message) = message {
+            let record = Record::Accepted { message: Box::new(message), again: true };
+            let outgoing = record.outgoing(delay_until(claimed.postponed.at, now));
+            send_one(&*self.accepted, outgoing).await.map_err(|error| error.to_string())?;
+        }
+        // If this is lost, the message was called off meanwhile: dispatch will find out.
+        self.deliveries.end_waiting(&claimed, Waiting::Over).await.map_err(trouble)?;
+        Ok(true)
     }
 
     /// Works on tasks for a while. What is left is due at the next run.

@@ -21,6 +21,7 @@ async fn main() -> Result<(), Error> {
     };
     let sweeper = &Sweeper {
         deliveries: Deliveries::new(table.clone()),
+        accepted: wiring.queue(variable::DELIVERIES_QUEUE)?,
         retries: wiring.queue(variable::RETRIES_QUEUE)?,
         redrives: vec![
             redrive("deliveries", variable::DELIVERIES_DLQ, variable::DELIVERIES_QUEUE)?,

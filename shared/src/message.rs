@@ -18,7 +18,19 @@ pub const DEFAULT_RETENTION_DAYS: u64 = 90;
 /// Shortest and longest retention, in days (Svix).
 pub const RETENTION_DAYS: std::ops::RangeInclusive<u64> = 5..=90;
 
-const DAY_MS: u64 = 86_400_000;
+/// Most tags of a message.
+pub const MAX_TAGS: usize = 10;
+/// Longest tag, in characters (Svix).
+pub const MAX_TAG: usize = 128;
+/// Shortest and longest retention, in hours: a publisher that counts in hours may have less
+/// than a day's.
+pub const RETENTION_HOURS: std::ops::RangeInclusive<u64> = 1..=90 * 24;
+/// How far ahead a message may be published, in milliseconds: at least a minute (Svix), so that
+/// the sweep is in time, and at most 30 days.
+pub const POSTPONE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * DAY_MS;
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +51,9 @@ pub struct Message {
     /// The publisher's labels, for finding it again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// When it is to be delivered, if not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_at: Option<Timestamp>,
     /// When it was accepted.
     pub at: Timestamp,
     /// When it may be forgotten.
@@ -72,5 +87,16 @@ fn is_zero(count: &u32) -> bool {
 
 /// When something accepted at `at` and kept for `days` may be forgotten.
 pub fn expiry(at: Timestamp, days: u64) -> Timestamp {
-    at.plus_ms(days * DAY_MS)
+    expiry_in_hours(at, days * 24)
+}
+
+/// When something accepted at `at` and kept for `hours` may be forgotten.
+pub fn expiry_in_hours(at: Timestamp, hours: u64) -> Timestamp {
+    at.plus_ms(hours * HOUR_MS)
+}
+
+/// Whether this is a tag: 1 to [`MAX_TAG`] of letters, digits and `-_./\#` (Svix).
+pub fn is_tag(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./\\#".contains(c);
+    (1..=MAX_TAG).contains(&text.len()) && text.chars().all(allowed)
 }

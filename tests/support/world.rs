@@ -149,6 +149,7 @@ impl World {
         let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table.clone()),
+            accepted: deliveries.clone(),
             retries: retries.clone(),
             redrives: vec![
                 Redrive {

@@ -2,8 +2,9 @@
 
 use shared::openapi::{Caller, Description, PAGE, choice, describe};
 
+use crate::cancel::{CancelIn, CanceledOut};
 use crate::page::Page;
-use crate::task::{BegunOut, BulkReplayIn, CancelIn, CanceledOut, KINDS, SpanIn, TaskOut};
+use crate::task::{BegunOut, BulkReplayIn, KINDS, SpanIn, TaskOut};
 
 const BEGUN: &str = "The task, begun and perhaps over already";
 const DISABLED: &str = "The endpoint is disabled";
@@ -46,6 +47,12 @@ pub(super) fn descriptions() -> Vec<Description> {
             .takes::<BulkReplayIn>()
             .answers::<BegunOut>(202, BEGUN)
             .fails(400, DISABLED),
+        describe("posthorn.message.cancel", "Call a message off")
+            .detail(
+                "One that waits for its `deliverAt` is not sent; of any other the pending \
+                 deliveries are called off.",
+            )
+            .answers::<CanceledOut>(200, "How much was called off"),
         describe("v1.endpoint.cancel-msgs", "Call pending deliveries off")
             .detail(
                 "Those of the messages in `msgIds`, or those that failed at first of messages \

@@ -90,9 +90,10 @@ pub const PAGE: [Parameter; 3] = [
 ];
 
 /// What a list of messages or attempts takes as well.
-pub const WINDOW: [Parameter; 4] = [
+pub const WINDOW: [Parameter; 5] = [
     moment("after", "Nothing from before this moment."),
     moment("before", "Nothing from this moment on."),
+    text("tag", "Only what was published with this tag."),
     name("channel", MAX_CHANNEL, "Only what was published on this channel."),
     names("event_types", MAX_EVENT_TYPE, "Only these event types, separated by commas."),
 ];

@@ -19,6 +19,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::postponed::{HeldBack, Waiting, read_postponed};
 use super::table::prefix_range;
 use super::table::{Condition, Index, Item, Key, Query, Table, Transacted, Write, Written};
 use super::{StoreError, doc, inbox, keys};
@@ -37,7 +38,7 @@ pub const QUEUE_GRACE_MS: u64 = 15 * 60_000;
 /// Leases, records and schedules attempts.
 #[derive(Clone)]
 pub struct Deliveries {
-    table: Arc<dyn Table>,
+    pub(super) table: Arc<dyn Table>,
 }
 
 /// A delivery as it was read, with what proves it unchanged.
@@ -53,6 +54,8 @@ pub struct Leased {
 pub enum Due {
     /// A delivery whose next attempt comes soon.
     Retry(Box<Leased>),
+    /// A message whose time comes soon.
+    Postponed(Box<HeldBack>),
     /// A background task that nobody works on.
     Task(TaskId),
 }
@@ -62,12 +65,18 @@ pub enum Due {
 pub struct Snapshot {
     attempted: HashSet<EndpointId>,
     deliveries: HashMap<EndpointId, Leased>,
+    canceled: bool,
 }
 
 impl Snapshot {
     /// The delivery to this endpoint, if there is one.
     pub fn delivery(&self, ep: &EndpointId) -> Option<&Leased> {
         self.deliveries.get(ep)
+    }
+
+    /// Whether the message was called off before its time.
+    pub fn is_canceled(&self) -> bool {
+        self.canceled
     }
 
     /// Whether any scheduled attempt to this endpoint is on record.
@@ -129,7 +138,10 @@ impl Deliveries {
         let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
         let mut snapshot = Snapshot::default();
         for item in items {
-            if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
+            if item.key.sk == keys::POSTPONED_SK {
+                let postponed = read_postponed(&item)?.postponed;
+                snapshot.canceled = postponed.msg == *msg && postponed.waiting == Waiting::Canceled;
+            } else if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
                 let leased = read_delivery(&item)?;
                 if leased.delivery.msg == *msg {
                     snapshot.deliveries.insert(leased.delivery.ep, leased);
@@ -390,6 +402,12 @@ impl Deliveries {
         if self.attempt(&message.id, ep, Turn::Scheduled(1)).await?.is_some() {
             return Ok(Claimed::Theirs);
         }
+        if message.deliver_at.is_some() {
+            let held_back = self.postponed(&message.id).await?;
+            if held_back.is_some_and(|held| held.postponed.waiting != Waiting::Over) {
+                return Ok(Claimed::Theirs);
+            }
+        }
         self.put_first(message, ep, now, None).await
     }
 
@@ -552,6 +570,7 @@ fn read_due(item: &Item) -> Result<Due, StoreError> {
     }
     match item.key.sk.as_str() {
         keys::TASK_SK => doc::decode(&item.doc).map(|Named { id }| Due::Task(id)),
+        keys::POSTPONED_SK => read_postponed(item).map(|held| Due::Postponed(Box::new(held))),
         _ => read_delivery(item).map(|found| Due::Retry(Box::new(found))),
     }
 }

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
-use super::table::{Condition, Item, Table, Write, Written, prefix_range};
+use super::postponed::holding_back;
+use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, doc, keys};
 use crate::clock::Timestamp;
 use crate::id::MessageId;
@@ -51,11 +52,32 @@ impl Inbox {
     pub async fn accept(&self, message: &Message) -> Result<Accepted, StoreError> {
         let item = message_item(message, self.compress)?;
         let condition = Condition::AbsentAt(message.at);
+        if let Some(at) = message.deliver_at {
+            return self.accept_postponed(message, item, at).await;
+        }
         match self.table.write(Write::Put(item, condition)).await? {
             Written::Done => Ok(Accepted::New),
             Written::Lost(Some(item)) => Ok(Accepted::Existing(Box::new(read_message(&item)?))),
             // The item in the way was deleted between the check and the answer.
             Written::Lost(None) => Err(StoreError::Unavailable("the place is in flux".into())),
+        }
+    }
+
+    /// Stores a message together with what keeps it back.
+    async fn accept_postponed(
+        &self,
+        message: &Message,
+        item: Item,
+        at: Timestamp,
+    ) -> Result<Accepted, StoreError> {
+        let (key, free) = (item.key.clone(), Condition::AbsentAt(message.at));
+        let holding_back = Write::Put(holding_back(message, at)?, Condition::Always);
+        match self.table.transact(vec![Write::Put(item, free), holding_back]).await? {
+            Transacted::Done => Ok(Accepted::New),
+            Transacted::Lost(_) => match self.table.get(&key).await? {
+                Some(item) => Ok(Accepted::Existing(Box::new(read_message(&item)?))),
+                None => Err(StoreError::Unavailable("the place is in flux".into())),
+            },
         }
     }
 

@@ -10,6 +10,7 @@
 //! | message | `MSG#{key}` | `MSG` | `APP#{app}#0`, `{msg}` | |
 //! | attempt by schedule | `MSG#{key}` | `ATT#{ep}#0001` | `EP#{ep}#0`, `{atmpt}` | |
 //! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
+//! | a message that waits | `MSG#{key}` | `DLV` | | `DUE#{shard}`, `{epoch ms}` |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
 //! | profile | `ORG#{org}` | `PROFILE#{name}` | | |
 //! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
@@ -83,6 +84,8 @@ pub const INSPECTED_PREFIX: &str = "REQ#";
 pub const TASK_SK: &str = "TASK";
 /// How sort keys of profiles start.
 pub const PROFILE_PREFIX: &str = "PROFILE#";
+/// The sort key of what keeps a message back: after its attempts, before its deliveries.
+pub const POSTPONED_SK: &str = "DLV";
 /// The partition of parked records.
 pub const PARKED_PK: &str = "PARKED";
 
@@ -163,6 +166,16 @@ pub fn attempt_time(id: &AttemptId) -> String {
 /// A delivery.
 pub fn delivery(message: &MessageKey, ep: &EndpointId) -> Key {
     key(message_pk(message), format!("{DELIVERY_PREFIX}{ep}"))
+}
+
+/// What keeps a message back.
+pub fn postponed(message: &MessageKey) -> Key {
+    key(message_pk(message), POSTPONED_SK)
+}
+
+/// Its place in the `due` index.
+pub fn postponed_due(msg: &MessageId, at: Timestamp) -> Key {
+    key(due_pk(shard_of(&msg.to_string())), due_sk(at))
 }
 
 /// The partition of the `due` index that a delivery belongs to.

@@ -35,6 +35,7 @@ mod inspectors;
 pub mod keys;
 mod keysets;
 mod parking;
+mod postponed;
 mod profiles;
 pub mod table;
 mod tasks;
@@ -50,6 +51,7 @@ pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
 pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use parking::{Parked, Parking};
+pub use postponed::{HeldBack, Postponed, Waiting};
 pub use profiles::{ProfileStore, StoredProfile};
 pub use tasks::{HeldTask, Tasks};
 
