@@ -23,7 +23,7 @@ use shared::schedule::Schedule;
 use shared::secret::RootSecret;
 use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
-use shared::store::{Deliveries, Directory, DirectoryEditor, Inbox, Parking};
+use shared::store::{Deliveries, Directory, DirectoryEditor, Inbox, KeySets, Parking};
 use shared::token::Tokens;
 use shared::worker::Worker;
 
@@ -138,6 +138,7 @@ impl Process {
                 sender: Arc::new(Faulty::new(Slow(world.network.clone()), plan)),
                 sealer: secret.sealer(),
                 ambient: world.ambient.clone(),
+                key_sets: KeySets::new(table.clone(), world.ambient.clock.clone()),
                 profiles: Profiles::built_in(),
                 settings,
             }),

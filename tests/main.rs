@@ -37,3 +37,4 @@ mod tasks;
 mod template;
 mod tenants;
 mod token;
+mod token_deliveries;

@@ -9,6 +9,7 @@ use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, EndpointId, Uid};
 use shared::keyring::Keyring;
+use shared::keyset::Algorithm;
 use shared::openapi::{self, Channels, EventTypes, Moment};
 use shared::request;
 use shared::secret::SigningSecret;
@@ -56,6 +57,8 @@ pub(crate) struct EndpointIn {
     api_version: Field<String>,
     #[serde(default)]
     format: Field<Format>,
+    #[serde(default)]
+    jwt_algorithm: Field<Algorithm>,
 }
 
 impl EndpointIn {
@@ -91,6 +94,7 @@ pub(crate) struct EndpointPatch {
     profile: Field<String>,
     api_version: Field<String>,
     format: Field<Format>,
+    jwt_algorithm: Field<Algorithm>,
 }
 
 /// What a caller gets. The secret is in it only when it is shown once, at creation.
@@ -122,6 +126,8 @@ pub(crate) struct EndpointOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<Format>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_algorithm: Option<Algorithm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     verified_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -147,6 +153,7 @@ impl From<Endpoint> for EndpointOut {
             profile: endpoint.profile,
             api_version: endpoint.api_version,
             format: endpoint.treatment.format,
+            jwt_algorithm: endpoint.treatment.algorithm,
             verified_at: endpoint.verified_at.map(Timestamp::to_rfc3339),
             secret: None,
         }
@@ -166,7 +173,13 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
-        self.check_extensions(&tenant, &input.profile, Some(&input.url), None).await?;
+        self.check_extensions(
+            &tenant,
+            (&input.profile, &input.format, &input.jwt_algorithm),
+            Some(&input.url),
+            None,
+        )
+        .await?;
         self.create_checked(&tenant, input, uid).await
     }
 
@@ -182,7 +195,13 @@ impl Call<'_> {
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
         let old = tenant.endpoint(ep);
-        self.check_extensions(&tenant, &input.profile, Some(&input.url), old).await?;
+        self.check_extensions(
+            &tenant,
+            (&input.profile, &input.format, &input.jwt_algorithm),
+            Some(&input.url),
+            old,
+        )
+        .await?;
         let Some(endpoint) = old else {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
@@ -200,6 +219,7 @@ impl Call<'_> {
             input.profile.apply(&mut endpoint.profile);
             input.api_version.apply(&mut endpoint.api_version);
             input.format.apply(&mut endpoint.treatment.format);
+            input.jwt_algorithm.apply(&mut endpoint.treatment.algorithm);
             endpoint.updated_at = now;
         })
         .await
@@ -224,7 +244,13 @@ impl Call<'_> {
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         rules.check()?;
         let old = Some(endpoint);
-        self.check_extensions(&tenant, &patch.profile, patch.url.as_ref(), old).await?;
+        self.check_extensions(
+            &tenant,
+            (&patch.profile, &patch.format, &patch.jwt_algorithm),
+            patch.url.as_ref(),
+            old,
+        )
+        .await?;
         let uid = match patch.uid {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
@@ -249,6 +275,7 @@ impl Call<'_> {
             patch.profile.apply(&mut endpoint.profile);
             patch.api_version.apply(&mut endpoint.api_version);
             patch.format.apply(&mut endpoint.treatment.format);
+            patch.jwt_algorithm.apply(&mut endpoint.treatment.algorithm);
             endpoint.updated_at = now;
         })
         .await
@@ -277,11 +304,11 @@ impl Call<'_> {
         rules.check().map(|()| uid)
     }
 
-    /// What the profile that will hold asks of the endpoint.
+    /// What the profile that will hold asks of the endpoint, and a key if it gets tokens.
     async fn check_extensions(
         &self,
         tenant: &Tenant,
-        profile: &Field<String>,
+        (profile, format, algorithm): (&Field<String>, &Field<Format>, &Field<Algorithm>),
         url: Option<&String>,
         old: Option<&Endpoint>,
     ) -> Result<(), ApiError> {
@@ -297,7 +324,16 @@ impl Call<'_> {
         if let Some(url) = url.or(old.map(|endpoint| &endpoint.url)) {
             check_https(&mut rules, &effective, url, self.admin.policy.allow_loopback);
         }
-        rules.check()
+        rules.check()?;
+        let mut own = old.map(|endpoint| endpoint.treatment.clone()).unwrap_or_default();
+        format.apply(&mut own.format);
+        algorithm.apply(&mut own.algorithm);
+        let said = own.before(&effective.delivery);
+        if said.format == Some(Format::Jwt) {
+            let org = tenant.application.org;
+            self.admin.ensure_key(&org, said.algorithm.unwrap_or_default()).await?;
+        }
+        Ok(())
     }
 
     async fn create_checked(&self, tenant: &Tenant, input: EndpointIn, uid: Option<Uid>) -> Answer {
@@ -331,7 +367,11 @@ impl Call<'_> {
             profile: input.profile.value().cloned(),
             api_version: input.api_version.value().cloned(),
             verified_at: None,
-            treatment: Treatment { format: input.format.value().copied(), ..Treatment::default() },
+            treatment: Treatment {
+                format: input.format.value().copied(),
+                algorithm: input.jwt_algorithm.value().copied(),
+                ..Treatment::default()
+            },
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,

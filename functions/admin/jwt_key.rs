@@ -144,6 +144,24 @@ impl Admin {
         Ok(answer)
     }
 
+    /// Makes sure that tokens of this algorithm can be signed.
+    ///
+    /// # Errors
+    /// When the store or the random source fails.
+    pub(crate) async fn ensure_key(
+        &self,
+        org: &OrganisationId,
+        algorithm: Algorithm,
+    ) -> Result<(), ApiError> {
+        let set = self.key_sets.recent(org).await?;
+        if set.signing(algorithm, self.ambient.now()).is_some() {
+            return Ok(());
+        }
+        let key = self.make_key(algorithm)?;
+        // Somebody else may have been faster; then there is a key, and this one follows it.
+        self.add_key(org, &key, [DEFAULT_LEAD_S, DEFAULT_OVERLAP_S]).await?.map(|_| ())
+    }
+
     async fn add_key(
         &self,
         org: &OrganisationId,

@@ -92,9 +92,17 @@ impl Dispatcher {
                 "the secret of {owner} does not open: has the root secret changed?"
             )));
         }
-        let body = Body::json(message, endpoint, &policy.profile);
-        let outbound = request::signed(message, endpoint, body, &secrets, policy, at);
-        let outcome = self.parts.sender.send(outbound).await;
+        let body = match &policy.token {
+            None => Ok(Body::json(message, endpoint, &policy.profile)),
+            Some(parts) => self.token(message, policy, parts, at).await?,
+        };
+        let outcome = match body {
+            Ok(body) => {
+                let outbound = request::signed(message, endpoint, body, &secrets, policy, at);
+                self.parts.sender.send(outbound).await
+            }
+            Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },
+        };
         let duration_ms = outcome.duration_ms;
         let verdict = judge(outcome, policy);
         let attempt = Attempt {

@@ -35,7 +35,7 @@ use shared::schedule::Schedule;
 use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, Parked, Parking, Snapshot, StoreError, Tenant,
+    Deliveries, Directory, DirectoryEditor, KeySets, Parked, Parking, Snapshot, StoreError, Tenant,
 };
 use tokio::sync::{OnceCell, Semaphore};
 use tracing::{Instrument, error, warn};
@@ -47,6 +47,7 @@ pub mod lambda;
 mod policy;
 mod request;
 mod retry;
+mod token;
 
 use policy::Policy;
 
@@ -104,6 +105,8 @@ pub struct Parts {
     pub sealer: Sealer,
     /// Time and randomness.
     pub ambient: Ambient,
+    /// Keys that sign security event tokens.
+    pub key_sets: KeySets,
     /// The systems' ways.
     pub profiles: Profiles,
     /// How it behaves.

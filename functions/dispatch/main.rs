@@ -7,7 +7,7 @@ use lambda_runtime::{Error, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
-use shared::store::{Deliveries, Directory, DirectoryEditor, Parking};
+use shared::store::{Deliveries, Directory, DirectoryEditor, KeySets, Parking};
 use shared::telemetry;
 use shared::wiring::Wiring;
 
@@ -26,6 +26,7 @@ async fn main() -> Result<(), Error> {
         sender: Arc::new(HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?),
         sealer: wiring.environment.root_secret()?.sealer(),
         ambient: Ambient::system(),
+        key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         profiles: wiring.profiles(table),
         settings: Settings {
             always_lease: wiring.environment.always_lease(),

@@ -13,6 +13,7 @@ use shared::schedule::Schedule;
 use shared::store::StoreError;
 use shared::treatment::{Format, Statuses, Treatment};
 
+use crate::token::TokenParts;
 use crate::{Dispatcher, Settings};
 
 /// What holds for one delivery at the moment of an attempt.
@@ -22,9 +23,8 @@ pub(crate) struct Policy {
     pub(crate) schedule: Schedule,
     /// Longest exchange, in milliseconds.
     pub(crate) timeout_ms: u64,
-    /// What the body looks like.
-    #[expect(dead_code, reason = "tokens come next")]
-    pub(crate) format: Format,
+    /// Set when the body is a security event token.
+    pub(crate) token: Option<TokenParts>,
     /// The system whose way it is.
     pub(crate) profile: Arc<Profile>,
     success: Statuses,
@@ -44,7 +44,7 @@ impl Dispatcher {
     ) -> Result<Policy, StoreError> {
         let profile = self.parts.profiles.of_endpoint(application, endpoint).await?;
         let event_type = Treatment::default();
-        Ok(Policy::resolve(&self.parts.settings, profile, &event_type, endpoint))
+        Ok(Policy::resolve(&self.parts.settings, profile, &event_type, application, endpoint))
     }
 }
 
@@ -55,13 +55,21 @@ impl Policy {
         settings: &Settings,
         profile: Arc<Profile>,
         event_type: &Treatment,
+        application: &Application,
         endpoint: &Endpoint,
     ) -> Self {
         let said = endpoint.treatment.before(event_type).before(&profile.delivery);
         Self {
             schedule: said.schedule_s.map_or_else(|| settings.schedule.clone(), Schedule::new),
             timeout_ms: said.timeout_ms.unwrap_or(settings.timeout_ms),
-            format: said.format.unwrap_or_default(),
+            token: (said.format == Some(Format::Jwt)).then(|| TokenParts {
+                org: application.org,
+                audience: application
+                    .uid
+                    .as_ref()
+                    .map_or_else(|| application.id.to_string(), |uid| uid.as_str().to_owned()),
+                algorithm: said.algorithm.unwrap_or_default(),
+            }),
             profile,
             success: said.success.unwrap_or_else(Statuses::successful),
             retry_on: said.retry_on.unwrap_or_else(Statuses::any),

@@ -166,6 +166,7 @@ impl Platform {
             sender: Arc::new(sender),
             sealer: secret.sealer(),
             ambient: ambient.clone(),
+            key_sets,
             profiles,
             settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },
         });

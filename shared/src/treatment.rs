@@ -10,6 +10,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::keyset::Algorithm;
+
 /// Shortest and longest exchange with an endpoint that may be asked for, in milliseconds. The
 /// longest leaves a dispatcher on Lambda, which runs for 30 s, the time to record it.
 pub const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1_000..=25_000;
@@ -37,6 +39,9 @@ pub struct Treatment {
     /// What the body looks like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
+    /// What a token is signed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<Algorithm>,
 }
 
 impl Treatment {
@@ -54,6 +59,7 @@ impl Treatment {
             success: self.success.as_ref().or(next.success.as_ref()).cloned(),
             retry_on: self.retry_on.as_ref().or(next.retry_on.as_ref()).cloned(),
             format: self.format.or(next.format),
+            algorithm: self.algorithm.or(next.algorithm),
         }
     }
 

@@ -143,6 +143,7 @@ impl World {
             sender,
             sealer: secret.sealer(),
             ambient: ambient.clone(),
+            key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
             profiles: profiles.clone(),
             settings,
         };
