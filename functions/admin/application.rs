@@ -8,7 +8,7 @@ use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, Uid};
 use shared::keyring::Keyring;
 use shared::openapi::Moment;
-use shared::request::{self, query_value};
+use shared::request;
 use shared::secret::SigningSecret;
 use shared::store::Edited;
 
@@ -115,8 +115,9 @@ impl Call<'_> {
         let input: ApplicationIn = request::body(self.request)?;
         let uid = check(&input)?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
+        let if_exists = request::query_flag(self.request, "get_if_exists", false)?;
         if let Some(uid) = &uid
-            && query_value(self.request, "get_if_exists").as_deref() == Some("true")
+            && if_exists
             && let Some(tenant) =
                 self.admin.directory.application(&self.access.organisation(), uid.as_str()).await?
         {
@@ -162,15 +163,17 @@ impl Call<'_> {
         self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let mut patch: ApplicationPatch = request::body(self.request)?;
+        let mut rules = Rules::default();
+        rules.throttle_rate(patch.rate_limit.value().copied());
         if patch.throttle_rate == Field::Absent {
             patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
+        } else {
+            rules.throttle_rate(patch.throttle_rate.value().copied());
         }
-        let mut rules = Rules::default();
         if let Some(name) = &patch.name {
             rules.name(name);
         }
         let uid = rules.uid(patch.uid.value().map(String::as_str), ApplicationId::PREFIX);
-        rules.throttle_rate(patch.throttle_rate.value().copied());
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         rules.check()?;
         self.check_profile(&patch.profile, patch.metadata.as_ref()).await?;
@@ -245,7 +248,8 @@ fn check(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
     let mut rules = Rules::default();
     rules.name(&input.name);
     let uid = rules.uid(input.uid.as_deref(), ApplicationId::PREFIX);
-    rules.throttle_rate(input.rate());
+    rules.throttle_rate(input.throttle_rate);
+    rules.throttle_rate(input.rate_limit);
     rules.metadata(&input.metadata);
     rules.check().map(|()| uid)
 }

@@ -136,7 +136,7 @@ impl Call<'_> {
                 && walk.before.is_none_or(|at| attempt.at < at)
         });
         let id = |attempt: &Attempt| attempt.id.to_string();
-        let with_content = self.wants_content();
+        let with_content = self.wants_content()?;
         let listed = page::cut(&walk, attempts, id);
         Ok(page::respond(&walk, listed, |attempt| AttemptOut::of(attempt, with_content)))
     }
@@ -152,7 +152,7 @@ impl Call<'_> {
             .history
             .attempts_of_endpoint(&endpoint.id, &walk, now, |attempt| filter.keeps(attempt))
             .await?;
-        let with_content = self.wants_content();
+        let with_content = self.wants_content()?;
         Ok(page::respond(&walk, listed, |attempt| AttemptOut::of(attempt, with_content)))
     }
 

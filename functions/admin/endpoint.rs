@@ -229,18 +229,22 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let mut patch: EndpointPatch = request::body(self.request)?;
+        let mut rules = Rules::default();
+        rules.event_types(patch.filter_types.value().map(Vec::as_slice));
         if patch.event_types == Field::Absent {
             patch.event_types = std::mem::take(&mut patch.filter_types);
+        } else {
+            rules.event_types(patch.event_types.value().map(Vec::as_slice));
         }
+        rules.throttle_rate(patch.rate_limit.value().copied());
         if patch.throttle_rate == Field::Absent {
             patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
+        } else {
+            rules.throttle_rate(patch.throttle_rate.value().copied());
         }
-        let mut rules = Rules::default();
         patch.url.iter().for_each(|url| rules.url(url, &self.admin.policy));
         let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
-        rules.event_types(patch.event_types.value().map(Vec::as_slice));
         rules.channels(patch.channels.value().map(Vec::as_slice));
-        rules.throttle_rate(patch.throttle_rate.value().copied());
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         rules.check()?;
         let old = Some(endpoint);
@@ -294,9 +298,11 @@ impl Call<'_> {
         let mut rules = Rules::default();
         rules.url(&input.url, &self.admin.policy);
         let uid = rules.uid(input.uid.as_deref(), EndpointId::PREFIX);
-        rules.event_types(input.types().map(Vec::as_slice));
+        rules.event_types(input.event_types.as_deref());
+        rules.event_types(input.filter_types.as_deref());
         rules.channels(input.channels.as_deref());
-        rules.throttle_rate(input.rate());
+        rules.throttle_rate(input.throttle_rate);
+        rules.throttle_rate(input.rate_limit);
         rules.metadata(&input.metadata);
         if let Some(Err(rule)) = input.secret.as_deref().map(SigningSecret::parse) {
             rules.broken("secret", rule);

@@ -10,7 +10,7 @@ use shared::error::{self, ApiError};
 use shared::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::id::is_name;
 use shared::openapi::{self, JsonObject, Moment};
-use shared::request::{self, query_value};
+use shared::request::{self, query_flag};
 
 use crate::patch::Field;
 use crate::rules::Rules;
@@ -109,6 +109,9 @@ impl EventTypeUpdate {
     fn check(&self, rules: &mut Rules) {
         check_schemas(rules, self.schemas.as_ref());
         check_flags(rules, &self.flags());
+        if self.feature_flags.is_some() {
+            check_flags(rules, self.feature_flag.as_slice());
+        }
         check_group(rules, self.group_name.as_deref());
     }
 
@@ -125,8 +128,8 @@ impl EventTypeUpdate {
 impl Call<'_> {
     pub(crate) async fn list_event_types(&self) -> Answer {
         let walk = page::walk::<Name>(self.request, false)?;
-        let archived = query_value(self.request, "include_archived").as_deref() == Some("true");
-        let with_content = query_value(self.request, "with_content").as_deref() == Some("true");
+        let archived = query_flag(self.request, "include_archived", false)?;
+        let with_content = query_flag(self.request, "with_content", false)?;
         let keep = |event_type: &EventType| {
             (archived || !event_type.archived) && event_type.is_for(self.flags())
         };
@@ -188,14 +191,16 @@ impl Call<'_> {
     pub(crate) async fn patch_event_type(&self, name: &str) -> Answer {
         self.require_organisation()?;
         let mut patch: EventTypePatch = request::body(self.request)?;
+        let mut rules = Rules::default();
         if patch.feature_flags == Field::Absent {
             patch.feature_flags = match std::mem::take(&mut patch.feature_flag) {
                 Field::Absent => Field::Absent,
                 Field::Null => Field::Null,
                 Field::Value(flag) => Field::Value(vec![flag]),
             };
+        } else {
+            check_flags(&mut rules, patch.feature_flag.value().map_or(&[], std::slice::from_ref));
         }
-        let mut rules = Rules::default();
         check_schemas(&mut rules, patch.schemas.value());
         check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         check_group(&mut rules, patch.group_name.value().map(String::as_str));
@@ -223,7 +228,7 @@ impl Call<'_> {
     /// Archives an event type, or removes it altogether.
     pub(crate) async fn delete_event_type(&self, name: &str) -> Answer {
         self.require_organisation()?;
-        let expunge = query_value(self.request, "expunge").as_deref() == Some("true");
+        let expunge = query_flag(self.request, "expunge", false)?;
         self.change(name, StatusCode::NO_CONTENT, |old| {
             let mut old = old.ok_or_else(ApiError::not_found)?;
             old.archived = true;

@@ -112,6 +112,9 @@ impl Admin {
         if let ["inspect", token] = segments.as_slice() {
             return self.inspect(token, request).await;
         }
+        if let Some(wrong) = routes::refuse_open(request.method(), request.uri().path()) {
+            return wrong;
+        }
         if let Some(page) = docs::serve(request.method(), &segments) {
             return Ok(page);
         }

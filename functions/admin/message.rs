@@ -10,7 +10,7 @@ use shared::error::{self, ApiError};
 use shared::id::{MessageId, Uid};
 use shared::message::Message;
 use shared::openapi::{JsonObject, Moment};
-use shared::request::{query_value, query_values};
+use shared::request::{query_flag, query_value, query_values};
 use shared::store::Tenant;
 
 use crate::{Answer, Call, page};
@@ -127,7 +127,7 @@ impl Call<'_> {
             filter.keeps(&message.event_type, &message.channels, &message.tags, subject)
         };
         let mut listed = self.admin.history.messages(app, &walk, now, keep).await?;
-        if self.wants_content() {
+        if self.wants_content()? {
             for message in &mut listed.items {
                 let id = message.id.to_string();
                 if let Some(whole) = self.admin.history.message(app, &id, now).await? {
@@ -141,7 +141,7 @@ impl Call<'_> {
     pub(crate) async fn get_message(&self, app: &str, msg: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let mut message = self.message(&tenant, msg).await?;
-        if !self.wants_content() {
+        if !self.wants_content()? {
             message.payload = Bytes::new();
         }
         Ok(error::json(StatusCode::OK, &MessageOut::from(message)))
@@ -155,7 +155,7 @@ impl Call<'_> {
     }
 
     /// Payloads and answers are shown unless the caller does without.
-    pub(crate) fn wants_content(&self) -> bool {
-        query_value(self.request, "with_content").as_deref() != Some("false")
+    pub(crate) fn wants_content(&self) -> Result<bool, ApiError> {
+        query_flag(self.request, "with_content", true)
     }
 }

@@ -14,6 +14,8 @@
 use schemars::JsonSchema;
 use shared::openapi::{Caller, Description, JsonObject, Route, describe};
 
+use crate::routes::OPEN;
+
 mod application;
 mod attempt;
 mod endpoint;
@@ -57,16 +59,6 @@ pub fn descriptions() -> Vec<Description> {
     .flatten()
     .collect()
 }
-
-/// What is answered without a token, before the table of routes is asked.
-const OPEN: [(&str, &str, &str); 6] = [
-    ("v1.health.get", "GET", "/api/v1/health"),
-    ("posthorn.health.ping", "GET", "/api/v1/health/ping"),
-    ("posthorn.openapi.get", "GET", "/api/v1/openapi.json"),
-    ("posthorn.docs.get", "GET", "/docs"),
-    ("posthorn.jwks.get", "GET", "/.well-known/jwks.json"),
-    ("posthorn.jwks.get-of", "GET", "/.well-known/{org_id}/jwks.json"),
-];
 
 fn open() -> Vec<Description> {
     let open = |id, summary| describe(id, summary).caller(Caller::Anyone);

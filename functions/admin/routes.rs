@@ -19,6 +19,16 @@ pub struct Operation {
     pub segments: &'static [&'static str],
 }
 
+/// What is answered without a token, before the table of routes is asked.
+pub(crate) const OPEN: [(&str, &str, &str); 6] = [
+    ("v1.health.get", "GET", "/api/v1/health"),
+    ("posthorn.health.ping", "GET", "/api/v1/health/ping"),
+    ("posthorn.openapi.get", "GET", "/api/v1/openapi.json"),
+    ("posthorn.docs.get", "GET", "/docs"),
+    ("posthorn.jwks.get", "GET", "/.well-known/jwks.json"),
+    ("posthorn.jwks.get-of", "GET", "/.well-known/{org_id}/jwks.json"),
+];
+
 impl Operation {
     /// The whole path, with the names of its parameters in braces as Svix has them.
     pub fn path(&self) -> String {
@@ -45,6 +55,19 @@ impl Operation {
     }
 }
 
+/// 405 for a path of [`OPEN`] with another method than it takes.
+pub(crate) fn refuse_open(method: &Method, path: &str) -> Option<Answer> {
+    let path = shared::request::segments(path);
+    let is_at = |pattern: &str| {
+        let pattern = shared::request::segments(pattern);
+        let fits = |(own, part): (&&str, &&str)| own.starts_with('{') || own == part;
+        pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
+    };
+    let is_wrong = method != Method::GET && method != Method::HEAD;
+    let is_open = OPEN.iter().any(|(_, _, pattern)| is_at(pattern));
+    (is_wrong && is_open).then(|| refuse(&["GET", "HEAD"]))
+}
+
 /// 405 with what the path does take, or 404 where it takes nothing.
 fn wrong_method(path: &[&str]) -> Answer {
     let mut allowed: Vec<&str> = OPERATIONS
@@ -59,6 +82,10 @@ fn wrong_method(path: &[&str]) -> Answer {
     if allowed.is_empty() {
         return Err(ApiError::not_found());
     }
+    refuse(&allowed)
+}
+
+fn refuse(allowed: &[&str]) -> Answer {
     let allowed = HeaderValue::from_str(&allowed.join(", "));
     let mut response = ApiError::wrong_method().into_response();
     response.headers_mut().extend(allowed.ok().map(|allowed| (ALLOW, allowed)));

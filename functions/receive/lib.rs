@@ -153,8 +153,7 @@ impl Receiver {
         }
         let now = self.ambient.now();
         let published = Published::parse(request.body(), profile.envelope.is_some(), now)?;
-        let with_content =
-            request::query_value(request, "with_content").as_deref() != Some("false");
+        let with_content = request::query_flag(request, "with_content", true)?;
         let message = self.message(published, tenant.application.id, request.headers())?;
         let split = profile.split.as_ref();
         let parts = split.and_then(|split| split.parts(&message.event_type, &message.payload));

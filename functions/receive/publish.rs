@@ -161,6 +161,7 @@ pub(crate) struct MessageShape {
     channels: Option<Vec<String>>,
     #[schemars(range(min = *RETENTION_DAYS.start(), max = *RETENTION_DAYS.end()))]
     payload_retention_period: Option<u64>,
+    #[schemars(length(min = 1, max = MAX_SUBJECT_BYTES))]
     subject: Option<String>,
     #[schemars(range(min = *RETENTION_HOURS.start(), max = *RETENTION_HOURS.end()))]
     payload_retention_hours: Option<u64>,

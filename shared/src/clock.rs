@@ -50,10 +50,11 @@ impl Timestamp {
             .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
     }
 
-    /// Reads an RFC 3339 date; `None` when it is not one or lies before 1970.
+    /// Reads an RFC 3339 date; `None` when it is not one. What lies before 1970 counts as 1970:
+    /// nothing here is older.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+        u64::try_from(at.unix_timestamp_nanos().max(0) / 1_000_000).ok().map(Self)
     }
 }
 

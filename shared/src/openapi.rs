@@ -21,7 +21,7 @@ pub(crate) use parts::id;
 pub use parts::{
     Channels, EmptyObject, EventType, EventTypes, JsonObject, MessageChannels, Moment, PAGE,
     Parameter, SecretText, Url, WINDOW, WITH_CONTENT, boolean, choice, integer, moment, name,
-    names, text,
+    names, page, text,
 };
 
 /// Where a document's schemas are.
@@ -203,6 +203,7 @@ pub fn document(
             _ => drop(schemas.insert(name, schema)),
         }
     }
+    schemas.values_mut().for_each(parts::keep_formats);
     if !problems.is_empty() {
         return Err(problems);
     }

@@ -115,6 +115,19 @@ pub fn query_value(request: &Request<Bytes>, name: &str) -> Option<String> {
     query_values(request, name).into_iter().next()
 }
 
+/// A query parameter that is `true` or `false`; the default if it is not there.
+///
+/// # Errors
+/// 422 when it is something else.
+pub fn query_flag(request: &Request<Bytes>, name: &str, default: bool) -> Result<bool, ApiError> {
+    match query_value(request, name).as_deref() {
+        None => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(Violation::query(name, "must be `true` or `false`").into()),
+    }
+}
+
 /// All values of a query parameter, percent-decoded.
 pub fn query_values(request: &Request<Bytes>, name: &str) -> Vec<String> {
     let query = request.uri().query().unwrap_or_default();

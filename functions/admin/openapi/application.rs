@@ -1,6 +1,7 @@
 //! Applications and their integration keys.
 
-use shared::openapi::{Caller, Description, PAGE, boolean, describe};
+use shared::id::ApplicationId;
+use shared::openapi::{Caller, Description, boolean, describe, page};
 
 use crate::application::{ApplicationIn, ApplicationOut, ApplicationPatch};
 use crate::page::Page;
@@ -13,7 +14,7 @@ pub(super) fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.application.list", "List applications")
             .detail("Oldest first, unless `order` says otherwise.")
-            .query(PAGE)
+            .query(page(ApplicationId::PREFIX))
             .answers::<Page<ApplicationOut>>(200, "A page"),
         describe("v1.application.create", "Create an application")
             .query([boolean("get_if_exists", "Answer with the one that has the uid already.")])

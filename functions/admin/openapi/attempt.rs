@@ -1,7 +1,8 @@
 //! Attempts.
 
+use shared::id::{AttemptId, EndpointId};
 use shared::openapi::{
-    Description, EmptyObject, PAGE, Parameter, WINDOW, WITH_CONTENT, describe, name,
+    Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, name, page,
 };
 
 use crate::attempt::{AttemptOut, DestinationOut};
@@ -14,14 +15,14 @@ pub(super) fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.message-attempt.list-by-msg", "List the attempts of a message")
             .detail("Newest first, to every endpoint that is there still.")
-            .query(PAGE)
+            .query(page(AttemptId::PREFIX))
             .query(WINDOW)
             .query(FILTER)
             .query([name("endpoint_id", 256, "Only attempts to this endpoint.")])
             .answers::<Page<AttemptOut>>(200, "A page"),
         describe("v1.message-attempt.list-by-endpoint", "List the attempts to reach an endpoint")
             .detail("Newest first. A page may be short before the list is `done`: go on from it.")
-            .query(PAGE)
+            .query(page(AttemptId::PREFIX))
             .query(WINDOW)
             .query(FILTER)
             .answers::<Page<AttemptOut>>(200, "A page"),
@@ -31,7 +32,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             "v1.message-attempt.list-attempted-destinations",
             "List the endpoints that a message was sent to",
         )
-        .query(PAGE)
+        .query(page(EndpointId::PREFIX))
         .answers::<Page<DestinationOut>>(200, "A page"),
         describe("v1.message-attempt.resend", "Send a message to an endpoint once more")
             .detail("Whatever came of the earlier attempts. Filters do not count.")

@@ -1,6 +1,7 @@
 //! Endpoints and their secrets.
 
-use shared::openapi::{Description, PAGE, describe};
+use shared::id::EndpointId;
+use shared::openapi::{Description, describe, page};
 
 use crate::endpoint::{EndpointIn, EndpointOut, EndpointPatch};
 use crate::page::Page;
@@ -13,7 +14,7 @@ pub(super) fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.endpoint.list", "List an application's endpoints")
             .detail("Newest first, unless `order` says otherwise.")
-            .query(PAGE)
+            .query(page(EndpointId::PREFIX))
             .answers::<Page<EndpointOut>>(200, "A page"),
         describe("v1.endpoint.create", "Create an endpoint")
             .detail("Without `eventTypes` it gets every event, without `channels` from every one.")

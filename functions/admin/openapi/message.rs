@@ -1,6 +1,7 @@
 //! Messages.
 
-use shared::openapi::{Description, PAGE, WINDOW, WITH_CONTENT, describe};
+use shared::id::MessageId;
+use shared::openapi::{Description, WINDOW, WITH_CONTENT, describe, page};
 
 use crate::message::MessageOut;
 use crate::page::Page;
@@ -9,7 +10,7 @@ pub(super) fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.message.list", "List an application's messages")
             .detail("Newest first. A page may be short before the list is `done`: go on from it.")
-            .query(PAGE)
+            .query(page(MessageId::PREFIX))
             .query(WINDOW)
             .query([WITH_CONTENT])
             .answers::<Page<MessageOut>>(200, "A page"),

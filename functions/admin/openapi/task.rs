@@ -1,6 +1,7 @@
 //! Background tasks, and what begins them.
 
-use shared::openapi::{Caller, Description, PAGE, choice, describe};
+use shared::id::TaskId;
+use shared::openapi::{Caller, Description, choice, describe, page};
 
 use crate::cancel::{CancelIn, CanceledOut};
 use crate::page::Page;
@@ -14,7 +15,7 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.background-task.list", "List background tasks")
             .caller(Caller::Organisation)
             .detail("Those of the last 90 days, newest first.")
-            .query(PAGE)
+            .query(page(TaskId::PREFIX))
             .query([
                 choice("status", &["running", "finished", "failed"], "Only tasks in this state."),
                 choice("task", &KINDS, "Only tasks of this kind."),

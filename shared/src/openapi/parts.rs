@@ -19,6 +19,10 @@ pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operatio
 /// What a uid, an event type or a channel is made of.
 const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";
 
+/// 24 to 75 bytes in base64, with or without a prefix.
+const SECRET_PATTERN: &str = "^(whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
+    [a-zA-Z0-9+/][AQgw]==|[a-zA-Z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+
 /// A query parameter.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
@@ -30,10 +34,12 @@ pub struct Parameter {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Text,
+    Iterator(&'static str),
+    NameIterator,
     Boolean,
     Moment,
     Name(usize),
-    Names(usize),
+    Names,
     Integer(u64, u64),
     Choice(&'static [&'static str]),
     Numbers(&'static [u16]),
@@ -59,9 +65,9 @@ pub const fn name(name: &'static str, max: usize, meaning: &'static str) -> Para
     Parameter { name, meaning, kind: Kind::Name(max) }
 }
 
-/// Several names of at most `max` characters each.
-pub const fn names(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
-    Parameter { name, meaning, kind: Kind::Names(max) }
+/// Several names, with commas between them.
+pub const fn names(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Names }
 }
 
 /// A whole number within these bounds.
@@ -82,20 +88,30 @@ const fn numbers(name: &'static str, numbers: &'static [u16], meaning: &'static 
     Parameter { name, meaning, kind: Kind::Numbers(numbers) }
 }
 
-/// What every list takes.
+/// What a list takes whose iterators are names.
 pub const PAGE: [Parameter; 3] = [
     integer("limit", 1, 250, "Most items of the page; 50 if it is not said."),
-    text("iterator", "The `iterator` or `prevIterator` of another page of this list."),
+    Parameter {
+        name: "iterator",
+        meaning: "The `iterator` or `prevIterator` of another page of this list.",
+        kind: Kind::NameIterator,
+    },
     choice("order", &["ascending", "descending"], "By time of creation."),
 ];
+
+/// What a list of things takes whose ids start with this.
+pub const fn page(prefix: &'static str) -> [Parameter; 3] {
+    let [limit, iterator, order] = PAGE;
+    [limit, Parameter { kind: Kind::Iterator(prefix), ..iterator }, order]
+}
 
 /// What a list of messages or attempts takes as well.
 pub const WINDOW: [Parameter; 5] = [
     moment("after", "Nothing from before this moment."),
     moment("before", "Nothing from this moment on."),
     text("tag", "Only what was published with this tag."),
-    name("channel", MAX_CHANNEL, "Only what was published on this channel."),
-    names("event_types", MAX_EVENT_TYPE, "Only these event types, separated by commas."),
+    text("channel", "Only what was published on this channel."),
+    names("event_types", "Only these event types, separated by commas."),
 ];
 
 /// What a list of attempts takes as well.
@@ -119,10 +135,18 @@ impl Parameter {
     pub(super) fn in_query(&self) -> Value {
         let schema = match self.kind {
             Kind::Text => json!({"type": "string"}),
+            // Ids of this century start with a digit or a capital; some with a small letter
+            // would be too large for what they stand for.
+            Kind::Iterator(prefix) => json!({
+                "type": "string", "pattern": format!("^-?{prefix}[0-9A-Z][0-9A-Za-z]{{26}}$"),
+            }),
+            Kind::NameIterator => {
+                json!({"type": "string", "pattern": "^-?[a-zA-Z0-9_.][a-zA-Z0-9\\-_.]{0,200}$"})
+            }
             Kind::Boolean => json!({"type": "boolean"}),
             Kind::Moment => json!({"type": "string", "format": "date-time"}),
             Kind::Name(max) => named(max),
-            Kind::Names(max) => json!({"type": "array", "items": named(max)}),
+            Kind::Names => json!({"type": "array", "items": {"type": "string"}}),
             Kind::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
             Kind::Choice(words) => json!({"type": "string", "enum": words}),
             Kind::Numbers(numbers) => json!({"type": "integer", "enum": numbers}),
@@ -130,7 +154,7 @@ impl Parameter {
         let mut parameter = json!({
             "name": self.name, "in": "query", "description": self.meaning, "schema": schema,
         });
-        if matches!(self.kind, Kind::Names(_)) {
+        if matches!(self.kind, Kind::Names) {
             parameter["explode"] = false.into();
         }
         parameter
@@ -158,12 +182,31 @@ pub(super) fn idempotency_key() -> Value {
     json!({
         "name": "idempotency-key", "in": "header",
         "description": "The caller's name for this request. A repetition gets the first answer.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]([\t -~]*[!-~])?$"},
     })
 }
 
 fn named(max: usize) -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": max, "pattern": NAME_PATTERN})
+}
+
+/// Spells "a text of this format, or null" in two: tools look for the format of a text only where
+/// nothing but a text is allowed.
+pub(super) fn keep_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let nullable = fields.get("type") == Some(&json!(["string", "null"]));
+            if let Some(format) = fields.get("format").cloned().filter(|_| nullable) {
+                fields.remove("type");
+                fields.remove("format");
+                let text = json!({"type": "string", "format": format});
+                fields.insert("anyOf".to_owned(), json!([text, {"type": "null"}]));
+            }
+            fields.values_mut().for_each(keep_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(keep_formats),
+        _ => {}
+    }
 }
 
 /// Types that stand for a schema: `#[schemars(with = "openapi::EventType")]`.
@@ -213,7 +256,7 @@ schemas! {
     Url = {"type": "string", "format": "uri", "minLength": 1, "maxLength": 65_536};
     /// A signing secret.
     SecretText = {
-        "type": "string", "pattern": "^(whsec_)?[a-zA-Z0-9+/=]{32,100}$"
+        "type": "string", "pattern": SECRET_PATTERN
     };
     /// Any JSON object.
     JsonObject = {"type": "object"};
