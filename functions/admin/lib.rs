@@ -19,6 +19,7 @@ use shared::profile::Profiles;
 use shared::queue::Producer;
 use shared::request;
 use shared::secret::Sealer;
+use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
     Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
@@ -30,6 +31,7 @@ use shared::worker::Worker;
 mod application;
 mod attempt;
 mod cancel;
+mod check;
 mod docs;
 mod endpoint;
 mod event_type;
@@ -84,6 +86,8 @@ pub struct Admin {
     pub sealer: Sealer,
     /// Whose token opens what belongs to nobody in particular.
     pub operator: OrganisationId,
+    /// The way out, for checks of endpoints.
+    pub sender: Arc<dyn Sender>,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
     /// Does background tasks, as far as that goes at once.

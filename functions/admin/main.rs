@@ -7,6 +7,7 @@ use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
+use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
     Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
     ProfileStore,
@@ -24,6 +25,7 @@ async fn main() -> Result<(), Error> {
     let secret = wiring.environment.root_secret()?;
     let retries = wiring.queue(variable::RETRIES_QUEUE)?;
     let worker = Worker::new(table.clone(), retries.clone(), Ambient::system());
+    let policy = wiring.environment.target_policy();
     let admin = &Admin {
         directory: Directory::new(table.clone()),
         editor: DirectoryEditor::new(table.clone(), None),
@@ -41,7 +43,11 @@ async fn main() -> Result<(), Error> {
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         operator: wiring.environment.organisation()?,
-        policy: wiring.environment.target_policy(),
+        sender: Arc::new(HttpSender::new(SenderSettings {
+            policy: policy.clone(),
+            ..SenderSettings::default()
+        })?),
+        policy,
         worker,
         ambient: Ambient::system(),
     };

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::application::{Application, Metadata};
 use shared::error::{self, ApiError};
+use shared::event_type::{EventType, Schemas};
 use shared::profile::catalogue::CatalogueEvent;
 use shared::profile::{self, METADATA_KEY, Profile};
 use shared::request;
 use shared::store::{Edited, StoredProfile};
+use shared::treatment::Treatment;
 use url::Url;
 
 use crate::patch::Field;
@@ -48,6 +51,14 @@ pub(crate) struct GrantIn {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GrantOut {
+    event_types: Vec<String>,
+}
+
+/// What was loaded.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ProfileLoadOut")]
+pub(crate) struct LoadOut {
     event_types: Vec<String>,
 }
 
@@ -97,6 +108,41 @@ impl Call<'_> {
         self.admin.profile_store.put(&self.access.organisation(), &stored).await?;
         let StoredProfile { profile, events } = stored;
         Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
+    }
+
+    /// Loads a profile's events into the organisation's event types.
+    pub(crate) async fn load_profile(&self, name: &str) -> Answer {
+        self.require_organisation()?;
+        let (profile, events) = self.profile_and_events(name).await?;
+        let org = self.access.organisation();
+        let now = self.admin.ambient.now();
+        for event in &events {
+            let schema = schema_with_example(event)?;
+            let change = |old: Option<EventType>| {
+                let mut new = old.unwrap_or_else(|| EventType {
+                    org,
+                    name: event.event_type.clone(),
+                    description: String::new(),
+                    archived: false,
+                    deprecated: false,
+                    schemas: None,
+                    feature_flags: Vec::new(),
+                    group_name: None,
+                    treatment: Treatment::default(),
+                    created_at: now,
+                    updated_at: now,
+                });
+                new.description.clone_from(&event.description);
+                new.archived = false;
+                new.schemas = Some(Schemas::from_iter([("1".to_owned(), schema.clone())]));
+                new.group_name = Some(profile.name.clone());
+                new.updated_at = now;
+                Ok::<_, ApiError>(Some(new))
+            };
+            self.admin.catalogue.edit(&org, &event.event_type, now, change).await??;
+        }
+        let event_types = events.into_iter().map(|event| event.event_type).collect();
+        Ok(error::json(StatusCode::OK, &LoadOut { event_types }))
     }
 
     /// Grants opt-in event types to an application, in place of those it had.
@@ -185,6 +231,19 @@ impl Call<'_> {
             None => Ok(self.admin.profiles.of(application).await?),
         }
     }
+}
+
+/// The schema with the example where JSON Schema has examples, which is where we look for one.
+fn schema_with_example(event: &CatalogueEvent) -> Result<Value, ApiError> {
+    let read = |text: &str| {
+        serde_json::from_str::<Value>(text).map_err(|error| ApiError::Internal(error.to_string()))
+    };
+    let mut schema = read(event.schema.as_str())?;
+    let example = read(event.example.as_str())?;
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("examples".to_owned(), Value::Array(vec![example]));
+    }
+    Ok(schema)
 }
 
 /// Whether a profile's endpoints may have this URL: `https://` where it says so, but for

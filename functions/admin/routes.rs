@@ -176,6 +176,9 @@ operations! {
     "posthorn.profile.list" GET ["profile"] => list_profiles();
     "posthorn.profile.get" GET ["profile", profile] => get_profile(profile);
     "posthorn.profile.put" PUT ["profile", profile] => put_profile(profile);
+    "posthorn.profile.load" POST ["profile", profile, "load"] => load_profile(profile);
+    "posthorn.endpoint.check" POST ["app", app, "endpoint", ep, "check"]
+        => check_endpoint(app, ep);
     "posthorn.event-type-grant.set" PUT ["app", app, "event-type-grant"]
         => grant_event_types(app);
 

@@ -67,6 +67,9 @@ impl Dispatcher {
         if verdict.gone {
             self.disable(endpoint).await?;
         }
+        if verdict.ok && message.test {
+            self.verify(endpoint).await?;
+        }
         match consequence {
             Consequence::Retry { at, .. } => {
                 self.send_retry(message, endpoint, number + 1, at).await
@@ -190,6 +193,18 @@ impl Dispatcher {
         send_one(&*self.parts.retries, record.outgoing(delay_s))
             .await
             .map_err(|error| Undone::Failed(error.to_string()))
+    }
+
+    /// Notes that the endpoint took a test event, the first time that it does.
+    pub(crate) async fn verify(&self, endpoint: &Endpoint) -> Result<(), Undone> {
+        if endpoint.verified_at.is_none() {
+            let now = self.parts.ambient.now();
+            let change = |endpoint: &mut Endpoint| {
+                endpoint.verified_at = endpoint.verified_at.or(Some(now));
+            };
+            self.parts.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn disable(&self, endpoint: &Endpoint) -> Result<(), Undone> {

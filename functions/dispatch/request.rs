@@ -4,7 +4,7 @@ use bytes::Bytes;
 use shared::clock::Timestamp;
 use shared::endpoint::Endpoint;
 use shared::message::Message;
-use shared::profile::{HeaderFamily, Profile};
+use shared::profile::Profile;
 use shared::secret::SigningSecret;
 use shared::sender::Outbound;
 use shared::signature;
@@ -25,12 +25,7 @@ pub(crate) struct Body {
 impl Body {
     /// The exact bytes that were published, in the profile's envelope if it has one.
     pub(crate) fn json(message: &Message, endpoint: &Endpoint, profile: &Profile) -> Self {
-        let api_version = endpoint.api_version.as_ref().or(profile.api_version.as_ref());
-        let bytes = match &profile.envelope {
-            Some(envelope) => envelope.wrap(message, api_version.map(String::as_str)),
-            None => message.payload.clone(),
-        };
-        Self { content_type: JSON, bytes }
+        Self { content_type: JSON, bytes: profile.body(message, endpoint) }
     }
 }
 
@@ -52,11 +47,6 @@ pub(crate) fn signed(
     let mut headers = Vec::with_capacity(8);
     headers.push(("content-type".to_owned(), body.content_type.to_owned()));
     headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
-    let families = policy.profile.signature_headers.as_deref();
-    for family in families.unwrap_or(&HeaderFamily::BOTH) {
-        for (name, value) in signature::HEADERS.iter().zip([&id, &timestamp, &signatures]) {
-            headers.push((format!("{}{name}", family.prefix()), value.clone()));
-        }
-    }
+    headers.extend(policy.profile.signed_headers(&id, &timestamp, &signatures));
     Outbound { url: endpoint.url.clone(), headers, body: body.bytes, timeout_ms: policy.timeout_ms }
 }

@@ -21,7 +21,7 @@ use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, Producer};
 use shared::request;
 use shared::sender::target::TargetPolicy;
-use shared::sender::{HttpSender, SenderSettings};
+use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::counting::{CountingQueue, CountingTable, Meter, Usage};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
@@ -135,6 +135,8 @@ impl Platform {
             ambient: ambient.clone(),
         };
         let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
+        let settings = SenderSettings { policy: policy.clone(), ..SenderSettings::default() };
+        let sender: Arc<dyn Sender> = Arc::new(HttpSender::new(settings)?);
         let admin = Admin {
             worker: worker.clone(),
             directory: directory.clone(),
@@ -153,17 +155,17 @@ impl Platform {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: data::organisation(),
-            policy: policy.clone(),
+            sender: sender.clone(),
+            policy,
             ambient: ambient.clone(),
         };
-        let sender = HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?;
         let dispatcher = Dispatcher::new(Parts {
             directory,
             editor,
             deliveries: Deliveries::new(table.clone()),
             retries: retries.clone(),
             parking: parking.clone(),
-            sender: Arc::new(sender),
+            sender,
             sealer: secret.sealer(),
             ambient: ambient.clone(),
             key_sets,

@@ -80,6 +80,35 @@ pub struct Message {
     pub payload: Bytes,
 }
 
+impl Message {
+    /// A message that is made to try an endpoint out. It is kept as short as may be.
+    pub fn test(
+        id: MessageId,
+        app: ApplicationId,
+        event_type: String,
+        payload: Bytes,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            app,
+            event_type,
+            event_id: None,
+            channels: Vec::new(),
+            tags: Vec::new(),
+            deliver_at: None,
+            at: now,
+            expires_at: expiry(now, *RETENTION_DAYS.start()),
+            request: None,
+            subject: None,
+            parent: None,
+            parts: 0,
+            test: true,
+            payload,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
 fn is_zero(count: &u32) -> bool {
     *count == 0

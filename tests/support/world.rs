@@ -140,7 +140,7 @@ impl World {
             deliveries: Deliveries::new(table.clone()),
             retries: retries.clone(),
             parking: Parking::new(table.clone()),
-            sender,
+            sender: sender.clone(),
             sealer: secret.sealer(),
             ambient: ambient.clone(),
             key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
@@ -186,6 +186,7 @@ impl World {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: organisation(),
+            sender,
             policy,
             ambient: ambient.clone(),
         };

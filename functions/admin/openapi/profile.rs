@@ -2,7 +2,8 @@
 
 use shared::openapi::{Caller, Description, describe};
 
-use crate::profile::{GrantIn, GrantOut, ProfileIn, ProfileList, ProfileOut};
+use crate::check::{CheckIn, CheckOut};
+use crate::profile::{GrantIn, GrantOut, LoadOut, ProfileIn, ProfileList, ProfileOut};
 
 pub(super) fn descriptions() -> Vec<Description> {
     let describe = |id, summary| describe(id, summary).caller(Caller::Organisation);
@@ -16,6 +17,22 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail("In place of one of the same name. It is followed within a minute.")
             .takes::<ProfileIn>()
             .answers::<ProfileOut>(200, "What was stored"),
+        describe("posthorn.profile.load", "Load a profile's event types")
+            .detail(
+                "Each with its schema and example, in the group of the profile's name. One \
+                     that is there already is changed.",
+            )
+            .answers::<LoadOut>(200, "The names of the event types"),
+        describe("posthorn.endpoint.check", "Check whether an endpoint is a good receiver")
+            .caller(Caller::Application)
+            .detail(
+                "Sends a test event, the same again, one with a wrong signature and one that \
+                     is an hour old, and reports what the endpoint did. One that takes the first \
+                     is verified.",
+            )
+            .may_take::<CheckIn>()
+            .answers::<CheckOut>(200, "What the endpoint did")
+            .fails(400, "The endpoint gets tokens, which the check does not send"),
         describe("posthorn.event-type-grant.set", "Grant opt-in event types to an application")
             .detail("In place of those it had. Only event types that its profile sends on request.")
             .takes::<GrantIn>()

@@ -14,9 +14,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::Endpoint;
+use crate::message::Message;
+use crate::signature;
 use crate::treatment::Treatment;
 
 mod book;
@@ -77,6 +81,33 @@ pub struct Profile {
     /// Set when its format is on the way out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deprecated: Option<Deprecation>,
+}
+
+impl Profile {
+    /// What an endpoint is sent as JSON: the exact bytes that were published, in the envelope if
+    /// there is one.
+    pub fn body(&self, message: &Message, endpoint: &Endpoint) -> Bytes {
+        let api_version = endpoint.api_version.as_ref().or(self.api_version.as_ref());
+        match &self.envelope {
+            Some(envelope) => envelope.wrap(message, api_version.map(String::as_str)),
+            None => message.payload.clone(),
+        }
+    }
+
+    /// The headers of a signed request, in each family the same: id, timestamp in seconds,
+    /// signatures.
+    pub fn signed_headers<'a>(
+        &'a self,
+        id: &'a str,
+        timestamp: &'a str,
+        signatures: &'a str,
+    ) -> impl Iterator<Item = (String, String)> + 'a {
+        let families = self.signature_headers.as_deref().unwrap_or(&HeaderFamily::BOTH);
+        families.iter().flat_map(move |family| {
+            let values = signature::HEADERS.iter().zip([id, timestamp, signatures]);
+            values.map(|(name, value)| (format!("{}{name}", family.prefix()), value.to_owned()))
+        })
+    }
 }
 
 /// A family of signature headers.

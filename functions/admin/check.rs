@@ -1,0 +1,249 @@
+//! The conformance check: four requests that tell whether an endpoint is a good receiver. An
+//! integrator starts it; the report says what the endpoint did and what it should do.
+//!
+//! 1. a well-made test event, which it has to take;
+//! 2. the same event again, as after a lost answer, which it has to take as well;
+//! 3. one whose signature does not fit, which it has to refuse;
+//! 4. one that was signed an hour ago, which it has to refuse.
+//!
+//! All of it goes the ordinary way out, past the same address checks as deliveries. An endpoint
+//! that takes the first is verified. Nothing is retried and nothing gets into the message log.
+//!
+//! Not guaranteed: that an endpoint which takes the repetition also ignores it; nobody can see
+//! that from outside.
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::clock::Timestamp;
+use shared::endpoint::{Endpoint, MAX_EVENT_TYPE};
+use shared::error::{self, ApiError};
+use shared::id::{MessageId, is_name};
+use shared::message::Message;
+use shared::openapi;
+use shared::profile::Profile;
+use shared::request;
+use shared::secret::SigningSecret;
+use shared::sender::{Ending, Outbound};
+use shared::signature::{self, TOLERANCE_S};
+use shared::store::{Edited, Tenant};
+use shared::treatment::{Format, Statuses};
+
+use crate::endpoint::endpoint_of;
+use crate::rules::Rules;
+use crate::{Answer, Call};
+
+/// Longest of the four exchanges, in milliseconds: together they end before API Gateway's 30 s.
+const TIMEOUT_MS: u64 = 5_000;
+/// An answer that takes longer is slow, in milliseconds: half of the shortest time-out among the
+/// profiles that come with Posthorn.
+const SLOW_MS: u64 = 2_500;
+/// How old the old request is, in seconds: far beyond what any receiver tolerates.
+const OLD_S: u64 = 12 * TOLERANCE_S;
+/// The event that is sent if the caller names none.
+const TEST_EVENT: &str = "posthorn.test";
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "EndpointCheckIn")]
+pub(crate) struct CheckIn {
+    /// The event type whose example is sent.
+    #[schemars(with = "Option<openapi::EventType>")]
+    event_type: Option<String>,
+}
+
+/// What the endpoint did.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointCheckOut")]
+pub(crate) struct CheckOut {
+    /// Whether all went as it should.
+    ok: bool,
+    /// Whether it took the test event, now or earlier.
+    verified: bool,
+    steps: Vec<Step>,
+}
+
+/// One request.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "EndpointCheckStep")]
+pub(crate) struct Step {
+    /// `valid`, `duplicate`, `bad-signature` or `old-timestamp`.
+    name: &'static str,
+    ok: bool,
+    /// HTTP status; 0 when there was no answer.
+    status: u16,
+    /// How long it took, in milliseconds.
+    duration_ms: u64,
+    /// What to do about it, where something is not as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+/// A request to be made.
+struct Trial<'a> {
+    name: &'static str,
+    /// Whether the endpoint should take it.
+    good: bool,
+    secrets: &'a [SigningSecret],
+    signed_at: Timestamp,
+}
+
+impl Call<'_> {
+    pub(crate) async fn check_endpoint(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let input: CheckIn = match self.request.body().is_empty() {
+            true => CheckIn::default(),
+            false => request::body(self.request)?,
+        };
+        let profile =
+            self.effective_profile(&tenant.application, endpoint.profile.as_ref()).await?;
+        let said = endpoint.treatment.before(&profile.delivery);
+        if said.format == Some(Format::Jwt) {
+            return Err(ApiError::bad_request(
+                "wrong_format",
+                "The check is about signatures of JSON: switch the endpoint to `json` for it.",
+            ));
+        }
+        let message = self.test_message(&tenant, input.event_type).await?;
+        let admin = self.admin;
+        let now = admin.ambient.now();
+        let right = endpoint.keyring.live(&endpoint.id.to_string(), &admin.sealer, now);
+        let wrong = [SigningSecret::generate(&admin.ambient)];
+        let old = now.minus_ms(OLD_S * 1000);
+        let success = said.success.unwrap_or_else(Statuses::successful);
+        let mut steps = Vec::new();
+        for (name, good, secrets, signed_at) in [
+            ("valid", true, right.as_slice(), now),
+            ("duplicate", true, right.as_slice(), now),
+            ("bad-signature", false, wrong.as_slice(), now),
+            ("old-timestamp", false, right.as_slice(), old),
+        ] {
+            let trial = Trial { name, good, secrets, signed_at };
+            steps.push(self.step(&trial, &message, endpoint, &profile, &success).await);
+        }
+        let took_it = steps.first().is_some_and(|step| success.contains(step.status));
+        if took_it && endpoint.verified_at.is_none() {
+            let change = |endpoint: &mut Endpoint| endpoint.verified_at = Some(now);
+            let edited =
+                admin.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change).await?;
+            if edited == Edited::Gone {
+                return Err(ApiError::not_found());
+            }
+        }
+        let out = CheckOut {
+            ok: steps.iter().all(|step| step.ok),
+            verified: took_it || endpoint.verified_at.is_some(),
+            steps,
+        };
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    async fn step(
+        &self,
+        trial: &Trial<'_>,
+        message: &Message,
+        endpoint: &Endpoint,
+        profile: &Profile,
+        success: &Statuses,
+    ) -> Step {
+        let outbound = outbound(trial, message, endpoint, profile);
+        let outcome = self.admin.sender.send(outbound).await;
+        let (status, failure) = match outcome.ending {
+            Ending::Answered { status, .. } => (status, None),
+            Ending::TimedOut => (0, Some(format!("no answer within {TIMEOUT_MS} ms"))),
+            Ending::Refused(reason) | Ending::Failed(reason) => (0, Some(reason)),
+        };
+        let duration_ms = outcome.duration_ms;
+        let advice = advice(trial, status, failure, duration_ms, success);
+        Step { name: trial.name, ok: advice.is_none(), status, duration_ms, advice }
+    }
+
+    /// A message that is not stored: an event type's example, or a test event.
+    async fn test_message(
+        &self,
+        tenant: &Tenant,
+        event_type: Option<String>,
+    ) -> Result<Message, ApiError> {
+        let mut rules = Rules::default();
+        let payload = match &event_type {
+            None => serde_json::json!({"test": true}),
+            Some(name) if !is_name(name, MAX_EVENT_TYPE) => {
+                rules.broken("eventType", "is not the name of an event type");
+                serde_json::Value::Null
+            }
+            Some(name) => {
+                let found = self.admin.catalogue.find(&self.access.organisation(), name).await?;
+                let example = found.as_ref().and_then(|event_type| event_type.example()).cloned();
+                example.unwrap_or_else(|| {
+                    let rule = format!("`{name}` has no example: give its JSON Schema `examples`");
+                    rules.broken("eventType", rule);
+                    serde_json::Value::Null
+                })
+            }
+        };
+        rules.check()?;
+        let now = self.admin.ambient.now();
+        Ok(Message::test(
+            MessageId::new(&self.admin.ambient),
+            tenant.application.id,
+            event_type.unwrap_or_else(|| TEST_EVENT.to_owned()),
+            payload.to_string().into(),
+            now,
+        ))
+    }
+}
+
+fn outbound(
+    trial: &Trial<'_>,
+    message: &Message,
+    endpoint: &Endpoint,
+    profile: &Profile,
+) -> Outbound {
+    let id = message.id.to_string();
+    let body = profile.body(message, endpoint);
+    let timestamp = trial.signed_at.as_secs();
+    let signatures = signature::sign(trial.secrets, &id, timestamp, &body);
+    let timestamp = timestamp.to_string();
+    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    headers.extend(profile.signed_headers(&id, &timestamp, &signatures));
+    Outbound { url: endpoint.url.clone(), headers, body, timeout_ms: TIMEOUT_MS }
+}
+
+/// What is not as it should be, and what to do about it.
+fn advice(
+    trial: &Trial<'_>,
+    status: u16,
+    failure: Option<String>,
+    duration_ms: u64,
+    success: &Statuses,
+) -> Option<String> {
+    if let Some(failure) = failure {
+        return Some(format!("It did not answer: {failure}."));
+    }
+    match (trial.good, success.contains(status)) {
+        (true, false) => Some(format!(
+            "It answered {status} to a well-made event. Answer {} as soon as it is stored.",
+            Vec::<String>::from(success.clone()).join(" or ")
+        )),
+        (false, true) => Some(match trial.name {
+            "old-timestamp" => format!(
+                "It took a request that was signed {} minutes ago. Refuse timestamps that are \
+                 more than {} minutes off.",
+                OLD_S / 60,
+                TOLERANCE_S / 60
+            ),
+            _ => "It took a request whose signature does not fit. Verify the signature over the \
+                  exact bytes of the body, and answer 401."
+                .to_owned(),
+        }),
+        (false, false) if status >= 500 => Some(format!(
+            "It answered {status}, as if it had failed. Answer 401 to what does not verify."
+        )),
+        _ if duration_ms > SLOW_MS => Some(format!(
+            "It took {duration_ms} ms to answer. Store the event, answer, and work on it later."
+        )),
+        _ => None,
+    }
+}
