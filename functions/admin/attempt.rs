@@ -84,6 +84,14 @@ struct AttemptFilter {
 
 impl AttemptFilter {
     fn of(request: &Request<Bytes>) -> Result<Self, ApiError> {
+        let class = match query_value(request, "status_code_class").as_deref() {
+            None => None,
+            Some(class @ ("0" | "100" | "200" | "300" | "400" | "500")) => class.parse().ok(),
+            Some(_) => {
+                let rule = "must be 0, 100, 200, 300, 400 or 500";
+                return Err(Violation::query("status_code_class", rule).into());
+            }
+        };
         let ok = match query_value(request, "status").as_deref() {
             None => None,
             Some("0") => Some(true),
@@ -94,14 +102,6 @@ impl AttemptFilter {
                 return Err(
                     Violation::query("status", "must be 0 (success), 1, 2 (fail) or 3").into()
                 );
-            }
-        };
-        let class = match query_value(request, "status_code_class").as_deref() {
-            None => None,
-            Some(class @ ("0" | "100" | "200" | "300" | "400" | "500")) => class.parse().ok(),
-            Some(_) => {
-                let rule = "must be 0, 100, 200, 300, 400 or 500";
-                return Err(Violation::query("status_code_class", rule).into());
             }
         };
         Ok(Self { message: Filter::of(request), ok, class, endpoint: None })

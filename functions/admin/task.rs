@@ -85,6 +85,7 @@ pub(crate) struct BulkReplayIn {
     tag: Option<String>,
     #[schemars(range(max = 4))]
     status: Option<u8>,
+    #[schemars(extend("enum" = [0, 100, 200, 300, 400, 500, null]))]
     status_code_class: Option<u16>,
 }
 

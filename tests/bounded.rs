@@ -1,0 +1,182 @@
+//! Every list is a bounded number of reads per page, however long the history: an application
+//! with 100,000 messages, and every list of the API with every filter.
+//!
+//! Not bounded by this: how many attempts of one message are asked for by hand. The lists of a
+//! message read all of its attempts.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+use shared::clock::Timestamp;
+use shared::id::{AttemptId, Ksuid, MessageId, MessageKey};
+use shared::openapi::Route;
+use shared::store::keys;
+use shared::store::table::{Condition, Index, Item, Key, Query, Transacted, Write, prefix_range};
+
+use crate::support::stage::{Play, Stage, described, routes};
+
+const MESSAGES: u64 = 100_000;
+/// Between two messages: the history reaches back 28 hours.
+const STEP_MS: u64 = 1_000;
+/// Calls that a page may take: who asks and about what, ten reads of an index, what else a list
+/// looks up once. Payloads that are asked for come on top, one call for each.
+const MAX_CALLS: u64 = 16;
+/// Read units that an index read of a page of 250 may take, and what comes on top.
+const MAX_READ_UNITS: f64 = 10.0 * 25.0 + 5.0;
+
+#[tokio::test]
+async fn every_list_is_a_bounded_number_of_reads_whatever_the_history_and_the_filter() {
+    let stage = Stage::new().await;
+    fill(&stage).await;
+    let document = described(&BTreeMap::new());
+    let mut pages = 0;
+    for route in routes() {
+        let operation = &document["paths"][&route.path][route.method.to_lowercase()];
+        if !is_list(operation) {
+            continue;
+        }
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let filters = parameters.filter(|parameter| parameter["in"] == "query");
+        let filters = filters.map(|parameter| parameter["name"].as_str().unwrap());
+        for query in queries(&stage, &route, &filters.collect::<Vec<&str>>()).await {
+            let (calls, units, items) = read(&stage, &route, &query).await;
+            // A payload is a call of its own.
+            let contents = if query.contains("with_content=false") { 0 } else { items };
+            let what = format!("{} {query}: {calls} calls, {units} units", route.id);
+            assert!(calls <= MAX_CALLS + contents, "{what}");
+            assert!(units <= MAX_READ_UNITS + contents as f64, "{what}");
+            pages += 1;
+        }
+    }
+    assert!(pages > 50, "{pages} pages: are there no lists any more?");
+}
+
+#[tokio::test]
+async fn a_filter_that_nothing_fits_still_comes_to_an_end() {
+    let stage = Stage::new().await;
+    fill_with(&stage, 2_000).await;
+    let app = &stage.names["app_id"];
+    let (mut iterator, mut pages) = (String::new(), 0);
+    loop {
+        let path = format!("/api/v1/app/{app}/msg?channel=none&limit=50{iterator}");
+        let page = stage.world.call("GET", &path, Value::Null).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        assert_eq!(page.body["data"], Value::Array(Vec::new()));
+        pages += 1;
+        if page.body["done"] == true {
+            break;
+        }
+        iterator = format!("&iterator={}", page.body["iterator"].as_str().unwrap());
+    }
+    assert_eq!(pages, 4, "2,001 messages, ten reads of 52 a page");
+}
+
+/// Whether an operation answers a page of a list.
+fn is_list(operation: &Value) -> bool {
+    let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+    schema.as_str().is_some_and(|link| link.contains("/ListResponse"))
+}
+
+/// The list as it is, with each filter alone at its worst, and with all but those that leave
+/// little to look at.
+async fn queries(stage: &Stage, route: &Route, filters: &[&str]) -> Vec<String> {
+    let first = stage.send(&stage.world.token(), &stage.play(route)).await;
+    assert_eq!(first.status, 200, "{}: {first:?}", route.id);
+    let mut queries = vec![String::new(), "limit=250".to_owned()];
+    let mut all = vec!["limit=250".to_owned()];
+    for filter in filters {
+        let values = match *filter {
+            "limit" => continue,
+            "iterator" => match first.body["iterator"].as_str() {
+                Some(iterator) => vec![iterator.to_owned(), format!("-{iterator}")],
+                None => continue,
+            },
+            "order" => vec!["ascending".to_owned(), "descending".to_owned()],
+            "after" | "before" => vec!["2027-01-14T18:00:00Z".to_owned()],
+            // Nothing has it, so everything is looked at.
+            "channel" | "event_types" | "tag" | "subject" => vec!["none".to_owned()],
+            "task" => vec!["sdk.generate".to_owned()],
+            "status" if route.id.contains("attempt") => vec!["2".to_owned(), "1".to_owned()],
+            "status" => vec!["failed".to_owned()],
+            "status_code_class" => vec!["500".to_owned()],
+            "endpoint_id" => vec![stage.names["endpoint_id"].clone()],
+            "with_content"
+            | "include_archived"
+            | "with_msg"
+            | "expanded_statuses"
+            | "exclude_apps_with_no_endpoints"
+            | "exclude_apps_with_disabled_endpoints" => {
+                vec!["true".to_owned(), "false".to_owned()]
+            }
+            other => panic!("{}: tests/bounded.rs has no value for `{other}`", route.id),
+        };
+        queries.extend(values.iter().map(|value| format!("{filter}={value}")));
+        if !["iterator", "after", "before"].contains(filter) {
+            all.push(format!("{filter}={}", values[values.len() - 1]));
+        }
+    }
+    queries.push(all.join("&"));
+    queries
+}
+
+/// Calls to the store, read units and items of one page.
+async fn read(stage: &Stage, route: &Route, query: &str) -> (u64, f64, u64) {
+    let play = stage.play(route);
+    let joint = if play.path.contains('?') { '&' } else { '?' };
+    let play = Play { path: format!("{}{joint}{query}", play.path), ..play };
+    let before = stage.world.meter.usage();
+    let reply = stage.send(&stage.world.token(), &play).await;
+    let after = stage.world.meter.usage();
+    assert_eq!(reply.status, 200, "{}: {reply:?}", play.path);
+    let items = reply.body["data"].as_array().unwrap().len() as u64;
+    (after.store_calls - before.store_calls, after.read_units - before.read_units, items)
+}
+
+async fn fill(stage: &Stage) {
+    fill_with(stage, MESSAGES).await;
+}
+
+/// Gives the application this many messages more, each with an attempt at its endpoint: copies of
+/// those that are on stage, under other ids, from the past.
+async fn fill_with(stage: &Stage, messages: u64) {
+    let world = &stage.world;
+    let id: MessageId = stage.names["msg_id"].parse().unwrap();
+    let attempt_id: AttemptId = stage.names["attempt_id"].parse().unwrap();
+    let message = world.table.get(&keys::message(&id.key())).await.unwrap().unwrap();
+    let (from, to) = prefix_range(keys::ATTEMPT_PREFIX);
+    let pk = keys::message_pk(&id.key());
+    let query =
+        Query { index: Index::Base, pk, from, to, descending: false, after: None, limit: 1 };
+    let attempt = world.table.query(&query).await.unwrap().items.remove(0);
+    let now = world.ambient.now().as_ms();
+    let copies = (1..=messages).map(|n| {
+        let at = Timestamp(now - n * STEP_MS);
+        let key = MessageKey::random(&world.ambient);
+        let new = MessageId::from_key(at, key);
+        let new_attempt = AttemptId::from_ksuid(Ksuid::from_parts(at, world.ambient.random()));
+        let renamed = |text: &str| {
+            text.replace(&id.to_string(), &new.to_string())
+                .replace(&attempt_id.to_string(), &new_attempt.to_string())
+                .replace(&keys::message_pk(&id.key()), &keys::message_pk(&key))
+        };
+        [copy(&message, renamed), copy(&attempt, renamed)]
+    });
+    // As many at once as the store takes in one go.
+    stream::iter(copies)
+        .for_each_concurrent(512, async |pair| {
+            let writes = pair.map(|item| Write::Put(item, Condition::Always)).to_vec();
+            assert_eq!(world.table.transact(writes).await, Ok(Transacted::Done));
+        })
+        .await;
+}
+
+fn copy(item: &Item, renamed: impl Fn(&str) -> String) -> Item {
+    let rename = |key: &Key| Key { pk: renamed(&key.pk), sk: renamed(&key.sk) };
+    Item {
+        key: rename(&item.key),
+        by_time: item.by_time.as_ref().map(rename),
+        doc: renamed(&item.doc),
+        ..item.clone()
+    }
+}
