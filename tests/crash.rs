@@ -23,7 +23,7 @@ use shared::schedule::Schedule;
 use shared::secret::RootSecret;
 use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
-use shared::store::{Deliveries, Directory, DirectoryEditor, Inbox, KeySets, Parking};
+use shared::store::{Deliveries, Directory, DirectoryEditor, Inbox, KeySets, Parking, Revocations};
 use shared::token::Tokens;
 use shared::worker::Worker;
 
@@ -121,6 +121,7 @@ impl Process {
                 directory: Directory::new(table.clone()),
                 inbox: Inbox::new(table.clone()),
                 deliveries: deliveries.clone(),
+                revocations: Revocations::new(table.clone(), world.ambient.clock.clone()),
                 tokens: Tokens::new(&secret.token_key()),
                 sealer: secret.sealer(),
                 default_org: organisation(),

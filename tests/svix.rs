@@ -22,8 +22,6 @@ const DIFFERENT: &[(&str, &str)] = &[
 
 /// Operations of theirs that are not there yet.
 const NOT_YET: &[&str] = &[
-    "v1.authentication.app-portal-access",
-    "v1.authentication.logout",
     "v1.endpoint.get-headers",
     "v1.endpoint.get-stats",
     "v1.endpoint.patch-headers",

@@ -208,6 +208,29 @@ impl Call<'_> {
         }
     }
 
+    /// Creates an application that some other request brings along, under the name in its path.
+    pub(crate) async fn create_named(
+        &self,
+        input: ApplicationIn,
+        named: &str,
+    ) -> Result<(), ApiError> {
+        let uid = check(&input)?;
+        self.check_profile(&input.profile, Some(&input.metadata)).await?;
+        let mut rules = Rules::default();
+        let path = rules.uid(Some(named), ApplicationId::PREFIX);
+        rules.check().map_err(|_| ApiError::not_found())?;
+        if uid.is_some() && uid != path {
+            let mut rules = Rules::default();
+            rules.broken("application.uid", "must be the name in the path, or be left out");
+            rules.check()?;
+        }
+        match self.create(input, path).await {
+            // Somebody else was faster.
+            Err(ApiError::Http { status: StatusCode::CONFLICT, .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn create(&self, input: ApplicationIn, uid: Option<Uid>) -> Answer {
         let ambient = &self.admin.ambient;
         let id = ApplicationId::new(ambient);

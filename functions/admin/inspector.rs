@@ -122,7 +122,7 @@ fn status(sent: &Request<Bytes>) -> Result<StatusCode, ApiError> {
 
 /// Scheme and host by which the caller reached us. API Gateway and proxies tell the scheme;
 /// without them it is plain HTTP on one machine.
-fn origin(request: &Request<Bytes>) -> String {
+pub(crate) fn origin(request: &Request<Bytes>) -> String {
     let Some(host) = request::single(request.headers(), header::HOST.as_str()) else {
         return String::new();
     };

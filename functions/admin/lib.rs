@@ -23,13 +23,14 @@ use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
     Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
-    ProfileStore, Tenant,
+    ProfileStore, Revocations, Tenant,
 };
-use shared::token::{Access, Tokens};
+use shared::token::{Access, Bearer, Tokens};
 use shared::worker::Worker;
 
 mod application;
 mod attempt;
+mod auth;
 mod cancel;
 mod check;
 mod docs;
@@ -72,6 +73,8 @@ pub struct Admin {
     pub catalogue: Catalogue,
     /// Inspectors and what they were sent.
     pub inspectors: Inspectors,
+    /// Knows which tokens were taken back.
+    pub revocations: Revocations,
     /// Keys that sign security event tokens.
     pub key_sets: KeySets,
     /// Makes RSA keys.
@@ -101,6 +104,7 @@ struct Call<'a> {
     admin: &'a Admin,
     request: &'a Request<Bytes>,
     access: Access,
+    bearer: Bearer,
 }
 
 type Answer = Result<Response<Bytes>, ApiError>;
@@ -137,8 +141,12 @@ impl Admin {
             return Ok(error::empty(StatusCode::NO_CONTENT));
         }
         request::check_size(request.body().len())?;
-        let access = request::access(request.headers(), &self.tokens, self.ambient.now())?;
-        Call { admin: self, request, access }.route(path).await
+        let bearer = request::opened(request.headers(), &self.tokens, self.ambient.now())?;
+        if self.revocations.is_revoked(&bearer).await? {
+            return Err(ApiError::invalid_token());
+        }
+        let access = bearer.access;
+        Call { admin: self, request, access, bearer }.route(path).await
     }
 }
 
@@ -167,7 +175,7 @@ impl Call<'_> {
     fn flags(&self) -> Option<&[String]> {
         match self.access {
             Access::Organisation(_) => None,
-            Access::Application(..) => Some(&[]),
+            Access::Application(..) => Some(&self.bearer.flags),
         }
     }
 }

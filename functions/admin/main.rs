@@ -10,7 +10,7 @@ use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
     Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
-    ProfileStore,
+    ProfileStore, Revocations,
 };
 use shared::telemetry;
 use shared::token::Tokens;
@@ -34,6 +34,7 @@ async fn main() -> Result<(), Error> {
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
         retries,
         parking: Parking::new(table.clone()),
+        revocations: Revocations::new(table.clone(), Ambient::system().clock),
         catalogue: Catalogue::new(table.clone()),
         inspectors: Inspectors::new(table.clone()),
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),

@@ -18,6 +18,7 @@ use crate::routes::OPEN;
 
 mod application;
 mod attempt;
+mod auth;
 mod endpoint;
 mod event_type;
 mod message;
@@ -47,6 +48,7 @@ pub fn descriptions() -> Vec<Description> {
     [
         application::descriptions(),
         attempt::descriptions(),
+        auth::descriptions(),
         endpoint::descriptions(),
         event_type::descriptions(),
         message::descriptions(),

@@ -183,6 +183,12 @@ operations! {
         => grant_event_types(app);
 
     "posthorn.parked.list" GET ["operator", "parked"] => list_parked();
+    "v1.authentication.app-portal-access" POST ["auth", "app-portal-access", app]
+        => app_portal_access(app);
+    "v1.authentication.dashboard-access" POST ["auth", "dashboard-access", app]
+        => dashboard_access(app);
+    "v1.authentication.logout" POST ["auth", "logout"] => logout();
+
     "posthorn.jwt-key.list" GET ["operator", "jwt-key"] => list_jwt_keys();
     "posthorn.jwt-key.rotate" POST ["operator", "jwt-key", "rotate"] => rotate_jwt_key();
     "posthorn.inspector.create" POST ["operator", "inspector"] => create_inspector();

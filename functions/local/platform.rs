@@ -28,7 +28,7 @@ use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
     Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
-    Parking, ProfileStore,
+    Parking, ProfileStore, Revocations,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -118,6 +118,7 @@ impl Platform {
             Arc::new(CountingQueue::new(queue.clone(), meter.clone()))
         };
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
+        let revocations = Revocations::new(table.clone(), ambient.clock.clone());
         let parking = Parking::new(table.clone());
         let key_sets = KeySets::new(table.clone(), ambient.clock.clone());
 
@@ -125,6 +126,7 @@ impl Platform {
             directory: directory.clone(),
             inbox: Inbox::uncompressed(table.clone()),
             deliveries: deliveries.clone(),
+            revocations: revocations.clone(),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             default_org: data::organisation(),
@@ -146,6 +148,7 @@ impl Platform {
             deliveries: deliveries.clone(),
             retries: retries.clone(),
             parking: parking.clone(),
+            revocations: revocations.clone(),
             catalogue: Catalogue::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: key_sets.clone(),

@@ -28,7 +28,7 @@ use shared::queue::{Producer, record::Record, send_one};
 use shared::request;
 use shared::secret::Sealer;
 use shared::signature;
-use shared::store::{Accepted, Directory, Inbox, Tenant};
+use shared::store::{Accepted, Directory, Inbox, Revocations, Tenant};
 use shared::token::{Access, Tokens};
 
 pub mod openapi;
@@ -63,6 +63,8 @@ pub struct Receiver {
     pub deliveries: Arc<dyn Producer>,
     /// The systems' ways.
     pub profiles: Profiles,
+    /// Knows which tokens were taken back.
+    pub revocations: Revocations,
     /// Checks bearer tokens.
     pub tokens: Tokens,
     /// Opens integration keys.
@@ -110,7 +112,11 @@ impl Receiver {
         if !headers.contains_key(http::header::AUTHORIZATION) && is_signed(headers) {
             return self.authorise_signed(request, reference).await;
         }
-        let access = request::access(headers, &self.tokens, self.ambient.now())?;
+        let bearer = request::opened(headers, &self.tokens, self.ambient.now())?;
+        if self.revocations.is_revoked(&bearer).await? {
+            return Err(ApiError::invalid_token());
+        }
+        let access = bearer.access;
         let tenant = self.directory.application(&access.organisation(), reference).await?;
         match access {
             Access::Organisation(_) => tenant.ok_or_else(ApiError::not_found),

@@ -5,7 +5,7 @@ use lambda_http::{Error, Request, run, service_fn};
 use receive::{APPLICATION_TTL_MS, Receiver, Recent, SECOND_COPY_DELAY_S};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
-use shared::store::{Cached, Directory, Inbox};
+use shared::store::{Cached, Directory, Inbox, Revocations};
 use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
@@ -24,7 +24,8 @@ async fn main() -> Result<(), Error> {
         ),
         inbox: Inbox::new(table.clone()),
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
-        profiles: wiring.profiles(table),
+        profiles: wiring.profiles(table.clone()),
+        revocations: Revocations::new(table.clone(), ambient.clock.clone()),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         default_org: wiring.environment.organisation()?,

@@ -89,6 +89,11 @@ impl ApiError {
         Self::http(StatusCode::UNAUTHORIZED, "authentication_failed", detail)
     }
 
+    /// 401: a token that does not hold, or no longer.
+    pub fn invalid_token() -> Self {
+        Self::unauthenticated("Invalid token")
+    }
+
     /// 403: a good token that does not reach this far.
     pub fn forbidden() -> Self {
         Self::http(

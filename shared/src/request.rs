@@ -7,7 +7,7 @@ use serde_path_to_error::Segment;
 
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Violation};
-use crate::token::{Access, Tokens};
+use crate::token::{Access, Bearer, Tokens};
 
 /// Largest request body, in bytes: the largest payload with room for the rest.
 pub const MAX_BODY_BYTES: usize = 512 * 1024;
@@ -17,12 +17,20 @@ pub const MAX_BODY_BYTES: usize = 512 * 1024;
 /// # Errors
 /// 401 when there is none or it does not hold.
 pub fn access(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Access, ApiError> {
+    opened(headers, tokens, now).map(|bearer| bearer.access)
+}
+
+/// The request's bearer token, opened.
+///
+/// # Errors
+/// 401 when there is none or it does not hold.
+pub fn opened(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Bearer, ApiError> {
     let Some(token) = bearer(headers) else {
         return Err(ApiError::unauthenticated(
             "Missing token: send the header `Authorization: Bearer <token>`.",
         ));
     };
-    tokens.open(token, now).ok_or_else(|| ApiError::unauthenticated("Invalid token"))
+    tokens.open_bearer(token, now).ok_or_else(ApiError::invalid_token)
 }
 
 /// The bearer token, if the request has one.

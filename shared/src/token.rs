@@ -3,12 +3,16 @@
 //! A token with `sub` = an organisation opens everything of that organisation. One with `sub` =
 //! an application and `org` = its organisation is confined to that application.
 //!
-//! Not guaranteed: that a token can be taken back before it expires.
+//! A token can be taken back before it expires (see [`Revocations`](crate::store::Revocations)).
+//!
+//! Not guaranteed: that it stops opening at once; a process may remember for half a minute that
+//! it was good.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::clock::Timestamp;
+use crate::clock::{Ambient, Timestamp};
 use crate::id::{ApplicationId, OrganisationId};
 use crate::jose;
 
@@ -35,6 +39,21 @@ impl Access {
             Self::Organisation(org) | Self::Application(org, _) => *org,
         }
     }
+}
+
+/// A token that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// What it opens.
+    pub access: Access,
+    /// What its holder may know of beside what is for everybody; an organisation knows all.
+    pub flags: Vec<String>,
+    /// A hash of it, by which it can be taken back.
+    pub fingerprint: String,
+    /// When it was made, in whole seconds, if it says so.
+    pub issued_at: Option<Timestamp>,
+    /// When it expires.
+    pub expires_at: Timestamp,
 }
 
 /// Makes and checks tokens.
@@ -75,14 +94,43 @@ impl Tokens {
             iat: Some(iat),
             nbf: Some(iat),
             exp: iat + lifetime_s,
+            jti: None,
+            feature_flags: Vec::new(),
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .expect("claims of strings and numbers can be encoded")
+        self.encode(&claims)
+    }
+
+    /// A token for one visitor of an application: no other call makes the same one, so it can
+    /// be taken back alone.
+    pub fn issue_visit(
+        &self,
+        [org, app]: [String; 2],
+        feature_flags: Vec<String>,
+        lifetime_s: u64,
+        ambient: &Ambient,
+    ) -> String {
+        let iat = ambient.now().as_secs();
+        let jti: [u8; 12] = ambient.random();
+        self.encode(&Claims {
+            iss: Some("posthorn".to_owned()),
+            sub: app,
+            org: Some(org),
+            iat: Some(iat),
+            nbf: Some(iat),
+            exp: iat + lifetime_s,
+            jti: Some(jti.iter().map(|byte| format!("{byte:02x}")).collect()),
+            feature_flags,
+        })
     }
 
     /// What this token opens at this moment; `None` when it is forged, expired, not yet valid
     /// or not one of ours.
     pub fn open(&self, token: &str, now: Timestamp) -> Option<Access> {
+        self.open_bearer(token, now).map(|bearer| bearer.access)
+    }
+
+    /// The same with everything else that it says.
+    pub fn open_bearer(&self, token: &str, now: Timestamp) -> Option<Bearer> {
         let claims =
             jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
         let now_s = now.as_secs();
@@ -90,10 +138,22 @@ impl Tokens {
         if claims.exp <= now_s || !begun {
             return None;
         }
-        match claims.org {
-            Some(org) => Some(Access::Application(org.parse().ok()?, claims.sub.parse().ok()?)),
-            None => Some(Access::Organisation(claims.sub.parse().ok()?)),
-        }
+        let access = match claims.org {
+            Some(org) => Access::Application(org.parse().ok()?, claims.sub.parse().ok()?),
+            None => Access::Organisation(claims.sub.parse().ok()?),
+        };
+        Some(Bearer {
+            access,
+            flags: claims.feature_flags,
+            fingerprint: fingerprint(token),
+            issued_at: claims.iat.map(|iat| Timestamp(iat.saturating_mul(1000))),
+            expires_at: Timestamp(claims.exp.saturating_mul(1000)),
+        })
+    }
+
+    fn encode(&self, claims: &Claims) -> String {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
+            .expect("claims of strings and numbers can be encoded")
     }
 }
 
@@ -109,4 +169,13 @@ struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     nbf: Option<u64>,
     exp: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    feature_flags: Vec<String>,
+}
+
+/// 128 bits of its hash: enough that nobody finds a second token with them.
+fn fingerprint(token: &str) -> String {
+    Sha256::digest(token)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }

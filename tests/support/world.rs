@@ -25,7 +25,7 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
     Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
-    Parking, ProfileStore,
+    Parking, ProfileStore, Revocations,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
@@ -122,10 +122,12 @@ impl World {
         let sender: Arc<dyn Sender> = Arc::new(Faulty::new(Shared(sender), &plan));
         let profile_store = ProfileStore::new(table.clone());
         let profiles = profiles.stored_in(profile_store.clone(), dyn_clock.clone());
+        let revocations = Revocations::new(table.clone(), ambient.clock.clone());
         let receiver = Receiver {
             directory: Directory::new(table.clone()),
             inbox: Inbox::new(table.clone()),
             deliveries: deliveries.clone(),
+            revocations: revocations.clone(),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             default_org: organisation(),
@@ -179,6 +181,7 @@ impl World {
             parking: Parking::new(table.clone()),
             profiles,
             profile_store,
+            revocations: revocations.clone(),
             catalogue: Catalogue::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: KeySets::new(table.clone(), ambient.clock.clone()),

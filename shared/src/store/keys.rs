@@ -16,6 +16,7 @@
 //! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
 //! | key set | `ORG#{org}` | `JWKS` | | |
 //! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
+//! | token taken back | `REVOKED#{fingerprint}` | `REVOKED` | | |
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
 //!
@@ -230,6 +231,11 @@ pub fn parked(at: Timestamp, id: &str) -> Key {
 /// An organisation's key set.
 pub fn key_set(org: &OrganisationId) -> Key {
     key(format!("ORG#{org}"), "JWKS")
+}
+
+/// A token that was taken back.
+pub fn revocation(fingerprint: &str) -> Key {
+    key(format!("REVOKED#{fingerprint}"), "REVOKED")
 }
 
 /// An inspector.

@@ -9,6 +9,7 @@
 //! | [`Inbox`] | receive | accept a message |
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
 //! | [`History`] | admin | list and read messages and attempts |
+//! | [`Revocations`] | receive, admin | tokens that were taken back |
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
 //! | [`Tasks`] | admin, retry | background tasks |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
@@ -37,6 +38,7 @@ mod keysets;
 mod parking;
 mod postponed;
 mod profiles;
+mod revocations;
 pub mod table;
 mod tasks;
 
@@ -53,6 +55,7 @@ pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use parking::{Parked, Parking};
 pub use postponed::{HeldBack, Postponed, Waiting};
 pub use profiles::{ProfileStore, StoredProfile};
+pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use tasks::{HeldTask, Tasks};
 
 /// Why a store call failed. An error leaves open whether the call had its effect.
