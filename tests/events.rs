@@ -2,7 +2,6 @@
 //! functions use, into the handlers that they run.
 //!
 //! `TOKEN` and the ids in the files stand for those of a world that a test makes.
-//! `catalogue.json` is the one file that is no Lambda event: a list of payloads to publish.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bytes::Bytes;
@@ -57,7 +56,6 @@ files! {
     "dispatch-poison.json": a_record_that_cannot_be_read_is_parked_and_does_not_come_back,
     "dispatch-mixed.json": a_poisoned_record_does_not_hold_up_its_neighbour,
     "retry-schedule.json": a_scheduled_run_sends_what_is_due,
-    "catalogue.json": every_payload_of_the_catalogue_is_delivered_as_it_is,
 }
 
 #[test]
@@ -284,31 +282,6 @@ async fn a_scheduled_run_sends_what_is_due(event: Event) {
     assert_eq!((report.enqueued, report.failed), (1, 0));
     world.dispatch_all().await;
     assert_eq!(world.attempts(&app, &msg).await.len(), 4);
-}
-
-// The catalogue.
-
-async fn every_payload_of_the_catalogue_is_delivered_as_it_is(catalogue: Event) {
-    let world = World::new();
-    let app = application(&world).await;
-    let entries = catalogue.0.as_array().expect("a list");
-    assert!(!entries.is_empty());
-    for entry in entries {
-        let body = json!({ "eventType": entry["eventType"], "payload": entry["payload"] });
-        let reply = world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
-        assert_eq!(reply.status, 202, "{entry}: {reply:?}");
-    }
-    world.dispatch_all().await;
-    let sent: Vec<Value> = world
-        .network
-        .sent_to(URL)
-        .iter()
-        .map(|outbound| serde_json::from_slice(&outbound.body).expect("JSON"))
-        .collect();
-    assert_eq!(sent.len(), entries.len());
-    for entry in entries {
-        assert!(sent.contains(&entry["payload"]), "{entry}");
-    }
 }
 
 // The harness.

@@ -117,7 +117,11 @@ impl Client {
         body: Value,
     ) -> Result<(String, String), String> {
         let path = format!("/api/v1/app/{app}/endpoint");
-        let id = string(&self.call("POST", &path, body).await?, "id")?;
+        let created = self.call("POST", &path, body).await?;
+        let id = string(&created, "id")?;
+        if let Ok(shown_once) = string(&created, "secret") {
+            return Ok((id, shown_once));
+        }
         let secret = self.call("GET", &format!("{path}/{id}/secret"), Value::Null).await?;
         Ok((id, string(&secret, "key")?))
     }

@@ -11,17 +11,24 @@ use shared::signature::{self, HEADERS, Rejection};
 pub(crate) struct Webhook {
     /// `webhook-id`: the same for every attempt.
     pub(crate) id: String,
-    /// Whether the signature fits, in both families of header names.
+    /// Whether the signature fits, in every family of header names that is there.
     pub(crate) verified: Result<(), Rejection>,
+    /// The families that are there.
+    pub(crate) families: Vec<&'static str>,
 }
 
-/// Checks a delivery as its receiver would: with the official headers of both families.
+/// Checks a delivery as its receiver would: with the headers of one family or both.
 pub(crate) fn check(request: &Request<Bytes>, secret: &SigningSecret, now: Timestamp) -> Webhook {
     let mut id = String::new();
     let mut verified = Ok(());
+    let mut families = Vec::new();
     for family in ["webhook-", "svix-"] {
         let [name, timestamp, signatures] =
             HEADERS.map(|header| single(request.headers(), &format!("{family}{header}")));
+        if [name, timestamp, signatures] == [None; 3] {
+            continue;
+        }
+        families.push(family);
         let result = match (name, timestamp, signatures) {
             (Some(name), Some(timestamp), Some(signatures)) => {
                 name.clone_into(&mut id);
@@ -32,5 +39,8 @@ pub(crate) fn check(request: &Request<Bytes>, secret: &SigningSecret, now: Times
         };
         verified = verified.and(result);
     }
-    Webhook { id, verified }
+    if families.is_empty() {
+        verified = Err(Rejection::Headers);
+    }
+    Webhook { id, verified, families }
 }

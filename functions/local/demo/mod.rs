@@ -1,0 +1,163 @@
+//! `posthorn demo`: the platform behaves like four systems, one after the other and side by side.
+//!
+//! A platform and a receiver of its own, on free ports and a temporary directory. Each system is
+//! an application that follows the system's profile; its events go the whole trip, and then
+//! what the system promises its integrators is shown. At the end one publish call goes out in
+//! four forms.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::clock::Ambient;
+use shared::profile::Profiles;
+use tokio::time::Instant;
+
+use crate::client::{Client, string};
+use crate::platform::Platform;
+use receiver::Inbox;
+
+mod promises;
+mod receiver;
+mod table;
+
+/// Longest the whole may take: a retry comes after 4 to 6 seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The systems, by the names of their profiles.
+const SYSTEMS: [&str; 4] = ["dots", "dotpe", "dashx", "moneyhub"];
+
+/// What the demonstration works with.
+struct Demo {
+    client: Client,
+    inbox: Arc<Inbox>,
+    /// URL of the receiver, and of the platform.
+    receiver: String,
+    platform: String,
+    deadline: Instant,
+}
+
+/// An application of the demonstration with one endpoint.
+struct Customer {
+    app: String,
+    ep: String,
+    /// Its path at the receiver.
+    path: String,
+}
+
+/// Runs the demonstration.
+pub(crate) async fn run() -> Result<(), String> {
+    let directory = Temporary::new();
+    let profiles = Profiles::built_in();
+    let platform =
+        Platform::start(&directory.0, ([127, 0, 0, 1], 0).into(), profiles.clone()).await?;
+    let inbox = Arc::new(Inbox::default());
+    let mut demo = Demo {
+        client: Client::new(platform.addr, &platform.token),
+        receiver: receiver::start(&inbox).await?,
+        inbox,
+        platform: format!("http://{}", platform.addr),
+        deadline: Instant::now() + PATIENCE,
+    };
+    println!("A platform at {}, a receiver at {}", demo.platform, demo.receiver);
+    for system in SYSTEMS {
+        demo.show_system(&profiles, system).await?;
+    }
+    demo.show_side_by_side().await?;
+    println!("\nEvery event arrived, every signature was verified.");
+    Ok(())
+}
+
+impl Demo {
+    /// Publishes a system's events and shows how each arrived, then keeps its promises.
+    async fn show_system(&mut self, profiles: &Profiles, system: &str) -> Result<(), String> {
+        let profile = profiles.known().find(|known| known.name == system);
+        println!("\n{}", profile.map_or(system, |profile| profile.title.as_str()));
+        let customer = self.customer(system).await?;
+        let loaded = format!("/api/v1/profile/{system}/load");
+        self.client.call("POST", &loaded, Value::Null).await?;
+        self.promises_before(system, &customer).await?;
+        for event in profiles.events(system) {
+            let payload: Value = serde_json::from_str(event.example.as_str())
+                .map_err(|error| format!("{}: {error}", event.event_type))?;
+            let id = self.publish(&customer.app, &event.event_type, &payload).await?;
+            let arrival = self.inbox.arrival(self.deadline, &customer.path, &id, 1).await;
+            let arrival = arrival.ok_or_else(|| format!("{} did not arrive", event.event_type))?;
+            if !arrival.verified || !holds(&arrival.body, &payload) {
+                return Err(format!("{} arrived, but not as it should", event.event_type));
+            }
+            println!("  {:<34} {id}  delivered, signature verified", event.event_type);
+        }
+        self.promises_after(system, &customer).await
+    }
+
+    /// A new application that follows a profile, with an endpoint at the receiver.
+    async fn customer(&mut self, profile: &str) -> Result<Customer, String> {
+        let body = json!({"name": profile, "uid": profile, "profile": profile});
+        let app = string(&self.client.call("POST", "/api/v1/app", body).await?, "id")?;
+        let path = format!("/{profile}");
+        let ep = self.endpoint(&app, &path, json!({})).await?;
+        Ok(Customer { app, ep, path })
+    }
+
+    /// A new endpoint at this path of the receiver, which learns its secret.
+    async fn endpoint(&mut self, app: &str, path: &str, mut body: Value) -> Result<String, String> {
+        body["url"] = json!(format!("{}{path}", self.receiver));
+        let (ep, secret) = self.client.endpoint(app, body).await?;
+        self.inbox.trust(path, &secret)?;
+        Ok(ep)
+    }
+
+    /// Publishes an event about a user; the message's id.
+    async fn publish(
+        &mut self,
+        app: &str,
+        event_type: &str,
+        payload: &Value,
+    ) -> Result<String, String> {
+        let body = json!({"eventType": event_type, "payload": payload, "subject": "user-1"});
+        let path = format!("/api/v1/app/{app}/msg");
+        string(&self.client.call("POST", &path, body).await?, "id")
+    }
+
+    /// The attempts on record, oldest first, once there are this many of them.
+    async fn record(&mut self, app: &str, id: &str, count: usize) -> Result<Vec<Value>, String> {
+        let path = format!("/api/v1/app/{app}/attempt/msg/{id}");
+        loop {
+            let record = self.client.call("GET", &path, Value::Null).await?;
+            let mut attempts = record["data"].as_array().cloned().unwrap_or_default();
+            if attempts.len() >= count {
+                attempts.reverse();
+                return Ok(attempts);
+            }
+            if Instant::now() >= self.deadline {
+                return Err("the attempts are not on record".to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Whether a body is this payload, or has it as a member.
+fn holds(body: &[u8], payload: &Value) -> bool {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
+    let inside = ["data", "payload"].iter().any(|name| body.get(name) == Some(payload));
+    body == *payload || inside
+}
+
+/// A directory that vanishes with the demonstration.
+pub(crate) struct Temporary(pub(crate) PathBuf);
+
+impl Temporary {
+    pub(crate) fn new() -> Self {
+        let name = format!("posthorn-{}-{}", std::process::id(), Ambient::system().now().as_ms());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed is in the system's temporary directory.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
