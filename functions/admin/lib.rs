@@ -141,6 +141,7 @@ impl Admin {
             return Ok(error::empty(StatusCode::NO_CONTENT));
         }
         request::check_size(request.body().len())?;
+        request::idempotency_key(request.headers())?;
         let bearer = request::opened(request.headers(), &self.tokens, self.ambient.now())?;
         if self.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());

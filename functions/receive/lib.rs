@@ -271,20 +271,9 @@ fn taken() -> ApiError {
 /// What the publisher calls this request: the `idempotency-key`, or the id of a signed request,
 /// which a publisher that repeats it keeps.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    /// Longest key, in characters.
-    const MAX: usize = 256;
-    let key = match headers.contains_key("idempotency-key") {
-        // One that is there twice or not plain text is refused like one that is empty: without
-        // it a repeated request would be published twice.
-        true => Some(request::single(headers, "idempotency-key").unwrap_or_default()),
-        false => signature_headers(headers).map(|[id, _, _]| id),
-    };
-    match key {
-        Some(key) if key.is_empty() || key.len() > MAX => Err(ApiError::bad_request(
-            "invalid_idempotency_key",
-            format!("idempotency-key must be there once and have 1 to {MAX} ASCII characters."),
-        )),
-        key => Ok(key),
+    match (request::idempotency_key(headers)?, signature_headers(headers)) {
+        (None, Some([id, _, _])) => request::check_idempotency_key(id).map(Some),
+        (named, _) => Ok(named),
     }
 }
 

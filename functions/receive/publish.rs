@@ -12,7 +12,7 @@ use shared::message::{
     DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG,
     MAX_TAGS, Message, POSTPONE_MS, RETENTION_DAYS, RETENTION_HOURS, is_tag,
 };
-use shared::openapi::{EventType, JsonObject, MessageChannels, Moment};
+use shared::openapi::{EventType, JsonObject, MessageChannels, Moment, Tags};
 use shared::request;
 
 /// A checked request to publish.
@@ -165,7 +165,7 @@ pub(crate) struct MessageShape {
     subject: Option<String>,
     #[schemars(range(min = *RETENTION_HOURS.start(), max = *RETENTION_HOURS.end()))]
     payload_retention_hours: Option<u64>,
-    #[schemars(length(max = MAX_TAGS), inner(length(min = 1, max = MAX_TAG)))]
+    #[schemars(with = "Option<Tags>")]
     tags: Option<Vec<String>>,
     #[schemars(with = "Option<Moment>")]
     deliver_at: Option<String>,

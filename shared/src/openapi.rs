@@ -20,7 +20,7 @@ mod parts;
 pub(crate) use parts::id;
 pub use parts::{
     Channels, EmptyObject, EventType, EventTypes, JsonObject, MessageChannels, Moment, PAGE,
-    Parameter, SecretText, Url, WINDOW, WITH_CONTENT, boolean, choice, integer, moment, name,
+    Parameter, SecretText, Tags, Url, WINDOW, WITH_CONTENT, boolean, choice, integer, moment, name,
     names, page, text,
 };
 

@@ -48,6 +48,35 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     if values.next().is_some() { None } else { first.to_str().ok() }
 }
 
+/// What the caller calls this request, if it says so: the header `idempotency-key`.
+///
+/// # Errors
+/// 400 when it cannot be one. One that is there twice or not plain text is refused like one that
+/// is empty: without it a repeated request would be done twice.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    const NAME: &str = "idempotency-key";
+    match headers.contains_key(NAME) {
+        false => Ok(None),
+        true => check_idempotency_key(single(headers, NAME).unwrap_or_default()).map(Some),
+    }
+}
+
+/// The key, if it can be one.
+///
+/// # Errors
+/// 400 when it is empty or too long.
+pub fn check_idempotency_key(key: &str) -> Result<&str, ApiError> {
+    /// Longest key, in characters.
+    const MAX: usize = 256;
+    if (1..=MAX).contains(&key.len()) {
+        return Ok(key);
+    }
+    Err(ApiError::bad_request(
+        "invalid_idempotency_key",
+        format!("idempotency-key must be there once and have 1 to {MAX} ASCII characters."),
+    ))
+}
+
 /// The body as JSON of this shape.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
 use crate::id::Uid;
-use crate::message::MAX_MESSAGE_CHANNELS;
+use crate::message::{MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
 
 /// The document about itself.
 pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
@@ -254,6 +254,13 @@ schemas! {
     };
     /// Where webhooks are sent to.
     Url = {"type": "string", "format": "uri", "minLength": 1, "maxLength": 65_536};
+    /// A message's tags.
+    Tags = {
+        "type": "array", "maxItems": MAX_TAGS,
+        "items": {
+            "type": "string", "minLength": 1, "maxLength": MAX_TAG, "pattern": r"^[a-zA-Z0-9\-_./\\#]+$"
+        }
+    };
     /// A signing secret.
     SecretText = {
         "type": "string", "pattern": SECRET_PATTERN
