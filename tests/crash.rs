@@ -23,7 +23,10 @@ use shared::schedule::Schedule;
 use shared::secret::RootSecret;
 use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
-use shared::store::{Deliveries, Directory, DirectoryEditor, Inbox, KeySets, Parking, Revocations};
+use shared::store::{
+    Deliveries, Directory, DirectoryEditor, Inbox, KeySets, LISTENERS_TTL_MS, Notices, Parking,
+    Revocations,
+};
 use shared::token::Tokens;
 use shared::worker::Worker;
 
@@ -140,6 +143,7 @@ impl Process {
                 sealer: secret.sealer(),
                 ambient: world.ambient.clone(),
                 key_sets: KeySets::new(table.clone(), world.ambient.clock.clone()),
+                notices: Notices::new(table.clone(), world.ambient.clone(), LISTENERS_TTL_MS),
                 profiles: Profiles::built_in(),
                 settings,
             }),

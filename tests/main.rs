@@ -19,6 +19,7 @@ mod events;
 mod id;
 mod inspector;
 mod jwt_keys;
+mod notices;
 mod openapi;
 mod outcomes;
 mod policy;

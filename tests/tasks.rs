@@ -44,15 +44,18 @@ async fn recover_sends_what_failed_and_nothing_that_succeeded() {
 #[tokio::test]
 async fn recover_looks_at_when_a_message_was_published() {
     let (world, app, ep) = stage().await;
-    fail_for_good(&world, &app, 1).await;
+    let began = now(&world);
+    let before = fail_for_good(&world, &app, 1).await;
     let since = now(&world);
     let failed = fail_for_good(&world, &app, 1).await;
-    let until = now(&world);
-    fail_for_good(&world, &app, 1).await;
     let sent = world.network.sent().len();
-    begin(&world, &app, &ep, "recover", json!({"since": since, "until": until})).await;
+    begin(&world, &app, &ep, "recover", json!({"since": since})).await;
     world.dispatch_all().await;
     assert_eq!(ids(&world)[sent..], failed);
+    let first = json!({"since": began, "until": since});
+    begin(&world, &app, &ep, "recover", first).await;
+    world.dispatch_all().await;
+    assert_eq!(ids(&world)[sent + 1..], before);
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ fn the_table_of_knobs_says_who_reads_each_variable_that_the_template_sets() {
     let set: BTreeSet<&str> =
         FUNCTIONS.iter().flat_map(|(name, _)| variables(&template, name)).collect();
     assert!(set.is_subset(&rows), "{set:?}");
-    assert_eq!(rows.len(), 11);
+    assert_eq!(rows.len(), 12);
 }
 
 #[test]

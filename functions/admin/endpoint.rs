@@ -13,6 +13,7 @@ use shared::keyset::Algorithm;
 use shared::openapi::{self, Channels, EventTypes, Moment};
 use shared::request;
 use shared::secret::SigningSecret;
+use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 use shared::treatment::{Format, Treatment};
 
@@ -207,11 +208,12 @@ impl Call<'_> {
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
         };
         let now = self.admin.ambient.now();
-        self.edit_endpoint(&endpoint.app, &endpoint.id, |endpoint| {
+        let told = self.told_updated(&tenant, endpoint, input.disabled).await?;
+        self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
             endpoint.url.clone_from(&input.url);
             endpoint.uid.clone_from(&uid);
             endpoint.description.clone_from(&input.description);
-            endpoint.disabled = input.disabled;
+            endpoint.set_disabled(input.disabled);
             endpoint.event_types = input.types().cloned();
             endpoint.channels.clone_from(&input.channels);
             endpoint.throttle_rate = input.rate();
@@ -261,7 +263,9 @@ impl Call<'_> {
             Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
         };
         let now = self.admin.ambient.now();
-        self.edit_endpoint(&endpoint.app, &endpoint.id, |endpoint| {
+        let disabled = patch.disabled.unwrap_or(endpoint.disabled);
+        let told = self.told_updated(&tenant, endpoint, disabled).await?;
+        self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
             if let Some(url) = &patch.url {
                 endpoint.url.clone_from(url);
             }
@@ -269,7 +273,7 @@ impl Call<'_> {
             if let Some(description) = &patch.description {
                 endpoint.description.clone_from(description);
             }
-            endpoint.disabled = patch.disabled.unwrap_or(endpoint.disabled);
+            endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled));
             patch.event_types.apply(&mut endpoint.event_types);
             patch.channels.apply(&mut endpoint.channels);
             patch.throttle_rate.apply(&mut endpoint.throttle_rate);
@@ -288,7 +292,8 @@ impl Call<'_> {
     pub(crate) async fn delete_endpoint(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        match self.admin.editor.delete_endpoint(&endpoint.app, &endpoint.id).await? {
+        let told = self.told(&tenant, "endpoint.deleted", endpoint).await?;
+        match self.admin.editor.with(told).delete_endpoint(&endpoint.app, &endpoint.id).await? {
             Edited::Gone => Err(ApiError::not_found()),
             Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),
         }
@@ -373,6 +378,7 @@ impl Call<'_> {
             profile: input.profile.value().cloned(),
             api_version: input.api_version.value().cloned(),
             verified_at: None,
+            failing: None,
             treatment: Treatment {
                 format: input.format.value().copied(),
                 algorithm: input.jwt_algorithm.value().copied(),
@@ -382,7 +388,8 @@ impl Call<'_> {
             created_at: now,
             updated_at: now,
         };
-        match self.admin.editor.create_endpoint(&endpoint).await? {
+        let told = self.told(tenant, "endpoint.created", &endpoint).await?;
+        match self.admin.editor.with(told).create_endpoint(&endpoint).await? {
             Edited::Done(()) => {
                 let secret = shown_once.then(|| secret.reveal());
                 let out = EndpointOut { secret, ..EndpointOut::from(endpoint) };
@@ -395,12 +402,13 @@ impl Call<'_> {
 
     async fn edit_endpoint(
         &self,
+        told: Vec<Write>,
         app: &ApplicationId,
         ep: &EndpointId,
         change: impl Fn(&mut Endpoint),
     ) -> Answer {
         let now = self.admin.ambient.now();
-        match self.admin.editor.edit_endpoint(app, ep, now, change).await? {
+        match self.admin.editor.with(told).edit_endpoint(app, ep, now, change).await? {
             Edited::Done((endpoint, ())) => Ok(show(StatusCode::OK, endpoint)),
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),

@@ -22,8 +22,8 @@ use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
-    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
-    ProfileStore, Revocations, Tenant,
+    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Notices,
+    Parking, ProfileStore, Revocations, Tenant,
 };
 use shared::token::{Access, Bearer, Tokens};
 use shared::worker::Worker;
@@ -40,6 +40,7 @@ mod inspector;
 mod jwt_key;
 mod message;
 pub mod openapi;
+mod operational;
 mod operator;
 mod page;
 mod patch;
@@ -93,6 +94,8 @@ pub struct Admin {
     pub sender: Arc<dyn Sender>,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
+    /// Tells organisations what they want to know.
+    pub notices: Notices,
     /// Does background tasks, as far as that goes at once.
     pub worker: Worker,
     /// Time and randomness.

@@ -9,8 +9,8 @@ use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
-    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Parking,
-    ProfileStore, Revocations,
+    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Notices,
+    Parking, ProfileStore, Revocations,
 };
 use shared::telemetry;
 use shared::token::Tokens;
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Error> {
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         rsa: Arc::new(generate_rsa),
         profiles: wiring.profiles(table.clone()),
-        profile_store: ProfileStore::new(table),
+        profile_store: ProfileStore::new(table.clone()),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         operator: wiring.environment.organisation()?,
@@ -49,6 +49,7 @@ async fn main() -> Result<(), Error> {
             ..SenderSettings::default()
         })?),
         policy,
+        notices: Notices::new(table, Ambient::system(), 0),
         worker,
         ambient: Ambient::system(),
     };

@@ -22,6 +22,7 @@ mod auth;
 mod endpoint;
 mod event_type;
 mod message;
+mod operational;
 mod operator;
 mod profile;
 mod task;
@@ -53,6 +54,7 @@ pub fn descriptions() -> Vec<Description> {
         event_type::descriptions(),
         message::descriptions(),
         open(),
+        operational::descriptions(),
         operator::descriptions(),
         task::descriptions(),
         profile::descriptions(),

@@ -38,6 +38,7 @@ impl Operation {
             "msg" => "/{msg_id}".to_owned(),
             "attempt" => "/{attempt_id}".to_owned(),
             "task" => "/{task_id}".to_owned(),
+            "op" => "/{operational_endpoint_id}".to_owned(),
             name => match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
                 Some(fixed) => format!("/{fixed}"),
                 None => format!("/{{{name}}}"),
@@ -162,6 +163,22 @@ operations! {
         => destinations(app, msg);
     "v1.message-attempt.resend" POST ["app", app, "msg", msg, "endpoint", ep, "resend"]
         => resend(app, msg, ep);
+
+    "v1.operational-webhook.endpoint.list" GET ["operational-webhook", "endpoint"]
+        => list_operational();
+    "v1.operational-webhook.endpoint.create" POST ["operational-webhook", "endpoint"]
+        => create_operational();
+    "v1.operational-webhook.endpoint.get" GET ["operational-webhook", "endpoint", op]
+        => get_operational(op);
+    "v1.operational-webhook.endpoint.update" PUT ["operational-webhook", "endpoint", op]
+        => update_operational(op);
+    "v1.operational-webhook.endpoint.delete" DELETE ["operational-webhook", "endpoint", op]
+        => delete_operational(op);
+    "v1.operational-webhook.endpoint.get-secret"
+        GET ["operational-webhook", "endpoint", op, "secret"] => get_operational_secret(op);
+    "v1.operational-webhook.endpoint.rotate-secret"
+        POST ["operational-webhook", "endpoint", op, "secret", "rotate"]
+        => rotate_operational_secret(op);
 
     "v1.background-task.list" GET ["background-task"] => list_tasks();
     "v1.background-task.get" GET ["background-task", task] => get_task(task);

@@ -5,12 +5,13 @@ use shared::clock::Timestamp;
 use shared::endpoint::Endpoint;
 use shared::id::AttemptId;
 use shared::message::Message;
+use shared::notice::Trigger;
 use shared::queue::record::{Record, delay_until};
 use shared::queue::{MAX_DELAY_S, send_one};
 use shared::sender::{Ending, Outcome};
 use shared::store::{Consequence, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS};
 use tokio::sync::SemaphorePermit;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::policy::Policy;
 use crate::request::{self, Body};
@@ -58,14 +59,16 @@ impl Dispatcher {
         let turn = Turn::Scheduled(number);
         let (attempt, verdict) = self.send(message, endpoint, policy, id, turn).await?;
         let consequence = self.consequence(policy, &verdict, number);
-        let recorded = self.parts.deliveries.record(&attempt, message, held, &consequence).await?;
+        let tidings = self.tidings(message, &attempt, number, &consequence).await;
+        let deliveries = &self.parts.deliveries;
+        let recorded = match tidings.is_empty() {
+            true => deliveries.record(&attempt, message, held, &consequence).await?,
+            false => deliveries.with(tidings).record(&attempt, message, held, &consequence).await?,
+        };
         log(&attempt, &recorded);
         if recorded != Recorded::Done {
             // Whoever was faster has done the rest.
             return Ok(());
-        }
-        if verdict.gone {
-            self.disable(endpoint).await?;
         }
         if verdict.ok && message.test {
             self.verify(endpoint).await?;
@@ -74,7 +77,11 @@ impl Dispatcher {
             Consequence::Retry { at, .. } => {
                 self.send_retry(message, endpoint, number + 1, at).await
             }
-            Consequence::Delivered | Consequence::Failed => Ok(()),
+            Consequence::Failed if verdict.gone => {
+                self.disable(endpoint, Trigger::Automatic(attempt.at)).await
+            }
+            Consequence::Failed => self.note_given_up(endpoint).await,
+            Consequence::Delivered => self.note_success(endpoint).await,
         }
     }
 
@@ -204,19 +211,6 @@ impl Dispatcher {
             };
             self.parts.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change).await?;
         }
-        Ok(())
-    }
-
-    pub(crate) async fn disable(&self, endpoint: &Endpoint) -> Result<(), Undone> {
-        let now = self.parts.ambient.now();
-        warn!(endpoint.id = %endpoint.id, "disabled: it answered 410 Gone");
-        self.parts
-            .editor
-            .edit_endpoint(&endpoint.app, &endpoint.id, now, |endpoint| {
-                endpoint.disabled = true;
-                endpoint.updated_at = now;
-            })
-            .await?;
         Ok(())
     }
 }

@@ -23,6 +23,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use health::DISABLE_AFTER_MS;
 pub use shared::attempt::LEASE_MS;
 use shared::clock::{Ambient, Timestamp};
 use shared::endpoint::Endpoint;
@@ -35,13 +36,15 @@ use shared::schedule::Schedule;
 use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, KeySets, Parked, Parking, Snapshot, StoreError, Tenant,
+    Deliveries, Directory, DirectoryEditor, KeySets, Notices, Parked, Parking, Snapshot,
+    StoreError, Tenant,
 };
 use tokio::sync::{OnceCell, Semaphore};
 use tracing::{Instrument, error, warn};
 
 mod attempt;
 mod clearance;
+mod health;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod policy;
@@ -70,6 +73,9 @@ pub struct Settings {
     pub lease_ms: u64,
     /// Lease every first attempt, not only those of records that may be repetitions.
     pub always_lease: bool,
+    /// How long an endpoint may only fail before it is disabled, in milliseconds; never if not
+    /// said.
+    pub disable_after_ms: Option<u64>,
     /// Most attempts under way at once.
     pub parallel: usize,
 }
@@ -81,6 +87,7 @@ impl Default for Settings {
             timeout_ms: REQUEST_TIMEOUT_MS,
             lease_ms: LEASE_MS,
             always_lease: false,
+            disable_after_ms: Some(DISABLE_AFTER_MS),
             parallel: 64,
         }
     }
@@ -107,6 +114,8 @@ pub struct Parts {
     pub ambient: Ambient,
     /// Keys that sign security event tokens.
     pub key_sets: KeySets,
+    /// Tells organisations what they want to know.
+    pub notices: Notices,
     /// The systems' ways.
     pub profiles: Profiles,
     /// How it behaves.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use dispatch::{Dispatcher, Parts, Settings, lambda};
+use dispatch::{DISABLE_AFTER_MS, Dispatcher, Parts, Settings, lambda};
 use lambda_runtime::{Error, run, service_fn};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
-use shared::store::{Deliveries, Directory, DirectoryEditor, KeySets, Parking};
+use shared::store::{
+    Deliveries, Directory, DirectoryEditor, KeySets, LISTENERS_TTL_MS, Notices, Parking,
+};
 use shared::telemetry;
 use shared::wiring::Wiring;
 
@@ -27,9 +29,11 @@ async fn main() -> Result<(), Error> {
         sealer: wiring.environment.root_secret()?.sealer(),
         ambient: Ambient::system(),
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
+        notices: Notices::new(table.clone(), Ambient::system(), LISTENERS_TTL_MS),
         profiles: wiring.profiles(table),
         settings: Settings {
             always_lease: wiring.environment.always_lease(),
+            disable_after_ms: wiring.environment.auto_disable().then_some(DISABLE_AFTER_MS),
             ..Settings::default()
         },
     });

@@ -6,6 +6,7 @@ use shared::application::Application;
 use shared::attempt::{Progress, Turn};
 use shared::endpoint::Endpoint;
 use shared::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use shared::notice::Trigger;
 use shared::store::Tenant;
 
 use crate::attempt::log;
@@ -103,7 +104,9 @@ impl Dispatcher {
         let recorded = deliveries.record_manual(&attempt, &message).await?;
         log(&attempt, &recorded);
         if verdict.gone {
-            self.disable(endpoint).await?;
+            self.disable(endpoint, Trigger::Automatic(attempt.at)).await?;
+        } else if attempt.ok {
+            self.note_success(endpoint).await?;
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
     Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
-    Parking, ProfileStore, Revocations,
+    LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -140,6 +140,7 @@ impl Platform {
         let settings = SenderSettings { policy: policy.clone(), ..SenderSettings::default() };
         let sender: Arc<dyn Sender> = Arc::new(HttpSender::new(settings)?);
         let admin = Admin {
+            notices: Notices::new(table.clone(), ambient.clone(), 0),
             worker: worker.clone(),
             directory: directory.clone(),
             editor: editor.clone(),
@@ -172,6 +173,7 @@ impl Platform {
             sealer: secret.sealer(),
             ambient: ambient.clone(),
             key_sets,
+            notices: Notices::new(table.clone(), ambient.clone(), LISTENERS_TTL_MS),
             profiles,
             settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },
         });

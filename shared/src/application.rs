@@ -42,6 +42,9 @@ pub struct Application {
     /// The opt-in event types of its profile that it was granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<String>,
+    /// Whether it is the one that notices are published to. No list shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operational: bool,
     /// Verifies signed publish requests of this application.
     pub integration_key: Keyring,
     /// When it was created.

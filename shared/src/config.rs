@@ -12,6 +12,7 @@
 //! | `POSTHORN_ORGANISATION` | receive, admin | whose applications a signed request may call by uid, and whose token is the operator's |
 //! | `POSTHORN_PROFILE` | receive, dispatch, admin | the profile of applications that name none; default: `svix` |
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
+//! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
 
@@ -42,6 +43,8 @@ pub mod variable {
     pub const PROFILE: &str = "POSTHORN_PROFILE";
     /// When first attempts take a lease.
     pub const FIRST_LEASE: &str = "POSTHORN_FIRST_LEASE";
+    /// Whether endpoints that only fail are disabled.
+    pub const AUTO_DISABLE: &str = "POSTHORN_AUTO_DISABLE";
     /// Whether endpoints may be called without TLS.
     pub const ALLOW_HTTP: &str = "POSTHORN_ALLOW_HTTP";
     /// Whether endpoints may be on the machine itself.
@@ -94,6 +97,11 @@ impl<'a> Environment<'a> {
     /// Whether every first attempt takes a lease.
     pub fn always_lease(&self) -> bool {
         (self.look_up)(variable::FIRST_LEASE).is_some_and(|value| value == "always")
+    }
+
+    /// Whether an endpoint that only fails is disabled at last.
+    pub fn auto_disable(&self) -> bool {
+        (self.look_up)(variable::AUTO_DISABLE).is_none_or(|value| value != "never")
     }
 
     /// Which addresses may be called.

@@ -62,6 +62,9 @@ pub struct Endpoint {
     /// What is different for it from what its profile and the defaults say.
     #[serde(default, skip_serializing_if = "Treatment::is_silent")]
     pub treatment: Treatment,
+    /// Since when it only fails, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
     /// Signs its deliveries.
     pub keyring: Keyring,
     /// When it was created.
@@ -70,7 +73,25 @@ pub struct Endpoint {
     pub updated_at: Timestamp,
 }
 
+/// A time without success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// When a message was first given up.
+    pub since: Timestamp,
+    /// The last warning, in percent of the time after which it is disabled.
+    #[serde(default)]
+    pub warned: u8,
+}
+
 impl Endpoint {
+    /// Disables or enables it. One that is enabled has a new chance.
+    pub fn set_disabled(&mut self, disabled: bool) {
+        if self.disabled && !disabled {
+            self.failing = None;
+        }
+        self.disabled = disabled;
+    }
+
     /// Whether an event of this type on these channels goes here. A message without channels
     /// does not match an endpoint that chose some (Svix).
     pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {

@@ -25,6 +25,7 @@ pub mod jose;
 pub mod keyring;
 pub mod keyset;
 pub mod message;
+pub mod notice;
 pub mod openapi;
 pub mod profile;
 pub mod queue;

@@ -79,6 +79,9 @@ impl Stage {
         let inspector = world.call("POST", "/api/v1/operator/inspector", Value::Null).await;
         let token = text(&inspector.body["token"]);
         world.call("POST", &format!("/inspect/{token}"), json!({"secret": MARK})).await;
+        let created = body("v1.operational-webhook.endpoint.create");
+        let created = world.call("POST", "/api/v1/operational-webhook/endpoint", created).await;
+        let operational = text(&created.body["id"]);
         let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
         let begun = world.call("POST", &path, body("v1.endpoint.recover")).await;
         let task = text(&begun.body["id"]);
@@ -95,6 +98,7 @@ impl Stage {
             ("event_type_name", "type.of.the.owner".to_owned()),
             ("org_id", organisation().to_string()),
             ("task_id", task),
+            ("operational_endpoint_id", operational),
         ]);
         Self { world, names, other_app }
     }
@@ -160,6 +164,13 @@ fn body(id: &str) -> Value {
         "v1.event-type.update" => json!({"description": "Changed"}),
         "v1.event-type.patch" => json!({"description": "Changed"}),
         "v1.message.create" => json!({"eventType": "test.event", "payload": {"order": "1001"}}),
+        "v1.operational-webhook.endpoint.create" => {
+            // Nothing in the plays is told to it.
+            json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
+        }
+        "v1.operational-webhook.endpoint.update" => {
+            json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
+        }
         "v1.endpoint.recover"
         | "v1.endpoint.replay-missing"
         | "v1.endpoint.bulk-replay"

@@ -25,7 +25,7 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
     Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
-    Parking, ProfileStore, Revocations,
+    LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
@@ -146,6 +146,7 @@ impl World {
             sealer: secret.sealer(),
             ambient: ambient.clone(),
             key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
+            notices: Notices::new(table.clone(), ambient.clone(), LISTENERS_TTL_MS),
             profiles: profiles.clone(),
             settings,
         };
@@ -171,6 +172,7 @@ impl World {
             ambient: ambient.clone(),
         };
         let admin = Admin {
+            notices: Notices::new(table.clone(), ambient.clone(), 0),
             worker,
             directory: Directory::new(table.clone()),
             editor: DirectoryEditor::new(table.clone(), None),

@@ -39,6 +39,7 @@ pub const QUEUE_GRACE_MS: u64 = 15 * 60_000;
 #[derive(Clone)]
 pub struct Deliveries {
     pub(super) table: Arc<dyn Table>,
+    beside: Vec<Write>,
 }
 
 /// A delivery as it was read, with what proves it unchanged.
@@ -125,7 +126,14 @@ pub enum Consequence {
 impl Deliveries {
     /// Deliveries in this table.
     pub fn new(table: Arc<dyn Table>) -> Self {
-        Self { table }
+        Self { table, beside: Vec::new() }
+    }
+
+    /// The same, writing these in the transaction that records a scheduled attempt with a
+    /// consequence.
+    #[must_use]
+    pub fn with(&self, beside: Vec<Write>) -> Self {
+        Self { beside, ..self.clone() }
     }
 
     /// What is on record about a message: read before a record that came twice is worked on.
@@ -280,8 +288,9 @@ impl Deliveries {
                 None => (0, Condition::AbsentAt(attempt.at)),
             };
             let delivery = after(attempt, message, number, consequence);
-            let writes =
+            let mut writes =
                 vec![put.clone(), Write::Put(delivery_item(&delivery, rev + 1)?, condition)];
+            writes.extend(self.beside.iter().cloned());
             let lost = match self.table.transact(writes).await? {
                 Transacted::Done => return Ok(Recorded::Done),
                 Transacted::Lost(lost) => lost,

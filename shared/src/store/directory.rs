@@ -201,6 +201,7 @@ impl Cached {
 pub struct DirectoryEditor {
     table: Arc<dyn Table>,
     kept: Option<Cached>,
+    beside: Vec<Write>,
 }
 
 /// What became of a change.
@@ -218,7 +219,13 @@ impl DirectoryEditor {
     /// Changes the table, and tells `kept` to forget what changed: the memory of the readers
     /// in the same process.
     pub fn new(table: Arc<dyn Table>, kept: Option<Cached>) -> Self {
-        Self { table, kept }
+        Self { table, kept, beside: Vec::new() }
+    }
+
+    /// An editor that writes these in the same transaction as a change of an endpoint.
+    #[must_use]
+    pub fn with(&self, beside: Vec<Write>) -> Self {
+        Self { beside, ..self.clone() }
     }
 
     /// Stores a new application.
@@ -335,6 +342,7 @@ impl DirectoryEditor {
                 new.uid.as_ref().map(|uid| endpoint_alias(app, uid, new.id)).transpose()?,
                 now,
             );
+            writes.extend(self.beside.iter().cloned());
             match self.table.transact(writes).await? {
                 Transacted::Done => {
                     self.forget(app);
@@ -373,6 +381,7 @@ impl DirectoryEditor {
         mut writes: Vec<Write>,
         answer: T,
     ) -> Result<Edited<T>, StoreError> {
+        writes.extend(self.beside.iter().cloned());
         // A transaction costs twice a plain write, so one that writes once is none.
         let done = match writes.pop() {
             Some(only) if writes.is_empty() => self.table.write(only).await? == Written::Done,
@@ -416,7 +425,7 @@ async fn read_tenant(table: &dyn Table, app: &ApplicationId) -> Result<Option<Te
 fn application_item(application: &Application, rev: u64) -> Result<Item, StoreError> {
     Ok(Item {
         key: keys::application(&application.id),
-        by_time: Some(Key {
+        by_time: (!application.operational).then(|| Key {
             pk: keys::applications_by_time(&application.org),
             sk: application.id.to_string(),
         }),

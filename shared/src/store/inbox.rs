@@ -118,7 +118,7 @@ pub(super) fn is_live(item: &Item, now: Timestamp) -> bool {
     !item.is_expired(now)
 }
 
-fn message_item(message: &Message, compress: bool) -> Result<Item, StoreError> {
+pub(super) fn message_item(message: &Message, compress: bool) -> Result<Item, StoreError> {
     Ok(Item {
         key: keys::message(&message.id.key()),
         by_time: Some(super::table::Key {

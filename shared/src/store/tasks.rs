@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::table::{Condition, Item, Key, Table, Write, Written};
+use super::table::{Condition, Item, Key, Table, Transacted, Write, Written};
 use super::{StoreError, doc, inbox, keys};
 use crate::clock::Timestamp;
 use crate::id::{OrganisationId, TaskId};
@@ -77,13 +77,29 @@ impl Tasks {
     /// # Errors
     /// When the store fails; it may or may not be stored then.
     pub async fn save(&self, held: HeldTask) -> Result<Option<HeldTask>, StoreError> {
+        self.save_with(held, Vec::new()).await
+    }
+
+    /// The same, with these in the same transaction.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be stored then.
+    pub async fn save_with(
+        &self,
+        held: HeldTask,
+        beside: Vec<Write>,
+    ) -> Result<Option<HeldTask>, StoreError> {
         let rev = held.rev + 1;
         let item = task_item(&held.task, rev)?;
         let put = Write::Put(item, Condition::Revision(held.rev));
-        Ok(match self.table.write(put).await? {
-            Written::Done => Some(HeldTask { rev, ..held }),
-            Written::Lost(_) => None,
-        })
+        let done = match beside.is_empty() {
+            true => self.table.write(put).await? == Written::Done,
+            false => {
+                let writes = std::iter::once(put).chain(beside).collect();
+                self.table.transact(writes).await? == Transacted::Done
+            }
+        };
+        Ok(done.then_some(HeldTask { rev, ..held }))
     }
 
     async fn read(&self, id: &TaskId) -> Result<Option<HeldTask>, StoreError> {

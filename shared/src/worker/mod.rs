@@ -20,9 +20,10 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Ambient, Timestamp};
 use crate::id::{OrganisationId, TaskId};
+use crate::notice::Notice;
 use crate::queue::{Producer, QueueError};
-use crate::store::table::Table;
-use crate::store::{Deliveries, Directory, HeldTask, History, StoreError, Tasks};
+use crate::store::table::{Table, Write};
+use crate::store::{Deliveries, Directory, HeldTask, History, Notices, StoreError, Tasks};
 use crate::task::{Status, Task, Work};
 
 mod replay;
@@ -46,6 +47,7 @@ pub struct Worker {
     history: History,
     deliveries: Deliveries,
     directory: Directory,
+    notices: Notices,
     retries: Arc<dyn Producer>,
     ambient: Ambient,
 }
@@ -79,7 +81,8 @@ impl Worker {
             tasks: Tasks::new(table.clone()),
             history: History::new(table.clone()),
             deliveries: Deliveries::new(table.clone()),
-            directory: Directory::new(table),
+            directory: Directory::new(table.clone()),
+            notices: Notices::new(table, ambient.clone(), 0),
             retries,
             ambient,
         }
@@ -143,7 +146,11 @@ impl Worker {
             late |= now >= until || held.task.status != Status::Running;
             held.task.due_at = if late { now } else { now.plus_ms(CLAIM_MS) };
             let task = held.task.clone();
-            held = match self.tasks.save(held).await {
+            let saved = match self.tidings(&task).await {
+                Ok(tidings) => self.tasks.save_with(held, tidings).await,
+                Err(error) => Err(error),
+            };
+            held = match saved {
                 Ok(Some(saved)) => saved,
                 // Somebody else has taken it, or will when the claim runs out.
                 Ok(None) => return task,
@@ -158,6 +165,16 @@ impl Worker {
         }
         info!(task.id = %id, status = ?held.task.status, "worked on a task");
         held.task
+    }
+
+    /// What the organisation is told when a task is over, to be written with its end.
+    async fn tidings(&self, task: &Task) -> Result<Vec<Write>, StoreError> {
+        match task.status {
+            Status::Running => Ok(Vec::new()),
+            Status::Finished | Status::Failed => {
+                self.notices.to(&task.org, &Notice::task(task)).await
+            }
+        }
     }
 
     /// Does the next step of a task and moves its cursor on.

@@ -1,0 +1,129 @@
+//! Operational webhooks: the endpoints that an organisation has for notices, and the notices
+//! that this function has to give.
+//!
+//! The endpoints are those of an application that no list shows, so they are handled as any
+//! others. It comes into being with the first of them.
+
+use http::StatusCode;
+use shared::application::{Application, Metadata};
+use shared::endpoint::Endpoint;
+use shared::error::{self, ApiError};
+use shared::id::EndpointId;
+use shared::keyring::Keyring;
+use shared::notice::{Notice, Trigger, application_id};
+use shared::secret::SigningSecret;
+use shared::store::table::Write;
+use shared::store::{Edited, Listed, Tenant};
+
+use crate::endpoint::EndpointOut;
+use crate::{Answer, Call, page};
+
+/// The profile of notices: as Svix sends them, whatever the deployment's own is.
+const PROFILE: &str = "svix";
+
+impl Call<'_> {
+    pub(crate) async fn list_operational(&self) -> Answer {
+        let app = self.operational()?;
+        if self.admin.directory.application(&self.access.organisation(), &app).await?.is_some() {
+            return self.list_endpoints(&app).await;
+        }
+        let walk = page::walk::<EndpointId>(self.request, true)?;
+        let none = Listed { items: Vec::new(), iterator: None, prev: None, done: true };
+        Ok(page::respond(&walk, none, |endpoint: Endpoint| EndpointOut::from(endpoint)))
+    }
+
+    pub(crate) async fn create_operational(&self) -> Answer {
+        let app = self.operational()?;
+        self.ensure_operational().await?;
+        self.create_endpoint(&app).await
+    }
+
+    pub(crate) async fn get_operational(&self, ep: &str) -> Answer {
+        self.get_endpoint(&self.operational()?, ep).await
+    }
+
+    pub(crate) async fn update_operational(&self, ep: &str) -> Answer {
+        let app = self.operational()?;
+        self.ensure_operational().await?;
+        self.update_endpoint(&app, ep).await
+    }
+
+    pub(crate) async fn delete_operational(&self, ep: &str) -> Answer {
+        self.delete_endpoint(&self.operational()?, ep).await
+    }
+
+    pub(crate) async fn get_operational_secret(&self, ep: &str) -> Answer {
+        self.get_secret(&self.operational()?, ep).await
+    }
+
+    /// Svix answers without a body here.
+    pub(crate) async fn rotate_operational_secret(&self, ep: &str) -> Answer {
+        self.rotate_secret(&self.operational()?, ep).await?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
+    }
+
+    /// The application whose endpoints get notices.
+    fn operational(&self) -> Result<String, ApiError> {
+        self.require_organisation()?;
+        Ok(application_id(&self.access.organisation()).to_string())
+    }
+
+    async fn ensure_operational(&self) -> Result<(), ApiError> {
+        let org = self.access.organisation();
+        let id = application_id(&org);
+        if self.admin.directory.tenant(&id).await?.is_some() {
+            return Ok(());
+        }
+        let ambient = &self.admin.ambient;
+        let now = ambient.now();
+        let secret = SigningSecret::generate(ambient);
+        let application = Application {
+            id,
+            org,
+            uid: None,
+            name: "Operational webhooks".to_owned(),
+            throttle_rate: None,
+            metadata: Metadata::new(),
+            profile: Some(PROFILE.to_owned()),
+            sandbox: false,
+            granted: Vec::new(),
+            operational: true,
+            integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
+            created_at: now,
+            updated_at: now,
+        };
+        // Lost to another one that does the same: then it is there.
+        match self.admin.editor.create_application(&application).await? {
+            Edited::Done(()) | Edited::UidTaken | Edited::Gone => Ok(()),
+        }
+    }
+
+    /// What has to be written with this change of an endpoint.
+    pub(crate) async fn told(
+        &self,
+        tenant: &Tenant,
+        kind: &'static str,
+        endpoint: &Endpoint,
+    ) -> Result<Vec<Write>, ApiError> {
+        let notice = Notice::endpoint(kind, &tenant.application, endpoint);
+        Ok(self.admin.notices.about(&tenant.application, &notice).await?)
+    }
+
+    /// The same for an endpoint that is changed, and perhaps enabled or disabled with that.
+    pub(crate) async fn told_updated(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        disabled: bool,
+    ) -> Result<Vec<Write>, ApiError> {
+        let application = &tenant.application;
+        let mut told = self.told(tenant, "endpoint.updated", endpoint).await?;
+        let turned = match (endpoint.disabled, disabled) {
+            (true, false) => Notice::endpoint("endpoint.enabled", application, endpoint),
+            (false, true) => Notice::disabled(application, endpoint, Trigger::Manual),
+            _ => return Ok(told),
+        };
+        told.extend(self.admin.notices.about(application, &turned).await?);
+        Ok(told)
+    }
+}

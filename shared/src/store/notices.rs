@@ -1,0 +1,121 @@
+//! Publishing notices: as part of the transaction that writes down what they are about.
+//!
+//! So a notice exists if and only if its cause is on record. It waits in the `due` index like a
+//! message whose time has come, and the next sweep puts it in the queue.
+//!
+//! Whether anybody listens is remembered for a while, so that an organisation without
+//! operational endpoints costs next to nothing.
+//!
+//! Not guaranteed: a notice of what happened while it was remembered that nobody listens,
+//! though somebody had just begun to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::table::{Condition, Table, Write};
+use super::{Directory, StoreError, Tenant, inbox, postponed};
+use crate::application::Application;
+use crate::clock::{Ambient, Timestamp};
+use crate::id::{MessageId, MessageKey, OrganisationId};
+use crate::message::{DEFAULT_RETENTION_DAYS, Message, expiry};
+use crate::notice::{Notice, application_id};
+
+/// How long dispatch remembers whether anybody listens, in milliseconds.
+pub const LISTENERS_TTL_MS: u64 = 30_000;
+/// Most organisations that are remembered.
+const MAX_KEPT: usize = 10_000;
+
+/// Publishes notices.
+#[derive(Clone)]
+pub struct Notices {
+    directory: Directory,
+    ambient: Ambient,
+    ttl_ms: u64,
+    kept: Arc<Mutex<HashMap<OrganisationId, Kept>>>,
+}
+
+/// Who listened, as read at some moment.
+type Kept = (Timestamp, Option<Arc<Tenant>>);
+
+impl Notices {
+    /// Notices in this table. Who listens is remembered for `ttl_ms` milliseconds.
+    pub fn new(table: Arc<dyn Table>, ambient: Ambient, ttl_ms: u64) -> Self {
+        Self { directory: Directory::new(table), ambient, ttl_ms, kept: Arc::default() }
+    }
+
+    /// What has to be written together with what the notice says about this application's
+    /// endpoints or messages: nothing when nobody wants to know.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn about(
+        &self,
+        application: &Application,
+        notice: &Notice,
+    ) -> Result<Vec<Write>, StoreError> {
+        match application.operational {
+            true => Ok(Vec::new()),
+            false => self.to(&application.org, notice).await,
+        }
+    }
+
+    /// The same for what concerns the organisation as a whole.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn to(
+        &self,
+        org: &OrganisationId,
+        notice: &Notice,
+    ) -> Result<Vec<Write>, StoreError> {
+        let Some(listeners) = self.listeners(org).await? else { return Ok(Vec::new()) };
+        if !listeners.endpoints.iter().any(|endpoint| endpoint.wants(notice.kind, &[])) {
+            return Ok(Vec::new());
+        }
+        let now = self.ambient.now();
+        let message = Message {
+            id: MessageId::from_key(now, MessageKey::random(&self.ambient)),
+            app: application_id(org),
+            event_type: notice.kind.to_owned(),
+            event_id: None,
+            channels: Vec::new(),
+            tags: Vec::new(),
+            subject: None,
+            parent: None,
+            parts: 0,
+            test: false,
+            deliver_at: None,
+            at: now,
+            expires_at: expiry(now, DEFAULT_RETENTION_DAYS),
+            request: None,
+            payload: Bytes::from(notice.payload().to_string()),
+        };
+        Ok(vec![
+            Write::Put(inbox::message_item(&message, true)?, Condition::Always),
+            Write::Put(postponed::holding_back(&message, now)?, Condition::Always),
+        ])
+    }
+
+    async fn listeners(&self, org: &OrganisationId) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let now = self.ambient.now();
+        if let Some((at, tenant)) = self.lock().get(org)
+            && now.since(*at) < self.ttl_ms
+        {
+            return Ok(tenant.clone());
+        }
+        let tenant = self.directory.tenant(&application_id(org)).await?;
+        let mut kept = self.lock();
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(*org, (now, tenant.clone()));
+        Ok(tenant)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OrganisationId, Kept>> {
+        // The memory is whole after every statement, whatever panicked in between.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
