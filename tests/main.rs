@@ -40,5 +40,6 @@ mod target;
 mod tasks;
 mod template;
 mod tenants;
+mod throttle;
 mod token;
 mod token_deliveries;

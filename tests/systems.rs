@@ -21,13 +21,15 @@ const URL: &str = "http://127.0.0.1:9/hook";
 async fn dots_sends_all_thirteen_types_to_who_chose_none_and_every_signature_verifies() {
     let world = World::new();
     let app = application(&world, "dots").await;
-    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 50})).await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 5})).await;
     let events = Profiles::built_in().events("dots");
     assert_eq!(events.len(), 13);
     for event in &events {
         assert_eq!(publish_example(&world, &app, event).await.status, 202);
     }
     world.dispatch_all().await;
+    assert_eq!(world.network.sent().len(), 5);
+    world.live_s(5).await;
     let secret = secret_of(&world, &app, &ep).await;
     let sent = world.network.sent();
     let mut arrived: Vec<Value> = Vec::new();

@@ -1,6 +1,6 @@
 //! Clearance: whether a first attempt may go ahead, and under which lease.
 
-use shared::attempt::{Progress, Turn};
+use shared::attempt::{Delivery, Progress, Turn};
 use shared::endpoint::Endpoint;
 use shared::message::Message;
 use shared::store::{Claimed, Leased};
@@ -29,6 +29,10 @@ impl Dispatcher {
     ) -> Result<(), Undone> {
         let _slot = self.slot().await?;
         self.check_time(job, policy)?;
+        // One that may be a repetition was counted when it came first.
+        if on_record.is_none() && self.put_off(message, policy).await? {
+            return Ok(());
+        }
         match self.clear_first(message, endpoint, policy, on_record).await? {
             Clearance::Done => Ok(()),
             Clearance::Go(held) => {
@@ -45,6 +49,11 @@ impl Dispatcher {
             return Err(Undone::Busy);
         }
         Ok(())
+    }
+
+    /// Whether the first attempt has a moment of its own, which is still to come.
+    fn is_put_off(&self, delivery: &Delivery) -> bool {
+        delivery.next_at > self.parts.ambient.now()
     }
 
     async fn clear_first(
@@ -65,8 +74,8 @@ impl Dispatcher {
             None if snapshot.was_attempted(&endpoint.id) => Ok(Clearance::Done),
             None => self.lease_first_checked(message, endpoint, policy).await,
             Some(found) if found.delivery.progress != Progress::Pending => Ok(Clearance::Done),
-            Some(found) if found.delivery.attempts > 0 => {
-                // The attempt is on record; whether its retry is on its way is not.
+            Some(found) if found.delivery.attempts > 0 || self.is_put_off(&found.delivery) => {
+                // It is on record; whether what comes next is on its way is not.
                 self.follow_up(&found.delivery).await?;
                 Ok(Clearance::Done)
             }

@@ -50,9 +50,11 @@ pub mod lambda;
 mod policy;
 mod request;
 mod retry;
+mod throttle;
 mod token;
 
 use policy::Policy;
+use throttle::Throttle;
 
 // A panic that aborted would take the whole batch with it.
 const _: () = assert!(cfg!(panic = "unwind"), "dispatch must be built with panic = \"unwind\"");
@@ -127,6 +129,7 @@ pub struct Parts {
 pub struct Dispatcher {
     parts: Arc<Parts>,
     slots: Arc<Semaphore>,
+    throttle: Arc<Throttle>,
 }
 
 /// Why a record has to come back.
@@ -170,7 +173,7 @@ impl Dispatcher {
     /// Puts the function together.
     pub fn new(parts: Parts) -> Self {
         let slots = Arc::new(Semaphore::new(parts.settings.parallel));
-        Self { parts: Arc::new(parts), slots }
+        Self { parts: Arc::new(parts), slots, throttle: Arc::default() }
     }
 
     /// Works on a batch and answers with the ids of the records that are not done and have to

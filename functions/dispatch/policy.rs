@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use shared::application::Application;
 use shared::endpoint::Endpoint;
+use shared::id::EndpointId;
 use shared::message::Message;
 use shared::profile::Profile;
 use shared::schedule::Schedule;
 use shared::store::StoreError;
 use shared::treatment::{Format, Statuses, Treatment};
 
+use crate::throttle::{Owner, Rate};
 use crate::token::TokenParts;
 use crate::{Dispatcher, Settings};
 
@@ -23,6 +25,10 @@ pub(crate) struct Policy {
     pub(crate) schedule: Schedule,
     /// Longest exchange, in milliseconds.
     pub(crate) timeout_ms: u64,
+    /// How fast deliveries may go.
+    pub(crate) rates: Vec<Rate>,
+    /// The endpoint that it is about.
+    pub(crate) endpoint: EndpointId,
     /// Set when the body is a security event token.
     pub(crate) token: Option<TokenParts>,
     /// The system whose way it is.
@@ -62,6 +68,14 @@ impl Policy {
         Self {
             schedule: said.schedule_s.map_or_else(|| settings.schedule.clone(), Schedule::new),
             timeout_ms: said.timeout_ms.unwrap_or(settings.timeout_ms),
+            rates: [
+                (Owner::Application(application.id), application.throttle_rate),
+                (Owner::Endpoint(endpoint.id), endpoint.throttle_rate),
+            ]
+            .into_iter()
+            .filter_map(|(owner, rate)| Some((owner, rate?)))
+            .collect(),
+            endpoint: endpoint.id,
             token: (said.format == Some(Format::Jwt)).then(|| TokenParts {
                 org: application.org,
                 audience: application

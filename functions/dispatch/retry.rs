@@ -53,6 +53,10 @@ impl Dispatcher {
         let policy = self.policy(application, endpoint, &message.event_type).await?;
         self.check_time(job, &policy)?;
         let leased = self.take_over(&found).await?;
+        if number > 1 {
+            // The first was counted before it was put off.
+            self.throttle.take(&policy.rates, self.parts.ambient.now());
+        }
         let clearance = match number {
             1 => self.settle_or_go(&message, endpoint, &policy, leased).await?,
             _ => Clearance::Go(Some(Box::new(leased))),

@@ -27,6 +27,7 @@ use crate::attempt::{Attempt, Delivery, Progress, Turn};
 use crate::clock::Timestamp;
 use crate::id::{EndpointId, MessageId, TaskId};
 use crate::message::Message;
+use crate::queue::MAX_DELAY_S;
 
 /// How far the sweep looks ahead, in milliseconds: a minute, the shortest interval of a
 /// schedule on AWS.
@@ -463,6 +464,28 @@ impl Deliveries {
         self.put(released, Condition::Revision(seen.rev)).await
     }
 
+    /// Puts the first attempt of a delivery off until `at`. `Theirs` when the delivery has an
+    /// item already.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be put off then.
+    pub async fn put_off(
+        &self,
+        message: &Message,
+        ep: &EndpointId,
+        now: Timestamp,
+        at: Timestamp,
+    ) -> Result<Claimed, StoreError> {
+        let through_queue = at.since(now) <= u64::from(MAX_DELAY_S) * 1000;
+        let due_at = match through_queue {
+            true => at.plus_ms(QUEUE_GRACE_MS),
+            false => at.minus_ms(SWEEP_AHEAD_MS),
+        };
+        let mut delivery = first(message, ep, at, None);
+        delivery.due_at = due_at;
+        self.put(Leased { delivery, rev: 0 }, Condition::AbsentAt(now)).await
+    }
+
     async fn put_first(
         &self,
         message: &Message,
@@ -470,18 +493,7 @@ impl Deliveries {
         now: Timestamp,
         lease_until: Option<Timestamp>,
     ) -> Result<Claimed, StoreError> {
-        let delivery = Delivery {
-            msg: message.id,
-            app: message.app,
-            ep: *ep,
-            progress: Progress::Pending,
-            attempts: 0,
-            next_at: now,
-            lease_until,
-            due_at: now.plus_ms(QUEUE_GRACE_MS),
-            expires_at: message.expires_at,
-            reason: None,
-        };
+        let delivery = first(message, ep, now, lease_until);
         self.put(Leased { delivery, rev: 0 }, Condition::AbsentAt(now)).await
     }
 
@@ -492,6 +504,27 @@ impl Deliveries {
             Written::Done => Claimed::Mine(leased),
             Written::Lost(_) => Claimed::Theirs,
         })
+    }
+}
+
+/// A delivery whose first attempt is to be made at `at`.
+fn first(
+    message: &Message,
+    ep: &EndpointId,
+    at: Timestamp,
+    lease_until: Option<Timestamp>,
+) -> Delivery {
+    Delivery {
+        msg: message.id,
+        app: message.app,
+        ep: *ep,
+        progress: Progress::Pending,
+        attempts: 0,
+        next_at: at,
+        lease_until,
+        due_at: at.plus_ms(QUEUE_GRACE_MS),
+        expires_at: message.expires_at,
+        reason: None,
     }
 }
 
