@@ -33,6 +33,7 @@ mod secret;
 mod sender;
 mod signature;
 mod split;
+mod stats;
 mod support;
 mod svix;
 mod systems;

@@ -246,6 +246,7 @@ impl Call<'_> {
             profile: input.profile.value().cloned(),
             sandbox: input.sandbox.unwrap_or_default(),
             granted: Vec::new(),
+            expired: None,
             operational: false,
             integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,

@@ -48,6 +48,7 @@ mod profile;
 mod routes;
 mod rules;
 mod secret;
+mod stats;
 mod task;
 
 pub use jwt_key::{RsaMaker, generate_rsa};
@@ -162,7 +163,12 @@ impl Call<'_> {
         match self.access {
             Access::Organisation(_) => tenant.ok_or_else(ApiError::not_found),
             Access::Application(_, own) => {
-                tenant.filter(|tenant| tenant.application.id == own).ok_or_else(ApiError::forbidden)
+                let own = tenant.filter(|tenant| tenant.application.id == own);
+                let own = own.ok_or_else(ApiError::forbidden)?;
+                match own.application.takes_token(self.bearer.issued_at, self.admin.ambient.now()) {
+                    true => Ok(own),
+                    false => Err(ApiError::invalid_token()),
+                }
             }
         }
     }

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::clock::Timestamp;
+use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError};
 use shared::id::{MessageId, Uid};
 use shared::message::Message;
-use shared::openapi::{JsonObject, Moment};
-use shared::request::{query_flag, query_value, query_values};
+use shared::openapi::{self, JsonObject, Moment};
+use shared::request::{self, query_flag, query_value, query_values};
 use shared::store::Tenant;
 
 use crate::{Answer, Call, page};
@@ -115,7 +116,33 @@ impl Filter {
     }
 }
 
+/// What would be published.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PrecheckIn {
+    #[schemars(with = "openapi::EventType")]
+    event_type: String,
+    #[schemars(with = "Option<openapi::MessageChannels>")]
+    channels: Option<Vec<String>>,
+}
+
+/// Whether it would go anywhere.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PrecheckOut {
+    active: bool,
+}
+
 impl Call<'_> {
+    /// Whether any endpoint wants a message of this type on these channels.
+    pub(crate) async fn precheck(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let input: PrecheckIn = request::body(self.request)?;
+        let channels = input.channels.unwrap_or_default();
+        let wants = |endpoint: &Endpoint| endpoint.wants(&input.event_type, &channels);
+        let active = tenant.endpoints.iter().any(wants);
+        Ok(error::json(StatusCode::OK, &PrecheckOut { active }))
+    }
+
     pub(crate) async fn list_messages(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let app = &tenant.application.id;

@@ -25,6 +25,7 @@ mod message;
 mod operational;
 mod operator;
 mod profile;
+mod stats;
 mod task;
 
 /// The description as it is served, generated from this module's by `tests/openapi.rs`.
@@ -56,6 +57,7 @@ pub fn descriptions() -> Vec<Description> {
         open(),
         operational::descriptions(),
         operator::descriptions(),
+        stats::descriptions(),
         task::descriptions(),
         profile::descriptions(),
     ]

@@ -87,6 +87,7 @@ impl Call<'_> {
             profile: Some(PROFILE.to_owned()),
             sandbox: false,
             granted: Vec::new(),
+            expired: None,
             operational: true,
             integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,

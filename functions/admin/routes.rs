@@ -180,6 +180,13 @@ operations! {
         POST ["operational-webhook", "endpoint", op, "secret", "rotate"]
         => rotate_operational_secret(op);
 
+    "v1.statistics.aggregate-app-stats" POST ["stats", "usage", "app"] => app_usage();
+    "v1.statistics.aggregate-event-types" PUT ["stats", "usage", "event-types"]
+        => event_type_usage();
+    "v1.authentication.whoami" GET ["auth", "whoami"] => whoami();
+    "v1.authentication.expire-all" POST ["auth", "app", app, "expire-all"] => expire_all(app);
+    "v1.message.precheck" POST ["app", app, "msg", "precheck", "active"] => precheck(app);
+
     "v1.background-task.list" GET ["background-task"] => list_tasks();
     "v1.background-task.get" GET ["background-task", task] => get_task(task);
     "v1.endpoint.recover" POST ["app", app, "endpoint", ep, "recover"] => recover(app, ep);

@@ -121,7 +121,12 @@ impl Receiver {
         match access {
             Access::Organisation(_) => tenant.ok_or_else(ApiError::not_found),
             Access::Application(_, own) => {
-                tenant.filter(|tenant| tenant.application.id == own).ok_or_else(ApiError::forbidden)
+                let own = tenant.filter(|tenant| tenant.application.id == own);
+                let own = own.ok_or_else(ApiError::forbidden)?;
+                match own.application.takes_token(bearer.issued_at, self.ambient.now()) {
+                    true => Ok(own),
+                    false => Err(ApiError::invalid_token()),
+                }
             }
         }
     }

@@ -43,6 +43,9 @@ pub struct Application {
     /// The opt-in event types of its profile that it was granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<String>,
+    /// Which of its tokens are taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<Expired>,
     /// Whether it is the one that notices are published to. No list shows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub operational: bool,
@@ -54,7 +57,24 @@ pub struct Application {
     pub updated_at: Timestamp,
 }
 
+/// Tokens that are taken back all at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Those that were made up to this moment.
+    pub before: Timestamp,
+    /// From this moment on.
+    pub from: Timestamp,
+}
+
 impl Application {
+    /// Whether it still takes its own tokens of this age; one that does not say when it was made
+    /// counts as old.
+    pub fn takes_token(&self, issued_at: Option<Timestamp>, now: Timestamp) -> bool {
+        self.expired.is_none_or(|expired| {
+            now < expired.from || issued_at.is_some_and(|at| at > expired.before)
+        })
+    }
+
     /// The profile that it names: in the field for it, or in its metadata where a library does
     /// not know the field.
     pub fn profile_name(&self) -> Option<&str> {

@@ -99,6 +99,15 @@ pub enum Work {
         /// Which of them.
         selection: Selection,
     },
+    /// Counts what applications were sent.
+    AppStats {
+        /// When.
+        span: Span,
+        /// Only these, in order; all if there are none.
+        apps: Vec<ApplicationId>,
+    },
+    /// Collects which event types endpoints chose.
+    EventTypes {},
 }
 
 impl Work {
@@ -108,6 +117,8 @@ impl Work {
             Self::Recover { .. } => "endpoint.recover",
             Self::ReplayMissing { .. } => "endpoint.replay",
             Self::BulkReplay { .. } => "endpoint.bulk-replay",
+            Self::AppStats { .. } => "application.stats",
+            Self::EventTypes {} => "event-type.aggregate",
         }
     }
 }

@@ -101,15 +101,18 @@ impl Tokens {
     }
 
     /// A token for one visitor of an application: no other call makes the same one, so it can
-    /// be taken back alone.
+    /// be taken back alone. `after` is when all before it were taken back, if they were.
     pub fn issue_visit(
         &self,
         [org, app]: [String; 2],
         feature_flags: Vec<String>,
         lifetime_s: u64,
+        after: Option<Timestamp>,
         ambient: &Ambient,
     ) -> String {
-        let iat = ambient.now().as_secs();
+        // Tokens tell seconds: one that is made in the second in which all before it were taken
+        // back must not look like one of them.
+        let iat = ambient.now().as_secs().max(after.map_or(0, |at| at.as_secs() + 1));
         let jti: [u8; 12] = ambient.random();
         self.encode(&Claims {
             iss: Some("posthorn".to_owned()),

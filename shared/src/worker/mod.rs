@@ -27,6 +27,7 @@ use crate::store::{Deliveries, Directory, HeldTask, History, Notices, StoreError
 use crate::task::{Status, Task, Work};
 
 mod replay;
+mod stats;
 
 /// How long a worker has a task for itself after each step, in milliseconds: longer than any
 /// function that works on tasks may run.
@@ -182,6 +183,8 @@ impl Worker {
         match task.work.clone() {
             Work::Recover { app, ep, span } => self.recover(task, app, ep, span).await,
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,
+            Work::AppStats { span, apps } => self.app_stats(task, span, &apps).await,
+            Work::EventTypes {} => self.event_types(task).await,
             Work::BulkReplay { app: _, ep, span, selection } => {
                 self.bulk_replay(task, ep, span, &selection).await
             }

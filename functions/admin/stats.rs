@@ -1,0 +1,84 @@
+//! Statistics over an organisation, counted by background tasks.
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::clock::Timestamp;
+use shared::error::{self, Violation};
+use shared::id::ApplicationId;
+use shared::openapi::Moment;
+use shared::request;
+use shared::task::{Span, Work};
+
+use crate::task::BegunOut;
+use crate::{Answer, Call};
+
+/// Most applications that may be named.
+const MAX_NAMED: usize = 2_500;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AppUsageStatsIn {
+    #[schemars(with = "Moment")]
+    since: String,
+    #[schemars(with = "Moment")]
+    until: String,
+    /// Only these, by id or uid; all if it is not said.
+    #[schemars(length(max = 2_500))]
+    app_ids: Option<Vec<String>>,
+}
+
+/// The task, and what it will not tell of.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AppUsageStatsOut {
+    #[serde(flatten)]
+    begun: BegunOut,
+    unresolved_app_ids: Vec<String>,
+}
+
+impl Call<'_> {
+    /// Counts what each application's endpoints were sent.
+    pub(crate) async fn app_usage(&self) -> Answer {
+        self.require_organisation()?;
+        let input: AppUsageStatsIn = request::body(self.request)?;
+        let moment = |field, text: &str| {
+            let rule = "must be a date such as 2026-01-31T12:00:00Z";
+            Timestamp::parse_rfc3339(text).ok_or_else(|| Violation::body(field, rule))
+        };
+        let (since, until) = (moment("since", &input.since)?, moment("until", &input.until)?);
+        if until < since {
+            return Err(Violation::body("until", "must not be before `since`").into());
+        }
+        let named = input.app_ids.unwrap_or_default();
+        if named.len() > MAX_NAMED {
+            let rule = format!("must name at most {MAX_NAMED} applications");
+            return Err(Violation::body("appIds", rule).into());
+        }
+        let org = self.access.organisation();
+        let mut apps: Vec<ApplicationId> = Vec::new();
+        let mut unresolved = Vec::new();
+        for reference in &named {
+            match self.admin.directory.application(&org, reference).await? {
+                Some(tenant) => apps.push(tenant.application.id),
+                None => unresolved.push(reference.clone()),
+            }
+        }
+        apps.sort();
+        apps.dedup();
+        if apps.is_empty() && !named.is_empty() {
+            let rule = "must name an application that is there";
+            return Err(Violation::body("appIds", rule).into());
+        }
+        let work = Work::AppStats { span: Span { since, until }, apps };
+        let task = self.admin.worker.begin(org, work).await?;
+        let out = AppUsageStatsOut { begun: BegunOut::from(&task), unresolved_app_ids: unresolved };
+        Ok(error::json(StatusCode::ACCEPTED, &out))
+    }
+
+    /// Collects which event types each application's endpoints chose.
+    pub(crate) async fn event_type_usage(&self) -> Answer {
+        self.require_organisation()?;
+        self.begin(Work::EventTypes {}).await
+    }
+}
