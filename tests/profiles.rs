@@ -278,6 +278,49 @@ async fn a_user_adds_a_profile_without_touching_code() {
     assert_eq!(world.network.sent()[0].timeout_ms, 2_000);
 }
 
+#[tokio::test]
+async fn tenants_are_told_when_a_format_is_on_its_way_out() {
+    let world = World::new();
+    let body = json!({
+        "url": URL, "eventTypes": ["profile.deprecated", "event_type.deprecated"],
+    });
+    let made = world.call("POST", "/api/v1/operational-webhook/endpoint", body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    put(&world, "small", SMALL).await;
+    let app = application(&world, "small").await;
+    let path = format!("/api/v1/app/{app}");
+    assert_eq!(world.call("GET", &path, Value::Null).await.body.get("deprecation"), None);
+
+    let ending = format!("{SMALL}\n[deprecated]\nnotice = \"Use big.\"\nends = \"2027-06-30\"\n");
+    for _ in 0..2 {
+        assert_eq!(put(&world, "small", &ending).await.status, 200);
+    }
+    let event_type = json!({"name": "a.b", "description": "It happened."});
+    world.call("POST", "/api/v1/event-type", event_type).await;
+    for _ in 0..2 {
+        world.call("PATCH", "/api/v1/event-type/a.b", json!({"deprecated": true})).await;
+    }
+    world.live_s(120).await;
+    let mut told: Vec<Value> = world
+        .network
+        .sent()
+        .iter()
+        .map(|sent| serde_json::from_slice(&sent.body).unwrap())
+        .collect();
+    told.sort_by_key(|notice| text(&notice["type"]));
+    let notice = json!({"profile": "small", "notice": "Use big.", "ends": "2027-06-30"});
+    let of_type = json!({"name": "a.b", "description": "It happened."});
+    assert_eq!(
+        told,
+        [
+            json!({"type": "event_type.deprecated", "data": of_type}),
+            json!({"type": "profile.deprecated", "data": notice}),
+        ]
+    );
+    let shown = world.call("GET", &path, Value::Null).await;
+    assert_eq!(shown.body["deprecation"]["notice"], "Use big.");
+}
+
 pub(crate) async fn application(world: &World, profile: &str) -> String {
     let body = json!({"name": profile, "profile": profile});
     let created = world.call("POST", "/api/v1/app", body).await;

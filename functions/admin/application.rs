@@ -8,6 +8,7 @@ use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, Uid};
 use shared::keyring::Keyring;
 use shared::openapi::Moment;
+use shared::profile::Deprecation;
 use shared::request;
 use shared::secret::SigningSecret;
 use shared::store::Edited;
@@ -81,6 +82,9 @@ pub(crate) struct ApplicationOut {
     sandbox: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     granted_event_types: Vec<String>,
+    /// Set when the format of its profile is on the way out: to be shown to the customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deprecation: Option<Deprecation>,
 }
 
 impl From<Application> for ApplicationOut {
@@ -97,6 +101,7 @@ impl From<Application> for ApplicationOut {
             profile: application.profile,
             sandbox: application.sandbox,
             granted_event_types: application.granted,
+            deprecation: None,
         }
     }
 }
@@ -127,7 +132,10 @@ impl Call<'_> {
     }
 
     pub(crate) async fn get_application(&self, app: &str) -> Answer {
-        Ok(show(StatusCode::OK, self.tenant(app).await?.application.clone()))
+        let application = self.tenant(app).await?.application.clone();
+        let deprecation = self.admin.profiles.of(&application).await?.deprecated.clone();
+        let out = ApplicationOut { deprecation, ..ApplicationOut::from(application) };
+        Ok(error::json(StatusCode::OK, &out))
     }
 
     /// Changes an application, or creates one whose uid is the name in the path. Not for an

@@ -9,6 +9,7 @@ use shared::endpoint::MAX_EVENT_TYPE;
 use shared::error::{self, ApiError};
 use shared::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::id::is_name;
+use shared::notice::Notice;
 use shared::openapi::{self, JsonObject, Moment};
 use shared::request::{self, query_flag};
 
@@ -246,7 +247,15 @@ impl Call<'_> {
     ) -> Answer {
         let org = self.access.organisation();
         let now = self.admin.ambient.now();
-        match self.admin.catalogue.edit(&org, name, now, change).await?? {
+        let old = self.admin.catalogue.find(&org, name).await?;
+        let was = old.as_ref().is_some_and(|old| old.deprecated);
+        let told = match change(old)? {
+            Some(new) if new.deprecated && !was => {
+                self.admin.notices.to(&org, &Notice::event_type_deprecated(&new)).await?
+            }
+            _ => Vec::new(),
+        };
+        match self.admin.catalogue.edit_with(&org, name, now, &told, change).await?? {
             Some(event_type) if status != StatusCode::NO_CONTENT => Ok(show(status, event_type)),
             _ => Ok(error::empty(StatusCode::NO_CONTENT)),
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use shared::application::{Application, Metadata};
 use shared::error::{self, ApiError};
 use shared::event_type::{EventType, Schemas};
+use shared::notice::Notice;
 use shared::profile::catalogue::CatalogueEvent;
 use shared::profile::{self, METADATA_KEY, Profile};
 use shared::request;
@@ -105,7 +106,16 @@ impl Call<'_> {
         rules.check()?;
         let file = file.ok_or_else(|| ApiError::Internal("a rule without a sentence".into()))?;
         let stored = StoredProfile { profile: file.profile, events: file.events };
-        self.admin.profile_store.put(&self.access.organisation(), &stored).await?;
+        let org = self.access.organisation();
+        let old = self.admin.profile_store.profile(&org, name).await?;
+        let told = match &stored.profile.deprecated {
+            Some(now) if old.and_then(|old| old.deprecated).as_ref() != Some(now) => {
+                let notice = Notice::profile_deprecated(&stored.profile, now);
+                self.admin.notices.to(&org, &notice).await?
+            }
+            _ => Vec::new(),
+        };
+        self.admin.profile_store.put(&org, &stored, &told).await?;
         let StoredProfile { profile, events } = stored;
         Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
     }

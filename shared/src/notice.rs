@@ -12,12 +12,14 @@ use crate::application::Application;
 use crate::attempt::Attempt;
 use crate::clock::Timestamp;
 use crate::endpoint::Endpoint;
+use crate::event_type::EventType;
 use crate::id::{ApplicationId, Ksuid, OrganisationId, RANDOM_BYTES};
 use crate::message::Message;
+use crate::profile::{Deprecation, Profile};
 use crate::task::Task;
 
-/// Every kind of notice. All but `endpoint.failing` are Svix's.
-pub const TYPES: [&str; 10] = [
+/// Every kind of notice. All but `endpoint.failing` and the deprecations are Svix's.
+pub const TYPES: [&str; 12] = [
     "endpoint.created",
     "endpoint.updated",
     "endpoint.deleted",
@@ -28,6 +30,8 @@ pub const TYPES: [&str; 10] = [
     "message.attempt.exhausted",
     "message.attempt.recovered",
     "background_task.finished",
+    "event_type.deprecated",
+    "profile.deprecated",
 ];
 
 /// Failed attempts of a message after which there is a notice of it (Svix).
@@ -120,6 +124,22 @@ impl Notice {
             "updatedAt": task.updated_at.to_rfc3339(),
         });
         Self { kind: "background_task.finished", data }
+    }
+
+    /// The format of an event type is on its way out.
+    pub fn event_type_deprecated(event_type: &EventType) -> Self {
+        let data = json!({"name": event_type.name, "description": event_type.description});
+        Self { kind: "event_type.deprecated", data }
+    }
+
+    /// The format of a profile is on its way out.
+    pub fn profile_deprecated(profile: &Profile, deprecation: &Deprecation) -> Self {
+        let data = json!({
+            "profile": profile.name,
+            "notice": deprecation.notice,
+            "ends": deprecation.ends,
+        });
+        Self { kind: "profile.deprecated", data }
     }
 
     /// The payload that it is published with.

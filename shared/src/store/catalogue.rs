@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::table::{Condition, Index, Item, Query, Table, Write, Written, prefix_range};
+use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
 use super::{Listed, StoreError, Walk, doc, keys};
 use crate::clock::Timestamp;
 use crate::event_type::EventType;
@@ -109,6 +109,21 @@ impl Catalogue {
         now: Timestamp,
         change: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
+        self.edit_with(org, name, now, &[], change).await
+    }
+
+    /// The same, with something that has to be written at once with it.
+    ///
+    /// # Errors
+    /// When the store fails; all of it or nothing may be stored then.
+    pub async fn edit_with<E>(
+        &self,
+        org: &OrganisationId,
+        name: &str,
+        now: Timestamp,
+        told: &[Write],
+        change: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
+    ) -> Result<Result<Option<EventType>, E>, StoreError> {
         let key = keys::event_type(org, name);
         for _ in 0..MAX_TRIES {
             let item = self.table.get(&key).await?;
@@ -127,7 +142,7 @@ impl Catalogue {
                 None if rev == 0 => return Ok(Ok(None)),
                 None => Write::Delete(key.clone(), condition),
             };
-            if self.table.write(write).await? == Written::Done {
+            if super::write_with(&*self.table, write, told).await? {
                 return Ok(Ok(new));
             }
         }

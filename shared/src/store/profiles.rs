@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::prefix_range;
 use super::table::{Condition, Item, Table, Write};
-use super::{StoreError, base_query, doc, keys};
+use super::{StoreError, base_query, doc, keys, write_with};
 use crate::id::OrganisationId;
 use crate::profile::Profile;
 use crate::profile::catalogue::CatalogueEvent;
@@ -79,7 +79,8 @@ impl ProfileStore {
         page.items.iter().map(|item| Ok(doc::decode::<Rules>(&item.doc)?.profile)).collect()
     }
 
-    /// Stores a profile in place of one of the same name.
+    /// Stores a profile in place of one of the same name, and at once with it what there is to
+    /// tell.
     ///
     /// # Errors
     /// When the store fails; it may or may not be stored then.
@@ -87,6 +88,7 @@ impl ProfileStore {
         &self,
         org: &OrganisationId,
         stored: &StoredProfile,
+        told: &[Write],
     ) -> Result<(), StoreError> {
         let item = Item {
             key: keys::profile(org, &stored.profile.name),
@@ -97,7 +99,7 @@ impl ProfileStore {
             doc: doc::encode(stored)?,
             body: None,
         };
-        self.table.write(Write::Put(item, Condition::Always)).await?;
+        write_with(&*self.table, Write::Put(item, Condition::Always), told).await?;
         Ok(())
     }
 }
