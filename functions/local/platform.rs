@@ -109,6 +109,11 @@ impl Platform {
         let directory = Directory::cached(table.clone(), kept.clone());
         let editor = DirectoryEditor::new(table.clone(), Some(kept));
         let profiles = profiles.stored_in(ProfileStore::new(table.clone()), ambient.clock.clone());
+        let default = profiles.default_name();
+        let found = profiles.named(&data::organisation(), default).await;
+        if found.map_err(|error| error.to_string())?.is_none() {
+            return Err(format!("POSTHORN_PROFILE: there is no profile `{default}`"));
+        }
         let tokens = Tokens::new(&secret.token_key());
         let policy = TargetPolicy::local();
         let producer = |queue: &EmbeddedQueue| -> Arc<dyn Producer> {
