@@ -27,8 +27,8 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
-    Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
-    LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
+    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -155,6 +155,8 @@ impl Platform {
             retries: retries.clone(),
             parking: parking.clone(),
             revocations: revocations.clone(),
+            answers: Answers::new(table.clone()),
+            patience: admin::PATIENCE,
             catalogue: Catalogue::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: key_sets.clone(),
