@@ -11,6 +11,7 @@ mod bounded;
 mod check;
 mod conformance;
 mod cost;
+mod cost_counts;
 mod crash;
 mod dispatch;
 mod embedded;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cost::Cost;
+
 /// Webhooks on one machine: accepted, signed, delivered, retried, recorded.
 #[derive(Parser)]
 #[command(name = "posthorn", version, args_conflicts_with_subcommands = true)]
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Listen(Listen),
     /// Measure the running platform, or one started for it.
     Bench(Bench),
+    /// Print what a month on AWS would cost.
+    Cost(Cost),
 }
 
 #[derive(Args, Clone)]

@@ -11,6 +11,7 @@ use clap::Parser;
 mod bench;
 mod cli;
 mod client;
+mod cost;
 mod data;
 mod demo;
 mod http_server;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             Command::Send(options) => send::run(&options).await,
             Command::Listen(options) => listen::run(&options).await,
             Command::Bench(options) => bench::run(&options).await,
+            Command::Cost(options) => cost::run(&options),
         }
     });
     match result {

@@ -1,0 +1,187 @@
+//! The counts that `cargo run -- cost` reckons with are those of the real handlers, and the
+//! README shows what the command prints.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use shared::queue::embedded::EmbeddedQueue;
+use shared::queue::{Consumer, MAX_BATCH};
+use shared::store::counting::{CountingQueue, Usage};
+use shared::store::{Cached, Directory};
+
+use self::operations::{Counts, ENDPOINTS, FAN_OUT, MEASURED, MESSAGES, Measured};
+use crate::support::network::answer;
+use crate::support::world::World;
+
+#[path = "../functions/local/cost/operations.rs"]
+mod operations;
+
+const URL: &str = "http://127.0.0.1:9/hook";
+/// Read units of a sweep that finds nothing; the command counts sweeps by the minute.
+const IDLE_SWEEP: f64 = 8.0;
+
+#[tokio::test]
+async fn the_counts_of_the_cost_command_are_those_of_the_handlers() {
+    let mut found = Vec::new();
+    for row in MEASURED {
+        found.push(measure(row.payload).await);
+    }
+    assert_eq!(found, MEASURED);
+}
+
+#[test]
+fn the_readme_shows_what_the_cost_command_prints() {
+    let arguments = "cost --messages 1e6 --payload 1k --endpoints 1 --failures 2%";
+    let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
+        .args(arguments.split(' '))
+        .output()
+        .expect("the command");
+    assert!(ran.status.success(), "{ran:?}");
+    let printed = String::from_utf8(ran.stdout).expect("text");
+    let block = format!("```\n$ cargo run -- {arguments}\n{printed}```\n");
+    assert!(include_str!("../README.md").contains(&block), "the README should show:\n{block}");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_by_name() {
+    for (name, value) in [
+        ("--messages", "many"),
+        ("--messages", "-1"),
+        ("--payload", "2m"),
+        ("--failures", "101%"),
+        ("--endpoints", "0"),
+    ] {
+        let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
+            .args(["cost", &format!("{name}={value}")])
+            .output()
+            .expect("the command");
+        assert!(!ran.status.success(), "{name} {value}");
+        assert!(String::from_utf8_lossy(&ran.stderr).contains(name), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_counts_of_fan_out_are_those_of_the_handlers() {
+    let mut found = Vec::new();
+    for endpoints in ENDPOINTS {
+        found.push(deliver(endpoints, 1024).await.1);
+    }
+    assert_eq!(found, FAN_OUT);
+}
+
+/// What accepting and delivering at once takes.
+async fn deliver(endpoints: usize, payload: usize) -> (Counts, Counts) {
+    let (world, app) = ready(endpoints).await;
+    let before = world.meter.usage();
+    publish(&world, &app, payload).await;
+    let accepted = since(&world, before, 0.0);
+    let before = world.meter.usage();
+    work(&world).await;
+    assert_eq!(world.network.sent().len(), endpoints * (MESSAGES + 1));
+    (accepted, since(&world, before, 0.0))
+}
+
+async fn measure(payload: usize) -> Measured {
+    let (accepted, delivered) = deliver(1, payload).await;
+    let (world, app) = ready(1).await;
+    (0..MESSAGES).for_each(|_| world.network.next(URL, answer(500)));
+    publish(&world, &app, payload).await;
+    let before = world.meter.usage();
+    work(&world).await;
+    world.advance_s(7);
+    work(&world).await;
+    assert_eq!(world.network.sent().len(), 2 * MESSAGES + 1);
+    let second_attempt = since(&world, before, 0.0);
+
+    // One message alone: several would race for what is noted of the endpoint.
+    let (world, app) = ready(1).await;
+    world.network.always(URL, answer(500));
+    world.publish(&app, event(&world, payload)).await;
+    let before = world.meter.usage();
+    let mut sweeps = 0.0;
+    work(&world).await;
+    // The longest of the schedule's delays, stretched as far as they go.
+    for delay_s in [7, 7 * 60, 40 * 60, 3 * 3_600, 7 * 3_600, 13 * 3_600, 13 * 3_600] {
+        world.advance_s(delay_s);
+        world.sweep().await;
+        sweeps += 1.0;
+        work(&world).await;
+    }
+    assert_eq!(world.network.sent().len(), 8 + 1);
+    let exhausted = since(&world, before, sweeps * IDLE_SWEEP);
+    Measured { payload, accepted, delivered, second_attempt, exhausted }
+}
+
+/// A world with this many endpoints, whose receive knows the application as it does on Lambda.
+async fn ready(endpoints: usize) -> (World, String) {
+    let mut world = World::new();
+    let app = world.application().await;
+    for n in 0..endpoints {
+        let url = if n == 0 { URL.to_owned() } else { format!("{URL}/{n}") };
+        world.endpoint(&app, &url).await;
+    }
+    let kept = Cached::new(world.clock.clone(), receive::APPLICATION_TTL_MS);
+    world.receiver.directory = Directory::cached(world.table.clone(), kept);
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    (world, app)
+}
+
+async fn publish(world: &World, app: &str, bytes: usize) {
+    for _ in 0..MESSAGES {
+        world.publish(app, event(world, bytes)).await;
+    }
+}
+
+/// Everything that can be received now, in full batches, with what the queues bill for it.
+async fn work(world: &World) {
+    while drain(world, &world.queues.deliveries).await + drain(world, &world.queues.retries).await
+        > 0
+    {}
+}
+
+async fn drain(world: &World, queue: &EmbeddedQueue) -> usize {
+    let queue = CountingQueue::new(queue.clone(), world.meter.clone());
+    let batch = queue.receive(MAX_BATCH, 0).await.expect("a batch");
+    let receipts: Vec<String> = batch.iter().map(|record| record.receipt.clone()).collect();
+    if batch.is_empty() {
+        return 0;
+    }
+    assert_eq!(world.dispatcher.handle(batch, None).await.len(), 0);
+    queue.delete(&receipts).await.expect("a deletion");
+    receipts.len()
+}
+
+fn since(world: &World, before: Usage, idle_reads: f64) -> Counts {
+    let now = world.meter.usage();
+    Counts {
+        write_units: (now.write_units - before.write_units) as f64,
+        read_units: now.read_units - before.read_units - idle_reads,
+        sqs_requests: (now.sqs_requests - before.sqs_requests) as f64,
+    }
+}
+
+/// JSON of exactly this size as events are: the same names over and over, other values.
+fn event(world: &World, bytes: usize) -> Value {
+    let mut items: Vec<Value> = Vec::new();
+    let mut left = bytes - json!({"items": [], "note": ""}).to_string().len();
+    loop {
+        let random: [u8; 16] = world.ambient.random();
+        let id = u128::from_be_bytes(random);
+        let item = json!({
+            "transfer_id": format!("{id:032x}"),
+            "amount": id % 1_000_000,
+            "source_name": "Operating account",
+            "destination_name": "Northwind Payouts Inc.",
+            "created": format!("2026-11-20T14:{:02}:{:02}Z", id % 60, id / 60 % 60),
+        });
+        let length = item.to_string().len() + usize::from(!items.is_empty());
+        if length > left {
+            let event = json!({"items": items, "note": ".".repeat(left)});
+            assert_eq!(event.to_string().len(), bytes);
+            return event;
+        }
+        left -= length;
+        items.push(item);
+    }
+}
