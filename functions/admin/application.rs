@@ -277,7 +277,8 @@ impl Call<'_> {
     }
 }
 
-fn check(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
+/// Checks what can be checked without the store.
+pub(crate) fn check(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
     let mut rules = Rules::default();
     rules.name(&input.name);
     let uid = rules.uid(input.uid.as_deref(), ApplicationId::PREFIX);

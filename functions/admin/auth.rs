@@ -14,7 +14,7 @@ use shared::store::{Edited, Tenant};
 use shared::token::{APPLICATION_TOKEN_S, Access};
 use std::sync::Arc;
 
-use crate::application::ApplicationIn;
+use crate::application::{self, ApplicationIn};
 use crate::inspector::origin;
 use crate::rules::Rules;
 use crate::{Answer, Call};
@@ -135,6 +135,7 @@ impl Call<'_> {
             rules.broken("expiry", format!("must be {least} to {most} seconds"));
         }
         rules.check()?;
+        input.application.as_ref().map(application::check).transpose()?;
         let tenant = match (self.tenant(app).await, input.application) {
             (Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }), Some(application)) => {
                 self.create_named(application, app).await?;

@@ -10,7 +10,7 @@ use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError};
 use shared::id::{MessageId, Uid};
 use shared::message::Message;
-use shared::openapi::{self, JsonObject, Moment};
+use shared::openapi::{JsonObject, Moment};
 use shared::request::{self, query_flag, query_value, query_values};
 use shared::store::Tenant;
 
@@ -120,9 +120,7 @@ impl Filter {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PrecheckIn {
-    #[schemars(with = "openapi::EventType")]
     event_type: String,
-    #[schemars(with = "Option<openapi::MessageChannels>")]
     channels: Option<Vec<String>>,
 }
 

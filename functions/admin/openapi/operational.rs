@@ -1,6 +1,7 @@
 //! Operational webhooks.
 
-use shared::openapi::{Caller, Description, PAGE, describe};
+use shared::id::EndpointId;
+use shared::openapi::{Caller, Description, describe, page};
 
 use crate::endpoint::{EndpointIn, EndpointOut};
 use crate::page::Page;
@@ -14,7 +15,7 @@ pub(super) fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.operational-webhook.endpoint.list", "List the endpoints for notices")
             .detail("Newest first, unless `order` says otherwise.")
-            .query(PAGE)
+            .query(page(EndpointId::PREFIX))
             .answers::<Page<EndpointOut>>(200, "A page"),
         describe("v1.operational-webhook.endpoint.create", "Create an endpoint for notices")
             .detail(
