@@ -18,6 +18,7 @@ mod embedded;
 mod event_types;
 mod events;
 mod id;
+mod idempotency;
 mod inspector;
 mod jwt_keys;
 mod notices;

@@ -9,10 +9,12 @@
 //! Not guaranteed: that a list shows what was written an instant ago (DynamoDB's indexes lag).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use shared::clock::Ambient;
+use shared::cors;
 use shared::error::{self, ApiError};
 use shared::id::OrganisationId;
 use shared::profile::Profiles;
@@ -22,8 +24,8 @@ use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
-    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Notices,
-    Parking, ProfileStore, Revocations, Tenant,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets,
+    Notices, Parking, ProfileStore, Revocations, Tenant,
 };
 use shared::token::{Access, Bearer, Tokens};
 use shared::worker::Worker;
@@ -36,6 +38,7 @@ mod check;
 mod docs;
 mod endpoint;
 mod event_type;
+mod idempotency;
 mod inspector;
 mod jwt_key;
 mod message;
@@ -51,6 +54,7 @@ mod secret;
 mod stats;
 mod task;
 
+pub use idempotency::PATIENCE;
 pub use jwt_key::{RsaMaker, generate_rsa};
 pub use routes::{OPERATIONS, Operation};
 
@@ -75,6 +79,10 @@ pub struct Admin {
     pub catalogue: Catalogue,
     /// Inspectors and what they were sent.
     pub inspectors: Inspectors,
+    /// Keeps answers to requests that may be repeated.
+    pub answers: Answers,
+    /// How long a repeated request waits for the first one: [`PATIENCE`].
+    pub patience: Duration,
     /// Knows which tokens were taken back.
     pub revocations: Revocations,
     /// Keys that sign security event tokens.
@@ -116,7 +124,12 @@ type Answer = Result<Response<Bytes>, ApiError>;
 impl Admin {
     /// Answers one request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        self.answer(&request).await.unwrap_or_else(ApiError::into_response)
+        if let Some(answer) = cors::preflight(&request) {
+            return answer;
+        }
+        let mut answer = self.answer(&request).await.unwrap_or_else(ApiError::into_response);
+        cors::allow(&request, &mut answer);
+        answer
     }
 
     async fn answer(&self, request: &Request<Bytes>) -> Answer {
@@ -151,7 +164,7 @@ impl Admin {
             return Err(ApiError::invalid_token());
         }
         let access = bearer.access;
-        Call { admin: self, request, access, bearer }.route(path).await
+        Call { admin: self, request, access, bearer }.route_once(path).await
     }
 }
 

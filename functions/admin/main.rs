@@ -9,8 +9,8 @@ use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
-    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets, Notices,
-    Parking, ProfileStore, Revocations,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets,
+    Notices, Parking, ProfileStore, Revocations,
 };
 use shared::telemetry;
 use shared::token::Tokens;
@@ -35,6 +35,8 @@ async fn main() -> Result<(), Error> {
         retries,
         parking: Parking::new(table.clone()),
         revocations: Revocations::new(table.clone(), Ambient::system().clock),
+        answers: Answers::new(table.clone()),
+        patience: admin::PATIENCE,
         catalogue: Catalogue::new(table.clone()),
         inspectors: Inspectors::new(table.clone()),
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),

@@ -27,8 +27,8 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
-    Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
-    LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
+    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -109,6 +109,11 @@ impl Platform {
         let directory = Directory::cached(table.clone(), kept.clone());
         let editor = DirectoryEditor::new(table.clone(), Some(kept));
         let profiles = profiles.stored_in(ProfileStore::new(table.clone()), ambient.clock.clone());
+        let default = profiles.default_name();
+        let found = profiles.named(&data::organisation(), default).await;
+        if found.map_err(|error| error.to_string())?.is_none() {
+            return Err(format!("POSTHORN_PROFILE: there is no profile `{default}`"));
+        }
         let tokens = Tokens::new(&secret.token_key());
         let policy = TargetPolicy::local();
         let producer = |queue: &EmbeddedQueue| -> Arc<dyn Producer> {
@@ -150,6 +155,8 @@ impl Platform {
             retries: retries.clone(),
             parking: parking.clone(),
             revocations: revocations.clone(),
+            answers: Answers::new(table.clone()),
+            patience: admin::PATIENCE,
             catalogue: Catalogue::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: key_sets.clone(),

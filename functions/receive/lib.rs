@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use shared::attempt::LEASE_MS;
 use shared::clock::Ambient;
+use shared::cors;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
 use shared::message::{Message, expiry_in_hours};
@@ -83,7 +84,9 @@ pub struct Receiver {
 impl Receiver {
     /// Answers one request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        self.answer(&request).await.unwrap_or_else(ApiError::into_response)
+        let mut answer = self.answer(&request).await.unwrap_or_else(ApiError::into_response);
+        cors::allow(&request, &mut answer);
+        answer
     }
 
     async fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {

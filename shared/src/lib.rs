@@ -14,6 +14,7 @@ pub mod attempt;
 pub mod aws;
 pub mod clock;
 pub mod config;
+pub mod cors;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod endpoint;

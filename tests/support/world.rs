@@ -24,8 +24,8 @@ use shared::store::counting::{CountingQueue, CountingTable, Meter};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
-    Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors, KeySets,
-    LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
@@ -184,6 +184,8 @@ impl World {
             profiles,
             profile_store,
             revocations: revocations.clone(),
+            answers: Answers::new(table.clone()),
+            patience: std::time::Duration::ZERO,
             catalogue: Catalogue::new(table.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
@@ -218,6 +220,14 @@ impl World {
     /// Lets time pass.
     pub(crate) fn advance_s(&self, seconds: u64) {
         self.clock.advance_ms(seconds * 1000);
+    }
+
+    /// Whether this text is anywhere in the files of the store.
+    pub(crate) fn on_disk(&self, text: &str) -> bool {
+        std::fs::read_dir(self._directory.path()).expect("the directory").any(|entry| {
+            let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
     }
 
     // The API.

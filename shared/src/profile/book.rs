@@ -83,6 +83,11 @@ impl Profiles {
         self
     }
 
+    /// What applications get that name none, by name.
+    pub fn default_name(&self) -> &str {
+        &self.default
+    }
+
     /// The profiles that every process of this kind knows, by name.
     pub fn known(&self) -> impl Iterator<Item = &Arc<Profile>> {
         self.known.values()

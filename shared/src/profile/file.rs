@@ -70,7 +70,7 @@ pub fn parse(source: &str, text: &str) -> Result<ProfileFile, String> {
     check_names(text).map_err(|(span, what)| at(span, &what))?;
     let file: File =
         toml::from_str(text).map_err(|error| at(error.span().unwrap_or(0..0), error.message()))?;
-    file.check().map_err(|(span, what)| at(span, &what))?;
+    file.check(text).map_err(|(span, what)| at(span, &what))?;
     Ok(file.into())
 }
 
@@ -161,7 +161,7 @@ struct File {
 }
 
 impl File {
-    fn check(&self) -> Result<(), Broken> {
+    fn check(&self, text: &str) -> Result<(), Broken> {
         let name = self.name.get_ref();
         if !is_name(name, MAX_NAME) {
             let rule = format!(
@@ -172,7 +172,10 @@ impl File {
         if let Some(delivery) = &self.delivery
             && let Some((field, rule)) = delivery.get_ref().broken_rules().into_iter().next()
         {
-            return Err((delivery.span(), format!("delivery.{field}: {rule}")));
+            let field = in_file(field);
+            let table = delivery.span().start;
+            let start = text[table..].find(&field).map_or(table, |offset| table + offset);
+            return Err((start..start, format!("delivery.{field}: {rule}")));
         }
         if let Some(families) = &self.signature_headers
             && families.get_ref().is_empty()
@@ -204,6 +207,18 @@ impl File {
         }
         Ok(())
     }
+}
+
+/// What a field that is `likeThis` in JSON is called in a file.
+fn in_file(field: &str) -> String {
+    let mut name = String::new();
+    for letter in field.chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 fn unlisted(field: &str, name: &str) -> String {

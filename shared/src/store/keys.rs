@@ -17,6 +17,7 @@
 //! | key set | `ORG#{org}` | `JWKS` | | |
 //! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
 //! | token taken back | `REVOKED#{fingerprint}` | `REVOKED` | | |
+//! | answer to a request | `ANSWER#{request}` | `ANSWER` | | |
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
 //!
@@ -236,6 +237,11 @@ pub fn key_set(org: &OrganisationId) -> Key {
 /// A token that was taken back.
 pub fn revocation(fingerprint: &str) -> Key {
     key(format!("REVOKED#{fingerprint}"), "REVOKED")
+}
+
+/// The answer to a request that may be repeated.
+pub fn answer(request: &str) -> Key {
+    key(format!("ANSWER#{request}"), "ANSWER")
 }
 
 /// An inspector.

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`Directory`] | all | read applications and endpoints |
 //! | [`DirectoryEditor`] | admin | create, change and delete them |
+//! | [`Answers`] | admin | keep answers to requests that may be repeated |
 //! | [`Catalogue`] | admin | read and change event types |
 //! | [`Inbox`] | receive | accept a message |
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
@@ -21,6 +22,7 @@
 
 use std::fmt;
 
+mod answers;
 mod catalogue;
 pub mod counting;
 mod deliveries;
@@ -43,6 +45,7 @@ mod revocations;
 pub mod table;
 mod tasks;
 
+pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
 pub use catalogue::Catalogue;
 pub use deliveries::{
     Claimed, Consequence, Deliveries, Due, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS,

@@ -1,0 +1,109 @@
+//! Repeated requests: a POST with the same `idempotency-key` gets the first one's answer.
+//!
+//! Around every operation alike. Only success is kept, for 12 hours; after anything else the
+//! request can be repeated. Costs two writes, and nothing for a request without the header.
+//! Publishing does without: there the message's own key is the duplicate check.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use sha2::{Digest, Sha256};
+use shared::error::{self, ApiError};
+use shared::request;
+use shared::store::{Kept, Place};
+
+use crate::{Admin, Answer, Call};
+
+/// How long a repetition waits for the first one (Svix).
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits between two looks (Svix).
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// Largest answer that is kept, in bytes.
+const MAX_KEPT_BYTES: usize = 256 * 1024;
+
+impl Call<'_> {
+    /// Works on the request unless it was worked on before.
+    pub(crate) async fn route_once(&self, path: &[&str]) -> Answer {
+        let headers = self.request.headers();
+        if self.request.method() != Method::POST || !headers.contains_key("idempotency-key") {
+            return self.route(path).await;
+        }
+        let place = place_of(self.request, &self.bearer.fingerprint, idempotency_key(headers)?);
+        let mut waited = Duration::ZERO;
+        loop {
+            let now = self.admin.ambient.now();
+            match self.admin.answers.take(&place, now).await? {
+                Place::Mine => break,
+                Place::Answered(kept) => return self.admin.reopen(&place, &kept),
+                Place::Taken if waited >= self.admin.patience => {
+                    return Err(ApiError::conflict(
+                        "A request with this idempotency-key is under way: ask again later.",
+                    ));
+                }
+                Place::Taken => tokio::time::sleep(BETWEEN_LOOKS).await,
+            }
+            waited += BETWEEN_LOOKS;
+        }
+        let answer = self.route(path).await;
+        self.admin.leave(&place, &answer).await;
+        answer
+    }
+}
+
+impl Admin {
+    /// Keeps a success, and gives the place up after anything else. If that fails there is
+    /// nothing to tell the caller: its request was worked on all the same.
+    async fn leave(&self, place: &str, answer: &Answer) {
+        let kept = match answer {
+            Ok(answer) if answer.status().is_success() && answer.body().len() <= MAX_KEPT_BYTES => {
+                let body = self.sealer.seal_bytes(answer.body(), place, &self.ambient);
+                let kept = Kept { status: answer.status().as_u16(), body };
+                self.answers.keep(place, kept, self.ambient.now()).await
+            }
+            _ => self.answers.release(place).await,
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, "cannot keep the answer of a request");
+        }
+    }
+
+    fn reopen(&self, place: &str, kept: &Kept) -> Answer {
+        let broken = || ApiError::Internal("a kept answer does not open".to_owned());
+        let body = self.sealer.open_bytes(&kept.body, place).ok_or_else(broken)?;
+        let status = StatusCode::from_u16(kept.status).map_err(|_| broken())?;
+        let mut answer: Response<Bytes> = error::empty(status);
+        if !body.is_empty() {
+            let json = HeaderValue::from_static("application/json");
+            answer.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
+        *answer.body_mut() = body.into();
+        Ok(answer)
+    }
+}
+
+/// The caller's name for the request.
+fn idempotency_key(headers: &http::HeaderMap) -> Result<&str, ApiError> {
+    /// Longest key, in characters.
+    const MAX: usize = 256;
+    request::single(headers, "idempotency-key")
+        .filter(|key| (1..=MAX).contains(&key.len()))
+        .ok_or_else(|| {
+            ApiError::bad_request(
+                "invalid_idempotency_key",
+                format!("idempotency-key must be there once and have 1 to {MAX} ASCII characters."),
+            )
+        })
+}
+
+/// The same for the same caller, key and URI, and for nothing else.
+fn place_of(request: &Request<Bytes>, fingerprint: &str, key: &str) -> String {
+    let uri = request.uri().path_and_query().map_or("", |whole| whole.as_str());
+    let mut hash = Sha256::new();
+    for part in [fingerprint, key, uri] {
+        // Lengths keep two parts from passing for one.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
+}
