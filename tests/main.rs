@@ -19,6 +19,7 @@ mod event_types;
 mod events;
 mod id;
 mod idempotency;
+mod import;
 mod inspector;
 mod jwt_keys;
 mod notices;

@@ -262,7 +262,7 @@ impl Call<'_> {
     }
 
     /// What stays of an event type when everything that callers say about it is new.
-    fn event_type(&self, name: &str, old: Option<&EventType>) -> EventType {
+    pub(crate) fn event_type(&self, name: &str, old: Option<&EventType>) -> EventType {
         let now = self.admin.ambient.now();
         EventType {
             org: self.access.organisation(),

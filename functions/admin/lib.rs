@@ -39,6 +39,7 @@ mod docs;
 mod endpoint;
 mod event_type;
 mod idempotency;
+mod import;
 mod inspector;
 mod jwt_key;
 mod message;

@@ -142,6 +142,10 @@ operations! {
 
     "v1.event-type.list" GET ["event-type"] => list_event_types();
     "v1.event-type.create" POST ["event-type"] => create_event_type();
+    "v1.event-type.import-openapi" POST ["event-type", "import", "openapi"]
+        => import_event_types();
+    "v1.event-type.export-openapi" GET ["event-type", "export", "openapi"]
+        => export_event_types();
     "v1.event-type.get" GET ["event-type", event_type_name] => get_event_type(event_type_name);
     "v1.event-type.update" PUT ["event-type", event_type_name]
         => update_event_type(event_type_name);

@@ -60,10 +60,14 @@ impl EventType {
         self.feature_flags.is_empty() || self.feature_flags.iter().any(|flag| flags.contains(flag))
     }
 
+    /// What its payload looks like now.
+    pub fn latest_schema(&self) -> Option<&Value> {
+        let latest = |(version, _): &(&String, &Value)| version.parse::<u64>().unwrap_or(0);
+        self.schemas.as_ref()?.iter().max_by_key(latest).map(|(_, schema)| schema)
+    }
+
     /// The first example of the latest version's schema.
     pub fn example(&self) -> Option<&Value> {
-        let latest = |(version, _): &(&String, &Value)| version.parse::<u64>().unwrap_or(0);
-        let (_, schema) = self.schemas.as_ref()?.iter().max_by_key(latest)?;
-        schema.get("examples")?.as_array()?.first()
+        self.latest_schema()?.get("examples")?.as_array()?.first()
     }
 }

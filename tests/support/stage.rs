@@ -171,6 +171,7 @@ fn body(id: &str) -> Value {
         "v1.operational-webhook.endpoint.update" => {
             json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
         }
+        "v1.event-type.import-openapi" => json!({"spec": {"openapi": "3.1.0"}}),
         "v1.message.precheck" => json!({"eventType": "test.event"}),
         "v1.statistics.aggregate-app-stats" => {
             json!({"since": "2027-01-14T00:00:00Z", "until": "2027-01-16T00:00:00Z"})

@@ -1,8 +1,9 @@
 //! Event types.
 
-use shared::openapi::{Caller, Description, PAGE, boolean, describe};
+use shared::openapi::{Caller, Description, JsonObject, PAGE, boolean, describe};
 
 use crate::event_type::{EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate};
+use crate::import::{ImportIn, ImportOut};
 use crate::page::Page;
 
 pub(super) fn descriptions() -> Vec<Description> {
@@ -19,6 +20,15 @@ pub(super) fn descriptions() -> Vec<Description> {
             .query(PAGE)
             .query([archived, content])
             .answers::<Page<EventTypeOut>>(200, "A page"),
+        change("v1.event-type.import-openapi", "Import event types from an OpenAPI description")
+            .detail(
+                "Each of its `webhooks` or `x-webhooks` becomes an event type, with the body of \
+                 its request as its schema. `replaceAll` archives those that it does not have.",
+            )
+            .takes::<ImportIn>()
+            .answers::<ImportOut>(200, "What was changed, or would be"),
+        change("v1.event-type.export-openapi", "Export event types as an OpenAPI description")
+            .answers::<JsonObject>(200, "The description"),
         change("v1.event-type.create", "Create an event type")
             .detail("One that was archived comes back with what is said here.")
             .takes::<EventTypeIn>()
