@@ -125,6 +125,30 @@ async fn an_endpoint_that_gets_tokens_is_not_checked() {
 }
 
 #[tokio::test]
+async fn an_example_that_is_delivered_verifies_an_endpoint_and_only_that_one() {
+    let stage = Stage::new("dotpe", Kind::Good).await;
+    let (world, app) = (&stage.world, &stage.app);
+    let other = world.endpoint(app, URL).await;
+    world.call("POST", "/api/v1/profile/dotpe/load", Value::Null).await;
+    let body = json!({"eventType": "payin.failed"});
+    let sent = world.call("POST", &stage.path("/send-example"), body).await;
+    assert_eq!((sent.status.as_u16(), &sent.body["test"]), (200, &json!(true)), "{sent:?}");
+    world.dispatch_all().await;
+    assert_eq!(stage.receiver.seen.lock().unwrap().len(), 1);
+    assert_eq!(world.attempts(app, &text(&sent.body["id"])).await.len(), 1);
+    let shown = world.call("GET", &stage.path(""), Value::Null).await;
+    assert!(shown.body["verifiedAt"].is_string());
+    let path = format!("/api/v1/app/{app}/endpoint/{other}");
+    let shown = world.call("GET", &path, Value::Null).await;
+    assert_eq!(shown.body.get("verifiedAt"), None);
+    // From now on it gets the real ones.
+    let body = json!({"eventType": "payin.failed", "payload": {}});
+    world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+    world.dispatch_all().await;
+    assert_eq!(stage.receiver.seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn loading_a_profile_brings_its_event_types_with_schema_and_example() {
     let world = World::new();
     for (profile, count) in [("dots", 13), ("dotpe", 6), ("dashx", 3), ("moneyhub", 18)] {

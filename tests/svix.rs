@@ -26,7 +26,6 @@ const NOT_YET: &[&str] = &[
     "v1.endpoint.get-stats",
     "v1.endpoint.patch-headers",
     "v1.endpoint.recover",
-    "v1.endpoint.send-example",
     "v1.endpoint.update-headers",
     "v1.message-attempt.expunge-content",
     "v1.message-attempt.list-attempted-messages",

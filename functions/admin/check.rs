@@ -161,7 +161,7 @@ impl Call<'_> {
     }
 
     /// A message that is not stored: an event type's example, or a test event.
-    async fn test_message(
+    pub(crate) async fn test_message(
         &self,
         tenant: &Tenant,
         event_type: Option<String>,

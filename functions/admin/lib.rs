@@ -24,8 +24,8 @@ use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets,
-    Notices, Parking, ProfileStore, Revocations, Tenant,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    KeySets, Notices, Parking, ProfileStore, Revocations, Tenant,
 };
 use shared::token::{Access, Bearer, Tokens};
 use shared::worker::Worker;
@@ -38,6 +38,7 @@ mod check;
 mod docs;
 mod endpoint;
 mod event_type;
+mod example;
 mod idempotency;
 mod import;
 mod inspector;
@@ -68,6 +69,8 @@ pub struct Admin {
     pub editor: DirectoryEditor,
     /// Reads messages and attempts.
     pub history: History,
+    /// Stores messages that are made to try an endpoint out.
+    pub inbox: Inbox,
     /// Calls pending deliveries off.
     pub pending: Deliveries,
     /// The deliveries queue, for records that an operator sends back.

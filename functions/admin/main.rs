@@ -9,8 +9,8 @@ use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inspectors, KeySets,
-    Notices, Parking, ProfileStore, Revocations,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    KeySets, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::telemetry;
 use shared::token::Tokens;
@@ -30,6 +30,7 @@ async fn main() -> Result<(), Error> {
         directory: Directory::new(table.clone()),
         editor: DirectoryEditor::new(table.clone(), None),
         history: History::new(table.clone()),
+        inbox: Inbox::new(table.clone()),
         pending: Deliveries::new(table.clone()),
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
         retries,

@@ -205,6 +205,8 @@ operations! {
     "posthorn.profile.get" GET ["profile", profile] => get_profile(profile);
     "posthorn.profile.put" PUT ["profile", profile] => put_profile(profile);
     "posthorn.profile.load" POST ["profile", profile, "load"] => load_profile(profile);
+    "v1.endpoint.send-example" POST ["app", app, "endpoint", ep, "send-example"]
+        => send_example(app, ep);
     "posthorn.endpoint.check" POST ["app", app, "endpoint", ep, "check"]
         => check_endpoint(app, ep);
     "posthorn.event-type-grant.set" PUT ["app", app, "event-type-grant"]

@@ -149,6 +149,7 @@ impl Platform {
             worker: worker.clone(),
             directory: directory.clone(),
             editor: editor.clone(),
+            inbox: Inbox::uncompressed(table.clone()),
             history: History::new(table.clone()),
             pending: Deliveries::new(table.clone()),
             deliveries: deliveries.clone(),

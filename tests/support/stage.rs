@@ -104,7 +104,15 @@ impl Stage {
     }
 
     /// What has to happen before this operation can succeed.
-    pub(crate) async fn prepare(&self, _id: &str) {}
+    pub(crate) async fn prepare(&self, id: &str) {
+        if id == "v1.endpoint.send-example" {
+            let schema = json!({"type": "object", "examples": [{"order": "1001"}]});
+            let body = json!({
+                "name": "order.example", "description": "An order", "schemas": {"1": schema},
+            });
+            self.world.call("POST", "/api/v1/event-type", body).await;
+        }
+    }
 
     /// A request to this operation that succeeds.
     ///
@@ -180,6 +188,7 @@ fn body(id: &str) -> Value {
         | "v1.endpoint.replay-missing"
         | "v1.endpoint.bulk-replay"
         | "v1.endpoint.cancel-msgs" => json!({"since": "2027-01-14T00:00:00Z"}),
+        "v1.endpoint.send-example" => json!({"eventType": "order.example"}),
         "posthorn.profile.put" => json!({"toml": PROFILE}),
         "posthorn.event-type-grant.set" => json!({"eventTypes": []}),
         _ => Value::Null,

@@ -176,6 +176,7 @@ impl World {
             worker,
             directory: Directory::new(table.clone()),
             editor: DirectoryEditor::new(table.clone(), None),
+            inbox: Inbox::new(table.clone()),
             history: History::new(table.clone()),
             pending: Deliveries::new(table.clone()),
             deliveries,

@@ -3,6 +3,8 @@
 use shared::openapi::{Caller, Description, describe};
 
 use crate::check::{CheckIn, CheckOut};
+use crate::example::ExampleIn;
+use crate::message::MessageOut;
 use crate::profile::{GrantIn, GrantOut, LoadOut, ProfileIn, ProfileList, ProfileOut};
 
 pub(super) fn descriptions() -> Vec<Description> {
@@ -23,6 +25,15 @@ pub(super) fn descriptions() -> Vec<Description> {
                      that is there already is changed.",
             )
             .answers::<LoadOut>(200, "The names of the event types"),
+        describe("v1.endpoint.send-example", "Send an event type's example to an endpoint")
+            .caller(Caller::Application)
+            .detail(
+                "The first of the `examples` in the latest schema, whatever the endpoint \
+                     chose. An endpoint that takes it is verified.",
+            )
+            .takes::<ExampleIn>()
+            .answers::<MessageOut>(200, "The message")
+            .fails(400, "The endpoint is disabled"),
         describe("posthorn.endpoint.check", "Check whether an endpoint is a good receiver")
             .caller(Caller::Application)
             .detail(
