@@ -37,6 +37,7 @@ mod sender;
 mod signature;
 mod split;
 mod stats;
+mod stored;
 mod support;
 mod svix;
 mod systems;

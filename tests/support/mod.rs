@@ -4,6 +4,7 @@ pub(crate) mod directory;
 pub(crate) mod dynoxide;
 pub(crate) mod faults;
 pub(crate) mod keys;
+pub(crate) mod kinds;
 pub(crate) mod network;
 pub(crate) mod stage;
 pub(crate) mod still;

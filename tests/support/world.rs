@@ -33,6 +33,7 @@ use shared::worker::Worker;
 use super::directory;
 use super::faults::{Faulty, Plan};
 use super::keys;
+use super::kinds::{Stored, Watched};
 use super::network::Network;
 use super::still::{self, StillClock};
 
@@ -70,6 +71,8 @@ pub(crate) struct World {
     pub(crate) queues: EmbeddedQueues,
     pub(crate) table: Arc<dyn Table>,
     pub(crate) meter: Meter,
+    /// Everything that was stored, in its last form.
+    pub(crate) stored: Stored,
     pub(crate) plan: Arc<Plan>,
     pub(crate) receiver: Receiver,
     pub(crate) dispatcher: Dispatcher,
@@ -104,8 +107,9 @@ impl World {
         let queues = EmbeddedQueues::open(&engine, &dyn_clock, QueueSettings::default())
             .expect("the queues");
         let meter = Meter::default();
-        let bare: Arc<dyn Table> =
-            Arc::new(CountingTable::new(EmbeddedTable::new(engine), meter.clone()));
+        let stored = Stored::default();
+        let counting = CountingTable::new(EmbeddedTable::new(engine), meter.clone());
+        let bare: Arc<dyn Table> = Arc::new(Watched { inner: counting, stored: stored.clone() });
         let table: Arc<dyn Table> = Arc::new(Faulty::new(bare.clone(), &plan));
         let network = Network::new();
         let secret = RootSecret::new(ROOT_SECRET).expect("a root secret");
@@ -205,6 +209,7 @@ impl World {
             queues,
             table: bare,
             meter,
+            stored,
             plan,
             receiver,
             dispatcher: Dispatcher::new(parts.clone()),

@@ -1,0 +1,213 @@
+//! What is stored and queued keeps its shape: today's is held by a golden file, the first
+//! format's is still read, and what a newer Posthorn adds is passed over.
+//!
+//! `UPDATE_GOLDEN=1 cargo test golden` writes `golden/stored.json` anew. Never change
+//! `golden/first-format.json`: it is what the first format really wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+use shared::clock::Timestamp;
+use shared::queue::Consumer;
+use shared::queue::embedded::EmbeddedQueue;
+use shared::queue::record::Record;
+use shared::store::Parked;
+use shared::store::table::{Condition, Item, Key, Write};
+
+use crate::support::keys::rsa_pem;
+use crate::support::kinds::{kind_of, kinds};
+use crate::support::network::{answer, header};
+use crate::support::world::{World, text};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/stored.json");
+const URL: &str = "http://127.0.0.1:9/hook";
+
+#[tokio::test]
+async fn every_kind_of_item_is_stored_as_in_the_golden_file() {
+    let generated = serde_json::to_string_pretty(&story().await).unwrap() + "\n";
+    #[expect(clippy::disallowed_methods, reason = "an order to the test, not to the platform")]
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    if update {
+        std::fs::write(GOLDEN, &generated).unwrap();
+    }
+    let golden = std::fs::read_to_string(GOLDEN).unwrap();
+    let differs = golden.lines().zip(generated.lines()).find(|(old, new)| old != new);
+    assert!(
+        golden == generated,
+        "what is stored has changed, first in {differs:?}. Old items must still be read: then \
+         UPDATE_GOLDEN=1 cargo test golden"
+    );
+}
+
+#[tokio::test]
+async fn the_golden_file_knows_every_kind_of_item_that_there_is() {
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(GOLDEN).unwrap()).unwrap();
+    let known: BTreeSet<&str> =
+        golden["items"].as_object().unwrap().keys().map(String::as_str).collect();
+    let there: BTreeSet<&str> = kinds().into_iter().map(|kind| kind.name).collect();
+    assert_eq!(known, there);
+    for item in golden["items"].as_object().unwrap().values() {
+        assert_eq!(item["doc"]["v"], shared::store::keys::FORMAT);
+    }
+}
+
+#[tokio::test]
+async fn items_of_the_first_format_are_still_read() {
+    read_all(|_| {}).await;
+}
+
+#[tokio::test]
+async fn a_field_that_a_newer_posthorn_added_to_an_item_is_passed_over() {
+    read_all(|doc| doc["addedLater"] = json!({"deep": [1, "two"]})).await;
+}
+
+#[test]
+fn records_of_the_first_format_are_still_read_and_still_written() {
+    let mut seen = BTreeSet::new();
+    for record in first_format()["records"].as_array().unwrap() {
+        let read = Record::parse(&record["body"].to_string()).unwrap();
+        seen.insert(kind_of_record(&read));
+        assert_eq!(record["kind"], kind_of_record(&read));
+        let written: Value = serde_json::from_str(&read.outgoing(0).body).unwrap();
+        assert_eq!(written, record["body"]);
+        let mut newer = record["body"].clone();
+        newer["addedLater"] = json!([1]);
+        assert_eq!(Record::parse(&newer.to_string()).unwrap(), read);
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["accepted", "resend", "retry"]);
+}
+
+/// Exhaustive, so that a new kind of record is not forgotten here.
+fn kind_of_record(record: &Record) -> &'static str {
+    match record {
+        Record::Accepted { .. } => "accepted",
+        Record::Retry { .. } => "retry",
+        Record::Resend { .. } => "resend",
+    }
+}
+
+/// Puts the items of the first format into a new world and has everything read them.
+async fn read_all(change: impl Fn(&mut Value)) {
+    let world = World::new();
+    let fixture = first_format();
+    for item in fixture["items"].as_array().unwrap() {
+        let mut doc = item["doc"].clone();
+        change(&mut doc);
+        put(&world, item, &doc).await;
+    }
+    let msg = text(&fixture["msg"]);
+    let app = world.call("GET", "/api/v1/app/first", Value::Null).await.body;
+    assert_eq!((&app["id"], &app["name"]), (&fixture["app"], &json!("First")));
+    assert_eq!(app["metadata"], json!({"a": "b"}));
+    let ep = world.call("GET", "/api/v1/app/first/endpoint/hook", Value::Null).await.body;
+    assert_eq!((&ep["id"], &ep["url"]), (&fixture["ep"], &json!(URL)));
+    assert_eq!(ep["filterTypes"], json!(["test.event"]));
+    let message = world.call("GET", &format!("/api/v1/app/first/msg/{msg}"), Value::Null).await;
+    assert_eq!(message.body["payload"], json!({"n": 1}));
+    assert_eq!(world.attempts("first", &msg).await.len(), 2);
+    let parked = world.call("GET", "/api/v1/operator/parked", Value::Null).await.body;
+    assert_eq!(parked["data"][0]["reason"], "not a record", "{parked}");
+    // The delivery that waited is claimed and made, with the secret that was sealed then.
+    world.advance_s(1_000);
+    world.sweep().await;
+    world.dispatch_all().await;
+    assert_eq!(world.network.sent().len(), 1);
+    assert_eq!(header(&world.network.sent()[0], "webhook-id"), msg);
+    assert!(header(&world.network.sent()[0], "webhook-signature").starts_with("v1,"));
+    assert_eq!(world.attempts("first", &msg).await.len(), 3);
+}
+
+async fn put(world: &World, item: &Value, doc: &Value) {
+    let key = |value: &Value| {
+        let part = |n: usize| value[n].as_str().map(str::to_owned);
+        Some(Key { pk: part(0)?, sk: part(1)? })
+    };
+    let item = Item {
+        key: key(&item["key"]).unwrap(),
+        by_time: key(&item["byTime"]),
+        due: key(&item["due"]),
+        expires_at: item["expiresAt"].as_u64().map(Timestamp),
+        rev: item["rev"].as_u64().unwrap(),
+        doc: doc.to_string(),
+        body: serde_json::from_value::<Option<Vec<u8>>>(item["body"].clone())
+            .unwrap()
+            .map(Bytes::from),
+    };
+    world.table.write(Write::Put(item, Condition::Always)).await.unwrap();
+}
+
+/// What the first format's code stored and queued of an application, an endpoint and a message
+/// whose first attempt failed, as did one by hand.
+fn first_format() -> Value {
+    serde_json::from_str(include_str!("golden/first-format.json")).unwrap()
+}
+
+/// Brings about one item of each kind, as they are stored today.
+async fn story() -> Value {
+    let world = World::new();
+    let post = async |path: &str, body: Value| {
+        let reply = world.call("POST", path, body).await;
+        assert!(reply.status.is_success(), "{path}: {reply:?}");
+        reply.body
+    };
+    let app = json!({"name": "First", "uid": "first", "metadata": {"a": "b"}});
+    let app = text(&post("/api/v1/app", app).await["id"]);
+    let ep = json!({"url": URL, "uid": "hook", "filterTypes": ["test.event"], "rateLimit": 10});
+    let ep = world.endpoint_with(&app, ep).await;
+    post("/api/v1/event-type", json!({"name": "test.event", "description": "d"})).await;
+    let msg = format!("/api/v1/app/{app}/msg");
+    world.network.always(URL, answer(500));
+    let event = json!({"eventType": "test.event", "eventId": "event-1", "payload": {"n": 1}});
+    let id = text(&post(&msg, event).await["id"]);
+    one(&world, &world.queues.deliveries).await;
+    post(&format!("{msg}/{id}/endpoint/{ep}/resend"), Value::Null).await;
+    one(&world, &world.queues.retries).await;
+    let later = world.ambient.now().plus_ms(3_600_000).to_rfc3339();
+    post(&msg, json!({"eventType": "test.event", "payload": {}, "deliverAt": later})).await;
+    let since = json!({"since": world.ambient.now().to_rfc3339()});
+    post(&format!("/api/v1/app/{app}/endpoint/{ep}/recover"), since).await;
+    let at = world.ambient.now();
+    let (queue, reason) = ("deliveries".to_owned(), "not a record".to_owned());
+    let parked = Parked { id: "record-1".into(), queue, reason, at, body: "{}".into() };
+    world.parts.parking.park(&parked).await.unwrap();
+    let inspector = text(&post("/api/v1/operator/inspector", json!({})).await["token"]);
+    post(&format!("/inspect/{inspector}"), json!({"n": 1})).await;
+    let visit = post(&format!("/api/v1/auth/app-portal-access/{app}"), json!({})).await;
+    world.call_as(&text(&visit["token"]), "POST", "/api/v1/auth/logout", Value::Null).await;
+    post("/api/v1/operator/jwt-key/rotate", json!({"key": rsa_pem()})).await;
+    let profile = "name = \"small\"\ntitle = \"Small\"\n\n[delivery]\ntimeout_ms = 2_000\n";
+    let put = world.call("PUT", "/api/v1/profile/small", json!({"toml": profile})).await;
+    assert!(put.status.is_success(), "{put:?}");
+    let request = Request::post("/api/v1/app")
+        .header("authorization", format!("Bearer {}", world.token()))
+        .header("idempotency-key", "key-1")
+        .body(Bytes::from_static(br#"{"name": "Second"}"#));
+    assert_eq!(world.send(request.unwrap()).await.status, 201);
+
+    let mut items = BTreeMap::new();
+    for item in world.stored.lock().unwrap().values() {
+        let key = |key: &Key| json!([key.pk, key.sk]);
+        let shown = json!({
+            "key": key(&item.key),
+            "byTime": item.by_time.as_ref().map(key),
+            "due": item.due.as_ref().map(key),
+            "expiresAt": item.expires_at,
+            "rev": item.rev,
+            "doc": serde_json::from_str::<Value>(&item.doc).unwrap(),
+            "body": item.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned()),
+        });
+        items.entry(kind_of(&item.key).unwrap()).or_insert(shown);
+    }
+    json!({"items": items})
+}
+
+/// Dispatches one record, so that what happens has one order.
+async fn one(world: &World, queue: &EmbeddedQueue) {
+    let batch = queue.receive(1, 0).await.unwrap();
+    let receipts: Vec<String> = batch.iter().map(|record| record.receipt.clone()).collect();
+    assert_eq!(receipts.len(), 1);
+    assert!(world.dispatcher.handle(batch, None).await.is_empty());
+    queue.delete(&receipts).await.unwrap();
+}
