@@ -17,6 +17,7 @@ mod dispatch;
 mod embedded;
 mod event_types;
 mod events;
+mod headers;
 mod id;
 mod idempotency;
 mod import;

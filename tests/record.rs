@@ -31,6 +31,7 @@ fn message(payload: impl Into<Bytes>) -> Message {
         parent: None,
         parts: 0,
         test: false,
+        expunged: false,
         deliver_at: Some(Timestamp(1_800_000_060_000)),
         at: START,
         expires_at: START.plus_ms(1),

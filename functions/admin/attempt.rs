@@ -194,6 +194,18 @@ impl Call<'_> {
         }))
     }
 
+    /// Takes away what the endpoint answered.
+    pub(crate) async fn expunge_attempt(&self, app: &str, msg: &str, attempt: &str) -> Answer {
+        self.require_organisation()?;
+        let tenant = self.tenant(app).await?;
+        let message = self.message(&tenant, msg).await?;
+        let id: AttemptId = attempt.parse().map_err(|_| ApiError::not_found())?;
+        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
+        let found = attempts.iter().find(|attempt| attempt.id == id);
+        self.admin.eraser.attempt(found.ok_or_else(ApiError::not_found)?).await?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
+    }
+
     /// Asks for another attempt, whatever came of the earlier ones.
     pub(crate) async fn resend(&self, app: &str, msg: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
@@ -203,6 +215,12 @@ impl Call<'_> {
             return Err(ApiError::bad_request(
                 "endpoint_disabled",
                 "The endpoint is disabled: enable it, then send again.",
+            ));
+        }
+        if message.expunged {
+            return Err(ApiError::bad_request(
+                "missing_payload",
+                "The message's payload was expunged: there is nothing to send.",
             ));
         }
         if message.parts > 0 {

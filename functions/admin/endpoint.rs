@@ -378,6 +378,7 @@ impl Call<'_> {
             profile: input.profile.value().cloned(),
             api_version: input.api_version.value().cloned(),
             verified_at: None,
+            headers: Vec::new(),
             failing: None,
             treatment: Treatment {
                 format: input.format.value().copied(),

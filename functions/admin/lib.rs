@@ -24,7 +24,7 @@ use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
     KeySets, Notices, Parking, ProfileStore, Revocations, Tenant,
 };
 use shared::token::{Access, Bearer, Tokens};
@@ -39,6 +39,7 @@ mod docs;
 mod endpoint;
 mod event_type;
 mod example;
+mod headers;
 mod idempotency;
 mod import;
 mod inspector;
@@ -83,6 +84,8 @@ pub struct Admin {
     pub catalogue: Catalogue,
     /// Inspectors and what they were sent.
     pub inspectors: Inspectors,
+    /// Takes contents away.
+    pub eraser: Eraser,
     /// Keeps answers to requests that may be repeated.
     pub answers: Answers,
     /// How long a repeated request waits for the first one: [`PATIENCE`].

@@ -9,7 +9,7 @@ use shared::clock::Ambient;
 use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
     KeySets, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::telemetry;
@@ -36,6 +36,7 @@ async fn main() -> Result<(), Error> {
         retries,
         parking: Parking::new(table.clone()),
         revocations: Revocations::new(table.clone(), Ambient::system().clock),
+        eraser: Eraser::new(table.clone()),
         answers: Answers::new(table.clone()),
         patience: admin::PATIENCE,
         catalogue: Catalogue::new(table.clone()),

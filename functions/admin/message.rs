@@ -47,8 +47,14 @@ pub(crate) struct MessageOut {
     test: bool,
 }
 
+/// What stands in the place of a payload that is no longer there (Svix).
+const GONE: &[u8] = br#"{"expired":true}"#;
+
 impl From<Message> for MessageOut {
-    fn from(message: Message) -> Self {
+    fn from(mut message: Message) -> Self {
+        if message.expunged {
+            message.payload = Bytes::from_static(GONE);
+        }
         let payload = std::str::from_utf8(&message.payload)
             .ok()
             .and_then(|text| RawValue::from_string(text.to_owned()).ok())
@@ -170,6 +176,15 @@ impl Call<'_> {
             message.payload = Bytes::new();
         }
         Ok(error::json(StatusCode::OK, &MessageOut::from(message)))
+    }
+
+    /// Takes a message's payload away. What waits for a retry is given up.
+    pub(crate) async fn expunge_message(&self, app: &str, msg: &str) -> Answer {
+        self.require_organisation()?;
+        let tenant = self.tenant(app).await?;
+        let message = self.message(&tenant, msg).await?;
+        self.admin.eraser.message(&message).await?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
     /// The message of this application with this id or event id.

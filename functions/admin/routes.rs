@@ -157,6 +157,17 @@ operations! {
     "v1.message.list" GET ["app", app, "msg"] => list_messages(app);
     "v1.message.get" GET ["app", app, "msg", msg] => get_message(app, msg);
 
+    "v1.endpoint.get-headers" GET ["app", app, "endpoint", ep, "headers"] => get_headers(app, ep);
+    "v1.endpoint.update-headers" PUT ["app", app, "endpoint", ep, "headers"]
+        => set_headers(app, ep);
+    "v1.endpoint.patch-headers" PATCH ["app", app, "endpoint", ep, "headers"]
+        => patch_headers(app, ep);
+    "v1.message.expunge-content" DELETE ["app", app, "msg", msg, "content"]
+        => expunge_message(app, msg);
+    "v1.message-attempt.expunge-content" DELETE
+        ["app", app, "msg", msg, "attempt", attempt, "content"]
+        => expunge_attempt(app, msg, attempt);
+
     "v1.message-attempt.list-by-msg" GET ["app", app, "attempt", "msg", msg]
         => attempts_of_message(app, msg);
     "v1.message-attempt.list-by-endpoint" GET ["app", app, "attempt", "endpoint", ep]

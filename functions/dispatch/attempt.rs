@@ -102,13 +102,23 @@ impl Dispatcher {
                 "the secret of {owner} does not open: has the root secret changed?"
             )));
         }
+        let custom = endpoint.headers.iter().map(|header| {
+            let value = header.open(&owner, &self.parts.sealer)?;
+            Some((header.name.clone(), value))
+        });
+        let custom: Vec<(String, String)> = custom.collect::<Option<_>>().ok_or_else(|| {
+            Undone::Failed(format!(
+                "a header of {owner} does not open: has the root secret changed?"
+            ))
+        })?;
         let body = match &policy.token {
             None => Ok(Body::json(message, endpoint, &policy.profile)),
             Some(parts) => self.token(message, policy, parts, at).await?,
         };
         let outcome = match body {
             Ok(body) => {
-                let outbound = request::signed(message, endpoint, body, &secrets, policy, at);
+                let outbound =
+                    request::signed(message, endpoint, body, &secrets, (policy, custom), at);
                 self.parts.sender.send(outbound).await
             }
             Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },

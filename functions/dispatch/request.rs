@@ -37,7 +37,7 @@ pub(crate) fn signed(
     endpoint: &Endpoint,
     body: Body,
     secrets: &[SigningSecret],
-    policy: &Policy,
+    (policy, custom): (&Policy, Vec<(String, String)>),
     at: Timestamp,
 ) -> Outbound {
     let id = message.id.to_string();
@@ -47,6 +47,7 @@ pub(crate) fn signed(
     let mut headers = Vec::with_capacity(8);
     headers.push(("content-type".to_owned(), body.content_type.to_owned()));
     headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
+    headers.extend(custom);
     headers.extend(policy.profile.signed_headers(&id, &timestamp, &signatures));
     Outbound { url: endpoint.url.clone(), headers, body: body.bytes, timeout_ms: policy.timeout_ms }
 }

@@ -27,8 +27,8 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
-    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
-    KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
+    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox,
+    Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -156,6 +156,7 @@ impl Platform {
             retries: retries.clone(),
             parking: parking.clone(),
             revocations: revocations.clone(),
+            eraser: Eraser::new(table.clone()),
             answers: Answers::new(table.clone()),
             patience: admin::PATIENCE,
             catalogue: Catalogue::new(table.clone()),

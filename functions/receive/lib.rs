@@ -251,6 +251,7 @@ impl Receiver {
             parent: None,
             parts: 0,
             test: false,
+            expunged: false,
             tags: published.tags,
             deliver_at: published.deliver_at,
             at: now,

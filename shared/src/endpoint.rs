@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::application::Metadata;
-use crate::clock::Timestamp;
+use crate::clock::{Ambient, Timestamp};
 use crate::id::{ApplicationId, EndpointId, Uid};
 use crate::keyring::Keyring;
+use crate::secret::{Sealed, Sealer};
 use crate::treatment::Treatment;
 
 /// Longest event type name, in characters (Svix).
@@ -65,6 +66,9 @@ pub struct Endpoint {
     /// Since when it only fails, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
+    /// What its requests carry beside our own headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<CustomHeader>,
     /// Signs its deliveries.
     pub keyring: Keyring,
     /// When it was created.
@@ -81,6 +85,38 @@ pub struct Failing {
     /// The last warning, in percent of the time after which it is disabled.
     #[serde(default)]
     pub warned: u8,
+}
+
+/// Most headers that a customer may add to an endpoint.
+pub const MAX_HEADERS: usize = 32;
+/// Longest value of one, in bytes (Svix).
+pub const MAX_HEADER_BYTES: usize = 4096;
+
+/// A header that a customer added. Its value rests sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomHeader {
+    /// Its name, as it was written.
+    pub name: String,
+    value: Sealed,
+}
+
+impl CustomHeader {
+    /// Seals a value for the endpoint with the id `owner`.
+    pub fn new(name: &str, value: &str, owner: &str, sealer: &Sealer, ambient: &Ambient) -> Self {
+        let value = sealer.seal_bytes(value.as_bytes(), &place(owner, name), ambient);
+        Self { name: name.to_owned(), value }
+    }
+
+    /// The value; `None` when it does not open.
+    pub fn open(&self, owner: &str, sealer: &Sealer) -> Option<String> {
+        let bytes = sealer.open_bytes(&self.value, &place(owner, &self.name))?;
+        String::from_utf8(bytes).ok()
+    }
+}
+
+/// What a value is sealed for: moved to another endpoint or name it does not open.
+fn place(owner: &str, name: &str) -> String {
+    format!("{owner}/{name}")
 }
 
 impl Endpoint {

@@ -75,6 +75,9 @@ pub struct Message {
     /// Whether it was sent to try an endpoint out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test: bool,
+    /// Whether its payload was taken away before its time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expunged: bool,
     /// The exact bytes.
     #[serde(skip)]
     pub payload: Bytes,
@@ -104,6 +107,7 @@ impl Message {
             parent: None,
             parts: 0,
             test: true,
+            expunged: false,
             payload,
         }
     }

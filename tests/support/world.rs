@@ -24,7 +24,7 @@ use shared::store::counting::{CountingQueue, CountingTable, Meter};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, History, Inbox, Inspectors,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
     KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
@@ -189,6 +189,7 @@ impl World {
             profiles,
             profile_store,
             revocations: revocations.clone(),
+            eraser: Eraser::new(table.clone()),
             answers: Answers::new(table.clone()),
             patience: std::time::Duration::ZERO,
             catalogue: Catalogue::new(table.clone()),

@@ -2,7 +2,7 @@
 
 use shared::id::{AttemptId, EndpointId};
 use shared::openapi::{
-    Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, name, page,
+    Caller, Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, name, page,
 };
 
 use crate::attempt::{AttemptOut, DestinationOut};
@@ -38,5 +38,8 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail("Whatever came of the earlier attempts. Filters do not count.")
             .answers::<EmptyObject>(202, "It will be sent")
             .fails(400, "The endpoint is disabled, or the payload is gone"),
+        describe("v1.message-attempt.expunge-content", "Take an endpoint's answer away")
+            .caller(Caller::Organisation)
+            .answers_empty(204, "It is gone"),
     ]
 }

@@ -4,6 +4,7 @@ use shared::id::EndpointId;
 use shared::openapi::{Description, describe, page};
 
 use crate::endpoint::{EndpointIn, EndpointOut, EndpointPatch};
+use crate::headers::{HeadersIn, HeadersOut, HeadersPatch};
 use crate::page::Page;
 use crate::secret::{RotateIn, SecretOut};
 
@@ -49,5 +50,14 @@ pub(super) fn descriptions() -> Vec<Description> {
             .may_take::<RotateIn>()
             .answers::<SecretOut>(200, "The new secret")
             .fails(400, "Too many old secrets still hold"),
+        describe("v1.endpoint.get-headers", "Get the headers that a customer added")
+            .answers::<HeadersOut>(200, "The headers; credentials by name only"),
+        describe("v1.endpoint.update-headers", "Replace the headers that a customer added")
+            .takes::<HeadersIn>()
+            .answers_empty(204, "They are replaced"),
+        describe("v1.endpoint.patch-headers", "Add, replace and remove headers")
+            .detail("`null` removes one.")
+            .takes::<HeadersPatch>()
+            .answers_empty(204, "They are changed"),
     ]
 }

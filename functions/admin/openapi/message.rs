@@ -1,7 +1,7 @@
 //! Messages.
 
 use shared::id::MessageId;
-use shared::openapi::{Description, WINDOW, WITH_CONTENT, describe, page};
+use shared::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
 
 use crate::message::MessageOut;
 use crate::page::Page;
@@ -17,5 +17,9 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.message.get", "Get a message")
             .query([WITH_CONTENT])
             .answers::<MessageOut>(200, "The message"),
+        describe("v1.message.expunge-content", "Take a message's payload away")
+            .caller(Caller::Organisation)
+            .detail("It is not sent any more; a copy that is in a queue is still sent once.")
+            .answers_empty(204, "It is gone"),
     ]
 }

@@ -193,7 +193,8 @@ impl Deliveries {
             .filter(|item| inbox::is_live(item, now))
             .map(|item| inbox::read_message(&item))
             .transpose()?;
-        Ok(message.filter(|message| message.id == *msg))
+        // Without its payload it cannot be sent.
+        Ok(message.filter(|message| message.id == *msg && !message.expunged))
     }
 
     /// The recorded attempt of this turn.

@@ -6,6 +6,7 @@
 //! | [`Directory`] | all | read applications and endpoints |
 //! | [`DirectoryEditor`] | admin | create, change and delete them |
 //! | [`Answers`] | admin | keep answers to requests that may be repeated |
+//! | [`Eraser`] | admin | expunge contents |
 //! | [`Catalogue`] | admin | read and change event types |
 //! | [`Inbox`] | receive | accept a message |
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
@@ -32,6 +33,7 @@ mod doc;
 pub mod dynamodb;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod eraser;
 mod history;
 mod inbox;
 mod inspectors;
@@ -52,6 +54,7 @@ pub use deliveries::{
     Snapshot,
 };
 pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
+pub use eraser::{EXPUNGED, Eraser};
 pub use history::{History, Listed, Walk};
 pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;

@@ -86,6 +86,7 @@ impl Notices {
             parent: None,
             parts: 0,
             test: false,
+            expunged: false,
             deliver_at: None,
             at: now,
             expires_at: expiry(now, DEFAULT_RETENTION_DAYS),

@@ -1,0 +1,177 @@
+//! Headers that a customer adds to the requests to an endpoint.
+//!
+//! All values rest sealed: they are often credentials. Those of names that always are come back
+//! by name only.
+//!
+//! Not guaranteed: the letter case of names on the wire; HTTP does not distinguish it.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
+use shared::error::{self, ApiError};
+use shared::request;
+use shared::store::Edited;
+
+use crate::endpoint::endpoint_of;
+use crate::rules::Rules;
+use crate::{Answer, Call};
+
+/// Names whose values are never shown (Svix).
+const SENSITIVE: [&str; 6] = [
+    "authorization",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "www-authenticate",
+    "x-api-key",
+    "x-auth-token",
+];
+/// Names that are the connection's own business, or ours.
+const RESERVED: [&str; 11] = [
+    "connection",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+/// How reserved names start (Svix, and the family of Standard Webhooks).
+const RESERVED_PREFIXES: [&str; 6] =
+    ["content-", "svix-", "webhook-", "x-amz-", "x-google-", "x-svix-"];
+
+/// All headers of an endpoint.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "EndpointHeadersIn")]
+pub(crate) struct HeadersIn {
+    headers: BTreeMap<String, String>,
+}
+
+/// Some of them; `null` removes one.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "EndpointHeadersPatchIn")]
+pub(crate) struct HeadersPatch {
+    headers: BTreeMap<String, Option<String>>,
+    /// Names to remove, as the line 2.x of the SDKs says it.
+    delete_headers: Option<Vec<String>>,
+}
+
+/// What a caller gets.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointHeadersOut")]
+pub(crate) struct HeadersOut {
+    headers: BTreeMap<String, String>,
+    /// Names of those whose values are not shown.
+    sensitive: Vec<String>,
+}
+
+impl Call<'_> {
+    pub(crate) async fn get_headers(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let owner = endpoint.id.to_string();
+        let mut out = HeadersOut { headers: BTreeMap::new(), sensitive: Vec::new() };
+        for header in &endpoint.headers {
+            match header.open(&owner, &self.admin.sealer) {
+                _ if is_sensitive(&header.name) => out.sensitive.push(header.name.clone()),
+                Some(value) => drop(out.headers.insert(header.name.clone(), value)),
+                None => {
+                    let reason = format!("a header of {owner} does not open");
+                    return Err(ApiError::Internal(reason));
+                }
+            }
+        }
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// Replaces all headers.
+    pub(crate) async fn set_headers(&self, app: &str, ep: &str) -> Answer {
+        let input: HeadersIn = request::body(self.request)?;
+        let changes = input.headers.into_iter().map(|(name, value)| (name, Some(value)));
+        self.change_headers(app, ep, true, changes.collect()).await
+    }
+
+    /// Adds, replaces and removes some of the headers.
+    pub(crate) async fn patch_headers(&self, app: &str, ep: &str) -> Answer {
+        let input: HeadersPatch = request::body(self.request)?;
+        let mut changes = input.headers;
+        for name in input.delete_headers.unwrap_or_default() {
+            changes.entry(name).or_insert(None);
+        }
+        self.change_headers(app, ep, false, changes).await
+    }
+
+    async fn change_headers(
+        &self,
+        app: &str,
+        ep: &str,
+        anew: bool,
+        changes: BTreeMap<String, Option<String>>,
+    ) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let mut rules = Rules::default();
+        for (name, value) in &changes {
+            if let Some(rule) = broken_rule(name, value.as_deref()) {
+                rules.broken(&format!("headers.{name}"), rule);
+            }
+        }
+        rules.check()?;
+        let now = self.admin.ambient.now();
+        let owner = endpoint.id.to_string();
+        let change = |endpoint: &mut Endpoint| {
+            if anew {
+                endpoint.headers.clear();
+            }
+            for (name, value) in &changes {
+                endpoint.headers.retain(|known| !known.name.eq_ignore_ascii_case(name));
+                if let Some(value) = value {
+                    let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
+                    let header = CustomHeader::new(name, value, &owner, sealer, ambient);
+                    endpoint.headers.push(header);
+                }
+            }
+            endpoint.updated_at = now;
+            endpoint.headers.len()
+        };
+        if change(&mut endpoint.clone()) > MAX_HEADERS {
+            let mut rules = Rules::default();
+            rules.broken("headers", format!("must be at most {MAX_HEADERS} altogether"));
+            rules.check()?;
+        }
+        let edited = self.admin.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change);
+        match edited.await? {
+            Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
+            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
+        }
+    }
+}
+
+fn is_sensitive(name: &str) -> bool {
+    SENSITIVE.iter().any(|sensitive| name.eq_ignore_ascii_case(sensitive))
+}
+
+/// What is wrong with a header, without its value.
+fn broken_rule(name: &str, value: Option<&str>) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        return Some("must be named as HTTP allows: letters, digits and `-`".to_owned());
+    }
+    let reserved = RESERVED.contains(&lower.as_str())
+        || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
+    if reserved {
+        return Some("is set by Posthorn, by the connection or by clouds: choose another".into());
+    }
+    let value = value?;
+    if value.len() > MAX_HEADER_BYTES {
+        return Some(format!("must be at most {MAX_HEADER_BYTES} bytes long"));
+    }
+    HeaderValue::from_str(value).is_err().then(|| "must be visible ASCII".to_owned())
+}

@@ -1,0 +1,78 @@
+//! Takes contents away before their time: a message's payload, an attempt's answer.
+
+use std::sync::Arc;
+
+use super::table::{Condition, Item, Table, Write, Written};
+use super::{StoreError, doc, inbox, keys};
+use crate::attempt::Attempt;
+use crate::message::Message;
+
+/// What stands in the place of an answer that was expunged (Svix).
+pub const EXPUNGED: &str = "EXPUNGED";
+/// How often a change starts over when somebody else changed the same item meanwhile.
+const MAX_TRIES: u32 = 8;
+
+/// Expunges contents.
+#[derive(Clone)]
+pub struct Eraser {
+    table: Arc<dyn Table>,
+}
+
+impl Eraser {
+    /// An eraser of this table.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// Takes a message's payload away. It is not sent any more; a copy that is in a queue is
+    /// still sent once.
+    ///
+    /// # Errors
+    /// When the store fails; the payload may or may not be gone then.
+    pub async fn message(&self, message: &Message) -> Result<(), StoreError> {
+        let key = keys::message(&message.id.key());
+        self.rewrite(&key, |item| {
+            let mut found = inbox::read_message(item)?;
+            if found.id != message.id {
+                return Ok(None);
+            }
+            found.expunged = true;
+            Ok(Some(Item { doc: doc::encode(&found)?, body: None, ..item.clone() }))
+        })
+        .await
+    }
+
+    /// Takes away what an endpoint answered to an attempt.
+    ///
+    /// # Errors
+    /// When the store fails; the answer may or may not be gone then.
+    pub async fn attempt(&self, attempt: &Attempt) -> Result<(), StoreError> {
+        let key = keys::attempt(&attempt.msg.key(), &attempt.ep, attempt.turn);
+        self.rewrite(&key, |item| {
+            let mut found: Attempt = doc::decode(&item.doc)?;
+            if found.id != attempt.id {
+                return Ok(None);
+            }
+            EXPUNGED.clone_into(&mut found.response);
+            Ok(Some(Item { doc: doc::encode(&found)?, ..item.clone() }))
+        })
+        .await
+    }
+
+    async fn rewrite(
+        &self,
+        key: &super::table::Key,
+        change: impl Fn(&Item) -> Result<Option<Item>, StoreError>,
+    ) -> Result<(), StoreError> {
+        for _ in 0..MAX_TRIES {
+            let Some(item) = self.table.get(key).await? else { return Ok(()) };
+            let Some(mut new) = change(&item)? else { return Ok(()) };
+            new.rev = item.rev + 1;
+            let write = Write::Put(new, Condition::Revision(item.rev));
+            if self.table.write(write).await? == Written::Done {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row")))
+    }
+}

@@ -1,0 +1,131 @@
+//! Headers that a customer adds to an endpoint, and contents that are taken away.
+
+use serde_json::{Value, json};
+
+use crate::support::network::answer;
+use crate::support::world::{World, text};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+
+async fn stage() -> (World, String, String, String) {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/headers");
+    (world, app, ep, path)
+}
+
+#[tokio::test]
+async fn added_headers_go_out_beside_our_own() {
+    let (world, app, _, path) = stage().await;
+    let said =
+        json!({"headers": {"X-Team": "payments", "Authorization": "Bearer of-the-customer"}});
+    assert_eq!(world.call("PUT", &path, said).await.status, 204);
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let sent = &world.network.sent_to(URL)[0];
+    let value = |name: &str| {
+        sent.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
+    assert_eq!(value("X-Team"), Some("payments"));
+    assert_eq!(value("Authorization"), Some("Bearer of-the-customer"));
+    assert!(value("webhook-signature").is_some() && value("svix-signature").is_some());
+}
+
+#[tokio::test]
+async fn credentials_come_back_by_name_only_and_rest_sealed() {
+    let (world, _, _, path) = stage().await;
+    let said = json!({"headers": {"X-Api-Key": "very-secret-key", "X-Team": "sealed-as-well"}});
+    world.call("PUT", &path, said).await;
+    let read = world.call("GET", &path, Value::Null).await;
+    let expected = json!({"headers": {"X-Team": "sealed-as-well"}, "sensitive": ["X-Api-Key"]});
+    assert_eq!(read.body, expected);
+    assert!(world.on_disk("X-Api-Key"), "the header is there");
+    assert!(!world.on_disk("very-secret-key") && !world.on_disk("sealed-as-well"));
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_whatever_the_case() {
+    let (world, _, _, path) = stage().await;
+    world.call("PUT", &path, json!({"headers": {"X-A": "1", "X-B": "2", "X-C": "3"}})).await;
+    let patch = json!({"headers": {"x-a": "4", "X-B": null}, "deleteHeaders": ["x-c"]});
+    assert_eq!(world.call("PATCH", &path, patch).await.status, 204);
+    let read = world.call("GET", &path, Value::Null).await;
+    assert_eq!(read.body["headers"], json!({"x-a": "4"}));
+    assert_eq!(world.call("PUT", &path, json!({"headers": {}})).await.status, 204);
+    let read = world.call("GET", &path, Value::Null).await;
+    assert_eq!(read.body["headers"], json!({}));
+}
+
+#[tokio::test]
+async fn names_that_are_not_the_customers_are_refused() {
+    let (world, _, _, path) = stage().await;
+    for name in [
+        "Content-Type",
+        "content-length",
+        "Host",
+        "User-Agent",
+        "Transfer-Encoding",
+        "Connection",
+        "webhook-id",
+        "svix-id",
+        "X-Svix-A",
+        "x-amz-date",
+        "X-Google-A",
+        "no spaces",
+        "",
+        "a\r\nb",
+    ] {
+        let refused = world.call("PUT", &path, json!({"headers": {name: "v"}})).await;
+        assert_eq!(refused.status, 422, "{name}");
+    }
+    for value in ["a\r\nX-Other: b".to_owned(), "v".repeat(4097), "\u{0}".to_owned()] {
+        let refused = world.call("PUT", &path, json!({"headers": {"X-A": value}})).await;
+        assert_eq!(refused.status, 422, "{value}");
+        assert!(!refused.body.to_string().contains(&value), "values are not repeated");
+    }
+    let many: serde_json::Map<String, Value> =
+        (0..33).map(|n| (format!("X-{n}"), json!("v"))).collect();
+    assert_eq!(world.call("PUT", &path, json!({"headers": many})).await.status, 422);
+    assert_eq!(world.call("GET", &path, Value::Null).await.body["headers"], json!({}));
+}
+
+#[tokio::test]
+async fn an_expunged_message_shows_no_payload_and_is_not_sent_again() {
+    let (world, app, ep, _) = stage().await;
+    world.network.next(URL, answer(500));
+    let msg = world.publish(&app, json!({"card": "payload-of-the-customer"})).await;
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/msg/{msg}");
+    assert_eq!(world.call("DELETE", &format!("{path}/content"), Value::Null).await.status, 204);
+    let read = world.call("GET", &path, Value::Null).await;
+    assert_eq!(read.body["payload"], json!({"expired": true}));
+    let listed = world.call("GET", &format!("/api/v1/app/{app}/msg"), Value::Null).await;
+    assert_eq!(listed.body["data"][0]["payload"], json!({"expired": true}));
+    let resend = format!("{path}/endpoint/{ep}/resend");
+    let refused = world.call("POST", &resend, Value::Null).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (400, &json!("missing_payload")));
+    world.live_s(600).await;
+    assert_eq!(world.network.sent_to(URL).len(), 1, "its retry is given up");
+    let standing = world.call("GET", &format!("{path}/endpoint"), Value::Null).await;
+    assert_eq!(standing.body["data"][0]["statusText"], "fail");
+}
+
+#[tokio::test]
+async fn an_expunged_answer_is_gone_and_the_rest_of_its_attempt_stays() {
+    let (world, app, ep, _) = stage().await;
+    let msg = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let before = world.attempts(&app, &msg).await[0].clone();
+    let id = text(&before["id"]);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/attempt/{id}");
+    assert_eq!(world.call("DELETE", &format!("{path}/content"), Value::Null).await.status, 204);
+    let mut expected = before;
+    expected["response"] = json!("EXPUNGED");
+    assert_eq!(world.call("GET", &path, Value::Null).await.body, expected);
+    let list = format!("/api/v1/app/{app}/attempt/endpoint/{ep}");
+    let listed = world.call("GET", &list, Value::Null).await;
+    assert_eq!(listed.body["data"][0]["response"], "EXPUNGED");
+    let unknown = format!("/api/v1/app/{app}/msg/{msg}/attempt/atmpt_x/content");
+    assert_eq!(world.call("DELETE", &unknown, Value::Null).await.status, 404);
+}
