@@ -22,12 +22,10 @@ const DIFFERENT: &[(&str, &str)] = &[
 
 /// Operations of theirs that are not there yet.
 const NOT_YET: &[&str] = &[
-    "v1.endpoint.get-stats",
     "v1.endpoint.recover",
     "v1.endpoint.update-headers",
     "v1.message-attempt.expunge-content",
     "v1.endpoint.send-example",
-    "v1.message-attempt.list-attempted-messages",
 ];
 
 #[derive(Deserialize)]

@@ -17,11 +17,11 @@ use crate::message::Filter;
 use crate::{Answer, Call, page};
 
 /// Statuses of messages and attempts (Svix).
-const SUCCESS: (u8, &str) = (0, "success");
-const PENDING: (u8, &str) = (1, "pending");
-const FAIL: (u8, &str) = (2, "fail");
-const SENDING: (u8, &str) = (3, "sending");
-const CANCELED: (u8, &str) = (4, "canceled");
+pub(crate) const SUCCESS: (u8, &str) = (0, "success");
+pub(crate) const PENDING: (u8, &str) = (1, "pending");
+pub(crate) const FAIL: (u8, &str) = (2, "fail");
+pub(crate) const SENDING: (u8, &str) = (3, "sending");
+pub(crate) const CANCELED: (u8, &str) = (4, "canceled");
 
 /// What a caller gets.
 #[derive(Serialize, JsonSchema)]

@@ -32,6 +32,7 @@ use shared::worker::Worker;
 
 mod application;
 mod attempt;
+mod attempted;
 mod auth;
 mod cancel;
 mod check;

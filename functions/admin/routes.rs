@@ -162,6 +162,9 @@ operations! {
         => set_headers(app, ep);
     "v1.endpoint.patch-headers" PATCH ["app", app, "endpoint", ep, "headers"]
         => patch_headers(app, ep);
+    "v1.endpoint.get-stats" GET ["app", app, "endpoint", ep, "stats"] => endpoint_stats(app, ep);
+    "v1.message-attempt.list-attempted-messages" GET ["app", app, "endpoint", ep, "msg"]
+        => attempted_messages(app, ep);
     "v1.message.expunge-content" DELETE ["app", app, "msg", msg, "content"]
         => expunge_message(app, msg);
     "v1.message-attempt.expunge-content" DELETE

@@ -2,10 +2,11 @@
 
 use shared::id::{AttemptId, EndpointId};
 use shared::openapi::{
-    Caller, Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, name, page,
+    Caller, Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, moment, name, page,
 };
 
 use crate::attempt::{AttemptOut, DestinationOut};
+use crate::attempted::{AttemptedOut, EndpointStats};
 use crate::page::Page;
 
 /// What both lists of attempts take.
@@ -26,6 +27,26 @@ pub(super) fn descriptions() -> Vec<Description> {
             .query(WINDOW)
             .query(FILTER)
             .answers::<Page<AttemptOut>>(200, "A page"),
+        describe(
+            "v1.message-attempt.list-attempted-messages",
+            "List the messages that were sent to an endpoint",
+        )
+        .detail("Newest first. A page may be short before the list is `done`: go on from it.")
+        .query(page(AttemptId::PREFIX))
+        .query(WINDOW)
+        .query([Parameter::STATUS, WITH_CONTENT])
+        .answers::<Page<AttemptedOut>>(200, "A page"),
+        describe("v1.endpoint.get-stats", "Count what an endpoint was sent")
+            .detail(
+                "By how far the messages are, of the last 28 days if it is not said. The latest \
+                 40,000 attempts count; of what failed at first, the fate of the latest 500 is \
+                 looked up and that of older ones is told by their age.",
+            )
+            .query([
+                moment("since", "From this moment on, at most 28 days before `until`."),
+                moment("until", "Until this moment; now if it is not said."),
+            ])
+            .answers::<EndpointStats>(200, "The numbers"),
         describe("v1.message-attempt.get", "Get an attempt")
             .answers::<AttemptOut>(200, "The attempt"),
         describe(

@@ -1,0 +1,112 @@
+//! What an endpoint was sent, message by message and in numbers.
+
+use serde_json::{Value, json};
+
+use crate::support::network::answer;
+use crate::support::world::{World, text};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+
+async fn list(world: &World, app: &str, ep: &str, query: &str) -> Vec<Value> {
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/msg{query}");
+    let reply = world.call("GET", &path, Value::Null).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body["data"].as_array().unwrap().clone()
+}
+
+async fn stats(world: &World, app: &str, ep: &str, query: &str) -> Value {
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/stats{query}");
+    let reply = world.call("GET", &path, Value::Null).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body
+}
+
+/// One message that was taken, one that is being retried, one that failed for good; in the order
+/// in which they were sent.
+async fn stage() -> (World, String, String, [String; 3]) {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    world.network.always(URL, answer(500));
+    let failed = world.publish(&app, json!({"n": 1})).await;
+    world.live_s(40 * 3600).await;
+    world.network.always(URL, answer(200));
+    let taken = world.publish(&app, json!({"n": 2})).await;
+    world.dispatch_all().await;
+    world.advance_s(1);
+    world.network.always(URL, answer(500));
+    let retried = world.publish(&app, json!({"n": 3})).await;
+    world.dispatch_all().await;
+    (world, app, ep, [failed, taken, retried])
+}
+
+#[tokio::test]
+async fn each_message_is_listed_once_with_how_far_it_is() {
+    let (world, app, ep, [failed, taken, retried]) = stage().await;
+    let listed = list(&world, &app, &ep, "").await;
+    let seen: Vec<(String, String, Value)> = listed
+        .iter()
+        .map(|one| (text(&one["id"]), text(&one["statusText"]), one["payload"]["n"].clone()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (retried.clone(), "pending".to_owned(), json!(3)),
+            (taken.clone(), "success".to_owned(), json!(2)),
+            (failed.clone(), "fail".to_owned(), json!(1)),
+        ]
+    );
+    assert!(listed[0]["nextAttempt"].is_string() && listed[1]["nextAttempt"].is_null());
+    for (status, expected) in [(0, &taken), (1, &retried), (2, &failed)] {
+        let listed = list(&world, &app, &ep, &format!("?status={status}")).await;
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0]["id"], expected.as_str());
+    }
+    let bare = list(&world, &app, &ep, "?with_content=false").await;
+    assert_eq!(bare[0]["payload"], json!({}));
+}
+
+#[tokio::test]
+async fn pages_of_attempted_messages_go_both_ways() {
+    let (world, app, ep, [failed, taken, retried]) = stage().await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/msg?limit=2");
+    let first = world.call("GET", &path, Value::Null).await.body;
+    assert_eq!(first["data"][1]["id"], taken.as_str());
+    assert_eq!(first["done"], false);
+    let iterator = text(&first["iterator"]);
+    let second = world.call("GET", &format!("{path}&iterator={iterator}"), Value::Null).await.body;
+    assert_eq!((&second["data"][0]["id"], &second["done"]), (&json!(failed), &json!(true)));
+    let prev = text(&second["prevIterator"]);
+    let back = world.call("GET", &format!("{path}&iterator={prev}"), Value::Null).await.body;
+    assert_eq!(back["data"][0]["id"], retried.as_str());
+}
+
+#[tokio::test]
+async fn a_message_that_was_resent_is_still_listed_and_counted_once() {
+    let (world, app, ep, [failed, ..]) = stage().await;
+    world.network.always(URL, answer(200));
+    let resend = format!("/api/v1/app/{app}/msg/{failed}/endpoint/{ep}/resend");
+    assert_eq!(world.call("POST", &resend, Value::Null).await.status, 202);
+    world.dispatch().await;
+    let listed = list(&world, &app, &ep, "").await;
+    let of_it: Vec<&Value> = listed.iter().filter(|one| one["id"] == failed.as_str()).collect();
+    assert_eq!(of_it.len(), 1);
+    assert_eq!(of_it[0]["statusText"], "success");
+}
+
+#[tokio::test]
+async fn statistics_count_each_message_by_how_far_it_is() {
+    let (world, app, ep, _) = stage().await;
+    let all = json!({"success": 1, "pending": 1, "sending": 0, "fail": 1, "canceled": 0});
+    assert_eq!(stats(&world, &app, &ep, "").await, all);
+    let now = world.ambient.now();
+    let since = now.minus_ms(3_600_000).to_rfc3339();
+    let lately = stats(&world, &app, &ep, &format!("?since={since}")).await;
+    assert_eq!((&lately["success"], &lately["fail"]), (&json!(1), &json!(0)));
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/stats");
+    let long_ago = now.minus_ms(29 * 86_400_000).to_rfc3339();
+    for query in [format!("?since={long_ago}"), "?since=x".to_owned()] {
+        let refused = world.call("GET", &format!("{path}{query}"), Value::Null).await;
+        assert_eq!(refused.status, 422, "{query}");
+    }
+}
