@@ -25,7 +25,7 @@ use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, Inbox, KeySets, LISTENERS_TTL_MS, Notices, Parking,
-    Revocations,
+    Revocations, Sources,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -129,6 +129,7 @@ impl Process {
                 sealer: secret.sealer(),
                 default_org: organisation(),
                 profiles: Profiles::built_in(),
+                sources: Sources::new(table.clone(), world.ambient.clock.clone(), 0),
                 recent: Recent::default(),
                 second_copy_delay_s: SECOND_COPY_DELAY_S,
                 ambient: world.ambient.clone(),

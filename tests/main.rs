@@ -37,6 +37,7 @@ mod schedule;
 mod secret;
 mod sender;
 mod signature;
+mod sources;
 mod split;
 mod stats;
 mod stored;

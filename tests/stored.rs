@@ -185,6 +185,9 @@ async fn story() -> Value {
         .header("idempotency-key", "key-1")
         .body(Bytes::from_static(br#"{"name": "Second"}"#));
     assert_eq!(world.send(request.unwrap()).await.status, 201);
+    let source = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
+        "config": {"secret": "s"}});
+    post("/ingest/api/v1/source", source).await;
 
     let mut items = BTreeMap::new();
     for item in world.stored.lock().unwrap().values() {

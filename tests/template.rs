@@ -359,9 +359,12 @@ fn publishing_goes_to_receive_and_everything_else_to_admin() {
         })
         .collect();
     routes.sort();
-    let expected =
-        [("$default", "AdminFunction"), ("POST /api/v1/app/{app_id}/msg", "ReceiveFunction")]
-            .map(|(key, function)| (key.to_owned(), function.to_owned()));
+    let expected = [
+        ("$default", "AdminFunction"),
+        ("ANY /in/{source_id}", "ReceiveFunction"),
+        ("POST /api/v1/app/{app_id}/msg", "ReceiveFunction"),
+    ]
+    .map(|(key, function)| (key.to_owned(), function.to_owned()));
     assert_eq!(routes, expected);
 }
 
@@ -378,7 +381,7 @@ fn the_gateway_may_call_the_two_functions_that_it_routes_to() {
         })
         .collect();
     permitted.sort();
-    assert_eq!(permitted, ["AdminFunction", "ReceiveFunction"]);
+    assert_eq!(permitted, ["AdminFunction", "ReceiveFunction", "ReceiveFunction"]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
     Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
-    KeySets, Notices, Parking, ProfileStore, Revocations, Tenant,
+    KeySets, Notices, Parking, ProfileStore, Revocations, Sources, Tenant,
 };
 use shared::token::{Access, Bearer, Tokens};
 use shared::worker::Worker;
@@ -55,6 +55,7 @@ mod profile;
 mod routes;
 mod rules;
 mod secret;
+mod source;
 mod stats;
 mod task;
 
@@ -101,6 +102,8 @@ pub struct Admin {
     pub profiles: Profiles,
     /// Stores more of them.
     pub profile_store: ProfileStore,
+    /// Reads and changes sources.
+    pub sources: Sources,
     /// Checks bearer tokens and makes them.
     pub tokens: Tokens,
     /// Seals and opens secrets.
@@ -159,7 +162,7 @@ impl Admin {
             }
             _ => {}
         }
-        let Some(path) = segments.strip_prefix(&["api", "v1"]) else {
+        let Some(path) = routes::below(&segments) else {
             return Err(ApiError::not_found());
         };
         if path == ["health"] || path == ["health", "ping"] {
@@ -172,7 +175,7 @@ impl Admin {
             return Err(ApiError::invalid_token());
         }
         let access = bearer.access;
-        Call { admin: self, request, access, bearer }.route_once(path).await
+        Call { admin: self, request, access, bearer }.route_once(&path).await
     }
 }
 

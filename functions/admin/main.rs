@@ -10,7 +10,7 @@ use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
     Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
-    KeySets, Notices, Parking, ProfileStore, Revocations,
+    KeySets, Notices, Parking, ProfileStore, Revocations, Sources,
 };
 use shared::telemetry;
 use shared::token::Tokens;
@@ -44,6 +44,7 @@ async fn main() -> Result<(), Error> {
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         rsa: Arc::new(generate_rsa),
         profiles: wiring.profiles(table.clone()),
+        sources: Sources::new(table.clone(), Ambient::system().clock, 0),
         profile_store: ProfileStore::new(table.clone()),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),

@@ -25,6 +25,7 @@ mod message;
 mod operational;
 mod operator;
 mod profile;
+mod source;
 mod stats;
 mod task;
 
@@ -57,6 +58,7 @@ pub fn descriptions() -> Vec<Description> {
         open(),
         operational::descriptions(),
         operator::descriptions(),
+        source::descriptions(),
         stats::descriptions(),
         task::descriptions(),
         profile::descriptions(),

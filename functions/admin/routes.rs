@@ -14,9 +14,25 @@ pub struct Operation {
     pub id: &'static str,
     /// HTTP method.
     pub method: &'static str,
-    /// Segments of the path after `/api/v1`: a quoted one stands for itself, any other is the
+    /// Segments of the path after `/api/v1`, or of one after `/ingest/api/v1` with `"ingest"`
+    /// before them: a quoted one stands for itself, any other is the
     /// name of a parameter.
     pub segments: &'static [&'static str],
+}
+
+/// What the operations under `/ingest/api/v1` start with in the table.
+const INGEST: &str = "\"ingest\"";
+
+/// The segments that the table is asked for; `None` if this path is not of the API.
+pub(crate) fn below<'a>(segments: &[&'a str]) -> Option<Vec<&'a str>> {
+    match segments {
+        ["api", "v1", "ingest", ..] => None,
+        ["api", "v1", rest @ ..] => Some(rest.to_vec()),
+        ["ingest", "api", "v1", rest @ ..] => {
+            Some(std::iter::once("ingest").chain(rest.iter().copied()).collect())
+        }
+        _ => None,
+    }
 }
 
 /// What is answered without a token, before the table of routes is asked.
@@ -44,7 +60,11 @@ impl Operation {
                 None => format!("/{{{name}}}"),
             },
         };
-        std::iter::once("/api/v1".to_owned()).chain(self.segments.iter().map(segment)).collect()
+        let (base, rest) = match self.segments {
+            [INGEST, rest @ ..] => ("/ingest/api/v1", rest),
+            rest => ("/api/v1", rest),
+        };
+        std::iter::once(base.to_owned()).chain(rest.iter().map(segment)).collect()
     }
 
     /// Whether these segments after `/api/v1` are of this operation's path.
@@ -232,6 +252,12 @@ operations! {
     "v1.authentication.dashboard-access" POST ["auth", "dashboard-access", app]
         => dashboard_access(app);
     "v1.authentication.logout" POST ["auth", "logout"] => logout();
+
+    "v1.ingest.source.list" GET ["ingest", "source"] => list_sources();
+    "v1.ingest.source.create" POST ["ingest", "source"] => create_source();
+    "v1.ingest.source.get" GET ["ingest", "source", source_id] => get_source(source_id);
+    "v1.ingest.source.update" PUT ["ingest", "source", source_id] => update_source(source_id);
+    "v1.ingest.source.delete" DELETE ["ingest", "source", source_id] => delete_source(source_id);
 
     "posthorn.jwt-key.list" GET ["operator", "jwt-key"] => list_jwt_keys();
     "posthorn.jwt-key.rotate" POST ["operator", "jwt-key", "rotate"] => rotate_jwt_key();

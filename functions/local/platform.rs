@@ -28,7 +28,7 @@ use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
     Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox,
-    Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
+    Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -123,6 +123,7 @@ impl Platform {
             Arc::new(CountingQueue::new(queue.clone(), meter.clone()))
         };
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
+        let sources = Sources::new(table.clone(), ambient.clock.clone(), DIRECTORY_TTL_MS);
         let revocations = Revocations::new(table.clone(), ambient.clock.clone());
         let parking = Parking::new(table.clone());
         let key_sets = KeySets::new(table.clone(), ambient.clock.clone());
@@ -130,6 +131,7 @@ impl Platform {
         let receiver = Receiver {
             directory: directory.clone(),
             inbox: Inbox::uncompressed(table.clone()),
+            sources: sources.clone(),
             deliveries: deliveries.clone(),
             revocations: revocations.clone(),
             tokens: tokens.clone(),
@@ -165,6 +167,7 @@ impl Platform {
             rsa: Arc::new(admin::generate_rsa),
             profiles: profiles.clone(),
             profile_store: ProfileStore::new(table.clone()),
+            sources,
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             operator: data::organisation(),
@@ -259,6 +262,7 @@ impl Front {
         let segments = request::segments(request.uri().path());
         match (request.method(), segments.as_slice()) {
             (&Method::POST, ["api", "v1", "app", _, "msg"]) => self.receiver.handle(request).await,
+            (_, ["in", _]) => self.receiver.handle(request).await,
             (&Method::GET, ["local", "status"]) => {
                 self.status(&request).unwrap_or_else(ApiError::into_response)
             }

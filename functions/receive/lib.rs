@@ -24,17 +24,18 @@ use shared::cors;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
 use shared::message::{Message, expiry_in_hours};
-use shared::profile::Profiles;
+use shared::profile::{Profile, Profiles};
 use shared::queue::{Producer, record::Record, send_one};
 use shared::request;
 use shared::secret::Sealer;
 use shared::signature;
-use shared::store::{Accepted, Directory, Inbox, Revocations, Tenant};
+use shared::store::{Accepted, Directory, Inbox, Revocations, Sources, Tenant};
 use shared::token::{Access, Tokens};
 
 pub mod openapi;
 mod publish;
 mod recent;
+mod source;
 mod split;
 
 use publish::{MessageOut, Published};
@@ -66,6 +67,8 @@ pub struct Receiver {
     pub profiles: Profiles,
     /// Knows which tokens were taken back.
     pub revocations: Revocations,
+    /// Reads sources.
+    pub sources: Sources,
     /// Checks bearer tokens.
     pub tokens: Tokens,
     /// Opens integration keys.
@@ -101,6 +104,7 @@ impl Receiver {
                 let tenant = self.authorise(request, app).await?;
                 self.publish(request, &tenant).await
             }
+            (_, ["in", source]) => self.source(request, source).await,
             _ => Err(ApiError::not_found()),
         }
     }
@@ -169,6 +173,16 @@ impl Receiver {
         let published = Published::parse(request.body(), profile.envelope.is_some(), now)?;
         let with_content = request::query_flag(request, "with_content", true)?;
         let message = self.message(published, tenant.application.id, request.headers())?;
+        self.take(message, &profile, with_content).await
+    }
+
+    /// Stores a message, or its parts, and sends it on its way.
+    async fn take(
+        &self,
+        message: Message,
+        profile: &Profile,
+        with_content: bool,
+    ) -> Result<Response<Bytes>, ApiError> {
         let split = profile.split.as_ref();
         let parts = split.and_then(|split| split.parts(&message.event_type, &message.payload));
         if let Some(parts) = parts {

@@ -5,7 +5,7 @@ use lambda_http::{Error, Request, run, service_fn};
 use receive::{APPLICATION_TTL_MS, Receiver, Recent, SECOND_COPY_DELAY_S};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
-use shared::store::{Cached, Directory, Inbox, Revocations};
+use shared::store::{Cached, Directory, Inbox, Revocations, SOURCE_TTL_MS, Sources};
 use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
@@ -26,6 +26,7 @@ async fn main() -> Result<(), Error> {
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
         profiles: wiring.profiles(table.clone()),
         revocations: Revocations::new(table.clone(), ambient.clock.clone()),
+        sources: Sources::new(table.clone(), ambient.clock.clone(), SOURCE_TTL_MS),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         default_org: wiring.environment.organisation()?,

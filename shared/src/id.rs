@@ -185,6 +185,8 @@ ids! {
     MessageId, "msg_";
     /// One try to deliver a message to an endpoint.
     AttemptId, "atmpt_";
+    /// Another system whose webhooks come in.
+    SourceId, "src_";
     /// Work that outlives the request that asked for it.
     TaskId, "qtask_";
 }

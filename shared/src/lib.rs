@@ -35,6 +35,7 @@ pub mod schedule;
 pub mod secret;
 pub mod sender;
 pub mod signature;
+pub mod source;
 pub mod store;
 pub mod task;
 pub mod telemetry;

@@ -87,7 +87,9 @@ impl Stage {
         let task = text(&begun.body["id"]);
         let profile = "/api/v1/profile/small";
         world.call("PUT", profile, json!({"toml": PROFILE})).await;
+        let source = world.call("POST", "/ingest/api/v1/source", source(&app)).await;
         let names = BTreeMap::from([
+            ("source_id", text(&source.body["id"])),
             ("profile", "small".to_owned()),
             ("app_id", app),
             ("endpoint_id", ep),
@@ -194,8 +196,14 @@ fn body(id: &str) -> Value {
         "v1.endpoint.send-example" => json!({"eventType": "order.example"}),
         "posthorn.profile.put" => json!({"toml": PROFILE}),
         "posthorn.event-type-grant.set" => json!({"eventTypes": []}),
+        "v1.ingest.source.create" | "v1.ingest.source.update" => source(MARK),
         _ => Value::Null,
     }
+}
+
+/// A source of this application.
+fn source(app: &str) -> Value {
+    json!({"name": MARK, "type": "github", "app": app, "config": {"secret": MARK}})
 }
 
 /// A query that the operation cannot do without, with its question mark.

@@ -25,7 +25,7 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
     Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
-    KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations,
+    KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
@@ -130,6 +130,7 @@ impl World {
         let receiver = Receiver {
             directory: Directory::new(table.clone()),
             inbox: Inbox::new(table.clone()),
+            sources: Sources::new(table.clone(), ambient.clock.clone(), 0),
             deliveries: deliveries.clone(),
             revocations: revocations.clone(),
             tokens: tokens.clone(),
@@ -187,6 +188,7 @@ impl World {
             retries,
             parking: Parking::new(table.clone()),
             profiles,
+            sources: Sources::new(table.clone(), ambient.clock.clone(), 0),
             profile_store,
             revocations: revocations.clone(),
             eraser: Eraser::new(table.clone()),
@@ -258,7 +260,8 @@ impl World {
     /// A request, answered by whichever function API Gateway would route it to.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Reply {
         let path = request.uri().path().trim_end_matches('/');
-        let publishes = request.method() == Method::POST && path.ends_with("/msg");
+        let publishes =
+            path.starts_with("/in/") || request.method() == Method::POST && path.ends_with("/msg");
         let response = match publishes {
             true => self.receiver.handle(request).await,
             false => self.admin.handle(request).await,

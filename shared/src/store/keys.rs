@@ -13,6 +13,9 @@
 //! | a message that waits | `MSG#{key}` | `DLV` | | `DUE#{shard}`, `{epoch ms}` |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
 //! | profile | `ORG#{org}` | `PROFILE#{name}` | | |
+//! | source | `SOURCE#{src}` | `SOURCE` | | |
+//! | source in its organisation | `ORG#{org}` | `SOURCE#{src}` | | |
+//! | uid of a source | `ORG#{org}` | `SRCUID#{uid}` | | |
 //! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
 //! | key set | `ORG#{org}` | `JWKS` | | |
 //! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
@@ -29,7 +32,7 @@ use super::table::Key;
 use crate::attempt::Turn;
 use crate::clock::Timestamp;
 use crate::id::{
-    ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId, TaskId,
+    ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId, SourceId, TaskId,
 };
 
 /// Names of the table's attributes.
@@ -78,6 +81,8 @@ pub const ENDPOINT_PREFIX: &str = "EP#";
 pub const EVENT_TYPE_PREFIX: &str = "ETYPE#";
 /// How sort keys of attempts start.
 pub const ATTEMPT_PREFIX: &str = "ATT#";
+/// How sort keys of sources in their organisation start.
+pub const SOURCE_PREFIX: &str = "SOURCE#";
 /// How sort keys of deliveries start.
 pub const DELIVERY_PREFIX: &str = "DLV#";
 /// How sort keys of inspected requests start.
@@ -217,6 +222,21 @@ pub fn tasks_by_time(org: &OrganisationId) -> String {
 /// A background task's place in the `due` index.
 pub fn task_due(task: &TaskId, at: Timestamp) -> Key {
     key(due_pk(shard_of(&task.to_string())), due_sk(at))
+}
+
+/// A source, where receive finds it.
+pub fn source(source: &SourceId) -> Key {
+    key(format!("SOURCE#{source}"), "SOURCE")
+}
+
+/// The same source, where its organisation lists it.
+pub fn source_of(org: &OrganisationId, source: &SourceId) -> Key {
+    key(organisation_pk(org), format!("{SOURCE_PREFIX}{source}"))
+}
+
+/// Where the uid of a source leads to it.
+pub fn source_uid(org: &OrganisationId, uid: &str) -> Key {
+    key(organisation_pk(org), format!("SRCUID#{uid}"))
 }
 
 /// A profile that an organisation stored.

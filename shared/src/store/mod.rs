@@ -44,6 +44,7 @@ mod parking;
 mod postponed;
 mod profiles;
 mod revocations;
+mod sources;
 pub mod table;
 mod tasks;
 
@@ -64,6 +65,7 @@ pub use parking::{Parked, Parking};
 pub use postponed::{HeldBack, Postponed, Waiting};
 pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
+pub use sources::{SOURCE_TTL_MS, Sources};
 pub use tasks::{HeldTask, Tasks};
 
 /// Why a store call failed. An error leaves open whether the call had its effect.

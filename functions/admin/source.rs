@@ -1,0 +1,299 @@
+//! Sources: create, read, change, delete. Paths and shapes are those of Svix's ingest API.
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::application::Metadata;
+use shared::error::{self, ApiError};
+use shared::id::{ApplicationId, SourceId, Uid};
+use shared::openapi::Moment;
+use shared::request;
+use shared::secret::{Sealed, SigningSecret};
+use shared::source::{Kind, MAX_SOURCES, Rule, Scheme, Source};
+
+use crate::inspector::origin;
+use crate::rules::Rules;
+use crate::{Answer, Call, page};
+
+/// The note that names the application for a library that does not know the field `app`.
+const METADATA_KEY: &str = "posthorn.app";
+
+/// What a caller sends. `app`, `verification`, `eventType` and `eventId` are ours.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IngestSourceIn {
+    #[schemars(length(min = 1))]
+    name: String,
+    #[schemars(with = "Option<Uid>")]
+    uid: Option<String>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(default)]
+    config: Config,
+    /// Id or uid of the application that the events go to; or say it in the metadata, under
+    /// `posthorn.app`.
+    app: Option<String>,
+    /// How requests are proved; needed for `generic-webhook`, fixed for the others.
+    verification: Option<Scheme>,
+    event_type: Option<Rule>,
+    event_id: Option<Rule>,
+}
+
+/// Never shown again.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "SourceConfig")]
+struct Config {
+    /// What requests are proved with; left out in a change, it stays.
+    secret: Option<String>,
+    /// What Meta's handshake must say.
+    verify_token: Option<String>,
+}
+
+/// What a caller gets.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IngestSourceOut {
+    id: SourceId,
+    uid: Option<Uid>,
+    name: String,
+    ingest_url: String,
+    metadata: Metadata,
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[schemars(with = "shared::openapi::EmptyObject")]
+    config: serde_json::Map<String, serde_json::Value>,
+    app: ApplicationId,
+    /// As it was said, with every default.
+    #[schemars(with = "shared::openapi::JsonObject")]
+    verification: Scheme,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_type: Option<Rule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<Rule>,
+    #[schemars(with = "Moment")]
+    created_at: String,
+    #[schemars(with = "Moment")]
+    updated_at: String,
+}
+
+/// A request whose rules hold.
+struct Checked {
+    uid: Option<Uid>,
+    app: ApplicationId,
+    scheme: Scheme,
+}
+
+impl Call<'_> {
+    pub(crate) async fn list_sources(&self) -> Answer {
+        self.require_organisation()?;
+        let walk = page::walk::<SourceId>(self.request, false)?;
+        let all = self.admin.sources.list(&self.access.organisation()).await?;
+        let listed = page::cut(&walk, all, |source| source.id.to_string());
+        Ok(page::respond(&walk, listed, |source| self.source_out(source)))
+    }
+
+    pub(crate) async fn create_source(&self) -> Answer {
+        self.require_organisation()?;
+        let input: IngestSourceIn = request::body(self.request)?;
+        let checked = self.check_source(&input, None).await?;
+        self.new_source(input, checked).await
+    }
+
+    pub(crate) async fn get_source(&self, source: &str) -> Answer {
+        let found = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
+        Ok(self.show_source(StatusCode::OK, found))
+    }
+
+    /// Changes a source, or creates one whose uid is the name in the path.
+    pub(crate) async fn update_source(&self, source: &str) -> Answer {
+        self.require_organisation()?;
+        let input: IngestSourceIn = request::body(self.request)?;
+        let Some(old) = self.source_named(source).await? else {
+            let mut rules = Rules::default();
+            let named = rules.uid(Some(source), SourceId::PREFIX);
+            rules.check().map_err(|_| ApiError::not_found())?;
+            let mut checked = self.check_source(&input, None).await?;
+            checked.uid = checked.uid.or(named);
+            return self.new_source(input, checked).await;
+        };
+        let checked = self.check_source(&input, Some(&old)).await?;
+        let now = self.admin.ambient.now();
+        let (secret, verify_token) = self.seal_config(&old.id, &input.config);
+        let same_scheme = old.scheme == checked.scheme;
+        let edited = self.admin.sources.edit(&old.id, |source| {
+            source.name.clone_from(&input.name);
+            source.metadata = input.metadata.clone().unwrap_or_default();
+            source.kind = input.kind;
+            source.app = checked.app;
+            source.scheme.clone_from(&checked.scheme);
+            source.event_type.clone_from(&input.event_type);
+            source.event_id.clone_from(&input.event_id);
+            let kept = source.secret.take().filter(|_| same_scheme);
+            source.secret = secret.clone().or(kept);
+            source.verify_token = verify_token.clone().or(source.verify_token.take());
+            source.updated_at = now;
+        });
+        let edited = edited.await?.ok_or_else(ApiError::not_found)?;
+        Ok(self.show_source(StatusCode::OK, edited))
+    }
+
+    pub(crate) async fn delete_source(&self, source: &str) -> Answer {
+        let found = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
+        self.admin.sources.delete(&found).await?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
+    }
+
+    async fn source_named(&self, reference: &str) -> Result<Option<Source>, ApiError> {
+        self.require_organisation()?;
+        let is_it = |source: &Source| {
+            source.id.to_string() == reference
+                || source.uid.as_ref().is_some_and(|uid| uid.as_str() == reference)
+        };
+        let all = self.admin.sources.list(&self.access.organisation()).await?;
+        Ok(all.into_iter().find(is_it))
+    }
+
+    async fn check_source(
+        &self,
+        input: &IngestSourceIn,
+        old: Option<&Source>,
+    ) -> Result<Checked, ApiError> {
+        let mut rules = Rules::default();
+        rules.name(&input.name);
+        let uid = rules.uid(input.uid.as_deref(), SourceId::PREFIX);
+        if old.is_some_and(|old| uid.is_some() && uid != old.uid) {
+            rules.broken("uid", "must stay as it is, or be left out");
+        }
+        input.metadata.iter().for_each(|metadata| rules.metadata(metadata));
+        let scheme = match (input.kind.scheme(), &input.verification) {
+            (Some(fixed), None) => Some(fixed),
+            (Some(fixed), Some(said)) if fixed == *said => Some(fixed),
+            (Some(_), Some(_)) => {
+                let rule = "is fixed for this type: leave it out, or use `generic-webhook`";
+                rules.broken("verification", rule);
+                None
+            }
+            (None, None) => {
+                let rule = "must say how requests are proved: {\"scheme\": \"bearer\"}, for one";
+                rules.broken("verification", rule);
+                None
+            }
+            (None, Some(said)) => Some(said.clone()),
+        };
+        if let Some(scheme) = &scheme {
+            let kept = old.is_some_and(|old| old.secret.is_some() && old.scheme == *scheme);
+            check_secret(&mut rules, scheme, input.config.secret.as_deref(), kept);
+        }
+        let noted = || input.metadata.as_ref().and_then(|it| it.get(METADATA_KEY));
+        let app = match (input.app.as_ref().or_else(noted), old) {
+            (Some(app), _) => {
+                let org = self.access.organisation();
+                let tenant = self.admin.directory.application(&org, app).await?;
+                if tenant.is_none() {
+                    rules.broken("app", "must be the id or uid of an application");
+                }
+                tenant.map(|tenant| tenant.application.id)
+            }
+            (None, Some(old)) => Some(old.app),
+            (None, None) => {
+                rules.broken("app", "must name the application that the events go to");
+                None
+            }
+        };
+        rules.check()?;
+        let (Some(app), Some(scheme)) = (app, scheme) else {
+            return Err(ApiError::Internal("a rule without a sentence".into()));
+        };
+        Ok(Checked { uid, app, scheme })
+    }
+
+    async fn new_source(&self, input: IngestSourceIn, checked: Checked) -> Answer {
+        let org = self.access.organisation();
+        if self.admin.sources.list(&org).await?.len() >= MAX_SOURCES {
+            return Err(ApiError::bad_request(
+                "limit_reached",
+                format!("An organisation has at most {MAX_SOURCES} sources: delete one first."),
+            ));
+        }
+        let ambient = &self.admin.ambient;
+        let now = ambient.now();
+        let id = SourceId::new(ambient);
+        let (secret, verify_token) = self.seal_config(&id, &input.config);
+        let source = Source {
+            id,
+            org,
+            app: checked.app,
+            uid: checked.uid,
+            name: input.name,
+            metadata: input.metadata.unwrap_or_default(),
+            kind: input.kind,
+            scheme: checked.scheme,
+            secret,
+            verify_token,
+            event_type: input.event_type,
+            event_id: input.event_id,
+            created_at: now,
+            updated_at: now,
+        };
+        match self.admin.sources.create(&source).await? {
+            true => Ok(self.show_source(StatusCode::CREATED, source)),
+            false => Err(ApiError::conflict("A source with this uid already exists.")),
+        }
+    }
+
+    fn seal_config(&self, id: &SourceId, config: &Config) -> (Option<Sealed>, Option<Sealed>) {
+        let owner = id.to_string();
+        let seal = |text: &String| {
+            self.admin.sealer.seal_bytes(text.as_bytes(), &owner, &self.admin.ambient)
+        };
+        (config.secret.as_ref().map(seal), config.verify_token.as_ref().map(seal))
+    }
+
+    fn source_out(&self, source: Source) -> IngestSourceOut {
+        IngestSourceOut {
+            ingest_url: format!("{}/in/{}", origin(self.request), source.id),
+            id: source.id,
+            uid: source.uid,
+            name: source.name,
+            metadata: source.metadata,
+            kind: source.kind,
+            config: serde_json::Map::new(),
+            app: source.app,
+            verification: source.scheme,
+            event_type: source.event_type,
+            event_id: source.event_id,
+            created_at: source.created_at.to_rfc3339(),
+            updated_at: source.updated_at.to_rfc3339(),
+        }
+    }
+
+    fn show_source(&self, status: StatusCode, source: Source) -> http::Response<bytes::Bytes> {
+        error::json(status, &self.source_out(source))
+    }
+}
+
+fn check_secret(rules: &mut Rules, scheme: &Scheme, secret: Option<&str>, kept: bool) {
+    let Some(secret) = secret else {
+        if *scheme != Scheme::None && !kept {
+            rules.broken("config.secret", "must be what the other system signs with");
+        }
+        return;
+    };
+    let rule = match scheme {
+        _ if secret.is_empty() => Some("must not be empty".to_owned()),
+        Scheme::StandardWebhooks if !secret.starts_with("whpk_") => {
+            SigningSecret::parse(secret).err()
+        }
+        Scheme::Basic if !secret.contains(':') => Some("must be `name:password`".to_owned()),
+        Scheme::Jwt { .. } if !secret.contains("\"keys\"") => {
+            Some("must be a JSON Web Key Set: {\"keys\": [...]}".to_owned())
+        }
+        _ => None,
+    };
+    if let Some(rule) = rule {
+        rules.broken("config.secret", rule);
+    }
+}

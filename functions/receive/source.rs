@@ -1,0 +1,150 @@
+//! Webhooks of other systems: `POST /in/{source_id}` proves them and publishes them; a `GET` or
+//! a first `POST` may be a handshake that asks whether this is really the right address.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use serde_json::Value;
+use shared::error::{self, ApiError, Violation};
+use shared::id::{MessageId, SourceId, Uid};
+use shared::message::DEFAULT_RETENTION_DAYS;
+use shared::request;
+use shared::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
+
+use crate::Receiver;
+use crate::publish::Published;
+
+impl Receiver {
+    pub(crate) async fn source(
+        &self,
+        request: &Request<Bytes>,
+        id: &str,
+    ) -> Result<Response<Bytes>, ApiError> {
+        request::check_size(request.body().len())?;
+        let id: SourceId = id.parse().map_err(|_| ApiError::not_found())?;
+        let source = self.sources.find(&id).await?.ok_or_else(ApiError::not_found)?;
+        match *request.method() {
+            Method::GET => self.handshake(request, &source),
+            Method::POST => self.incoming(request, &source).await,
+            _ => Err(ApiError::wrong_method()),
+        }
+    }
+
+    async fn incoming(
+        &self,
+        request: &Request<Bytes>,
+        source: &Source,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let secret = self.secret_of(source, source.secret.as_ref())?;
+        let headers = request.headers();
+        let now = self.ambient.now();
+        let payload = verify(&source.scheme, secret.as_deref(), headers, request.body(), now)
+            .map_err(|refusal| refuse(source, refusal))?;
+        let body: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        if !body.is_object() {
+            let rule = "must be a JSON object: choose JSON where the other system is set up";
+            return Err(Violation::body_at([], rule).into());
+        }
+        if source.kind == Kind::Slack
+            && body.get("type").and_then(Value::as_str) == Some("url_verification")
+        {
+            let challenge = body.get("challenge").and_then(Value::as_str).unwrap_or_default();
+            return Ok(plain(challenge));
+        }
+        let Some(tenant) = self.directory.tenant(&source.app).await? else {
+            return Err(ApiError::not_found());
+        };
+        let found = source.event(headers, &body);
+        // What is asked for under this name is the same request, however often it comes: the
+        // system gets the same answer, and gives up repeating it.
+        let mut names = HeaderMap::new();
+        if let Some(name) = &found.event_id
+            && let Ok(name) = HeaderValue::from_str(&request_name(name))
+        {
+            names.insert("idempotency-key", name);
+        }
+        let event_id = found.event_id.as_deref().map(|id| Uid::parse(id, MessageId::PREFIX));
+        let published = Published {
+            event_type: found.event_type,
+            event_id: event_id.transpose().map_err(|error| ApiError::Internal(error.0))?,
+            channels: Vec::new(),
+            tags: Vec::new(),
+            subject: None,
+            deliver_at: None,
+            retention_hours: DEFAULT_RETENTION_DAYS * 24,
+            payload: payload.slice_ref(payload.trim_ascii()),
+        };
+        let profile = self.profiles.of(&tenant.application).await?;
+        let message = self.message(published, tenant.application.id, &names)?;
+        self.take(message, &profile, false).await
+    }
+
+    /// Meta's `hub.challenge` and the `crc_token` of others.
+    fn handshake(
+        &self,
+        request: &Request<Bytes>,
+        source: &Source,
+    ) -> Result<Response<Bytes>, ApiError> {
+        if let Some(challenge) = request::query_value(request, "hub.challenge") {
+            let expected = self.secret_of(source, source.verify_token.as_ref())?;
+            let sent = request::query_value(request, "hub.verify_token").unwrap_or_default();
+            let fits = expected.is_some_and(|expected| same(&expected, sent.as_bytes()));
+            return match fits {
+                true => Ok(plain(&challenge)),
+                false => Err(refuse(source, Refusal::Signature)),
+            };
+        }
+        if let Some(token) = request::query_value(request, "crc_token")
+            && matches!(source.scheme, Scheme::Hmac(_))
+            && let Some(secret) = self.secret_of(source, source.secret.as_ref())?
+        {
+            let response =
+                format!("sha256={}", hmac_text(Encoding::Base64, &secret, token.as_bytes()));
+            let answer = serde_json::json!({ "response_token": response });
+            return Ok(error::json(StatusCode::OK, &answer));
+        }
+        Err(ApiError::not_found())
+    }
+
+    fn secret_of(
+        &self,
+        source: &Source,
+        sealed: Option<&shared::secret::Sealed>,
+    ) -> Result<Option<Vec<u8>>, ApiError> {
+        let owner = source.id.to_string();
+        let open = |sealed| {
+            self.sealer
+                .open_bytes(sealed, &owner)
+                .ok_or_else(|| ApiError::Internal(format!("the secret of {owner} does not open")))
+        };
+        sealed.map(open).transpose()
+    }
+}
+
+/// 401, and a line in the log that is counted.
+fn refuse(source: &Source, refusal: Refusal) -> ApiError {
+    tracing::warn!(
+        source.id = %source.id,
+        scheme = source.scheme.name(),
+        reason = ?refusal,
+        "unverified webhook"
+    );
+    ApiError::unauthenticated(
+        "This request is not proved to come from the system that this source is for: check the \
+         secret on both sides, and the clock.",
+    )
+}
+
+/// As long as an idempotency key may be.
+fn request_name(event_id: &str) -> String {
+    shared::signature::sha256_hex(event_id.as_bytes())
+}
+
+fn plain(text: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::copy_from_slice(text.as_bytes()));
+    let value = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, value);
+    // What is echoed must never be taken for a page.
+    let sniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, sniff);
+    response
+}

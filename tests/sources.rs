@@ -1,0 +1,351 @@
+//! Webhooks of other systems: believed when they are proved, and published.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use shared::clock::Timestamp;
+use shared::source::{Encoding, Kind, Refusal, Scheme, hmac_text, verify};
+
+use crate::support::world::{Reply, World, text};
+
+const SOURCES: &str = "/ingest/api/v1/source";
+
+/// A signed request and what it is signed with.
+#[derive(Clone, Debug)]
+struct Vector {
+    kind: Kind,
+    secret: &'static str,
+    at_s: u64,
+    headers: Vec<(&'static str, &'static str)>,
+    body: &'static str,
+}
+
+fn vectors() -> Vec<Vector> {
+    vec![
+        // docs.github.com, "Validating webhook deliveries", the test values.
+        Vector {
+            kind: Kind::Github,
+            secret: "It's a Secret to Everybody",
+            at_s: 0,
+            headers: vec![(
+                "x-hub-signature-256",
+                "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+            )],
+            body: "Hello, World!",
+        },
+        // docs.svix.com, "Verifying webhooks with the Svix libraries", the example request.
+        Vector {
+            kind: Kind::Svix,
+            secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            at_s: 1_614_265_330,
+            headers: vec![
+                ("svix-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                ("svix-timestamp", "1614265330"),
+                ("svix-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+            ],
+            body: r#"{"test": 2432232314}"#,
+        },
+        // The same under the names of Standard Webhooks, whose libraries have it in their tests.
+        Vector {
+            kind: Kind::Svix,
+            secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            at_s: 1_614_265_330,
+            headers: vec![
+                ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                ("webhook-timestamp", "1614265330"),
+                ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+            ],
+            body: r#"{"test": 2432232314}"#,
+        },
+        // Stripe documents none: made with its Python library 16.1.0, `WebhookSignature`.
+        Vector {
+            kind: Kind::Stripe,
+            secret: "whsec_test_secret",
+            at_s: 1_614_265_330,
+            headers: vec![(
+                "stripe-signature",
+                "t=1614265330,\
+                 v1=0ea930768d1c5c7a7bdcb2ef97873516bb4cb0eb6d61a5f5915f4d0af759680d",
+            )],
+            body: r#"{"id":"evt_1","object":"event","type":"charge.succeeded"}"#,
+        },
+        // Shopify documents none: base64 of HMAC-SHA256 over the body, as its documentation
+        // tells to make it, with Python's `hmac`.
+        Vector {
+            kind: Kind::Shopify,
+            secret: "hush",
+            at_s: 0,
+            headers: vec![(
+                "x-shopify-hmac-sha256",
+                "qBvrsZF7RfB1iS6BX6IHqJTp5L911P7intnPeTPsH0I=",
+            )],
+            body: r#"{"id":820982911946154508}"#,
+        },
+        // docs.slack.dev, "Verifying requests from Slack", the worked example.
+        Vector {
+            kind: Kind::Slack,
+            secret: "8f742231b10e8888abcd99yyyzzz85a5",
+            at_s: 1_531_420_618,
+            headers: vec![
+                ("x-slack-request-timestamp", "1531420618"),
+                (
+                    "x-slack-signature",
+                    "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+                ),
+            ],
+            body: "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&\
+                channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&\
+                command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com\
+                %2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&\
+                trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c",
+        },
+    ]
+}
+
+impl Vector {
+    fn check(&self) -> Result<Bytes, Refusal> {
+        let pairs: Vec<(String, Vec<u8>)> = self
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        self.check_with(&pairs, self.body.as_bytes(), self.at_s)
+    }
+
+    fn check_with(
+        &self,
+        pairs: &[(String, Vec<u8>)],
+        body: &[u8],
+        at_s: u64,
+    ) -> Result<Bytes, Refusal> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.insert(name.parse::<HeaderName>().expect("a name"), value);
+            }
+        }
+        let scheme = self.kind.scheme().expect("a known system");
+        let body = Bytes::copy_from_slice(body);
+        verify(&scheme, Some(self.secret.as_bytes()), &headers, &body, Timestamp(at_s * 1000))
+    }
+}
+
+#[test]
+fn what_the_systems_document_is_believed() {
+    for vector in vectors() {
+        assert_eq!(vector.check().as_deref(), Ok(vector.body.as_bytes()), "{vector:?}");
+    }
+}
+
+#[test]
+fn a_signed_request_of_another_time_is_refused() {
+    for vector in vectors().into_iter().filter(|vector| vector.at_s > 0) {
+        let pairs: Vec<_> = vector
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        for at_s in [vector.at_s - 301, vector.at_s + 301] {
+            let checked = vector.check_with(&pairs, vector.body.as_bytes(), at_s);
+            assert_eq!(checked, Err(Refusal::Tolerance), "{vector:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_request_with_one_byte_changed_is_refused(
+        which in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        flip in 1u8..=255,
+    ) {
+        let vectors = vectors();
+        let vector = &vectors[which.index(vectors.len())];
+        let mut parts: Vec<Vec<u8>> =
+            vector.headers.iter().map(|(_, value)| value.as_bytes().to_vec()).collect();
+        parts.push(vector.body.as_bytes().to_vec());
+        let mut at = place.index(parts.iter().map(Vec::len).sum());
+        for part in &mut parts {
+            if at < part.len() {
+                part[at] ^= flip;
+                break;
+            }
+            at -= part.len();
+        }
+        let body = parts.pop().unwrap_or_default();
+        let names = vector.headers.iter().map(|(name, _)| (*name).to_owned());
+        let pairs: Vec<(String, Vec<u8>)> = names.zip(parts).collect();
+        prop_assert!(vector.check_with(&pairs, &body, vector.at_s).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_proved_webhook_is_published_with_its_type_and_exact_bytes() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, "https://customer.example/hook").await;
+    let source = source(&world, &app, "github", "It's a secret").await;
+    let body = "{\"action\": \"opened\",  \"n\": 1}";
+    let signature = hex_hmac("It's a secret", body);
+    let headers = [
+        ("x-hub-signature-256", signature.as_str()),
+        ("x-github-event", "pull_request"),
+        ("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+    ];
+    let taken = post(&world, &source, &headers, body).await;
+    assert_eq!(taken.status, 202, "{taken:?}");
+    assert_eq!(taken.body["eventType"], "pull_request");
+    let again = post(&world, &source, &headers, body).await;
+    assert_eq!((again.status, &again.body["id"]), (taken.status, &taken.body["id"]));
+    world.dispatch_all().await;
+    let attempts = world.attempts(&app, &text(&taken.body["id"])).await;
+    assert_eq!(attempts.len(), 1);
+    let sent = world.network.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].body, body);
+}
+
+#[tokio::test]
+async fn what_is_not_proved_is_refused_and_never_enqueued() {
+    let world = World::new();
+    let app = world.application().await;
+    for (kind, header) in [
+        ("github", "x-hub-signature-256"),
+        ("shopify", "x-shopify-hmac-sha256"),
+        ("stripe", "stripe-signature"),
+        ("slack", "x-slack-signature"),
+    ] {
+        let source = source(&world, &app, kind, "right").await;
+        for headers in [&[][..], &[(header, "wrong")][..]] {
+            let refused = post(&world, &source, headers, "{}").await;
+            assert_eq!(refused.status, 401, "{kind}: {refused:?}");
+        }
+    }
+    assert_eq!(world.dispatch().await, 0);
+    let listed = world.call("GET", &format!("/api/v1/app/{app}/msg"), Value::Null).await;
+    assert_eq!(listed.body["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_generic_source_takes_what_it_is_told_to() {
+    let world = World::new();
+    let app = world.application().await;
+    let verified = |scheme: Value, secret: &str| {
+        json!({"name": "x", "type": "generic-webhook", "app": app, "verification": scheme,
+            "config": {"secret": secret}, "eventType": {"pointer": "/kind"},
+            "eventId": {"header": "x-id"}})
+    };
+    let cases = [
+        (verified(json!({"scheme": "bearer"}), "t0ken"), "authorization", "Bearer t0ken"),
+        (verified(json!({"scheme": "basic"}), "a:b"), "authorization", "Basic YTpi"),
+    ];
+    for (body, header, value) in cases {
+        let made = world.call("POST", SOURCES, body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let source = text(&made.body["id"]);
+        let event = "{\"kind\":\"a/b\"}";
+        assert_eq!(post(&world, &source, &[(header, "Bearer no")], event).await.status, 401);
+        let taken = post(&world, &source, &[(header, value), ("x-id", "7")], event).await;
+        assert_eq!(taken.status, 202, "{taken:?}");
+        assert_eq!(taken.body["eventType"], "a.b");
+        assert_eq!(taken.body["eventId"], format!("{source}.7"));
+        let array = post(&world, &source, &[(header, value)], "[]").await;
+        assert_eq!(array.status, 422);
+    }
+}
+
+#[tokio::test]
+async fn handshakes_are_answered() {
+    let world = World::new();
+    let app = world.application().await;
+    let meta = json!({"name": "x", "type": "meta", "app": app,
+        "config": {"secret": "s", "verifyToken": "v"}});
+    let meta = text(&world.call("POST", SOURCES, meta).await.body["id"]);
+    let path = format!("/in/{meta}?hub.mode=subscribe&hub.challenge=42&hub.verify_token=");
+    let right = world.call("GET", &format!("{path}v"), Value::Null).await;
+    assert_eq!((right.status.as_u16(), &right.bytes[..]), (200, &b"42"[..]));
+    assert_eq!(world.call("GET", &format!("{path}w"), Value::Null).await.status, 401);
+    let crc = world.call("GET", &format!("/in/{meta}?crc_token=abc"), Value::Null).await;
+    let expected = hmac_text(Encoding::Base64, b"s", b"abc");
+    assert_eq!(crc.body["response_token"], format!("sha256={expected}"));
+
+    let slack = source(&world, &app, "slack", "s").await;
+    let body = "{\"type\":\"url_verification\",\"challenge\":\"c\"}";
+    let now = world.ambient.now().as_secs().to_string();
+    let signature = hex_hmac("s", &format!("v0:{now}:{body}")).replace("sha256=", "v0=");
+    let headers = [("x-slack-request-timestamp", now.as_str()), ("x-slack-signature", &signature)];
+    let answered = post(&world, &slack, &headers, body).await;
+    assert_eq!((answered.status.as_u16(), &answered.bytes[..]), (200, &b"c"[..]));
+    assert_eq!(post(&world, &slack, &headers[..1], body).await.status, 401);
+    assert_eq!(world.dispatch().await, 0);
+}
+
+#[tokio::test]
+async fn a_source_is_made_found_changed_and_deleted() {
+    let world = World::new();
+    let app = world.application().await;
+    let body = |secret: Value| {
+        json!({"name": "Hub", "uid": "hub", "type": "github",
+            "metadata": {"posthorn.app": app}, "config": secret})
+    };
+    assert_eq!(world.call("POST", SOURCES, body(json!({}))).await.status, 422);
+    let made = world.call("POST", SOURCES, body(json!({"secret": "one"}))).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(world.call("POST", SOURCES, body(json!({"secret": "x"}))).await.status, 409);
+    let id = text(&made.body["id"]);
+    let found = world.call("GET", &format!("{SOURCES}/hub"), Value::Null).await;
+    assert_eq!((found.status.as_u16(), &found.body), (200, &made.body));
+    assert!(!found.body.to_string().contains("one"), "a secret is not shown");
+    let listed = world.call("GET", SOURCES, Value::Null).await;
+    assert_eq!(listed.body["data"], json!([made.body]));
+
+    let hub = format!("{SOURCES}/hub");
+    let changed = world.call("PUT", &hub, body(json!({"secret": "two"}))).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let signed = |secret: &str| hex_hmac(secret, "{}");
+    let old = post(&world, &id, &[("x-hub-signature-256", &signed("one"))], "{}").await;
+    let new = post(&world, &id, &[("x-hub-signature-256", &signed("two"))], "{}").await;
+    assert_eq!((old.status.as_u16(), new.status.as_u16()), (401, 202));
+
+    let stranger = world.token_of(shared::id::OrganisationId::new(&world.ambient));
+    let hidden = world.call_as(&stranger, "GET", &format!("{SOURCES}/{id}"), Value::Null).await;
+    assert_eq!(hidden.status, 404);
+    let confined = world.call_as(&world.app_token(&app), "GET", SOURCES, Value::Null).await;
+    assert_eq!(confined.status, 403);
+    let gone = world.call("DELETE", &format!("{SOURCES}/hub"), Value::Null).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(post(&world, &id, &[], "{}").await.status, 404);
+    assert_eq!(world.call("GET", "/api/v1/ingest/source", Value::Null).await.status, 404);
+}
+
+#[test]
+fn a_token_with_a_key_that_is_public_anyway_proves_nothing() {
+    let scheme = Scheme::Jwt { issuer: None, audience: None };
+    let keys = br#"{"keys":[{"kty":"oct","kid":"k","k":"c2VjcmV0"}]}"#;
+    // {"alg":"HS256","kid":"k"} and {}, signed with HMAC; and {"alg":"none","kid":"k"}.
+    for token in ["eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.e30.AAAA", "eyJhbGciOiJub25lIn0.e30."] {
+        let body = Bytes::from_static(token.as_bytes());
+        let checked = verify(&scheme, Some(keys), &HeaderMap::new(), &body, Timestamp(0));
+        assert!(checked.is_err(), "{token}");
+    }
+}
+
+async fn source(world: &World, app: &str, kind: &str, secret: &str) -> String {
+    let body = json!({"name": kind, "type": kind, "app": app, "config": {"secret": secret}});
+    let made = world.call("POST", SOURCES, body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    text(&made.body["id"])
+}
+
+async fn post(world: &World, source: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut request = Request::builder().method("POST").uri(format!("/in/{source}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    world.send(request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a request")).await
+}
+
+fn hex_hmac(secret: &str, content: &str) -> String {
+    format!("sha256={}", hmac_text(Encoding::Hex, secret.as_bytes(), content.as_bytes()))
+}
