@@ -470,21 +470,28 @@ mod applications {
             for (parameter, name) in [
                 ("limit=0", "limit"),
                 ("limit=251", "limit"),
+                ("iterator=x", "iterator"),
+                ("iterator=atmpt_0ujtsYcgvSTl8PAuAdqWYSMnLOv", "iterator"),
+                ("iterator=--", "iterator"),
+            ] {
+                let reply = get(&world, &format!("{path}?{parameter}")).await;
+                assert_eq!(places(&reply), [format!("query/{name}")], "{path} {parameter}");
+                assert_eq!(reply.body["detail"][0]["type"], "value_error");
+            }
+            for (parameter, name) in [
                 ("limit=-1", "limit"),
                 ("limit=ten", "limit"),
                 ("limit=", "limit"),
                 ("order=up", "order"),
                 ("order=", "order"),
-                ("iterator=x", "iterator"),
-                ("iterator=atmpt_0ujtsYcgvSTl8PAuAdqWYSMnLOv", "iterator"),
-                ("iterator=--", "iterator"),
                 ("before=yesterday", "before"),
                 ("after=2027-01-15", "after"),
                 ("after=1800000000", "after"),
             ] {
                 let reply = get(&world, &format!("{path}?{parameter}")).await;
-                assert_eq!(places(&reply), [format!("query/{name}")], "{path} {parameter}");
-                assert_eq!(reply.body["detail"][0]["type"], "value_error");
+                assert_error(&reply, 400, "generic_error");
+                let detail = text(&reply.body["detail"]);
+                assert!(detail.contains(&format!("`{name}`")), "{path} {parameter}: {detail}");
             }
             assert_eq!(get(&world, &format!("{path}?limit=250")).await.status, 200);
             assert_eq!(get(&world, &format!("{path}?limit=1&unknown=x")).await.status, 200);
@@ -1451,9 +1458,14 @@ mod attempts {
                 ("status=", "status"),
                 ("status_code_class=201", "status_code_class"),
                 ("status_code_class=2xx", "status_code_class"),
-                ("limit=0", "limit"),
-                ("iterator=msg_0ujtsYcgvSTl8PAuAdqWYSMnLOv", "iterator"),
             ] {
+                let reply = get(&world, &format!("/api/v1/app/{app}/{path}?{query}")).await;
+                assert_error(&reply, 400, "generic_error");
+                assert!(text(&reply.body["detail"]).contains(&format!("`{name}`")), "{query}");
+            }
+            for (query, name) in
+                [("limit=0", "limit"), ("iterator=msg_0ujtsYcgvSTl8PAuAdqWYSMnLOv", "iterator")]
+            {
                 let reply = get(&world, &format!("/api/v1/app/{app}/{path}?{query}")).await;
                 assert_eq!(places(&reply), [format!("query/{name}")], "{query}");
             }

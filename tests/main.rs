@@ -25,6 +25,7 @@ mod import;
 mod inspector;
 mod jwt_keys;
 mod notices;
+mod older_paths;
 mod openapi;
 mod outcomes;
 mod policy;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use shared::attempt::{Attempt, Delivery, Progress, Turn};
 use shared::endpoint::Endpoint;
-use shared::error::{self, ApiError, Violation};
+use shared::error::{self, ApiError};
 use shared::id::{AttemptId, EndpointId, MessageId};
 use shared::openapi::Moment;
 use shared::queue::{record::Record, send_one};
@@ -89,7 +89,7 @@ impl AttemptFilter {
             Some(class @ ("0" | "100" | "200" | "300" | "400" | "500")) => class.parse().ok(),
             Some(_) => {
                 let rule = "must be 0, 100, 200, 300, 400 or 500";
-                return Err(Violation::query("status_code_class", rule).into());
+                return Err(ApiError::bad_query("status_code_class", rule));
             }
         };
         let ok = match query_value(request, "status").as_deref() {
@@ -99,9 +99,8 @@ impl AttemptFilter {
             // An attempt that is on record is over.
             Some("1" | "3") => return Ok(Self::none(request)),
             Some(_) => {
-                return Err(
-                    Violation::query("status", "must be 0 (success), 1, 2 (fail) or 3").into()
-                );
+                let rule = "must be 0 (success), 1, 2 (fail) or 3";
+                return Err(ApiError::bad_query("status", rule));
             }
         };
         Ok(Self { message: Filter::of(request), ok, class, endpoint: None })
@@ -122,12 +121,22 @@ impl AttemptFilter {
 
 impl Call<'_> {
     pub(crate) async fn attempts_of_message(&self, app: &str, msg: &str) -> Answer {
+        let endpoint = query_value(self.request, "endpoint_id");
+        self.attempts_between(app, msg, endpoint.as_deref()).await
+    }
+
+    /// The same to one endpoint, which older clients name in the path.
+    pub(crate) async fn attempts_of_pair(&self, app: &str, msg: &str, ep: &str) -> Answer {
+        self.attempts_between(app, msg, Some(ep)).await
+    }
+
+    async fn attempts_between(&self, app: &str, msg: &str, endpoint: Option<&str>) -> Answer {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         let walk = page::walk::<AttemptId>(self.request, true)?;
         let mut filter = AttemptFilter::of(self.request)?;
-        if let Some(reference) = query_value(self.request, "endpoint_id") {
-            filter.endpoint = Some(endpoint_of(&tenant, &reference)?.id);
+        if let Some(reference) = endpoint {
+            filter.endpoint = Some(endpoint_of(&tenant, reference)?.id);
         }
         let mut attempts = self.admin.history.attempts_of_message(&message.id).await?;
         attempts.retain(|attempt| {

@@ -31,25 +31,23 @@ pub(crate) struct Page<T> {
 /// How the caller wants to walk a list of things with ids of type `Id`.
 ///
 /// # Errors
-/// 422 that names the parameter.
+/// 400 that names a parameter which does not read, 422 for one that breaks a rule.
 pub(crate) fn walk<Id: FromStr>(
     request: &Request<Bytes>,
     descending_by_default: bool,
 ) -> Result<Walk, ApiError> {
     let limit = match query_value(request, "limit") {
         None => DEFAULT_LIMIT,
-        Some(text) => text
-            .parse()
-            .ok()
+        Some(text) => Some(text.parse().map_err(|_| ApiError::bad_query("limit", limit_rule()))?)
             .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            .ok_or_else(|| Violation::query("limit", format!("must be 1 to {MAX_LIMIT}")))?,
+            .ok_or_else(|| Violation::query("limit", limit_rule()))?,
     };
     let descending = match query_value(request, "order").as_deref() {
         None => descending_by_default,
         Some("ascending") => false,
         Some("descending") => true,
         Some(_) => {
-            return Err(Violation::query("order", "must be `ascending` or `descending`").into());
+            return Err(ApiError::bad_query("order", "must be `ascending` or `descending`"));
         }
     };
     let iterator = query_value(request, "iterator");
@@ -63,9 +61,9 @@ pub(crate) fn walk<Id: FromStr>(
     }
     let moment = |name: &str| match query_value(request, name) {
         None => Ok(None),
-        Some(text) => Timestamp::parse_rfc3339(&text)
-            .map(Some)
-            .ok_or_else(|| Violation::query(name, "must be a date such as 2026-01-31T12:00:00Z")),
+        Some(text) => Timestamp::parse_rfc3339(&text).map(Some).ok_or_else(|| {
+            ApiError::bad_query(name, "must be a date such as 2026-01-31T12:00:00Z")
+        }),
     };
     let (after, before) = (moment("after")?, moment("before")?);
     Ok(Walk { limit, descending, iterator, backward, after, before })
@@ -112,4 +110,8 @@ pub(crate) fn cut<T>(walk: &Walk, mut items: Vec<T>, id: impl Fn(&T) -> String) 
     };
     let prev = kept.first().map(&id).filter(|_| more || !walk.backward);
     Listed { items: kept, iterator, prev, done: !more && !walk.backward }
+}
+
+fn limit_rule() -> String {
+    format!("must be 1 to {MAX_LIMIT}")
 }

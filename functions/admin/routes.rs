@@ -193,6 +193,10 @@ operations! {
 
     "v1.message-attempt.list-by-msg" GET ["app", app, "attempt", "msg", msg]
         => attempts_of_message(app, msg);
+    "v1.message-attempt.list-by-msg-deprecated" GET ["app", app, "msg", msg, "attempt"]
+        => attempts_of_message(app, msg);
+    "v1.message-attempt.list-by-endpoint-deprecated"
+        GET ["app", app, "msg", msg, "endpoint", ep, "attempt"] => attempts_of_pair(app, msg, ep);
     "v1.message-attempt.list-by-endpoint" GET ["app", app, "attempt", "endpoint", ep]
         => attempts_of_endpoint(app, ep);
     "v1.message-attempt.get" GET ["app", app, "msg", msg, "attempt", attempt]

@@ -96,14 +96,13 @@ impl Call<'_> {
         let status = match query_value(self.request, "status") {
             None => None,
             Some(text) => Some(serde_json::from_value::<Status>(text.into()).map_err(|_| {
-                Violation::query("status", "must be `running`, `finished` or `failed`")
+                ApiError::bad_query("status", "must be `running`, `finished` or `failed`")
             })?),
         };
         let kind = query_value(self.request, "task");
         if kind.as_deref().is_some_and(|kind| !KINDS.contains(&kind)) {
-            return Err(
-                Violation::query("task", format!("must be one of {}", KINDS.join(", "))).into()
-            );
+            let rule = format!("must be one of {}", KINDS.join(", "));
+            return Err(ApiError::bad_query("task", rule));
         }
         let keep = |task: &Task| {
             status.is_none_or(|status| task.status == status)

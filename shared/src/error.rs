@@ -3,6 +3,8 @@
 //! `{"code", "detail"}` for most; 422 with a list of `{"loc", "msg", "type"}` for a body, path
 //! or query that breaks a rule; `{}` for our own failures, whose reason is in the log alone.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use schemars::JsonSchema;
@@ -137,6 +139,12 @@ impl ApiError {
     /// 400: anything else that the caller has to change.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::http(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 400: a query parameter that does not read as what it has to be. One that reads and
+    /// breaks a rule is a [`Violation`].
+    pub fn bad_query(name: &str, rule: impl fmt::Display) -> Self {
+        Self::bad_request("generic_error", format!("The query parameter `{name}` {rule}."))
     }
 
     /// The error as an HTTP response. Logs the reason of an internal one.

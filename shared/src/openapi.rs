@@ -135,7 +135,7 @@ impl Description {
 
     /// A status of failure that is this operation's own. Those that every operation of its kind
     /// has are added by themselves: 401 and 403 with a token, 404 with a name in the path, 413
-    /// with a body, 422 with a query or a body.
+    /// with a body, 400 with a query, 422 with a query or a body.
     pub fn fails(mut self, status: u16, meaning: &'static str) -> Self {
         self.answers.push((status, Some(schema_of::<Failure>), meaning));
         self
@@ -158,6 +158,9 @@ impl Description {
         if self.body.is_some() || !self.query.is_empty() {
             let invalid: Option<SchemaOf> = Some(schema_of::<Invalid>);
             common.push((422, invalid, "Rules that the request breaks"));
+        }
+        if !self.query.is_empty() {
+            common.push((400, failure, "A query parameter that does not read"));
         }
         if route.method == "POST" && self.caller != Caller::Anyone {
             common.push((400, failure, "An `idempotency-key` that cannot be one"));

@@ -155,13 +155,13 @@ pub fn query_value(request: &Request<Bytes>, name: &str) -> Option<String> {
 /// A query parameter that is `true` or `false`; the default if it is not there.
 ///
 /// # Errors
-/// 422 when it is something else.
+/// 400 when it is something else.
 pub fn query_flag(request: &Request<Bytes>, name: &str, default: bool) -> Result<bool, ApiError> {
     match query_value(request, name).as_deref() {
         None => Ok(default),
         Some("true") => Ok(true),
         Some("false") => Ok(false),
-        Some(_) => Err(Violation::query(name, "must be `true` or `false`").into()),
+        Some(_) => Err(ApiError::bad_query(name, "must be `true` or `false`")),
     }
 }
 

@@ -21,6 +21,22 @@ pub(super) fn descriptions() -> Vec<Description> {
             .query(FILTER)
             .query([name("endpoint_id", 256, "Only attempts to this endpoint.")])
             .answers::<Page<AttemptOut>>(200, "A page"),
+        describe("v1.message-attempt.list-by-msg-deprecated", "List the attempts of a message")
+            .detail("Deprecated: an older path of the list of attempts by message.")
+            .query(page(AttemptId::PREFIX))
+            .query(WINDOW)
+            .query(FILTER)
+            .query([name("endpoint_id", 256, "Only attempts to this endpoint.")])
+            .answers::<Page<AttemptOut>>(200, "A page"),
+        describe(
+            "v1.message-attempt.list-by-endpoint-deprecated",
+            "List the attempts of a message to reach an endpoint",
+        )
+        .detail("Deprecated: the list of attempts by message takes `endpoint_id`.")
+        .query(page(AttemptId::PREFIX))
+        .query(WINDOW)
+        .query(FILTER)
+        .answers::<Page<AttemptOut>>(200, "A page"),
         describe("v1.message-attempt.list-by-endpoint", "List the attempts to reach an endpoint")
             .detail("Newest first. A page may be short before the list is `done`: go on from it.")
             .query(page(AttemptId::PREFIX))

@@ -1,0 +1,39 @@
+//! Paths that clients used before the lists of attempts had one of their own.
+
+use serde_json::{Value, json};
+
+use crate::support::world::{World, text};
+
+#[tokio::test]
+async fn attempts_are_listed_under_the_older_paths_too() {
+    let world = World::new();
+    let app = world.application().await;
+    let first = world.endpoint(&app, "http://127.0.0.1:9/first").await;
+    let second = world.endpoint(&app, "http://127.0.0.1:9/second").await;
+    let msg = world.publish(&app, json!({"order": 1})).await;
+    world.dispatch_all().await;
+    let list = async |path: String| {
+        let reply = world.call("GET", &format!("/api/v1/app/{app}{path}"), Value::Null).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        reply.body
+    };
+
+    let all = list(format!("/attempt/msg/{msg}")).await;
+    assert_eq!(all["data"].as_array().unwrap().len(), 2);
+    assert_eq!(list(format!("/msg/{msg}/attempt")).await, all);
+    assert_eq!(list(format!("/msg/{msg}/attempt/")).await, all);
+
+    for ep in [first, second] {
+        let own = list(format!("/attempt/msg/{msg}?endpoint_id={ep}")).await;
+        assert_eq!(own["data"].as_array().unwrap().len(), 1);
+        assert_eq!(text(&own["data"][0]["endpointId"]), ep);
+        assert_eq!(list(format!("/msg/{msg}/attempt?endpoint_id={ep}")).await, own);
+        assert_eq!(list(format!("/msg/{msg}/endpoint/{ep}/attempt")).await, own);
+        assert_eq!(list(format!("/msg/{msg}/endpoint/{ep}/attempt/")).await, own);
+        let failed = list(format!("/msg/{msg}/endpoint/{ep}/attempt?status=2")).await;
+        assert_eq!(failed["data"], json!([]));
+    }
+
+    let nowhere = format!("/api/v1/app/{app}/msg/{msg}/endpoint/other/attempt");
+    assert_eq!(world.call("GET", &nowhere, Value::Null).await.status, 404);
+}
