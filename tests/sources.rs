@@ -256,6 +256,26 @@ async fn a_generic_source_takes_what_it_is_told_to() {
 }
 
 #[tokio::test]
+async fn a_signature_that_leaves_the_body_or_the_time_out_is_no_verification() {
+    let world = World::new();
+    let app = world.application().await;
+    let cases = [
+        (json!("{timestamp}"), json!("x-time"), "content"),
+        (json!("{timestamp}.{body}"), Value::Null, "timestampHeader"),
+        (json!("{body}"), json!("x-time"), "timestampHeader"),
+    ];
+    for (content, header, field) in cases {
+        let hmac = json!({"scheme": "hmac", "header": "x-sign", "encoding": "hex",
+            "content": content, "timestampHeader": header});
+        let body = json!({"name": "x", "type": "generic-webhook", "app": app,
+            "verification": hmac, "config": {"secret": "s"}});
+        let refused = world.call("POST", SOURCES, body).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "verification", field]));
+    }
+}
+
+#[tokio::test]
 async fn handshakes_are_answered() {
     let world = World::new();
     let app = world.application().await;
@@ -266,9 +286,20 @@ async fn handshakes_are_answered() {
     let right = world.call("GET", &format!("{path}v"), Value::Null).await;
     assert_eq!((right.status.as_u16(), &right.bytes[..]), (200, &b"42"[..]));
     assert_eq!(world.call("GET", &format!("{path}w"), Value::Null).await.status, 401);
-    let crc = world.call("GET", &format!("/in/{meta}?crc_token=abc"), Value::Null).await;
+    let hmac = json!({"scheme": "hmac", "header": "x-twitter-webhooks-signature",
+        "encoding": "base64", "prefix": "sha256="});
+    let crc = json!({"name": "x", "type": "generic-webhook", "app": app, "verification": hmac,
+        "config": {"secret": "s"}});
+    let crc = text(&world.call("POST", SOURCES, crc).await.body["id"]);
+    let ask = async |source: &str, token: &str| {
+        world.call("GET", &format!("/in/{source}?crc_token={token}"), Value::Null).await
+    };
     let expected = hmac_text(Encoding::Base64, b"s", b"abc");
-    assert_eq!(crc.body["response_token"], format!("sha256={expected}"));
+    assert_eq!(ask(&crc, "abc").await.body["response_token"], format!("sha256={expected}"));
+    // Nobody gets the signature of an event by asking for a handshake.
+    assert_eq!(ask(&crc, "%7B%7D").await.status, 404);
+    assert_eq!(ask(&crc, "").await.status, 404);
+    assert_eq!(ask(&meta, "abc").await.status, 404);
 
     let slack = source(&world, &app, "slack", "s").await;
     let body = "{\"type\":\"url_verification\",\"challenge\":\"c\"}";

@@ -184,6 +184,7 @@ impl Call<'_> {
             (None, Some(said)) => Some(said.clone()),
         };
         if let Some(scheme) = &scheme {
+            check_content(&mut rules, scheme);
             let kept = old.is_some_and(|old| old.secret.is_some() && old.scheme == *scheme);
             check_secret(&mut rules, scheme, input.config.secret.as_deref(), kept);
         }
@@ -272,6 +273,18 @@ impl Call<'_> {
 
     fn show_source(&self, status: StatusCode, source: Source) -> http::Response<bytes::Bytes> {
         error::json(status, &self.source_out(source))
+    }
+}
+
+/// What is not signed proves nothing.
+fn check_content(rules: &mut Rules, scheme: &Scheme) {
+    let Scheme::Hmac(hmac) = scheme else { return };
+    if !hmac.content.contains("{body}") {
+        rules.broken("verification.content", "must have `{body}` in it");
+    }
+    if hmac.content.contains("{timestamp}") != hmac.timestamp_header.is_some() {
+        let rule = "must be there if `content` has `{timestamp}` in it, and only then";
+        rules.broken("verification.timestampHeader", rule);
     }
 }
 

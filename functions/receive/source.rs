@@ -13,6 +13,9 @@ use shared::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, v
 use crate::Receiver;
 use crate::publish::Published;
 
+/// Longest `crc_token`, in characters.
+const MAX_CRC_TOKEN: usize = 256;
+
 impl Receiver {
     pub(crate) async fn source(
         &self,
@@ -93,7 +96,11 @@ impl Receiver {
                 false => Err(refuse(source, Refusal::Signature)),
             };
         }
+        // Whoever asks gets an HMAC with the secret that proves events. So it is made of nothing
+        // that could be one: an event is a JSON object, and has a brace.
         if let Some(token) = request::query_value(request, "crc_token")
+            && source.kind == Kind::GenericWebhook
+            && is_crc_token(&token)
             && matches!(source.scheme, Scheme::Hmac(_))
             && let Some(secret) = self.secret_of(source, source.secret.as_ref())?
         {
@@ -137,6 +144,12 @@ fn refuse(source: &Source, refusal: Refusal) -> ApiError {
 /// As long as an idempotency key may be.
 fn request_name(event_id: &str) -> String {
     shared::signature::sha256_hex(event_id.as_bytes())
+}
+
+/// Whether this is a token as X makes them: base64, either alphabet.
+fn is_crc_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte);
+    (1..=MAX_CRC_TOKEN).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn plain(text: &str) -> Response<Bytes> {
