@@ -7,7 +7,6 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::attempt::{Attempt, Delivery, Progress, Turn};
-use shared::clock::Timestamp;
 use shared::error::{self, ApiError, Violation};
 use shared::id::AttemptId;
 use shared::openapi::Moment;
@@ -176,18 +175,13 @@ impl Call<'_> {
             None => Ok(None),
             Some(text) => match text.parse() {
                 Ok(status @ 0..=4) => Ok(Some(status)),
-                _ => Err(Violation::query("status", "must be 0, 1, 2, 3 or 4").into()),
+                _ => Err(ApiError::bad_query("status", "must be 0, 1, 2, 3 or 4")),
             },
         }
     }
 
     fn counted_span(&self) -> Result<Walk, ApiError> {
-        let moment = |name: &str| match query_value(self.request, name) {
-            None => Ok(None),
-            Some(text) => Timestamp::parse_rfc3339(&text).map(Some).ok_or_else(|| {
-                Violation::query(name, "must be a date such as 2026-01-31T12:00:00Z")
-            }),
-        };
+        let moment = |name| page::moment(self.request, name);
         let until = moment("until")?.unwrap_or_else(|| self.admin.ambient.now());
         let since = moment("since")?.unwrap_or_else(|| until.minus_ms(MAX_SPAN_MS));
         if since > until {

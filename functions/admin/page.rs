@@ -59,14 +59,19 @@ pub(crate) fn walk<Id: FromStr>(
         let rule = "must be the `iterator` or `prevIterator` of a page of this list";
         return Err(Violation::query("iterator", rule).into());
     }
-    let moment = |name: &str| match query_value(request, name) {
-        None => Ok(None),
-        Some(text) => Timestamp::parse_rfc3339(&text).map(Some).ok_or_else(|| {
-            ApiError::bad_query(name, "must be a date such as 2026-01-31T12:00:00Z")
-        }),
-    };
-    let (after, before) = (moment("after")?, moment("before")?);
+    let (after, before) = (moment(request, "after")?, moment(request, "before")?);
     Ok(Walk { limit, descending, iterator, backward, after, before })
+}
+
+/// A moment that the query names.
+///
+/// # Errors
+/// 400 when it does not read.
+pub(crate) fn moment(request: &Request<Bytes>, name: &str) -> Result<Option<Timestamp>, ApiError> {
+    let unreadable = || ApiError::bad_query(name, "must be a date such as 2026-01-31T12:00:00Z");
+    query_value(request, name)
+        .map(|text| Timestamp::parse_rfc3339(&text).ok_or_else(unreadable))
+        .transpose()
 }
 
 /// A page that came from the store.
