@@ -19,6 +19,7 @@ mod embedded;
 mod event_types;
 mod events;
 mod headers;
+mod iam;
 mod id;
 mod idempotency;
 mod import;

@@ -403,7 +403,7 @@ const PAIRS: [(&str, &str); 2] =
     [("DeliveriesQueue", "DeliveriesDlq"), ("RetriesQueue", "RetriesDlq")];
 
 /// The template, with CloudFormation's short forms written out: `!Ref X` as `{"Ref": "X"}`.
-fn template() -> Value {
+pub(crate) fn template() -> Value {
     let text = std::fs::read_to_string("template.yaml").expect("the template");
     let documents = Yaml::load_from_str(&text).expect("YAML");
     assert_eq!(documents.len(), 1);
@@ -462,6 +462,37 @@ fn variables<'a>(template: &'a Value, function: &str) -> BTreeSet<&'a str> {
 fn timeout_s(template: &Value, function: &str) -> u64 {
     let function = properties(template, &format!("{function}Function"));
     function["Timeout"].as_u64().expect("a timeout")
+}
+
+/// What a function's role allows on the table, its indexes and the queues. Not what Lambda's
+/// pollers do under the same role: they receive and delete, and a function receives from
+/// dead-letter queues only.
+pub(crate) fn grants_of(template: &Value, function: &str) -> BTreeSet<(String, String)> {
+    let name = function[..1].to_uppercase() + &function[1..];
+    let role = properties(template, &format!("{name}Role"));
+    let several = |value: &Value| match value.as_array() {
+        Some(values) => values.clone(),
+        None => vec![value.clone()],
+    };
+    let mut grants = BTreeSet::new();
+    for policy in several(&role["Policies"]) {
+        for statement in several(&policy["PolicyDocument"]["Statement"]) {
+            for action in several(&statement["Action"]) {
+                for resource in several(&statement["Resource"]) {
+                    let of_index = resource["Fn::Sub"]
+                        .as_str()
+                        .map(|sub| sub.replace("${Table.Arn}", "Table"));
+                    let named = resource["Fn::GetAtt"][0].as_str().map(str::to_owned);
+                    let resource = of_index.or(named).expect("a resource");
+                    let polled = text(&action) != "sqs:SendMessage" && resource.ends_with("Queue");
+                    if !polled && !text(&action).starts_with("logs:") {
+                        grants.insert((text(&action), resource));
+                    }
+                }
+            }
+        }
+    }
+    grants
 }
 
 /// Whether a function's role allows this action on this resource.

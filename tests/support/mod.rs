@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub(crate) mod audit;
 pub(crate) mod directory;
 pub(crate) mod dynoxide;
 pub(crate) mod faults;

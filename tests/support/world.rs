@@ -30,6 +30,7 @@ use shared::store::{
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
 
+use super::audit::{Audit, Audited};
 use super::directory;
 use super::faults::{Faulty, Plan};
 use super::keys;
@@ -65,6 +66,8 @@ impl Default for Builder {
 
 /// The platform.
 pub(crate) struct World {
+    /// What each function asked of AWS.
+    pub(crate) audit: Audit,
     pub(crate) clock: Arc<StillClock>,
     pub(crate) ambient: Ambient,
     pub(crate) network: Arc<Network>,
@@ -124,14 +127,23 @@ impl World {
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
         let sender = sender.unwrap_or_else(|| network.clone());
         let sender: Arc<dyn Sender> = Arc::new(Faulty::new(Shared(sender), &plan));
-        let profile_store = ProfileStore::new(table.clone());
+        let audit = Audit::default();
+        let table_of =
+            |function| -> Arc<dyn Table> { Audited::new(&table, function, "Table", &audit) };
+        let sends = |function, queue: &Arc<dyn Producer>, resource| -> Arc<dyn Producer> {
+            Audited::new(queue, function, resource, &audit)
+        };
+        let dead = |queue, resource| -> Arc<dyn Consumer> {
+            Audited::new(&consumer(queue), "retry", resource, &audit)
+        };
+        let profile_store = ProfileStore::new(table_of("admin"));
         let profiles = profiles.stored_in(profile_store.clone(), dyn_clock.clone());
-        let revocations = Revocations::new(table.clone(), ambient.clock.clone());
+        let revocations = Revocations::new(table_of("admin"), ambient.clock.clone());
         let receiver = Receiver {
-            directory: Directory::new(table.clone()),
-            inbox: Inbox::new(table.clone()),
-            sources: Sources::new(table.clone(), ambient.clock.clone(), 0),
-            deliveries: deliveries.clone(),
+            sources: Sources::new(table_of("receive"), ambient.clock.clone(), 0),
+            directory: Directory::new(table_of("receive")),
+            inbox: Inbox::new(table_of("receive")),
+            deliveries: sends("receive", &deliveries, "DeliveriesQueue"),
             revocations: revocations.clone(),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
@@ -142,61 +154,64 @@ impl World {
             ambient: ambient.clone(),
         };
         let parts = Parts {
-            directory: Directory::new(table.clone()),
-            editor: DirectoryEditor::new(table.clone(), None),
-            deliveries: Deliveries::new(table.clone()),
-            retries: retries.clone(),
-            parking: Parking::new(table.clone()),
+            directory: Directory::new(table_of("dispatch")),
+            editor: DirectoryEditor::new(table_of("dispatch"), None),
+            deliveries: Deliveries::new(table_of("dispatch")),
+            retries: sends("dispatch", &retries, "RetriesQueue"),
+            parking: Parking::new(table_of("dispatch")),
             sender: sender.clone(),
             sealer: secret.sealer(),
             ambient: ambient.clone(),
-            key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
-            notices: Notices::new(table.clone(), ambient.clone(), LISTENERS_TTL_MS),
+            key_sets: KeySets::new(table_of("dispatch"), ambient.clock.clone()),
+            notices: Notices::new(table_of("dispatch"), ambient.clone(), LISTENERS_TTL_MS),
             profiles: profiles.clone(),
             settings,
         };
-        let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
+        let worker = |function| {
+            let retries = sends(function, &retries, "RetriesQueue");
+            Worker::new(table_of(function), retries, ambient.clone())
+        };
         let sweeper = Sweeper {
-            deliveries: Deliveries::new(table.clone()),
-            accepted: deliveries.clone(),
-            retries: retries.clone(),
+            deliveries: Deliveries::new(table_of("retry")),
+            accepted: sends("retry", &deliveries, "DeliveriesQueue"),
+            retries: sends("retry", &retries, "RetriesQueue"),
             redrives: vec![
                 Redrive {
                     name: "deliveries",
-                    dead_letters: consumer(&queues.deliveries_dlq),
-                    queue: deliveries.clone(),
+                    dead_letters: dead(&queues.deliveries_dlq, "DeliveriesDlq"),
+                    queue: sends("retry", &deliveries, "DeliveriesQueue"),
                 },
                 Redrive {
                     name: "retries",
-                    dead_letters: consumer(&queues.retries_dlq),
-                    queue: retries.clone(),
+                    dead_letters: dead(&queues.retries_dlq, "RetriesDlq"),
+                    queue: sends("retry", &retries, "RetriesQueue"),
                 },
             ],
-            parking: Parking::new(table.clone()),
-            worker: worker.clone(),
+            parking: Parking::new(table_of("retry")),
+            worker: worker("retry"),
             ambient: ambient.clone(),
         };
         let admin = Admin {
-            notices: Notices::new(table.clone(), ambient.clone(), 0),
-            worker,
-            directory: Directory::new(table.clone()),
-            editor: DirectoryEditor::new(table.clone(), None),
-            inbox: Inbox::new(table.clone()),
-            history: History::new(table.clone()),
-            pending: Deliveries::new(table.clone()),
-            deliveries,
-            retries,
-            parking: Parking::new(table.clone()),
+            notices: Notices::new(table_of("admin"), ambient.clone(), 0),
+            worker: worker("admin"),
+            directory: Directory::new(table_of("admin")),
+            editor: DirectoryEditor::new(table_of("admin"), None),
+            inbox: Inbox::new(table_of("admin")),
+            history: History::new(table_of("admin")),
+            pending: Deliveries::new(table_of("admin")),
+            deliveries: sends("admin", &deliveries, "DeliveriesQueue"),
+            retries: sends("admin", &retries, "RetriesQueue"),
+            parking: Parking::new(table_of("admin")),
             profiles,
-            sources: Sources::new(table.clone(), ambient.clock.clone(), 0),
+            sources: Sources::new(table_of("admin"), ambient.clock.clone(), 0),
             profile_store,
             revocations: revocations.clone(),
-            eraser: Eraser::new(table.clone()),
-            answers: Answers::new(table.clone()),
+            eraser: Eraser::new(table_of("admin")),
+            answers: Answers::new(table_of("admin")),
             patience: std::time::Duration::ZERO,
-            catalogue: Catalogue::new(table.clone()),
-            inspectors: Inspectors::new(table.clone()),
-            key_sets: KeySets::new(table.clone(), ambient.clock.clone()),
+            catalogue: Catalogue::new(table_of("admin")),
+            inspectors: Inspectors::new(table_of("admin")),
+            key_sets: KeySets::new(table_of("admin"), ambient.clock.clone()),
             rsa: keys::rsa_maker(),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
@@ -206,6 +221,7 @@ impl World {
             ambient: ambient.clone(),
         };
         Self {
+            audit: audit.clone(),
             clock,
             ambient,
             network,
