@@ -67,6 +67,8 @@ impl Call<'_> {
         let keep = |attempt: &Attempt| {
             let subject = attempt.subject.as_deref();
             may_be_first(attempt)
+                // One that succeeded at once is looked up only for who wants to see it.
+                && (!attempt.ok || status.is_none_or(|wanted| wanted == SUCCESS.0))
                 && filter.keeps(&attempt.event_type, &attempt.channels, &attempt.tags, subject)
         };
         let listed = self.admin.history.attempts_of_endpoint(&endpoint, &walk, now, keep).await?;
