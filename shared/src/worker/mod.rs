@@ -12,12 +12,14 @@
 //!
 //! Not guaranteed: that a task sees what was written in the second before it (DynamoDB's
 //! indexes lag); that a resend which a dead worker put in the queue and its successor puts
-//! there once more is sent once, if the queue is so far behind that both are received together.
+//! there once more is sent once, if the queue is so far behind (35 s) that both are received
+//! together.
 
 use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
+use crate::attempt::LEASE_MS;
 use crate::clock::{Ambient, Timestamp};
 use crate::id::{OrganisationId, TaskId};
 use crate::notice::Notice;
@@ -38,6 +40,9 @@ const FIRST_PART_MS: u64 = 5_000;
 const FIRST_PART_STEPS: usize = 10;
 /// Most steps in one go.
 const MAX_STEPS: usize = 500;
+/// Seconds before a second copy of a resend can be received: as long as a dispatcher may be busy
+/// with the first.
+const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// Failures in a row after which a task is given up.
 const MAX_FAILURES: u32 = 10;
 
@@ -104,7 +109,7 @@ impl Worker {
         let mut task = Task::new(TaskId::new(&self.ambient), org, work, now);
         task.due_at = now.plus_ms(CLAIM_MS);
         let held = self.tasks.create(task).await?;
-        Ok(self.work(held, now.plus_ms(FIRST_PART_MS), FIRST_PART_STEPS).await)
+        Ok(self.work(held, now.plus_ms(FIRST_PART_MS), FIRST_PART_STEPS, 0).await)
     }
 
     /// Carries on with a task that is due, until `until`. Whether there was anything to do.
@@ -116,16 +121,24 @@ impl Worker {
         let Some(held) = self.tasks.claim(id, now, now.plus_ms(CLAIM_MS)).await? else {
             return Ok(false);
         };
-        self.work(held, until, MAX_STEPS).await;
+        // Whoever had it before may have died, or failed, after it sent what this step sends.
+        self.work(held, until, MAX_STEPS, SECOND_COPY_DELAY_S).await;
         Ok(true)
     }
 
     /// Does steps until the time is up or all is done; the task as it is then.
-    async fn work(&self, mut held: HeldTask, until: Timestamp, most_steps: usize) -> Task {
+    /// What the first step sends becomes visible after `delay_s` seconds.
+    async fn work(
+        &self,
+        mut held: HeldTask,
+        until: Timestamp,
+        most_steps: usize,
+        mut delay_s: u32,
+    ) -> Task {
         let id = held.task.id;
         for step in 1.. {
             let mut late = step >= most_steps;
-            match self.step(&mut held.task).await {
+            match self.step(&mut held.task, std::mem::take(&mut delay_s)).await {
                 Ok(done) => {
                     held.task.failures = 0;
                     if done == Step::Last {
@@ -179,14 +192,14 @@ impl Worker {
     }
 
     /// Does the next step of a task and moves its cursor on.
-    async fn step(&self, task: &mut Task) -> Result<Step, Trouble> {
+    async fn step(&self, task: &mut Task, delay_s: u32) -> Result<Step, Trouble> {
         match task.work.clone() {
             Work::Recover { app, ep, span } => self.recover(task, app, ep, span).await,
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,
             Work::AppStats { span, apps } => self.app_stats(task, span, &apps).await,
             Work::EventTypes {} => self.event_types(task).await,
             Work::BulkReplay { app: _, ep, span, selection } => {
-                self.bulk_replay(task, ep, span, &selection).await
+                self.bulk_replay(task, ep, span, &selection, delay_s).await
             }
         }
     }

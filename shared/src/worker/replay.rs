@@ -75,6 +75,7 @@ impl Worker {
         ep: EndpointId,
         span: Span,
         selection: &Selection,
+        delay_s: u32,
     ) -> Result<Step, Trouble> {
         let keep = |attempt: &Attempt| is_first(attempt, span) && selection.keeps(attempt);
         let mut listed = self.first_attempts(task, &ep, span, keep).await?;
@@ -85,7 +86,7 @@ impl Worker {
             .await;
         let chosen = chosen.into_iter().collect::<Result<Vec<_>, _>>()?;
         let records: Vec<_> =
-            chosen.iter().flatten().map(|attempt| resend(task, attempt)).collect();
+            chosen.iter().flatten().map(|attempt| resend(task, attempt, delay_s)).collect();
         let sent = records.len() as u64;
         for result in send_all(&*self.retries, records).await {
             result?;
@@ -209,11 +210,11 @@ fn retry(app: ApplicationId, msg: MessageId, ep: EndpointId, attempt: u32) -> Ou
 }
 
 /// A resend whose attempt has the same id whoever makes it for this task.
-fn resend(task: &Task, first: &Attempt) -> Outgoing {
+fn resend(task: &Task, first: &Attempt, delay_s: u32) -> Outgoing {
     let digest = Sha256::digest(format!("{}{}{}", task.id, first.msg, first.ep));
     let mut random = [0; RANDOM_BYTES];
     random.copy_from_slice(&digest[..RANDOM_BYTES]);
     let attempt = AttemptId::from_ksuid(Ksuid::from_parts(task.created_at, random));
     let (app, msg, ep) = (first.app, first.msg, first.ep);
-    Record::Resend { app, msg, ep, attempt, again: true }.outgoing(0)
+    Record::Resend { app, msg, ep, attempt, again: true }.outgoing(delay_s)
 }
