@@ -122,6 +122,7 @@ impl Process {
         Self {
             receiver: Receiver {
                 directory: Directory::new(table.clone()),
+                editor: DirectoryEditor::new(table.clone(), None),
                 inbox: Inbox::new(table.clone()),
                 deliveries: deliveries.clone(),
                 revocations: Revocations::new(table.clone(), world.ambient.clock.clone()),

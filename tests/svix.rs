@@ -16,17 +16,10 @@ use crate::support::stage::described;
 const DIFFERENT: &[(&str, &str)] = &[
     // Clients of the line 2.x read the new secret from the answer; earlier ones ignore it.
     ("v1.endpoint.rotate-secret", "status 204"),
-    // Not there yet.
-    ("v1.message.create", "takes application"),
 ];
 
 /// Operations of theirs that are not there yet.
-const NOT_YET: &[&str] = &[
-    "v1.endpoint.recover",
-    "v1.endpoint.update-headers",
-    "v1.message-attempt.expunge-content",
-    "v1.endpoint.send-example",
-];
+const NOT_YET: &[&str] = &[];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

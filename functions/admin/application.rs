@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 use shared::application::{Application, Metadata};
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, Uid};
-use shared::keyring::Keyring;
 use shared::openapi::Moment;
 use shared::profile::Deprecation;
 use shared::request;
-use shared::secret::SigningSecret;
 use shared::store::Edited;
 
 use crate::patch::Field;
@@ -241,24 +239,13 @@ impl Call<'_> {
 
     async fn create(&self, input: ApplicationIn, uid: Option<Uid>) -> Answer {
         let ambient = &self.admin.ambient;
-        let id = ApplicationId::new(ambient);
-        let secret = SigningSecret::generate(ambient);
-        let now = ambient.now();
+        let (org, rate) = (self.access.organisation(), input.rate());
         let application = Application {
-            id,
-            org: self.access.organisation(),
-            uid,
-            throttle_rate: input.rate(),
-            name: input.name,
+            throttle_rate: rate,
             metadata: input.metadata,
             profile: input.profile.value().cloned(),
             sandbox: input.sandbox.unwrap_or_default(),
-            granted: Vec::new(),
-            expired: None,
-            operational: false,
-            integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
-            created_at: now,
-            updated_at: now,
+            ..Application::new(org, input.name, uid, &self.admin.sealer, ambient)
         };
         match self.admin.editor.create_application(&application).await? {
             Edited::Done(()) => Ok(show(StatusCode::CREATED, application)),

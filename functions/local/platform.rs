@@ -130,6 +130,7 @@ impl Platform {
 
         let receiver = Receiver {
             directory: directory.clone(),
+            editor: editor.clone(),
             inbox: Inbox::uncompressed(table.clone()),
             sources: sources.clone(),
             deliveries: deliveries.clone(),

@@ -29,9 +29,10 @@ use shared::queue::{Producer, record::Record, send_one};
 use shared::request;
 use shared::secret::Sealer;
 use shared::signature;
-use shared::store::{Accepted, Directory, Inbox, Revocations, Sources, Tenant};
+use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources, Tenant};
 use shared::token::{Access, Tokens};
 
+mod newcomer;
 pub mod openapi;
 mod publish;
 mod recent;
@@ -59,6 +60,8 @@ const FAMILIES: [&str; 2] = ["webhook-", "svix-"];
 pub struct Receiver {
     /// Reads applications.
     pub directory: Directory,
+    /// Creates applications that come with their first message.
+    pub editor: DirectoryEditor,
     /// Stores messages.
     pub inbox: Inbox,
     /// The deliveries queue.
@@ -126,7 +129,10 @@ impl Receiver {
         let access = bearer.access;
         let tenant = self.directory.application(&access.organisation(), reference).await?;
         match access {
-            Access::Organisation(_) => tenant.ok_or_else(ApiError::not_found),
+            Access::Organisation(org) => match tenant {
+                Some(tenant) => Ok(tenant),
+                None => self.welcome(&org, reference, request.body()).await,
+            },
             Access::Application(_, own) => {
                 let own = tenant.filter(|tenant| tenant.application.id == own);
                 let own = own.ok_or_else(ApiError::forbidden)?;

@@ -5,7 +5,9 @@ use lambda_http::{Error, Request, run, service_fn};
 use receive::{APPLICATION_TTL_MS, Receiver, Recent, SECOND_COPY_DELAY_S};
 use shared::clock::Ambient;
 use shared::config::{self, variable};
-use shared::store::{Cached, Directory, Inbox, Revocations, SOURCE_TTL_MS, Sources};
+use shared::store::{
+    Cached, Directory, DirectoryEditor, Inbox, Revocations, SOURCE_TTL_MS, Sources,
+};
 use shared::telemetry;
 use shared::token::Tokens;
 use shared::wiring::Wiring;
@@ -22,6 +24,7 @@ async fn main() -> Result<(), Error> {
             table.clone(),
             Cached::new(ambient.clock.clone(), APPLICATION_TTL_MS),
         ),
+        editor: DirectoryEditor::new(table.clone(), None),
         inbox: Inbox::new(table.clone()),
         deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
         profiles: wiring.profiles(table.clone()),

@@ -1,5 +1,6 @@
 //! What a publisher sends and gets back: Svix's `MessageIn` and `MessageOut`.
 
+use crate::newcomer::Newcomer;
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -169,6 +170,8 @@ pub(crate) struct MessageShape {
     tags: Option<Vec<String>>,
     #[schemars(with = "Option<Moment>")]
     deliver_at: Option<String>,
+    /// Created on the way, if the path names none.
+    application: Option<Newcomer>,
 }
 
 /// Refuses a payload that one event cannot hold.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::{Ambient, Timestamp};
 use crate::id::{ApplicationId, OrganisationId, Uid};
 use crate::keyring::Keyring;
+use crate::secret::{Sealer, SigningSecret};
 
 /// Free-form notes on an application or endpoint, kept for the caller.
 pub type Metadata = BTreeMap<String, String>;
@@ -67,6 +68,35 @@ pub struct Expired {
 }
 
 impl Application {
+    /// A new one, with an integration key of its own.
+    pub fn new(
+        org: OrganisationId,
+        name: String,
+        uid: Option<Uid>,
+        sealer: &Sealer,
+        ambient: &Ambient,
+    ) -> Self {
+        let id = ApplicationId::new(ambient);
+        let secret = SigningSecret::generate(ambient);
+        let now = ambient.now();
+        Self {
+            id,
+            org,
+            uid,
+            name,
+            throttle_rate: None,
+            metadata: Metadata::new(),
+            profile: None,
+            sandbox: false,
+            granted: Vec::new(),
+            expired: None,
+            operational: false,
+            integration_key: Keyring::new(&secret, &id.to_string(), sealer, ambient),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// Whether it still takes its own tokens of this age; one that does not say when it was made
     /// counts as old.
     pub fn takes_token(&self, issued_at: Option<Timestamp>, now: Timestamp) -> bool {

@@ -142,6 +142,7 @@ impl World {
         let receiver = Receiver {
             sources: Sources::new(table_of("receive"), ambient.clock.clone(), 0),
             directory: Directory::new(table_of("receive")),
+            editor: DirectoryEditor::new(table_of("receive"), None),
             inbox: Inbox::new(table_of("receive")),
             deliveries: sends("receive", &deliveries, "DeliveriesQueue"),
             revocations: revocations.clone(),

@@ -1,0 +1,51 @@
+//! An application that comes with its first message.
+
+use serde_json::{Value, json};
+
+use crate::support::world::World;
+
+const PATH: &str = "/api/v1/app/new-one/msg";
+
+fn message(application: Value) -> Value {
+    json!({"eventType": "a", "payload": {"n": 1}, "application": application})
+}
+
+#[tokio::test]
+async fn it_is_created_under_the_name_in_the_path_and_kept_from_then_on() {
+    let world = World::new();
+    let first = message(json!({"name": "First", "metadata": {"k": "v"}}));
+    assert_eq!(world.call("POST", PATH, first).await.status, 202);
+    assert_eq!(world.call("POST", PATH, message(json!({"name": "Second"}))).await.status, 202);
+    let app = world.call("GET", "/api/v1/app/new-one", Value::Null).await;
+    assert_eq!((&app.body["name"], &app.body["metadata"]["k"]), (&json!("First"), &json!("v")));
+    let listed = world.call("GET", PATH, Value::Null).await;
+    assert_eq!(listed.body["data"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_it_breaks_is_named_and_nothing_is_created() {
+    let world = World::new();
+    for (application, field) in [
+        (json!({"name": ""}), "name"),
+        (json!({"name": "A", "uid": "another"}), "uid"),
+        (json!({"name": "A", "throttleRate": 0}), "throttleRate"),
+    ] {
+        let refused = world.call("POST", PATH, message(application)).await;
+        assert_eq!(refused.status, 422);
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "application", field]));
+    }
+    assert_eq!(world.call("GET", "/api/v1/app/new-one", Value::Null).await.status, 404);
+}
+
+#[tokio::test]
+async fn nobody_comes_along_without_being_brought_or_by_an_applications_token() {
+    let world = World::new();
+    let plain = json!({"eventType": "a", "payload": {}});
+    assert_eq!(world.call("POST", PATH, plain).await.status, 404);
+    let own = world.application().await;
+    let bringing = message(json!({"name": "A"}));
+    let token = world.app_token(&own);
+    assert_eq!(world.call_as(&token, "POST", PATH, bringing.clone()).await.status, 403);
+    let by_id = format!("/api/v1/app/{}/msg", shared::id::ApplicationId::new(&world.ambient));
+    assert_eq!(world.call("POST", &by_id, bringing).await.status, 404);
+}
