@@ -134,8 +134,8 @@ class Trip:
         record = json.loads(self.event("dispatch-batch.json"))["Records"][0]
         self.queues.call("SendMessage", "DELIVERIES_DLQ", MessageBody=record["body"])
         report = self.invoke("retry", "retry-schedule.json")
-        expected = {"enqueued": 0, "lost": 0, "redriven": 1, "parked": 0, "failed": 0}
-        check(report == expected, "a dead record goes back into its queue", report)
+        done = {what: count for what, count in report.items() if count}
+        check(done == {"redriven": 1}, "a dead record goes back into its queue", report)
         # Its attempt is on record.
         self.work("DELIVERIES", 1)
         self.expect(0)
