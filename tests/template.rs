@@ -338,6 +338,48 @@ fn only_those_who_write_to_a_queue_may_send_to_it() {
     }
 }
 
+// Watching.
+
+#[test]
+fn what_is_free_of_cloudwatch_watches_queues_functions_api_and_table() {
+    let template = template();
+    let alarms: Vec<&Value> = of_type(&template, "AWS::CloudWatch::Alarm")
+        .map(|alarm| properties(&template, &alarm))
+        .collect();
+    assert_eq!(alarms.len(), 10, "as many as are free");
+    let watched: BTreeSet<String> = alarms
+        .iter()
+        .flat_map(|alarm| alarm["Dimensions"].as_array().expect("dimensions"))
+        .filter_map(|dimension| {
+            let value = &dimension["Value"];
+            value["Ref"].as_str().or(value["Fn::GetAtt"][0].as_str()).map(str::to_owned)
+        })
+        .collect();
+    for resource in [
+        "DeliveriesQueue",
+        "DeliveriesDlq",
+        "RetriesQueue",
+        "RetriesDlq",
+        "DispatchFunction",
+        "RetryFunction",
+        "HttpApi",
+        "Table",
+    ] {
+        assert!(watched.contains(resource), "{resource}");
+    }
+    for alarm in alarms {
+        assert!(alarm["AlarmActions"]["Fn::If"][0] == "HasAlarmEmail", "{alarm}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_json() {
+    let template = template();
+    let body = properties(&template, "Dashboard")["DashboardBody"]["Fn::Sub"].clone();
+    let body: Value = serde_json::from_str(body.as_str().expect("a text")).expect("JSON");
+    assert_eq!(body["widgets"].as_array().map(Vec::len), Some(6));
+}
+
 // The API.
 
 #[test]
