@@ -52,7 +52,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
-        self.at(self.path).put((dict(self.headers.items()), body))
+        # HTTP does not tell upper from lower case in names.
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.at(self.path).put((headers, body))
         self.send_response(int(self.path.rsplit("/", 1)[-1]))
         self.end_headers()
 
@@ -190,7 +192,7 @@ def headers(b):
     eps.patch_headers(b.app, ep.id, api.EndpointHeadersPatchIn(headers={"X-More": "8"}))
     b.send()
     came, _ = b.arrival(ep)
-    assert (came["X-Tenant"], came["X-More"], came["Authorization"]) == ("7", "8", "Key 1")
+    assert (came["x-tenant"], came["x-more"], came["authorization"]) == ("7", "8", "Key 1")
     refused = api.EndpointHeadersIn(headers={"Content-Length": "3"})
     expect(422, lambda: put(b.app, ep.id, refused))
 
