@@ -250,7 +250,10 @@ impl Call<'_> {
     }
 
     /// Without a delivery on record, the first attempt simply succeeded.
-    fn standing(&self, delivery: Option<&Delivery>) -> ((u8, &'static str), Option<String>) {
+    pub(crate) fn standing(
+        &self,
+        delivery: Option<&Delivery>,
+    ) -> ((u8, &'static str), Option<String>) {
         let Some(delivery) = delivery else { return (SUCCESS, None) };
         let status = match delivery.progress {
             Progress::Delivered => SUCCESS,

@@ -6,7 +6,7 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::attempt::{Attempt, Delivery, Progress, Turn};
+use shared::attempt::{Attempt, Delivery, Turn};
 use shared::error::{self, ApiError, Violation};
 use shared::id::AttemptId;
 use shared::openapi::Moment;
@@ -158,17 +158,7 @@ impl Call<'_> {
         match delivery {
             _ if first.ok => (SUCCESS, None),
             None => (FAIL, None),
-            Some(delivery) => {
-                let standing = match delivery.progress {
-                    Progress::Delivered => SUCCESS,
-                    Progress::Failed => FAIL,
-                    Progress::Canceled => CANCELED,
-                    Progress::Pending if delivery.is_leased(self.admin.ambient.now()) => SENDING,
-                    Progress::Pending => PENDING,
-                };
-                let pending = delivery.progress == Progress::Pending;
-                (standing, pending.then(|| delivery.next_at.to_rfc3339()))
-            }
+            Some(_) => self.standing(delivery),
         }
     }
 
