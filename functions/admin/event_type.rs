@@ -265,17 +265,9 @@ impl Call<'_> {
     pub(crate) fn event_type(&self, name: &str, old: Option<&EventType>) -> EventType {
         let now = self.admin.ambient.now();
         EventType {
-            org: self.access.organisation(),
-            name: name.to_owned(),
-            description: String::new(),
-            archived: false,
-            deprecated: false,
-            schemas: None,
-            feature_flags: Vec::new(),
-            group_name: None,
             treatment: old.map(|old| old.treatment.clone()).unwrap_or_default(),
             created_at: old.map_or(now, |old| old.created_at),
-            updated_at: now,
+            ..EventType::new(self.access.organisation(), name, now)
         }
     }
 }

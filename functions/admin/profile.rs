@@ -15,7 +15,6 @@ use shared::profile::catalogue::CatalogueEvent;
 use shared::profile::{self, METADATA_KEY, Profile};
 use shared::request;
 use shared::store::{Edited, StoredProfile};
-use shared::treatment::Treatment;
 use url::Url;
 
 use crate::patch::Field;
@@ -129,19 +128,7 @@ impl Call<'_> {
         for event in &events {
             let schema = schema_with_example(event)?;
             let change = |old: Option<EventType>| {
-                let mut new = old.unwrap_or_else(|| EventType {
-                    org,
-                    name: event.event_type.clone(),
-                    description: String::new(),
-                    archived: false,
-                    deprecated: false,
-                    schemas: None,
-                    feature_flags: Vec::new(),
-                    group_name: None,
-                    treatment: Treatment::default(),
-                    created_at: now,
-                    updated_at: now,
-                });
+                let mut new = old.unwrap_or_else(|| EventType::new(org, &event.event_type, now));
                 new.description.clone_from(&event.description);
                 new.archived = false;
                 new.schemas = Some(Schemas::from_iter([("1".to_owned(), schema.clone())]));

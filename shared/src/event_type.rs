@@ -54,6 +54,23 @@ pub struct EventType {
 }
 
 impl EventType {
+    /// One that nothing is said about yet.
+    pub fn new(org: OrganisationId, name: &str, now: Timestamp) -> Self {
+        Self {
+            org,
+            name: name.to_owned(),
+            description: String::new(),
+            archived: false,
+            deprecated: false,
+            schemas: None,
+            feature_flags: Vec::new(),
+            group_name: None,
+            treatment: Treatment::default(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// Whether somebody with these feature flags may know of it; `None` may know of all.
     pub fn is_for(&self, flags: Option<&[String]>) -> bool {
         let Some(flags) = flags else { return true };
