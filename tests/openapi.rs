@@ -7,26 +7,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::support::golden;
 use crate::support::stage::{Stage, described, descriptions, routes};
 use crate::support::world::World;
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/functions/admin/openapi.json");
+const GOLDEN: &str = "functions/admin/openapi.json";
 
 #[tokio::test]
 async fn the_golden_description_is_what_the_code_says_and_costs() {
-    let generated = serde_json::to_string_pretty(&described(&costs().await)).unwrap() + "\n";
-    #[expect(clippy::disallowed_methods, reason = "an order to the test, not to the platform")]
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    if update {
-        std::fs::write(GOLDEN, &generated).unwrap();
-    }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    let differs = golden.lines().zip(generated.lines()).find(|(old, new)| old != new);
-    assert!(
-        golden == generated,
-        "functions/admin/openapi.json is not what the code says, first in {differs:?}.\n\
-         UPDATE_GOLDEN=1 cargo test golden writes it anew."
-    );
+    let otherwise = "is not what the code says; UPDATE_GOLDEN=1 cargo test golden writes it anew";
+    golden::check(GOLDEN, &described(&costs().await), otherwise);
 }
 
 #[test]

@@ -16,34 +16,25 @@ use shared::queue::record::Record;
 use shared::store::Parked;
 use shared::store::table::{Condition, Item, Key, Write};
 
+use crate::support::golden;
 use crate::support::keys::rsa_pem;
 use crate::support::kinds::{kind_of, kinds};
 use crate::support::network::{answer, header};
 use crate::support::world::{World, text};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/stored.json");
+const GOLDEN: &str = "tests/golden/stored.json";
 const URL: &str = "http://127.0.0.1:9/hook";
 
 #[tokio::test]
 async fn every_kind_of_item_is_stored_as_in_the_golden_file() {
-    let generated = serde_json::to_string_pretty(&story().await).unwrap() + "\n";
-    #[expect(clippy::disallowed_methods, reason = "an order to the test, not to the platform")]
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    if update {
-        std::fs::write(GOLDEN, &generated).unwrap();
-    }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    let differs = golden.lines().zip(generated.lines()).find(|(old, new)| old != new);
-    assert!(
-        golden == generated,
-        "what is stored has changed, first in {differs:?}. Old items must still be read: then \
-         UPDATE_GOLDEN=1 cargo test golden"
-    );
+    let otherwise = "what is stored has changed. Old items must still be read: then \
+                     UPDATE_GOLDEN=1 cargo test golden";
+    golden::check(GOLDEN, &story().await, otherwise);
 }
 
 #[tokio::test]
 async fn the_golden_file_knows_every_kind_of_item_that_there_is() {
-    let golden: Value = serde_json::from_str(&std::fs::read_to_string(GOLDEN).unwrap()).unwrap();
+    let golden: Value = serde_json::from_str(&golden::read(GOLDEN)).unwrap();
     let known: BTreeSet<&str> =
         golden["items"].as_object().unwrap().keys().map(String::as_str).collect();
     let there: BTreeSet<&str> = kinds().into_iter().map(|kind| kind.name).collect();

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod directory;
 pub(crate) mod dynoxide;
 pub(crate) mod faults;
+pub(crate) mod golden;
 pub(crate) mod keys;
 pub(crate) mod kinds;
 pub(crate) mod network;
