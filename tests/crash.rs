@@ -17,6 +17,7 @@ use proptest::test_runner::{Config, TestRunner};
 use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
 use retry::{Redrive, Sweeper};
 use serde_json::json;
+use shared::message::DEFAULT_RETENTION_DAYS;
 use shared::profile::Profiles;
 use shared::queue::{Consumer, MAX_BATCH, Producer, Received};
 use shared::schedule::Schedule;
@@ -133,6 +134,7 @@ impl Process {
                 sources: Sources::new(table.clone(), world.ambient.clock.clone(), 0),
                 recent: Recent::default(),
                 second_copy_delay_s: SECOND_COPY_DELAY_S,
+                retention_days: DEFAULT_RETENTION_DAYS,
                 ambient: world.ambient.clone(),
             },
             dispatcher: Dispatcher::new(Parts {

@@ -38,6 +38,7 @@ mod record;
 mod retry;
 mod schedule;
 mod secret;
+mod secrets_manager;
 mod sender;
 mod signature;
 mod sources;

@@ -32,7 +32,15 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
         ("variable::RETRIES_QUEUE", variable::RETRIES_QUEUE),
         ("variable::DELIVERIES_DLQ", variable::DELIVERIES_DLQ),
         ("variable::RETRIES_DLQ", variable::RETRIES_DLQ),
-        (".root_secret()", variable::ROOT_SECRET),
+        (".root_secret()", variable::ROOT_SECRET_ID),
+        (".queue(", variable::FAIR_QUEUES),
+        (".organisation()", variable::ORGANISATION),
+        (".profiles(", variable::PROFILE),
+        (".retention_days()", variable::RETENTION_DAYS),
+        (".always_lease()", variable::FIRST_LEASE),
+        (".auto_disable()", variable::AUTO_DISABLE),
+        (".target_policy()", variable::ALLOW_HTTP),
+        (".publish_url()", variable::PUBLISH_URL),
     ];
     let template = template();
     for (name, source) in FUNCTIONS {
@@ -66,7 +74,9 @@ fn the_table_of_knobs_says_who_reads_each_variable_that_the_template_sets() {
     let set: BTreeSet<&str> =
         FUNCTIONS.iter().flat_map(|(name, _)| variables(&template, name)).collect();
     assert!(set.is_subset(&rows), "{set:?}");
-    assert_eq!(rows.len(), 12);
+    // What the template does not set is for development.
+    let unset: Vec<_> = rows.difference(&set).copied().collect();
+    assert_eq!(unset, [variable::ALLOW_LOOPBACK, variable::ROOT_SECRET]);
 }
 
 #[test]
@@ -80,13 +90,18 @@ fn variables_that_name_a_resource_name_the_right_one() {
             (variable::RETRIES_QUEUE, "RetriesQueue"),
             (variable::DELIVERIES_DLQ, "DeliveriesDlq"),
             (variable::RETRIES_DLQ, "RetriesDlq"),
+            (variable::ROOT_SECRET_ID, "RootSecret"),
+            (variable::FAIR_QUEUES, "FairQueues"),
+            (variable::ORGANISATION, "Organisation"),
+            (variable::PROFILE, "DefaultProfile"),
+            (variable::RETENTION_DAYS, "PayloadRetentionDays"),
+            (variable::FIRST_LEASE, "FirstLease"),
+            (variable::AUTO_DISABLE, "AutoDisable"),
+            (variable::ALLOW_HTTP, "AllowHttp"),
         ] {
             let value = &set[variable];
             assert!(value.is_null() || *value == json!({ "Ref": resource }), "{name}: {value}");
         }
-        let secret = set[variable::ROOT_SECRET]["Fn::Sub"].as_str();
-        let resolved = "{{resolve:secretsmanager:${RootSecret}:SecretString}}";
-        assert!(secret.is_none_or(|secret| secret == resolved), "{name}: {secret:?}");
     }
 }
 
@@ -325,6 +340,36 @@ fn no_policy_grants_more_than_named_actions_on_named_resources() {
 }
 
 #[test]
+fn in_a_network_of_ones_own_whoever_calls_endpoints_is_put_there_and_nobody_else() {
+    let (outside, inside) = (template(), template_where(&["HasGateway", "HasVpc"]));
+    for (name, source) in FUNCTIONS {
+        let function = format!("{name}Function");
+        assert_eq!(properties(&outside, &function)["VpcConfig"], Value::Null, "{name}");
+        let calls = source.contains("HttpSender::new");
+        let expected = match calls {
+            true => json!({"SubnetIds": {"Ref": "VpcSubnetIds"},
+                "SecurityGroupIds": {"Ref": "VpcSecurityGroupIds"}}),
+            false => Value::Null,
+        };
+        assert_eq!(properties(&inside, &function)["VpcConfig"], expected, "{name}");
+        let policies = |template: &Value| {
+            properties(template, &format!("{name}Role"))["Policies"]
+                .as_array()
+                .expect("some")
+                .clone()
+        };
+        assert_eq!(policies(&outside).len(), 1, "{name}");
+        // AWS knows these actions for all resources only.
+        let network: Vec<Value> = policies(&inside).split_off(1);
+        assert_eq!(network.len(), usize::from(calls), "{name}");
+        let actions = network.iter().flat_map(|policy| {
+            policy["PolicyDocument"]["Statement"][0]["Action"].as_array().expect("actions")
+        });
+        assert!(actions.into_iter().all(|action| text(action).starts_with("ec2:")), "{name}");
+    }
+}
+
+#[test]
 fn only_those_who_write_to_a_queue_may_send_to_it() {
     let template = template();
     for (name, source) in FUNCTIONS {
@@ -367,17 +412,25 @@ fn what_is_free_of_cloudwatch_watches_queues_functions_api_and_table() {
     ] {
         assert!(watched.contains(resource), "{resource}");
     }
-    for alarm in alarms {
-        assert!(alarm["AlarmActions"]["Fn::If"][0] == "HasAlarmEmail", "{alarm}");
+    assert!(alarms.iter().all(|alarm| alarm["AlarmActions"] == Value::Null), "nobody to tell");
+    let template = template_where(&["HasGateway", "HasAlarmEmail"]);
+    for alarm in of_type(&template, "AWS::CloudWatch::Alarm") {
+        for actions in ["AlarmActions", "OKActions"] {
+            assert_eq!(properties(&template, &alarm)[actions], json!([{"Ref": "AlarmTopic"}]));
+        }
     }
 }
 
 #[test]
 fn the_dashboard_is_json() {
-    let template = template();
-    let body = properties(&template, "Dashboard")["DashboardBody"]["Fn::Sub"].clone();
-    let body: Value = serde_json::from_str(body.as_str().expect("a text")).expect("JSON");
-    assert_eq!(body["widgets"].as_array().map(Vec::len), Some(6));
+    for entrance in ["HasGateway", "HasUrls"] {
+        let template = template_where(&[entrance]);
+        let body = &properties(&template, "Dashboard")["DashboardBody"]["Fn::Sub"];
+        let requests = text(&body[1]["Requests"]["Fn::Sub"]);
+        let body = text(&body[0]).replace("${Requests}", &requests);
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(body["widgets"].as_array().map(Vec::len), Some(6));
+    }
 }
 
 // The API.
@@ -427,6 +480,43 @@ fn the_gateway_may_call_the_two_functions_that_it_routes_to() {
 }
 
 #[test]
+fn function_urls_take_the_place_of_the_gateway_and_are_open_to_token_holders() {
+    let template = template_where(&["HasUrls"]);
+    assert_eq!(of_type(&template, "AWS::ApiGatewayV2::Api").count(), 0);
+    let urls: Vec<String> = of_type(&template, "AWS::Lambda::Url")
+        .map(|url| {
+            let url = properties(&template, &url);
+            assert_eq!(url["AuthType"], "NONE");
+            text(&url["TargetFunctionArn"]["Ref"])
+        })
+        .collect();
+    assert_eq!(urls, ["AdminFunction", "ReceiveFunction"]);
+    let mut permitted: Vec<(String, String)> = of_type(&template, "AWS::Lambda::Permission")
+        .map(|permission| {
+            let permission = properties(&template, &permission);
+            let by_url = permission["FunctionUrlAuthType"] == "NONE"
+                || permission["InvokedViaFunctionUrl"] == true;
+            assert!(by_url, "{permission}");
+            (text(&permission["FunctionName"]["Ref"]), text(&permission["Action"]))
+        })
+        .collect();
+    permitted.sort();
+    let both = ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"];
+    let expected = ["AdminFunction", "ReceiveFunction"]
+        .iter()
+        .flat_map(|function| both.map(|action| ((*function).to_owned(), action.to_owned())));
+    assert_eq!(permitted, expected.collect::<Vec<_>>());
+    // Nothing that is left speaks of what is not there.
+    let missing = ["HttpApi}", "\"HttpApi\""];
+    let all = template["Resources"].to_string() + &template["Outputs"].to_string();
+    assert!(missing.iter().all(|name| !all.contains(name)), "{all}");
+    let publish = &template["Outputs"]["PublishUrl"]["Value"];
+    assert_eq!(publish["Fn::GetAtt"], json!(["ReceiveUrl", "FunctionUrl"]));
+    let told = &properties(&template, "AdminFunction")["Environment"]["Variables"];
+    assert_eq!(told[variable::PUBLISH_URL], *publish);
+}
+
+#[test]
 fn paths_are_the_same_under_a_named_stage() {
     let template = template();
     for (name, _) in FUNCTIONS {
@@ -444,12 +534,46 @@ fn paths_are_the_same_under_a_named_stage() {
 const PAIRS: [(&str, &str); 2] =
     [("DeliveriesQueue", "DeliveriesDlq"), ("RetriesQueue", "RetriesDlq")];
 
-/// The template, with CloudFormation's short forms written out: `!Ref X` as `{"Ref": "X"}`.
+/// The template with its defaults, and CloudFormation's short forms written out: `!Ref X` as
+/// `{"Ref": "X"}`.
 pub(crate) fn template() -> Value {
+    template_where(&["HasGateway"])
+}
+
+/// The template with what is there when these conditions hold and no others.
+fn template_where(hold: &[&str]) -> Value {
     let text = std::fs::read_to_string("template.yaml").expect("the template");
     let documents = Yaml::load_from_str(&text).expect("YAML");
     assert_eq!(documents.len(), 1);
-    json_of(&documents[0])
+    let mut template = json_of(&documents[0]);
+    let known = template["Conditions"].as_object().expect("conditions");
+    assert!(hold.iter().all(|condition| known.contains_key(*condition)), "{hold:?}");
+    let resources = template["Resources"].as_object_mut().expect("resources");
+    resources.retain(|_, resource| {
+        resource["Condition"].as_str().is_none_or(|condition| hold.contains(&condition))
+    });
+    decided(template, hold).expect("a template")
+}
+
+/// A value with every `Fn::If` decided; `None` where nothing is left.
+fn decided(value: Value, hold: &[&str]) -> Option<Value> {
+    if let Some([condition, then, otherwise]) =
+        value["Fn::If"].as_array().map(Vec::as_slice).and_then(|parts| parts.first_chunk())
+    {
+        let holds = hold.contains(&condition.as_str().expect("a condition"));
+        return decided(if holds { then } else { otherwise }.clone(), hold);
+    }
+    match value {
+        Value::Object(map) if map.get("Ref") == Some(&json!("AWS::NoValue")) => None,
+        Value::Object(map) => {
+            let kept = map.into_iter();
+            Some(kept.filter_map(|(key, value)| Some((key, decided(value, hold)?))).collect())
+        }
+        Value::Array(list) => {
+            Some(list.into_iter().filter_map(|value| decided(value, hold)).collect())
+        }
+        other => Some(other),
+    }
 }
 
 fn json_of(yaml: &Yaml<'_>) -> Value {
@@ -525,7 +649,8 @@ pub(crate) fn grants_of(template: &Value, function: &str) -> BTreeSet<(String, S
                         .as_str()
                         .map(|sub| sub.replace("${Table.Arn}", "Table"));
                     let named = resource["Fn::GetAtt"][0].as_str().map(str::to_owned);
-                    let resource = of_index.or(named).expect("a resource");
+                    let referred = resource["Ref"].as_str().map(str::to_owned);
+                    let resource = of_index.or(named).or(referred).expect("a resource");
                     let polled = text(&action) != "sqs:SendMessage" && resource.ends_with("Queue");
                     if !polled && !text(&action).starts_with("logs:") {
                         grants.insert((text(&action), resource));

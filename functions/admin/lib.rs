@@ -108,6 +108,8 @@ pub struct Admin {
     pub tokens: Tokens,
     /// Seals and opens secrets.
     pub sealer: Sealer,
+    /// Where receive is reached, if not where this function is.
+    pub publish_url: Option<String>,
     /// Whose token opens what belongs to nobody in particular.
     pub operator: OrganisationId,
     /// The way out, for checks of endpoints.

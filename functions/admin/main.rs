@@ -22,7 +22,7 @@ async fn main() -> Result<(), Error> {
     telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
     let table = wiring.table()?;
-    let secret = wiring.environment.root_secret()?;
+    let secret = wiring.root_secret().await?;
     let retries = wiring.queue(variable::RETRIES_QUEUE)?;
     let worker = Worker::new(table.clone(), retries.clone(), Ambient::system());
     let policy = wiring.environment.target_policy();
@@ -48,6 +48,7 @@ async fn main() -> Result<(), Error> {
         profile_store: ProfileStore::new(table.clone()),
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
+        publish_url: wiring.environment.publish_url(),
         operator: wiring.environment.organisation()?,
         sender: Arc::new(HttpSender::new(SenderSettings {
             policy: policy.clone(),

@@ -253,9 +253,14 @@ impl Call<'_> {
         (config.secret.as_ref().map(seal), config.verify_token.as_ref().map(seal))
     }
 
+    /// Where receive is reached.
+    fn entrance(&self) -> String {
+        self.admin.publish_url.clone().unwrap_or_else(|| origin(self.request))
+    }
+
     fn source_out(&self, source: Source) -> IngestSourceOut {
         IngestSourceOut {
-            ingest_url: format!("{}/in/{}", origin(self.request), source.id),
+            ingest_url: format!("{}/in/{}", self.entrance(), source.id),
             id: source.id,
             uid: source.uid,
             name: source.name,

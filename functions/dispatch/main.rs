@@ -26,7 +26,7 @@ async fn main() -> Result<(), Error> {
         retries: wiring.queue(variable::RETRIES_QUEUE)?,
         parking: Parking::new(table.clone()),
         sender: Arc::new(HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?),
-        sealer: wiring.environment.root_secret()?.sealer(),
+        sealer: wiring.root_secret().await?.sealer(),
         ambient: Ambient::system(),
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         notices: Notices::new(table.clone(), Ambient::system(), LISTENERS_TTL_MS),

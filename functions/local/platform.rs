@@ -139,6 +139,7 @@ impl Platform {
             sealer: secret.sealer(),
             default_org: data::organisation(),
             profiles: profiles.clone(),
+            retention_days: Environment::new(&config::from_process).retention_days()?,
             recent: Recent::default(),
             // After a restart every record counts as a repetition, and is leased.
             second_copy_delay_s: 0,
@@ -171,6 +172,7 @@ impl Platform {
             sources,
             tokens: tokens.clone(),
             sealer: secret.sealer(),
+            publish_url: None,
             operator: data::organisation(),
             sender: sender.clone(),
             policy,

@@ -83,6 +83,8 @@ pub struct Receiver {
     /// Seconds before a second copy of a message can be received: [`SECOND_COPY_DELAY_S`], or
     /// none where a record that another process sent is known to be a repetition anyway.
     pub second_copy_delay_s: u32,
+    /// For how many days messages are kept whose publishers do not say it.
+    pub retention_days: u64,
     /// Time and randomness.
     pub ambient: Ambient,
 }
@@ -278,7 +280,7 @@ impl Receiver {
             // What waits for its time is kept as long after it as another one.
             expires_at: expiry_in_hours(
                 published.deliver_at.unwrap_or(now),
-                published.retention_hours,
+                published.retention_hours.unwrap_or(self.retention_days * 24),
             ),
             request: request.map(|request| {
                 let hash = MessageKey::of_idempotency_key(&app, request).to_string();

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Error> {
     telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
     let table = wiring.table()?;
-    let secret = wiring.environment.root_secret()?;
+    let secret = wiring.root_secret().await?;
     let ambient = Ambient::system();
     let receiver = &Receiver {
         directory: Directory::cached(
@@ -33,6 +33,7 @@ async fn main() -> Result<(), Error> {
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         default_org: wiring.environment.organisation()?,
+        retention_days: wiring.environment.retention_days()?,
         recent: Recent::default(),
         second_copy_delay_s: SECOND_COPY_DELAY_S,
         ambient,

@@ -10,8 +10,8 @@ use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::error::{ApiError, Violation};
 use shared::id::{MessageId, Uid, is_name};
 use shared::message::{
-    DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG,
-    MAX_TAGS, Message, POSTPONE_MS, RETENTION_DAYS, RETENTION_HOURS, is_tag,
+    MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message,
+    POSTPONE_MS, RETENTION_DAYS, RETENTION_HOURS, is_tag,
 };
 use shared::openapi::{EventType, JsonObject, MessageChannels, Moment, Tags};
 use shared::request;
@@ -25,7 +25,7 @@ pub(crate) struct Published {
     pub(crate) subject: Option<String>,
     pub(crate) tags: Vec<String>,
     pub(crate) deliver_at: Option<Timestamp>,
-    pub(crate) retention_hours: u64,
+    pub(crate) retention_hours: Option<u64>,
     /// The exact bytes between the quotes and commas of the request.
     pub(crate) payload: Bytes,
 }
@@ -185,8 +185,8 @@ pub(crate) fn check_payload(bytes: usize) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// For how many hours the message is kept.
-fn check_retention(read: &MessageIn<'_>, violations: &mut Vec<Violation>) -> u64 {
+/// For how many hours the message is kept, if the publisher says it.
+fn check_retention(read: &MessageIn<'_>, violations: &mut Vec<Violation>) -> Option<u64> {
     let (days, hours) = (read.payload_retention_period, read.payload_retention_hours);
     if days.is_some() && hours.is_some() {
         violations.push(Violation::body(
@@ -207,7 +207,7 @@ fn check_retention(read: &MessageIn<'_>, violations: &mut Vec<Violation>) -> u64
         ));
     }
     // An absurd one is in the list of violations already.
-    hours.unwrap_or_else(|| days.unwrap_or(DEFAULT_RETENTION_DAYS).saturating_mul(24))
+    hours.or_else(|| days.map(|days| days.saturating_mul(24)))
 }
 
 fn check_tags(tags: Option<&[String]>, violations: &mut Vec<Violation>) {

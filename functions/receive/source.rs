@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use serde_json::Value;
 use shared::error::{self, ApiError, Violation};
 use shared::id::{MessageId, SourceId, Uid};
-use shared::message::DEFAULT_RETENTION_DAYS;
 use shared::request;
 use shared::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
 
@@ -73,7 +72,7 @@ impl Receiver {
             tags: Vec::new(),
             subject: None,
             deliver_at: None,
-            retention_hours: DEFAULT_RETENTION_DAYS * 24,
+            retention_hours: None,
             payload: payload.slice_ref(payload.trim_ascii()),
         };
         let profile = self.profiles.of(&tenant.application).await?;

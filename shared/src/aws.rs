@@ -1,7 +1,8 @@
 //! What the two AWS adapters stand on: settings, one HTTP connection pool, two SDK clients.
 //!
 //! [`AwsEnvironment`] holds the region, the credentials and, for an emulated account, the
-//! endpoint. [`http_client`] makes the one HTTPS client that both SDK clients share.
+//! endpoint. [`connections`] are what both SDK clients and
+//! [Secrets Manager](crate::secrets_manager) share.
 //! [`dynamodb_client`] and [`sqs_client`] put them together with timeouts and retries.
 //!
 //! The SDK's own configuration loader and HTTPS client are left out on purpose: a Lambda
@@ -31,6 +32,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::{Bytes, BytesMut};
 
+use crate::secrets_manager::SecretsManager;
 use crate::sender::tls;
 
 /// Longest wait for a connection. Within a region it takes milliseconds.
@@ -79,6 +81,16 @@ impl AwsEnvironment {
     pub fn region(&self) -> &str {
         &self.region
     }
+
+    /// Secrets Manager in this account.
+    pub fn secrets<'a>(&'a self, client: &'a reqwest::Client) -> SecretsManager<'a> {
+        SecretsManager {
+            client,
+            credentials: &self.credentials,
+            region: &self.region,
+            endpoint_url: self.endpoint_url.as_deref(),
+        }
+    }
 }
 
 impl fmt::Debug for AwsEnvironment {
@@ -111,9 +123,9 @@ impl fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
-/// The HTTPS client for calls to AWS. Make one per process and hand clones of it to
-/// [`dynamodb_client`] and [`sqs_client`]. It is never used for a customer's endpoint.
-pub fn http_client() -> Result<SharedHttpClient, SetupError> {
+/// The connections for calls to AWS. Make one per process. It is never used for a customer's
+/// endpoint.
+pub fn connections() -> Result<reqwest::Client, SetupError> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls::client_config())
         .connect_timeout(CONNECT_TIMEOUT)
@@ -121,8 +133,12 @@ pub fn http_client() -> Result<SharedHttpClient, SetupError> {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
-        .map(|client| SharedHttpClient::new(OneReqwest(client)))
         .map_err(|error| SetupError::Http(chain(&error)))
+}
+
+/// These connections as the SDK's clients want them.
+pub fn http_client(connections: reqwest::Client) -> SharedHttpClient {
+    SharedHttpClient::new(OneReqwest(connections))
 }
 
 /// A DynamoDB client. Repeating a conditional write is safe only for callers that remember

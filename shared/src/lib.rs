@@ -33,6 +33,8 @@ pub mod queue;
 pub mod request;
 pub mod schedule;
 pub mod secret;
+#[cfg(feature = "aws")]
+pub mod secrets_manager;
 pub mod sender;
 pub mod signature;
 pub mod source;

@@ -9,6 +9,7 @@ use crate::clock::Ambient;
 use crate::config::{self, Environment, variable};
 use crate::profile::Profiles;
 use crate::queue::sqs::SqsQueue;
+use crate::secret::RootSecret;
 use crate::store::ProfileStore;
 use crate::store::dynamodb::DynamoTable;
 use crate::store::table::Table;
@@ -18,6 +19,7 @@ pub struct Wiring {
     /// The process's knobs.
     pub environment: Environment<'static>,
     aws: AwsEnvironment,
+    connections: reqwest::Client,
     http: SharedHttpClient,
     sqs: aws_sdk_sqs::Client,
 }
@@ -30,10 +32,11 @@ impl Wiring {
     pub fn from_process() -> Result<Self, String> {
         let aws = AwsEnvironment::from_lookup(&config::from_process);
         let aws = aws.map_err(|error| error.to_string())?;
-        let http = aws::http_client().map_err(|error| error.to_string())?;
+        let connections = aws::connections().map_err(|error| error.to_string())?;
+        let http = aws::http_client(connections.clone());
         let sqs = aws::sqs_client(&aws, http.clone());
         let environment = Environment::new(&config::from_process);
-        Ok(Self { environment, aws, http, sqs })
+        Ok(Self { environment, aws, connections, http, sqs })
     }
 
     /// The table.
@@ -53,12 +56,27 @@ impl Wiring {
             .by_default(self.environment.profile())
     }
 
+    /// The root secret: the one in the environment, or the one in Secrets Manager that the
+    /// environment names.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it, without it.
+    pub async fn root_secret(&self) -> Result<RootSecret, String> {
+        if let Some(secret) = self.environment.root_secret()? {
+            return Ok(secret);
+        }
+        let id = self.environment.required(variable::ROOT_SECRET_ID)?;
+        let secrets = self.aws.secrets(&self.connections);
+        RootSecret::new(&secrets.text(&id, Ambient::system().now()).await?)
+    }
+
     /// The queue whose URL is in this variable.
     ///
     /// # Errors
     /// When it is missing.
     pub fn queue(&self, variable: &str) -> Result<Arc<SqsQueue>, String> {
         let url = self.environment.required(variable)?;
-        Ok(Arc::new(SqsQueue::new(self.sqs.clone(), url)))
+        let queue = SqsQueue::new(self.sqs.clone(), url);
+        Ok(Arc::new(queue.fair(self.environment.fair_queues())))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
-use shared::aws::{AwsEnvironment, http_client, sqs_client};
+use shared::aws::{AwsEnvironment, connections, http_client, sqs_client};
 use shared::clock::{Ambient, Clock, Timestamp};
 use shared::embedded::Engine;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
@@ -116,7 +116,7 @@ pub(crate) async fn dynamodb_table() -> Arc<dyn Table> {
 pub(crate) async fn sqs_queue() -> SqsUnderTest {
     assert!(variable("AWS_ENDPOINT_URL").is_some(), "never on a real account");
     let environment = AwsEnvironment::from_lookup(&variable).expect("AWS_REGION and credentials");
-    let client = sqs_client(&environment, http_client().expect("an HTTP client"));
+    let client = sqs_client(&environment, http_client(connections().expect("an HTTP client")));
 
     let name = format!("claim-{}", unique());
     let dead_url = create(&client, &format!("{name}-dead"), None).await;

@@ -14,6 +14,7 @@ use shared::clock::{Ambient, Clock};
 use shared::config::DEFAULT_ORGANISATION;
 use shared::embedded::Engine;
 use shared::id::OrganisationId;
+use shared::message::DEFAULT_RETENTION_DAYS;
 use shared::profile::Profiles;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, MAX_BATCH, Producer};
@@ -152,6 +153,7 @@ impl World {
             profiles: profiles.clone(),
             recent: Recent::default(),
             second_copy_delay_s: SECOND_COPY_DELAY_S,
+            retention_days: DEFAULT_RETENTION_DAYS,
             ambient: ambient.clone(),
         };
         let parts = Parts {
@@ -216,6 +218,7 @@ impl World {
             rsa: keys::rsa_maker(),
             tokens: tokens.clone(),
             sealer: secret.sealer(),
+            publish_url: None,
             operator: organisation(),
             sender,
             policy,

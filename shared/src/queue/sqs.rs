@@ -35,12 +35,20 @@ const MAX_RELEASE_S: u32 = 12 * 60 * 60;
 pub struct SqsQueue {
     client: Client,
     url: String,
+    fair: bool,
 }
 
 impl SqsQueue {
     /// The queue with this URL, which has to exist.
     pub fn new(client: Client, queue_url: impl Into<String>) -> Self {
-        Self { client, url: queue_url.into() }
+        Self { client, url: queue_url.into(), fair: true }
+    }
+
+    /// Whether its records name their group, as they do unless this says otherwise. SQS then
+    /// serves the groups in turn, for $0.10 a million requests (November 2026).
+    #[must_use]
+    pub fn fair(self, fair: bool) -> Self {
+        Self { fair, ..self }
     }
 }
 
@@ -55,7 +63,7 @@ impl Producer for SqsQueue {
             SendMessageBatchRequestEntry::builder()
                 .id(position.to_string())
                 .message_body(record.body)
-                .message_group_id(record.group)
+                .set_message_group_id(self.fair.then_some(record.group))
                 .delay_seconds(to_i32(record.delay_s))
                 .build()
         });
