@@ -4,12 +4,13 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use shared::emf;
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::{Consumer, MAX_BATCH};
 use shared::store::counting::{CountingQueue, Usage};
 use shared::store::{Cached, Directory};
 
-use self::operations::{Counts, ENDPOINTS, FAN_OUT, MEASURED, MESSAGES, Measured};
+use self::operations::{Counts, ENDPOINTS, FAN_OUT, LINE_BYTES, MEASURED, MESSAGES, Measured};
 use crate::support::network::answer;
 use crate::support::world::World;
 
@@ -27,6 +28,28 @@ async fn the_counts_of_the_cost_command_are_those_of_the_handlers() {
         found.push(measure(row.payload).await);
     }
     assert_eq!(found, MEASURED);
+}
+
+#[tokio::test]
+async fn what_invocations_write_down_is_as_long_as_the_cost_command_reckons() {
+    /// What CloudWatch adds to each line (PutLogEvents).
+    const ADDED_BYTES: usize = 26;
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    world.metrics.take();
+    let mut lines = Vec::new();
+    for n in 0..MESSAGES {
+        world.publish(&app, json!({"n": n})).await;
+        lines.extend(emf::lines(&world.metrics.take(), "prod", world.ambient.now()));
+    }
+    world.advance_s(1);
+    world.dispatch().await;
+    lines.extend(emf::lines(&world.metrics.take(), "prod", world.ambient.now()));
+    assert_eq!(lines.len(), MESSAGES + 1);
+    let bytes: usize = lines.iter().map(|line| line.len() + ADDED_BYTES).sum();
+    let average = bytes.div_ceil(lines.len()) as u32;
+    assert!((LINE_BYTES - 10..=LINE_BYTES).contains(&average), "{average}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
 use retry::{Redrive, Sweeper};
 use serde_json::json;
 use shared::message::DEFAULT_RETENTION_DAYS;
+use shared::metrics::Metric;
 use shared::profile::Profiles;
 use shared::queue::{Consumer, MAX_BATCH, Producer, Received};
 use shared::schedule::Schedule;
@@ -135,6 +136,7 @@ impl Process {
                 recent: Recent::default(),
                 second_copy_delay_s: SECOND_COPY_DELAY_S,
                 retention_days: DEFAULT_RETENTION_DAYS,
+                metrics: world.metrics.clone(),
                 ambient: world.ambient.clone(),
             },
             dispatcher: Dispatcher::new(Parts {
@@ -149,6 +151,7 @@ impl Process {
                 key_sets: KeySets::new(table.clone(), world.ambient.clock.clone()),
                 notices: Notices::new(table.clone(), world.ambient.clone(), LISTENERS_TTL_MS),
                 profiles: Profiles::built_in(),
+                metrics: world.metrics.clone(),
                 settings,
             }),
             sweeper: Sweeper {
@@ -169,6 +172,7 @@ impl Process {
                 ],
                 parking: Parking::new(table.clone()),
                 worker: Worker::new(table, retries, world.ambient.clone()),
+                metrics: world.metrics.clone(),
                 ambient: world.ambient.clone(),
             },
         }
@@ -350,6 +354,28 @@ impl Trial {
         true
     }
 
+    /// Nothing is counted twice; and nothing is missing where nothing broke.
+    async fn judge_metrics(&self, app: &str, messages: &[String]) -> Result<(), String> {
+        let told = self.world.metrics.take();
+        let sum = |metric| told.get(&metric).map_or(0, |values| values.iter().sum::<u64>());
+        let mut recorded = (0, 0, 0);
+        for msg in messages {
+            for attempt in self.world.attempts(app, msg).await {
+                let ok = attempt["status"] == 0;
+                recorded.0 += u64::from(ok);
+                recorded.1 += u64::from(!ok);
+            }
+        }
+        recorded.2 = messages.len() as u64;
+        let counted = (sum(Metric::Delivered), sum(Metric::Failed), sum(Metric::Accepted));
+        let at_most = counted.0 <= recorded.0 && counted.1 <= recorded.1 && counted.2 <= recorded.2;
+        let exactly = self.plan.fired() > 0 || counted == recorded;
+        match at_most && exactly {
+            true => Ok(()),
+            false => Err(format!("counted {counted:?}, on record {recorded:?}")),
+        }
+    }
+
     async fn judge(&self, app: &str, messages: &[String], urls: &[String]) -> Result<(), String> {
         let sent = self.world.network.sent();
         for (number, msg) in messages.iter().enumerate() {
@@ -380,6 +406,7 @@ impl Trial {
                 }
             }
         }
+        self.judge_metrics(app, messages).await?;
         let parked = self.world.call("GET", "/api/v1/operator/parked", json!(null)).await;
         match parked.body["data"].as_array().map(Vec::len) {
             Some(0) => Ok(()),

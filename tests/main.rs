@@ -25,6 +25,7 @@ mod idempotency;
 mod import;
 mod inspector;
 mod jwt_keys;
+mod metrics;
 mod newcomers;
 mod notices;
 mod older_paths;

@@ -8,6 +8,8 @@ use dispatch::{LEASE_MS, REQUEST_TIMEOUT_MS};
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Map, Value, json};
 use shared::config::variable;
+use shared::emf;
+use shared::metrics::Metric;
 use shared::queue::{MAX_BATCH, MAX_BATCH_BYTES, MAX_RECEIVES, VISIBILITY_S};
 use shared::store::SWEEP_AHEAD_MS;
 use shared::store::keys::{attribute, index};
@@ -28,6 +30,7 @@ const FUNCTIONS: [(&str, &str); 4] = [
 fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others() {
     let asked_for = [
         (".table()", variable::TABLE),
+        (".metrics()", variable::STAGE),
         ("variable::DELIVERIES_QUEUE", variable::DELIVERIES_QUEUE),
         ("variable::RETRIES_QUEUE", variable::RETRIES_QUEUE),
         ("variable::DELIVERIES_DLQ", variable::DELIVERIES_DLQ),
@@ -86,6 +89,7 @@ fn variables_that_name_a_resource_name_the_right_one() {
         let set = &properties(&template, &format!("{name}Function"))["Environment"]["Variables"];
         for (variable, resource) in [
             (variable::TABLE, "Table"),
+            (variable::STAGE, "Stage"),
             (variable::DELIVERIES_QUEUE, "DeliveriesQueue"),
             (variable::RETRIES_QUEUE, "RetriesQueue"),
             (variable::DELIVERIES_DLQ, "DeliveriesDlq"),
@@ -406,7 +410,6 @@ fn what_is_free_of_cloudwatch_watches_queues_functions_api_and_table() {
         "RetriesQueue",
         "RetriesDlq",
         "DispatchFunction",
-        "RetryFunction",
         "HttpApi",
         "Table",
     ] {
@@ -419,17 +422,49 @@ fn what_is_free_of_cloudwatch_watches_queues_functions_api_and_table() {
             assert_eq!(properties(&template, &alarm)[actions], json!([{"Ref": "AlarmTopic"}]));
         }
     }
+    // It is told by a sweep that came to its end, and by nothing else.
+    let sweep = properties(&template, "SweepAlarm");
+    assert_eq!(sweep["Namespace"], emf::NAMESPACE);
+    assert_eq!(sweep["MetricName"], Metric::SweepLag.name());
+    assert_eq!(sweep["Dimensions"][0]["Name"], emf::DIMENSION);
+    assert_eq!(sweep["TreatMissingData"], "breaching");
 }
 
 #[test]
-fn the_dashboard_is_json() {
+fn metrics_are_not_filtered_out_as_too_unimportant() {
+    let template = template();
+    // Lambda takes a line of metrics for one of level INFO.
+    let logging = &template["Globals"]["Function"]["LoggingConfig"];
+    assert_eq!(
+        (&logging["LogFormat"], &logging["ApplicationLogLevel"]),
+        (&json!("JSON"), &json!("INFO"))
+    );
+    for (name, _) in FUNCTIONS {
+        let own = &properties(&template, &format!("{name}Function"))["LoggingConfig"];
+        assert_eq!(own["ApplicationLogLevel"], Value::Null, "{name}");
+    }
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_of_our_own() {
     for entrance in ["HasGateway", "HasUrls"] {
         let template = template_where(&[entrance]);
         let body = &properties(&template, "Dashboard")["DashboardBody"]["Fn::Sub"];
         let requests = text(&body[1]["Requests"]["Fn::Sub"]);
         let body = text(&body[0]).replace("${Requests}", &requests);
         let body: Value = serde_json::from_str(&body).expect("JSON");
-        assert_eq!(body["widgets"].as_array().map(Vec::len), Some(6));
+        let shown: BTreeSet<&str> = body["widgets"]
+            .as_array()
+            .expect("widgets")
+            .iter()
+            .flat_map(|widget| widget["properties"]["metrics"].as_array().expect("metrics"))
+            .filter(|metric| metric[0] == emf::NAMESPACE)
+            .map(|metric| {
+                assert_eq!((&metric[2], &metric[3]), (&json!(emf::DIMENSION), &json!("${Stage}")));
+                metric[1].as_str().expect("a name")
+            })
+            .collect();
+        assert_eq!(shown, Metric::ALL.map(Metric::name).into());
     }
 }
 

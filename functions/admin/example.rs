@@ -4,6 +4,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::error::{self, ApiError};
+use shared::metrics::Metric;
 use shared::openapi;
 use shared::queue::record::Record;
 use shared::queue::send_one;
@@ -41,6 +42,7 @@ impl Call<'_> {
         let Accepted::New = self.admin.inbox.accept(&message).await? else {
             return Err(unlikely());
         };
+        self.admin.metrics.count(Metric::Accepted);
         let opened = self.admin.pending.open(&message, &endpoint.id, message.at).await?;
         let Claimed::Mine(_) = opened else { return Err(unlikely()) };
         let (app, msg, ep) = (message.app, message.id, endpoint.id);

@@ -17,6 +17,7 @@ use shared::clock::Ambient;
 use shared::cors;
 use shared::error::{self, ApiError};
 use shared::id::OrganisationId;
+use shared::metrics::Metrics;
 use shared::profile::Profiles;
 use shared::queue::Producer;
 use shared::request;
@@ -120,6 +121,8 @@ pub struct Admin {
     pub notices: Notices,
     /// Does background tasks, as far as that goes at once.
     pub worker: Worker,
+    /// Hears what happened.
+    pub metrics: Arc<dyn Metrics>,
     /// Time and randomness.
     pub ambient: Ambient,
 }

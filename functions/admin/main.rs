@@ -21,6 +21,7 @@ use shared::worker::Worker;
 async fn main() -> Result<(), Error> {
     telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
+    let (metrics, emf) = &wiring.metrics();
     let table = wiring.table()?;
     let secret = wiring.root_secret().await?;
     let retries = wiring.queue(variable::RETRIES_QUEUE)?;
@@ -57,13 +58,13 @@ async fn main() -> Result<(), Error> {
         policy,
         notices: Notices::new(table, Ambient::system(), 0),
         worker,
+        metrics: metrics.clone(),
         ambient: Ambient::system(),
     };
     run(service_fn(|request: Request| async move {
         let request = request.map(|body| Bytes::copy_from_slice(&body));
-        Ok::<_, Error>(
-            admin.handle(request).await.map(|body| String::from_utf8_lossy(&body).into_owned()),
-        )
+        let answer = emf.after(admin.handle(request)).await;
+        Ok::<_, Error>(answer.map(|body| String::from_utf8_lossy(&body).into_owned()))
     }))
     .await
 }

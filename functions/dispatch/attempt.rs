@@ -11,7 +11,6 @@ use shared::queue::{MAX_DELAY_S, send_one};
 use shared::sender::{Ending, Outcome};
 use shared::store::{Consequence, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS};
 use tokio::sync::SemaphorePermit;
-use tracing::info;
 
 use crate::policy::Policy;
 use crate::request::{self, Body};
@@ -65,7 +64,7 @@ impl Dispatcher {
             true => deliveries.record(&attempt, message, held, &consequence).await?,
             false => deliveries.with(tidings).record(&attempt, message, held, &consequence).await?,
         };
-        log(&attempt, &recorded);
+        self.tell(&attempt, message, &recorded, Some(&consequence));
         if recorded != Recorded::Done {
             // Whoever was faster has done the rest.
             return Ok(());
@@ -259,18 +258,4 @@ fn legible(excerpt: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(excerpt).into_owned();
     text.truncate(text.floor_char_boundary(EXCERPT_BYTES));
     text
-}
-
-pub(crate) fn log(attempt: &Attempt, recorded: &Recorded) {
-    info!(
-        message.id = %attempt.msg,
-        endpoint.id = %attempt.ep,
-        attempt.id = %attempt.id,
-        attempt.turn = ?attempt.turn,
-        status = attempt.status,
-        duration_ms = attempt.ms,
-        delivered = attempt.ok,
-        recorded = ?recorded,
-        "attempt"
-    );
 }

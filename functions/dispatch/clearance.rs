@@ -3,7 +3,7 @@
 use shared::attempt::{Delivery, Progress, Turn};
 use shared::endpoint::Endpoint;
 use shared::message::Message;
-use shared::store::{Claimed, Leased};
+use shared::store::{Claimed, Consequence, Leased};
 
 use crate::attempt::Verdict;
 use crate::policy::Policy;
@@ -71,11 +71,18 @@ impl Dispatcher {
         };
         match snapshot.delivery(&endpoint.id) {
             // It succeeded at once.
-            None if snapshot.was_attempted(&endpoint.id) => Ok(Clearance::Done),
+            None if snapshot.was_attempted(&endpoint.id) => {
+                self.found_done();
+                Ok(Clearance::Done)
+            }
             None => self.lease_first_checked(message, endpoint, policy).await,
-            Some(found) if found.delivery.progress != Progress::Pending => Ok(Clearance::Done),
+            Some(found) if found.delivery.progress != Progress::Pending => {
+                self.found_done();
+                Ok(Clearance::Done)
+            }
             Some(found) if found.delivery.attempts > 0 || self.is_put_off(&found.delivery) => {
                 // It is on record; whether what comes next is on its way is not.
+                self.found_done();
                 self.follow_up(&found.delivery).await?;
                 Ok(Clearance::Done)
             }
@@ -141,8 +148,12 @@ impl Dispatcher {
         let Some(attempt) = recorded else { return Ok(Clearance::Go(Some(Box::new(leased)))) };
         let consequence = self.consequence(policy, &Verdict::of(attempt), 1);
         if let Claimed::Mine(settled) = self.parts.deliveries.settle(&leased, &consequence).await? {
+            if consequence == Consequence::Failed {
+                self.was_given_up(&message.id, &endpoint.id, "the attempt is on record");
+            }
             self.follow_up(&settled.delivery).await?;
         }
+        self.found_done();
         Ok(Clearance::Done)
     }
 }

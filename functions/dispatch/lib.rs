@@ -29,6 +29,7 @@ use shared::clock::{Ambient, Timestamp};
 use shared::endpoint::Endpoint;
 use shared::id::ApplicationId;
 use shared::message::Message;
+use shared::metrics::Metrics;
 use shared::profile::Profiles;
 use shared::queue::record::Record;
 use shared::queue::{Producer, Received};
@@ -47,6 +48,7 @@ mod clearance;
 mod health;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+mod measure;
 mod policy;
 mod request;
 mod retry;
@@ -120,6 +122,8 @@ pub struct Parts {
     pub notices: Notices,
     /// The systems' ways.
     pub profiles: Profiles,
+    /// Hears what happened.
+    pub metrics: Arc<dyn Metrics>,
     /// How it behaves.
     pub settings: Settings,
 }

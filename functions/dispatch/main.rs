@@ -17,6 +17,7 @@ use shared::wiring::Wiring;
 async fn main() -> Result<(), Error> {
     telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
+    let (metrics, emf) = &wiring.metrics();
     let table = wiring.table()?;
     let policy = wiring.environment.target_policy();
     let dispatcher = &Dispatcher::new(Parts {
@@ -31,11 +32,12 @@ async fn main() -> Result<(), Error> {
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         notices: Notices::new(table.clone(), Ambient::system(), LISTENERS_TTL_MS),
         profiles: wiring.profiles(table),
+        metrics: metrics.clone(),
         settings: Settings {
             always_lease: wiring.environment.always_lease(),
             disable_after_ms: wiring.environment.auto_disable().then_some(DISABLE_AFTER_MS),
             ..Settings::default()
         },
     });
-    run(service_fn(|event| async move { lambda::handle(dispatcher, event).await })).await
+    run(service_fn(|event| emf.after(lambda::handle(dispatcher, event)))).await
 }

@@ -9,7 +9,6 @@ use shared::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use shared::notice::Trigger;
 use shared::store::Tenant;
 
-use crate::attempt::log;
 use crate::clearance::Clearance;
 use crate::{Dispatcher, Job, Undone};
 
@@ -26,6 +25,9 @@ impl Dispatcher {
         let _slot = self.slot().await?;
         let deliveries = &self.parts.deliveries;
         let Some(found) = deliveries.delivery(&msg, &ep).await? else { return Ok(()) };
+        if found.delivery.attempts >= number {
+            self.found_done();
+        }
         if found.delivery.progress != Progress::Pending {
             return Ok(());
         }
@@ -86,6 +88,7 @@ impl Dispatcher {
         self.check_first_receive(&job.received)?;
         let repeated = again || job.received.receive_count > 1;
         if repeated && deliveries.attempt(&msg, &ep, turn).await?.is_some() {
+            self.found_done();
             return Ok(());
         }
         let tenant = self.tenant(job, app).await?;
@@ -106,18 +109,12 @@ impl Dispatcher {
         self.check_time(job, &policy)?;
         let (attempt, verdict) = self.send(&message, endpoint, &policy, id, turn).await?;
         let recorded = deliveries.record_manual(&attempt, &message).await?;
-        log(&attempt, &recorded);
+        self.tell(&attempt, &message, &recorded, None);
         if verdict.gone {
             self.disable(endpoint, Trigger::Automatic(attempt.at)).await?;
         } else if attempt.ok {
             self.note_success(endpoint).await?;
         }
-        Ok(())
-    }
-
-    async fn give_up(&self, found: &shared::store::Leased, reason: &str) -> Result<(), Undone> {
-        // Lost to somebody else: then that one decides.
-        self.parts.deliveries.give_up(found, reason).await?;
         Ok(())
     }
 }

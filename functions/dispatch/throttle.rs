@@ -75,7 +75,7 @@ impl Dispatcher {
         let Some(at) = self.throttle.take(&policy.rates, now) else { return Ok(false) };
         let ep = policy.endpoint;
         match self.parts.deliveries.put_off(message, &ep, now, at).await? {
-            Claimed::Mine(_) => {}
+            Claimed::Mine(_) => self.was_put_off(message, &ep, at),
             Claimed::Theirs => return Err(Undone::Busy),
         }
         if at.since(now) <= u64::from(MAX_DELAY_S) * 1000 {

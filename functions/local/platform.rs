@@ -1,5 +1,6 @@
 //! The platform on one machine: the four handlers on the embedded adapters.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use shared::clock::Ambient;
 use shared::config::{self, Environment};
 use shared::embedded::Engine;
 use shared::error::{self, ApiError};
+use shared::metrics::{Total, Totals};
 use shared::profile::{self, Profiles};
 use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, Producer};
@@ -59,7 +61,7 @@ pub(crate) struct Platform {
 }
 
 /// What the platform has used and what waits in it.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
     /// What the work so far would be billed as on AWS.
@@ -68,6 +70,8 @@ pub(crate) struct Status {
     pub(crate) used: Used,
     /// Records in the queues.
     pub(crate) queued: usize,
+    /// What was counted and measured since the process started.
+    pub(crate) metrics: BTreeMap<String, Total>,
 }
 
 /// `posthorn up`.
@@ -103,6 +107,7 @@ impl Platform {
         let queues = EmbeddedQueues::open(&engine, &ambient.clock, QueueSettings::default())
             .map_err(|error| error.to_string())?;
         let meter = Meter::default();
+        let metrics = Arc::<Totals>::default();
         let embedded = EmbeddedTable::new(engine);
         let table: Arc<dyn Table> = Arc::new(CountingTable::new(embedded.clone(), meter.clone()));
         let kept = Cached::new(ambient.clock.clone(), DIRECTORY_TTL_MS);
@@ -143,6 +148,7 @@ impl Platform {
             recent: Recent::default(),
             // After a restart every record counts as a repetition, and is leased.
             second_copy_delay_s: 0,
+            metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
         let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
@@ -176,6 +182,7 @@ impl Platform {
             operator: data::organisation(),
             sender: sender.clone(),
             policy,
+            metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
         let dispatcher = Dispatcher::new(Parts {
@@ -190,6 +197,7 @@ impl Platform {
             key_sets,
             notices: Notices::new(table.clone(), ambient.clone(), LISTENERS_TTL_MS),
             profiles,
+            metrics: metrics.clone(),
             settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },
         });
         let redrive = |name, dead: &EmbeddedQueue, queue: &Arc<dyn Producer>| Redrive {
@@ -207,6 +215,7 @@ impl Platform {
                 redrive("retries", &queues.retries_dlq, &retries),
             ],
             parking,
+            metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
 
@@ -220,6 +229,7 @@ impl Platform {
             admin,
             tokens,
             meter: meter.clone(),
+            metrics,
             queues: queues.clone(),
             ambient,
         };
@@ -255,6 +265,7 @@ struct Front {
     admin: Admin,
     tokens: Tokens,
     meter: Meter,
+    metrics: Arc<Totals>,
     queues: EmbeddedQueues,
     ambient: Ambient,
 }
@@ -276,7 +287,12 @@ impl Front {
     fn status(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {
         request::access(request.headers(), &self.tokens, self.ambient.now())?;
         let queued = self.queues.deliveries.len() + self.queues.retries.len();
-        let status = Status { usage: self.meter.usage(), used: process::used(), queued };
+        let status = Status {
+            usage: self.meter.usage(),
+            used: process::used(),
+            queued,
+            metrics: self.metrics.by_name(),
+        };
         Ok(error::json(StatusCode::OK, &status))
     }
 }

@@ -24,6 +24,7 @@ use shared::cors;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
 use shared::message::{Message, expiry_in_hours};
+use shared::metrics::{Metric, Metrics};
 use shared::profile::{Profile, Profiles};
 use shared::queue::{Producer, record::Record, send_one};
 use shared::request;
@@ -85,6 +86,8 @@ pub struct Receiver {
     pub second_copy_delay_s: u32,
     /// For how many days messages are kept whose publishers do not say it.
     pub retention_days: u64,
+    /// Hears what happened.
+    pub metrics: Arc<dyn Metrics>,
     /// Time and randomness.
     pub ambient: Ambient,
 }
@@ -202,6 +205,7 @@ impl Receiver {
         publish::check_payload(message.payload.len())?;
         match self.inbox.accept(&message).await? {
             Accepted::New => {
+                self.metrics.count(Metric::Accepted);
                 let out = MessageOut::of(&message, with_content).respond();
                 self.enqueue(message, false).await?;
                 Ok(out)
@@ -221,12 +225,15 @@ impl Receiver {
         let same_request = message.request.is_some() && first.request == message.request;
         let out = MessageOut::of(&first, with_content).respond();
         // The earlier try may have died between store and queue.
-        // What was cut into parts is not sent itself.
+        // What was cut into parts is not sent itself, and what waits for its time not from here.
         if first.parts == 0
+            && first.deliver_at.is_none()
             && !self.recent.contains(&first.id)
             && !self.inbox.has_outcome(&first).await?
         {
             self.enqueue(first, true).await?;
+        } else {
+            self.metrics.count(Metric::Duplicates);
         }
         if same_request {
             return Ok(out);

@@ -16,6 +16,7 @@ use shared::wiring::Wiring;
 async fn main() -> Result<(), Error> {
     telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
+    let (metrics, emf) = &wiring.metrics();
     let table = wiring.table()?;
     let secret = wiring.root_secret().await?;
     let ambient = Ambient::system();
@@ -36,13 +37,13 @@ async fn main() -> Result<(), Error> {
         retention_days: wiring.environment.retention_days()?,
         recent: Recent::default(),
         second_copy_delay_s: SECOND_COPY_DELAY_S,
+        metrics: metrics.clone(),
         ambient,
     };
     run(service_fn(|request: Request| async move {
         let request = request.map(|body| Bytes::copy_from_slice(&body));
-        Ok::<_, Error>(
-            receiver.handle(request).await.map(|body| String::from_utf8_lossy(&body).into_owned()),
-        )
+        let answer = emf.after(receiver.handle(request)).await;
+        Ok::<_, Error>(answer.map(|body| String::from_utf8_lossy(&body).into_owned()))
     }))
     .await
 }

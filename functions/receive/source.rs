@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use serde_json::Value;
 use shared::error::{self, ApiError, Violation};
 use shared::id::{MessageId, SourceId, Uid};
+use shared::metrics::Metric;
 use shared::request;
 use shared::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
 
@@ -40,7 +41,7 @@ impl Receiver {
         let headers = request.headers();
         let now = self.ambient.now();
         let payload = verify(&source.scheme, secret.as_deref(), headers, request.body(), now)
-            .map_err(|refusal| refuse(source, refusal))?;
+            .map_err(|refusal| self.refuse(source, refusal))?;
         let body: Value = serde_json::from_slice(&payload).unwrap_or_default();
         if !body.is_object() {
             let rule = "must be a JSON object: choose JSON where the other system is set up";
@@ -92,7 +93,7 @@ impl Receiver {
             let fits = expected.is_some_and(|expected| same(&expected, sent.as_bytes()));
             return match fits {
                 true => Ok(plain(&challenge)),
-                false => Err(refuse(source, Refusal::Signature)),
+                false => Err(self.refuse(source, Refusal::Signature)),
             };
         }
         // Whoever asks gets an HMAC with the secret that proves events. So it is made of nothing
@@ -124,20 +125,21 @@ impl Receiver {
         };
         sealed.map(open).transpose()
     }
-}
 
-/// 401, and a line in the log that is counted.
-fn refuse(source: &Source, refusal: Refusal) -> ApiError {
-    tracing::warn!(
-        source.id = %source.id,
-        scheme = source.scheme.name(),
-        reason = ?refusal,
-        "unverified webhook"
-    );
-    ApiError::unauthenticated(
-        "This request is not proved to come from the system that this source is for: check the \
-         secret on both sides, and the clock.",
-    )
+    /// 401, a line in the log and a count.
+    fn refuse(&self, source: &Source, refusal: Refusal) -> ApiError {
+        self.metrics.count(Metric::Unverified);
+        tracing::warn!(
+            source.id = %source.id,
+            scheme = source.scheme.name(),
+            reason = ?refusal,
+            "unverified webhook"
+        );
+        ApiError::unauthenticated(
+            "This request is not proved to come from the system that this source is for: check \
+             the secret on both sides, and the clock.",
+        )
+    }
 }
 
 /// As long as an idempotency key may be.

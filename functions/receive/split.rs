@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use shared::error::ApiError;
 use shared::id::{MessageId, MessageKey};
 use shared::message::Message;
+use shared::metrics::Metric;
 use shared::signature::sha256_hex;
 use shared::store::Accepted;
 
@@ -60,7 +61,10 @@ impl Receiver {
 
     async fn publish_part(&self, part: Message) -> Result<(), ApiError> {
         match self.inbox.accept(&part).await? {
-            Accepted::New => self.enqueue(part, false).await,
+            Accepted::New => {
+                self.metrics.count(Metric::Accepted);
+                self.enqueue(part, false).await
+            }
             Accepted::Existing(stored) if self.recent.contains(&stored.id) => Ok(()),
             Accepted::Existing(stored) => match self.inbox.has_outcome(&stored).await? {
                 true => Ok(()),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use shared::clock::{Ambient, Timestamp};
 use shared::id::TaskId;
+use shared::metrics::{Metric, Metrics};
 use shared::queue::record::{Record, delay_until, redriven};
 use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, Received, send_all, send_one};
 use shared::store::keys::DUE_SHARDS;
@@ -67,6 +68,8 @@ pub struct Sweeper {
     pub parking: Parking,
     /// Carries on with background tasks.
     pub worker: Worker,
+    /// Hears what happened.
+    pub metrics: Arc<dyn Metrics>,
     /// Time and randomness.
     pub ambient: Ambient,
 }
@@ -95,11 +98,17 @@ impl Sweeper {
     pub async fn run(&self, deadline: Option<Timestamp>) -> Report {
         let mut report = Report::default();
         let mut tasks = BTreeSet::new();
+        let mut oldest = Some(self.ambient.now());
         for shard in 0..DUE_SHARDS {
             if self.is_late(deadline) {
+                oldest = None;
                 break;
             }
-            self.sweep(shard, deadline, &mut tasks, &mut report).await;
+            let due_since = self.sweep(shard, deadline, &mut tasks, &mut report).await;
+            oldest = oldest.min(due_since);
+        }
+        if let Some(oldest) = oldest {
+            self.metrics.add(Metric::SweepLag, self.ambient.now().since(oldest) / 1000);
         }
         for redrive in &self.redrives {
             self.redrive(redrive, deadline, &mut report).await;
@@ -118,14 +127,16 @@ impl Sweeper {
         report
     }
 
-    /// Claims and sends everything of one shard that is due, and collects its tasks.
+    /// Claims and sends everything of one shard that is due, and collects its tasks. Since when
+    /// the oldest of it was due, or the present; `None` if that could not be read.
     async fn sweep(
         &self,
         shard: u32,
         deadline: Option<Timestamp>,
         tasks: &mut BTreeSet<TaskId>,
         report: &mut Report,
-    ) {
+    ) -> Option<Timestamp> {
+        let mut oldest = None;
         while !self.is_late(deadline) {
             let now = self.ambient.now();
             let due = match self.deliveries.due(shard, now, PAGE).await {
@@ -133,9 +144,11 @@ impl Sweeper {
                 Err(error) => {
                     error!(shard, %error, "cannot read what is due");
                     report.failed += 1;
-                    return;
+                    return oldest;
                 }
             };
+            // The first page begins with the oldest.
+            oldest = oldest.or(Some(due.iter().filter_map(due_since).fold(now, Timestamp::min)));
             let full = due.len() == PAGE;
             let released = report.released;
             let mut retries = Vec::with_capacity(due.len());
@@ -153,9 +166,10 @@ impl Sweeper {
             // The index lags behind the claims, and what could not be sent is due again: a page
             // that brought nothing is read by another run.
             if !full || sent + report.released == released {
-                return;
+                return oldest;
             }
         }
+        oldest
     }
 
     /// Puts a message in the queue whose time comes soon. It says that it comes again, so that
@@ -333,5 +347,14 @@ impl Sweeper {
 
     fn is_late(&self, deadline: Option<Timestamp>) -> bool {
         deadline.is_some_and(|deadline| deadline.since(self.ambient.now()) < WRAP_UP_MS)
+    }
+}
+
+/// Tasks are left out: they are carried on with for as long as there is time, and no longer.
+fn due_since(due: &Due) -> Option<Timestamp> {
+    match due {
+        Due::Retry(found) => Some(found.delivery.due_at),
+        Due::Postponed(held) => Some(held.postponed.due_at),
+        Due::Task(_) => None,
     }
 }

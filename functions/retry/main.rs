@@ -14,6 +14,7 @@ use shared::worker::Worker;
 async fn main() -> Result<(), Error> {
     telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
+    let (metrics, emf) = &wiring.metrics();
     let table = wiring.table()?;
     let redrive = |name, dead_letters, queue| -> Result<Redrive, String> {
         let (dead_letters, queue) = (wiring.queue(dead_letters)?, wiring.queue(queue)?);
@@ -29,10 +30,12 @@ async fn main() -> Result<(), Error> {
         ],
         parking: Parking::new(table.clone()),
         worker: Worker::new(table, wiring.queue(variable::RETRIES_QUEUE)?, Ambient::system()),
+        metrics: metrics.clone(),
         ambient: Ambient::system(),
     };
     run(service_fn(|event: LambdaEvent<Value>| async move {
-        Ok::<_, Error>(sweeper.run(clock::deadline(event.context.deadline)).await)
+        let deadline = clock::deadline(event.context.deadline);
+        Ok::<_, Error>(emf.after(sweeper.run(deadline)).await)
     }))
     .await
 }

@@ -15,6 +15,7 @@
 //! | `POSTHORN_PAYLOAD_RETENTION_DAYS` | receive | how long messages are kept whose publishers do not say it; 5 to 90, default: 90 |
 //! | `POSTHORN_FAIR_QUEUES` | receive, dispatch, retry, admin | `false`: records name no group, which is $0.10 a million cheaper, and one customer's burst makes the others wait |
 //! | `POSTHORN_PUBLISH_URL` | admin | where sources are taken, if not where admin is asked |
+//! | `POSTHORN_STAGE` | all | the dimension of the metrics; without it none are written |
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
 //! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
@@ -54,6 +55,8 @@ pub mod variable {
     pub const FAIR_QUEUES: &str = "POSTHORN_FAIR_QUEUES";
     /// Where receive is reached.
     pub const PUBLISH_URL: &str = "POSTHORN_PUBLISH_URL";
+    /// The stage.
+    pub const STAGE: &str = "POSTHORN_STAGE";
     /// When first attempts take a lease.
     pub const FIRST_LEASE: &str = "POSTHORN_FIRST_LEASE";
     /// Whether endpoints that only fail are disabled.
@@ -131,6 +134,11 @@ impl<'a> Environment<'a> {
     pub fn publish_url(&self) -> Option<String> {
         let url = (self.look_up)(variable::PUBLISH_URL).filter(|url| !url.is_empty());
         url.map(|url| url.trim_end_matches('/').to_owned())
+    }
+
+    /// What metrics are told apart by.
+    pub fn stage(&self) -> Option<String> {
+        (self.look_up)(variable::STAGE).filter(|stage| !stage.is_empty())
     }
 
     /// Whether every first attempt takes a lease.

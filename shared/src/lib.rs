@@ -3,7 +3,8 @@
 //! A publisher's event becomes a [`message`], which travels to every [`endpoint`] of its
 //! [`application`] that wants it; each try is an [`attempt`]. The verbs (receive, dispatch,
 //! retry, admin) are the functions of this workspace; they speak to the outside through
-//! [`store`], [`queue`] and [`sender`], and read the present and randomness from [`clock`].
+//! [`store`], [`queue`] and [`sender`], read the present and randomness from [`clock`], and tell
+//! [`metrics`] what happened.
 //!
 //! Nothing here knows Lambda. AWS SDK types stop inside `store::dynamodb`, `queue::sqs` and
 //! `aws`.
@@ -17,6 +18,8 @@ pub mod config;
 pub mod cors;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "aws")]
+pub mod emf;
 pub mod endpoint;
 pub mod error;
 pub mod event_type;
@@ -26,6 +29,7 @@ pub mod jose;
 pub mod keyring;
 pub mod keyset;
 pub mod message;
+pub mod metrics;
 pub mod notice;
 pub mod openapi;
 pub mod profile;

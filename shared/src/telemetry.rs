@@ -32,12 +32,15 @@ pub fn on_lambda(look_up: &dyn Fn(&str) -> Option<String>) {
         Some("FATAL") => LevelFilter::ERROR,
         level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
     };
-    // Lambda adds the time, and colours would be noise in its logs.
-    let logs = tracing_subscriber::fmt().with_max_level(level).with_target(false).without_time();
+    let logs = tracing_subscriber::fmt().with_max_level(level).with_target(false);
     let json = look_up("AWS_LAMBDA_LOG_FORMAT").is_some_and(|it| it.eq_ignore_ascii_case("json"));
     // Fails only when something started logging before, which is as good.
     let _ = match json {
-        true => logs.json().try_init(),
-        false => logs.with_ansi(false).try_init(),
+        // With the time, although Lambda would add it: a line without it counts as INFO, whatever
+        // its own `level` says, and is dropped where only warnings are asked for (Lambda's guide,
+        // "Log-level filtering").
+        true => logs.json().with_current_span(false).try_init(),
+        // Here Lambda adds the time, and colours would be noise.
+        false => logs.without_time().with_ansi(false).try_init(),
     };
 }

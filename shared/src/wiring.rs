@@ -7,6 +7,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use crate::aws::{self, AwsEnvironment};
 use crate::clock::Ambient;
 use crate::config::{self, Environment, variable};
+use crate::emf::Emf;
+use crate::metrics::Collector;
 use crate::profile::Profiles;
 use crate::queue::sqs::SqsQueue;
 use crate::secret::RootSecret;
@@ -68,6 +70,13 @@ impl Wiring {
         let id = self.environment.required(variable::ROOT_SECRET_ID)?;
         let secrets = self.aws.secrets(&self.connections);
         RootSecret::new(&secrets.text(&id, Ambient::system().now()).await?)
+    }
+
+    /// Where to tell metrics, and what writes them down at the end of each invocation.
+    pub fn metrics(&self) -> (Arc<Collector>, Emf) {
+        let collector = Arc::<Collector>::default();
+        let stage = self.environment.stage();
+        (collector.clone(), Emf::new(collector, Ambient::system().clock, stage))
     }
 
     /// The queue whose URL is in this variable.

@@ -15,6 +15,7 @@ use shared::config::DEFAULT_ORGANISATION;
 use shared::embedded::Engine;
 use shared::id::OrganisationId;
 use shared::message::DEFAULT_RETENTION_DAYS;
+use shared::metrics::Collector;
 use shared::profile::Profiles;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, MAX_BATCH, Producer};
@@ -78,6 +79,8 @@ pub(crate) struct World {
     /// Everything that was stored, in its last form.
     pub(crate) stored: Stored,
     pub(crate) plan: Arc<Plan>,
+    /// What all functions told.
+    pub(crate) metrics: Arc<Collector>,
     pub(crate) receiver: Receiver,
     pub(crate) dispatcher: Dispatcher,
     /// What the dispatcher is made of, for a test that makes another one.
@@ -111,6 +114,7 @@ impl World {
         let queues = EmbeddedQueues::open(&engine, &dyn_clock, QueueSettings::default())
             .expect("the queues");
         let meter = Meter::default();
+        let metrics = Arc::<Collector>::default();
         let stored = Stored::default();
         let counting = CountingTable::new(EmbeddedTable::new(engine), meter.clone());
         let bare: Arc<dyn Table> = Arc::new(Watched { inner: counting, stored: stored.clone() });
@@ -154,6 +158,7 @@ impl World {
             recent: Recent::default(),
             second_copy_delay_s: SECOND_COPY_DELAY_S,
             retention_days: DEFAULT_RETENTION_DAYS,
+            metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
         let parts = Parts {
@@ -168,6 +173,7 @@ impl World {
             key_sets: KeySets::new(table_of("dispatch"), ambient.clock.clone()),
             notices: Notices::new(table_of("dispatch"), ambient.clone(), LISTENERS_TTL_MS),
             profiles: profiles.clone(),
+            metrics: metrics.clone(),
             settings,
         };
         let worker = |function| {
@@ -192,6 +198,7 @@ impl World {
             ],
             parking: Parking::new(table_of("retry")),
             worker: worker("retry"),
+            metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
         let admin = Admin {
@@ -222,6 +229,7 @@ impl World {
             operator: organisation(),
             sender,
             policy,
+            metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
         Self {
@@ -234,6 +242,7 @@ impl World {
             meter,
             stored,
             plan,
+            metrics,
             receiver,
             dispatcher: Dispatcher::new(parts.clone()),
             parts,

@@ -5,15 +5,16 @@
 //! set, and is printed. Between the sizes and numbers of endpoints that were counted, and
 //! above, the counts run straight.
 //!
-//! Not included: free tiers, cold starts, alarms, the time that a hanging endpoint holds a
+//! Not included: free tiers, cold starts, metrics and alarms, the time that a hanging endpoint holds a
 //! batch (set `--latency` for that).
 
 use clap::Args;
+use shared::metrics::Metric;
 
 mod operations;
 mod prices;
 
-use operations::{Counts, ENDPOINTS, FAN_OUT, MEASURED, MESSAGES, Measured};
+use operations::{Counts, ENDPOINTS, FAN_OUT, LINE_BYTES, MEASURED, MESSAGES, Measured};
 use prices::MILLION;
 
 /// A month's traffic, and what is assumed about it.
@@ -48,8 +49,9 @@ pub(crate) struct Cost {
     /// of which 256 MB have a seventh.
     #[arg(long, default_value_t = 2)]
     attempt_ms: u32,
-    /// Bytes of log for an attempt.
-    #[arg(long, default_value_t = 300)]
+    /// Bytes of a line of log, of which every invocation writes one, a sweep and a failed attempt
+    /// two.
+    #[arg(long, default_value_t = LINE_BYTES)]
     log_bytes: u32,
     /// Days for which messages are kept.
     #[arg(long, default_value_t = 90)]
@@ -71,6 +73,9 @@ const SWEEP_S: f64 = 0.1;
 const EMPTY_RECEIVES: f64 = 730.0 * 3_600.0 / 20.0 * 5.0 * 2.0;
 /// Attempts of a delivery that fails for good.
 const ATTEMPTS: f64 = 8.0;
+
+/// Alarms of the stack (`template.yaml`).
+const ALARMS: f64 = 10.0;
 
 /// One line of the bill.
 struct Line {
@@ -121,10 +126,18 @@ pub(crate) fn run(cost: &Cost) -> Result<(), String> {
         cost.attempt_ms, cost.latency, cost.batch
     );
     println!(
-        "{} B of log and {OVERHEAD_BYTES} B of headers and TLS an attempt; kept {} days, at most",
+        "{OVERHEAD_BYTES} B of headers and TLS an attempt; {} B of log an invocation; kept {} days, at",
         cost.log_bytes, cost.stored_days
     );
-    println!("1 KB for each write unit, with point-in-time recovery.");
+    println!("most 1 KB for each write unit, with point-in-time recovery.");
+    let metrics = Metric::ALL.len() as f64;
+    let watching = metrics * prices::METRIC + ALARMS * prices::ALARM + prices::DASHBOARD;
+    println!(
+        "Left out: CloudWatch's {metrics} metrics, {ALARMS} alarms and dashboard. Up to ten metrics, ten"
+    );
+    println!(
+        "alarms and three dashboards of an account are free; otherwise {watching:.2} a month."
+    );
     Ok(())
 }
 
@@ -148,7 +161,9 @@ fn bill(cost: &Cost) -> Vec<Line> {
     let api = api * prices::chunks(cost.payload, prices::API_REQUEST_BYTES);
     let months = f64::from(cost.stored_days) / 30.0;
     let stored = counts.write_units * 1024.0 * months / prices::GB;
-    let logs = attempts * f64::from(cost.log_bytes) / prices::GB;
+    let failures = failed + ATTEMPTS * exhausted;
+    let lines = invocations + SWEEPS + 2.0 * failures;
+    let logs = lines * f64::from(cost.log_bytes) / prices::GB;
     let egress = attempts * (cost.payload + OVERHEAD_BYTES) as f64 / prices::GB;
     let reads = counts.read_units + SWEEPS * SWEEP_READ_UNITS;
     let million = |name, quantity: f64, unit, price: f64| Line {

@@ -29,6 +29,10 @@ pub(crate) const READ_UNITS: f64 = 0.125;
 pub(crate) const STORED_GB: f64 = 0.25;
 /// A GB of point-in-time recovery for a month.
 pub(crate) const RECOVERY_GB: f64 = 0.20;
+/// A month of a metric of one's own, of an alarm, of a dashboard.
+pub(crate) const METRIC: f64 = 0.30;
+pub(crate) const ALARM: f64 = 0.10;
+pub(crate) const DASHBOARD: f64 = 3.00;
 /// A GB of logs taken in.
 pub(crate) const LOGS_GB: f64 = 0.50;
 /// A GB sent to the internet.
