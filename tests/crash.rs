@@ -27,7 +27,7 @@ use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, Inbox, KeySets, LISTENERS_TTL_MS, Notices, Parking,
-    Revocations, Sources,
+    Revocations, Sources, TREATMENTS_TTL_MS, Treatments,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -150,6 +150,11 @@ impl Process {
                 ambient: world.ambient.clone(),
                 key_sets: KeySets::new(table.clone(), world.ambient.clock.clone()),
                 notices: Notices::new(table.clone(), world.ambient.clone(), LISTENERS_TTL_MS),
+                treatments: Treatments::new(
+                    table.clone(),
+                    world.ambient.clock.clone(),
+                    TREATMENTS_TTL_MS,
+                ),
                 profiles: Profiles::built_in(),
                 metrics: world.metrics.clone(),
                 settings,

@@ -56,3 +56,4 @@ mod tenants;
 mod throttle;
 mod token;
 mod token_deliveries;
+mod treatments;

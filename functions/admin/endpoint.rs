@@ -1,16 +1,10 @@
 //! Endpoints: create, read, change, delete.
 
 use http::StatusCode;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use shared::application::Metadata;
-use shared::clock::Timestamp;
 use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, EndpointId, Uid};
 use shared::keyring::Keyring;
-use shared::keyset::Algorithm;
-use shared::openapi::{self, Channels, EventTypes, Moment};
 use shared::request;
 use shared::secret::SigningSecret;
 use shared::store::table::Write;
@@ -20,146 +14,16 @@ use shared::treatment::{Format, Treatment};
 use crate::patch::Field;
 use crate::profile::check_https;
 use crate::rules::Rules;
+use crate::treatment::check_treatment;
 use crate::{Answer, Call, page};
+
+mod shape;
+
+use shape::Extensions;
+pub(crate) use shape::{EndpointIn, EndpointOut, EndpointPatch};
 
 /// Most endpoints of an application (the default; Outpost and Svix allow 20 to 50).
 const MAX_ENDPOINTS: usize = 200;
-
-/// What a caller sends. `filterTypes` and `rateLimit` are the names of older SDKs.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EndpointIn {
-    #[schemars(with = "openapi::Url")]
-    url: String,
-    #[schemars(with = "Option<Uid>")]
-    uid: Option<String>,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    disabled: bool,
-    #[schemars(with = "Option<EventTypes>")]
-    event_types: Option<Vec<String>>,
-    #[schemars(with = "Option<EventTypes>")]
-    filter_types: Option<Vec<String>>,
-    #[schemars(with = "Option<Channels>")]
-    channels: Option<Vec<String>>,
-    #[schemars(range(min = 1))]
-    throttle_rate: Option<u16>,
-    #[schemars(range(min = 1))]
-    rate_limit: Option<u16>,
-    #[serde(default)]
-    metadata: Metadata,
-    #[schemars(with = "Option<openapi::SecretText>")]
-    secret: Option<String>,
-    // What Svix's API does not have. Its SDKs never send these, so absent leaves them alone.
-    #[serde(default)]
-    profile: Field<String>,
-    #[serde(default)]
-    api_version: Field<String>,
-    #[serde(default)]
-    format: Field<Format>,
-    #[serde(default)]
-    jwt_algorithm: Field<Algorithm>,
-}
-
-impl EndpointIn {
-    fn types(&self) -> Option<&Vec<String>> {
-        self.event_types.as_ref().or(self.filter_types.as_ref())
-    }
-
-    fn rate(&self) -> Option<u16> {
-        self.throttle_rate.or(self.rate_limit)
-    }
-}
-
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct EndpointPatch {
-    #[schemars(with = "Option<openapi::Url>")]
-    url: Option<String>,
-    #[schemars(with = "Option<Uid>")]
-    uid: Field<String>,
-    description: Option<String>,
-    disabled: Option<bool>,
-    #[schemars(with = "Option<EventTypes>")]
-    event_types: Field<Vec<String>>,
-    #[schemars(with = "Option<EventTypes>")]
-    filter_types: Field<Vec<String>>,
-    #[schemars(with = "Option<Channels>")]
-    channels: Field<Vec<String>>,
-    #[schemars(range(min = 1))]
-    throttle_rate: Field<u16>,
-    #[schemars(range(min = 1))]
-    rate_limit: Field<u16>,
-    metadata: Option<Metadata>,
-    profile: Field<String>,
-    api_version: Field<String>,
-    format: Field<Format>,
-    jwt_algorithm: Field<Algorithm>,
-}
-
-/// What a caller gets. The secret is in it only when it is shown once, at creation.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EndpointOut {
-    uid: Option<Uid>,
-    url: String,
-    version: u16,
-    description: String,
-    event_types: Option<Vec<String>>,
-    filter_types: Option<Vec<String>>,
-    channels: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    throttle_rate: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate_limit: Option<u16>,
-    disabled: bool,
-    id: EndpointId,
-    #[schemars(with = "Moment")]
-    created_at: String,
-    #[schemars(with = "Moment")]
-    updated_at: String,
-    metadata: Metadata,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    profile: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api_version: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<Format>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwt_algorithm: Option<Algorithm>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verified_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-}
-
-impl From<Endpoint> for EndpointOut {
-    fn from(endpoint: Endpoint) -> Self {
-        Self {
-            uid: endpoint.uid,
-            url: endpoint.url,
-            version: 1,
-            description: endpoint.description,
-            event_types: endpoint.event_types.clone(),
-            filter_types: endpoint.event_types,
-            channels: endpoint.channels,
-            throttle_rate: endpoint.throttle_rate,
-            rate_limit: endpoint.throttle_rate,
-            disabled: endpoint.disabled,
-            id: endpoint.id,
-            created_at: endpoint.created_at.to_rfc3339(),
-            updated_at: endpoint.updated_at.to_rfc3339(),
-            metadata: endpoint.metadata,
-            profile: endpoint.profile,
-            api_version: endpoint.api_version,
-            format: endpoint.treatment.format,
-            jwt_algorithm: endpoint.treatment.algorithm,
-            verified_at: endpoint.verified_at.map(Timestamp::to_rfc3339),
-            secret: None,
-        }
-    }
-}
 
 impl Call<'_> {
     pub(crate) async fn list_endpoints(&self, app: &str) -> Answer {
@@ -174,13 +38,7 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
-        self.check_extensions(
-            &tenant,
-            (&input.profile, &input.format, &input.jwt_algorithm),
-            Some(&input.url),
-            None,
-        )
-        .await?;
+        self.check_extensions(&tenant, input.extensions(), Some(&input.url), None).await?;
         self.create_checked(&tenant, input, uid).await
     }
 
@@ -196,13 +54,7 @@ impl Call<'_> {
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
         let old = tenant.endpoint(ep);
-        self.check_extensions(
-            &tenant,
-            (&input.profile, &input.format, &input.jwt_algorithm),
-            Some(&input.url),
-            old,
-        )
-        .await?;
+        self.check_extensions(&tenant, input.extensions(), Some(&input.url), old).await?;
         let Some(endpoint) = old else {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
@@ -218,10 +70,7 @@ impl Call<'_> {
             endpoint.channels.clone_from(&input.channels);
             endpoint.throttle_rate = input.rate();
             endpoint.metadata.clone_from(&input.metadata);
-            input.profile.apply(&mut endpoint.profile);
-            input.api_version.apply(&mut endpoint.api_version);
-            input.format.apply(&mut endpoint.treatment.format);
-            input.jwt_algorithm.apply(&mut endpoint.treatment.algorithm);
+            input.extensions().apply(endpoint);
             endpoint.updated_at = now;
         })
         .await
@@ -249,14 +98,8 @@ impl Call<'_> {
         rules.channels(patch.channels.value().map(Vec::as_slice));
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         rules.check()?;
-        let old = Some(endpoint);
-        self.check_extensions(
-            &tenant,
-            (&patch.profile, &patch.format, &patch.jwt_algorithm),
-            patch.url.as_ref(),
-            old,
-        )
-        .await?;
+        let (url, old) = (patch.url.as_ref(), Some(endpoint));
+        self.check_extensions(&tenant, patch.extensions(), url, old).await?;
         let uid = match patch.uid {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
@@ -280,10 +123,7 @@ impl Call<'_> {
             if let Some(metadata) = &patch.metadata {
                 endpoint.metadata.clone_from(metadata);
             }
-            patch.profile.apply(&mut endpoint.profile);
-            patch.api_version.apply(&mut endpoint.api_version);
-            patch.format.apply(&mut endpoint.treatment.format);
-            patch.jwt_algorithm.apply(&mut endpoint.treatment.algorithm);
+            patch.extensions().apply(endpoint);
             endpoint.updated_at = now;
         })
         .await
@@ -319,10 +159,11 @@ impl Call<'_> {
     async fn check_extensions(
         &self,
         tenant: &Tenant,
-        (profile, format, algorithm): (&Field<String>, &Field<Format>, &Field<Algorithm>),
+        extensions: Extensions<'_>,
         url: Option<&String>,
         old: Option<&Endpoint>,
     ) -> Result<(), ApiError> {
+        let profile = extensions.profile;
         self.check_profile(profile, None).await?;
         let kept = old.and_then(|endpoint| endpoint.profile.as_ref());
         let named = match profile {
@@ -332,13 +173,13 @@ impl Call<'_> {
         };
         let effective = self.effective_profile(&tenant.application, named).await?;
         let mut rules = Rules::default();
+        check_treatment(&mut rules, extensions.treatment);
         if let Some(url) = url.or(old.map(|endpoint| &endpoint.url)) {
             check_https(&mut rules, &effective, url, self.admin.policy.allow_loopback);
         }
         rules.check()?;
         let mut own = old.map(|endpoint| endpoint.treatment.clone()).unwrap_or_default();
-        format.apply(&mut own.format);
-        algorithm.apply(&mut own.algorithm);
+        extensions.treat(&mut own);
         let said = own.before(&effective.delivery);
         if said.format == Some(Format::Jwt) {
             let org = tenant.application.org;
@@ -364,6 +205,8 @@ impl Call<'_> {
         let secret = input.secret.as_deref().and_then(|text| SigningSecret::parse(text).ok());
         let secret = secret.unwrap_or_else(|| SigningSecret::generate(ambient));
         let now = ambient.now();
+        let mut treatment = Treatment::default();
+        input.extensions().treat(&mut treatment);
         let endpoint = Endpoint {
             id,
             app: tenant.application.id,
@@ -380,11 +223,7 @@ impl Call<'_> {
             verified_at: None,
             headers: Vec::new(),
             failing: None,
-            treatment: Treatment {
-                format: input.format.value().copied(),
-                algorithm: input.jwt_algorithm.value().copied(),
-                ..Treatment::default()
-            },
+            treatment,
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,
@@ -393,7 +232,8 @@ impl Call<'_> {
         match self.admin.editor.with(told).create_endpoint(&endpoint).await? {
             Edited::Done(()) => {
                 let secret = shown_once.then(|| secret.reveal());
-                let out = EndpointOut { secret, ..EndpointOut::from(endpoint) };
+                let mut out = EndpointOut::from(endpoint);
+                out.secret = secret;
                 Ok(error::json(StatusCode::CREATED, &out))
             }
             Edited::UidTaken => Err(uid_taken()),

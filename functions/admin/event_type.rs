@@ -10,11 +10,12 @@ use shared::error::{self, ApiError};
 use shared::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::id::is_name;
 use shared::notice::Notice;
-use shared::openapi::{self, JsonObject, Moment};
+use shared::openapi::{self, Delays, JsonObject, Moment, TimeoutSeconds};
 use shared::request::{self, query_flag};
 
 use crate::patch::Field;
 use crate::rules::Rules;
+use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
 use crate::{Answer, Call, page};
 
 /// What a caller sends. `featureFlag` is the name of older SDKs.
@@ -44,6 +45,14 @@ pub(crate) struct EventTypeUpdate {
     feature_flags: Option<Vec<String>>,
     #[schemars(with = "Option<openapi::EventType>")]
     group_name: Option<String>,
+    /// Delays before the retries, in seconds. None at all means a single attempt.
+    #[serde(default)]
+    #[schemars(with = "Option<Delays>")]
+    retry_schedule: Field<Vec<u64>>,
+    /// Longest exchange, in seconds.
+    #[serde(default)]
+    #[schemars(with = "Option<TimeoutSeconds>")]
+    timeout_seconds: Field<u64>,
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -60,6 +69,10 @@ pub(crate) struct EventTypePatch {
     feature_flags: Field<Vec<String>>,
     #[schemars(with = "Option<openapi::EventType>")]
     group_name: Field<String>,
+    #[schemars(with = "Option<Delays>")]
+    retry_schedule: Field<Vec<u64>>,
+    #[schemars(with = "Option<TimeoutSeconds>")]
+    timeout_seconds: Field<u64>,
 }
 
 /// What a caller gets.
@@ -78,6 +91,10 @@ pub(crate) struct EventTypeOut {
     feature_flags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_schedule: Option<Vec<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<u64>,
     #[schemars(with = "Moment")]
     created_at: String,
     #[schemars(with = "Moment")]
@@ -95,6 +112,8 @@ impl From<EventType> for EventTypeOut {
             feature_flag: event_type.feature_flags.first().cloned(),
             feature_flags: Some(event_type.feature_flags).filter(|flags| !flags.is_empty()),
             group_name: event_type.group_name,
+            retry_schedule: event_type.treatment.schedule_s,
+            timeout_seconds: event_type.treatment.timeout_ms.map(|ms| ms / 1000),
             created_at: event_type.created_at.to_rfc3339(),
             updated_at: event_type.updated_at.to_rfc3339(),
         }
@@ -107,6 +126,10 @@ impl EventTypeUpdate {
         self.feature_flags.clone().unwrap_or_else(one)
     }
 
+    fn treatment(&self) -> TreatmentIn<'_> {
+        (&self.retry_schedule, &self.timeout_seconds)
+    }
+
     fn check(&self, rules: &mut Rules) {
         check_schemas(rules, self.schemas.as_ref());
         check_flags(rules, &self.flags());
@@ -114,6 +137,7 @@ impl EventTypeUpdate {
             check_flags(rules, self.feature_flag.as_slice());
         }
         check_group(rules, self.group_name.as_deref());
+        check_treatment(rules, self.treatment());
     }
 
     fn apply(&self, event_type: &mut EventType) {
@@ -123,6 +147,7 @@ impl EventTypeUpdate {
         event_type.schemas.clone_from(&self.schemas);
         event_type.feature_flags = self.flags();
         event_type.group_name.clone_from(&self.group_name);
+        apply_treatment(&mut event_type.treatment, self.treatment());
     }
 }
 
@@ -152,15 +177,18 @@ impl Call<'_> {
         }
         input.rest.check(&mut rules);
         rules.check()?;
-        self.change(&input.name, StatusCode::CREATED, |old| match old {
-            Some(old) if !old.archived => Err(ApiError::event_type_exists(&input.name)),
-            old => {
-                let mut new = self.event_type(&input.name, old.as_ref());
-                input.rest.apply(&mut new);
-                Ok(Some(new))
-            }
-        })
-        .await
+        let created = self
+            .change_event_type(&input.name, StatusCode::CREATED, |old| match old {
+                Some(old) if !old.archived => Err(ApiError::event_type_exists(&input.name)),
+                old => {
+                    let mut new = self.event_type(&input.name, old.as_ref());
+                    input.rest.apply(&mut new);
+                    Ok(Some(new))
+                }
+            })
+            .await?;
+        self.announce(input.rest.treatment()).await?;
+        Ok(created)
     }
 
     pub(crate) async fn get_event_type(&self, name: &str) -> Answer {
@@ -181,12 +209,15 @@ impl Call<'_> {
         }
         let known = self.admin.catalogue.find(&self.access.organisation(), name).await?;
         let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-        self.change(name, status, |old| {
-            let mut new = self.event_type(name, old.as_ref());
-            input.apply(&mut new);
-            Ok(Some(new))
-        })
-        .await
+        let changed = self
+            .change_event_type(name, status, |old| {
+                let mut new = self.event_type(name, old.as_ref());
+                input.apply(&mut new);
+                Ok(Some(new))
+            })
+            .await?;
+        self.announce(input.treatment()).await?;
+        Ok(changed)
     }
 
     pub(crate) async fn patch_event_type(&self, name: &str) -> Answer {
@@ -205,32 +236,38 @@ impl Call<'_> {
         check_schemas(&mut rules, patch.schemas.value());
         check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         check_group(&mut rules, patch.group_name.value().map(String::as_str));
+        let treatment = (&patch.retry_schedule, &patch.timeout_seconds);
+        check_treatment(&mut rules, treatment);
         rules.check()?;
-        self.change(name, StatusCode::OK, |old| {
-            let mut new = old.ok_or_else(ApiError::not_found)?;
-            if let Some(description) = &patch.description {
-                new.description.clone_from(description);
-            }
-            new.archived = patch.archived.unwrap_or(new.archived);
-            new.deprecated = patch.deprecated.unwrap_or(new.deprecated);
-            patch.schemas.apply(&mut new.schemas);
-            match &patch.feature_flags {
-                Field::Absent => {}
-                Field::Null => new.feature_flags.clear(),
-                Field::Value(flags) => new.feature_flags.clone_from(flags),
-            }
-            patch.group_name.apply(&mut new.group_name);
-            new.updated_at = self.admin.ambient.now();
-            Ok(Some(new))
-        })
-        .await
+        let changed = self
+            .change_event_type(name, StatusCode::OK, |old| {
+                let mut new = old.ok_or_else(ApiError::not_found)?;
+                if let Some(description) = &patch.description {
+                    new.description.clone_from(description);
+                }
+                new.archived = patch.archived.unwrap_or(new.archived);
+                new.deprecated = patch.deprecated.unwrap_or(new.deprecated);
+                patch.schemas.apply(&mut new.schemas);
+                match &patch.feature_flags {
+                    Field::Absent => {}
+                    Field::Null => new.feature_flags.clear(),
+                    Field::Value(flags) => new.feature_flags.clone_from(flags),
+                }
+                patch.group_name.apply(&mut new.group_name);
+                apply_treatment(&mut new.treatment, treatment);
+                new.updated_at = self.admin.ambient.now();
+                Ok(Some(new))
+            })
+            .await?;
+        self.announce(treatment).await?;
+        Ok(changed)
     }
 
     /// Archives an event type, or removes it altogether.
     pub(crate) async fn delete_event_type(&self, name: &str) -> Answer {
         self.require_organisation()?;
         let expunge = query_flag(self.request, "expunge", false)?;
-        self.change(name, StatusCode::NO_CONTENT, |old| {
+        self.change_event_type(name, StatusCode::NO_CONTENT, |old| {
             let mut old = old.ok_or_else(ApiError::not_found)?;
             old.archived = true;
             old.updated_at = self.admin.ambient.now();
@@ -239,7 +276,7 @@ impl Call<'_> {
         .await
     }
 
-    async fn change(
+    pub(crate) async fn change_event_type(
         &self,
         name: &str,
         status: StatusCode,

@@ -53,12 +53,14 @@ mod operator;
 mod page;
 mod patch;
 mod profile;
+mod retry_schedule;
 mod routes;
 mod rules;
 mod secret;
 mod source;
 mod stats;
 mod task;
+mod treatment;
 
 pub use idempotency::PATIENCE;
 pub use jwt_key::{RsaMaker, generate_rsa};

@@ -89,6 +89,8 @@ impl Call<'_> {
             granted: Vec::new(),
             expired: None,
             operational: true,
+            // Notices are of no type that an organisation describes.
+            treated: false,
             integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,

@@ -173,6 +173,10 @@ operations! {
         => patch_event_type(event_type_name);
     "v1.event-type.delete" DELETE ["event-type", event_type_name]
         => delete_event_type(event_type_name);
+    "v1.event-type.get-retry-schedule" GET ["event-type", event_type_name, "retry-schedule"]
+        => get_retry_schedule(event_type_name);
+    "v1.event-type.update-retry-schedule" PUT ["event-type", event_type_name, "retry-schedule"]
+        => set_retry_schedule(event_type_name);
 
     "v1.message.list" GET ["app", app, "msg"] => list_messages(app);
     "v1.message.get" GET ["app", app, "msg", msg] => get_message(app, msg);

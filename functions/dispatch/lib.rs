@@ -38,7 +38,7 @@ use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, KeySets, Notices, Parked, Parking, Snapshot,
-    StoreError, Tenant,
+    StoreError, Tenant, Treatments,
 };
 use tokio::sync::{OnceCell, Semaphore};
 use tracing::{Instrument, error, warn};
@@ -120,6 +120,8 @@ pub struct Parts {
     pub key_sets: KeySets,
     /// Tells organisations what they want to know.
     pub notices: Notices,
+    /// How event types are treated.
+    pub treatments: Treatments,
     /// The systems' ways.
     pub profiles: Profiles,
     /// Hears what happened.

@@ -9,6 +9,7 @@ use shared::config::{self, variable};
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, KeySets, LISTENERS_TTL_MS, Notices, Parking,
+    TREATMENTS_TTL_MS, Treatments,
 };
 use shared::telemetry;
 use shared::wiring::Wiring;
@@ -31,6 +32,7 @@ async fn main() -> Result<(), Error> {
         ambient: Ambient::system(),
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         notices: Notices::new(table.clone(), Ambient::system(), LISTENERS_TTL_MS),
+        treatments: Treatments::new(table.clone(), Ambient::system().clock, TREATMENTS_TTL_MS),
         profiles: wiring.profiles(table),
         metrics: metrics.clone(),
         settings: Settings {

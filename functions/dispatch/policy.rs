@@ -1,7 +1,8 @@
 //! How one endpoint is treated for one message: every layer of configuration, resolved.
 //!
 //! The layers are read with the application, or kept in memory, so resolving them costs no call
-//! for an application whose profile came with the binary.
+//! for an application whose profile came with the binary. How event types are treated is looked
+//! for only where the application says that there is something to find.
 
 use std::sync::Arc;
 
@@ -41,15 +42,18 @@ impl Dispatcher {
     /// What holds for deliveries of this type to this endpoint now.
     ///
     /// # Errors
-    /// When the profile has to be read and cannot be.
+    /// When the profile or the treatment has to be read and cannot be.
     pub(crate) async fn policy(
         &self,
         application: &Application,
         endpoint: &Endpoint,
-        _event_type: &str,
+        event_type: &str,
     ) -> Result<Policy, StoreError> {
         let profile = self.parts.profiles.of_endpoint(application, endpoint).await?;
-        let event_type = Treatment::default();
+        let event_type = match application.treated {
+            true => self.parts.treatments.of(&application.org, event_type).await?,
+            false => Treatment::default(),
+        };
         Ok(Policy::resolve(&self.parts.settings, profile, &event_type, application, endpoint))
     }
 }

@@ -31,6 +31,7 @@ use shared::store::table::Table;
 use shared::store::{
     Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox,
     Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
+    TREATMENTS_TTL_MS, Treatments,
 };
 use shared::token::Tokens;
 use shared::worker::Worker;
@@ -130,6 +131,7 @@ impl Platform {
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
         let sources = Sources::new(table.clone(), ambient.clock.clone(), DIRECTORY_TTL_MS);
         let revocations = Revocations::new(table.clone(), ambient.clock.clone());
+        let treatments = Treatments::new(table.clone(), ambient.clock.clone(), TREATMENTS_TTL_MS);
         let parking = Parking::new(table.clone());
         let key_sets = KeySets::new(table.clone(), ambient.clock.clone());
 
@@ -169,7 +171,7 @@ impl Platform {
             eraser: Eraser::new(table.clone()),
             answers: Answers::new(table.clone()),
             patience: admin::PATIENCE,
-            catalogue: Catalogue::new(table.clone()),
+            catalogue: Catalogue::new(table.clone()).telling(treatments.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: key_sets.clone(),
             rsa: Arc::new(admin::generate_rsa),
@@ -196,6 +198,7 @@ impl Platform {
             ambient: ambient.clone(),
             key_sets,
             notices: Notices::new(table.clone(), ambient.clone(), LISTENERS_TTL_MS),
+            treatments,
             profiles,
             metrics: metrics.clone(),
             settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },

@@ -50,6 +50,10 @@ pub struct Application {
     /// Whether it is the one that notices are published to. No list shows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub operational: bool,
+    /// Whether its organisation treats event types in ways of their own, so that it is worth a
+    /// read to look.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub treated: bool,
     /// Verifies signed publish requests of this application.
     pub integration_key: Keyring,
     /// When it was created.
@@ -91,6 +95,7 @@ impl Application {
             granted: Vec::new(),
             expired: None,
             operational: false,
+            treated: false,
             integration_key: Keyring::new(&secret, &id.to_string(), sealer, ambient),
             created_at: now,
             updated_at: now,

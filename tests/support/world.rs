@@ -28,6 +28,7 @@ use shared::store::table::Table;
 use shared::store::{
     Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
     KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
+    TREATMENTS_TTL_MS, Treatments,
 };
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::worker::Worker;
@@ -162,6 +163,11 @@ impl World {
             ambient: ambient.clone(),
         };
         let parts = Parts {
+            treatments: Treatments::new(
+                table_of("dispatch"),
+                ambient.clock.clone(),
+                TREATMENTS_TTL_MS,
+            ),
             directory: Directory::new(table_of("dispatch")),
             editor: DirectoryEditor::new(table_of("dispatch"), None),
             deliveries: Deliveries::new(table_of("dispatch")),

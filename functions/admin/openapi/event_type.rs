@@ -5,6 +5,7 @@ use shared::openapi::{Caller, Description, JsonObject, PAGE, boolean, describe};
 use crate::event_type::{EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate};
 use crate::import::{ImportIn, ImportOut};
 use crate::page::Page;
+use crate::retry_schedule::{RetryScheduleIn, RetryScheduleOut};
 
 pub(super) fn descriptions() -> Vec<Description> {
     let change = |id, summary| describe(id, summary).caller(Caller::Organisation);
@@ -50,5 +51,14 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail("Messages of an archived type still go out.")
             .query([boolean("expunge", "Delete it instead.")])
             .answers_empty(204, "It is archived or gone"),
+        change("v1.event-type.get-retry-schedule", "Get an event type's retry schedule")
+            .answers::<RetryScheduleOut>(200, "The delays; `null` if it has none of its own"),
+        change("v1.event-type.update-retry-schedule", "Set an event type's retry schedule")
+            .detail(
+                "It holds for endpoints that have none of their own, from the next attempt on. \
+                 Processes may remember for half a minute that there was another one.",
+            )
+            .takes::<RetryScheduleIn>()
+            .answers::<RetryScheduleOut>(200, "The delays"),
     ]
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
 use crate::id::Uid;
 use crate::message::{MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
+use crate::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
 
 /// The document about itself.
 pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
@@ -260,6 +261,15 @@ schemas! {
         "items": {
             "type": "string", "minLength": 1, "maxLength": MAX_TAG, "pattern": r"^[a-zA-Z0-9\-_./\\#]+$"
         }
+    };
+    /// Delays before retries, in seconds.
+    Delays = {
+        "type": "array", "maxItems": MAX_RETRIES,
+        "items": {"type": "integer", "minimum": 1, "maximum": MAX_DELAY_S}
+    };
+    /// The longest exchange with an endpoint, in seconds.
+    TimeoutSeconds = {
+        "type": "integer", "minimum": TIMEOUT_MS.start() / 1000, "maximum": TIMEOUT_MS.end() / 1000
     };
     /// A signing secret.
     SecretText = {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
-use super::{Listed, StoreError, Walk, doc, keys};
+use super::{Listed, StoreError, Treatments, Walk, doc, keys, treatments};
 use crate::clock::Timestamp;
 use crate::event_type::EventType;
 use crate::id::OrganisationId;
@@ -17,12 +17,19 @@ const MAX_READS: usize = 10;
 #[derive(Clone)]
 pub struct Catalogue {
     table: Arc<dyn Table>,
+    readers: Option<Treatments>,
 }
 
 impl Catalogue {
     /// Event types in this table.
     pub fn new(table: Arc<dyn Table>) -> Self {
-        Self { table }
+        Self { table, readers: None }
+    }
+
+    /// The same, which tells readers in the same process to forget what it changes.
+    #[must_use]
+    pub fn telling(self, readers: Treatments) -> Self {
+        Self { readers: Some(readers), ..self }
     }
 
     /// The event type of this name, archived or not.
@@ -129,7 +136,7 @@ impl Catalogue {
             let item = self.table.get(&key).await?;
             let rev = item.as_ref().map_or(0, |item| item.rev);
             let old = item.map(|item| doc::decode::<EventType>(&item.doc)).transpose()?;
-            let new = match change(old) {
+            let new = match change(old.clone()) {
                 Ok(new) => new,
                 Err(error) => return Ok(Err(error)),
             };
@@ -142,7 +149,12 @@ impl Catalogue {
                 None if rev == 0 => return Ok(Ok(None)),
                 None => Write::Delete(key.clone(), condition),
             };
-            if super::write_with(&*self.table, write, told).await? {
+            let beside = treatments::beside(org, name, old.as_ref(), new.as_ref())?;
+            let told: Vec<Write> = told.iter().cloned().chain(beside).collect();
+            if super::write_with(&*self.table, write, &told).await? {
+                if let Some(readers) = &self.readers {
+                    readers.forget(org);
+                }
                 return Ok(Ok(new));
             }
         }

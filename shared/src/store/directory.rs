@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Item, Key, Table, Transacted, Write, Written, prefix_range};
-use super::{StoreError, doc, keys};
+use super::{StoreError, doc, keys, treatments};
 use crate::application::Application;
 use crate::clock::{Clock, Timestamp};
 use crate::endpoint::Endpoint;
@@ -199,7 +199,7 @@ impl Cached {
 /// Changes applications and endpoints.
 #[derive(Clone)]
 pub struct DirectoryEditor {
-    table: Arc<dyn Table>,
+    pub(super) table: Arc<dyn Table>,
     kept: Option<Cached>,
     beside: Vec<Write>,
 }
@@ -228,7 +228,8 @@ impl DirectoryEditor {
         Self { beside, ..self.clone() }
     }
 
-    /// Stores a new application.
+    /// Stores a new application, and notes in it whether its organisation treats event types in
+    /// ways of their own.
     ///
     /// # Errors
     /// When the store fails; it may or may not be stored then.
@@ -237,8 +238,9 @@ impl DirectoryEditor {
         application: &Application,
     ) -> Result<Edited<()>, StoreError> {
         let now = application.created_at;
-        let mut writes =
-            vec![Write::Put(application_item(application, 1)?, Condition::AbsentAt(now))];
+        let mut born = application.clone();
+        born.treated = !born.operational && treatments::any(&*self.table, &born.org).await?;
+        let mut writes = vec![Write::Put(application_item(&born, 1)?, Condition::AbsentAt(now))];
         if let Some(uid) = &application.uid {
             let alias = application_alias(&application.org, uid, application.id)?;
             writes.push(Write::Put(alias, Condition::AbsentAt(now)));

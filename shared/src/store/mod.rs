@@ -13,6 +13,7 @@
 //! | [`History`] | admin | list and read messages and attempts |
 //! | [`Revocations`] | receive, admin | tokens that were taken back |
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
+//! | [`Treatments`] | dispatch | how event types are treated |
 //! | [`Tasks`] | admin, retry | background tasks |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`ProfileStore`] | all but retry | read profiles; admin stores them |
@@ -47,6 +48,7 @@ mod revocations;
 mod sources;
 pub mod table;
 mod tasks;
+mod treatments;
 
 pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
 pub use catalogue::Catalogue;
@@ -67,6 +69,7 @@ pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use sources::{SOURCE_TTL_MS, Sources};
 pub use tasks::{HeldTask, Tasks};
+pub use treatments::{TREATMENTS_TTL_MS, Treatments};
 
 /// Why a store call failed. An error leaves open whether the call had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]

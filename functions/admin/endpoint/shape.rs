@@ -1,0 +1,216 @@
+//! Endpoints as callers send and get them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::application::Metadata;
+use shared::clock::Timestamp;
+use shared::endpoint::Endpoint;
+use shared::id::{EndpointId, Uid};
+use shared::keyset::Algorithm;
+use shared::openapi::{self, Channels, Delays, EventTypes, Moment, TimeoutSeconds};
+use shared::treatment::{Format, Treatment};
+
+use crate::patch::Field;
+use crate::treatment::{TreatmentIn, apply_treatment};
+
+/// What a caller sends. `filterTypes` and `rateLimit` are the names of older SDKs.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointIn {
+    #[schemars(with = "openapi::Url")]
+    pub(super) url: String,
+    #[schemars(with = "Option<Uid>")]
+    pub(super) uid: Option<String>,
+    #[serde(default)]
+    pub(super) description: String,
+    #[serde(default)]
+    pub(super) disabled: bool,
+    #[schemars(with = "Option<EventTypes>")]
+    pub(super) event_types: Option<Vec<String>>,
+    #[schemars(with = "Option<EventTypes>")]
+    pub(super) filter_types: Option<Vec<String>>,
+    #[schemars(with = "Option<Channels>")]
+    pub(super) channels: Option<Vec<String>>,
+    #[schemars(range(min = 1))]
+    pub(super) throttle_rate: Option<u16>,
+    #[schemars(range(min = 1))]
+    pub(super) rate_limit: Option<u16>,
+    #[serde(default)]
+    pub(super) metadata: Metadata,
+    #[schemars(with = "Option<openapi::SecretText>")]
+    pub(super) secret: Option<String>,
+    #[serde(default)]
+    pub(super) profile: Field<String>,
+    #[serde(default)]
+    pub(super) api_version: Field<String>,
+    #[serde(default)]
+    pub(super) format: Field<Format>,
+    #[serde(default)]
+    pub(super) jwt_algorithm: Field<Algorithm>,
+    /// Delays before the retries, in seconds. None at all means a single attempt.
+    #[serde(default)]
+    #[schemars(with = "Option<Delays>")]
+    pub(super) retry_schedule: Field<Vec<u64>>,
+    /// Longest exchange, in seconds.
+    #[serde(default)]
+    #[schemars(with = "Option<TimeoutSeconds>")]
+    pub(super) timeout_seconds: Field<u64>,
+}
+
+impl EndpointIn {
+    pub(super) fn types(&self) -> Option<&Vec<String>> {
+        self.event_types.as_ref().or(self.filter_types.as_ref())
+    }
+
+    pub(super) fn rate(&self) -> Option<u16> {
+        self.throttle_rate.or(self.rate_limit)
+    }
+
+    pub(super) fn extensions(&self) -> Extensions<'_> {
+        Extensions {
+            profile: &self.profile,
+            api_version: &self.api_version,
+            format: &self.format,
+            algorithm: &self.jwt_algorithm,
+            treatment: (&self.retry_schedule, &self.timeout_seconds),
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct EndpointPatch {
+    #[schemars(with = "Option<openapi::Url>")]
+    pub(super) url: Option<String>,
+    #[schemars(with = "Option<Uid>")]
+    pub(super) uid: Field<String>,
+    pub(super) description: Option<String>,
+    pub(super) disabled: Option<bool>,
+    #[schemars(with = "Option<EventTypes>")]
+    pub(super) event_types: Field<Vec<String>>,
+    #[schemars(with = "Option<EventTypes>")]
+    pub(super) filter_types: Field<Vec<String>>,
+    #[schemars(with = "Option<Channels>")]
+    pub(super) channels: Field<Vec<String>>,
+    #[schemars(range(min = 1))]
+    pub(super) throttle_rate: Field<u16>,
+    #[schemars(range(min = 1))]
+    pub(super) rate_limit: Field<u16>,
+    pub(super) metadata: Option<Metadata>,
+    pub(super) profile: Field<String>,
+    pub(super) api_version: Field<String>,
+    pub(super) format: Field<Format>,
+    pub(super) jwt_algorithm: Field<Algorithm>,
+    #[schemars(with = "Option<Delays>")]
+    pub(super) retry_schedule: Field<Vec<u64>>,
+    #[schemars(with = "Option<TimeoutSeconds>")]
+    pub(super) timeout_seconds: Field<u64>,
+}
+
+impl EndpointPatch {
+    pub(super) fn extensions(&self) -> Extensions<'_> {
+        Extensions {
+            profile: &self.profile,
+            api_version: &self.api_version,
+            format: &self.format,
+            algorithm: &self.jwt_algorithm,
+            treatment: (&self.retry_schedule, &self.timeout_seconds),
+        }
+    }
+}
+
+/// What Svix's API does not have, as a body says it. Its SDKs never send these, so what is absent
+/// stays.
+#[derive(Clone, Copy)]
+pub(super) struct Extensions<'a> {
+    pub(super) profile: &'a Field<String>,
+    pub(super) api_version: &'a Field<String>,
+    pub(super) format: &'a Field<Format>,
+    pub(super) algorithm: &'a Field<Algorithm>,
+    pub(super) treatment: TreatmentIn<'a>,
+}
+
+impl Extensions<'_> {
+    /// Does to an endpoint's treatment what was said.
+    pub(super) fn treat(&self, treatment: &mut Treatment) {
+        self.format.apply(&mut treatment.format);
+        self.algorithm.apply(&mut treatment.algorithm);
+        apply_treatment(treatment, self.treatment);
+    }
+
+    /// Does to an endpoint what was said.
+    pub(super) fn apply(&self, endpoint: &mut Endpoint) {
+        self.profile.apply(&mut endpoint.profile);
+        self.api_version.apply(&mut endpoint.api_version);
+        self.treat(&mut endpoint.treatment);
+    }
+}
+
+/// What a caller gets. The secret is in it only when it is shown once, at creation.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointOut {
+    uid: Option<Uid>,
+    url: String,
+    version: u16,
+    description: String,
+    event_types: Option<Vec<String>>,
+    filter_types: Option<Vec<String>>,
+    channels: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle_rate: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<u16>,
+    disabled: bool,
+    id: EndpointId,
+    #[schemars(with = "Moment")]
+    created_at: String,
+    #[schemars(with = "Moment")]
+    updated_at: String,
+    metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_algorithm: Option<Algorithm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_schedule: Option<Vec<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) secret: Option<String>,
+}
+
+impl From<Endpoint> for EndpointOut {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            uid: endpoint.uid,
+            url: endpoint.url,
+            version: 1,
+            description: endpoint.description,
+            event_types: endpoint.event_types.clone(),
+            filter_types: endpoint.event_types,
+            channels: endpoint.channels,
+            throttle_rate: endpoint.throttle_rate,
+            rate_limit: endpoint.throttle_rate,
+            disabled: endpoint.disabled,
+            id: endpoint.id,
+            created_at: endpoint.created_at.to_rfc3339(),
+            updated_at: endpoint.updated_at.to_rfc3339(),
+            metadata: endpoint.metadata,
+            profile: endpoint.profile,
+            api_version: endpoint.api_version,
+            format: endpoint.treatment.format,
+            jwt_algorithm: endpoint.treatment.algorithm,
+            retry_schedule: endpoint.treatment.schedule_s,
+            timeout_seconds: endpoint.treatment.timeout_ms.map(|ms| ms / 1000),
+            verified_at: endpoint.verified_at.map(Timestamp::to_rfc3339),
+            secret: None,
+        }
+    }
+}

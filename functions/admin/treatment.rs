@@ -1,0 +1,55 @@
+//! Retry schedules and timeouts, as callers send them about endpoints and event types.
+
+use shared::error::ApiError;
+use shared::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS, Treatment};
+
+use crate::Call;
+use crate::patch::Field;
+use crate::rules::Rules;
+
+/// What a caller says: a schedule of delays and a timeout, both in seconds.
+pub(crate) type TreatmentIn<'a> = (&'a Field<Vec<u64>>, &'a Field<u64>);
+
+impl Call<'_> {
+    /// Sees to it that what was said about an event type is found by deliveries: its
+    /// organisation's applications say whether there is anything to look for.
+    pub(crate) async fn announce(
+        &self,
+        (schedule, timeout): TreatmentIn<'_>,
+    ) -> Result<(), ApiError> {
+        if schedule.value().is_some() || timeout.value().is_some() {
+            let org = self.access.organisation();
+            self.admin.editor.mark_treated(&org, self.admin.ambient.now()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what cannot be done.
+pub(crate) fn check_treatment(rules: &mut Rules, (schedule, timeout): TreatmentIn<'_>) {
+    let delays = schedule.value().map(Vec::as_slice).unwrap_or_default();
+    if delays.len() > MAX_RETRIES {
+        let rule = format!("must have at most {MAX_RETRIES} delays: leave the last ones out");
+        rules.broken("retrySchedule", rule);
+    }
+    for (position, delay) in delays.iter().enumerate() {
+        if !(1..=MAX_DELAY_S).contains(delay) {
+            let rule = format!("must be 1 to {MAX_DELAY_S} seconds");
+            rules.broken(&format!("retrySchedule.{position}"), rule);
+        }
+    }
+    let (least, most) = (TIMEOUT_MS.start() / 1000, TIMEOUT_MS.end() / 1000);
+    if timeout.value().is_some_and(|seconds| !(least..=most).contains(seconds)) {
+        rules.broken("timeoutSeconds", format!("must be {least} to {most} seconds"));
+    }
+}
+
+/// Does to a treatment what was said.
+pub(crate) fn apply_treatment(treatment: &mut Treatment, (schedule, timeout): TreatmentIn<'_>) {
+    schedule.apply(&mut treatment.schedule_s);
+    match timeout {
+        Field::Absent => {}
+        Field::Null => treatment.timeout_ms = None,
+        Field::Value(seconds) => treatment.timeout_ms = Some(seconds.saturating_mul(1000)),
+    }
+}

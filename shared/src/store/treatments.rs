@@ -1,0 +1,190 @@
+//! How an organisation's event types are treated, beside the event types themselves.
+//!
+//! An event type may be large, with all its schemas, and most are treated like any other. So
+//! what is different for one has an item of its own, written at once with the event type, and
+//! one range of small items brings all of an organisation.
+//!
+//! Dispatch reads an application with every batch, so the application says whether there is
+//! anything to look for: organisations that treat all event types alike pay nothing. The first
+//! treatment marks the organisation's applications, and what is created later is born marked.
+//!
+//! Not guaranteed: that a reader sees a change before its memory of the organisation is over;
+//! that an application is marked which was created in the second before its organisation's first
+//! treatment was. Setting a treatment once more marks what was missed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+
+use super::table::{Condition, Index, Item, Table, Write, prefix_range};
+use super::{DirectoryEditor, StoreError, base_query, doc, keys};
+use crate::application::Application;
+use crate::clock::{Clock, Timestamp};
+use crate::event_type::EventType;
+use crate::id::{ApplicationId, OrganisationId};
+use crate::treatment::Treatment;
+
+/// How long dispatch remembers an organisation's treatments, in milliseconds.
+pub const TREATMENTS_TTL_MS: u64 = 30_000;
+/// Most organisations that a reader remembers.
+const MAX_KEPT: usize = 10_000;
+/// Applications that are read together to be marked.
+const MARKED_AT_ONCE: usize = 250;
+/// Applications that are marked at the same time: some thousands a second.
+const WRITES_AT_ONCE: usize = 32;
+
+/// Treatments by the name of the event type.
+type ByName = Arc<BTreeMap<String, Treatment>>;
+
+/// Reads treatments of event types. Clones share their memory.
+#[derive(Clone)]
+pub struct Treatments {
+    table: Arc<dyn Table>,
+    clock: Arc<dyn Clock>,
+    ttl_ms: u64,
+    kept: Arc<Mutex<HashMap<OrganisationId, (Timestamp, ByName)>>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    name: String,
+    treatment: Treatment,
+}
+
+impl Treatments {
+    /// Treatments in this table, remembered for `ttl_ms` milliseconds.
+    pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>, ttl_ms: u64) -> Self {
+        Self { table, clock, ttl_ms, kept: Arc::default() }
+    }
+
+    /// What is different for this event type.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn of(
+        &self,
+        org: &OrganisationId,
+        event_type: &str,
+    ) -> Result<Treatment, StoreError> {
+        Ok(self.all(org).await?.get(event_type).cloned().unwrap_or_default())
+    }
+
+    /// Forgets what it knows of this organisation.
+    pub(super) fn forget(&self, org: &OrganisationId) {
+        self.lock().remove(org);
+    }
+
+    async fn all(&self, org: &OrganisationId) -> Result<ByName, StoreError> {
+        let now = self.clock.now();
+        if let Some((at, known)) = self.lock().get(org)
+            && now.since(*at) < self.ttl_ms
+        {
+            return Ok(known.clone());
+        }
+        let (from, to) = prefix_range(keys::TREATMENT_PREFIX);
+        let items = super::read_range(&*self.table, keys::organisation_pk(org), from, to).await?;
+        let mut read = BTreeMap::new();
+        for item in items {
+            let stored: Stored = doc::decode(&item.doc)?;
+            read.insert(stored.name, stored.treatment);
+        }
+        let read = Arc::new(read);
+        if self.ttl_ms > 0 {
+            let mut kept = self.lock();
+            if kept.len() >= MAX_KEPT {
+                kept.clear();
+            }
+            kept.insert(*org, (now, read.clone()));
+        }
+        Ok(read)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OrganisationId, (Timestamp, ByName)>> {
+        // The map is whole after every statement, whatever panicked in between.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DirectoryEditor {
+    /// Notes in all applications of an organisation that it treats event types in ways of their
+    /// own. One read for every 250 applications, and a write for each that did not know; what
+    /// fails half way can be asked for again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mark_treated(
+        &self,
+        org: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (from, to) = prefix_range(ApplicationId::PREFIX);
+        let mut query = base_query(keys::applications_by_time(org), from, to, MARKED_AT_ONCE);
+        query.index = Index::ByTime;
+        loop {
+            let page = self.table.query(&query).await?;
+            let mut unmarked = Vec::new();
+            for item in &page.items {
+                let application: Application = doc::decode(&item.doc)?;
+                if !application.treated {
+                    unmarked.push(application.id);
+                }
+            }
+            stream::iter(unmarked)
+                .map(|app| {
+                    let editor = self.clone();
+                    async move { editor.edit_application(&app, now, mark).await }
+                })
+                .buffer_unordered(WRITES_AT_ONCE)
+                // One that was deleted meanwhile needs none.
+                .try_for_each(|_| async { Ok(()) })
+                .await?;
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+fn mark(application: &mut Application) {
+    application.treated = true;
+}
+
+/// Whether any event type of this organisation is treated in a way of its own.
+pub(super) async fn any(table: &dyn Table, org: &OrganisationId) -> Result<bool, StoreError> {
+    let (from, to) = prefix_range(keys::TREATMENT_PREFIX);
+    let query = base_query(keys::organisation_pk(org), from, to, 1);
+    Ok(!table.query(&query).await?.items.is_empty())
+}
+
+/// What has to be written with a change of an event type, so that readers find its treatment.
+pub(super) fn beside(
+    org: &OrganisationId,
+    name: &str,
+    old: Option<&EventType>,
+    new: Option<&EventType>,
+) -> Result<Option<Write>, StoreError> {
+    let treatment = |known: Option<&EventType>| {
+        known.map(|event_type| event_type.treatment.clone()).unwrap_or_default()
+    };
+    let (old, new) = (treatment(old), treatment(new));
+    if old == new {
+        return Ok(None);
+    }
+    let key = keys::treatment(org, name);
+    if new.is_silent() {
+        return Ok(Some(Write::Delete(key, Condition::Always)));
+    }
+    let item = Item {
+        key,
+        by_time: None,
+        due: None,
+        expires_at: None,
+        rev: 1,
+        doc: doc::encode(&Stored { name: name.to_owned(), treatment: new })?,
+        body: None,
+    };
+    Ok(Some(Write::Put(item, Condition::Always)))
+}
