@@ -15,6 +15,7 @@ mod cost;
 mod cost_counts;
 mod crash;
 mod dispatch;
+mod doctor;
 mod embedded;
 mod event_types;
 mod events;

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Print what a month on AWS would cost.
     Cost(Cost),
+    /// Examine a deployed stack, send an event through it, and say what is wrong.
+    Doctor(Doctor),
 }
 
 #[derive(Args, Clone)]
@@ -53,8 +55,37 @@ pub(crate) struct Token {
     /// Confine the token to this application (an id).
     #[arg(long)]
     pub(crate) app: Option<String>,
+    /// Of a deployed stack instead (with the AWS CLI).
+    #[arg(long, conflicts_with = "directory")]
+    pub(crate) stack: Option<String>,
+    /// The stack's region, if not the AWS CLI's.
+    #[arg(long, requires = "stack")]
+    pub(crate) region: Option<String>,
     #[command(flatten)]
     pub(crate) data: Data,
+}
+
+#[derive(Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) stack: Stack,
+    /// Where the API is, if not where the stack says (an emulated account).
+    #[arg(long)]
+    pub(crate) api_url: Option<String>,
+    /// Do not send an event.
+    #[arg(long)]
+    pub(crate) no_trip: bool,
+}
+
+/// A deployed stack.
+#[derive(Args, Clone)]
+pub(crate) struct Stack {
+    /// The stack's name.
+    #[arg(long)]
+    pub(crate) stack: String,
+    /// Its region, if not the AWS CLI's.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
 }
 
 #[derive(Args)]

@@ -11,6 +11,7 @@ use shared::secret::RootSecret;
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
 use crate::cli;
+use crate::stack::Stack;
 
 const SECRET_FILE: &str = "root-secret";
 const ADDRESS_FILE: &str = "address";
@@ -51,17 +52,36 @@ pub(crate) fn organisation_token(secret: &RootSecret, ambient: &Ambient) -> Stri
 /// `posthorn token`.
 pub(crate) fn print_token(options: &cli::Token) -> Result<(), String> {
     let ambient = Ambient::system();
-    let secret = root_secret(&options.data.directory, &ambient)?;
-    let token = match &options.app {
-        None => organisation_token(&secret, &ambient),
-        Some(app) => {
-            let app = app.parse().map_err(|error| format!("--app {app}: {error}"))?;
-            let access = Access::Application(organisation(), app);
-            Tokens::new(&secret.token_key()).issue(access, ambient.now(), APPLICATION_TOKEN_S)
+    let app = options.app.as_deref();
+    let token = match &options.stack {
+        Some(stack) => {
+            let stack = cli::Stack { stack: stack.clone(), region: options.region.clone() };
+            Stack::find(&stack)?.token(app, &ambient)?
+        }
+        None => {
+            let secret = root_secret(&options.data.directory, &ambient)?;
+            issue(&Tokens::new(&secret.token_key()), organisation(), app, &ambient)?
         }
     };
     println!("{token}");
     Ok(())
+}
+
+/// A token for everything of an organisation, or for one application of it.
+pub(crate) fn issue(
+    tokens: &Tokens,
+    organisation: OrganisationId,
+    app: Option<&str>,
+    ambient: &Ambient,
+) -> Result<String, String> {
+    let (access, seconds) = match app {
+        None => (Access::Organisation(organisation), ORGANISATION_TOKEN_S),
+        Some(app) => {
+            let app = app.parse().map_err(|error| format!("--app {app}: {error}"))?;
+            (Access::Application(organisation, app), APPLICATION_TOKEN_S)
+        }
+    };
+    Ok(tokens.issue(access, ambient.now(), seconds))
 }
 
 /// Leaves a note for the other commands where the platform listens.

@@ -14,12 +14,15 @@ mod client;
 mod cost;
 mod data;
 mod demo;
+mod doctor;
 mod http_server;
 mod listen;
 mod platform;
 mod poller;
 mod process;
+mod remote;
 mod send;
+mod stack;
 mod webhook;
 
 use cli::{Cli, Command};
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
             Command::Listen(options) => listen::run(&options).await,
             Command::Bench(options) => bench::run(&options).await,
             Command::Cost(options) => cost::run(&options),
+            Command::Doctor(options) => doctor::run(&options).await,
         }
     });
     match result {

@@ -1,0 +1,81 @@
+//! `cargo run -- doctor --stack NAME`: looks at a deployed stack from outside, sends an event
+//! through it, and says what is wrong and what to do about it.
+//!
+//! [`account`] asks AWS about every part; [`trip`] publishes to an inspector of the stack's own
+//! and waits for it there. Nothing is changed but an application of the doctor's, which is
+//! removed again, and the inspector, which expires.
+//!
+//! Not guaranteed: that what is found well stays so, or that nothing else is wrong.
+
+use shared::clock::Ambient;
+
+mod account;
+mod trip;
+
+use crate::cli;
+use crate::remote::Remote;
+use crate::stack::Stack;
+
+/// `posthorn doctor`.
+pub(crate) async fn run(options: &cli::Doctor) -> Result<(), String> {
+    let ambient = Ambient::system();
+    let stack = Stack::find(&options.stack)?;
+    let mut report = Report::default();
+    account::examine(&stack, &mut report);
+    if options.no_trip {
+        return report.conclude(&stack.name);
+    }
+
+    let api = options.api_url.as_deref().map_or_else(|| stack.output("ApiUrl"), Ok)?;
+    let publish = options.api_url.as_deref().map_or_else(|| stack.output("PublishUrl"), Ok)?;
+    match stack.token(None, &ambient) {
+        Ok(token) => trip::take(&Remote::new(api, &token)?, publish, &ambient, &mut report).await,
+        Err(why) => {
+            report.wrong("root secret", &why, "grant yourself secretsmanager:GetSecretValue")
+        }
+    }
+    report.conclude(&stack.name)
+}
+
+/// What was found, told as it is found.
+#[derive(Default)]
+pub(crate) struct Report {
+    well: usize,
+    wrong: usize,
+}
+
+impl Report {
+    /// Something is as it should be.
+    pub(crate) fn well(&mut self, what: &str, found: &str) {
+        self.well += 1;
+        println!("ok     {what}: {found}");
+    }
+
+    /// Something is not, and what to do.
+    pub(crate) fn wrong(&mut self, what: &str, found: &str, remedy: &str) {
+        self.wrong += 1;
+        println!("WRONG  {what}: {found}\n       do: {remedy}");
+    }
+
+    /// Something that is worth a look, though nothing is broken.
+    pub(crate) fn note(&mut self, what: &str, found: &str) {
+        println!("note   {what}: {found}");
+    }
+
+    /// Well if `holds`.
+    pub(crate) fn check(&mut self, holds: bool, what: &str, found: &str, remedy: &str) {
+        match holds {
+            true => self.well(what, found),
+            false => self.wrong(what, found, remedy),
+        }
+    }
+
+    fn conclude(&self, stack: &str) -> Result<(), String> {
+        if self.wrong > 0 {
+            let all = self.well + self.wrong;
+            return Err(format!("{} of {all} checks of the stack {stack} failed", self.wrong));
+        }
+        println!("\nall {} checks of the stack {stack} are well", self.well);
+        Ok(())
+    }
+}

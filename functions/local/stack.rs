@@ -1,0 +1,130 @@
+//! A deployed stack, looked at with the AWS CLI.
+//!
+//! The CLI brings whatever credentials its user has, single sign-on included, and keeps the AWS
+//! SDK out of a program that otherwise runs on one machine.
+//!
+//! Not guaranteed: anything about what is not in CloudFormation's account of the stack.
+
+use std::process::Command;
+
+use serde_json::Value;
+use shared::clock::Ambient;
+use shared::config::{self, DEFAULT_ORGANISATION};
+use shared::id::OrganisationId;
+use shared::secret::RootSecret;
+use shared::token::Tokens;
+
+use crate::{cli, data};
+
+/// The AWS CLI, as its user has set it up.
+#[derive(Clone)]
+pub(crate) struct Cli {
+    options: Vec<String>,
+}
+
+impl Cli {
+    /// The CLI; `region` if its own setting is not meant.
+    pub(crate) fn new(region: Option<&str>) -> Self {
+        let mut options = vec!["--output".to_owned(), "json".to_owned()];
+        if let Some(region) = region {
+            options.extend(["--region".to_owned(), region.to_owned()]);
+        }
+        // Not every version reads the variable.
+        if let Some(url) = config::from_process("AWS_ENDPOINT_URL").filter(|url| !url.is_empty()) {
+            options.extend(["--endpoint-url".to_owned(), url]);
+        }
+        Self { options }
+    }
+
+    /// What the CLI answers to this command.
+    ///
+    /// # Errors
+    /// What it complained of, in one line.
+    pub(crate) fn ask(&self, command: &[&str]) -> Result<Value, String> {
+        let ran =
+            Command::new("aws").args(command).args(&self.options).output().map_err(|error| {
+                format!("cannot run the AWS CLI (`aws`): {error}. Install it and log in")
+            })?;
+        if !ran.status.success() {
+            let said = String::from_utf8_lossy(&ran.stderr);
+            return Err(said.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+        serde_json::from_slice(&ran.stdout)
+            .map_err(|_| format!("`aws {}` gave no JSON", command[0]))
+    }
+}
+
+/// What CloudFormation knows of a stack.
+pub(crate) struct Stack {
+    pub(crate) name: String,
+    pub(crate) cli: Cli,
+    description: Value,
+}
+
+impl Stack {
+    /// Looks the stack up.
+    ///
+    /// # Errors
+    /// Why it cannot be found.
+    pub(crate) fn find(options: &cli::Stack) -> Result<Self, String> {
+        let name = options.stack.clone();
+        let cli = Cli::new(options.region.as_deref());
+        let found = cli.ask(&["cloudformation", "describe-stacks", "--stack-name", &name]);
+        let mut found = found.map_err(|why| format!("the stack {name}: {why}"))?;
+        let description = found["Stacks"][0].take();
+        Ok(Self { name, cli, description })
+    }
+
+    /// As `UPDATE_COMPLETE`.
+    pub(crate) fn status(&self) -> &str {
+        self.description["StackStatus"].as_str().unwrap_or("unknown")
+    }
+
+    /// An output of the template.
+    ///
+    /// # Errors
+    /// That there is none of this name.
+    pub(crate) fn output(&self, key: &str) -> Result<&str, String> {
+        self.named("Outputs", "OutputKey", key, "OutputValue").ok_or_else(|| {
+            format!(
+                "the stack {} has no output {key}: is it a Posthorn of this version?",
+                self.name
+            )
+        })
+    }
+
+    /// The root secret.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(crate) fn root_secret(&self) -> Result<RootSecret, String> {
+        let id = self.output("RootSecretArn")?;
+        let found = self.cli.ask(&["secretsmanager", "get-secret-value", "--secret-id", id])?;
+        let text = found["SecretString"].as_str().ok_or("the root secret is no text")?;
+        RootSecret::new(text).map_err(|why| format!("the root secret: {why}"))
+    }
+
+    /// Whose token operates the stack.
+    ///
+    /// # Errors
+    /// When the parameter is no id.
+    pub(crate) fn organisation(&self) -> Result<OrganisationId, String> {
+        let set = self.named("Parameters", "ParameterKey", "Organisation", "ParameterValue");
+        let text = set.filter(|text| !text.is_empty()).unwrap_or(DEFAULT_ORGANISATION);
+        text.parse().map_err(|error| format!("the parameter Organisation: {error}"))
+    }
+
+    /// A token of the stack's organisation, or of an application of it.
+    ///
+    /// # Errors
+    /// When the secret cannot be read.
+    pub(crate) fn token(&self, app: Option<&str>, ambient: &Ambient) -> Result<String, String> {
+        let tokens = Tokens::new(&self.root_secret()?.token_key());
+        data::issue(&tokens, self.organisation()?, app, ambient)
+    }
+
+    fn named(&self, list: &str, key: &str, name: &str, value: &str) -> Option<&str> {
+        let list = self.description[list].as_array()?;
+        list.iter().find(|one| one[key] == name)?[value].as_str()
+    }
+}
