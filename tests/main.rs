@@ -26,6 +26,7 @@ mod idempotency;
 mod import;
 mod inspector;
 mod jwt_keys;
+mod logs;
 mod metrics;
 mod newcomers;
 mod notices;

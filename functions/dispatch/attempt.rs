@@ -11,6 +11,8 @@ use shared::queue::{MAX_DELAY_S, send_one};
 use shared::sender::{Ending, Outcome};
 use shared::store::{Consequence, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS};
 use tokio::sync::SemaphorePermit;
+use tracing::field::Empty;
+use tracing::{Span, instrument};
 
 use crate::policy::Policy;
 use crate::request::{self, Body};
@@ -85,6 +87,14 @@ impl Dispatcher {
     }
 
     /// Sends the request and puts what came of it in a form for the record.
+    #[instrument(
+        name = "attempt",
+        skip_all,
+        fields(
+            message.id = %message.id, endpoint.id = %endpoint.id, attempt.id = %id,
+            attempt.turn = ?turn, status = Empty, delivered = Empty,
+        )
+    )]
     pub(crate) async fn send(
         &self,
         message: &Message,
@@ -124,6 +134,7 @@ impl Dispatcher {
         };
         let duration_ms = outcome.duration_ms;
         let verdict = judge(outcome, policy);
+        Span::current().record("status", verdict.status).record("delivered", verdict.ok);
         let attempt = Attempt {
             id,
             msg: message.id,

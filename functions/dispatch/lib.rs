@@ -27,7 +27,7 @@ pub use health::DISABLE_AFTER_MS;
 pub use shared::attempt::LEASE_MS;
 use shared::clock::{Ambient, Timestamp};
 use shared::endpoint::Endpoint;
-use shared::id::ApplicationId;
+use shared::id::{ApplicationId, EndpointId, MessageId};
 use shared::message::Message;
 use shared::metrics::Metrics;
 use shared::profile::Profiles;
@@ -41,7 +41,9 @@ use shared::store::{
     StoreError, Tenant, Treatments,
 };
 use tokio::sync::{OnceCell, Semaphore};
-use tracing::{Instrument, error, warn};
+use tokio::task::JoinError;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, error, info_span, warn};
 
 mod attempt;
 mod clearance;
@@ -149,6 +151,15 @@ enum Undone {
     Failed(String),
 }
 
+impl Undone {
+    /// A task that panicked. What it said may quote anything, so it is left out; the log of
+    /// panics has the place.
+    fn ended_early(error: &JoinError) -> Self {
+        let how = if error.is_panic() { "it panicked" } else { "it was cancelled" };
+        Self::Failed(format!("the task ended early: {how}"))
+    }
+}
+
 impl From<StoreError> for Undone {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
@@ -196,19 +207,25 @@ impl Dispatcher {
             let job = Job { received: receipt.clone(), deadline, tenants: tenants.clone() };
             let dispatcher = self.clone();
             let body = received.body;
-            // Its log lines belong to the invocation, whose id is in the span.
+            // Inside the invocation's span, which has its id.
+            let span = info_span!(
+                "record",
+                record.id = receipt.id,
+                message.id = Empty,
+                endpoint.id = Empty
+            );
             let work = async move { dispatcher.process(job, body).await };
-            let task = tokio::spawn(work.in_current_span());
-            tasks.push((receipt, task));
+            let task = tokio::spawn(work.instrument(span.clone()));
+            tasks.push((receipt, span, task));
         }
         let mut undone = Vec::new();
-        for (receipt, task) in tasks {
+        for (receipt, span, task) in tasks {
             let why = match task.await {
                 Ok(Ok(())) => continue,
                 Ok(Err(why)) => why,
-                Err(panic) => Undone::Failed(format!("the task ended early: {panic}")),
+                Err(error) => Undone::ended_early(&error),
             };
-            report(&receipt, &why);
+            span.in_scope(|| report(&receipt, &why));
             undone.push(receipt.id);
         }
         undone
@@ -217,13 +234,16 @@ impl Dispatcher {
     async fn process(&self, job: Job, body: String) -> Result<(), Undone> {
         match Record::parse(&body) {
             Ok(Record::Accepted { message, again }) => {
+                name(message.id, None);
                 drop(body);
                 self.fan_out(job, *message, again).await
             }
             Ok(Record::Retry { app, msg, ep, attempt }) => {
+                name(msg, Some(ep));
                 self.retry(&job, app, msg, ep, attempt).await
             }
             Ok(Record::Resend { app, msg, ep, attempt, again }) => {
+                name(msg, Some(ep));
                 self.resend(&job, app, msg, ep, attempt, again).await
             }
             // It will not read better the next time.
@@ -255,6 +275,7 @@ impl Dispatcher {
             return Ok(());
         }
         if let [(only, policy)] = wanting.as_slice() {
+            name(message.id, Some(only.id));
             return self.first(&job, &message, only, policy, snapshot.as_ref()).await;
         }
         let endpoints: Vec<(Endpoint, Policy)> =
@@ -265,22 +286,26 @@ impl Dispatcher {
             .map(|(endpoint, policy)| {
                 let dispatcher = self.clone();
                 let shared = shared.clone();
+                let ep = endpoint.id;
                 let work = async move {
                     let (job, message, snapshot) = &*shared;
                     dispatcher.first(job, message, &endpoint, &policy, snapshot.as_ref()).await
                 };
-                tokio::spawn(work.in_current_span())
+                (ep, tokio::spawn(work.in_current_span()))
             })
             .collect();
         let mut result = Ok(());
-        for task in tasks {
-            match task.await {
-                Ok(Ok(())) => {}
-                Ok(Err(why)) => result = Err(why),
-                Err(panic) => {
-                    result = Err(Undone::Failed(format!("the task ended early: {panic}")));
-                }
+        for (ep, task) in tasks {
+            let why = match task.await {
+                Ok(Ok(())) => continue,
+                Ok(Err(why)) => why,
+                Err(error) => Undone::ended_early(&error),
+            };
+            if let Undone::Failed(reason) = &why {
+                // The record's own line has only one of them.
+                error!(endpoint.id = %ep, reason, "delivery failed");
             }
+            result = Err(why);
         }
         result
     }
@@ -328,6 +353,13 @@ impl Dispatcher {
         };
         Ok(self.parts.parking.park(&parked).await?)
     }
+}
+
+/// Says in the record's span what the record is about.
+fn name(msg: MessageId, ep: Option<EndpointId>) {
+    let span = Span::current();
+    span.record("message.id", display(msg));
+    ep.map(|ep| span.record("endpoint.id", display(ep)));
 }
 
 fn report(receipt: &Receipt, why: &Undone) {

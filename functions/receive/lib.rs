@@ -32,6 +32,8 @@ use shared::secret::Sealer;
 use shared::signature;
 use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources, Tenant};
 use shared::token::{Access, Tokens};
+use tracing::field::{Empty, display};
+use tracing::{Span, debug, instrument};
 
 mod newcomer;
 pub mod openapi;
@@ -94,6 +96,7 @@ pub struct Receiver {
 
 impl Receiver {
     /// Answers one request.
+    #[instrument(name = "receive", skip_all, fields(message.id = Empty))]
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let mut answer = self.answer(&request).await.unwrap_or_else(ApiError::into_response);
         cors::allow(&request, &mut answer);
@@ -253,7 +256,8 @@ impl Receiver {
         let delay_s = if again { self.second_copy_delay_s } else { 0 };
         send_one(&*self.deliveries, record.outgoing(delay_s)).await?;
         self.recent.remember(id);
-        tracing::debug!(message.id = %id, again, "accepted");
+        Span::current().record("message.id", display(id));
+        debug!(message.id = %id, again, "accepted");
         Ok(())
     }
 

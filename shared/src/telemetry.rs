@@ -1,7 +1,11 @@
 //! Logs: readable text on a terminal, one JSON line an event on Lambda.
 //!
 //! Fields are dotted and carry their unit (`duration_ms`). Ids go in; payloads, secrets,
-//! tokens and header values never do.
+//! tokens and header values never do. What could bring them in by itself is kept out here: the
+//! messages of panics, which may quote anything, and the finer lines of libraries, which quote
+//! whole requests. An error of a JSON parser goes in by [`place_in_json`].
+
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -16,6 +20,7 @@ pub fn to_terminal(filter: Option<&str>) {
         .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr)
         .try_init();
+    log_panics();
 }
 
 /// Starts logging on Lambda, as the function's logging configuration says through `look_up`:
@@ -25,22 +30,70 @@ pub fn to_terminal(filter: Option<&str>) {
 /// for regular expressions, for which a binary of five megabytes is too good.
 #[cfg(feature = "aws")]
 pub fn on_lambda(look_up: &dyn Fn(&str) -> Option<String>) {
-    use tracing_subscriber::filter::LevelFilter;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    use tracing_subscriber::{fmt, registry};
 
-    let level = match look_up("AWS_LAMBDA_LOG_LEVEL").as_deref() {
-        // Lambda's name for what is worse than anything that `tracing` knows.
-        Some("FATAL") => LevelFilter::ERROR,
-        level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
-    };
-    let logs = tracing_subscriber::fmt().with_max_level(level).with_target(false);
     let json = look_up("AWS_LAMBDA_LOG_FORMAT").is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    let filtered = registry().with(lambda_filter(look_up("AWS_LAMBDA_LOG_LEVEL").as_deref()));
     // Fails only when something started logging before, which is as good.
     let _ = match json {
         // With the time, although Lambda would add it: a line without it counts as INFO, whatever
         // its own `level` says, and is dropped where only warnings are asked for (Lambda's guide,
         // "Log-level filtering").
-        true => logs.json().with_current_span(false).try_init(),
+        true => {
+            let layer = fmt::layer().json().with_target(false).with_current_span(false);
+            filtered.with(layer).try_init()
+        }
         // Here Lambda adds the time, and colours would be noise.
-        false => logs.without_time().with_ansi(false).try_init(),
+        false => {
+            let layer = fmt::layer().with_target(false).without_time().with_ansi(false);
+            filtered.with(layer).try_init()
+        }
     };
+    log_panics();
+}
+
+/// What is logged at this level of Lambda's: ours down to it, and nothing of libraries below
+/// `INFO`. The AWS SDK and the runtime quote requests at `TRACE`, payload and all.
+#[cfg(feature = "aws")]
+pub fn lambda_filter(level: Option<&str>) -> tracing_subscriber::filter::Targets {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+
+    let level = match level {
+        // Lambda's name for what is worse than anything that `tracing` knows.
+        Some("FATAL") => LevelFilter::ERROR,
+        level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
+    };
+    let ours = ["shared", "receive", "dispatch", "retry", "admin"].map(|name| (name, level));
+    Targets::new().with_default(level.min(LevelFilter::INFO)).with_targets(ours)
+}
+
+/// Logs panics by their place. What a panic says is logged only when it was written in the code;
+/// one that was put together may quote what it choked on.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let said = panic.payload().downcast_ref::<&'static str>().unwrap_or(&"not told");
+    tracing::error!(place, said, "panic");
+}
+
+/// What is wrong with some JSON and where, without quoting it as the error itself may do.
+pub fn place_in_json(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+
+    let what = match error.classify() {
+        Category::Io => "it cannot be read",
+        Category::Syntax => "it is no JSON",
+        Category::Data => "a value is missing or of a wrong type",
+        Category::Eof => "it ends early",
+    };
+    // What was read from a value has no place.
+    match error.line() {
+        0 => what.to_owned(),
+        line => format!("{what} (line {line}, column {})", error.column()),
+    }
 }

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod audit;
+pub(crate) mod captured;
 pub(crate) mod directory;
 pub(crate) mod dynoxide;
 pub(crate) mod faults;

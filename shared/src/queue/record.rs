@@ -13,6 +13,7 @@ use super::{Outgoing, is_allowed};
 use crate::clock::Timestamp;
 use crate::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use crate::message::Message;
+use crate::telemetry::place_in_json;
 
 /// Format of the records. Readers accept this and every earlier one.
 pub const FORMAT: u8 = 1;
@@ -154,9 +155,8 @@ struct DeliveryWire {
 }
 
 fn parse(body: &str) -> Result<(Record, u32), String> {
-    // The error of a JSON parser quotes positions, not text.
-    let wire: Wire<'_> =
-        serde_json::from_str(body).map_err(|error| format!("not a record: {error}"))?;
+    let wire: Wire<'_> = serde_json::from_str(body)
+        .map_err(|error| format!("not a record: {}", place_in_json(&error)))?;
     if wire.v == 0 || wire.v > FORMAT {
         return Err(format!("format {} is not one that this Posthorn reads", wire.v));
     }
@@ -165,8 +165,8 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
     let record = match wire.kind.as_str() {
         "accepted" => {
             let message = wire.message.clone().ok_or_else(|| missing("message"))?;
-            let mut message: Message =
-                serde_json::from_value(message).map_err(|error| format!("its message: {error}"))?;
+            let mut message: Message = serde_json::from_value(message)
+                .map_err(|error| format!("its message: {}", place_in_json(&error)))?;
             message.payload = match (wire.payload, &wire.payload64) {
                 (Some(raw), _) => Bytes::copy_from_slice(raw.get().as_bytes()),
                 (None, Some(encoded)) => STANDARD
@@ -187,7 +187,7 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
             let attempt = wire.resend.ok_or_else(|| missing("attempt"))?;
             Record::Resend { app, msg, ep, attempt, again: wire.again }
         }
-        other => return Err(format!("`{other}` is not a kind of record")),
+        _ => return Err("this is not a kind of record".to_owned()),
     };
     Ok((record, wire.redrives))
 }

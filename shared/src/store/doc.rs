@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::keys::FORMAT;
+use crate::telemetry::place_in_json;
 
 /// The stored form of `value`, which must be a struct.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<String, StoreError> {
@@ -23,7 +24,7 @@ pub(super) fn decode<T: DeserializeOwned>(doc: &str) -> Result<T, StoreError> {
     struct Version {
         v: u8,
     }
-    let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
+    let corrupt = |error: serde_json::Error| StoreError::Corrupt(place_in_json(&error));
     let version: Version = serde_json::from_str(doc).map_err(corrupt)?;
     if version.v > FORMAT {
         return Err(StoreError::Corrupt(format!(
