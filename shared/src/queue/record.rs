@@ -187,7 +187,7 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
             let attempt = wire.resend.ok_or_else(|| missing("attempt"))?;
             Record::Resend { app, msg, ep, attempt, again: wire.again }
         }
-        _ => return Err("this is not a kind of record".to_owned()),
+        _ => return Err("its `kind` is none that a record has".to_owned()),
     };
     Ok((record, wire.redrives))
 }
