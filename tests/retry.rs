@@ -464,7 +464,7 @@ async fn a_dead_record_that_cannot_be_read_is_parked_at_once_with_its_reason() {
         .map(|parked| (text(&parked["queue"]), text(&parked["reason"])))
         .collect();
     shown.sort();
-    let [(deliveries, json), (retries, kind), (_, format)] = &shown[..] else {
+    let [(deliveries, json), (retries, format), (_, kind)] = &shown[..] else {
         panic!("{shown:?}")
     };
     assert_eq!((deliveries.as_str(), retries.as_str()), ("deliveries", "retries"));
