@@ -13,6 +13,7 @@ mod check;
 mod conformance;
 mod cost;
 mod cost_counts;
+mod counts;
 mod crash;
 mod dispatch;
 mod doctor;

@@ -49,6 +49,29 @@ async fn changes_of_an_endpoint_are_told() {
 }
 
 #[tokio::test]
+async fn notices_carry_the_headers_that_their_endpoint_was_given() {
+    let world = World::new();
+    let app = world.application().await;
+    let created = world.call("POST", PATH, json!({"url": NOTICES})).await;
+    let path = format!("{PATH}/{}/headers", text(&created.body["id"]));
+    let said = json!({"headers": {"X-Team": "webhooks", "Authorization": "Bearer of-ours"}});
+    assert_eq!(world.call("PUT", &path, said).await.status, 204);
+    let read = world.call("GET", &path, Value::Null).await;
+    let expected = json!({"headers": {"X-Team": "webhooks"}, "sensitive": ["Authorization"]});
+    assert_eq!((read.status.as_u16(), read.body), (200, expected));
+    assert!(!world.on_disk("of-ours"), "values rest sealed");
+    world.endpoint(&app, URL).await;
+    world.live_s(120).await;
+    let sent = &world.network.sent_to(NOTICES)[0];
+    assert_eq!(header(sent, "X-Team"), "webhooks");
+    assert_eq!(header(sent, "Authorization"), "Bearer of-ours");
+    let token = world.app_token(&app);
+    assert_eq!(world.call_as(&token, "GET", &path, Value::Null).await.status, 403);
+    let wrong = json!({"headers": {"Host": "elsewhere"}});
+    assert_eq!(world.call("PUT", &path, wrong).await.status, 422);
+}
+
+#[tokio::test]
 async fn a_message_that_keeps_failing_is_told_after_the_fourth_attempt_and_when_it_is_given_up() {
     let (world, app, ep) = stage(Schedule::new(vec![60; 5])).await;
     world.network.always(URL, answer(503));

@@ -1,5 +1,8 @@
 //! Paths that clients used before the lists of attempts had one of their own.
 
+use bytes::Bytes;
+use http::Request;
+use http::header::LOCATION;
 use serde_json::{Value, json};
 
 use crate::support::world::{World, text};
@@ -36,4 +39,24 @@ async fn attempts_are_listed_under_the_older_paths_too() {
 
     let nowhere = format!("/api/v1/app/{app}/msg/{msg}/endpoint/other/attempt");
     assert_eq!(world.call("GET", &nowhere, Value::Null).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_event_for_a_path_with_a_slash_at_its_end_is_sent_where_events_are_taken() {
+    let world = World::new();
+    // API Gateway brings it to admin, which takes no events.
+    let answer = async |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).body(Bytes::new()).unwrap();
+        let response = world.admin.handle(request).await;
+        let location = response.headers().get(LOCATION).map(|to| to.to_str().unwrap().to_owned());
+        (response.status().as_u16(), location)
+    };
+    let moved = |to: &str| (308, Some(to.to_owned()));
+    assert_eq!(answer("POST", "/api/v1/app/mine/msg/").await, moved("/api/v1/app/mine/msg"));
+    assert_eq!(
+        answer("POST", "//api/v1/app/mine/msg//?with_content=false").await,
+        moved("/api/v1/app/mine/msg?with_content=false")
+    );
+    assert_eq!(answer("POST", "/api/v1/app/mine/msg").await, (401, None));
+    assert_eq!(answer("GET", "/api/v1/app/mine/msg/").await, (401, None));
 }

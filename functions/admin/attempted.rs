@@ -22,9 +22,11 @@ use crate::{Answer, Call, page};
 const MAX_SPAN_MS: u64 = 28 * 86_400_000;
 /// Attempts that statistics read at a time, and how often they do at the most.
 const STATS_PAGE: usize = 1000;
-const STATS_PAGES: usize = 40;
+pub(crate) const STATS_PAGES: usize = 40;
 /// Failed first attempts whose fate is looked up for statistics, at the most.
 const STATS_LOOKUPS: usize = 500;
+/// How far apart moments are that ids tell apart, in milliseconds.
+pub(crate) const MOMENT_MS: u64 = 4;
 /// A delivery whose first attempt is older than this has been decided, in milliseconds: longer
 /// than the default schedule takes with the most jitter.
 const DECIDED_MS: u64 = 36 * 3_600_000;
@@ -172,7 +174,8 @@ impl Call<'_> {
         }
     }
 
-    fn counted_span(&self) -> Result<Walk, ApiError> {
+    /// The time that statistics are asked about, newest first.
+    pub(crate) fn counted_span(&self) -> Result<Walk, ApiError> {
         let moment = |name| page::moment(self.request, name);
         let until = moment("until")?.unwrap_or_else(|| self.admin.ambient.now());
         let since = moment("since")?.unwrap_or_else(|| until.minus_ms(MAX_SPAN_MS));
@@ -188,8 +191,8 @@ impl Call<'_> {
             iterator: None,
             backward: false,
             after: Some(since),
-            // What was sent in this very moment counts; ids tell moments of 4 ms apart.
-            before: Some(until.plus_ms(4)),
+            // What was sent in this very moment counts.
+            before: Some(until.plus_ms(MOMENT_MS)),
         })
     }
 }

@@ -37,6 +37,7 @@ mod attempted;
 mod auth;
 mod cancel;
 mod check;
+mod counts;
 mod docs;
 mod endpoint;
 mod event_type;
@@ -154,6 +155,9 @@ impl Admin {
         let segments = request::segments(request.uri().path());
         if let ["inspect", token] = segments.as_slice() {
             return self.inspect(token, request).await;
+        }
+        if let Some(moved) = routes::moved(request) {
+            return Ok(moved);
         }
         if let Some(wrong) = routes::refuse_open(request.method(), request.uri().path()) {
             return wrong;

@@ -62,6 +62,14 @@ impl Call<'_> {
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
+    pub(crate) async fn get_operational_headers(&self, ep: &str) -> Answer {
+        self.get_headers(&self.operational()?, ep).await
+    }
+
+    pub(crate) async fn set_operational_headers(&self, ep: &str) -> Answer {
+        self.set_headers(&self.operational()?, ep).await
+    }
+
     /// The application whose endpoints get notices.
     fn operational(&self) -> Result<String, ApiError> {
         self.require_organisation()?;

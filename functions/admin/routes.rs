@@ -1,8 +1,9 @@
 //! Every operation of the admin API, once: the table that requests are routed by and that the
 //! API's description is made of.
 
-use http::Method;
-use http::header::{ALLOW, HeaderValue};
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderValue, LOCATION};
+use http::{Method, Request, Response, StatusCode};
 use shared::error::ApiError;
 
 use crate::{Answer, Call};
@@ -87,6 +88,25 @@ pub(crate) fn refuse_open(method: &Method, path: &str) -> Option<Answer> {
     let is_wrong = method != Method::GET && method != Method::HEAD;
     let is_open = OPEN.iter().any(|(_, _, pattern)| is_at(pattern));
     (is_wrong && is_open).then(|| refuse(&["GET", "HEAD"]))
+}
+
+/// 308 for an event that is published with a slash at the end of the path. API Gateway has no
+/// routes that end with one, so it gets here instead of where events are taken; most clients
+/// follow, with the same method and body.
+pub(crate) fn moved(request: &Request<Bytes>) -> Option<Response<Bytes>> {
+    let path = request.uri().path();
+    let ["api", "v1", "app", _, "msg"] = shared::request::segments(path).as_slice() else {
+        return None;
+    };
+    if request.method() != Method::POST || !path.ends_with('/') {
+        return None;
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    // Not a double slash at the start: that would lead to another host.
+    let target = format!("/{}{query}", path.trim_matches('/'));
+    let mut response = shared::error::empty(StatusCode::PERMANENT_REDIRECT);
+    response.headers_mut().insert(LOCATION, HeaderValue::from_str(&target).ok()?);
+    Some(response)
 }
 
 /// 405 with what the path does take, or 404 where it takes nothing.
@@ -187,6 +207,10 @@ operations! {
     "v1.endpoint.patch-headers" PATCH ["app", app, "endpoint", ep, "headers"]
         => patch_headers(app, ep);
     "v1.endpoint.get-stats" GET ["app", app, "endpoint", ep, "stats"] => endpoint_stats(app, ep);
+    "v1.endpoint.get-attempt-stats" GET ["app", app, "endpoint", ep, "attempt-stats"]
+        => attempt_stats(app, ep);
+    "posthorn.endpoint.rate-limit-status" GET ["app", app, "endpoint", ep, "rate-limit-status"]
+        => rate_status(app, ep);
     "v1.message-attempt.list-attempted-messages" GET ["app", app, "endpoint", ep, "msg"]
         => attempted_messages(app, ep);
     "v1.message.expunge-content" DELETE ["app", app, "msg", msg, "content"]
@@ -225,6 +249,10 @@ operations! {
     "v1.operational-webhook.endpoint.rotate-secret"
         POST ["operational-webhook", "endpoint", op, "secret", "rotate"]
         => rotate_operational_secret(op);
+    "v1.operational-webhook.endpoint.get-headers"
+        GET ["operational-webhook", "endpoint", op, "headers"] => get_operational_headers(op);
+    "v1.operational-webhook.endpoint.update-headers"
+        PUT ["operational-webhook", "endpoint", op, "headers"] => set_operational_headers(op);
 
     "v1.statistics.aggregate-app-stats" POST ["stats", "usage", "app"] => app_usage();
     "v1.statistics.aggregate-event-types" PUT ["stats", "usage", "event-types"]

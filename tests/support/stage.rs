@@ -170,7 +170,9 @@ fn body(id: &str) -> Value {
         "v1.endpoint.create" => json!({"url": "http://127.0.0.1:9/new"}),
         "v1.endpoint.update" => json!({"url": "http://127.0.0.1:9/changed"}),
         "v1.endpoint.patch" => json!({"url": "http://127.0.0.1:9/changed"}),
-        "v1.endpoint.update-headers" | "v1.endpoint.patch-headers" => {
+        "v1.endpoint.update-headers"
+        | "v1.endpoint.patch-headers"
+        | "v1.operational-webhook.endpoint.update-headers" => {
             json!({"headers": {"X-Team": "payments"}})
         }
         "v1.event-type.create" => json!({"name": "new.type", "description": "New"}),

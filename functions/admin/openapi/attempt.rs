@@ -7,6 +7,7 @@ use shared::openapi::{
 
 use crate::attempt::{AttemptOut, DestinationOut};
 use crate::attempted::{AttemptedOut, EndpointStats};
+use crate::counts::{AttemptStats, RateStatus};
 use crate::page::Page;
 
 /// What both lists of attempts take.
@@ -63,6 +64,21 @@ pub(super) fn descriptions() -> Vec<Description> {
                 moment("until", "Until this moment; now if it is not said."),
             ])
             .answers::<EndpointStats>(200, "The numbers"),
+        describe("v1.endpoint.get-attempt-stats", "Count the attempts to reach an endpoint")
+            .detail(
+                "In whole hours, of the last 28 days if it is not said. The latest 40,000 count.",
+            )
+            .query([
+                moment("since", "From the hour of this moment on, at most 28 days before `until`."),
+                moment("until", "Until the end of the hour of this moment; now if not said."),
+            ])
+            .answers::<AttemptStats>(200, "The numbers"),
+        describe("posthorn.endpoint.rate-limit-status", "See how near an endpoint is to its rate")
+            .detail(
+                "Counted of the attempts on record; at most 10,000 count. Each dispatching \
+                 process keeps the rate for itself.",
+            )
+            .answers::<RateStatus>(200, "The rate, and what was sent"),
         describe("v1.message-attempt.get", "Get an attempt")
             .answers::<AttemptOut>(200, "The attempt"),
         describe(

@@ -4,6 +4,7 @@ use shared::id::EndpointId;
 use shared::openapi::{Caller, Description, describe, page};
 
 use crate::endpoint::{EndpointIn, EndpointOut};
+use crate::headers::{HeadersIn, HeadersOut};
 use crate::page::Page;
 use crate::secret::{RotateIn, SecretOut};
 
@@ -50,5 +51,16 @@ pub(super) fn descriptions() -> Vec<Description> {
         .may_take::<RotateIn>()
         .answers_empty(204, "It is replaced")
         .fails(400, "Too many old secrets still hold"),
+        describe(
+            "v1.operational-webhook.endpoint.get-headers",
+            "Get the headers that notices carry",
+        )
+        .answers::<HeadersOut>(200, "The headers; credentials by name only"),
+        describe(
+            "v1.operational-webhook.endpoint.update-headers",
+            "Replace the headers that notices carry",
+        )
+        .takes::<HeadersIn>()
+        .answers_empty(204, "They are replaced"),
     ]
 }

@@ -1,0 +1,109 @@
+//! Attempts to reach an endpoint in numbers: over a while, and against the rate that it asked for.
+//!
+//! Both count what is on record, in a bounded number of reads. The buckets that dispatchers keep
+//! their rates with are in their memories, where nobody can look.
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+use shared::attempt::Attempt;
+use shared::clock::Timestamp;
+use shared::error::{self, ApiError};
+use shared::id::EndpointId;
+use shared::store::Walk;
+
+use crate::attempted::{MOMENT_MS, STATS_PAGES};
+use crate::endpoint::endpoint_of;
+use crate::{Answer, Call};
+
+const HOUR_MS: u64 = 3_600_000;
+/// How far back the status of a rate looks, in milliseconds.
+const MINUTE_MS: u64 = 60_000;
+/// Most attempts that count for it, about what its reads can bring.
+const MAX_COUNTED: usize = 10_000;
+/// The latest part of that time, in milliseconds, in which an endpoint is found to be at its
+/// rate or not.
+const LATELY_MS: u64 = 10_000;
+
+/// How many attempts ended how.
+#[derive(Serialize, JsonSchema, Default)]
+#[schemars(rename = "EndpointAttemptStats")]
+pub(crate) struct AttemptStats {
+    success: u64,
+    fail: u64,
+    /// Always 0: what is canceled is not attempted.
+    canceled: u64,
+}
+
+/// An endpoint's rate, and how near it is to it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RateStatus {
+    /// Deliveries per second that the endpoint asked for.
+    throttle_rate: Option<u16>,
+    /// Deliveries per second to all of its application's endpoints together.
+    application_throttle_rate: Option<u16>,
+    /// Attempts in the last minute.
+    attempts_last_minute: usize,
+    /// Whether it was sent as much as it asked for in the last ten seconds, so that more would
+    /// wait.
+    at_limit: bool,
+}
+
+impl Call<'_> {
+    /// Whole hours of the last 28 days, or of less; the latest 40,000 attempts count.
+    pub(crate) async fn attempt_stats(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?.id;
+        let mut walk = self.counted_span()?;
+        walk.after = walk.after.map(|at| Timestamp(at.as_ms() / HOUR_MS * HOUR_MS));
+        walk.before = walk.before.map(|at| {
+            let until = at.minus_ms(MOMENT_MS);
+            Timestamp(until.as_ms().div_ceil(HOUR_MS) * HOUR_MS)
+        });
+        let now = self.admin.ambient.now();
+        let mut stats = AttemptStats::default();
+        for _ in 0..STATS_PAGES {
+            let history = &self.admin.history;
+            let listed = history.attempts_of_endpoint(&endpoint, &walk, now, |_| true).await?;
+            for attempt in &listed.items {
+                *if attempt.ok { &mut stats.success } else { &mut stats.fail } += 1;
+            }
+            if listed.done {
+                break;
+            }
+            walk.iterator = listed.iterator;
+        }
+        Ok(error::json(StatusCode::OK, &stats))
+    }
+
+    pub(crate) async fn rate_status(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let attempts = self.last_minute(&endpoint.id).await?;
+        let since = self.admin.ambient.now().minus_ms(LATELY_MS);
+        let lately = attempts.iter().filter(|attempt| attempt.at > since).count();
+        let at_rate = |rate: u16| lately as u64 * 1000 >= u64::from(rate) * LATELY_MS;
+        let out = RateStatus {
+            throttle_rate: endpoint.throttle_rate,
+            application_throttle_rate: tenant.application.throttle_rate,
+            attempts_last_minute: attempts.len(),
+            at_limit: endpoint.throttle_rate.is_some_and(at_rate),
+        };
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    async fn last_minute(&self, endpoint: &EndpointId) -> Result<Vec<Attempt>, ApiError> {
+        let now = self.admin.ambient.now();
+        let walk = Walk {
+            limit: MAX_COUNTED,
+            descending: true,
+            iterator: None,
+            backward: false,
+            after: Some(now.minus_ms(MINUTE_MS)),
+            before: None,
+        };
+        let listed = self.admin.history.attempts_of_endpoint(endpoint, &walk, now, |_| true);
+        Ok(listed.await?.items)
+    }
+}
