@@ -11,13 +11,14 @@ use dispatch::{Dispatcher, Parts};
 use http::Request;
 use serde_json::{Value, json};
 use shared::emf::Emf;
+use shared::invocation::Invocation;
 use shared::metrics::Collector;
 use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, VISIBILITY_S};
 use shared::sender::target::TargetPolicy;
 use shared::sender::{Ending, HttpSender, Outbound, Outcome, Sender, SenderSettings};
 use shared::store::table::Table;
 use shared::store::{Deliveries, Inbox};
-use shared::telemetry::{lambda_filter, log_panics, place_in_json};
+use shared::telemetry::{Telemetry, lambda_filter, log_panics, place_in_json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tracing::Level;
@@ -277,7 +278,8 @@ async fn a_handler_that_panics_tells_lambda_nothing_and_its_metrics_are_kept() {
     let world = World::new();
     let collector = Arc::<Collector>::default();
     let emf = Emf::new(collector.clone(), world.ambient.clock.clone(), None);
-    let work = emf.after(async {
+    let invocation = Invocation::new(emf, Telemetry::default());
+    let work = invocation.of(async {
         collector.count(Metric::Accepted);
         panic!("choked on {PAYLOAD}")
     });

@@ -33,6 +33,8 @@ mod newcomers;
 mod notices;
 mod older_paths;
 mod openapi;
+#[cfg(feature = "otel")]
+mod otel;
 mod outcomes;
 mod policy;
 mod postponed;

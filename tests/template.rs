@@ -30,7 +30,7 @@ const FUNCTIONS: [(&str, &str); 4] = [
 fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others() {
     let asked_for = [
         (".table()", variable::TABLE),
-        (".metrics()", variable::STAGE),
+        (".metrics(telemetry)", variable::STAGE),
         ("variable::DELIVERIES_QUEUE", variable::DELIVERIES_QUEUE),
         ("variable::RETRIES_QUEUE", variable::RETRIES_QUEUE),
         ("variable::DELIVERIES_DLQ", variable::DELIVERIES_DLQ),

@@ -43,7 +43,7 @@ use shared::store::{
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinError;
 use tracing::field::{Empty, display};
-use tracing::{Instrument, Span, error, info_span, warn};
+use tracing::{Instrument, Span, error, info_span, instrument, warn};
 
 mod attempt;
 mod clearance;
@@ -195,6 +195,7 @@ impl Dispatcher {
 
     /// Works on a batch and answers with the ids of the records that are not done and have to
     /// come again. `deadline` is when the invocation will be cut off.
+    #[instrument(name = "dispatch", skip_all, fields(records = batch.len()))]
     pub async fn handle(&self, batch: Vec<Received>, deadline: Option<Timestamp>) -> Vec<String> {
         let tenants = Tenants::default();
         let mut tasks = Vec::with_capacity(batch.len());

@@ -16,9 +16,9 @@ use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::on_lambda(&config::from_process);
+    let telemetry = telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
-    let (metrics, emf) = &wiring.metrics();
+    let (metrics, invocation) = &wiring.metrics(telemetry);
     let table = wiring.table()?;
     let policy = wiring.environment.target_policy();
     let dispatcher = &Dispatcher::new(Parts {
@@ -41,5 +41,5 @@ async fn main() -> Result<(), Error> {
             ..Settings::default()
         },
     });
-    run(service_fn(|event| emf.after(lambda::handle(dispatcher, event)))).await
+    run(service_fn(|event| invocation.of(lambda::handle(dispatcher, event)))).await
 }

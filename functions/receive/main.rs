@@ -14,9 +14,9 @@ use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::on_lambda(&config::from_process);
+    let telemetry = telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
-    let (metrics, emf) = &wiring.metrics();
+    let (metrics, invocation) = &wiring.metrics(telemetry);
     let table = wiring.table()?;
     let secret = wiring.root_secret().await?;
     let ambient = Ambient::system();
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Error> {
     };
     run(service_fn(|request: Request| async move {
         let request = request.map(|body| Bytes::copy_from_slice(&body));
-        let answer = emf.after(receiver.handle(request)).await;
+        let answer = invocation.of(receiver.handle(request)).await;
         Ok::<_, Error>(answer.map(|body| String::from_utf8_lossy(&body).into_owned()))
     }))
     .await

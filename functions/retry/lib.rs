@@ -29,7 +29,7 @@ use shared::store::{
     Waiting,
 };
 use shared::worker::Worker;
-use tracing::{error, info, warn};
+use tracing::{error, info, instrument, warn};
 
 /// Deliveries that are read from a shard at once.
 const PAGE: usize = 100;
@@ -95,6 +95,7 @@ pub struct Report {
 
 impl Sweeper {
     /// One run. `deadline` is when the invocation will be cut off.
+    #[instrument(name = "sweep", skip_all)]
     pub async fn run(&self, deadline: Option<Timestamp>) -> Report {
         let mut report = Report::default();
         let mut tasks = BTreeSet::new();

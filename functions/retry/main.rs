@@ -12,9 +12,9 @@ use shared::worker::Worker;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::on_lambda(&config::from_process);
+    let telemetry = telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
-    let (metrics, emf) = &wiring.metrics();
+    let (metrics, invocation) = &wiring.metrics(telemetry);
     let table = wiring.table()?;
     let redrive = |name, dead_letters, queue| -> Result<Redrive, String> {
         let (dead_letters, queue) = (wiring.queue(dead_letters)?, wiring.queue(queue)?);
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Error> {
     };
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = clock::deadline(event.context.deadline);
-        Ok::<_, Error>(emf.after(sweeper.run(deadline)).await)
+        Ok::<_, Error>(invocation.of(sweeper.run(deadline)).await)
     }))
     .await
 }

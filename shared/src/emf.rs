@@ -14,10 +14,8 @@
 //! twice, as it says itself.
 
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 
 use crate::clock::{Clock, Timestamp};
@@ -41,20 +39,6 @@ impl Emf {
     /// Lines of this stage; none at all without one.
     pub fn new(collector: Arc<Collector>, clock: Arc<dyn Clock>, stage: Option<String>) -> Self {
         Self { collector, clock, stage }
-    }
-
-    /// Does the work of an invocation, and writes down what it told.
-    ///
-    /// A panic goes on without what it said, which may quote anything and which Lambda's runtime
-    /// would log.
-    pub async fn after<T>(&self, work: impl Future<Output = T>) -> T {
-        let done = AssertUnwindSafe(work).catch_unwind().await;
-        if let Err(error) = self.write(&mut io::stdout().lock()) {
-            tracing::warn!(%error, "cannot write metrics");
-        }
-        done.unwrap_or_else(|_| {
-            resume_unwind(Box::new("the handler panicked: the log has the place"))
-        })
     }
 
     /// Writes what was told since the last time.

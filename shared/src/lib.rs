@@ -25,6 +25,8 @@ pub mod error;
 pub mod event_type;
 pub mod id;
 pub mod inspector;
+#[cfg(feature = "aws")]
+pub mod invocation;
 pub mod jose;
 pub mod keyring;
 pub mod keyset;
@@ -32,6 +34,8 @@ pub mod message;
 pub mod metrics;
 pub mod notice;
 pub mod openapi;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod profile;
 pub mod queue;
 pub mod request;

@@ -7,8 +7,19 @@
 
 use std::panic::PanicHookInfo;
 
+#[cfg(feature = "aws")]
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+#[cfg(feature = "aws")]
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::FmtSpan;
+#[cfg(feature = "aws")]
+use tracing_subscriber::layer::Layer;
+#[cfg(feature = "aws")]
+use tracing_subscriber::registry::LookupSpan;
+
+#[cfg(feature = "otel")]
+use crate::otel::Traces;
 
 /// Starts logging to the terminal. `filter` is a `tracing` filter; `None` means warnings only.
 pub fn to_terminal(filter: Option<&str>) {
@@ -29,44 +40,84 @@ pub fn to_terminal(filter: Option<&str>) {
 /// The runtime's own subscriber also takes filters for each module. With them comes an engine
 /// for regular expressions, for which a binary of five megabytes is too good.
 #[cfg(feature = "aws")]
-pub fn on_lambda(look_up: &dyn Fn(&str) -> Option<String>) {
+pub fn on_lambda(look_up: &dyn Fn(&str) -> Option<String>) -> Telemetry {
     use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::registry;
     use tracing_subscriber::util::SubscriberInitExt;
-    use tracing_subscriber::{fmt, registry};
+
+    let registry = registry();
+    #[cfg(feature = "otel")]
+    let traces = Traces::from_lookup(look_up);
+    #[cfg(feature = "otel")]
+    let registry = registry.with(traces.as_ref().ok().and_then(Option::as_ref).map(Traces::layer));
+    // Fails only when something started logging before, which is as good.
+    let _ = registry.with(lambda_logs(look_up)).try_init();
+    log_panics();
+    Telemetry {
+        #[cfg(feature = "otel")]
+        traces: traces.unwrap_or_else(|reason| {
+            tracing::error!(reason, "there will be no traces");
+            None
+        }),
+    }
+}
+
+#[cfg(feature = "aws")]
+fn lambda_logs<S>(look_up: &dyn Fn(&str) -> Option<String>) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    use tracing_subscriber::fmt;
 
     let json = look_up("AWS_LAMBDA_LOG_FORMAT").is_some_and(|it| it.eq_ignore_ascii_case("json"));
-    let filtered = registry().with(lambda_filter(look_up("AWS_LAMBDA_LOG_LEVEL").as_deref()));
-    // Fails only when something started logging before, which is as good.
-    let _ = match json {
+    let layer: Box<dyn Layer<S> + Send + Sync> = match json {
         // With the time, although Lambda would add it: a line without it counts as INFO, whatever
         // its own `level` says, and is dropped where only warnings are asked for (Lambda's guide,
         // "Log-level filtering").
-        true => {
-            let layer = fmt::layer().json().with_target(false).with_current_span(false);
-            filtered.with(layer).try_init()
-        }
+        true => Box::new(fmt::layer().json().with_target(false).with_current_span(false)),
         // Here Lambda adds the time, and colours would be noise.
-        false => {
-            let layer = fmt::layer().with_target(false).without_time().with_ansi(false);
-            filtered.with(layer).try_init()
-        }
+        false => Box::new(fmt::layer().with_target(false).without_time().with_ansi(false)),
     };
-    log_panics();
+    layer.with_filter(lambda_filter(look_up("AWS_LAMBDA_LOG_LEVEL").as_deref()))
 }
 
 /// What is logged at this level of Lambda's: ours down to it, and nothing of libraries below
 /// `INFO`. The AWS SDK and the runtime quote requests at `TRACE`, payload and all.
 #[cfg(feature = "aws")]
-pub fn lambda_filter(level: Option<&str>) -> tracing_subscriber::filter::Targets {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-
+pub fn lambda_filter(level: Option<&str>) -> Targets {
     let level = match level {
         // Lambda's name for what is worse than anything that `tracing` knows.
         Some("FATAL") => LevelFilter::ERROR,
         level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
     };
-    let ours = ["shared", "receive", "dispatch", "retry", "admin"].map(|name| (name, level));
-    Targets::new().with_default(level.min(LevelFilter::INFO)).with_targets(ours)
+    ours(level).with_default(level.min(LevelFilter::INFO))
+}
+
+/// What our own crates say down to this level.
+#[cfg(feature = "aws")]
+pub(crate) fn ours(level: LevelFilter) -> Targets {
+    let crates = ["shared", "receive", "dispatch", "retry", "admin"];
+    Targets::new().with_targets(crates.map(|name| (name, level)))
+}
+
+/// What goes on beside the log.
+#[cfg(feature = "aws")]
+#[derive(Default)]
+pub struct Telemetry {
+    /// Traces, if the environment asks for them.
+    #[cfg(feature = "otel")]
+    pub traces: Option<Traces>,
+}
+
+#[cfg(feature = "aws")]
+impl Telemetry {
+    /// Sends what has been gathered.
+    pub async fn flush(&self) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &self.traces {
+            traces.flush().await;
+        }
+    }
 }
 
 /// Logs panics by their place. What a panic says is logged only when it was written in the code;

@@ -8,6 +8,7 @@ use crate::aws::{self, AwsEnvironment};
 use crate::clock::Ambient;
 use crate::config::{self, Environment, variable};
 use crate::emf::Emf;
+use crate::invocation::Invocation;
 use crate::metrics::Collector;
 use crate::profile::Profiles;
 use crate::queue::sqs::SqsQueue;
@@ -15,6 +16,7 @@ use crate::secret::RootSecret;
 use crate::store::ProfileStore;
 use crate::store::dynamodb::DynamoTable;
 use crate::store::table::Table;
+use crate::telemetry::Telemetry;
 
 /// The adapters of one process, on one connection pool.
 pub struct Wiring {
@@ -72,11 +74,13 @@ impl Wiring {
         RootSecret::new(&secrets.text(&id, Ambient::system().now()).await?)
     }
 
-    /// Where to tell metrics, and what writes them down at the end of each invocation.
-    pub fn metrics(&self) -> (Arc<Collector>, Emf) {
+    /// Where to tell metrics, and what writes them down at the end of each invocation, when it
+    /// sends its traces as well.
+    pub fn metrics(&self, telemetry: Telemetry) -> (Arc<Collector>, Invocation) {
         let collector = Arc::<Collector>::default();
         let stage = self.environment.stage();
-        (collector.clone(), Emf::new(collector, Ambient::system().clock, stage))
+        let emf = Emf::new(collector.clone(), Ambient::system().clock, stage);
+        (collector, Invocation::new(emf, telemetry))
     }
 
     /// The queue whose URL is in this variable.
