@@ -491,6 +491,11 @@ test("operational webhook", ["POST /operational-webhook/endpoint"], async (b) =>
   try {
     assert.equal((await hooks.get(hook.id)).url, hook.url);
     const secret = (await hooks.getSecret(hook.id)).key;
+    const headers = { "X-Team": "webhooks", Authorization: "Bearer one" };
+    const change = b.recent ? "setHeaders" : "updateHeaders";
+    await hooks[change](hook.id, { headers });
+    const shown = await hooks.getHeaders(hook.id);
+    assert.deepEqual(shown.headers, { "X-Team": "webhooks" });
     const ep = await b.endpoint();
     for (;;) {
       const { headers, body } = await b.arrival(hook);

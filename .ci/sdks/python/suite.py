@@ -492,6 +492,9 @@ def stats(b):
         lambda: (one := b.svix.endpoint.get_stats(b.app, ep.id)).success == 1 and one
     )
     assert (counted.fail, counted.pending, counted.sending) == (0, 0, 0)
+    if NEW:
+        attempts = b.svix.endpoint.get_attempt_stats(b.app, ep.id)
+        assert (attempts.success, attempts.fail, attempts.canceled) == (1, 0, 0)
 
 
 @test("statistics", "POST /stats/usage/app", "PUT /stats/usage/event-types")
@@ -556,6 +559,11 @@ def operational_webhook(b):
     try:
         assert hooks.get(hook.id).url == hook.url
         secret = hooks.get_secret(hook.id).key
+        added = {"X-Team": "webhooks", "Authorization": "Bearer one"}
+        change = hooks.set_headers if NEW else hooks.update_headers
+        change(hook.id, api.OperationalWebhookEndpointHeadersIn(headers=added))
+        shown = hooks.get_headers(hook.id)
+        assert (shown.headers, shown.sensitive) == ({"X-Team": "webhooks"}, ["Authorization"])
         ep = b.endpoint()
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
