@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared::id::{Ksuid, OrganisationId, RANDOM_BYTES};
+use shared::id::OrganisationId;
 use shared::keyring::{MAX_GRACE_S, MAX_OLD};
 use shared::secret::SigningSecret;
 use shared::sender::target::TargetPolicy;
 use shared::signature::verify;
 
+use crate::support::answers::{another_organisation, assert_error, places};
 use crate::support::network::{answer, header};
 use crate::support::still::START;
 use crate::support::world::{Builder, Reply, World, text};
@@ -26,31 +27,6 @@ async fn get(world: &World, path: &str) -> Reply {
 
 async fn post(world: &World, path: &str, body: Value) -> Reply {
     world.call("POST", path, body).await
-}
-
-fn another_organisation() -> OrganisationId {
-    OrganisationId::from_ksuid(Ksuid::from_parts(START, [9; RANDOM_BYTES]))
-}
-
-fn assert_error(reply: &Reply, status: u16, code: &str) {
-    assert_eq!(reply.status, status, "{reply:?}");
-    assert_eq!(reply.body["code"], code, "{reply:?}");
-    assert!(reply.body["detail"].is_string(), "{reply:?}");
-    assert_eq!(reply.body.as_object().unwrap().len(), 2, "{reply:?}");
-}
-
-/// The places of the broken rules.
-fn places(reply: &Reply) -> Vec<String> {
-    assert_eq!(reply.status, 422, "{reply:?}");
-    let violations = reply.body["detail"].as_array().unwrap();
-    violations
-        .iter()
-        .map(|violation| {
-            assert!(!violation["msg"].as_str().unwrap().is_empty());
-            let loc = violation["loc"].as_array().unwrap();
-            loc.iter().map(text).collect::<Vec<_>>().join("/")
-        })
-        .collect()
 }
 
 /// The ids of a page.

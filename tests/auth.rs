@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use shared::store::REVOCATION_TTL_MS;
 
+use crate::support::answers::places;
 use crate::support::world::{World, text};
 
 async fn visit(world: &World, app: &str, body: Value) -> String {
@@ -104,4 +105,20 @@ async fn a_process_that_remembers_a_token_forgets_it_within_half_a_minute() {
     assert!(!stale.is_revoked(&bearer).await.unwrap(), "it remembers");
     world.advance_s(REVOCATION_TTL_MS / 1000);
     assert!(stale.is_revoked(&bearer).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_application_that_is_brought_along_is_said_where_it_is() {
+    let world = World::new();
+    let app = world.application().await;
+    for named in ["new-one", &app] {
+        let path = format!("/api/v1/auth/app-portal-access/{named}");
+        let wrong = json!({"name": "", "uid": "not one", "throttleRate": 0});
+        let refused = world.call("POST", &path, json!({"application": wrong})).await;
+        let fields = ["name", "uid", "throttleRate"];
+        assert_eq!(places(&refused), fields.map(|field| format!("body/application/{field}")));
+    }
+    let other = json!({"application": {"name": "New", "uid": "other"}});
+    let refused = world.call("POST", "/api/v1/auth/app-portal-access/new-one", other).await;
+    assert_eq!(places(&refused), ["body/application/uid"]);
 }

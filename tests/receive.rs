@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use http::Request;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::id::{Ksuid, MessageId, OrganisationId, RANDOM_BYTES};
+use shared::id::MessageId;
 use shared::message::MAX_PAYLOAD_BYTES;
 use shared::queue::Consumer;
 use shared::request::MAX_BODY_BYTES;
@@ -14,6 +14,7 @@ use shared::secret::SigningSecret;
 use shared::signature::{TOLERANCE_S, sign};
 use shared::token::{Access, Tokens};
 
+use crate::support::answers::{another_organisation, assert_error, places};
 use crate::support::faults::Fault;
 use crate::support::network::{answer, header};
 use crate::support::still::START;
@@ -63,33 +64,6 @@ async fn publish(world: &World, app: &str, headers: &[(&str, &str)], body: &Valu
 async fn publish_bytes(world: &World, app: &str, body: impl Into<Bytes>) -> Reply {
     let bearer = format!("Bearer {}", world.token());
     post(world, &path(app), &[("authorization", bearer.as_str())], body).await
-}
-
-fn another_organisation() -> OrganisationId {
-    OrganisationId::from_ksuid(Ksuid::from_parts(START, [9; RANDOM_BYTES]))
-}
-
-fn assert_error(reply: &Reply, status: u16, code: &str) {
-    assert_eq!(reply.status, status, "{reply:?}");
-    assert_eq!(reply.body["code"], code, "{reply:?}");
-    assert!(reply.body["detail"].is_string(), "{reply:?}");
-    assert_eq!(reply.body.as_object().unwrap().len(), 2, "{reply:?}");
-}
-
-/// The places of the broken rules.
-fn places(reply: &Reply) -> Vec<String> {
-    assert_eq!(reply.status, 422, "{reply:?}");
-    let violations = reply.body["detail"].as_array().unwrap();
-    violations
-        .iter()
-        .map(|violation| {
-            assert!(!violation["msg"].as_str().unwrap().is_empty());
-            assert!(violation["type"].as_str().unwrap().starts_with("value_error"));
-            assert_eq!(violation.as_object().unwrap().len(), 3);
-            let loc = violation["loc"].as_array().unwrap();
-            loc.iter().map(text).collect::<Vec<_>>().join("/")
-        })
-        .collect()
 }
 
 /// How often the endpoint was called after everything was dispatched.

@@ -116,7 +116,7 @@ impl Call<'_> {
     pub(crate) async fn create_application(&self) -> Answer {
         self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
-        let uid = check(&input)?;
+        let uid = check(&input, Rules::default())?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
         let if_exists = request::query_flag(self.request, "get_if_exists", false)?;
         if let Some(uid) = &uid
@@ -141,7 +141,7 @@ impl Call<'_> {
     pub(crate) async fn update_application(&self, app: &str) -> Answer {
         self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
-        let uid = check(&input)?;
+        let uid = check(&input, Rules::default())?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
         let tenant = match self.tenant(app).await {
             Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }) => {
@@ -220,14 +220,14 @@ impl Call<'_> {
         input: ApplicationIn,
         named: &str,
     ) -> Result<(), ApiError> {
-        let uid = check(&input)?;
+        let uid = check_brought(&input)?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
         let mut rules = Rules::default();
         let path = rules.uid(Some(named), ApplicationId::PREFIX);
         rules.check().map_err(|_| ApiError::not_found())?;
         if uid.is_some() && uid != path {
-            let mut rules = Rules::default();
-            rules.broken("application.uid", "must be the name in the path, or be left out");
+            let mut rules = Rules::within("application");
+            rules.broken("uid", "must be the name in the path, or be left out");
             rules.check()?;
         }
         match self.create(input, path).await {
@@ -264,9 +264,14 @@ impl Call<'_> {
     }
 }
 
+/// Checks an application that some other request brings along in its field `application`, as
+/// far as that goes without the store.
+pub(crate) fn check_brought(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
+    check(input, Rules::within("application"))
+}
+
 /// Checks what can be checked without the store.
-pub(crate) fn check(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
-    let mut rules = Rules::default();
+fn check(input: &ApplicationIn, mut rules: Rules) -> Result<Option<Uid>, ApiError> {
     rules.name(&input.name);
     let uid = rules.uid(input.uid.as_deref(), ApplicationId::PREFIX);
     rules.throttle_rate(input.throttle_rate);

@@ -135,7 +135,7 @@ impl Call<'_> {
             rules.broken("expiry", format!("must be {least} to {most} seconds"));
         }
         rules.check()?;
-        input.application.as_ref().map(application::check).transpose()?;
+        input.application.as_ref().map(application::check_brought).transpose()?;
         let tenant = match (self.tenant(app).await, input.application) {
             (Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }), Some(application)) => {
                 self.create_named(application, app).await?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared::endpoint::MAX_EVENT_TYPE;
 use shared::error::{self, ApiError};
 use shared::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
-use shared::id::is_name;
+use shared::id::{is_name, name_rule};
 use shared::notice::Notice;
 use shared::openapi::{self, Delays, JsonObject, Moment, TimeoutSeconds};
 use shared::request::{self, query_flag};
@@ -348,8 +348,4 @@ fn check_group(rules: &mut Rules, group: Option<&str>) {
     if group.is_some_and(|group| !is_name(group, MAX_NAME)) {
         rules.broken("groupName", name_rule(MAX_NAME));
     }
-}
-
-fn name_rule(max: usize) -> String {
-    format!("must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`")
 }

@@ -3,17 +3,25 @@
 use shared::application::{MAX_METADATA_BYTES, Metadata};
 use shared::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE, MAX_URL};
 use shared::error::{ApiError, Violation};
-use shared::id::{Uid, is_name};
+use shared::id::{Uid, is_name, name_rule};
 use shared::sender::target::{TargetPolicy, check_url};
 
 /// Collects broken rules, so that a caller learns of all of them at once.
 #[derive(Default)]
-pub(crate) struct Rules(Vec<Violation>);
+pub(crate) struct Rules {
+    broken: Vec<Violation>,
+    within: Option<&'static str>,
+}
 
 impl Rules {
+    /// Rules for what is in a field of the body.
+    pub(crate) fn within(field: &'static str) -> Self {
+        Self { broken: Vec::new(), within: Some(field) }
+    }
+
     /// 422 if anything was broken.
     pub(crate) fn check(self) -> Result<(), ApiError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.0)) }
+        if self.broken.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.broken)) }
     }
 
     pub(crate) fn name(&mut self, name: &str) {
@@ -71,12 +79,7 @@ impl Rules {
         }
         for (position, name) in names.iter().enumerate() {
             if !is_name(name, max_chars) {
-                self.broken(
-                    &format!("{field}.{position}"),
-                    format!(
-                        "must be 1 to {max_chars} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`"
-                    ),
-                );
+                self.broken(&format!("{field}.{position}"), name_rule(max_chars));
             }
             if names[..position].contains(name) {
                 self.broken(field, format!("must not repeat `{name}`"));
@@ -85,6 +88,10 @@ impl Rules {
     }
 
     pub(crate) fn broken(&mut self, field: &str, rule: impl Into<String>) {
-        self.0.push(Violation::body(field, rule));
+        let violation = match self.within {
+            Some(outer) => Violation::body(&format!("{outer}.{field}"), rule),
+            None => Violation::body(field, rule),
+        };
+        self.broken.push(violation);
     }
 }

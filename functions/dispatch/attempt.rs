@@ -60,7 +60,8 @@ impl Dispatcher {
         let turn = Turn::Scheduled(number);
         let (attempt, verdict) = self.send(message, endpoint, policy, id, turn).await?;
         let consequence = self.consequence(policy, &verdict, number);
-        let tidings = self.tidings(message, &attempt, number, &consequence).await;
+        let tidings =
+            self.tidings(message, policy.application(), &attempt, number, &consequence).await;
         let deliveries = &self.parts.deliveries;
         let recorded = match tidings.is_empty() {
             true => deliveries.record(&attempt, message, held, &consequence).await?,
@@ -79,9 +80,9 @@ impl Dispatcher {
                 self.send_retry(message, endpoint, number + 1, at).await
             }
             Consequence::Failed if verdict.gone => {
-                self.disable(endpoint, Trigger::Automatic(attempt.at)).await
+                self.disable(endpoint, policy.application(), Trigger::Automatic(attempt.at)).await
             }
-            Consequence::Failed => self.note_given_up(endpoint).await,
+            Consequence::Failed => self.note_given_up(endpoint, policy.application()).await,
             Consequence::Delivered => self.note_success(endpoint).await,
         }
     }

@@ -5,6 +5,7 @@
 //! [`Settings::disable_after_ms`](crate::Settings) the endpoint is disabled. A clock that
 //! started so long ago that nothing can be said about the time between starts anew.
 
+use shared::application::Application;
 use shared::attempt::Attempt;
 use shared::clock::Timestamp;
 use shared::endpoint::{Endpoint, Failing};
@@ -42,6 +43,7 @@ impl Dispatcher {
     pub(crate) async fn tidings(
         &self,
         message: &Message,
+        application: &Application,
         attempt: &Attempt,
         number: u32,
         consequence: &Consequence,
@@ -53,10 +55,6 @@ impl Dispatcher {
             Consequence::Retry { .. } | Consequence::Delivered => return Vec::new(),
         };
         let told = async || -> Result<Vec<Write>, StoreError> {
-            let tenant = self.parts.directory.tenant(&message.app).await?;
-            let Some(application) = tenant.as_ref().map(|tenant| &tenant.application) else {
-                return Ok(Vec::new());
-            };
             let notice = Notice::attempt(kind, application, message, attempt);
             self.parts.notices.about(application, &notice).await
         };
@@ -78,23 +76,27 @@ impl Dispatcher {
     }
 
     /// A message to the endpoint was given up.
-    pub(crate) async fn note_given_up(&self, endpoint: &Endpoint) -> Result<(), Undone> {
+    pub(crate) async fn note_given_up(
+        &self,
+        endpoint: &Endpoint,
+        application: &Application,
+    ) -> Result<(), Undone> {
         let Some(limit_ms) = self.parts.settings.disable_after_ms else { return Ok(()) };
         let now = self.parts.ambient.now();
         let turn = turn(endpoint.failing, limit_ms, now);
         let since = endpoint.failing.map_or(now, |failing| failing.since);
         match turn {
             Turn::None => return Ok(()),
-            Turn::Disable => return self.disable(endpoint, Trigger::Automatic(since)).await,
+            Turn::Disable => {
+                return self.disable(endpoint, application, Trigger::Automatic(since)).await;
+            }
             Turn::Start | Turn::Warn(_) => {}
         }
         let mut tidings = Vec::new();
-        if matches!(turn, Turn::Warn(_))
-            && let Some(tenant) = self.parts.directory.tenant(&endpoint.app).await?
-        {
+        if matches!(turn, Turn::Warn(_)) {
             let disabled_at = since.plus_ms(limit_ms);
-            let notice = Notice::failing(&tenant.application, endpoint, since, disabled_at);
-            tidings = self.parts.notices.about(&tenant.application, &notice).await?;
+            let notice = Notice::failing(application, endpoint, since, disabled_at);
+            tidings = self.parts.notices.about(application, &notice).await?;
         }
         self.edit(endpoint, tidings, |endpoint| match (turn, endpoint.failing) {
             (Turn::Warn(percent), Some(failing)) => {
@@ -114,16 +116,12 @@ impl Dispatcher {
     pub(crate) async fn disable(
         &self,
         endpoint: &Endpoint,
+        application: &Application,
         trigger: Trigger,
     ) -> Result<(), Undone> {
         warn!(endpoint.id = %endpoint.id, ?trigger, "disabled");
-        let tidings = match self.parts.directory.tenant(&endpoint.app).await? {
-            Some(tenant) => {
-                let notice = Notice::disabled(&tenant.application, endpoint, trigger);
-                self.parts.notices.about(&tenant.application, &notice).await?
-            }
-            None => Vec::new(),
-        };
+        let notice = Notice::disabled(application, endpoint, trigger);
+        let tidings = self.parts.notices.about(application, &notice).await?;
         let now = self.parts.ambient.now();
         self.edit(endpoint, tidings, |endpoint| {
             endpoint.disabled = true;

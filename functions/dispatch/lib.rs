@@ -314,14 +314,14 @@ impl Dispatcher {
     /// The endpoints that a message goes to, and how each is treated.
     async fn wanting<'a>(
         &self,
-        tenant: &'a Tenant,
+        tenant: &'a Arc<Tenant>,
         message: &Message,
     ) -> Result<Vec<(&'a Endpoint, Policy)>, StoreError> {
         let application = &tenant.application;
         let mut wanting = Vec::new();
         for endpoint in &tenant.endpoints {
             if endpoint.wants(&message.event_type, &message.channels) {
-                let policy = self.policy(application, endpoint, &message.event_type).await?;
+                let policy = self.policy(tenant, endpoint, &message.event_type).await?;
                 if policy.admits(application, endpoint, message) {
                     wanting.push((endpoint, policy));
                 }

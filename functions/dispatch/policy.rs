@@ -12,7 +12,7 @@ use shared::id::EndpointId;
 use shared::message::Message;
 use shared::profile::Profile;
 use shared::schedule::Schedule;
-use shared::store::StoreError;
+use shared::store::{StoreError, Tenant};
 use shared::treatment::{Format, Statuses, Treatment};
 
 use crate::throttle::{Owner, Rate};
@@ -34,6 +34,7 @@ pub(crate) struct Policy {
     pub(crate) token: Option<TokenParts>,
     /// The system whose way it is.
     pub(crate) profile: Arc<Profile>,
+    tenant: Arc<Tenant>,
     success: Statuses,
     retry_on: Statuses,
 }
@@ -45,16 +46,17 @@ impl Dispatcher {
     /// When the profile or the treatment has to be read and cannot be.
     pub(crate) async fn policy(
         &self,
-        application: &Application,
+        tenant: &Arc<Tenant>,
         endpoint: &Endpoint,
         event_type: &str,
     ) -> Result<Policy, StoreError> {
+        let application = &tenant.application;
         let profile = self.parts.profiles.of_endpoint(application, endpoint).await?;
         let event_type = match application.treated {
             true => self.parts.treatments.of(&application.org, event_type).await?,
             false => Treatment::default(),
         };
-        Ok(Policy::resolve(&self.parts.settings, profile, &event_type, application, endpoint))
+        Ok(Policy::resolve(&self.parts.settings, profile, &event_type, tenant, endpoint))
     }
 }
 
@@ -65,9 +67,10 @@ impl Policy {
         settings: &Settings,
         profile: Arc<Profile>,
         event_type: &Treatment,
-        application: &Application,
+        tenant: &Arc<Tenant>,
         endpoint: &Endpoint,
     ) -> Self {
+        let application = &tenant.application;
         let said = endpoint.treatment.before(event_type).before(&profile.delivery);
         Self {
             schedule: said.schedule_s.map_or_else(|| settings.schedule.clone(), Schedule::new),
@@ -89,6 +92,7 @@ impl Policy {
                 algorithm: said.algorithm.unwrap_or_default(),
             }),
             profile,
+            tenant: tenant.clone(),
             success: said.success.unwrap_or_else(Statuses::successful),
             retry_on: said.retry_on.unwrap_or_else(Statuses::any),
         }
@@ -107,6 +111,11 @@ impl Policy {
         let granted = !self.profile.opt_in.contains(name) || application.granted.contains(name);
         let must_verify = self.profile.endpoints.verified_first && !application.sandbox;
         message.test || (granted && (!must_verify || endpoint.verified_at.is_some()))
+    }
+
+    /// Whose delivery it is, as it was when its batch was begun.
+    pub(crate) fn application(&self) -> &Application {
+        &self.tenant.application
     }
 
     /// Whether an answer of this status is success; 0 stands for no answer.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use shared::application::Application;
 use shared::attempt::{Progress, Turn};
 use shared::endpoint::Endpoint;
 use shared::id::{ApplicationId, AttemptId, EndpointId, MessageId};
@@ -44,15 +43,15 @@ impl Dispatcher {
             return Err(Undone::Busy);
         }
         let tenant = self.tenant(job, app).await?;
-        let (application, endpoint) = match endpoint_of(tenant.as_ref(), ep) {
-            Some((application, endpoint)) if !endpoint.disabled => (application, endpoint),
+        let (tenant, endpoint) = match endpoint_of(tenant.as_ref(), ep) {
+            Some((tenant, endpoint)) if !endpoint.disabled => (tenant, endpoint),
             Some(_) => return self.give_up(&found, "the endpoint is disabled").await,
             None => return self.give_up(&found, "the endpoint was deleted").await,
         };
         let Some(message) = deliveries.message(&msg, self.parts.ambient.now()).await? else {
             return self.give_up(&found, "the message is past its retention").await;
         };
-        let policy = self.policy(application, endpoint, &message.event_type).await?;
+        let policy = self.policy(tenant, endpoint, &message.event_type).await?;
         self.check_time(job, &policy)?;
         let leased = self.take_over(&found).await?;
         if number > 1 {
@@ -92,7 +91,7 @@ impl Dispatcher {
             return Ok(());
         }
         let tenant = self.tenant(job, app).await?;
-        let Some((application, endpoint)) = endpoint_of(tenant.as_ref(), ep) else {
+        let Some((tenant, endpoint)) = endpoint_of(tenant.as_ref(), ep) else {
             return Ok(());
         };
         if endpoint.disabled {
@@ -105,13 +104,13 @@ impl Dispatcher {
             // Its parts are what is sent.
             return Ok(());
         }
-        let policy = self.policy(application, endpoint, &message.event_type).await?;
+        let policy = self.policy(tenant, endpoint, &message.event_type).await?;
         self.check_time(job, &policy)?;
         let (attempt, verdict) = self.send(&message, endpoint, &policy, id, turn).await?;
         let recorded = deliveries.record_manual(&attempt, &message).await?;
         self.tell(&attempt, &message, &recorded, None);
         if verdict.gone {
-            self.disable(endpoint, Trigger::Automatic(attempt.at)).await?;
+            self.disable(endpoint, policy.application(), Trigger::Automatic(attempt.at)).await?;
         } else if attempt.ok {
             self.note_success(endpoint).await?;
         }
@@ -119,8 +118,8 @@ impl Dispatcher {
     }
 }
 
-fn endpoint_of(tenant: Option<&Arc<Tenant>>, ep: EndpointId) -> Option<(&Application, &Endpoint)> {
+fn endpoint_of(tenant: Option<&Arc<Tenant>>, ep: EndpointId) -> Option<(&Arc<Tenant>, &Endpoint)> {
     let tenant = tenant?;
     let endpoint = tenant.endpoints.iter().find(|endpoint| endpoint.id == ep)?;
-    Some((&tenant.application, endpoint))
+    Some((tenant, endpoint))
 }

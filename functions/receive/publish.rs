@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use shared::clock::Timestamp;
 use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::error::{ApiError, Violation};
-use shared::id::{MessageId, Uid, is_name};
+use shared::id::{MessageId, Uid, is_name, name_rule};
 use shared::message::{
     MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message,
     POSTPONE_MS, RETENTION_DAYS, RETENTION_HOURS, is_tag,
@@ -258,10 +258,6 @@ fn check_channels(channels: Option<&[String]>, violations: &mut Vec<Violation>) 
             violations.push(Violation::body("channels", "must not repeat a channel"));
         }
     }
-}
-
-fn name_rule(max: usize) -> String {
-    format!("must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`")
 }
 
 /// `{}`.

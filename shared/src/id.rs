@@ -268,10 +268,7 @@ impl Uid {
     /// When it is empty, too long, has another character or looks like an id.
     pub fn parse(text: &str, prefix: &str) -> Result<Self, InvalidId> {
         if !is_name(text, Self::MAX) {
-            return Err(InvalidId(format!(
-                "must be 1 to {} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`",
-                Self::MAX
-            )));
+            return Err(InvalidId(name_rule(Self::MAX)));
         }
         if !prefix.is_empty() && text.starts_with(prefix) {
             return Err(InvalidId(format!("must not start with `{prefix}`: ids do")));
@@ -302,6 +299,11 @@ impl fmt::Display for Uid {
 pub fn is_name(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// What to tell somebody whose name is none.
+pub fn name_rule(max: usize) -> String {
+    format!("must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`")
 }
 
 fn base62_encode(bytes: &[u8; KSUID_BYTES]) -> [u8; KSUID_CHARS] {

@@ -27,10 +27,8 @@ macro_rules! table_claims {
             of_fifty_concurrent_claims_exactly_one_wins
             of_fifty_concurrent_changes_of_one_revision_exactly_one_wins
             a_delete_obeys_its_condition
-            a_single_check_answers_without_changing_anything
             a_transaction_is_done_whole
             a_lost_transaction_changes_nothing_and_names_the_lost_positions
-            a_transaction_check_holds_without_changing_its_item
             a_transaction_takes_no_more_than_its_limit_and_no_key_twice
             an_item_enters_moves_within_and_leaves_an_index
             a_deleted_or_replaced_item_is_in_no_index
@@ -154,22 +152,6 @@ pub(crate) async fn a_delete_obeys_its_condition(table: &Arc<dyn Table>) {
     assert_eq!(delete(Condition::Always).await, Written::Done);
 }
 
-pub(crate) async fn a_single_check_answers_without_changing_anything(table: &Arc<dyn Table>) {
-    let item = Item { rev: 3, expires_at: Some(Timestamp(10_000)), ..item("pk", "sk") };
-    put(table, item.clone(), Condition::Always).await;
-    let check = |key: Key, condition| write(table, Write::Check(key, condition));
-
-    let absent = |ms| Condition::AbsentAt(Timestamp(ms));
-    assert_eq!(check(item.key.clone(), Condition::Always).await, Written::Done);
-    assert_eq!(check(item.key.clone(), Condition::Revision(3)).await, Written::Done);
-    assert_eq!(check(item.key.clone(), Condition::Revision(4)).await, lost_to(&item));
-    assert_eq!(check(item.key.clone(), absent(9_999)).await, lost_to(&item));
-    assert_eq!(check(item.key.clone(), absent(10_000)).await, Written::Done);
-    assert_eq!(check(key("pk", "none"), absent(0)).await, Written::Done);
-    assert_eq!(check(key("pk", "none"), Condition::Revision(1)).await, Written::Lost(None));
-    assert_eq!(all(table, Index::Base, "pk").await, [item]);
-}
-
 pub(crate) async fn a_transaction_is_done_whole(table: &Arc<dyn Table>) {
     let (old, changed) = (item("pk", "old"), item("pk", "changed"));
     put(table, old.clone(), Condition::Always).await;
@@ -204,31 +186,12 @@ pub(crate) async fn a_lost_transaction_changes_nothing_and_names_the_lost_positi
             Write::Put(item("pk", "new"), Condition::AbsentAt(NOW)),
             Write::Put(Item { rev: 9, ..taken.clone() }, Condition::AbsentAt(NOW)),
             Write::Delete(kept.key.clone(), Condition::Always),
-            Write::Check(key("pk", "none"), Condition::Revision(1)),
             Write::Delete(key("pk", "none too"), Condition::Revision(1)),
         ],
     )
     .await;
-    assert_eq!(lost, Transacted::Lost(vec![1, 3, 4]));
+    assert_eq!(lost, Transacted::Lost(vec![1, 3]));
     assert_eq!(all(table, Index::Base, "pk").await, [kept, taken]);
-}
-
-pub(crate) async fn a_transaction_check_holds_without_changing_its_item(table: &Arc<dyn Table>) {
-    let guard = Item { rev: 4, ..item("pk", "guard") };
-    put(table, guard.clone(), Condition::Always).await;
-    let guarded = |check| vec![check, Write::Put(item("pk", "x"), Condition::AbsentAt(NOW))];
-
-    let stale = guarded(Write::Check(guard.key.clone(), Condition::Revision(3)));
-    assert_eq!(transact(table, stale).await, Transacted::Lost(vec![0]));
-    let present = guarded(Write::Check(guard.key.clone(), Condition::AbsentAt(NOW)));
-    assert_eq!(transact(table, present).await, Transacted::Lost(vec![0]));
-    assert_eq!(get(table, &key("pk", "x")).await, None);
-
-    let mut fresh = guarded(Write::Check(guard.key.clone(), Condition::Revision(4)));
-    fresh.push(Write::Check(key("pk", "none"), Condition::AbsentAt(NOW)));
-    fresh.push(Write::Check(key("pk", "whatever"), Condition::Always));
-    assert_eq!(transact(table, fresh).await, Transacted::Done);
-    assert_eq!(all(table, Index::Base, "pk").await, [guard, item("pk", "x")]);
 }
 
 pub(crate) async fn a_transaction_takes_no_more_than_its_limit_and_no_key_twice(
@@ -246,7 +209,7 @@ pub(crate) async fn a_transaction_takes_no_more_than_its_limit_and_no_key_twice(
     assert!(matches!(too_many, Err(StoreError::Invalid(_))), "{too_many:?}");
     let twice = vec![
         Write::Put(item("over", "same"), Condition::Always),
-        Write::Check(key("over", "same"), Condition::AbsentAt(NOW)),
+        Write::Delete(key("over", "same"), Condition::Always),
     ];
     let twice = table.transact(twice).await;
     assert!(matches!(twice, Err(StoreError::Invalid(_))), "{twice:?}");

@@ -44,7 +44,6 @@ impl Audited<dyn Table> {
         let action = match write {
             Write::Put(..) => "dynamodb:PutItem",
             Write::Delete(..) => "dynamodb:DeleteItem",
-            Write::Check(..) => "dynamodb:ConditionCheckItem",
         };
         self.note(action, self.resource);
     }

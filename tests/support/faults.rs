@@ -253,7 +253,7 @@ fn queue(why: &str) -> QueueError {
 fn docs(writes: &[Write]) -> impl Iterator<Item = &str> {
     writes.iter().filter_map(|write| match write {
         Write::Put(item, _) => Some(item.doc.as_str()),
-        Write::Delete(..) | Write::Check(..) => None,
+        Write::Delete(..) => None,
     })
 }
 

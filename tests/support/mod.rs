@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub(crate) mod answers;
 pub(crate) mod audit;
 pub(crate) mod captured;
 pub(crate) mod directory;

@@ -13,7 +13,7 @@ use super::envelope::Envelope;
 use super::split::Split;
 use super::{Deprecation, EndpointRules, HeaderFamily, MAX_NAME, Profile, TokenRules};
 use crate::endpoint::MAX_EVENT_TYPE;
-use crate::id::is_name;
+use crate::id::{is_name, name_rule};
 use crate::treatment::Treatment;
 
 /// A profile with its events.
@@ -164,10 +164,7 @@ impl File {
     fn check(&self, text: &str) -> Result<(), Broken> {
         let name = self.name.get_ref();
         if !is_name(name, MAX_NAME) {
-            let rule = format!(
-                "name: must be 1 to {MAX_NAME} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`"
-            );
-            return Err((self.name.span(), rule));
+            return Err((self.name.span(), format!("name: {}", name_rule(MAX_NAME))));
         }
         if let Some(delivery) = &self.delivery
             && let Some((field, rule)) = delivery.get_ref().broken_rules().into_iter().next()

@@ -21,8 +21,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem,
+    CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -32,7 +31,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 
 use self::attributes::{Attributes, Expression};
 use super::StoreError;
-use super::keys::{attribute, index};
+use super::keys::index;
 use super::table::{
     Condition, Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted,
     Write, Written,
@@ -120,7 +119,6 @@ impl Table for DynamoTable {
             let refused = match &write {
                 Write::Put(item, condition) => self.put(item, *condition, &unanswered).await,
                 Write::Delete(key, condition) => self.delete(key, *condition, &unanswered).await,
-                Write::Check(key, condition) => return self.check(key, *condition).await,
             };
             match refused {
                 Ok(()) => return Ok(Written::Done),
@@ -218,17 +216,6 @@ impl DynamoTable {
         })
     }
 
-    /// A check outside a transaction is a read: DynamoDB has no other.
-    async fn check(&self, key: &Key, condition: Condition) -> Result<Written, StoreError> {
-        let item = self.get(key).await?;
-        let holds = match condition {
-            Condition::Always => true,
-            Condition::AbsentAt(now) => item.as_ref().is_none_or(|item| item.is_expired(now)),
-            Condition::Revision(rev) => item.as_ref().is_some_and(|item| item.rev == rev),
-        };
-        Ok(if holds { Written::Done } else { Written::Lost(item.map(Box::new)) })
-    }
-
     fn action(&self, write: &Write) -> Result<TransactWriteItem, StoreError> {
         let Expression { text, values } = write.condition().into();
         let action = TransactWriteItem::builder();
@@ -251,24 +238,9 @@ impl DynamoTable {
                     .build()
                     .map_err(incomplete)?,
             ),
-            Write::Check(key, _) => action.condition_check(
-                ConditionCheck::builder()
-                    .table_name(&self.name)
-                    .set_key(Some(attributes::key_attributes(Index::Base, key)))
-                    // Here the expression is mandatory, so "always" has to be spelt out.
-                    .condition_expression(text.unwrap_or_else(always))
-                    .set_expression_attribute_values(values)
-                    .build()
-                    .map_err(incomplete)?,
-            ),
         };
         Ok(action.build())
     }
-}
-
-/// A condition that always holds.
-fn always() -> String {
-    format!("attribute_exists({pk}) OR attribute_not_exists({pk})", pk = attribute::PK)
 }
 
 /// DynamoDB would refuse it too; this spares the way, and counts as the other adapter does.

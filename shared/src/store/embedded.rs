@@ -152,7 +152,6 @@ fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
             }
             Ok(held)
         }
-        Write::Check(key, condition) => holds(connection, key, *condition),
     }
 }
 

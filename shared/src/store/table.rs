@@ -98,25 +98,21 @@ pub enum Write {
     Put(Item, Condition),
     /// Remove it.
     Delete(Key, Condition),
-    /// Change nothing, but fail the transaction if the condition does not hold.
-    Check(Key, Condition),
 }
 
 impl Write {
-    /// The key that is written or checked.
+    /// The key that is written.
     pub fn key(&self) -> &Key {
         match self {
             Self::Put(item, _) => &item.key,
-            Self::Delete(key, _) | Self::Check(key, _) => key,
+            Self::Delete(key, _) => key,
         }
     }
 
     /// What must hold.
     pub fn condition(&self) -> Condition {
         match self {
-            Self::Put(_, condition) | Self::Delete(_, condition) | Self::Check(_, condition) => {
-                *condition
-            }
+            Self::Put(_, condition) | Self::Delete(_, condition) => *condition,
         }
     }
 }

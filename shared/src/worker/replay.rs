@@ -32,11 +32,7 @@ impl Worker {
     ) -> Result<Step, Trouble> {
         let keep = |attempt: &Attempt| !attempt.ok && is_first(attempt, span);
         let mut listed = self.first_attempts(task, &ep, span, keep).await?;
-        let reopened = stream::iter(std::mem::take(&mut listed.items))
-            .map(|attempt| self.reopen(app, attempt))
-            .buffer_unordered(PARALLEL)
-            .collect::<Vec<_>>()
-            .await;
+        let reopened = side_by_side(&mut listed, |attempt| self.reopen(app, attempt)).await;
         self.send_opened(task, reopened).await?;
         Ok(turn_page(task, listed))
     }
@@ -56,14 +52,11 @@ impl Worker {
         let walk = walk(task, span.since, Some(span.until));
         let keep = |message: &Message| endpoint.wants(&message.event_type, &message.channels);
         let mut listed = self.history.messages(&app, &walk, now, keep).await?;
-        let opened = stream::iter(std::mem::take(&mut listed.items))
-            .map(|message| async move {
-                let opened = self.deliveries.open(&message, &ep, now).await?;
-                Ok(matches!(opened, Claimed::Mine(_)).then(|| retry(app, message.id, ep, 1)))
-            })
-            .buffer_unordered(PARALLEL)
-            .collect::<Vec<_>>()
-            .await;
+        let open = |message: Message| async move {
+            let opened = self.deliveries.open(&message, &ep, now).await?;
+            Ok(matches!(opened, Claimed::Mine(_)).then(|| retry(app, message.id, ep, 1)))
+        };
+        let opened = side_by_side(&mut listed, open).await;
         self.send_opened(task, opened).await?;
         Ok(turn_page(task, listed))
     }
@@ -79,11 +72,7 @@ impl Worker {
     ) -> Result<Step, Trouble> {
         let keep = |attempt: &Attempt| is_first(attempt, span) && selection.keeps(attempt);
         let mut listed = self.first_attempts(task, &ep, span, keep).await?;
-        let chosen = stream::iter(std::mem::take(&mut listed.items))
-            .map(|attempt| self.choose(attempt, selection))
-            .buffer_unordered(PARALLEL)
-            .collect::<Vec<_>>()
-            .await;
+        let chosen = side_by_side(&mut listed, |attempt| self.choose(attempt, selection)).await;
         let chosen = chosen.into_iter().collect::<Result<Vec<_>, _>>()?;
         let records: Vec<_> =
             chosen.iter().flatten().map(|attempt| resend(task, attempt, delay_s)).collect();
@@ -198,6 +187,15 @@ fn walk(task: &Task, after: Timestamp, before: Option<Timestamp>) -> Walk {
         after: Some(after),
         before,
     }
+}
+
+/// Does something about everything on a page, some of it at the same time.
+async fn side_by_side<T, F: Future>(
+    listed: &mut Listed<T>,
+    work: impl Fn(T) -> F,
+) -> Vec<F::Output> {
+    let items = std::mem::take(&mut listed.items);
+    stream::iter(items).map(work).buffer_unordered(PARALLEL).collect().await
 }
 
 fn turn_page<T>(task: &mut Task, listed: Listed<T>) -> Step {
