@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admin;
+mod asymmetric;
 mod attempted;
 mod auth;
 mod bounded;

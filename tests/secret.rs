@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use shared::clock::Ambient;
 use shared::keyring::{DEFAULT_GRACE_S, Keyring, MAX_OLD, TooManyOld};
-use shared::secret::{RootSecret, Sealed, Sealer, SigningSecret};
+use shared::secret::{RootSecret, Sealed, Sealer, SignatureScheme, SigningSecret};
 
 use crate::support::still::{self, StillClock};
 use crate::support::world::ROOT_SECRET;
@@ -36,14 +38,14 @@ fn zeros(bytes: usize) -> String {
 fn a_secret_reads_with_and_without_its_prefix_and_shows_with_it() {
     let secret = SigningSecret::parse(SECRET).unwrap();
     assert_eq!(secret.reveal(), SECRET);
-    assert_eq!(secret.bytes().len(), 24);
     assert_eq!(SigningSecret::parse(&SECRET["whsec_".len()..]).unwrap(), secret);
 }
 
 #[test]
 fn a_secret_has_24_to_75_bytes() {
     for bytes in [24, 25, 26, 64, 75] {
-        assert_eq!(SigningSecret::parse(&zeros(bytes)).unwrap().bytes().len(), bytes);
+        let text = zeros(bytes);
+        assert_eq!(SigningSecret::parse(&text).unwrap().reveal(), format!("whsec_{text}"));
     }
     for bytes in [0, 1, 23, 76, 77, 1000] {
         let error = SigningSecret::parse(&zeros(bytes)).unwrap_err();
@@ -70,8 +72,9 @@ fn a_generated_secret_has_24_bytes_and_no_equal() {
         (0..100).map(|_| SigningSecret::generate(&ambient).reveal()).collect();
     assert_eq!(secrets.len(), 100);
     for text in secrets {
+        // 24 bytes in base64.
         assert_eq!(text.len(), "whsec_".len() + 32);
-        assert_eq!(SigningSecret::parse(&text).unwrap().bytes().len(), 24);
+        assert_eq!(SigningSecret::parse(&text).unwrap().reveal(), text);
     }
 }
 
@@ -84,7 +87,41 @@ fn debug_output_shows_nothing() {
     let keyring = Keyring::new(&secret, OWNER, &sealer(), &ambient);
     let shown = format!("{keyring:?} {:?}", serde_json::to_string(&keyring));
     assert!(!shown.contains(&SECRET["whsec_".len()..]), "{shown}");
-    assert!(!shown.contains(&format!("{:?}", secret.bytes())), "{shown}");
+    let private = SigningSecret::parse(PRIVATE).unwrap();
+    let keyring = Keyring::new(&private, OWNER, &sealer(), &ambient);
+    let shown = format!("{private:?} {keyring:?} {}", private.reveal());
+    assert!(!shown.contains(&PRIVATE["whsk_".len()..][..40]), "{shown}");
+}
+
+/// The key pair of Svix's own tests, and its public half.
+const PRIVATE: &str =
+    "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+const PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
+
+#[test]
+fn a_private_key_reads_with_and_without_its_public_half_and_shows_only_that() {
+    let secret = SigningSecret::parse(PRIVATE).unwrap();
+    assert_eq!((secret.reveal().as_str(), secret.scheme()), (PUBLIC, SignatureScheme::V1a));
+    let bytes = STANDARD.decode(&PRIVATE["whsk_".len()..]).unwrap();
+    let seed = format!("whsk_{}", STANDARD.encode(&bytes[..32]));
+    assert_eq!(SigningSecret::parse(&seed), Ok(secret.clone()));
+    let sealed = sealer().seal(&secret, OWNER, &world().1);
+    assert_eq!(sealer().open(&sealed, OWNER), Some(secret));
+    let mut other = bytes.clone();
+    other[40] ^= 1;
+    for wrong in [&bytes[..31], &bytes[..33], &bytes[..63], other.as_slice()] {
+        let text = format!("whsk_{}", STANDARD.encode(wrong));
+        let error = SigningSecret::parse(&text).unwrap_err();
+        assert!(error.contains("ed25519") && !error.contains(&text), "{error}");
+    }
+    assert!(SigningSecret::parse_symmetric(PRIVATE).is_err());
+}
+
+#[test]
+fn the_longest_symmetric_key_is_not_taken_for_a_private_one_at_rest() {
+    let secret = SigningSecret::parse(&zeros(75)).unwrap();
+    let sealed = sealer().seal(&secret, OWNER, &world().1);
+    assert_eq!(sealer().open(&sealed, OWNER), Some(secret));
 }
 
 #[test]
@@ -248,7 +285,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic_and_what_it_takes_reads_back(text in "(whsec_)?[ -~é]{0,110}") {
         if let Ok(secret) = SigningSecret::parse(&text) {
-            prop_assert!((24..=75).contains(&secret.bytes().len()));
+            prop_assert!((32..=100).contains(&(secret.reveal().len() - "whsec_".len())));
             prop_assert_eq!(SigningSecret::parse(&secret.reveal()).unwrap(), secret);
         }
     }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use shared::clock::Timestamp;
-use shared::secret::SigningSecret;
-use shared::signature::{Rejection, TOLERANCE_S, sign, verify};
+use shared::secret::{PublicKey, SigningSecret};
+use shared::signature::{Rejection, TOLERANCE_S, sign, verify, verify_public};
 
 /// The example that the specification's reference libraries test with.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -31,6 +31,28 @@ fn check(signatures: &str) -> Result<(), Rejection> {
 fn the_published_example_comes_out_as_published() {
     assert_eq!(sign(&[secret()], ID, SENT_S, BODY), SIGNATURE);
     assert_eq!(check(SIGNATURE), Ok(()));
+}
+
+#[test]
+fn the_published_example_of_an_ed25519_signature_comes_out_as_published() {
+    let private = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+    let signature = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==";
+    let private = SigningSecret::parse(private).unwrap();
+    assert_eq!(sign(std::slice::from_ref(&private), ID, SENT_S, BODY), signature);
+    let now = Timestamp(SENT_S * 1000);
+    let verifies = |signatures: &str| {
+        let secrets = std::slice::from_ref(&private);
+        verify(secrets, ID, &SENT_S.to_string(), signatures, BODY, now).is_ok()
+    };
+    assert!(verifies(signature));
+    assert!(verifies(&format!("v1,AAAA {signature}")));
+    assert!(!verifies(&signature.replace("v1a,", "v1,")));
+    assert!(!verifies(&signature.replace("hnO3", "hnO4")));
+    let key = PublicKey::parse(&private.reveal()).unwrap();
+    let public = |body: &[u8]| verify_public(&key, ID, &SENT_S.to_string(), signature, body);
+    assert!(public(BODY) && !public(b"{}"));
+    let both = sign(&[secret(), private.clone()], ID, SENT_S, BODY);
+    assert_eq!(both, format!("{SIGNATURE} {signature}"));
 }
 
 #[test]

@@ -110,7 +110,8 @@ impl Call<'_> {
         let admin = self.admin;
         let now = admin.ambient.now();
         let right = endpoint.keyring.live(&endpoint.id.to_string(), &admin.sealer, now);
-        let wrong = [SigningSecret::generate(&admin.ambient)];
+        let scheme = right.first().map(SigningSecret::scheme).unwrap_or_default();
+        let wrong = [SigningSecret::generate_for(scheme, &admin.ambient)];
         let old = now.minus_ms(OLD_S * 1000);
         let success = said.success.unwrap_or_else(Statuses::successful);
         let mut steps = Vec::new();

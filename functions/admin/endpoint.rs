@@ -149,8 +149,10 @@ impl Call<'_> {
         rules.throttle_rate(input.throttle_rate);
         rules.throttle_rate(input.rate_limit);
         rules.metadata(&input.metadata);
-        if let Some(Err(rule)) = input.secret.as_deref().map(SigningSecret::parse) {
-            rules.broken("secret", rule);
+        match input.secret.as_deref().map(SigningSecret::parse) {
+            Some(Err(rule)) => rules.broken("secret", rule),
+            Some(Ok(secret)) => rules.scheme("signatureScheme", input.signature_scheme, &secret),
+            None => {}
         }
         rules.check().map(|()| uid)
     }
@@ -203,7 +205,8 @@ impl Call<'_> {
         let ambient = &self.admin.ambient;
         let id = EndpointId::new(ambient);
         let secret = input.secret.as_deref().and_then(|text| SigningSecret::parse(text).ok());
-        let secret = secret.unwrap_or_else(|| SigningSecret::generate(ambient));
+        let scheme = input.signature_scheme.unwrap_or_default();
+        let secret = secret.unwrap_or_else(|| SigningSecret::generate_for(scheme, ambient));
         let now = ambient.now();
         let mut treatment = Treatment::default();
         input.extensions().treat(&mut treatment);

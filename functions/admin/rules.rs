@@ -4,6 +4,7 @@ use shared::application::{MAX_METADATA_BYTES, Metadata};
 use shared::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE, MAX_URL};
 use shared::error::{ApiError, Violation};
 use shared::id::{Uid, is_name, name_rule};
+use shared::secret::{SignatureScheme, SigningSecret};
 use shared::sender::target::{TargetPolicy, check_url};
 
 /// Collects broken rules, so that a caller learns of all of them at once.
@@ -22,6 +23,11 @@ impl Rules {
     /// 422 if anything was broken.
     pub(crate) fn check(self) -> Result<(), ApiError> {
         if self.broken.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.broken)) }
+    }
+
+    /// 422 with what was broken, which must be something.
+    pub(crate) fn into_error(self) -> ApiError {
+        ApiError::Invalid(self.broken)
     }
 
     pub(crate) fn name(&mut self, name: &str) {
@@ -84,6 +90,18 @@ impl Rules {
             if names[..position].contains(name) {
                 self.broken(field, format!("must not repeat `{name}`"));
             }
+        }
+    }
+
+    /// A scheme that is named beside a secret has to be that secret's.
+    pub(crate) fn scheme(
+        &mut self,
+        field: &str,
+        named: Option<SignatureScheme>,
+        secret: &SigningSecret,
+    ) {
+        if named.is_some_and(|named| named != secret.scheme()) {
+            self.broken(field, "must be left out, or fit the secret: `v1a` for `whsk_`, else `v1`");
         }
     }
 

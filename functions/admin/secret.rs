@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::error::{self, ApiError};
 use shared::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
-use shared::openapi::SecretText;
+use shared::openapi::{SecretText, SymmetricText};
 use shared::request;
-use shared::secret::SigningSecret;
+use shared::secret::{SignatureScheme, SigningSecret};
 use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;
@@ -27,6 +28,19 @@ pub(crate) struct SecretOut {
 #[schemars(rename = "EndpointSecretRotateIn")]
 pub(crate) struct RotateIn {
     #[schemars(with = "Option<SecretText>")]
+    key: Option<String>,
+    #[schemars(range(max = MAX_GRACE_S))]
+    grace_period_seconds: Option<u64>,
+    /// How the new secret signs; as the one before it if neither this nor a key is given.
+    signature_scheme: Option<SignatureScheme>,
+}
+
+/// Requests are signed with a key that both sides hold.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "IntegrationKeyRotateIn")]
+pub(crate) struct KeyRotateIn {
+    #[schemars(with = "Option<SymmetricText>")]
     key: Option<String>,
     #[schemars(range(max = MAX_GRACE_S))]
     grace_period_seconds: Option<u64>,
@@ -58,7 +72,8 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let owner = endpoint.id.to_string();
-        let rotation = self.rotation()?;
+        let current = endpoint.keyring.current(&owner, &self.admin.sealer);
+        let rotation = self.rotation(current.map(|secret| secret.scheme()))?;
         let now = self.admin.ambient.now();
         let edited = self
             .admin
@@ -91,7 +106,7 @@ impl Call<'_> {
         self.require_organisation()?;
         let application = &self.tenant(app).await?.application;
         let owner = application.id.to_string();
-        let rotation = self.rotation()?;
+        let rotation = self.key_rotation()?;
         let now = self.admin.ambient.now();
         // An edit may run more than once, on what others have changed meanwhile.
         let refused = AtomicBool::new(false);
@@ -120,28 +135,38 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &SecretOut { key: secret.reveal() }))
     }
 
-    fn rotation(&self) -> Result<Rotation, ApiError> {
-        let input: RotateIn = match self.request.body().is_empty() {
-            true => RotateIn::default(),
-            false => request::body(self.request)?,
-        };
-        let grace_s = input.grace_period_seconds.unwrap_or(DEFAULT_GRACE_S);
+    /// What is asked for; a new secret signs as `usual` unless the request says otherwise.
+    fn rotation(&self, usual: Option<SignatureScheme>) -> Result<Rotation, ApiError> {
+        let input: RotateIn = self.optional_body()?;
         let mut rules = Rules::default();
-        if grace_s > MAX_GRACE_S {
-            rules.broken("gracePeriodSeconds", format!("must be 0 to {MAX_GRACE_S}"));
-        }
         let secret = match input.key.as_deref().map(SigningSecret::parse) {
-            None => Some(SigningSecret::generate(&self.admin.ambient)),
-            Some(Ok(secret)) => Some(secret),
-            Some(Err(rule)) => {
-                rules.broken("key", rule);
-                None
+            None => {
+                let scheme = input.signature_scheme.or(usual).unwrap_or_default();
+                Ok(SigningSecret::generate_for(scheme, &self.admin.ambient))
             }
+            Some(Ok(secret)) => {
+                rules.scheme("signatureScheme", input.signature_scheme, &secret);
+                Ok(secret)
+            }
+            Some(Err(rule)) => Err(rule),
         };
-        rules.check()?;
-        let secret =
-            secret.ok_or_else(|| ApiError::Internal("a rule without a sentence".into()))?;
-        Ok(Rotation { secret, grace_s })
+        checked_rotation(rules, secret, input.grace_period_seconds)
+    }
+
+    fn key_rotation(&self) -> Result<Rotation, ApiError> {
+        let input: KeyRotateIn = self.optional_body()?;
+        let secret = match input.key.as_deref() {
+            None => Ok(SigningSecret::generate(&self.admin.ambient)),
+            Some(key) => SigningSecret::parse_symmetric(key),
+        };
+        checked_rotation(Rules::default(), secret, input.grace_period_seconds)
+    }
+
+    fn optional_body<T: Default + DeserializeOwned>(&self) -> Result<T, ApiError> {
+        match self.request.body().is_empty() {
+            true => Ok(T::default()),
+            false => request::body(self.request),
+        }
     }
 
     fn rotate(
@@ -152,6 +177,24 @@ impl Call<'_> {
     ) -> Result<(), TooManyOld> {
         let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
         keyring.rotate(&rotation.secret, owner, rotation.grace_s, sealer, ambient)
+    }
+}
+
+fn checked_rotation(
+    mut rules: Rules,
+    secret: Result<SigningSecret, String>,
+    grace_s: Option<u64>,
+) -> Result<Rotation, ApiError> {
+    let grace_s = grace_s.unwrap_or(DEFAULT_GRACE_S);
+    if grace_s > MAX_GRACE_S {
+        rules.broken("gracePeriodSeconds", format!("must be 0 to {MAX_GRACE_S}"));
+    }
+    match secret {
+        Ok(secret) => rules.check().map(|()| Rotation { secret, grace_s }),
+        Err(rule) => {
+            rules.broken("key", rule);
+            Err(rules.into_error())
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, SourceId, Uid};
 use shared::openapi::Moment;
 use shared::request;
-use shared::secret::{Sealed, SigningSecret};
+use shared::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
 use shared::source::{Kind, MAX_SOURCES, Rule, Scheme, Source};
 
 use crate::inspector::origin;
@@ -302,9 +302,11 @@ fn check_secret(rules: &mut Rules, scheme: &Scheme, secret: Option<&str>, kept: 
     };
     let rule = match scheme {
         _ if secret.is_empty() => Some("must not be empty".to_owned()),
-        Scheme::StandardWebhooks if !secret.starts_with("whpk_") => {
-            SigningSecret::parse(secret).err()
+        Scheme::StandardWebhooks if secret.starts_with(PUBLIC_PREFIX) => {
+            let rule = "must be the base64 of an ed25519 public key after `whpk_`";
+            PublicKey::parse(secret).is_none().then(|| rule.to_owned())
         }
+        Scheme::StandardWebhooks => SigningSecret::parse_symmetric(secret).err(),
         Scheme::Basic if !secret.contains(':') => Some("must be `name:password`".to_owned()),
         Scheme::Jwt { .. } if !secret.contains("\"keys\"") => {
             Some("must be a JSON Web Key Set: {\"keys\": [...]}".to_owned())

@@ -10,6 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -24,21 +26,59 @@ pub const ACCEPTED_BYTES: std::ops::RangeInclusive<usize> = 24..=75;
 /// Fewest bytes of the root secret.
 pub const MIN_ROOT_BYTES: usize = 32;
 
-/// A symmetric key that signs deliveries to one endpoint, or verifies published requests.
+/// How every private ed25519 key starts (Standard Webhooks).
+pub const PRIVATE_PREFIX: &str = "whsk_";
+/// How every public ed25519 key starts (Standard Webhooks).
+pub const PUBLIC_PREFIX: &str = "whpk_";
+/// Bytes of an ed25519 seed, and of a public key.
+pub const ED25519_BYTES: usize = 32;
+/// How a private key at rest starts. With it it is longer than any symmetric key.
+const ED25519_MARK: &[u8] = b"posthorn/ed25519";
+
+/// How a secret signs (names of Standard Webhooks).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureScheme {
+    /// HMAC-SHA256: both sides hold the same key.
+    #[default]
+    V1,
+    /// Ed25519: only we can sign, whoever has the public key can verify.
+    V1a,
+}
+
+/// What signs deliveries to one endpoint, or verifies published requests.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SigningSecret(Vec<u8>);
+pub struct SigningSecret(Kind);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    Hmac(Vec<u8>),
+    Ed25519 { seed: [u8; ED25519_BYTES], public: [u8; ED25519_BYTES] },
+}
 
 impl SigningSecret {
-    /// A new random one.
+    /// A new random one of the usual kind.
     pub fn generate(ambient: &Ambient) -> Self {
-        Self(ambient.random::<GENERATED_BYTES>().to_vec())
+        Self(Kind::Hmac(ambient.random::<GENERATED_BYTES>().to_vec()))
     }
 
-    /// Reads `whsec_` and base64; the prefix may be missing.
+    /// A new random one that signs this way.
+    pub fn generate_for(scheme: SignatureScheme, ambient: &Ambient) -> Self {
+        match scheme {
+            SignatureScheme::V1 => Self::generate(ambient),
+            SignatureScheme::V1a => Self::of_seed(ambient.random()),
+        }
+    }
+
+    /// Reads `whsec_` and base64, where the prefix may be missing; or `whsk_` and the base64 of
+    /// an ed25519 seed, with or without its public key after it.
     ///
     /// # Errors
     /// A sentence that says what is wrong, without the secret.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(encoded) = text.strip_prefix(PRIVATE_PREFIX) {
+            return Self::parse_private(encoded);
+        }
         let encoded = text.strip_prefix(SECRET_PREFIX).unwrap_or(text);
         let key = STANDARD
             .decode(encoded)
@@ -50,18 +90,119 @@ impl SigningSecret {
                 ACCEPTED_BYTES.end()
             ));
         }
-        Ok(Self(key))
+        Ok(Self(Kind::Hmac(key)))
     }
 
-    /// The key itself.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
+    /// The same, of keys that both sides hold.
+    ///
+    /// # Errors
+    /// As [`SigningSecret::parse`], and for a private key.
+    pub fn parse_symmetric(text: &str) -> Result<Self, String> {
+        match Self::parse(text)? {
+            secret if secret.scheme() == SignatureScheme::V1 => Ok(secret),
+            _ => Err(format!(
+                "must start with `{SECRET_PREFIX}`: a private key stays with its owner"
+            )),
+        }
     }
 
-    /// `whsec_...`: for its owner's eyes only.
+    /// How it signs.
+    pub fn scheme(&self) -> SignatureScheme {
+        match self.0 {
+            Kind::Hmac(_) => SignatureScheme::V1,
+            Kind::Ed25519 { .. } => SignatureScheme::V1a,
+        }
+    }
+
+    /// One signature of `content`, without the scheme before it.
+    pub fn sign(&self, content: &[&[u8]]) -> Vec<u8> {
+        match &self.0 {
+            Kind::Hmac(key) => mac(key, content).finalize().into_bytes().to_vec(),
+            Kind::Ed25519 { seed, public } => {
+                let pair = Ed25519KeyPair::from_seed_and_public_key(seed, public)
+                    .expect("a pair that was one when it was read");
+                pair.sign(&content.concat()).as_ref().to_vec()
+            }
+        }
+    }
+
+    /// Whether this is its signature of `content`. In constant time.
+    pub fn verifies(&self, content: &[&[u8]], signature: &[u8]) -> bool {
+        match &self.0 {
+            Kind::Hmac(key) => mac(key, content).verify_slice(signature).is_ok(),
+            Kind::Ed25519 { public, .. } => PublicKey(public.to_vec()).verifies(content, signature),
+        }
+    }
+
+    /// What its owner gets to see: `whsec_...`, for nobody else's eyes; or `whpk_...`, the public
+    /// half of what only we need.
     pub fn reveal(&self) -> String {
-        format!("{SECRET_PREFIX}{}", STANDARD.encode(&self.0))
+        match &self.0 {
+            Kind::Hmac(key) => format!("{SECRET_PREFIX}{}", STANDARD.encode(key)),
+            Kind::Ed25519 { public, .. } => format!("{PUBLIC_PREFIX}{}", STANDARD.encode(public)),
+        }
     }
+
+    fn parse_private(encoded: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "must be the base64 of an ed25519 key after `{PRIVATE_PREFIX}`: its seed of \
+                 {ED25519_BYTES} bytes, and its public key behind it or nothing"
+            )
+        };
+        let key = STANDARD.decode(encoded).map_err(|_| wrong())?;
+        let (seed, public) = key.split_first_chunk::<ED25519_BYTES>().ok_or_else(wrong)?;
+        let secret = Self::of_seed(*seed);
+        match &secret.0 {
+            Kind::Ed25519 { public: own, .. } if public.is_empty() || own == public => Ok(secret),
+            _ => Err(wrong()),
+        }
+    }
+
+    fn of_seed(seed: [u8; ED25519_BYTES]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("any 32 bytes are a seed");
+        let public = pair.public_key().as_ref().try_into().expect("a public key of 32 bytes");
+        Self(Kind::Ed25519 { seed, public })
+    }
+
+    /// As it is sealed.
+    fn at_rest(&self) -> Vec<u8> {
+        match &self.0 {
+            Kind::Hmac(key) => key.clone(),
+            Kind::Ed25519 { seed, public } => [ED25519_MARK, seed, public].concat(),
+        }
+    }
+
+    fn from_rest(bytes: Vec<u8>) -> Option<Self> {
+        let Some(pair) = bytes.strip_prefix(ED25519_MARK) else {
+            return Some(Self(Kind::Hmac(bytes)));
+        };
+        let (seed, public) = pair.split_first_chunk::<ED25519_BYTES>()?;
+        Some(Self(Kind::Ed25519 { seed: *seed, public: public.try_into().ok()? }))
+    }
+}
+
+/// Somebody's ed25519 key, with which signatures can be verified and not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey(Vec<u8>);
+
+impl PublicKey {
+    /// Reads `whpk_` and base64; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let key = STANDARD.decode(text.strip_prefix(PUBLIC_PREFIX)?).ok()?;
+        (key.len() == ED25519_BYTES).then_some(Self(key))
+    }
+
+    /// Whether this is the key's signature of `content`.
+    pub fn verifies(&self, content: &[&[u8]], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(&content.concat(), signature).is_ok()
+    }
+}
+
+fn mac(key: &[u8], content: &[&[u8]]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key length");
+    content.iter().for_each(|part| mac.update(part));
+    mac
 }
 
 impl fmt::Debug for SigningSecret {
@@ -140,7 +281,7 @@ pub struct Sealer {
 impl Sealer {
     /// Seals `secret` for the thing with the id `owner`.
     pub fn seal(&self, secret: &SigningSecret, owner: &str, ambient: &Ambient) -> Sealed {
-        self.seal_bytes(&secret.0, owner, ambient)
+        self.seal_bytes(&secret.at_rest(), owner, ambient)
     }
 
     /// Seals a secret of another kind.
@@ -162,7 +303,7 @@ impl Sealer {
     /// Opens what was sealed for `owner`; `None` when it was sealed for another or by another
     /// root secret.
     pub fn open(&self, sealed: &Sealed, owner: &str) -> Option<SigningSecret> {
-        self.open_bytes(sealed, owner).map(SigningSecret)
+        self.open_bytes(sealed, owner).and_then(SigningSecret::from_rest)
     }
 
     /// The same for a secret of another kind.

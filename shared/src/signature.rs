@@ -1,16 +1,15 @@
 //! Standard Webhooks signatures: made for deliveries, checked on signed requests.
 //!
-//! What is signed is `id.timestamp.body`, with the exact bytes of the body. `v1` is
-//! HMAC-SHA256 in base64. A header may carry several signatures, separated by spaces: one per
-//! live secret while a secret is being rotated.
+//! What is signed is `id.timestamp.body`, with the exact bytes of the body. `v1` is HMAC-SHA256
+//! in base64, `v1a` is ed25519. A header may carry several signatures, separated by spaces: one
+//! per live secret while a secret is being rotated, of either kind.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
-use crate::secret::SigningSecret;
+use crate::secret::{PublicKey, SignatureScheme, SigningSecret};
 
 /// How far the time of a signed request may be from ours, either way, in seconds
 /// (Standard Webhooks' reference libraries: 5 minutes).
@@ -19,15 +18,16 @@ pub const TOLERANCE_S: u64 = 300;
 /// The three headers of a Standard Webhooks request, without `webhook-` or `svix-`.
 pub const HEADERS: [&str; 3] = ["id", "timestamp", "signature"];
 
-/// The value of the signature header: one `v1` per secret.
+/// The value of the signature header: one `v1` or `v1a` per secret.
 pub fn sign(secrets: &[SigningSecret], id: &str, timestamp_s: u64, body: &[u8]) -> String {
+    let timestamp_s = timestamp_s.to_string();
     let mut header = String::new();
     for secret in secrets {
         if !header.is_empty() {
             header.push(' ');
         }
-        header.push_str("v1,");
-        let signature = mac(secret, id, timestamp_s, body).finalize().into_bytes();
+        header.push_str(prefix(secret.scheme()));
+        let signature = secret.sign(&content(id, &timestamp_s, body));
         STANDARD.encode_string(signature, &mut header);
     }
     header
@@ -83,16 +83,24 @@ pub fn verify(
     if now.as_secs().abs_diff(timestamp_s) > TOLERANCE_S {
         return Err(Rejection::Tolerance);
     }
-    let fits = signatures
-        .split(' ')
-        .filter_map(|signature| signature.strip_prefix("v1,"))
-        .filter_map(|encoded| STANDARD.decode(encoded).ok())
-        .any(|signature| {
-            secrets
-                .iter()
-                .any(|secret| mac(secret, id, timestamp_s, body).verify_slice(&signature).is_ok())
-        });
+    let timestamp_s = timestamp_s.to_string();
+    let content = content(id, &timestamp_s, body);
+    let fits = secrets.iter().any(|secret| {
+        given(signatures, secret.scheme()).any(|signature| secret.verifies(&content, &signature))
+    });
     if fits { Ok(()) } else { Err(Rejection::Signature) }
+}
+
+/// Whether one of the signatures is this key's. Says nothing about the time.
+pub fn verify_public(
+    key: &PublicKey,
+    id: &str,
+    timestamp: &str,
+    signatures: &str,
+    body: &[u8],
+) -> bool {
+    let content = content(id, timestamp, body);
+    given(signatures, SignatureScheme::V1a).any(|signature| key.verifies(&content, &signature))
 }
 
 /// SHA-256 of some bytes, in hex.
@@ -101,13 +109,22 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn mac(secret: &SigningSecret, id: &str, timestamp_s: u64, body: &[u8]) -> Hmac<Sha256> {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes any key length");
-    mac.update(id.as_bytes());
-    mac.update(b".");
-    mac.update(timestamp_s.to_string().as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    mac
+/// What is signed.
+fn content<'a>(id: &'a str, timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 5] {
+    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body]
+}
+
+/// How a signature of this scheme starts.
+fn prefix(scheme: SignatureScheme) -> &'static str {
+    match scheme {
+        SignatureScheme::V1 => "v1,",
+        SignatureScheme::V1a => "v1a,",
+    }
+}
+
+/// The signatures of one scheme among those of a header.
+fn given(signatures: &str, scheme: SignatureScheme) -> impl Iterator<Item = Vec<u8>> {
+    let prefix = prefix(scheme);
+    let ours = signatures.split(' ').filter_map(move |signature| signature.strip_prefix(prefix));
+    ours.filter_map(|encoded| STANDARD.decode(encoded).ok())
 }

@@ -8,6 +8,7 @@ use shared::endpoint::Endpoint;
 use shared::id::{EndpointId, Uid};
 use shared::keyset::Algorithm;
 use shared::openapi::{self, Channels, Delays, EventTypes, Moment, TimeoutSeconds};
+use shared::secret::SignatureScheme;
 use shared::treatment::{Format, Treatment};
 
 use crate::patch::Field;
@@ -39,6 +40,8 @@ pub(crate) struct EndpointIn {
     pub(super) metadata: Metadata,
     #[schemars(with = "Option<openapi::SecretText>")]
     pub(super) secret: Option<String>,
+    /// How a secret signs that is made here: `v1` (HMAC) unless this says `v1a` (ed25519).
+    pub(super) signature_scheme: Option<SignatureScheme>,
     #[serde(default)]
     pub(super) profile: Field<String>,
     #[serde(default)]

@@ -5,7 +5,7 @@ use shared::openapi::{Caller, Description, boolean, describe, page};
 
 use crate::application::{ApplicationIn, ApplicationOut, ApplicationPatch};
 use crate::page::Page;
-use crate::secret::{RotateIn, SecretOut};
+use crate::secret::{KeyRotateIn, SecretOut};
 
 const UID_TAKEN: &str = "The uid is taken";
 
@@ -44,7 +44,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<SecretOut>(200, "The key"),
         describe("posthorn.integration-key.rotate", "Replace an application's integration key")
             .detail("The old one holds for `gracePeriodSeconds`, a day if it is not said.")
-            .may_take::<RotateIn>()
+            .may_take::<KeyRotateIn>()
             .answers_empty(204, "There is a new key")
             .fails(400, "Too many old keys still hold"),
     ]

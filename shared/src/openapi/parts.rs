@@ -21,8 +21,13 @@ pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operatio
 const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";
 
 /// 24 to 75 bytes in base64, with or without a prefix.
-const SECRET_PATTERN: &str = "^(whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
+const SYMMETRIC_PATTERN: &str = "^(whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
     [a-zA-Z0-9+/][AQgw]==|[a-zA-Z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+
+/// The same, or the seed of an ed25519 key, 32 bytes.
+const SECRET_PATTERN: &str = "^((whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
+    [a-zA-Z0-9+/][AQgw]==|[a-zA-Z0-9+/]{2}[AEIMQUYcgkosw048]=)?|\
+    whsk_[a-zA-Z0-9+/]{42}[AEIMQUYcgkosw048]=)$";
 
 /// A query parameter.
 #[derive(Clone, Copy, Debug)]
@@ -271,7 +276,11 @@ schemas! {
     TimeoutSeconds = {
         "type": "integer", "minimum": TIMEOUT_MS.start() / 1000, "maximum": TIMEOUT_MS.end() / 1000
     };
-    /// A signing secret.
+    /// A symmetric signing secret.
+    SymmetricText = {
+        "type": "string", "pattern": SYMMETRIC_PATTERN
+    };
+    /// A signing secret, symmetric or private.
     SecretText = {
         "type": "string", "pattern": SECRET_PATTERN
     };

@@ -7,7 +7,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::Value;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -15,11 +14,8 @@ use subtle::ConstantTimeEq;
 use super::{Encoding, Scheme};
 use crate::clock::Timestamp;
 use crate::request::{bearer, single};
-use crate::secret::SigningSecret;
+use crate::secret::{PUBLIC_PREFIX, PublicKey, SigningSecret};
 use crate::signature::{self, TOLERANCE_S};
-
-/// How a public key of Standard Webhooks starts.
-const PUBLIC_PREFIX: &str = "whpk_";
 
 /// Why a request is not believed: for the log, without anything of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,18 +90,12 @@ fn standard(
         read("webhook-").or_else(|| read("svix-")).ok_or(Refusal::Headers)?;
     check_time(timestamp, TOLERANCE_S, now)?;
     let secret = std::str::from_utf8(secret).map_err(|_| Refusal::Secret)?;
-    let Some(public) = secret.strip_prefix(PUBLIC_PREFIX) else {
-        let secret = SigningSecret::parse(secret).map_err(|_| Refusal::Secret)?;
-        let verified = signature::verify(&[secret], id, timestamp, signatures, body, now);
-        return Ok(verified.is_ok());
-    };
-    let public = STANDARD.decode(public).map_err(|_| Refusal::Secret)?;
-    let key = UnparsedPublicKey::new(&ED25519, public);
-    let content = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
-    Ok(signatures
-        .split(' ')
-        .filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1a,")?).ok())
-        .any(|signature| key.verify(&content, &signature).is_ok()))
+    if secret.starts_with(PUBLIC_PREFIX) {
+        let key = PublicKey::parse(secret).ok_or(Refusal::Secret)?;
+        return Ok(signature::verify_public(&key, id, timestamp, signatures, body));
+    }
+    let secret = SigningSecret::parse_symmetric(secret).map_err(|_| Refusal::Secret)?;
+    Ok(signature::verify(&[secret], id, timestamp, signatures, body, now).is_ok())
 }
 
 fn stripe(
