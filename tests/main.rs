@@ -41,6 +41,7 @@ mod policy;
 mod postponed;
 mod profiles;
 mod receive;
+mod receivers;
 mod record;
 mod retry;
 mod schedule;
