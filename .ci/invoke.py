@@ -54,6 +54,8 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         with Functions(options.binaries, account, Path(scratch)) as functions, Receiver() as receiver:
             Trip(functions, receiver, Queues(account), account["POSTHORN_ROOT_SECRET"]).run()
+            if options.binaries:
+                functions.check_logs()
 
 
 def parse_options():
@@ -299,9 +301,39 @@ class Functions:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
             "AWS_LAMBDA_RUNTIME_API": f"http://{HOST}:{self.port}/.rt/{name}",
             "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH": "true",
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "POSTHORN_STAGE": "ci",
             # The endpoint is on this machine.
             "POSTHORN_ALLOW_LOOPBACK": "true",
         }
+
+    def check_logs(self):
+        """Every line is an event with time and level, or metrics in CloudWatch's format."""
+        counted = {}
+        for log in self.scratch.glob("*.log"):
+            if log.stem == "control-plane":
+                continue
+            for line in log.read_text().splitlines():
+                try:
+                    told = json.loads(line)
+                except ValueError:
+                    check(False, f"every line of {log.stem} is JSON", line)
+                if "_aws" not in told:
+                    check({"timestamp", "level", "fields"} <= told.keys(), "an event has these", told)
+                    continue
+                for directive in told["_aws"]["CloudWatchMetrics"]:
+                    check(directive["Namespace"] == "Posthorn", "the namespace is ours", told)
+                    check(directive["Dimensions"] == [["Stage"]] and told["Stage"] == "ci", "the stage", told)
+                    for metric in directive["Metrics"]:
+                        value = told[metric["Name"]]
+                        if metric["Unit"] == "Count":
+                            counted[metric["Name"]] = counted.get(metric["Name"], 0) + value
+                        else:
+                            counted.setdefault(metric["Name"], 0)
+        durations = {"EndToEndLatency": 0, "EndpointLatency": 0, "SweepLag": 0}
+        # A copy of a record that was delivered already, first received, is sent and not on record.
+        expected = durations | {"Accepted": 3, "Delivered": 6, "Failed": 1, "Retried": 1, "Duplicates": 3}
+        check(counted == expected, "every metric adds up", counted)
 
     def wait_until_open(self):
         for _ in range(TIMEOUT_S * 10):

@@ -206,6 +206,22 @@ async fn a_record_that_comes_again_counts_as_a_duplicate_and_not_as_a_delivery()
 }
 
 #[tokio::test]
+async fn a_retry_whose_delivery_is_over_counts_as_a_duplicate() {
+    let (world, app) = stage().await;
+    world.network.next(URL, answer(500));
+    let msg = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let ep = text(&world.call("GET", &path, Value::Null).await.body["data"][0]["id"]);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+    assert_eq!(world.call("POST", &path, json!({})).await.status, 202);
+    world.live_s(60).await;
+    let told = world.metrics.take();
+    assert_eq!((sum(&told, Metric::Delivered), sum(&told, Metric::Failed)), (1, 1));
+    assert_eq!((sum(&told, Metric::Retried), sum(&told, Metric::Duplicates)), (0, 1));
+}
+
+#[tokio::test]
 async fn an_attempt_that_two_made_at_once_counts_once() {
     let (world, app) = stage().await;
     world.network.next(URL, answer(200));

@@ -24,7 +24,7 @@ impl Dispatcher {
         let _slot = self.slot().await?;
         let deliveries = &self.parts.deliveries;
         let Some(found) = deliveries.delivery(&msg, &ep).await? else { return Ok(()) };
-        if found.delivery.attempts >= number {
+        if found.delivery.attempts >= number || found.delivery.progress != Progress::Pending {
             self.found_done();
         }
         if found.delivery.progress != Progress::Pending {

@@ -32,7 +32,7 @@ pub enum Metric {
     Exhausted,
     /// First attempts that were put off, because a rate was used up.
     Deferred,
-    /// What was asked for or received again, and found done.
+    /// What was asked for or received again, and found done or over.
     Duplicates,
     /// Requests to a source that are not proved to come from where they say.
     Unverified,
