@@ -13,7 +13,7 @@ use serde_json::json;
 use shared::emf::Emf;
 use shared::invocation::Invocation;
 use shared::metrics::Collector;
-use shared::otel::{MAX_SPANS, Traces};
+use shared::otel::{EXPORT_MS, MAX_SPANS, Traces};
 use shared::queue::{Consumer, MAX_BATCH};
 use shared::telemetry::Telemetry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -123,6 +123,19 @@ async fn a_collector_that_is_not_there_changes_no_answer() {
     let (invocation, _guard) = traced(&world, &url);
     let request = Request::get("/nothing").body(bytes::Bytes::new()).unwrap();
     assert_eq!(invocation.of(world.receiver.handle(request)).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_collector_that_hangs_is_waited_for_no_longer_than_the_limit() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (invocation, _guard) = traced(&world, &url);
+    let request = Request::get("/nothing").body(bytes::Bytes::new()).unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(invocation.of(world.receiver.handle(request)).await.status(), 404);
+    let took_ms = began.elapsed().as_millis() as u64;
+    assert!((EXPORT_MS..2 * EXPORT_MS).contains(&took_ms), "{took_ms}");
 }
 
 #[test]

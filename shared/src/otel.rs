@@ -73,7 +73,6 @@ impl Traces {
             .tls_backend_preconfigured(tls::client_config())
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .timeout(Duration::from_millis(EXPORT_MS))
             .build()
             .map_err(|error| error.to_string())?;
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
@@ -110,11 +109,17 @@ impl Traces {
     pub async fn flush(&self) {
         let spans = self.gathered.take();
         let count = spans.len();
-        if count > 0
-            && let Err(error) = self.exporter.export(spans).await
-        {
-            tracing::warn!(count, %error, "the collector did not take the spans");
+        if count == 0 {
+            return;
         }
+        // Around the exporter, which tries several times.
+        let limit = Duration::from_millis(EXPORT_MS);
+        let why = match tokio::time::timeout(limit, self.exporter.export(spans)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {EXPORT_MS} ms"),
+        };
+        tracing::warn!(count, why, "the collector did not take the spans");
     }
 }
 
