@@ -40,6 +40,7 @@ mod outcomes;
 mod policy;
 mod postponed;
 mod profiles;
+mod raw;
 mod receive;
 mod receivers;
 mod record;

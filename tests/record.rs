@@ -32,6 +32,7 @@ fn message(payload: impl Into<Bytes>) -> Message {
         parts: 0,
         test: false,
         expunged: false,
+        content_type: None,
         deliver_at: Some(Timestamp(1_800_000_060_000)),
         at: START,
         expires_at: START.plus_ms(1),

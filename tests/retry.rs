@@ -602,6 +602,7 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
             parts: 0,
             test: false,
             expunged: false,
+            content_type: None,
             deliver_at: None,
             at: now,
             expires_at: now.plus_ms(86_400_000),

@@ -28,6 +28,12 @@ pub(crate) struct MessageOut {
     id: MessageId,
     #[schemars(with = "JsonObject")]
     payload: Box<RawValue>,
+    /// A payload that was published raw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_payload: Option<String>,
+    /// What a raw payload is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,9 +61,13 @@ impl From<Message> for MessageOut {
         if message.expunged {
             message.payload = Bytes::from_static(GONE);
         }
-        let payload = std::str::from_utf8(&message.payload)
-            .ok()
+        let is_raw = message.content_type.is_some();
+        let text = std::str::from_utf8(&message.payload).ok();
+        // None where the content was not asked for.
+        let raw = text.filter(|text| is_raw && !message.expunged && !text.is_empty());
+        let payload = text
             .and_then(|text| RawValue::from_string(text.to_owned()).ok())
+            .filter(|payload| !is_raw || payload.get().starts_with('{'))
             .unwrap_or_else(|| RawValue::from_string("{}".to_owned()).expect("`{}` is JSON"));
         Self {
             channels: message.channels,
@@ -65,6 +75,8 @@ impl From<Message> for MessageOut {
             event_type: message.event_type,
             id: message.id,
             payload,
+            raw_payload: raw.map(str::to_owned),
+            content_type: message.content_type,
             tags: message.tags,
             deliver_at: message.deliver_at.map(Timestamp::to_rfc3339),
             timestamp: message.at.to_rfc3339(),

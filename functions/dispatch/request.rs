@@ -1,5 +1,7 @@
 //! The request itself: Standard Webhooks over a body in the profile's form.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use shared::clock::Timestamp;
 use shared::endpoint::Endpoint;
@@ -18,14 +20,16 @@ const JSON: &str = "application/json";
 
 /// What is sent, and what it is called.
 pub(crate) struct Body {
-    pub(crate) content_type: &'static str,
+    pub(crate) content_type: Cow<'static, str>,
     pub(crate) bytes: Bytes,
 }
 
 impl Body {
-    /// The exact bytes that were published, in the profile's envelope if it has one.
+    /// The exact bytes that were published, in the profile's envelope if it has one; a raw payload
+    /// as what its publisher says it is.
     pub(crate) fn json(message: &Message, endpoint: &Endpoint, profile: &Profile) -> Self {
-        Self { content_type: JSON, bytes: profile.body(message, endpoint) }
+        let content_type = message.content_type.clone().map_or(Cow::Borrowed(JSON), Cow::Owned);
+        Self { content_type, bytes: profile.body(message, endpoint) }
     }
 }
 
@@ -45,7 +49,7 @@ pub(crate) fn signed(
     let signatures = signature::sign(secrets, &id, timestamp, &body.bytes);
     let timestamp = timestamp.to_string();
     let mut headers = Vec::with_capacity(8);
-    headers.push(("content-type".to_owned(), body.content_type.to_owned()));
+    headers.push(("content-type".to_owned(), body.content_type.into_owned()));
     headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
     headers.extend(custom);
     headers.extend(policy.profile.signed_headers(&id, &timestamp, &signatures));

@@ -82,7 +82,7 @@ impl Dispatcher {
         };
         let typ = rules.and_then(|rules| rules.typ.as_deref());
         Ok(match key.sign(&parts.org, &self.parts.sealer, typ, &claims) {
-            Some(token) => Ok(Body { content_type: JWT, bytes: Bytes::from(token) }),
+            Some(token) => Ok(Body { content_type: JWT.into(), bytes: Bytes::from(token) }),
             None => Err(format!("the key {} does not open: has the root secret changed?", key.kid)),
         })
     }

@@ -197,7 +197,7 @@ impl Receiver {
         profile: &Profile,
         with_content: bool,
     ) -> Result<Response<Bytes>, ApiError> {
-        let split = profile.split.as_ref();
+        let split = profile.split.as_ref().filter(|_| message.content_type.is_none());
         let parts = split.and_then(|split| split.parts(&message.event_type, &message.payload));
         if let Some(parts) = parts {
             for part in &parts {
@@ -285,6 +285,7 @@ impl Receiver {
             parts: 0,
             test: false,
             expunged: false,
+            content_type: published.content_type,
             tags: published.tags,
             deliver_at: published.deliver_at,
             at: now,

@@ -10,10 +10,11 @@ use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::error::{ApiError, Violation};
 use shared::id::{MessageId, Uid, is_name, name_rule};
 use shared::message::{
-    MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message,
-    POSTPONE_MS, RETENTION_DAYS, RETENTION_HOURS, is_tag,
+    MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG,
+    MAX_TAGS, Message, POSTPONE_MS, RAW_CONTENT_TYPE, RETENTION_DAYS, RETENTION_HOURS,
+    is_content_type, is_tag,
 };
-use shared::openapi::{EventType, JsonObject, MessageChannels, Moment, Tags};
+use shared::openapi::{ContentType, EventType, JsonObject, MessageChannels, Moment, Tags};
 use shared::request;
 
 /// A checked request to publish.
@@ -26,7 +27,9 @@ pub(crate) struct Published {
     pub(crate) tags: Vec<String>,
     pub(crate) deliver_at: Option<Timestamp>,
     pub(crate) retention_hours: Option<u64>,
-    /// The exact bytes between the quotes and commas of the request.
+    /// What the payload is, if it is raw.
+    pub(crate) content_type: Option<String>,
+    /// The exact bytes between the quotes and commas of the request, or of the raw payload.
     pub(crate) payload: Bytes,
 }
 
@@ -67,17 +70,30 @@ impl Published {
         if !taken {
             violations.push(Violation::body("payload", "must be a JSON object"));
         }
+        let raw = read.transformations_params.unwrap_or_default();
+        let named = raw.headers.unwrap_or_default().content_type;
+        if named.as_deref().is_some_and(|named| !is_content_type(named)) {
+            let rule =
+                format!("must be 1 to {MAX_CONTENT_TYPE} visible characters, as `text/plain`");
+            violations.push(Violation::body("transformationsParams.headers.content-type", rule));
+        }
         if !violations.is_empty() {
             return Err(ApiError::Invalid(violations));
         }
+        let content_type =
+            raw.raw_payload.is_some().then(|| named.unwrap_or_else(|| RAW_CONTENT_TYPE.to_owned()));
         Ok(Self {
+            content_type,
             event_id,
             subject: read.subject,
             channels: read.channels.unwrap_or_default(),
             tags: read.tags.unwrap_or_default(),
             deliver_at,
             retention_hours,
-            payload: body.slice_ref(payload.as_bytes()),
+            payload: match raw.raw_payload {
+                Some(raw) => raw.into(),
+                None => body.slice_ref(payload.as_bytes()),
+            },
             event_type: read.event_type,
         })
     }
@@ -95,6 +111,12 @@ pub(crate) struct MessageOut<'a> {
     id: MessageId,
     #[schemars(with = "JsonObject")]
     payload: &'a RawValue,
+    /// A payload that was published raw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_payload: Option<&'a str>,
+    /// What a raw payload is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,14 +136,18 @@ impl<'a> MessageOut<'a> {
     pub(crate) fn of(message: &'a Message, with_content: bool) -> Self {
         let payload = Some(&message.payload)
             .filter(|_| with_content)
-            .and_then(|payload| serde_json::from_slice(payload).ok())
+            .and_then(|payload| serde_json::from_slice::<&RawValue>(payload).ok())
+            .filter(|payload| message.content_type.is_none() || payload.get().starts_with('{'))
             .unwrap_or_else(empty_object);
+        let raw = message.content_type.as_ref().filter(|_| with_content);
         Self {
             channels: &message.channels,
             event_id: message.event_id.as_ref().map(Uid::as_str),
             event_type: &message.event_type,
             id: message.id,
             payload,
+            raw_payload: raw.and_then(|_| std::str::from_utf8(&message.payload).ok()),
+            content_type: message.content_type.as_deref(),
             tags: &message.tags,
             deliver_at: message.deliver_at.map(Timestamp::to_rfc3339),
             timestamp: message.at.to_rfc3339(),
@@ -145,6 +171,26 @@ struct MessageIn<'a> {
     /// Whom it is about: Posthorn's own.
     subject: Option<String>,
     payload_retention_hours: Option<u64>,
+    transformations_params: Option<TransformationsParams>,
+}
+
+/// What Svix's libraries say with `messageInRaw`: there are no transformations, but this goes past
+/// them in Svix, and out as it is.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+struct TransformationsParams {
+    /// Sent byte for byte in place of the payload.
+    raw_payload: Option<String>,
+    headers: Option<RawHeaders>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct RawHeaders {
+    /// What a raw payload is; `application/json` unless said.
+    #[serde(rename = "content-type", alias = "Content-Type")]
+    #[schemars(with = "Option<ContentType>")]
+    content_type: Option<String>,
 }
 
 /// The same shape without borrowing, for finding the field that is wrong.
@@ -170,6 +216,7 @@ pub(crate) struct MessageShape {
     tags: Option<Vec<String>>,
     #[schemars(with = "Option<Moment>")]
     deliver_at: Option<String>,
+    transformations_params: Option<TransformationsParams>,
     /// Created on the way, if the path names none.
     application: Option<Newcomer>,
 }

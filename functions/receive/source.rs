@@ -74,6 +74,7 @@ impl Receiver {
             subject: None,
             deliver_at: None,
             retention_hours: None,
+            content_type: None,
             payload: payload.slice_ref(payload.trim_ascii()),
         };
         let profile = self.profiles.of(&tenant.application).await?;

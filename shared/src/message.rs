@@ -18,6 +18,11 @@ pub const DEFAULT_RETENTION_DAYS: u64 = 90;
 /// Shortest and longest retention, in days (Svix).
 pub const RETENTION_DAYS: std::ops::RangeInclusive<u64> = 5..=90;
 
+/// What a raw payload is unless its publisher says it (Svix).
+pub const RAW_CONTENT_TYPE: &str = "application/json";
+/// Longest content type, in bytes.
+pub const MAX_CONTENT_TYPE: usize = 128;
+
 /// Most tags of a message.
 pub const MAX_TAGS: usize = 10;
 /// Longest tag, in characters (Svix).
@@ -78,6 +83,10 @@ pub struct Message {
     /// Whether its payload was taken away before its time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expunged: bool,
+    /// What the payload is, where the publisher said it: such a payload is no JSON of ours, and is
+    /// sent without an envelope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
     /// The exact bytes.
     #[serde(skip)]
     pub payload: Bytes,
@@ -108,6 +117,7 @@ impl Message {
             parts: 0,
             test: true,
             expunged: false,
+            content_type: None,
             payload,
         }
     }
@@ -126,6 +136,13 @@ pub fn expiry(at: Timestamp, days: u64) -> Timestamp {
 /// When something accepted at `at` and kept for `hours` may be forgotten.
 pub fn expiry_in_hours(at: Timestamp, hours: u64) -> Timestamp {
     at.plus_ms(hours * HOUR_MS)
+}
+
+/// Whether this can be a content type: 1 to [`MAX_CONTENT_TYPE`] visible characters of ASCII, and
+/// single spaces between them.
+pub fn is_content_type(text: &str) -> bool {
+    let visible = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+    text.len() <= MAX_CONTENT_TYPE && text.split(' ').all(visible)
 }
 
 /// Whether this is a tag: 1 to [`MAX_TAG`] of letters, digits and `-_./\#` (Svix).

@@ -19,9 +19,9 @@ mod parts;
 
 pub(crate) use parts::id;
 pub use parts::{
-    Channels, Delays, EmptyObject, EventType, EventTypes, JsonObject, MessageChannels, Moment,
-    PAGE, Parameter, SecretText, SymmetricText, Tags, TimeoutSeconds, Url, WINDOW, WITH_CONTENT,
-    boolean, choice, integer, moment, name, names, page, text,
+    Channels, ContentType, Delays, EmptyObject, EventType, EventTypes, JsonObject, MessageChannels,
+    Moment, PAGE, Parameter, SecretText, SymmetricText, Tags, TimeoutSeconds, Url, WINDOW,
+    WITH_CONTENT, boolean, choice, integer, moment, name, names, page, text,
 };
 
 /// Where a document's schemas are.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
 use crate::id::Uid;
-use crate::message::{MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
+use crate::message::{MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
 use crate::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
 
 /// The document about itself.
@@ -19,6 +19,9 @@ pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operatio
 
 /// What a uid, an event type or a channel is made of.
 const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";
+
+/// Visible characters, with single spaces between them.
+const CONTENT_TYPE_PATTERN: &str = "^[!-~]+( [!-~]+)*$";
 
 /// 24 to 75 bytes in base64, with or without a prefix.
 const SYMMETRIC_PATTERN: &str = "^(whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
@@ -275,6 +278,10 @@ schemas! {
     /// The longest exchange with an endpoint, in seconds.
     TimeoutSeconds = {
         "type": "integer", "minimum": TIMEOUT_MS.start() / 1000, "maximum": TIMEOUT_MS.end() / 1000
+    };
+    /// A content type.
+    ContentType = {
+        "type": "string", "pattern": CONTENT_TYPE_PATTERN, "maxLength": MAX_CONTENT_TYPE
     };
     /// A symmetric signing secret.
     SymmetricText = {

@@ -85,10 +85,10 @@ pub struct Profile {
 
 impl Profile {
     /// What an endpoint is sent as JSON: the exact bytes that were published, in the envelope if
-    /// there is one.
+    /// there is one and the payload is not raw.
     pub fn body(&self, message: &Message, endpoint: &Endpoint) -> Bytes {
         let api_version = endpoint.api_version.as_ref().or(self.api_version.as_ref());
-        match &self.envelope {
+        match self.envelope.as_ref().filter(|_| message.content_type.is_none()) {
             Some(envelope) => envelope.wrap(message, api_version.map(String::as_str)),
             None => message.payload.clone(),
         }

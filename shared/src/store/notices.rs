@@ -87,6 +87,7 @@ impl Notices {
             parts: 0,
             test: false,
             expunged: false,
+            content_type: None,
             deliver_at: None,
             at: now,
             expires_at: expiry(now, DEFAULT_RETENTION_DAYS),
