@@ -9,6 +9,7 @@ use shared::id::{EndpointId, MessageId};
 use shared::message::Message;
 use shared::metrics::Metric;
 use shared::store::{Claimed, Consequence, Leased, Recorded};
+use tracing::field::{self, DebugValue};
 use tracing::{debug, info};
 
 use crate::{Dispatcher, Undone};
@@ -75,9 +76,9 @@ impl Dispatcher {
 }
 
 fn log(attempt: &Attempt, recorded: &Recorded, consequence: Option<&Consequence>) {
-    let (text, next_at) = match consequence {
-        _ if attempt.ok => {
-            debug!(
+    macro_rules! line {
+        ($level:ident, $text:expr, $next_at:expr) => {
+            $level!(
                 message.id = %attempt.msg,
                 endpoint.id = %attempt.ep,
                 attempt.id = %attempt.id,
@@ -85,23 +86,16 @@ fn log(attempt: &Attempt, recorded: &Recorded, consequence: Option<&Consequence>
                 status = attempt.status,
                 duration_ms = attempt.ms,
                 ?recorded,
-                "attempt delivered"
-            );
-            return;
-        }
-        Some(Consequence::Retry { at, .. }) => ("attempt failed", Some(at)),
-        Some(Consequence::Failed) => ("attempt failed, delivery exhausted", None),
-        Some(Consequence::Delivered) | None => ("attempt failed", None),
-    };
-    info!(
-        message.id = %attempt.msg,
-        endpoint.id = %attempt.ep,
-        attempt.id = %attempt.id,
-        attempt.turn = ?attempt.turn,
-        status = attempt.status,
-        duration_ms = attempt.ms,
-        ?recorded,
-        next_at = next_at.map(tracing::field::debug),
-        "{text}"
-    );
+                next_at = $next_at,
+                $text
+            )
+        };
+    }
+    const NEVER: Option<DebugValue<Timestamp>> = None;
+    match consequence {
+        _ if attempt.ok => line!(debug, "attempt delivered", NEVER),
+        Some(Consequence::Retry { at, .. }) => line!(info, "attempt failed", field::debug(at)),
+        Some(Consequence::Failed) => line!(info, "attempt failed, delivery exhausted", NEVER),
+        Some(Consequence::Delivered) | None => line!(info, "attempt failed", NEVER),
+    }
 }

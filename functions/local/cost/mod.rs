@@ -49,8 +49,7 @@ pub(crate) struct Cost {
     /// of which 256 MB have a seventh.
     #[arg(long, default_value_t = 2)]
     attempt_ms: u32,
-    /// Bytes of a line of log, of which every invocation writes one, a sweep and a failed attempt
-    /// two.
+    /// Bytes of log for an invocation, beside what failed attempts and sweeps add.
     #[arg(long, default_value_t = LINE_BYTES)]
     log_bytes: u32,
     /// Days for which messages are kept.
@@ -69,6 +68,10 @@ const OVERHEAD_BYTES: usize = 2048;
 const SWEEPS: f64 = 730.0 * 60.0;
 const SWEEP_READ_UNITS: f64 = 8.0;
 const SWEEP_S: f64 = 0.1;
+/// Bytes of the lines about a failed attempt and about a sweep, as the functions wrote them under
+/// `.ci/invoke.py`, with the 26 that CloudWatch adds to each.
+const FAILURE_BYTES: u32 = 760;
+const SWEEP_BYTES: u32 = 400;
 /// Receives of 20 s in a month by five idle pollers at each of two queues (Lambda).
 const EMPTY_RECEIVES: f64 = 730.0 * 3_600.0 / 20.0 * 5.0 * 2.0;
 /// Attempts of a delivery that fails for good.
@@ -126,10 +129,13 @@ pub(crate) fn run(cost: &Cost) -> Result<(), String> {
         cost.attempt_ms, cost.latency, cost.batch
     );
     println!(
-        "{OVERHEAD_BYTES} B of headers and TLS an attempt; {} B of log an invocation; kept {} days, at",
-        cost.log_bytes, cost.stored_days
+        "{OVERHEAD_BYTES} B of headers and TLS an attempt; {} B of log an invocation, {FAILURE_BYTES} more a",
+        cost.log_bytes
     );
-    println!("most 1 KB for each write unit, with point-in-time recovery.");
+    println!(
+        "failure; kept {} days, at most 1 KB for each write unit, with point-in-time recovery.",
+        cost.stored_days
+    );
     let metrics = Metric::ALL.len() as f64;
     let watching = metrics * prices::METRIC + ALARMS * prices::ALARM + prices::DASHBOARD;
     println!(
@@ -162,8 +168,10 @@ fn bill(cost: &Cost) -> Vec<Line> {
     let months = f64::from(cost.stored_days) / 30.0;
     let stored = counts.write_units * 1024.0 * months / prices::GB;
     let failures = failed + ATTEMPTS * exhausted;
-    let lines = invocations + SWEEPS + 2.0 * failures;
-    let logs = lines * f64::from(cost.log_bytes) / prices::GB;
+    let log_bytes = invocations * f64::from(cost.log_bytes)
+        + failures * f64::from(FAILURE_BYTES)
+        + SWEEPS * f64::from(SWEEP_BYTES);
+    let logs = log_bytes / prices::GB;
     let egress = attempts * (cost.payload + OVERHEAD_BYTES) as f64 / prices::GB;
     let reads = counts.read_units + SWEEPS * SWEEP_READ_UNITS;
     let million = |name, quantity: f64, unit, price: f64| Line {
