@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use shared::store::keys;
 
+use crate::support::answers::places;
 use crate::support::faults::Fault;
 use crate::support::network::answer;
 use crate::support::world::{World, text};
@@ -215,7 +216,12 @@ async fn the_schedule_of_an_event_type_is_set_in_svixs_shape_too() {
     let kind = world.call("GET", KIND, Value::Null).await.body;
     assert_eq!(kind["retrySchedule"], json!([60, 3_600]));
     let broken = json!({"retrySchedule": [{"secs": 1, "nanos": 5}]});
-    assert_eq!(world.call("PUT", &path, broken).await.status, 422);
+    let refused = world.call("PUT", &path, broken).await;
+    assert_eq!(places(&refused), ["body/retrySchedule/0/nanos"]);
+    let refused = world.call("PUT", &path, json!({"retrySchedule": [1, "2"]})).await;
+    assert_eq!(places(&refused), ["body/retrySchedule/1"]);
+    let said = text(&refused.body["detail"][0]["msg"]);
+    assert!(said.contains("whole seconds"), "{said}");
     assert_eq!(world.call("PUT", &path, json!({})).await.body, json!({"retrySchedule": null}));
     let unknown = "/api/v1/event-type/nobody/retry-schedule";
     assert_eq!(world.call("PUT", unknown, json!({"retrySchedule": [1]})).await.status, 404);

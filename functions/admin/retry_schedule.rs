@@ -31,7 +31,7 @@ pub(crate) struct RetryScheduleOut {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be whole seconds, or a duration such as {\"secs\": 60}")]
 enum Time {
     Seconds(#[schemars(range(min = 1, max = MAX_DELAY_S))] u64),
     Duration(DurationIn),
