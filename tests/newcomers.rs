@@ -23,12 +23,23 @@ async fn it_is_created_under_the_name_in_the_path_and_kept_from_then_on() {
 }
 
 #[tokio::test]
+async fn it_follows_the_profile_that_it_comes_with() {
+    let world = World::new();
+    let bringing = message(json!({"name": "A", "profile": "dots", "sandbox": true}));
+    assert_eq!(world.call("POST", PATH, bringing).await.status, 202);
+    let app = world.call("GET", "/api/v1/app/new-one", Value::Null).await;
+    assert_eq!((&app.body["profile"], &app.body["sandbox"]), (&json!("dots"), &json!(true)));
+}
+
+#[tokio::test]
 async fn what_it_breaks_is_named_and_nothing_is_created() {
     let world = World::new();
     for (application, field) in [
         (json!({"name": ""}), "name"),
         (json!({"name": "A", "uid": "another"}), "uid"),
         (json!({"name": "A", "throttleRate": 0}), "throttleRate"),
+        (json!({"name": "A", "profile": "nobodys"}), "profile"),
+        (json!({"name": "A", "metadata": {"posthorn.profile": "nobodys"}}), "metadata"),
     ] {
         let refused = world.call("POST", PATH, message(application)).await;
         assert_eq!(refused.status, 422);

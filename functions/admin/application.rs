@@ -3,44 +3,17 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::application::{Application, Metadata};
+use shared::application::{Application, ApplicationIn, Metadata};
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, Uid};
 use shared::openapi::Moment;
+use shared::patch::Field;
 use shared::profile::Deprecation;
 use shared::request;
+use shared::rules::Rules;
 use shared::store::Edited;
 
-use crate::patch::Field;
-use crate::rules::Rules;
 use crate::{Answer, Call, page};
-
-/// What a caller sends. `rateLimit` is the name of older SDKs; what we show has both, so what
-/// comes back may have both.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ApplicationIn {
-    #[schemars(length(min = 1))]
-    name: String,
-    #[schemars(with = "Option<Uid>")]
-    uid: Option<String>,
-    #[schemars(range(min = 1))]
-    throttle_rate: Option<u16>,
-    #[schemars(range(min = 1))]
-    rate_limit: Option<u16>,
-    #[serde(default)]
-    metadata: Metadata,
-    // What Svix's API does not have. Its SDKs never send these, so absent leaves them alone.
-    #[serde(default)]
-    profile: Field<String>,
-    sandbox: Option<bool>,
-}
-
-impl ApplicationIn {
-    fn rate(&self) -> Option<u16> {
-        self.throttle_rate.or(self.rate_limit)
-    }
-}
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -116,7 +89,7 @@ impl Call<'_> {
     pub(crate) async fn create_application(&self) -> Answer {
         self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
-        let uid = check(&input, Rules::default())?;
+        let uid = input.check(Rules::default())?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
         let if_exists = request::query_flag(self.request, "get_if_exists", false)?;
         if let Some(uid) = &uid
@@ -141,7 +114,7 @@ impl Call<'_> {
     pub(crate) async fn update_application(&self, app: &str) -> Answer {
         self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
-        let uid = check(&input, Rules::default())?;
+        let uid = input.check(Rules::default())?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
         let tenant = match self.tenant(app).await {
             Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }) => {
@@ -220,17 +193,9 @@ impl Call<'_> {
         input: ApplicationIn,
         named: &str,
     ) -> Result<(), ApiError> {
-        let uid = check_brought(&input)?;
-        self.check_profile(&input.profile, Some(&input.metadata)).await?;
-        let mut rules = Rules::default();
-        let path = rules.uid(Some(named), ApplicationId::PREFIX);
-        rules.check().map_err(|_| ApiError::not_found())?;
-        if uid.is_some() && uid != path {
-            let mut rules = Rules::within("application");
-            rules.broken("uid", "must be the name in the path, or be left out");
-            rules.check()?;
-        }
-        match self.create(input, path).await {
+        let org = self.access.organisation();
+        let uid = input.check_brought(&org, named, &self.admin.profiles).await?;
+        match self.create(input, Some(uid)).await {
             // Somebody else was faster.
             Err(ApiError::Http { status: StatusCode::CONFLICT, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -238,15 +203,8 @@ impl Call<'_> {
     }
 
     async fn create(&self, input: ApplicationIn, uid: Option<Uid>) -> Answer {
-        let ambient = &self.admin.ambient;
-        let (org, rate) = (self.access.organisation(), input.rate());
-        let application = Application {
-            throttle_rate: rate,
-            metadata: input.metadata,
-            profile: input.profile.value().cloned(),
-            sandbox: input.sandbox.unwrap_or_default(),
-            ..Application::new(org, input.name, uid, &self.admin.sealer, ambient)
-        };
+        let org = self.access.organisation();
+        let application = input.create(org, uid, &self.admin.sealer, &self.admin.ambient);
         match self.admin.editor.create_application(&application).await? {
             Edited::Done(()) => Ok(show(StatusCode::CREATED, application)),
             Edited::UidTaken => Err(uid_taken()),
@@ -262,22 +220,6 @@ impl Call<'_> {
             Edited::Gone => Err(ApiError::not_found()),
         }
     }
-}
-
-/// Checks an application that some other request brings along in its field `application`, as
-/// far as that goes without the store.
-pub(crate) fn check_brought(input: &ApplicationIn) -> Result<Option<Uid>, ApiError> {
-    check(input, Rules::within("application"))
-}
-
-/// Checks what can be checked without the store.
-fn check(input: &ApplicationIn, mut rules: Rules) -> Result<Option<Uid>, ApiError> {
-    rules.name(&input.name);
-    let uid = rules.uid(input.uid.as_deref(), ApplicationId::PREFIX);
-    rules.throttle_rate(input.throttle_rate);
-    rules.throttle_rate(input.rate_limit);
-    rules.metadata(&input.metadata);
-    rules.check().map(|()| uid)
 }
 
 fn show(status: StatusCode, application: Application) -> http::Response<bytes::Bytes> {

@@ -4,19 +4,18 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::application::{Application, Expired};
+use shared::application::{Application, ApplicationIn, BROUGHT, Expired};
 use shared::error::{self, ApiError, Violation};
 use shared::event_type::MAX_NAME;
 use shared::id::{ApplicationId, OrganisationId, is_name};
 use shared::openapi;
 use shared::request;
+use shared::rules::Rules;
 use shared::store::{Edited, Tenant};
 use shared::token::{APPLICATION_TOKEN_S, Access};
 use std::sync::Arc;
 
-use crate::application::{self, ApplicationIn};
 use crate::inspector::origin;
-use crate::rules::Rules;
 use crate::{Answer, Call};
 
 /// Shortest and longest life of a visitor's token that may be asked for, in seconds: an hour to
@@ -135,7 +134,9 @@ impl Call<'_> {
             rules.broken("expiry", format!("must be {least} to {most} seconds"));
         }
         rules.check()?;
-        input.application.as_ref().map(application::check_brought).transpose()?;
+        if let Some(application) = &input.application {
+            application.check(Rules::within(BROUGHT))?;
+        }
         let tenant = match (self.tenant(app).await, input.application) {
             (Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }), Some(application)) => {
                 self.create_named(application, app).await?;

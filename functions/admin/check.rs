@@ -23,6 +23,7 @@ use shared::message::Message;
 use shared::openapi;
 use shared::profile::Profile;
 use shared::request;
+use shared::rules::Rules;
 use shared::secret::SigningSecret;
 use shared::sender::{Ending, Outbound};
 use shared::signature::{self, TOLERANCE_S};
@@ -30,7 +31,6 @@ use shared::store::{Edited, Tenant};
 use shared::treatment::{Format, Statuses};
 
 use crate::endpoint::endpoint_of;
-use crate::rules::Rules;
 use crate::{Answer, Call};
 
 /// Longest of the four exchanges, in milliseconds: together they end before API Gateway's 30 s.

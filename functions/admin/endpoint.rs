@@ -5,15 +5,15 @@ use shared::endpoint::Endpoint;
 use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, EndpointId, Uid};
 use shared::keyring::Keyring;
+use shared::patch::Field;
 use shared::request;
+use shared::rules::Rules;
 use shared::secret::SigningSecret;
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 use shared::treatment::{Format, Treatment};
 
-use crate::patch::Field;
 use crate::profile::check_https;
-use crate::rules::Rules;
 use crate::treatment::check_treatment;
 use crate::{Answer, Call, page};
 

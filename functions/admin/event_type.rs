@@ -11,10 +11,10 @@ use shared::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::id::{is_name, name_rule};
 use shared::notice::Notice;
 use shared::openapi::{self, Delays, JsonObject, Moment, TimeoutSeconds};
+use shared::patch::Field;
 use shared::request::{self, query_flag};
+use shared::rules::Rules;
 
-use crate::patch::Field;
-use crate::rules::Rules;
 use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
 use crate::{Answer, Call, page};
 

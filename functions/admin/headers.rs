@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use shared::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
 use shared::error::{self, ApiError};
 use shared::request;
+use shared::rules::Rules;
 use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;
-use crate::rules::Rules;
 use crate::{Answer, Call};
 
 /// Names whose values are never shown (Svix).

@@ -16,8 +16,8 @@ use shared::event_type::{EventType, MAX_BYTES, Schemas};
 use shared::id::is_name;
 use shared::openapi::JsonObject;
 use shared::request;
+use shared::rules::Rules;
 
-use crate::rules::Rules;
 use crate::{Answer, Call};
 
 /// Most event types of one description.

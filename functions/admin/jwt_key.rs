@@ -23,8 +23,8 @@ use shared::keyset::{
 };
 use shared::openapi::{JsonObject, Moment};
 use shared::request;
+use shared::rules::Rules;
 
-use crate::rules::Rules;
 use crate::{Admin, Answer, Call};
 
 /// Makes RSA keys with 2048 bits, in PKCS#8. Wired to [`generate_rsa`]; a test brings one.

@@ -11,14 +11,14 @@ use shared::application::{Application, Metadata};
 use shared::error::{self, ApiError};
 use shared::event_type::{EventType, Schemas};
 use shared::notice::Notice;
+use shared::patch::Field;
 use shared::profile::catalogue::CatalogueEvent;
-use shared::profile::{self, METADATA_KEY, Profile};
+use shared::profile::{self, Profile};
 use shared::request;
+use shared::rules::Rules;
 use shared::store::{Edited, StoredProfile};
 use url::Url;
 
-use crate::patch::Field;
-use crate::rules::Rules;
 use crate::{Answer, Call};
 
 /// Most stored profiles that are listed.
@@ -200,17 +200,9 @@ impl Call<'_> {
         field: &Field<String>,
         metadata: Option<&Metadata>,
     ) -> Result<(), ApiError> {
-        let noted = metadata.and_then(|metadata| metadata.get(METADATA_KEY));
         let mut rules = Rules::default();
-        for (place, name) in [("profile", field.value()), ("metadata", noted)] {
-            let Some(name) = name else { continue };
-            if self.admin.profiles.named(&self.access.organisation(), name).await?.is_none() {
-                rules.broken(
-                    place,
-                    format!("there is no profile `{name}`: GET /api/v1/profile lists them"),
-                );
-            }
-        }
+        let org = self.access.organisation();
+        self.admin.profiles.check_named(&org, field, metadata, &mut rules).await?;
         rules.check()
     }
 

@@ -6,11 +6,11 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::error::{self, ApiError};
+use shared::patch::Field;
 use shared::request;
+use shared::rules::Rules;
 use shared::treatment::{MAX_DELAY_S, MAX_RETRIES};
 
-use crate::patch::Field;
-use crate::rules::Rules;
 use crate::treatment::{apply_treatment, check_treatment};
 use crate::{Answer, Call};
 

@@ -10,11 +10,11 @@ use shared::error::{self, ApiError};
 use shared::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
 use shared::openapi::{SecretText, SymmetricText};
 use shared::request;
+use shared::rules::Rules;
 use shared::secret::{SignatureScheme, SigningSecret};
 use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;
-use crate::rules::Rules;
 use crate::{Answer, Call};
 
 #[derive(Serialize, JsonSchema)]

@@ -8,11 +8,11 @@ use shared::error::{self, ApiError};
 use shared::id::{ApplicationId, SourceId, Uid};
 use shared::openapi::Moment;
 use shared::request;
+use shared::rules::Rules;
 use shared::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
 use shared::source::{Kind, MAX_SOURCES, Rule, Scheme, Source};
 
 use crate::inspector::origin;
-use crate::rules::Rules;
 use crate::{Answer, Call, page};
 
 /// The note that names the application for a library that does not know the field `app`.

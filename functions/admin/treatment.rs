@@ -1,11 +1,11 @@
 //! Retry schedules and timeouts, as callers send them about endpoints and event types.
 
 use shared::error::ApiError;
+use shared::patch::Field;
+use shared::rules::Rules;
 use shared::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS, Treatment};
 
 use crate::Call;
-use crate::patch::Field;
-use crate::rules::Rules;
 
 /// What a caller says: a schedule of delays and a timeout, both in seconds.
 pub(crate) type TreatmentIn<'a> = (&'a Field<Vec<u64>>, &'a Field<u64>);

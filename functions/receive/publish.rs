@@ -1,10 +1,10 @@
 //! What a publisher sends and gets back: Svix's `MessageIn` and `MessageOut`.
 
-use crate::newcomer::Newcomer;
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use shared::application::ApplicationIn;
 use shared::clock::Timestamp;
 use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::error::{ApiError, Violation};
@@ -218,7 +218,7 @@ pub(crate) struct MessageShape {
     deliver_at: Option<String>,
     transformations_params: Option<TransformationsParams>,
     /// Created on the way, if the path names none.
-    application: Option<Newcomer>,
+    application: Option<ApplicationIn>,
 }
 
 /// Refuses a payload that one event cannot hold.

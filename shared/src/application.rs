@@ -9,6 +9,10 @@ use crate::id::{ApplicationId, OrganisationId, Uid};
 use crate::keyring::Keyring;
 use crate::secret::{Sealer, SigningSecret};
 
+mod input;
+
+pub use input::{ApplicationIn, BROUGHT};
+
 /// Free-form notes on an application or endpoint, kept for the caller.
 pub type Metadata = BTreeMap<String, String>;
 

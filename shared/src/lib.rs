@@ -36,9 +36,11 @@ pub mod notice;
 pub mod openapi;
 #[cfg(feature = "otel")]
 pub mod otel;
+pub mod patch;
 pub mod profile;
 pub mod queue;
 pub mod request;
+pub mod rules;
 pub mod schedule;
 pub mod secret;
 #[cfg(feature = "aws")]

@@ -8,10 +8,10 @@ use shared::endpoint::Endpoint;
 use shared::id::{EndpointId, Uid};
 use shared::keyset::Algorithm;
 use shared::openapi::{self, Channels, Delays, EventTypes, Moment, TimeoutSeconds};
+use shared::patch::Field;
 use shared::secret::SignatureScheme;
 use shared::treatment::{Format, Treatment};
 
-use crate::patch::Field;
 use crate::treatment::{TreatmentIn, apply_treatment};
 
 /// What a caller sends. `filterTypes` and `rateLimit` are the names of older SDKs.

@@ -1,9 +1,10 @@
 //! Applications and their integration keys.
 
+use shared::application::ApplicationIn;
 use shared::id::ApplicationId;
 use shared::openapi::{Caller, Description, boolean, describe, page};
 
-use crate::application::{ApplicationIn, ApplicationOut, ApplicationPatch};
+use crate::application::{ApplicationOut, ApplicationPatch};
 use crate::page::Page;
 use crate::secret::{KeyRotateIn, SecretOut};
 

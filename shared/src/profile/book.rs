@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Profile;
 use super::catalogue::CatalogueEvent;
-use crate::application::Application;
+use super::{METADATA_KEY, Profile};
+use crate::application::{Application, Metadata};
 use crate::clock::{Clock, Timestamp};
 use crate::endpoint::Endpoint;
 use crate::id::OrganisationId;
+use crate::patch::Field;
+use crate::rules::Rules;
 use crate::store::{ProfileStore, StoreError};
 
 /// The profile of an application that names none, in a deployment that names none.
@@ -145,6 +147,28 @@ impl Profiles {
             Some(name) => self.must(&application.org, name).await,
             None => self.of(application).await,
         }
+    }
+
+    /// Whether somebody has the profiles that these name, in the field or in the metadata.
+    ///
+    /// # Errors
+    /// When one has to be read and the store fails.
+    pub async fn check_named(
+        &self,
+        org: &OrganisationId,
+        field: &Field<String>,
+        metadata: Option<&Metadata>,
+        rules: &mut Rules,
+    ) -> Result<(), StoreError> {
+        let noted = metadata.and_then(|metadata| metadata.get(METADATA_KEY));
+        for (place, name) in [("profile", field.value()), ("metadata", noted)] {
+            let Some(name) = name else { continue };
+            if self.named(org, name).await?.is_none() {
+                let rule = format!("there is no profile `{name}`: GET /api/v1/profile lists them");
+                rules.broken(place, rule);
+            }
+        }
+        Ok(())
     }
 
     async fn must(&self, org: &OrganisationId, name: &str) -> Result<Arc<Profile>, StoreError> {

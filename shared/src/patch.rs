@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 /// A field of a PATCH body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Field<T> {
+pub enum Field<T> {
     /// Not there: leave it as it is.
     #[default]
     Absent,
@@ -19,7 +19,7 @@ pub(crate) enum Field<T> {
 
 impl<T> Field<T> {
     /// The value, if the field sets one.
-    pub(crate) fn value(&self) -> Option<&T> {
+    pub fn value(&self) -> Option<&T> {
         match self {
             Self::Value(value) => Some(value),
             Self::Absent | Self::Null => None,
@@ -27,7 +27,7 @@ impl<T> Field<T> {
     }
 
     /// Does to `target` what the field says.
-    pub(crate) fn apply(&self, target: &mut Option<T>)
+    pub fn apply(&self, target: &mut Option<T>)
     where
         T: Clone,
     {
