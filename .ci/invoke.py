@@ -39,10 +39,11 @@ TIMEOUT_S = 30
 COMPILE_S = 600
 ORGANISATION = "org_23rb8YdGqMT0qIzpgGwdXfHirMu"
 # The ids in the events, in whose place those of this run are put.
-APP, MSG, EP = (
+APP, MSG, EP, SRC = (
     "app_2xmplWq7RbT4nKc9LsVd1HgYz3F",
     "msg_3MSN3rKecIKqf9HrEwrBqh5aq8z",
     "ep_2xmplWs9TdV6pMe1NuXf3JiAb5H",
+    "src_2xmplWt3KqR8vNf5OyYg4LkBc7J",
 )
 
 
@@ -95,6 +96,9 @@ class Trip:
         path = f"/api/v1/app/{app['id']}/endpoint"
         endpoint = self.call("POST", path, 201, {"url": self.receiver.url})
         self.values[EP] = endpoint["id"]
+        source = {"name": "Billing", "type": "generic-webhook", "app": app["id"]}
+        source |= {"verification": {"scheme": "bearer"}, "config": {"secret": "of-the-other-system"}}
+        self.values[SRC] = self.call("POST", "/ingest/api/v1/source", 201, source)["id"]
         self.receiver.secret = self.call("GET", f"{path}/{endpoint['id']}/secret", 200)["key"]
 
     def publish(self):
@@ -103,10 +107,11 @@ class Trip:
         self.ask("receive", "receive-function-url.json", 202)
         self.ask("receive", "receive-malformed.json", 422)
         self.ask("receive", "receive-unauthorized.json", 401)
+        self.ask("receive", "receive-source.json", 202)
         # Fails, so that there is something to try again.
         self.receiver.refuse_once = self.message
-        self.work("DELIVERIES", 3)
-        self.expect(3)
+        self.work("DELIVERIES", 4)
+        self.expect(4)
         self.delivered(EVENTS / "receive-publish.json", self.message)
 
     def deliver(self):
@@ -332,7 +337,7 @@ class Functions:
                             counted.setdefault(metric["Name"], 0)
         durations = {"EndToEndLatency": 0, "EndpointLatency": 0, "SweepLag": 0}
         # A copy of a record that was delivered already, first received, is sent and not on record.
-        expected = durations | {"Accepted": 3, "Delivered": 6, "Failed": 1, "Retried": 1, "Duplicates": 3}
+        expected = durations | {"Accepted": 4, "Delivered": 7, "Failed": 1, "Retried": 1, "Duplicates": 3}
         check(counted == expected, "every metric adds up", counted)
 
     def wait_until_open(self):

@@ -41,6 +41,21 @@ async fn publishing_costs_two_writes_and_one_send_and_a_read_only_when_the_appli
 }
 
 #[tokio::test]
+async fn what_a_source_takes_costs_what_publishing_does_and_what_it_refuses_one_read() {
+    let (world, app) = world_with(Settings::default()).await;
+    let source = json!({"name": "s", "type": "generic-webhook", "app": app,
+        "config": {"secret": "token"}, "verification": {"scheme": "bearer"}});
+    let made = world.call("POST", "/ingest/api/v1/source", source).await;
+    let path = format!("/in/{}", made.body["id"].as_str().unwrap());
+    let event = || json!({"type": "a", "data": "x".repeat(900)});
+    // The source is read anew each time in these tests, and remembered for half a minute else.
+    let taken = cost(&world, world.call_as("token", "POST", &path, event())).await;
+    assert_eq!(billed(&taken), (2, 2.0, 1));
+    let refused = cost(&world, world.call_as("no token", "POST", &path, event())).await;
+    assert_eq!(billed(&refused), (0, 1.0, 0));
+}
+
+#[tokio::test]
 async fn a_first_attempt_that_succeeds_costs_two_writes_and_one_read() {
     let (world, app) = world_with(Settings::default()).await;
     world.publish(&app, event()).await;

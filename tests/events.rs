@@ -42,6 +42,7 @@ files! {
         an_event_that_lambda_hands_over_twice_is_accepted_once,
     "receive-publish-base64.json": a_body_that_api_gateway_encoded_is_delivered_decoded,
     "receive-function-url.json": a_function_url_is_as_good_as_an_api,
+    "receive-source.json": a_webhook_of_another_system_is_proved_and_published,
     "receive-malformed.json": a_body_that_breaks_off_is_refused_and_nothing_is_sent,
     "receive-unauthorized.json": a_request_without_a_token_is_refused_and_nothing_is_sent,
     "admin-create-application.json": an_application_is_created_and_found_by_its_uid,
@@ -122,6 +123,24 @@ async fn a_function_url_is_as_good_as_an_api(event: Event) {
     assert_eq!((status, &body["eventType"]), (202, &json!("newTransactions")));
     world.dispatch_all().await;
     assert_eq!(world.network.sent_to(URL).len(), 1);
+}
+
+async fn a_webhook_of_another_system_is_proved_and_published(event: Event) {
+    let world = World::new();
+    let app = application(&world).await;
+    let source = json!({
+        "name": "Billing", "type": "generic-webhook", "app": app,
+        "verification": {"scheme": "bearer"}, "config": {"secret": "of-the-other-system"},
+    });
+    let made = world.call("POST", "/ingest/api/v1/source", source).await;
+    let event = event.with("src_2xmplWt3KqR8vNf5OyYg4LkBc7J", &text(&made.body["id"]));
+    let (status, body) = open(world.receiver.handle(event.request()).await);
+    assert_eq!((status, &body["eventType"]), (202, &json!("invoice.paid")));
+    world.dispatch_all().await;
+    assert_eq!(world.network.sent_to(URL)[0].body, event.request().body());
+    let forged = event.with("of-the-other-system", "of-a-stranger");
+    let (status, _) = open(world.receiver.handle(forged.request()).await);
+    assert_eq!(status, 401);
 }
 
 async fn a_body_that_breaks_off_is_refused_and_nothing_is_sent(event: Event) {

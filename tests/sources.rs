@@ -5,10 +5,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
+use shared::sender::Outbound;
 use shared::source::{Encoding, Kind, Refusal, Scheme, hmac_text, verify};
 
 use crate::support::world::{Reply, World, text};
 
+const URL: &str = "http://127.0.0.1:9/hook";
 const SOURCES: &str = "/ingest/api/v1/source";
 
 /// A signed request and what it is signed with.
@@ -379,4 +381,78 @@ async fn post(world: &World, source: &str, headers: &[(&str, &str)], body: &str)
 
 fn hex_hmac(secret: &str, content: &str) -> String {
     format!("sha256={}", hmac_text(Encoding::Hex, secret.as_bytes(), content.as_bytes()))
+}
+
+/// Two Posthorns in one: what the first delivers comes in at a source of the second, which is
+/// the only proof that both sides of a scheme agree.
+async fn relay(world: &World, delivery: &Outbound, source: &str) -> Reply {
+    let headers: Vec<(&str, &str)> =
+        delivery.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    post(world, source, &headers, std::str::from_utf8(&delivery.body).expect("text")).await
+}
+
+#[tokio::test]
+async fn what_an_ed25519_key_signs_is_believed_of_its_public_half() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "signatureScheme": "v1a"})).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret");
+    let public = text(&world.call("GET", &path, Value::Null).await.body["key"]);
+    assert!(public.starts_with("whpk_"), "{public}");
+    let target = world.application().await;
+    let source = source(&world, &target, "svix", &public).await;
+    world.publish(&app, json!({"amount": 1})).await;
+    world.dispatch_all().await;
+    let mut delivery = world.network.sent_to(URL).remove(0);
+    assert_eq!(relay(&world, &delivery, &source).await.status, 202);
+    let listed = world.call("GET", &format!("/api/v1/app/{target}/msg"), Value::Null).await.body;
+    assert_eq!(listed["data"][0]["payload"], json!({"amount": 1}));
+    assert_eq!(relay(&world, &delivery, &source).await.status, 202, "a repetition is no error");
+    let listed = world.call("GET", &format!("/api/v1/app/{target}/msg"), Value::Null).await.body;
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "and nothing new");
+    delivery.body = Bytes::from_static(b"{\"amount\": 2}");
+    assert_eq!(relay(&world, &delivery, &source).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_security_event_token_is_believed_by_its_key_set_and_published_as_its_claims() {
+    let world = World::new();
+    let app = json!({"name": "Client", "uid": "client", "profile": "moneyhub"});
+    let app = text(&world.call("POST", "/api/v1/app", app).await.body["id"]);
+    let target = world.application().await;
+    for (number, algorithm) in ["RS256", "ES256", "EdDSA"].into_iter().enumerate() {
+        let url = format!("{URL}/{algorithm}");
+        let said = json!({"url": url, "format": "jwt", "jwtAlgorithm": algorithm});
+        world.endpoint_with(&app, said).await;
+        let keys = world.call_as("no token", "GET", "/.well-known/jwks.json", Value::Null).await;
+        let made = json!({
+            "name": algorithm, "type": "generic-webhook", "app": target,
+            "config": {"secret": keys.body.to_string()},
+            "verification": {"scheme": "jwt", "issuer": "https://identity.moneyhub.co.uk",
+                "audience": "client"},
+            "eventId": {"pointer": "/jti"},
+        });
+        let made = world.call("POST", SOURCES, made).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let event = json!({"eventType": "paymentCompleted", "payload": {"paymentId": "p"}});
+        world.call("POST", &format!("/api/v1/app/{app}/msg"), event).await;
+        world.dispatch_all().await;
+        let mut delivery = world.network.sent_to(&url).pop().unwrap();
+        let source = text(&made.body["id"]);
+        let taken = relay(&world, &delivery, &source).await;
+        assert_eq!(taken.status, 202, "{algorithm}: {taken:?}");
+        let path = format!("/api/v1/app/{target}/msg");
+        let listed = world.call("GET", &path, Value::Null).await.body;
+        assert_eq!(listed["data"].as_array().map(Vec::len), Some(number + 1), "{algorithm}");
+        let claims = &listed["data"][0]["payload"];
+        let events = json!({"urn:com:moneyhub:events:payment-completed": {"paymentId": "p"}});
+        assert_eq!((&claims["aud"], &claims["events"]), (&json!("client"), &events));
+        let mut body = delivery.body.to_vec();
+        let middle = body.len() / 2;
+        body[middle] = if body[middle] == b'A' { b'B' } else { b'A' };
+        delivery.body = body.into();
+        assert_eq!(relay(&world, &delivery, &source).await.status, 401, "{algorithm}");
+        // A process remembers a key set for a while.
+        world.advance_s(61);
+    }
 }

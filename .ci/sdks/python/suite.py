@@ -237,6 +237,21 @@ def verified(b):
         raise AssertionError("a changed body was verified")
 
 
+@test("as Dots does it")
+def dots(b):
+    """The receiver of Dots' documentation: Svix's library, on headers of its family alone."""
+    app = b.svix.application.create(api.ApplicationIn(name="Dots", metadata={"posthorn.profile": "dots"}))
+    ep = b.svix.endpoint.create(app.id, api.EndpointIn(url=b.place()))
+    secret = b.svix.endpoint.get_secret(app.id, ep.id).key
+    payload = {"app_id": "6301bbfc-a0c5-454e-8ff9-bb510944fe0c"}
+    event = api.MessageIn(event_type="app.updated", payload=payload)
+    sent = b.svix.message.create(app.id, event)
+    came, body = b.arrival(ep)
+    assert json.loads(body) == payload
+    assert came["svix-id"] == sent.id and not any(name.startswith("webhook-") for name in came)
+    Webhook(secret).verify(body, came)
+
+
 @test("message")
 def message(b):
     msgs = b.svix.message
