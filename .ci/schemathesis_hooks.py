@@ -2,10 +2,12 @@
 
 import os
 import re
+import secrets
 from datetime import datetime, timedelta, timezone
 
 import schemathesis
 
+KEY = re.compile(r"[!-~]([\t -~]{0,254}[!-~])?")
 PLAIN_URL = re.compile(r"https?://[a-zA-Z0-9.-]{1,200}(:[0-9]{1,4})?(/[!-~]{0,500})?")
 
 
@@ -44,8 +46,15 @@ def before_call(_context, case, _kwargs):
         # An event type that is deleted without this is archived, and can still be read.
         if case.query.get("expunge") in (None, False, "false"):
             case.query["expunge"] = "true"
+    # A key that was used before would bring the answer to another request.
+    key = (case.headers or {}).get("idempotency-key")
+    if isinstance(key, str) and KEY.fullmatch(key):
+        case.headers["idempotency-key"] = f"{key[:200]}{secrets.token_hex(8)}"
     if not isinstance(case.body, dict):
         return
+    # What signs has to fit the secret, if one comes with it.
+    if any(isinstance(case.body.get(name), str) for name in ("key", "secret")):
+        case.body.pop("signatureScheme", None)
     recent = {
         "profile": "svix",
         "since": moment(hours=-1),
@@ -58,10 +67,12 @@ def before_call(_context, case, _kwargs):
     # One or the other.
     if isinstance(case.body.get("payloadRetentionHours"), int):
         case.body.pop("payloadRetentionPeriod", None)
-    for name, value in recent.items():
-        # What is wrong on purpose stays so.
-        if isinstance(case.body.get(name), str) and plausible(name, case.body[name]):
-            case.body[name] = value
+    brought = case.body.get("application")
+    for body in (case.body, brought if isinstance(brought, dict) else {}):
+        for name, value in recent.items():
+            # What is wrong on purpose stays so.
+            if isinstance(body.get(name), str) and plausible(name, body[name]):
+                body[name] = value
 
 
 def moment(**shift):
