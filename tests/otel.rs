@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::support::captured::listen;
 use crate::support::network::answer;
 use crate::support::world::World;
 
@@ -243,7 +244,7 @@ async fn request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<(String, 
 fn traced(world: &World, url: &str) -> (Invocation, DefaultGuard) {
     let traces = Traces::to(url, "posthorn-test").unwrap();
     let subscriber = tracing_subscriber::registry().with(traces.layer());
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = listen(subscriber);
     let emf = Emf::new(Arc::<Collector>::default(), world.ambient.clock.clone(), None);
     (Invocation::new(emf, Telemetry { traces: Some(traces) }), guard)
 }

@@ -2,12 +2,13 @@
 //! a text however it is written.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -29,7 +30,7 @@ impl Captured {
         let layer =
             fmt::layer().json().with_span_events(FmtSpan::FULL).with_writer(captured.clone());
         let subscriber = tracing_subscriber::registry().with(filter).with(layer);
-        (captured, tracing::subscriber::set_default(subscriber))
+        (captured, listen(subscriber))
     }
 
     /// The lines so far.
@@ -62,6 +63,17 @@ impl io::Write for Captured {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Lets this subscriber hear what happens on this thread until the guard is dropped.
+///
+/// As long as a process has one subscriber only, `tracing` asks none but the thread that comes to
+/// a line first whether anybody listens, and takes its answer for good. Other tests' threads have
+/// no subscriber, so there is always a second one, which hears nothing.
+pub(crate) fn listen(subscriber: impl Into<Dispatch>) -> DefaultGuard {
+    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+    LazyLock::force(&SECOND);
+    tracing::dispatcher::set_default(&subscriber.into())
 }
 
 /// How bytes may be written in a log: as they are, in hex, as a list of numbers, and in base64
