@@ -167,7 +167,7 @@ impl Process {
                     Redrive {
                         name: "deliveries",
                         dead_letters: dead(&world.queues.deliveries_dlq),
-                        queue: deliveries,
+                        queue: deliveries.clone(),
                     },
                     Redrive {
                         name: "retries",
@@ -176,7 +176,7 @@ impl Process {
                     },
                 ],
                 parking: Parking::new(table.clone()),
-                worker: Worker::new(table, retries, world.ambient.clone()),
+                worker: Worker::new(table, deliveries, retries, world.ambient.clone()),
                 metrics: world.metrics.clone(),
                 ambient: world.ambient.clone(),
             },

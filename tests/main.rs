@@ -10,6 +10,7 @@ mod asymmetric;
 mod attempted;
 mod auth;
 mod bounded;
+mod broadcast;
 mod check;
 mod conformance;
 mod cost;

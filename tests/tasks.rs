@@ -189,7 +189,8 @@ async fn survives(kind: &str, call: usize, fault: Fault) -> bool {
         std::sync::Arc::new(Faulty::new(world.table.clone(), &plan))
     };
     let retries = || std::sync::Arc::new(Faulty::new(world.queues.retries.clone(), &plan));
-    let worker = || Worker::new(table(), retries(), world.ambient.clone());
+    let deliveries = || std::sync::Arc::new(Faulty::new(world.queues.deliveries.clone(), &plan));
+    let worker = || Worker::new(table(), deliveries(), retries(), world.ambient.clone());
     let mut admin = world.admin.clone();
     admin.worker = worker();
     let request = http::Request::post(format!("/api/v1/app/{app}/endpoint/{ep}/{kind}"))

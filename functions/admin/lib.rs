@@ -35,6 +35,7 @@ mod application;
 mod attempt;
 mod attempted;
 mod auth;
+mod broadcast;
 mod cancel;
 mod check;
 mod counts;

@@ -25,7 +25,9 @@ async fn main() -> Result<(), Error> {
     let table = wiring.table()?;
     let secret = wiring.root_secret().await?;
     let retries = wiring.queue(variable::RETRIES_QUEUE)?;
-    let worker = Worker::new(table.clone(), retries.clone(), Ambient::system());
+    let deliveries = wiring.queue(variable::DELIVERIES_QUEUE)?;
+    let (ambient, accepted) = (Ambient::system(), deliveries.clone());
+    let worker = Worker::new(table.clone(), accepted, retries.clone(), ambient);
     let policy = wiring.environment.target_policy();
     let admin = &Admin {
         directory: Directory::new(table.clone()),
@@ -33,7 +35,7 @@ async fn main() -> Result<(), Error> {
         history: History::new(table.clone()),
         inbox: Inbox::new(table.clone()),
         pending: Deliveries::new(table.clone()),
-        deliveries: wiring.queue(variable::DELIVERIES_QUEUE)?,
+        deliveries,
         retries,
         parking: Parking::new(table.clone()),
         revocations: Revocations::new(table.clone(), Ambient::system().clock),

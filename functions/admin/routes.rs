@@ -160,6 +160,8 @@ macro_rules! operations {
 }
 
 operations! {
+    "v1.message.broadcast" POST ["msg", "broadcast"] => broadcast();
+
     "v1.application.list" GET ["app"] => list_applications();
     "v1.application.create" POST ["app"] => create_application();
     "v1.application.get" GET ["app", app] => get_application(app);

@@ -1,5 +1,6 @@
 //! Statistics over an organisation, counted by background tasks.
 
+use bytes::Bytes;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,7 +72,7 @@ impl Call<'_> {
             return Err(Violation::body("appIds", rule).into());
         }
         let work = Work::AppStats { span: Span { since, until }, apps };
-        let task = self.admin.worker.begin(org, work).await?;
+        let task = self.admin.worker.begin(org, work, Bytes::new()).await?;
         let out = AppUsageStatsOut { begun: BegunOut::from(&task), unresolved_app_ids: unresolved };
         Ok(error::json(StatusCode::ACCEPTED, &out))
     }

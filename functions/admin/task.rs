@@ -1,6 +1,7 @@
 //! Background tasks: begin them, list them, look at one. The work itself is
 //! [`Worker`](shared::worker::Worker)'s.
 
+use bytes::Bytes;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,7 +162,12 @@ impl Call<'_> {
 
     /// Begins a task and tells the caller what to look it up by.
     pub(crate) async fn begin(&self, work: Work) -> Answer {
-        let task = self.admin.worker.begin(self.access.organisation(), work).await?;
+        self.begin_with(work, Bytes::new()).await
+    }
+
+    /// The same with what the task publishes.
+    pub(crate) async fn begin_with(&self, work: Work, payload: Bytes) -> Answer {
+        let task = self.admin.worker.begin(self.access.organisation(), work, payload).await?;
         Ok(error::json(StatusCode::ACCEPTED, &BegunOut::from(&task)))
     }
 

@@ -153,7 +153,8 @@ impl Platform {
             metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
-        let worker = Worker::new(table.clone(), retries.clone(), ambient.clone());
+        let worker =
+            Worker::new(table.clone(), deliveries.clone(), retries.clone(), ambient.clone());
         let settings = SenderSettings { policy: policy.clone(), ..SenderSettings::default() };
         let sender: Arc<dyn Sender> = Arc::new(HttpSender::new(settings)?);
         let admin = Admin {

@@ -29,7 +29,12 @@ async fn main() -> Result<(), Error> {
             redrive("retries", variable::RETRIES_DLQ, variable::RETRIES_QUEUE)?,
         ],
         parking: Parking::new(table.clone()),
-        worker: Worker::new(table, wiring.queue(variable::RETRIES_QUEUE)?, Ambient::system()),
+        worker: Worker::new(
+            table,
+            wiring.queue(variable::DELIVERIES_QUEUE)?,
+            wiring.queue(variable::RETRIES_QUEUE)?,
+            Ambient::system(),
+        ),
         metrics: metrics.clone(),
         ambient: Ambient::system(),
     };

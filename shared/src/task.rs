@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::id::{ApplicationId, EndpointId, OrganisationId, TaskId};
+use crate::id::{ApplicationId, EndpointId, OrganisationId, TaskId, Uid};
 
 /// How long tasks are kept, in milliseconds: 90 days (Svix).
 pub const RETENTION_MS: u64 = 90 * 86_400_000;
@@ -66,6 +66,25 @@ pub struct Selection {
     pub status_code_class: Option<u16>,
 }
 
+/// An event that is published more than once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// What happened.
+    pub event_type: String,
+    /// The publisher's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<Uid>,
+    /// The channels it is published on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// The publisher's labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// For how many hours it is kept.
+    pub retention_hours: u64,
+}
+
 /// What a task does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -108,6 +127,11 @@ pub enum Work {
     },
     /// Collects which event types endpoints chose.
     EventTypes {},
+    /// Publishes an event, whose payload is the task's, to all applications.
+    Broadcast {
+        /// The event.
+        event: Event,
+    },
 }
 
 impl Work {
@@ -119,6 +143,7 @@ impl Work {
             Self::BulkReplay { .. } => "endpoint.bulk-replay",
             Self::AppStats { .. } => "application.stats",
             Self::EventTypes {} => "event-type.aggregate",
+            Self::Broadcast { .. } => "message.broadcast",
         }
     }
 }

@@ -196,6 +196,7 @@ fn body(id: &str) -> Value {
         | "v1.endpoint.replay-missing"
         | "v1.endpoint.bulk-replay"
         | "v1.endpoint.cancel-msgs" => json!({"since": "2027-01-14T00:00:00Z"}),
+        "v1.message.broadcast" => json!({"eventType": "order.paid", "payload": {"secret": MARK}}),
         "v1.endpoint.send-example" => json!({"eventType": "order.example"}),
         "posthorn.profile.put" => json!({"toml": PROFILE}),
         "posthorn.event-type-grant.set" => json!({"eventTypes": []}),

@@ -183,8 +183,9 @@ impl World {
             settings,
         };
         let worker = |function| {
+            let deliveries = sends(function, &deliveries, "DeliveriesQueue");
             let retries = sends(function, &retries, "RetriesQueue");
-            Worker::new(table_of(function), retries, ambient.clone())
+            Worker::new(table_of(function), deliveries, retries, ambient.clone())
         };
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table_of("retry")),

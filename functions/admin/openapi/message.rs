@@ -3,8 +3,10 @@
 use shared::id::MessageId;
 use shared::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
 
+use crate::broadcast::MessageBroadcastIn;
 use crate::message::MessageOut;
 use crate::page::Page;
+use crate::task::BegunOut;
 
 pub(super) fn descriptions() -> Vec<Description> {
     vec![
@@ -17,6 +19,11 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.message.get", "Get a message")
             .query([WITH_CONTENT])
             .answers::<MessageOut>(200, "The message"),
+        describe("v1.message.broadcast", "Publish an event to every application")
+            .caller(Caller::Organisation)
+            .detail("In the background, to those that there are when it gets to them.")
+            .takes::<MessageBroadcastIn>()
+            .answers::<BegunOut>(202, "The task, begun and perhaps over already"),
         describe("v1.message.expunge-content", "Take a message's payload away")
             .caller(Caller::Organisation)
             .detail("It is not sent any more; a copy that is in a queue is still sent once.")

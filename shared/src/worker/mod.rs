@@ -17,6 +17,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tracing::{error, info, warn};
 
 use crate::attempt::LEASE_MS;
@@ -25,9 +26,10 @@ use crate::id::{OrganisationId, TaskId};
 use crate::notice::Notice;
 use crate::queue::{Producer, QueueError};
 use crate::store::table::{Table, Write};
-use crate::store::{Deliveries, Directory, HeldTask, History, Notices, StoreError, Tasks};
+use crate::store::{Deliveries, Directory, HeldTask, History, Inbox, Notices, StoreError, Tasks};
 use crate::task::{Status, Task, Work};
 
+mod broadcast;
 mod replay;
 mod stats;
 
@@ -54,6 +56,8 @@ pub struct Worker {
     deliveries: Deliveries,
     directory: Directory,
     notices: Notices,
+    inbox: Inbox,
+    deliveries_queue: Arc<dyn Producer>,
     retries: Arc<dyn Producer>,
     ambient: Ambient,
 }
@@ -81,14 +85,21 @@ enum Step {
 }
 
 impl Worker {
-    /// A worker on this table, with the retries queue.
-    pub fn new(table: Arc<dyn Table>, retries: Arc<dyn Producer>, ambient: Ambient) -> Self {
+    /// A worker on this table, with both queues.
+    pub fn new(
+        table: Arc<dyn Table>,
+        deliveries_queue: Arc<dyn Producer>,
+        retries: Arc<dyn Producer>,
+        ambient: Ambient,
+    ) -> Self {
         Self {
             tasks: Tasks::new(table.clone()),
             history: History::new(table.clone()),
             deliveries: Deliveries::new(table.clone()),
             directory: Directory::new(table.clone()),
-            notices: Notices::new(table, ambient.clone(), 0),
+            notices: Notices::new(table.clone(), ambient.clone(), 0),
+            inbox: Inbox::new(table),
+            deliveries_queue,
             retries,
             ambient,
         }
@@ -104,9 +115,15 @@ impl Worker {
     ///
     /// # Errors
     /// When the task cannot be stored.
-    pub async fn begin(&self, org: OrganisationId, work: Work) -> Result<Task, StoreError> {
+    pub async fn begin(
+        &self,
+        org: OrganisationId,
+        work: Work,
+        payload: Bytes,
+    ) -> Result<Task, StoreError> {
         let now = self.ambient.now();
         let mut task = Task::new(TaskId::new(&self.ambient), org, work, now);
+        task.payload = payload;
         task.due_at = now.plus_ms(CLAIM_MS);
         let held = self.tasks.create(task).await?;
         Ok(self.work(held, now.plus_ms(FIRST_PART_MS), FIRST_PART_STEPS, 0).await)
@@ -198,6 +215,7 @@ impl Worker {
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,
             Work::AppStats { span, apps } => self.app_stats(task, span, &apps).await,
             Work::EventTypes {} => self.event_types(task).await,
+            Work::Broadcast { event } => self.broadcast(task, &event).await,
             Work::BulkReplay { app: _, ep, span, selection } => {
                 self.bulk_replay(task, ep, span, &selection, delay_s).await
             }
