@@ -22,6 +22,7 @@ mod doctor;
 mod embedded;
 mod event_types;
 mod events;
+mod expunge;
 mod headers;
 mod iam;
 mod id;

@@ -43,6 +43,7 @@ mod docs;
 mod endpoint;
 mod event_type;
 mod example;
+mod expunge;
 mod headers;
 mod idempotency;
 mod import;

@@ -190,15 +190,6 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &MessageOut::from(message)))
     }
 
-    /// Takes a message's payload away. What waits for a retry is given up.
-    pub(crate) async fn expunge_message(&self, app: &str, msg: &str) -> Answer {
-        self.require_organisation()?;
-        let tenant = self.tenant(app).await?;
-        let message = self.message(&tenant, msg).await?;
-        self.admin.eraser.message(&message).await?;
-        Ok(error::empty(StatusCode::NO_CONTENT))
-    }
-
     /// The message of this application with this id or event id.
     pub(crate) async fn message(&self, tenant: &Tenant, msg: &str) -> Result<Message, ApiError> {
         let now = self.admin.ambient.now();

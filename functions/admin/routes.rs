@@ -217,6 +217,10 @@ operations! {
         => attempted_messages(app, ep);
     "v1.message.expunge-content" DELETE ["app", app, "msg", msg, "content"]
         => expunge_message(app, msg);
+    "v1.message.bulk-expunge-content" POST ["app", app, "msg", "bulk-expunge"]
+        => expunge_messages(app);
+    "v1.message.expunge-all-contents" POST ["app", app, "msg", "expunge-all-contents"]
+        => expunge_all(app);
     "v1.message-attempt.expunge-content" DELETE
         ["app", app, "msg", msg, "attempt", attempt, "content"]
         => expunge_attempt(app, msg, attempt);

@@ -127,6 +127,11 @@ pub enum Work {
     },
     /// Collects which event types endpoints chose.
     EventTypes {},
+    /// Takes the payloads of an application's messages away.
+    Purge {
+        /// The application.
+        app: ApplicationId,
+    },
     /// Publishes an event, whose payload is the task's, to all applications.
     Broadcast {
         /// The event.
@@ -143,6 +148,7 @@ impl Work {
             Self::BulkReplay { .. } => "endpoint.bulk-replay",
             Self::AppStats { .. } => "application.stats",
             Self::EventTypes {} => "event-type.aggregate",
+            Self::Purge { .. } => "application.purge_content",
             Self::Broadcast { .. } => "message.broadcast",
         }
     }

@@ -179,6 +179,7 @@ fn body(id: &str) -> Value {
         "v1.event-type.update" => json!({"description": "Changed"}),
         "v1.event-type.patch" => json!({"description": "Changed"}),
         "v1.event-type.update-retry-schedule" => json!({"retrySchedule": [60, 3_600]}),
+        "v1.message.bulk-expunge-content" => json!({"ids": ["nobody"]}),
         "v1.message.create" => json!({"eventType": "test.event", "payload": {"order": "1001"}}),
         "v1.operational-webhook.endpoint.create" => {
             // Nothing in the plays is told to it.

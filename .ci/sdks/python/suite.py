@@ -317,6 +317,13 @@ def expunge(b):
     sent = b.send()
     b.arrival(ep)
     b.svix.message.expunge_content(b.app, sent.id)
+    if NEW:
+        named = api.BulkExpungeContentsIn(ids=[sent.id, "nobody"])
+        results = b.svix.message.bulk_expunge_content(b.app, named).results
+        assert {name: str(what) for name, what in results.items()} == {
+            sent.id: "expunged", "nobody": "not-found",
+        }
+    assert b.svix.message.expunge_all_contents(b.app).id.startswith("qtask_")
     whole = api.MessageGetOptions(with_content=True)
     assert "order" not in b.svix.message.get(b.app, sent.id, whole).payload
     expect(400, lambda: b.svix.message_attempt.resend(b.app, sent.id, ep.id))

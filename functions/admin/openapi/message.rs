@@ -4,6 +4,7 @@ use shared::id::MessageId;
 use shared::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
 
 use crate::broadcast::MessageBroadcastIn;
+use crate::expunge::{BulkExpungeContentsIn, BulkExpungeContentsOut};
 use crate::message::MessageOut;
 use crate::page::Page;
 use crate::task::BegunOut;
@@ -28,5 +29,17 @@ pub(super) fn descriptions() -> Vec<Description> {
             .caller(Caller::Organisation)
             .detail("It is not sent any more; a copy that is in a queue is still sent once.")
             .answers_empty(204, "It is gone"),
+        describe("v1.message.bulk-expunge-content", "Take the payloads of some messages away")
+            .caller(Caller::Organisation)
+            .detail("Of those that are named, by id or event id; at most 100.")
+            .takes::<BulkExpungeContentsIn>()
+            .answers::<BulkExpungeContentsOut>(200, "What became of each"),
+        describe("v1.message.expunge-all-contents", "Take all payloads of an application away")
+            .caller(Caller::Organisation)
+            .detail(
+                "In the background, of all messages that there are by now. The task's \
+                 `data.messagesPurged` tells how many that were.",
+            )
+            .answers::<BegunOut>(202, "The task, begun and perhaps over already"),
     ]
 }

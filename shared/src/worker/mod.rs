@@ -26,10 +26,13 @@ use crate::id::{OrganisationId, TaskId};
 use crate::notice::Notice;
 use crate::queue::{Producer, QueueError};
 use crate::store::table::{Table, Write};
-use crate::store::{Deliveries, Directory, HeldTask, History, Inbox, Notices, StoreError, Tasks};
+use crate::store::{
+    Deliveries, Directory, Eraser, HeldTask, History, Inbox, Notices, StoreError, Tasks,
+};
 use crate::task::{Status, Task, Work};
 
 mod broadcast;
+mod purge;
 mod replay;
 mod stats;
 
@@ -54,6 +57,7 @@ pub struct Worker {
     tasks: Tasks,
     history: History,
     deliveries: Deliveries,
+    eraser: Eraser,
     directory: Directory,
     notices: Notices,
     inbox: Inbox,
@@ -96,6 +100,7 @@ impl Worker {
             tasks: Tasks::new(table.clone()),
             history: History::new(table.clone()),
             deliveries: Deliveries::new(table.clone()),
+            eraser: Eraser::new(table.clone()),
             directory: Directory::new(table.clone()),
             notices: Notices::new(table.clone(), ambient.clone(), 0),
             inbox: Inbox::new(table),
@@ -215,6 +220,7 @@ impl Worker {
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,
             Work::AppStats { span, apps } => self.app_stats(task, span, &apps).await,
             Work::EventTypes {} => self.event_types(task).await,
+            Work::Purge { app } => self.purge(task, app).await,
             Work::Broadcast { event } => self.broadcast(task, &event).await,
             Work::BulkReplay { app: _, ep, span, selection } => {
                 self.bulk_replay(task, ep, span, &selection, delay_s).await
