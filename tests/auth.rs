@@ -122,3 +122,70 @@ async fn what_is_wrong_with_an_application_that_is_brought_along_is_said_where_i
     let refused = world.call("POST", "/api/v1/auth/app-portal-access/new-one", other).await;
     assert_eq!(places(&refused), ["body/application/uid"]);
 }
+
+#[tokio::test]
+async fn tokens_of_a_session_are_taken_back_and_others_are_not() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}");
+    let expire = format!("/api/v1/auth/app/{app}/expire-all");
+    let of = async |session: &str| visit(&world, &app, json!({"sessionId": session})).await;
+    let (one, two) = (of("one").await, of("two").await);
+    let none = visit(&world, &app, Value::Null).await;
+    let named = json!({"sessionIds": ["one"]});
+    assert_eq!(world.call("POST", &expire, named).await.status, 204);
+    assert_eq!(status(&world, &one, &path).await, 401);
+    assert_eq!((status(&world, &two, &path).await, status(&world, &none, &path).await), (200, 200));
+    let publish = json!({"eventType": "a.b", "payload": {}});
+    let refused = world.call_as(&one, "POST", &format!("{path}/msg"), publish).await;
+    assert_eq!(refused.status, 401);
+    // Made in the same second, but after.
+    assert_eq!(status(&world, &of("one").await, &path).await, 200);
+    // A session of this name of another application is another one.
+    let other = world.application().await;
+    let foreign = visit(&world, &other, json!({"sessionId": "two"})).await;
+    let later = json!({"sessionIds": ["two"], "expiry": 60});
+    assert_eq!(world.call("POST", &expire, later).await.status, 204);
+    assert_eq!(status(&world, &two, &path).await, 200);
+    world.advance_s(60);
+    assert_eq!(status(&world, &two, &path).await, 401);
+    assert_eq!(status(&world, &foreign, &format!("/api/v1/app/{other}")).await, 200);
+    assert_eq!(status(&world, &none, &path).await, 200);
+}
+
+#[tokio::test]
+async fn what_was_taken_back_stays_so_when_more_is_taken_back_later() {
+    for sessions in [json!([]), json!(["one"])] {
+        let world = World::new();
+        let app = world.application().await;
+        let path = format!("/api/v1/app/{app}");
+        let expire = format!("/api/v1/auth/app/{app}/expire-all");
+        let after = |seconds: u64| json!({"sessionIds": sessions, "expiry": seconds});
+        let old = visit(&world, &app, json!({"sessionId": "one"})).await;
+        world.call("POST", &expire, after(0)).await;
+        world.advance_s(10);
+        let newer = visit(&world, &app, json!({"sessionId": "one"})).await;
+        world.call("POST", &expire, after(3_600)).await;
+        assert_eq!(status(&world, &old, &path).await, 401, "no hour more for the old one");
+        assert_eq!(status(&world, &newer, &path).await, 200);
+        world.advance_s(1_800);
+        // Nor does a later date give more time to those that have one.
+        world.call("POST", &expire, after(7_200)).await;
+        world.advance_s(1_800);
+        assert_eq!(status(&world, &newer, &path).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn names_of_sessions_are_bounded() {
+    let world = World::new();
+    let app = world.application().await;
+    let access = format!("/api/v1/auth/app-portal-access/{app}");
+    for wrong in ["".to_owned(), "x".repeat(257)] {
+        let refused = world.call("POST", &access, json!({"sessionId": wrong})).await;
+        assert_eq!(places(&refused), ["body/sessionId"]);
+        let expire = format!("/api/v1/auth/app/{app}/expire-all");
+        let refused = world.call("POST", &expire, json!({"sessionIds": [wrong]})).await;
+        assert_eq!(places(&refused), ["body/sessionIds/0"]);
+    }
+}

@@ -1,7 +1,6 @@
 //! Tokens for visitors of an application, and taking tokens back.
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::application::{Application, ApplicationIn, BROUGHT, Expired};
@@ -13,7 +12,6 @@ use shared::request;
 use shared::rules::Rules;
 use shared::store::{Edited, Tenant};
 use shared::token::{APPLICATION_TOKEN_S, Access};
-use std::sync::Arc;
 
 use crate::inspector::origin;
 use crate::{Answer, Call};
@@ -21,6 +19,11 @@ use crate::{Answer, Call};
 /// Shortest and longest life of a visitor's token that may be asked for, in seconds: an hour to
 /// a week (Svix).
 const EXPIRY_S: std::ops::RangeInclusive<u64> = 3600..=604_800;
+
+/// Longest name of a session, in characters.
+const MAX_SESSION: usize = 256;
+/// Most sessions that one request may name.
+const MAX_SESSIONS: usize = 100;
 
 /// Whom the access is for.
 #[derive(Deserialize, JsonSchema, Default)]
@@ -34,6 +37,9 @@ pub(crate) struct AppPortalAccessIn {
     /// Seconds until the token expires; 28 days if it is not said.
     #[schemars(range(min = 3600, max = 604_800))]
     expiry: Option<u64>,
+    /// The visitor's session, by which its tokens can be taken back.
+    #[schemars(length(min = 1, max = MAX_SESSION))]
+    session_id: Option<String>,
 }
 
 /// How a visitor gets in.
@@ -51,7 +57,8 @@ pub(crate) struct ExpireIn {
     /// Seconds until then; at once if it is not said.
     #[schemars(range(max = 604_800))]
     expiry: Option<u64>,
-    /// Tokens here have no sessions.
+    /// Only tokens that were made for these sessions; all if there is none.
+    #[schemars(length(max = MAX_SESSIONS), inner(length(min = 1, max = MAX_SESSION)))]
     session_ids: Option<Vec<String>>,
 }
 
@@ -94,21 +101,31 @@ impl Call<'_> {
             true => ExpireIn::default(),
             false => request::body(self.request)?,
         };
-        if input.session_ids.is_some_and(|ids| !ids.is_empty()) {
-            return Err(ApiError::bad_request(
-                "no_sessions",
-                "Tokens have no sessions here: leave `sessionIds` out to expire all of them.",
-            ));
+        let sessions = input.session_ids.unwrap_or_default();
+        let mut rules = Rules::default();
+        if sessions.len() > MAX_SESSIONS {
+            rules.broken("sessionIds", format!("must be at most {MAX_SESSIONS}"));
         }
+        for (position, session) in sessions.iter().enumerate() {
+            check_session(&mut rules, &format!("sessionIds.{position}"), Some(session));
+        }
+        rules.check()?;
         let seconds = input.expiry.unwrap_or(0);
         if seconds > *EXPIRY_S.end() {
             let rule = format!("must be at most {} seconds", EXPIRY_S.end());
             return Err(Violation::body("expiry", rule).into());
         }
         let now = self.admin.ambient.now();
-        let expired = Expired { before: now, from: now.plus_ms(seconds * 1_000) };
-        let id = &tenant.application.id;
-        let change = |application: &mut Application| application.expired = Some(expired);
+        let (id, delay_ms) = (&tenant.application.id, seconds * 1_000);
+        for session in &sessions {
+            self.admin.revocations.revoke_session(id, session, delay_ms).await?;
+        }
+        if !sessions.is_empty() {
+            return Ok(error::empty(StatusCode::NO_CONTENT));
+        }
+        let change = |application: &mut Application| {
+            application.expired = Some(Expired::all(application.expired, now, delay_ms));
+        };
         match self.admin.editor.edit_application(id, now, change).await? {
             Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
             Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
@@ -133,6 +150,7 @@ impl Call<'_> {
             let (least, most) = (EXPIRY_S.start(), EXPIRY_S.end());
             rules.broken("expiry", format!("must be {least} to {most} seconds"));
         }
+        check_session(&mut rules, "sessionId", input.session_id.as_ref());
         rules.check()?;
         if let Some(application) = &input.application {
             application.check(Rules::within(BROUGHT))?;
@@ -144,13 +162,14 @@ impl Call<'_> {
             }
             (found, _) => found?,
         };
-        Ok(self.visit(&tenant, flags, input.expiry.unwrap_or(APPLICATION_TOKEN_S)))
+        let lifetime_s = input.expiry.unwrap_or(APPLICATION_TOKEN_S);
+        self.visit(&tenant, flags, input.session_id, lifetime_s).await
     }
 
     /// The same as it was before there were flags.
     pub(crate) async fn dashboard_access(&self, app: &str) -> Answer {
         self.require_organisation()?;
-        Ok(self.visit(&self.tenant(app).await?, Vec::new(), APPLICATION_TOKEN_S))
+        self.visit(&*self.tenant(app).await?, Vec::new(), None, APPLICATION_TOKEN_S).await
     }
 
     /// Takes back the token that the request came with.
@@ -159,14 +178,33 @@ impl Call<'_> {
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
-    fn visit(&self, tenant: &Arc<Tenant>, flags: Vec<String>, lifetime_s: u64) -> Response<Bytes> {
+    async fn visit(
+        &self,
+        tenant: &Tenant,
+        flags: Vec<String>,
+        session: Option<String>,
+        lifetime_s: u64,
+    ) -> Answer {
         let application = &tenant.application;
-        let after = application.expired.map(|expired| expired.before);
+        let of_session = match &session {
+            Some(session) => self.admin.revocations.session(&application.id, session).await?,
+            None => None,
+        };
+        let expired = [application.expired, of_session].into_iter().flatten();
+        let after = expired.map(|expired| expired.before).max();
         let ids = [application.org.to_string(), application.id.to_string()];
+        let claims = (flags, session);
         let token =
-            self.admin.tokens.issue_visit(ids, flags, lifetime_s, after, &self.admin.ambient);
+            self.admin.tokens.issue_visit(ids, claims, lifetime_s, after, &self.admin.ambient);
         // In the fragment, which browsers keep to themselves.
         let url = format!("{}/docs#key={token}", origin(self.request));
-        error::json(StatusCode::OK, &AppPortalAccessOut { url, token })
+        Ok(error::json(StatusCode::OK, &AppPortalAccessOut { url, token }))
+    }
+}
+
+fn check_session(rules: &mut Rules, field: &str, session: Option<&String>) {
+    let length = session.map_or(1, |session| session.chars().count());
+    if !(1..=MAX_SESSION).contains(&length) {
+        rules.broken(field, format!("must be 1 to {MAX_SESSION} characters"));
     }
 }

@@ -73,6 +73,30 @@ pub struct Expired {
     pub before: Timestamp,
     /// From this moment on.
     pub from: Timestamp,
+    /// Those that were made up to this moment have been taken back before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Timestamp>,
+}
+
+impl Expired {
+    /// All tokens that there are `now` are taken back after `delay_ms` milliseconds, beside those
+    /// that were or will be anyway. A later request never gives a token more time than an
+    /// earlier one left it.
+    pub fn all(earlier: Option<Self>, now: Timestamp, delay_ms: u64) -> Self {
+        let from = now.plus_ms(delay_ms);
+        let Some(earlier) = earlier else { return Self { before: now, from, gone: None } };
+        match earlier.from <= now {
+            true => Self { before: now, from, gone: Some(earlier.before) },
+            false => Self { before: now, from: from.min(earlier.from), gone: earlier.gone },
+        }
+    }
+
+    /// Whether a token of this age is taken back by now; one that does not say when it was made
+    /// counts as old.
+    pub fn covers(&self, issued_at: Option<Timestamp>, now: Timestamp) -> bool {
+        let made_by = |until: Timestamp| issued_at.is_none_or(|at| at <= until);
+        self.gone.is_some_and(made_by) || (now >= self.from && made_by(self.before))
+    }
 }
 
 impl Application {
@@ -106,12 +130,9 @@ impl Application {
         }
     }
 
-    /// Whether it still takes its own tokens of this age; one that does not say when it was made
-    /// counts as old.
+    /// Whether it still takes its own tokens of this age.
     pub fn takes_token(&self, issued_at: Option<Timestamp>, now: Timestamp) -> bool {
-        self.expired.is_none_or(|expired| {
-            now < expired.from || issued_at.is_some_and(|at| at > expired.before)
-        })
+        !self.expired.is_some_and(|expired| expired.covers(issued_at, now))
     }
 
     /// The profile that it names: in the field for it, or in its metadata where a library does

@@ -48,6 +48,8 @@ pub struct Bearer {
     pub access: Access,
     /// What its holder may know of beside what is for everybody; an organisation knows all.
     pub flags: Vec<String>,
+    /// The visitor's session that it was made for, if it was for one.
+    pub session: Option<String>,
     /// A hash of it, by which it can be taken back.
     pub fingerprint: String,
     /// When it was made, in whole seconds, if it says so.
@@ -96,6 +98,7 @@ impl Tokens {
             exp: iat + lifetime_s,
             jti: None,
             feature_flags: Vec::new(),
+            session_id: None,
         };
         self.encode(&claims)
     }
@@ -105,7 +108,7 @@ impl Tokens {
     pub fn issue_visit(
         &self,
         [org, app]: [String; 2],
-        feature_flags: Vec<String>,
+        (feature_flags, session_id): (Vec<String>, Option<String>),
         lifetime_s: u64,
         after: Option<Timestamp>,
         ambient: &Ambient,
@@ -123,6 +126,7 @@ impl Tokens {
             exp: iat + lifetime_s,
             jti: Some(jti.iter().map(|byte| format!("{byte:02x}")).collect()),
             feature_flags,
+            session_id,
         })
     }
 
@@ -148,6 +152,7 @@ impl Tokens {
         Some(Bearer {
             access,
             flags: claims.feature_flags,
+            session: claims.session_id,
             fingerprint: fingerprint(token),
             issued_at: claims.iat.map(|iat| Timestamp(iat.saturating_mul(1000))),
             expires_at: Timestamp(claims.exp.saturating_mul(1000)),
@@ -176,9 +181,11 @@ struct Claims {
     jti: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     feature_flags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
 }
 
 /// 128 bits of its hash: enough that nobody finds a second token with them.
-fn fingerprint(token: &str) -> String {
+pub(crate) fn fingerprint(token: &str) -> String {
     Sha256::digest(token)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -31,12 +31,12 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.authentication.expire-all", "Take an application's tokens back")
             .caller(Caller::Organisation)
             .detail(
-                "All that were made before this moment, at once or after `expiry` seconds. \
+                "All that were made before this moment, or those of the sessions that are named, \
+                 at once or after `expiry` seconds. \
                  Processes may remember for half a minute that one was good.",
             )
             .may_take::<ExpireIn>()
-            .answers_empty(204, "They are taken back")
-            .fails(400, "There are no sessions to name"),
+            .answers_empty(204, "They are taken back"),
         describe("v1.message.precheck", "See whether a message would go anywhere")
             .takes::<PrecheckIn>()
             .answers::<PrecheckOut>(200, "Whether any endpoint wants it"),
