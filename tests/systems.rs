@@ -125,6 +125,63 @@ async fn dotpe_sends_nothing_to_an_endpoint_that_is_not_verified_but_in_the_sand
     }
 }
 
+#[tokio::test]
+async fn nobody_gets_by_a_resend_or_a_replay_what_was_kept_from_them() {
+    for (event_type, is_verified, why) in [
+        ("balance.threshold", true, "the application was not granted this event type"),
+        ("payin.failed", false, "the endpoint has yet to take a test event"),
+    ] {
+        let world = World::new();
+        let app = application(&world, "dotpe").await;
+        let ep = world.endpoint(&app, URL).await;
+        if is_verified {
+            verify(&world, &app, &ep).await;
+        }
+        let since = world.ambient.now().to_rfc3339();
+        let msg = publish(&world, &app, event_type, json!({})).await;
+        world.dispatch_all().await;
+        let own = world.app_token(&app);
+
+        let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+        let refused = world.call_as(&own, "POST", &path, Value::Null).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+        assert_eq!(refused.body["detail"], format!("Not sent: {why}."));
+
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/replay-missing");
+        let replayed = world.call_as(&own, "POST", &path, json!({"since": since})).await;
+        assert_eq!(replayed.status, 202, "{replayed:?}");
+        world.live_s(120).await;
+        assert_eq!(world.network.sent().len(), 0, "{event_type}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_longer_granted_is_not_tried_again() {
+    let (world, app) = verified("dotpe").await;
+    let since = world.ambient.now().to_rfc3339();
+    let path = format!("/api/v1/app/{app}/event-type-grant");
+    let grant = async |types: Value| {
+        assert_eq!(world.call("PUT", &path, json!({"eventTypes": types})).await.status, 200);
+    };
+    grant(json!(["balance.threshold"])).await;
+    world.network.next(URL, answer(500));
+    publish(&world, &app, "balance.threshold", json!({})).await;
+    world.dispatch_all().await;
+    assert_eq!(world.network.sent().len(), 1);
+    grant(json!([])).await;
+    world.live_s(24 * 3_600).await;
+    assert_eq!(world.network.sent().len(), 1);
+
+    // Beside the schedule neither.
+    let listed = world.call("GET", &format!("/api/v1/app/{app}/endpoint"), Value::Null).await;
+    let ep = text(&listed.body["data"][0]["id"]);
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/bulk-replay");
+    let replayed = world.call("POST", &path, json!({"since": since})).await;
+    assert_eq!(replayed.status, 202, "{replayed:?}");
+    world.live_s(60).await;
+    assert_eq!(world.network.sent().len(), 1);
+}
+
 // DashX.
 
 #[tokio::test]

@@ -238,6 +238,10 @@ impl Call<'_> {
                 "This event was cut into several: send its parts, which its payload names.",
             ));
         }
+        let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
+        if let Some(why) = profile.barred(&tenant.application, endpoint, &message) {
+            return Err(ApiError::bad_request("not_admitted", format!("Not sent: {why}.")));
+        }
         let record = Record::Resend {
             app: message.app,
             msg: message.id,

@@ -317,12 +317,11 @@ impl Dispatcher {
         tenant: &'a Arc<Tenant>,
         message: &Message,
     ) -> Result<Vec<(&'a Endpoint, Policy)>, StoreError> {
-        let application = &tenant.application;
         let mut wanting = Vec::new();
         for endpoint in &tenant.endpoints {
             if endpoint.wants(&message.event_type, &message.channels) {
                 let policy = self.policy(tenant, endpoint, &message.event_type).await?;
-                if policy.admits(application, endpoint, message) {
+                if policy.barred(endpoint, message).is_none() {
                     wanting.push((endpoint, policy));
                 }
             }

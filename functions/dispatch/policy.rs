@@ -98,19 +98,9 @@ impl Policy {
         }
     }
 
-    /// Whether the profile lets this message go to this endpoint of this application: not an
-    /// event on request that nobody granted, nor a real one to an endpoint that has yet to take
-    /// a test event.
-    pub(crate) fn admits(
-        &self,
-        application: &Application,
-        endpoint: &Endpoint,
-        message: &Message,
-    ) -> bool {
-        let name = &message.event_type;
-        let granted = !self.profile.opt_in.contains(name) || application.granted.contains(name);
-        let must_verify = self.profile.endpoints.verified_first && !application.sandbox;
-        message.test || (granted && (!must_verify || endpoint.verified_at.is_some()))
+    /// Why the profile keeps this message from this endpoint, if it does.
+    pub(crate) fn barred(&self, endpoint: &Endpoint, message: &Message) -> Option<&'static str> {
+        self.profile.barred(self.application(), endpoint, message)
     }
 
     /// Whose delivery it is, as it was when its batch was begun.

@@ -52,6 +52,10 @@ impl Dispatcher {
             return self.give_up(&found, "the message is past its retention").await;
         };
         let policy = self.policy(tenant, endpoint, &message.event_type).await?;
+        // A replay opens deliveries by the endpoint's filters alone, and a grant may have ended.
+        if let Some(reason) = policy.barred(endpoint, &message) {
+            return self.give_up(&found, reason).await;
+        }
         self.check_time(job, &policy)?;
         let leased = self.take_over(&found).await?;
         if number > 1 {
@@ -71,7 +75,7 @@ impl Dispatcher {
     }
 
     /// An attempt that somebody asked for. It goes out whatever the endpoint's filters say,
-    /// but not to a disabled endpoint.
+    /// but not to a disabled endpoint, nor past what the profile forbids.
     pub(crate) async fn resend(
         &self,
         job: &Job,
@@ -105,6 +109,9 @@ impl Dispatcher {
             return Ok(());
         }
         let policy = self.policy(tenant, endpoint, &message.event_type).await?;
+        if policy.barred(endpoint, &message).is_some() {
+            return Ok(());
+        }
         self.check_time(job, &policy)?;
         let (attempt, verdict) = self.send(&message, endpoint, &policy, id, turn).await?;
         let recorded = deliveries.record_manual(&attempt, &message).await?;

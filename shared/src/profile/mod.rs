@@ -18,6 +18,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::application::Application;
 use crate::endpoint::Endpoint;
 use crate::message::Message;
 use crate::signature;
@@ -92,6 +93,26 @@ impl Profile {
             Some(envelope) => envelope.wrap(message, api_version.map(String::as_str)),
             None => message.payload.clone(),
         }
+    }
+
+    /// Why this message must not go to this endpoint, if so: it is an event on request that was
+    /// not granted, or a real one and the endpoint has yet to take a test event.
+    pub fn barred(
+        &self,
+        application: &Application,
+        endpoint: &Endpoint,
+        message: &Message,
+    ) -> Option<&'static str> {
+        let name = &message.event_type;
+        if message.test {
+            return None;
+        }
+        if self.opt_in.contains(name) && !application.granted.contains(name) {
+            return Some("the application was not granted this event type");
+        }
+        let must_verify = self.endpoints.verified_first && !application.sandbox;
+        (must_verify && endpoint.verified_at.is_none())
+            .then_some("the endpoint has yet to take a test event")
     }
 
     /// The headers of a signed request, in each family the same: id, timestamp in seconds,
