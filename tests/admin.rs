@@ -492,6 +492,8 @@ mod endpoints {
     async fn world() -> (World, String) {
         let world = World::new();
         let app = world.application().await;
+        world.describe("a").await;
+        world.describe("b").await;
         let path = format!("/api/v1/app/{app}/endpoint");
         (world, path)
     }

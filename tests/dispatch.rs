@@ -702,6 +702,7 @@ async fn a_pending_delivery_is_given_up_when_its_endpoint_is_disabled() {
 #[tokio::test]
 async fn a_retry_goes_out_although_the_endpoint_no_longer_wants_that_type() {
     let Waiting { world, app, ep, msg } = waiting().await;
+    world.describe("another.type").await;
     change_endpoint(&world, &app, &ep, json!({"eventTypes": ["another.type"]})).await;
     world.live_s(10).await;
     assert_eq!(codes(&world.attempts(&app, &msg).await), [500, 200]);

@@ -166,3 +166,46 @@ async fn every_broken_rule_of_a_type_is_named() {
         .collect();
     assert_eq!(fields, ["name", "schemas", "featureFlags", "groupName"]);
 }
+
+#[tokio::test]
+async fn an_endpoint_chooses_among_event_types_that_there_are() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let choosing = |types: &[&str]| json!({"url": "http://127.0.0.1:9/hook", "eventTypes": types});
+    world.describe("order.paid").await;
+    for wrong in [&["order.payed"][..], &["order.paid", "order.payed"]] {
+        let refused = world.call("POST", &path, choosing(wrong)).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "eventTypes"]));
+        let rule = refused.body["detail"][0]["msg"].to_string();
+        assert!(
+            rule.contains("`order.payed`") && rule.contains("POST /api/v1/event-type"),
+            "{rule}"
+        );
+    }
+    let many: Vec<String> = (0..30).map(|number| format!("kind.{number}")).collect();
+    for name in &many[..29] {
+        world.describe(name).await;
+    }
+    let names: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(world.call("POST", &path, choosing(&names)).await.status, 422);
+    assert_eq!(world.call("POST", &path, choosing(&names[..29])).await.status, 201);
+    let made = world.call("POST", &path, choosing(&["order.paid"])).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    // What was chosen stays chosen when its type is gone; nothing else may join it.
+    let one = format!("{path}/{}", made.body["id"].as_str().unwrap());
+    let gone =
+        world.call("DELETE", "/api/v1/event-type/order.paid?expunge=true", json!(null)).await;
+    assert_eq!(gone.status, 204);
+    let patch = |types: &[&str]| world.call("PATCH", &one, json!({"eventTypes": types}));
+    assert_eq!(patch(&["order.paid"]).await.status, 200);
+    assert_eq!(patch(&["order.paid", "other"]).await.status, 422);
+    let dots =
+        json!({"url": "http://127.0.0.1:9/hook", "profile": "dots", "eventTypes": ["app.updated"]});
+    assert_eq!(world.call("POST", &path, dots).await.status, 201, "the profile knows it");
+    assert_eq!(world.call("POST", &path, choosing(&["app.updated"])).await.status, 422);
+    let unheard = json!({"eventType": "never.described", "payload": {}});
+    let published = world.call("POST", &format!("/api/v1/app/{app}/msg"), unheard).await;
+    assert_eq!(published.status, 202, "publishing asks for no description");
+}

@@ -145,13 +145,13 @@ async fn story() -> Value {
     };
     let app = json!({"name": "First", "uid": "first", "metadata": {"a": "b"}});
     let app = text(&post("/api/v1/app", app).await["id"]);
-    let ep = json!({"url": URL, "uid": "hook", "filterTypes": ["test.event"], "rateLimit": 10});
-    let ep = world.endpoint_with(&app, ep).await;
     post(
         "/api/v1/event-type",
         json!({"name": "test.event", "description": "d", "timeoutSeconds": 20}),
     )
     .await;
+    let ep = json!({"url": URL, "uid": "hook", "filterTypes": ["test.event"], "rateLimit": 10});
+    let ep = world.endpoint_with(&app, ep).await;
     let msg = format!("/api/v1/app/{app}/msg");
     world.network.always(URL, answer(500));
     let event = json!({"eventType": "test.event", "eventId": "event-1", "payload": {"n": 1}});

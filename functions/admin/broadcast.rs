@@ -56,9 +56,11 @@ impl Call<'_> {
             checked => checked.and_then(Result::ok),
         };
         let channels = input.channels.unwrap_or_default();
-        let good = channels.iter().all(|channel| is_name(channel, MAX_CHANNEL));
+        let good = channels.iter().enumerate().all(|(position, channel)| {
+            is_name(channel, MAX_CHANNEL) && !channels[..position].contains(channel)
+        });
         if channels.len() > MAX_MESSAGE_CHANNELS || !good {
-            let rule = format!("must be at most {MAX_MESSAGE_CHANNELS} names");
+            let rule = format!("must be at most {MAX_MESSAGE_CHANNELS} different names");
             rules.broken("channels", rule);
         }
         let tags = input.tags.unwrap_or_default();

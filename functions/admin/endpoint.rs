@@ -17,6 +17,7 @@ use crate::profile::check_https;
 use crate::treatment::check_treatment;
 use crate::{Answer, Call, page};
 
+mod known;
 mod shape;
 
 use shape::Extensions;
@@ -39,6 +40,7 @@ impl Call<'_> {
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
         self.check_extensions(&tenant, input.extensions(), Some(&input.url), None).await?;
+        self.check_known(&tenant, input.types(), input.profile.value(), None).await?;
         self.create_checked(&tenant, input, uid).await
     }
 
@@ -55,6 +57,7 @@ impl Call<'_> {
         let uid = self.check(&input)?;
         let old = tenant.endpoint(ep);
         self.check_extensions(&tenant, input.extensions(), Some(&input.url), old).await?;
+        self.check_known(&tenant, input.types(), input.profile.value(), old).await?;
         let Some(endpoint) = old else {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
@@ -100,6 +103,11 @@ impl Call<'_> {
         rules.check()?;
         let (url, old) = (patch.url.as_ref(), Some(endpoint));
         self.check_extensions(&tenant, patch.extensions(), url, old).await?;
+        let profile = match &patch.profile {
+            Field::Absent => endpoint.profile.as_ref(),
+            said => said.value(),
+        };
+        self.check_known(&tenant, patch.event_types.value(), profile, old).await?;
         let uid = match patch.uid {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,

@@ -344,10 +344,23 @@ impl World {
 
     /// A new endpoint; its id.
     pub(crate) async fn endpoint_with(&self, app: &str, body: Value) -> String {
+        for types in ["eventTypes", "filterTypes"] {
+            for name in body[types].as_array().into_iter().flatten() {
+                self.describe(&text(name)).await;
+            }
+        }
         let path = format!("/api/v1/app/{app}/endpoint");
         let reply = self.call("POST", &path, body).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         text(&reply.body["id"])
+    }
+
+    /// Makes an event type, unless it is there.
+    pub(crate) async fn describe(&self, name: &str) {
+        let reply =
+            self.call("POST", "/api/v1/event-type", json!({"name": name, "description": ""}));
+        let status = reply.await.status;
+        assert!(status == 201 || status == 409, "{name}: {status}");
     }
 
     /// Publishes an event of the type `test.event`; the message's id.

@@ -1,0 +1,56 @@
+//! Event types that an endpoint chooses must be there (Svix): a typing error would otherwise be
+//! an endpoint that never hears of anything.
+//!
+//! Known is what the organisation described and what the endpoint's profile brings along.
+//! Publishing an event that nobody described is allowed all the same.
+
+use shared::endpoint::Endpoint;
+use shared::error::{ApiError, Violation};
+use shared::store::Tenant;
+
+use crate::Call;
+
+/// Up to so many names are looked up one by one; for more, all event types are read.
+const FEW: usize = 10;
+
+impl Call<'_> {
+    /// 422 if any of these is no event type, and was not chosen before.
+    pub(super) async fn check_known(
+        &self,
+        tenant: &Tenant,
+        chosen: Option<&Vec<String>>,
+        profile: Option<&String>,
+        old: Option<&Endpoint>,
+    ) -> Result<(), ApiError> {
+        let kept = old.and_then(|endpoint| endpoint.event_types.as_ref());
+        let is_kept = |name: &&String| kept.is_some_and(|kept| kept.contains(name));
+        let mut new: Vec<&String> =
+            chosen.into_iter().flatten().filter(|name| !is_kept(name)).collect();
+        // What we have to tell ourselves is in nobody's catalogue.
+        if new.is_empty() || tenant.application.operational {
+            return Ok(());
+        }
+        let profile = self.effective_profile(&tenant.application, profile).await?;
+        let (_, events) = self.profile_and_events(&profile.name).await?;
+        new.retain(|name| events.iter().all(|event| event.event_type != **name));
+        let (org, catalogue) = (tenant.application.org, &self.admin.catalogue);
+        if new.len() > FEW {
+            let all = catalogue.all(&org).await?;
+            new.retain(|name| all.iter().all(|described| described.name != **name));
+        } else {
+            let mut unknown = Vec::new();
+            for name in new {
+                if catalogue.find(&org, name).await?.is_none() {
+                    unknown.push(name);
+                }
+            }
+            new = unknown;
+        }
+        let Some(name) = new.first() else { return Ok(()) };
+        let rule = format!(
+            "must be event types that there are, and `{name}` is none: describe it first, with \
+             POST /api/v1/event-type"
+        );
+        Err(Violation::body("eventTypes", rule).into())
+    }
+}
