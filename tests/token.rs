@@ -10,7 +10,7 @@ use shared::secret::RootSecret;
 use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
 use crate::support::still::START;
-use crate::support::world::{ROOT_SECRET, organisation};
+use crate::support::world::{ROOT_SECRET, World, organisation, text};
 
 const APP: &str = "app_0ujtsYcgvSTl8PAuAdqWYSMnLOv";
 
@@ -123,6 +123,34 @@ fn a_token_that_another_library_made_is_taken() {
         "feature_flags": [], "aud": ["anybody"],
     });
     assert_eq!(open(&signed(&confined)), Some(application()));
+}
+
+#[tokio::test]
+async fn a_token_in_force_that_is_of_nobody_is_bad_and_not_merely_invalid() {
+    let world = World::new();
+    let call = async |token: &str| {
+        let reply = world.call_as(token, "GET", "/api/v1/app", Value::Null).await;
+        (reply.status.as_u16(), text(&reply.body["code"]), text(&reply.body["detail"]))
+    };
+    for (claims, said) in [
+        (without("sub"), "`sub` is missing"),
+        (with("sub", json!("somebody")), "organisation"),
+        (with("org", json!(organisation().to_string())), "application"),
+        (json!({"sub": APP, "org": "x", "exp": START.as_secs() + 60}), "organisation"),
+    ] {
+        let (status, code, detail) = call(&signed(&claims)).await;
+        assert_eq!((status, code.as_str()), (400, "bad_token"), "{claims}");
+        assert!(detail.contains(said), "{detail}");
+        // Whoever cannot sign learns nothing of that.
+        let forged = forge(&json!({"alg": "HS256"}), &claims, &[7; 32]);
+        assert_eq!(
+            call(&forged).await,
+            (401, "authentication_failed".into(), "Invalid token".into())
+        );
+    }
+    let (status, code, detail) = call(ROOT_SECRET).await;
+    assert_eq!((status, code.as_str()), (401, "authentication_failed"));
+    assert!(detail.contains("secret") && !detail.contains(ROOT_SECRET), "{detail}");
 }
 
 #[test]

@@ -134,8 +134,8 @@ impl Description {
     }
 
     /// A status of failure that is this operation's own. Those that every operation of its kind
-    /// has are added by themselves: 401 and 403 with a token, 404 with a name in the path, 413
-    /// with a body, 400 with a query, 422 with a query or a body.
+    /// has are added by themselves: 400, 401 and 403 with a token, 404 with a name in the path,
+    /// 413 with a body, 422 with a query or a body.
     pub fn fails(mut self, status: u16, meaning: &'static str) -> Self {
         self.answers.push((status, Some(schema_of::<Failure>), meaning));
         self
@@ -147,6 +147,7 @@ impl Description {
         let failure: Option<SchemaOf> = Some(schema_of::<Failure>);
         if self.caller != Caller::Anyone {
             common.push((401, failure, "No token, or one that does not hold"));
+            common.push((400, failure, "A token of nobody"));
             common.push((403, failure, "A token that does not reach this far"));
         }
         if route.path.contains('{') {

@@ -7,7 +7,7 @@ use serde_path_to_error::Segment;
 
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Violation};
-use crate::token::{Access, Bearer, Tokens};
+use crate::token::{Access, Bearer, Refused, Tokens};
 
 /// Largest request body, in bytes: the largest payload with room for the rest.
 pub const MAX_BODY_BYTES: usize = 512 * 1024;
@@ -15,7 +15,7 @@ pub const MAX_BODY_BYTES: usize = 512 * 1024;
 /// What the request's bearer token opens.
 ///
 /// # Errors
-/// 401 when there is none or it does not hold.
+/// 401 when there is none or it does not hold, 400 when it holds and opens nothing.
 pub fn access(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Access, ApiError> {
     opened(headers, tokens, now).map(|bearer| bearer.access)
 }
@@ -23,14 +23,21 @@ pub fn access(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Ac
 /// The request's bearer token, opened.
 ///
 /// # Errors
-/// 401 when there is none or it does not hold.
+/// 401 when there is none or it does not hold, 400 when it holds and opens nothing.
 pub fn opened(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Bearer, ApiError> {
     let Some(token) = bearer(headers) else {
         return Err(ApiError::unauthenticated(
             "Missing token: send the header `Authorization: Bearer <token>`.",
         ));
     };
-    tokens.open_bearer(token, now).ok_or_else(ApiError::invalid_token)
+    tokens.open_bearer(token, now).map_err(|refused| match refused {
+        Refused::Invalid => ApiError::invalid_token(),
+        Refused::NoToken => ApiError::unauthenticated(
+            "Invalid token: this is no JWT. The secret that tokens are made with is no token \
+             itself; `posthorn token` makes one.",
+        ),
+        Refused::Claims(rule) => ApiError::bad_request("bad_token", format!("Bad token: {rule}.")),
+    })
 }
 
 /// The bearer token, if the request has one.

@@ -58,6 +58,17 @@ pub struct Bearer {
     pub expires_at: Timestamp,
 }
 
+/// Why a token opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is forged, expired, not yet valid or not one of ours.
+    Invalid,
+    /// It is no token at all: perhaps the secret that tokens are made with.
+    NoToken,
+    /// It is ours and in force, and says of nobody that it opens anything: a sentence.
+    Claims(&'static str),
+}
+
 /// Makes and checks tokens.
 #[derive(Clone)]
 pub struct Tokens {
@@ -74,7 +85,7 @@ impl Tokens {
         // Checked here against our own clock.
         validation.validate_exp = false;
         validation.validate_aud = false;
-        validation.set_required_spec_claims(&["exp", "sub"]);
+        validation.set_required_spec_claims(&["exp"]);
         Self {
             encoding: EncodingKey::from_secret(key),
             decoding: DecodingKey::from_secret(key),
@@ -91,7 +102,7 @@ impl Tokens {
         };
         let claims = Claims {
             iss: Some("posthorn".to_owned()),
-            sub,
+            sub: Some(sub),
             org,
             iat: Some(iat),
             nbf: Some(iat),
@@ -119,7 +130,7 @@ impl Tokens {
         let jti: [u8; 12] = ambient.random();
         self.encode(&Claims {
             iss: Some("posthorn".to_owned()),
-            sub: app,
+            sub: Some(app),
             org: Some(org),
             iat: Some(iat),
             nbf: Some(iat),
@@ -133,24 +144,26 @@ impl Tokens {
     /// What this token opens at this moment; `None` when it is forged, expired, not yet valid
     /// or not one of ours.
     pub fn open(&self, token: &str, now: Timestamp) -> Option<Access> {
-        self.open_bearer(token, now).map(|bearer| bearer.access)
+        self.open_bearer(token, now).ok().map(|bearer| bearer.access)
     }
 
     /// The same with everything else that it says.
-    pub fn open_bearer(&self, token: &str, now: Timestamp) -> Option<Bearer> {
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
+    ///
+    /// # Errors
+    /// Why it opens nothing.
+    pub fn open_bearer(&self, token: &str, now: Timestamp) -> Result<Bearer, Refused> {
+        if token.split('.').count() != 3 {
+            return Err(Refused::NoToken);
+        }
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation);
+        let claims = decoded.map_err(|_| Refused::Invalid)?.claims;
         let now_s = now.as_secs();
         let begun = [claims.nbf, claims.iat].into_iter().flatten().all(|at| at <= now_s + LEEWAY_S);
         if claims.exp <= now_s || !begun {
-            return None;
+            return Err(Refused::Invalid);
         }
-        let access = match claims.org {
-            Some(org) => Access::Application(org.parse().ok()?, claims.sub.parse().ok()?),
-            None => Access::Organisation(claims.sub.parse().ok()?),
-        };
-        Some(Bearer {
-            access,
+        Ok(Bearer {
+            access: claims.access()?,
             flags: claims.feature_flags,
             session: claims.session_id,
             fingerprint: fingerprint(token),
@@ -169,7 +182,8 @@ impl Tokens {
 struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
-    sub: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     org: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +197,25 @@ struct Claims {
     feature_flags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
+}
+
+impl Claims {
+    fn access(&self) -> Result<Access, Refused> {
+        let organisation = |text: &str| {
+            let rule =
+                "the claim with the organisation (`org`, or `sub` without it) is no id of one";
+            text.parse().map_err(|_| Refused::Claims(rule))
+        };
+        let Some(sub) = &self.sub else { return Err(Refused::Claims("`sub` is missing")) };
+        match &self.org {
+            None => organisation(sub).map(Access::Organisation),
+            Some(org) => {
+                let rule = "`sub` is no application's id, as it has to be beside `org`";
+                let app = sub.parse().map_err(|_| Refused::Claims(rule))?;
+                Ok(Access::Application(organisation(org)?, app))
+            }
+        }
+    }
 }
 
 /// 128 bits of its hash: enough that nobody finds a second token with them.
