@@ -95,6 +95,7 @@ async fn it_is_the_organisations_to_ask_and_its_own_applications_that_get_it() {
         ("eventType", json!("no spaces")),
         ("payload", json!([1])),
         ("eventId", json!("")),
+        ("channels", json!([])),
         ("channels", json!(["a", "b", "c", "d", "e", "f"])),
         ("channels", json!(["a", "a"])),
         ("tags", json!(["no spaces"])),

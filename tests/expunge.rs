@@ -90,6 +90,22 @@ async fn taking_all_away_goes_on_where_it_broke_off() {
     }
 }
 
+#[tokio::test]
+async fn a_path_of_its_own_is_not_that_of_a_message() {
+    let (world, app) = ready().await;
+    let allowed = async |last: &str| {
+        let request = http::Request::put(format!("/api/v1/app/{app}/msg/{last}"))
+            .header("authorization", format!("Bearer {}", world.token()))
+            .body(bytes::Bytes::new())
+            .unwrap();
+        let response = world.admin.handle(request).await;
+        assert_eq!(response.status(), 405);
+        response.headers()["allow"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(allowed("bulk-expunge").await, "POST");
+    assert_eq!(allowed("some-message").await, "GET");
+}
+
 async fn ready() -> (World, String) {
     let world = World::new();
     let app = world.application().await;

@@ -55,12 +55,13 @@ impl Call<'_> {
             }
             checked => checked.and_then(Result::ok),
         };
+        let none = input.channels.as_ref().is_some_and(Vec::is_empty);
         let channels = input.channels.unwrap_or_default();
         let good = channels.iter().enumerate().all(|(position, channel)| {
             is_name(channel, MAX_CHANNEL) && !channels[..position].contains(channel)
         });
-        if channels.len() > MAX_MESSAGE_CHANNELS || !good {
-            let rule = format!("must be at most {MAX_MESSAGE_CHANNELS} different names");
+        if none || channels.len() > MAX_MESSAGE_CHANNELS || !good {
+            let rule = format!("must be 1 to {MAX_MESSAGE_CHANNELS} different names, or left out");
             rules.broken("channels", rule);
         }
         let tags = input.tags.unwrap_or_default();

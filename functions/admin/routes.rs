@@ -68,6 +68,11 @@ impl Operation {
         std::iter::once(base.to_owned()).chain(rest.iter().map(segment)).collect()
     }
 
+    /// How many segments stand for themselves.
+    fn fixed(&self) -> usize {
+        self.segments.iter().filter(|segment| segment.starts_with('"')).count()
+    }
+
     /// Whether these segments after `/api/v1` are of this operation's path.
     fn is_at(&self, path: &[&str]) -> bool {
         let fits = |(segment, part): (&&str, &&str)| {
@@ -111,9 +116,11 @@ pub(crate) fn moved(request: &Request<Bytes>) -> Option<Response<Bytes>> {
 
 /// 405 with what the path does take, or 404 where it takes nothing.
 fn wrong_method(path: &[&str]) -> Answer {
-    let mut allowed: Vec<&str> = OPERATIONS
-        .iter()
-        .filter(|operation| operation.is_at(path))
+    let here = || OPERATIONS.iter().filter(|operation| operation.is_at(path));
+    // A name that stands for itself is not one that a caller gave.
+    let most_fixed = here().map(Operation::fixed).max();
+    let mut allowed: Vec<&str> = here()
+        .filter(|operation| Some(operation.fixed()) == most_fixed)
         .map(|operation| operation.method)
         .collect();
     // What another function answers.
