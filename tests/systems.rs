@@ -420,3 +420,46 @@ async fn tries(world: &World, app: &str, msg: &str) -> Vec<(u64, u64)> {
         .map(|one| (number(&one["responseStatusCode"]), number(&one["status"])))
         .collect()
 }
+
+#[tokio::test]
+async fn an_application_does_not_choose_itself_a_profile_with_laxer_rules() {
+    let (world, app) = verified("dotpe").await;
+    let token = world.app_token(&app);
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let ep = text(&world.call("GET", &path, Value::Null).await.body["data"][0]["id"]);
+    let one = format!("{path}/{ep}");
+    let lax = json!({"url": URL, "profile": "svix"});
+    for (method, path) in [("POST", &path), ("PUT", &one), ("PATCH", &one)] {
+        assert_eq!(world.call_as(&token, method, path, lax.clone()).await.status, 403, "{method}");
+    }
+    let harmless = json!({"url": URL, "profile": null, "description": "mine"});
+    for (method, status) in [("PUT", 200), ("PATCH", 200)] {
+        let changed = world.call_as(&token, method, &one, harmless.clone()).await;
+        assert_eq!(changed.status, status, "{method}: {changed:?}");
+    }
+    assert_eq!(world.call("PATCH", &one, json!({"profile": "svix"})).await.status, 200);
+    // What its owner chose may be said again, and not be taken back.
+    let said = json!({"url": URL, "profile": "svix"});
+    assert_eq!(world.call_as(&token, "PUT", &one, said).await.status, 200);
+    let back = json!({"profile": null});
+    assert_eq!(world.call_as(&token, "PATCH", &one, back).await.status, 403);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_moves_has_to_be_verified_anew() {
+    let (world, app) = verified("dotpe").await;
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let ep = text(&world.call("GET", &path, Value::Null).await.body["data"][0]["id"]);
+    let one = format!("{path}/{ep}");
+    let shown = world.call("PATCH", &one, json!({"url": URL, "description": "same"})).await;
+    assert!(shown.body["verifiedAt"].is_string(), "{shown:?}");
+    let elsewhere = "http://127.0.0.1:9/elsewhere";
+    for (method, url) in [("PATCH", elsewhere), ("PUT", "http://127.0.0.1:9/again")] {
+        verify(&world, &app, &ep).await;
+        let moved = world.call(method, &one, json!({"url": url})).await;
+        assert_eq!((moved.status.as_u16(), moved.body.get("verifiedAt")), (200, None), "{method}");
+        publish(&world, &app, "payin.failed", json!({})).await;
+        world.live_s(60).await;
+        assert!(world.network.sent_to(url).is_empty(), "{method}");
+    }
+}

@@ -65,7 +65,7 @@ impl Call<'_> {
         let now = self.admin.ambient.now();
         let told = self.told_updated(&tenant, endpoint, input.disabled).await?;
         self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
-            endpoint.url.clone_from(&input.url);
+            endpoint.move_to(&input.url);
             endpoint.uid.clone_from(&uid);
             endpoint.description.clone_from(&input.description);
             endpoint.set_disabled(input.disabled);
@@ -118,7 +118,7 @@ impl Call<'_> {
         let told = self.told_updated(&tenant, endpoint, disabled).await?;
         self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
             if let Some(url) = &patch.url {
-                endpoint.url.clone_from(url);
+                endpoint.move_to(url);
             }
             uid.apply(&mut endpoint.uid);
             if let Some(description) = &patch.description {
@@ -176,6 +176,11 @@ impl Call<'_> {
         let profile = extensions.profile;
         self.check_profile(profile, None).await?;
         let kept = old.and_then(|endpoint| endpoint.profile.as_ref());
+        // What an application must not have without being granted it, and where its events may
+        // go, are its profile's rules: it does not choose itself another one.
+        if *profile != Field::Absent && profile.value() != kept {
+            self.require_organisation()?;
+        }
         let named = match profile {
             Field::Absent => kept,
             Field::Null => None,

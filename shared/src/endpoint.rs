@@ -120,6 +120,14 @@ fn place(owner: &str, name: &str) -> String {
 }
 
 impl Endpoint {
+    /// Changes where it is. Nobody has seen an answer from there yet.
+    pub fn move_to(&mut self, url: &str) {
+        if self.url != url {
+            url.clone_into(&mut self.url);
+            self.verified_at = None;
+        }
+    }
+
     /// Disables or enables it. One that is enabled has a new chance.
     pub fn set_disabled(&mut self, disabled: bool) {
         if self.disabled && !disabled {
