@@ -1,15 +1,14 @@
 //! Every list is a bounded number of reads per page, however long the history: an application
-//! with 100,000 messages, and every list of the API with every filter.
-//!
-//! Not bounded by this: how many attempts of one message are asked for by hand. The lists of a
-//! message read all of its attempts.
+//! with 100,000 messages, and every list of the API with every filter; and a message that was
+//! resent 20,000 times.
 
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use shared::attempt::Turn;
 use shared::clock::Timestamp;
-use shared::id::{AttemptId, Ksuid, MessageId, MessageKey};
+use shared::id::{AttemptId, EndpointId, Ksuid, MessageId, MessageKey};
 use shared::openapi::Route;
 use shared::store::keys;
 use shared::store::table::{Condition, Index, Item, Key, Query, Transacted, Write, prefix_range};
@@ -83,6 +82,42 @@ async fn a_filter_that_nothing_fits_still_comes_to_an_end() {
         iterator = format!("&iterator={}", page.body["iterator"].as_str().unwrap());
     }
     assert_eq!(pages, 4, "2,001 messages, ten reads of 52 a page");
+}
+
+#[tokio::test]
+async fn a_message_that_was_sent_again_and_again_is_listed_in_a_bounded_number_of_reads() {
+    const ATTEMPTS: u64 = 20_000;
+    let stage = Stage::new().await;
+    let world = &stage.world;
+    let id: MessageId = stage.names["msg_id"].parse().unwrap();
+    let attempt_id: AttemptId = stage.names["attempt_id"].parse().unwrap();
+    let ep: EndpointId = stage.names["endpoint_id"].parse().unwrap();
+    let (from, to) = prefix_range(keys::ATTEMPT_PREFIX);
+    let pk = keys::message_pk(&id.key());
+    let query =
+        Query { index: Index::Base, pk, from, to, descending: false, after: None, limit: 1 };
+    let attempt = world.table.query(&query).await.unwrap().items.remove(0);
+    let now = world.ambient.now().as_ms();
+    stream::iter(1..=ATTEMPTS)
+        .for_each_concurrent(512, async |n| {
+            let at = Timestamp(now - n * STEP_MS);
+            let new = AttemptId::from_ksuid(Ksuid::from_parts(at, world.ambient.random()));
+            let renamed = |text: &str| text.replace(&attempt_id.to_string(), &new.to_string());
+            let mut copy = copy(&attempt, renamed);
+            copy.key = keys::attempt(&id.key(), &ep, Turn::Manual(new));
+            world.table.write(Write::Put(copy, Condition::Always)).await.unwrap();
+        })
+        .await;
+    let mut lists = 0;
+    for route in routes() {
+        if !route.path.contains("{msg_id}") || route.method != "GET" {
+            continue;
+        }
+        let (calls, ..) = read(&stage, &route, "").await;
+        assert!(calls <= MAX_CALLS, "{}: {calls} calls", route.id);
+        lists += 1;
+    }
+    assert!(lists >= 4, "{lists}");
 }
 
 /// Whether an operation answers a page of a list.

@@ -129,13 +129,15 @@ impl History {
         Ok((message.app == *app && named).then_some(message))
     }
 
-    /// All attempts to deliver a message, newest first.
+    /// The attempts to deliver a message, newest first: all of them, unless somebody asked for
+    /// thousands by hand. Then it is those that [`MAX_READS`] calls find.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn attempts_of_message(&self, msg: &MessageId) -> Result<Vec<Attempt>, StoreError> {
         let (from, to) = prefix_range(keys::ATTEMPT_PREFIX);
-        let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
+        let pk = keys::message_pk(&msg.key());
+        let items = super::read_range_within(&*self.table, pk, from, to, MAX_READS).await?;
         let mut attempts =
             items.iter().map(|item| doc::decode(&item.doc)).collect::<Result<Vec<Attempt>, _>>()?;
         // An earlier message of the same event may have left some that are not cleaned up yet.
