@@ -189,3 +189,16 @@ async fn names_of_sessions_are_bounded() {
         assert_eq!(places(&refused), ["body/sessionIds/0"]);
     }
 }
+
+#[tokio::test]
+async fn a_token_that_is_to_open_less_than_its_application_is_not_made() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/auth/app-portal-access/{app}");
+    for (field, value) in [("readOnly", json!(true)), ("capabilities", json!(["ViewBase"]))] {
+        let refused = world.call("POST", &path, json!({field: value})).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", field]));
+    }
+    assert_eq!(world.call("POST", &path, json!({"readOnly": false})).await.status, 200);
+}

@@ -40,7 +40,15 @@ pub(crate) struct AppPortalAccessIn {
     /// The visitor's session, by which its tokens can be taken back.
     #[schemars(length(min = 1, max = MAX_SESSION))]
     session_id: Option<String>,
+    /// Not there yet, and nothing that may be passed over: see [`NOT_LIMITED`].
+    #[schemars(skip)]
+    read_only: Option<bool>,
+    #[schemars(skip)]
+    capabilities: Option<Vec<String>>,
 }
+
+/// Why a token that is to open less than an application is not made.
+const NOT_LIMITED: &str = "must be left out: a visitor's token opens all of its application";
 
 /// How a visitor gets in.
 #[derive(Serialize, JsonSchema)]
@@ -151,6 +159,12 @@ impl Call<'_> {
             rules.broken("expiry", format!("must be {least} to {most} seconds"));
         }
         check_session(&mut rules, "sessionId", input.session_id.as_ref());
+        if input.read_only == Some(true) {
+            rules.broken("readOnly", NOT_LIMITED);
+        }
+        if input.capabilities.is_some() {
+            rules.broken("capabilities", NOT_LIMITED);
+        }
         rules.check()?;
         if let Some(application) = &input.application {
             application.check(Rules::within(BROUGHT))?;
