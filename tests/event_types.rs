@@ -209,3 +209,30 @@ async fn an_endpoint_chooses_among_event_types_that_there_are() {
     let published = world.call("POST", &format!("/api/v1/app/{app}/msg"), unheard).await;
     assert_eq!(published.status, 202, "publishing asks for no description");
 }
+
+#[tokio::test]
+async fn a_visitor_cannot_choose_an_event_type_that_it_may_not_know_of() {
+    let world = World::new();
+    let app = world.application().await;
+    let hidden = json!({"name": "hid.den", "description": "", "featureFlags": ["beta"]});
+    assert_eq!(world.call("POST", "/api/v1/event-type", hidden).await.status, 201);
+    let visit = async |flags: Value| {
+        let path = format!("/api/v1/auth/app-portal-access/{app}");
+        let made = world.call("POST", &path, json!({"featureFlags": flags})).await;
+        made.body["token"].as_str().unwrap().to_owned()
+    };
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let choice = json!({"url": "http://127.0.0.1:9/hook", "eventTypes": ["hid.den"]});
+    let mut many = vec!["hid.den".to_owned()];
+    for number in 0..12 {
+        world.describe(&format!("kind.{number}")).await;
+        many.push(format!("kind.{number}"));
+    }
+    let choices = json!({"url": "http://127.0.0.1:9/hook", "eventTypes": many});
+    let (stranger, insider) = (visit(json!([])).await, visit(json!(["beta"])).await);
+    for choice in [choice, choices] {
+        let refused = world.call_as(&stranger, "POST", &path, choice.clone()).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert_eq!(world.call_as(&insider, "POST", &path, choice).await.status, 201);
+    }
+}

@@ -4,6 +4,8 @@
 //! Known is what the organisation described and what the endpoint's profile brings along.
 //! Publishing an event that nobody described is allowed all the same.
 
+use std::collections::BTreeSet;
+
 use shared::endpoint::Endpoint;
 use shared::error::{ApiError, Violation};
 use shared::store::Tenant;
@@ -36,11 +38,15 @@ impl Call<'_> {
         let (org, catalogue) = (tenant.application.org, &self.admin.catalogue);
         if new.len() > FEW {
             let all = catalogue.all(&org).await?;
-            new.retain(|name| all.iter().all(|described| described.name != **name));
+            let visible = all.iter().filter(|described| described.is_for(self.flags()));
+            let visible: BTreeSet<&String> = visible.map(|described| &described.name).collect();
+            new.retain(|name| !visible.contains(name));
         } else {
             let mut unknown = Vec::new();
             for name in new {
-                if catalogue.find(&org, name).await?.is_none() {
+                let found = catalogue.find(&org, name).await?;
+                // What a visitor may not know of is not there for it.
+                if !found.is_some_and(|found| found.is_for(self.flags())) {
                     unknown.push(name);
                 }
             }

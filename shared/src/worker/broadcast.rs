@@ -3,7 +3,8 @@
 //! A message's id follows from the task and the application, so a step that is done twice
 //! stores nothing twice; what a dead worker stored and did not send is sent by its successor.
 //!
-//! Not guaranteed: that an application which is made while the task runs gets the event.
+//! Not guaranteed: that an application which is made while the task runs gets the event; that a
+//! profile which cuts events that are too big cuts this one.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
