@@ -129,3 +129,28 @@ async fn an_expunged_answer_is_gone_and_the_rest_of_its_attempt_stays() {
     let unknown = format!("/api/v1/app/{app}/msg/{msg}/attempt/atmpt_x/content");
     assert_eq!(world.call("DELETE", &unknown, Value::Null).await.status, 404);
 }
+
+#[tokio::test]
+async fn an_endpoint_may_be_made_with_its_headers() {
+    let (world, app, _, _) = stage().await;
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let url = "http://127.0.0.1:9/with-headers";
+    let made = json!({"url": url, "headers": {"X-Team": "payments", "X-Api-Key": "very-secret"}});
+    let made = world.call("POST", &path, made).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let headers = format!("{path}/{}/headers", text(&made.body["id"]));
+    let read = world.call("GET", &headers, Value::Null).await.body;
+    let expected = json!({"headers": {"X-Team": "payments"}, "sensitive": ["X-Api-Key"]});
+    assert_eq!(read, expected);
+    assert!(!world.on_disk("very-secret"));
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let sent = world.network.sent_to(url).remove(0);
+    let pair = ("X-Api-Key".to_owned(), "very-secret".to_owned());
+    assert!(sent.headers.contains(&pair), "{:?}", sent.headers);
+    for wrong in [json!({"Host": "a"}), json!({"a b": "c"}), json!({"X-A": "line\nbreak"})] {
+        let refused = world.call("POST", &path, json!({"url": url, "headers": wrong})).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"][1], "headers", "{refused:?}");
+    }
+}

@@ -237,7 +237,7 @@ impl Call<'_> {
             profile: input.profile.value().cloned(),
             api_version: input.api_version.value().cloned(),
             verified_at: None,
-            headers: Vec::new(),
+            headers: self.first_headers(input.headers.as_ref(), &id.to_string())?,
             failing: None,
             treatment,
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),

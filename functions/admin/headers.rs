@@ -108,6 +108,38 @@ impl Call<'_> {
         self.change_headers(app, ep, false, changes).await
     }
 
+    /// The headers of an endpoint that is made with them.
+    pub(crate) fn first_headers(
+        &self,
+        headers: Option<&BTreeMap<String, String>>,
+        owner: &str,
+    ) -> Result<Vec<CustomHeader>, ApiError> {
+        let (mut rules, mut made) = (Rules::default(), Vec::new());
+        for (name, value) in headers.into_iter().flatten() {
+            check_header(&mut rules, name, Some(value));
+            self.put_header(&mut made, owner, name, Some(value));
+        }
+        if made.len() > MAX_HEADERS {
+            rules.broken("headers", format!("must be at most {MAX_HEADERS} altogether"));
+        }
+        rules.check().map(|()| made)
+    }
+
+    /// Puts a header in the place of what has its name, or takes that away.
+    fn put_header(
+        &self,
+        headers: &mut Vec<CustomHeader>,
+        owner: &str,
+        name: &str,
+        value: Option<&str>,
+    ) {
+        headers.retain(|known| !known.name.eq_ignore_ascii_case(name));
+        if let Some(value) = value {
+            let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
+            headers.push(CustomHeader::new(name, value, owner, sealer, ambient));
+        }
+    }
+
     async fn change_headers(
         &self,
         app: &str,
@@ -119,9 +151,7 @@ impl Call<'_> {
         let endpoint = endpoint_of(&tenant, ep)?;
         let mut rules = Rules::default();
         for (name, value) in &changes {
-            if let Some(rule) = broken_rule(name, value.as_deref()) {
-                rules.broken(&format!("headers.{name}"), rule);
-            }
+            check_header(&mut rules, name, value.as_deref());
         }
         rules.check()?;
         let now = self.admin.ambient.now();
@@ -131,12 +161,7 @@ impl Call<'_> {
                 endpoint.headers.clear();
             }
             for (name, value) in &changes {
-                endpoint.headers.retain(|known| !known.name.eq_ignore_ascii_case(name));
-                if let Some(value) = value {
-                    let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
-                    let header = CustomHeader::new(name, value, &owner, sealer, ambient);
-                    endpoint.headers.push(header);
-                }
+                self.put_header(&mut endpoint.headers, &owner, name, value.as_deref());
             }
             endpoint.updated_at = now;
             endpoint.headers.len()
@@ -156,6 +181,12 @@ impl Call<'_> {
 
 fn is_sensitive(name: &str) -> bool {
     SENSITIVE.iter().any(|sensitive| name.eq_ignore_ascii_case(sensitive))
+}
+
+fn check_header(rules: &mut Rules, name: &str, value: Option<&str>) {
+    if let Some(rule) = broken_rule(name, value) {
+        rules.broken(&format!("headers.{name}"), rule);
+    }
 }
 
 /// What is wrong with a header, without its value.

@@ -1,5 +1,7 @@
 //! Endpoints as callers send and get them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::application::Metadata;
@@ -40,6 +42,9 @@ pub(crate) struct EndpointIn {
     pub(super) metadata: Metadata,
     #[schemars(with = "Option<openapi::SecretText>")]
     pub(super) secret: Option<String>,
+    /// Headers of a new endpoint's requests; an old one's have an operation of their own.
+    #[serde(default)]
+    pub(super) headers: Option<BTreeMap<String, String>>,
     /// How a secret signs that is made here: `v1` (HMAC) unless this says `v1a` (ed25519).
     pub(super) signature_scheme: Option<SignatureScheme>,
     #[serde(default)]
