@@ -40,6 +40,7 @@ mod openapi;
 mod otel;
 mod outcomes;
 mod policy;
+mod portal;
 mod postponed;
 mod profiles;
 mod raw;

@@ -211,7 +211,7 @@ impl Call<'_> {
         let token =
             self.admin.tokens.issue_visit(ids, claims, lifetime_s, after, &self.admin.ambient);
         // In the fragment, which browsers keep to themselves.
-        let url = format!("{}/docs#key={token}", origin(self.request));
+        let url = format!("{}/portal#key={token}", origin(self.request));
         Ok(error::json(StatusCode::OK, &AppPortalAccessOut { url, token }))
     }
 }

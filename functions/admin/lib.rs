@@ -54,6 +54,7 @@ pub mod openapi;
 mod operational;
 mod operator;
 mod page;
+mod portal;
 mod profile;
 mod retry_schedule;
 mod routes;
@@ -162,7 +163,9 @@ impl Admin {
         if let Some(wrong) = routes::refuse_open(request.method(), request.uri().path()) {
             return wrong;
         }
-        if let Some(page) = docs::serve(request.method(), &segments) {
+        let open = docs::serve(request.method(), &segments)
+            .or_else(|| portal::serve(request.method(), &segments));
+        if let Some(page) = open {
             return Ok(page);
         }
         match segments.as_slice() {

@@ -85,6 +85,9 @@ fn open() -> Vec<Description> {
             .answers::<JwkSet>(200, "The key set, empty if it has none")
             .fails(404, "That is no organisation's id"),
         open("posthorn.docs.get", "Read this document").answers_as(200, "text/html", "The page"),
+        open("posthorn.portal.get", "Open the portal of an application")
+            .detail("Shows what the token opens that is in its fragment, as `app-portal-access` links to it.")
+            .answers_as(200, "text/html", "The page"),
     ]
 }
 

@@ -82,6 +82,15 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
     }
 
+    /// The rules that hold for an application, for its customer as well: the portal shows what can
+    /// be chosen.
+    pub(crate) async fn application_profile(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let profile = self.effective_profile(&tenant.application, None).await?;
+        let (profile, events) = self.profile_and_events(&profile.name).await?;
+        Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
+    }
+
     /// Stores a profile that is not part of the binary, in place of one of the same name. There
     /// is no way to take one away: deliveries that follow it could not go out.
     pub(crate) async fn put_profile(&self, name: &str) -> Answer {

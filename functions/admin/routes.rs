@@ -37,11 +37,12 @@ pub(crate) fn below<'a>(segments: &[&'a str]) -> Option<Vec<&'a str>> {
 }
 
 /// What is answered without a token, before the table of routes is asked.
-pub(crate) const OPEN: [(&str, &str, &str); 6] = [
+pub(crate) const OPEN: [(&str, &str, &str); 7] = [
     ("v1.health.get", "GET", "/api/v1/health"),
     ("posthorn.health.ping", "GET", "/api/v1/health/ping"),
     ("posthorn.openapi.get", "GET", "/api/v1/openapi.json"),
     ("posthorn.docs.get", "GET", "/docs"),
+    ("posthorn.portal.get", "GET", "/portal"),
     ("posthorn.jwks.get", "GET", "/.well-known/jwks.json"),
     ("posthorn.jwks.get-of", "GET", "/.well-known/{org_id}/jwks.json"),
 ];
@@ -286,6 +287,7 @@ operations! {
         => cancel_deliveries(app, ep);
     "posthorn.profile.list" GET ["profile"] => list_profiles();
     "posthorn.profile.get" GET ["profile", profile] => get_profile(profile);
+    "posthorn.application.profile" GET ["app", app, "profile"] => application_profile(app);
     "posthorn.profile.put" PUT ["profile", profile] => put_profile(profile);
     "posthorn.profile.load" POST ["profile", profile, "load"] => load_profile(profile);
     "v1.endpoint.send-example" POST ["app", app, "endpoint", ep, "send-example"]

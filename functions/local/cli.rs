@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Demo,
     /// Print a token for the API.
     Token(Token),
+    /// Print a link to an application's portal, for its customer.
+    Portal(Portal),
     /// Publish an event to the running platform.
     Send(Send),
     /// Register an endpoint, print and verify what arrives at it.
@@ -61,6 +63,24 @@ pub(crate) struct Token {
     /// The stack's region, if not the AWS CLI's.
     #[arg(long, requires = "stack")]
     pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Args)]
+pub(crate) struct Portal {
+    /// The application, by id or uid; `local` is created if it is missing, but not in a stack.
+    #[arg(long, default_value = "local")]
+    pub(crate) app: String,
+    /// Of a deployed stack instead (with the AWS CLI).
+    #[arg(long, conflicts_with = "directory")]
+    pub(crate) stack: Option<String>,
+    /// The stack's region, if not the AWS CLI's.
+    #[arg(long, requires = "stack")]
+    pub(crate) region: Option<String>,
+    /// Where the API is, if not where the stack says (an emulated account).
+    #[arg(long, requires = "stack")]
+    pub(crate) api_url: Option<String>,
     #[command(flatten)]
     pub(crate) data: Data,
 }

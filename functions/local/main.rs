@@ -19,6 +19,7 @@ mod http_server;
 mod listen;
 mod platform;
 mod poller;
+mod portal;
 mod process;
 mod remote;
 mod send;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             Command::Up(options) => platform::up(&options).await,
             Command::Demo => demo::run().await,
             Command::Token(options) => data::print_token(&options),
+            Command::Portal(options) => portal::run(&options).await,
             Command::Send(options) => send::run(&options).await,
             Command::Listen(options) => listen::run(&options).await,
             Command::Bench(options) => bench::run(&options).await,

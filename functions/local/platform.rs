@@ -86,6 +86,7 @@ pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
     println!("  see it work     cargo run -- demo");
     println!("  receive         cargo run -- listen");
     println!("  publish         cargo run -- send");
+    println!("  look at it      cargo run -- portal");
     println!("  any Svix SDK    server URL http://{} and this token:", platform.addr);
     println!();
     println!("{}", platform.token);

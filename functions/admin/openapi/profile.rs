@@ -15,6 +15,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<ProfileList>(200, "Their rules, without their events"),
         describe("posthorn.profile.get", "Get a profile")
             .answers::<ProfileOut>(200, "Its rules and its events"),
+        describe("posthorn.application.profile", "Get the profile of an application")
+            .caller(Caller::Application)
+            .detail("What holds where an endpoint does not name another.")
+            .answers::<ProfileOut>(200, "Its rules and its events"),
         describe("posthorn.profile.put", "Store a profile")
             .detail("In place of one of the same name. It is followed within a minute.")
             .takes::<ProfileIn>()
