@@ -42,6 +42,20 @@ async fn the_event_comes_twice_under_one_id_and_the_old_one_is_an_hour_old() {
 }
 
 #[tokio::test]
+async fn a_check_carries_what_every_delivery_carries() {
+    let stage = Stage::new("svix", Kind::Good).await;
+    let own = json!({"headers": {"x-api-key": "open sesame"}});
+    stage.world.call("PUT", &stage.path("/headers"), own).await;
+    stage.check(Value::Null).await;
+    let seen = stage.receiver.seen.lock().unwrap();
+    assert_eq!(seen.len(), STEPS.len());
+    for request in seen.iter() {
+        assert_eq!(header(request, "x-api-key"), "open sesame");
+        assert!(header(request, "user-agent").starts_with("Posthorn/"));
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_takes_everything_is_told_what_to_verify() {
     let stage = Stage::new("svix", Kind::Careless).await;
     let checked = stage.check(Value::Null).await;

@@ -86,7 +86,7 @@ try {
   await browser.close();
   server.close();
 }
-assert.ok(chapters >= 14, `only ${chapters} chapters`);
+assert.ok(chapters >= 15, `only ${chapters} chapters`);
 
 async function visit(page) {
   const heading = (name) => page.getByRole("heading", { level: 1, name }).waitFor();
@@ -145,6 +145,20 @@ async function visit(page) {
   await page.locator("section", { hasText: "Events" }).locator("code").getByText("order.paid").waitFor();
   done("an example is sent to the endpoint, and its delivery shows up by itself");
   await picture("endpoint");
+
+  await page.getByLabel("Header name").fill("x-shop");
+  await page.getByLabel("Header value").fill("<i>7</i>");
+  await press("Set header");
+  await page.locator("tr", { hasText: "x-shop" }).getByText("<i>7</i>").waitFor();
+  await press("Check the receiver");
+  await page.locator("tr", { hasText: "wrong signature" }).getByText("not good").waitFor();
+  await page.locator("tr", { hasText: "A well-made event" }).getByText("good", { exact: true }).waitFor();
+  assert.equal(received.at(-1).headers["x-shop"], "<i>7</i>");
+  done("a check tells that this endpoint does not look at signatures, and a header goes along");
+  await picture("check");
+  await press("Remove", page.locator("tr", { hasText: "x-shop" }));
+  await page.getByText("No headers of your own").waitFor();
+  received.length = 1;
 
   mood = 500;
   const event = { eventType: "order.paid", payload: { order: "1002", note: HOSTILE } };

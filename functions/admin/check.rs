@@ -25,7 +25,7 @@ use shared::profile::Profile;
 use shared::request;
 use shared::rules::Rules;
 use shared::secret::SigningSecret;
-use shared::sender::{Ending, Outbound};
+use shared::sender::{Ending, Outbound, USER_AGENT};
 use shared::signature::{self, TOLERANCE_S};
 use shared::store::{Edited, Tenant};
 use shared::treatment::{Format, Statuses};
@@ -87,6 +87,8 @@ struct Trial<'a> {
     good: bool,
     secrets: &'a [SigningSecret],
     signed_at: Timestamp,
+    /// The customer's own headers.
+    custom: &'a [(String, String)],
 }
 
 impl Call<'_> {
@@ -113,6 +115,9 @@ impl Call<'_> {
         let scheme = right.first().map(SigningSecret::scheme).unwrap_or_default();
         let wrong = [SigningSecret::generate_for(scheme, &admin.ambient)];
         let old = now.minus_ms(OLD_S * 1000);
+        let custom = endpoint.open_headers(&admin.sealer).ok_or_else(|| {
+            ApiError::Internal(format!("a header of {} does not open", endpoint.id))
+        })?;
         let success = said.success.unwrap_or_else(Statuses::successful);
         let mut steps = Vec::new();
         for (name, good, secrets, signed_at) in [
@@ -121,7 +126,7 @@ impl Call<'_> {
             ("bad-signature", false, wrong.as_slice(), now),
             ("old-timestamp", false, right.as_slice(), old),
         ] {
-            let trial = Trial { name, good, secrets, signed_at };
+            let trial = Trial { name, good, secrets, signed_at, custom: &custom };
             steps.push(self.step(&trial, &message, endpoint, &profile, &success).await);
         }
         let took_it = steps.first().is_some_and(|step| success.contains(step.status));
@@ -207,7 +212,11 @@ fn outbound(
     let timestamp = trial.signed_at.as_secs();
     let signatures = signature::sign(trial.secrets, &id, timestamp, &body);
     let timestamp = timestamp.to_string();
-    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let mut headers = vec![
+        ("content-type".to_owned(), "application/json".to_owned()),
+        ("user-agent".to_owned(), USER_AGENT.to_owned()),
+    ];
+    headers.extend_from_slice(trial.custom);
     headers.extend(profile.signed_headers(&id, &timestamp, &signatures));
     Outbound { url: endpoint.url.clone(), headers, body, timeout_ms: TIMEOUT_MS }
 }

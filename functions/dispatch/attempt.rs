@@ -112,11 +112,7 @@ impl Dispatcher {
                 "the secret of {owner} does not open: has the root secret changed?"
             )));
         }
-        let custom = endpoint.headers.iter().map(|header| {
-            let value = header.open(&owner, &self.parts.sealer)?;
-            Some((header.name.clone(), value))
-        });
-        let custom: Vec<(String, String)> = custom.collect::<Option<_>>().ok_or_else(|| {
+        let custom = endpoint.open_headers(&self.parts.sealer).ok_or_else(|| {
             Undone::Failed(format!(
                 "a header of {owner} does not open: has the root secret changed?"
             ))

@@ -8,13 +8,11 @@ use shared::endpoint::Endpoint;
 use shared::message::Message;
 use shared::profile::Profile;
 use shared::secret::SigningSecret;
-use shared::sender::Outbound;
+use shared::sender::{Outbound, USER_AGENT};
 use shared::signature;
 
 use crate::policy::Policy;
 
-/// How Posthorn introduces itself.
-pub(crate) const USER_AGENT: &str = concat!("Posthorn/", env!("CARGO_PKG_VERSION"));
 /// What a JSON body is.
 const JSON: &str = "application/json";
 

@@ -120,6 +120,14 @@ fn place(owner: &str, name: &str) -> String {
 }
 
 impl Endpoint {
+    /// The headers that its customer added, opened; `None` when one does not open.
+    pub fn open_headers(&self, sealer: &Sealer) -> Option<Vec<(String, String)>> {
+        let owner = self.id.to_string();
+        let open =
+            |header: &CustomHeader| Some((header.name.clone(), header.open(&owner, sealer)?));
+        self.headers.iter().map(open).collect()
+    }
+
     /// Changes where it is. Nobody has seen an answer from there yet.
     pub fn move_to(&mut self, url: &str) {
         if self.url != url {

@@ -2,10 +2,17 @@
 
 import { all, own, query } from "./api.js";
 import { ask, badge, busy, button, field, growing, h, notice, table, tell, time, untell } from "./dom.js";
-import { choices } from "./events.js";
+import { choices, offer } from "./events.js";
 
 /** How far back deliveries can be sent again, in hours. */
 const SPANS = [["the last hour", 1], ["the last 24 hours", 24], ["the last 7 days", 168]];
+/** What the steps of a check are. */
+const STEPS = new Map([
+  ["valid", "A well-made event"],
+  ["duplicate", "The same again"],
+  ["bad-signature", "One with a wrong signature"],
+  ["old-timestamp", "One that is an hour old"],
+]);
 /** When a page that caused a delivery looks for it, in milliseconds. */
 const LOOKS = [700, 2500];
 
@@ -41,8 +48,8 @@ export async function editEndpoint(id) {
 /** The page of one endpoint. */
 export async function endpoint(id) {
   const path = `/endpoint/${id}`;
-  const [shown, stats, events] = await Promise.all([
-    own("GET", path), own("GET", `${path}/stats`), choices(),
+  const [shown, stats, { events, verifiedFirst }, extra] = await Promise.all([
+    own("GET", path), own("GET", `${path}/stats`), offer(), own("GET", `${path}/headers`),
   ]);
   const page = (iterator) => own("GET", `${path}/msg${query({ limit: 20, iterator })}`);
   const rows = (found) => table(
@@ -78,7 +85,9 @@ export async function endpoint(id) {
     h("section", null, h("h2", null, "Deliveries of the last 28 days"), numbers),
     h("section", null, h("h2", null, "Events"), h("p", null, chosen(shown, true))),
     h("section", null, h("h2", null, "Signing secret"), secret(shown)),
-    h("section", null, h("h2", null, "Try it"), trial(path, events, soon)),
+    h("section", null, h("h2", null, "Headers"), headers(path, extra)),
+    h("section", null, h("h2", null, "Try it"), verified(shown, verifiedFirst),
+      trial(path, events, soon), check(path)),
     h("section", null, h("h2", null, "Send again"), recovery(path, soon)),
     h("section", null,
       h("div", { className: "bar" }, h("h2", null, "Messages"), button("Refresh", look)), log),
@@ -144,6 +153,57 @@ function trial(path, events, soon) {
     notice("Sent. It will be among the messages below in a moment.");
     soon();
   }));
+}
+
+function verified(shown, first) {
+  if (shown.verifiedAt) return h("p", { className: "muted" }, "It has taken an example: ", time(shown.verifiedAt));
+  return first ? h("p", null, badge("not verified"), " It gets events once it has taken an example.") : null;
+}
+
+/** Tells whether the endpoint is a good receiver. */
+function check(path) {
+  const report = h("div", { "aria-live": "polite" });
+  const line = (step) => [
+    STEPS.get(step.name) ?? step.name,
+    step.status ? `HTTP ${step.status} after ${step.durationMs} ms` : "no answer",
+    badge(step.ok ? "good" : "not good"),
+    step.advice ?? "",
+  ];
+  return h("div", null,
+    h("div", { className: "bar left" }, button("Check the receiver", async () => {
+      report.replaceChildren(h("p", null, "Sending four requests…"));
+      try {
+        const { steps } = await own("POST", `${path}/check`, {});
+        report.replaceChildren(table(["Sent", "Answer", "", "Advice"], steps.map(line), ""));
+      } catch (refused) {
+        report.replaceChildren();
+        throw refused;
+      }
+    }), h("small", null, "Sends a good event twice, a forged one and an old one, and tells what your endpoint made of them.")),
+    report);
+}
+
+/** Headers that go out with every event of the endpoint. */
+function headers(path, { headers: plain, sensitive }) {
+  const remove = (name) => button("Remove", async () => {
+    await own("PATCH", `${path}/headers`, { headers: {}, deleteHeaders: [name] });
+    again();
+  });
+  const rows = Object.entries(plain).map(([name, value]) => [h("code", null, name), h("code", null, value), remove(name)]);
+  // What may be a password is not shown again.
+  rows.push(...sensitive.map((name) => [h("code", null, name), "••••••••", remove(name)]));
+  const name = h("input", { "aria-label": "Header name", placeholder: "x-api-key", required: true });
+  const value = h("input", { "aria-label": "Header value", placeholder: "value" });
+  const add = h("button", null, "Set header");
+  const form = h("form", { className: "bar left" }, name, value, add);
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    busy(add, async () => {
+      await own("PATCH", `${path}/headers`, { headers: { [name.value.trim()]: value.value } });
+      again();
+    });
+  };
+  return [table(["Name", "Value", ""], rows, "No headers of your own are sent along."), form];
 }
 
 function recovery(path, soon) {

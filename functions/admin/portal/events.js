@@ -8,6 +8,11 @@ import { badge, code, h } from "./dom.js";
  * profile brings along. Each has a `name`, a `description`, and maybe a `schema` and an `example`.
  */
 export async function choices() {
+  return (await offer()).events;
+}
+
+/** The same, and whether endpoints have to take an example before they get other `events`. */
+export async function offer() {
   const page = (iterator) =>
     call("GET", `/event-type${query({ limit: 250, with_content: true, iterator })}`);
   const [described, profile, application] =
@@ -37,7 +42,8 @@ export async function choices() {
       example: schema?.examples?.[0] ?? old?.example,
     });
   }
-  return [...found.values()].sort((one, other) => one.name.localeCompare(other.name));
+  const events = [...found.values()].sort((one, other) => one.name.localeCompare(other.name));
+  return { events, verifiedFirst: profile.endpoints.verifiedFirst && !application.sandbox };
 }
 
 /** The page of all event types. */

@@ -22,7 +22,11 @@ const nav = document.querySelector("nav");
 let turn = 0;
 
 async function show() {
-  if (new URLSearchParams(location.hash.slice(1)).has("key") && enter()) await greet();
+  // Another link, opened in this tab.
+  if (new URLSearchParams(location.hash.slice(1)).has("key")) {
+    if (!enter()) return expired();
+    await greet();
+  }
   const mine = ++turn;
   const found = ROUTES.map(([pattern, page]) => [location.hash.match(pattern), page])
     .find(([matched]) => matched);
@@ -50,6 +54,7 @@ async function show() {
 
 /** Whose portal it is, and what its owner has to be told. */
 async function greet() {
+  nav.hidden = false;
   const application = await own("GET", "").catch(() => null);
   if (!application) return;
   document.getElementById("application").textContent = application.name;
@@ -78,7 +83,6 @@ document.getElementById("leave").onclick = async () => {
 };
 
 if (enter()) {
-  nav.hidden = false;
   await greet();
   await show();
 } else {

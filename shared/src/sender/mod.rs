@@ -13,6 +13,9 @@ pub mod tls;
 
 pub use http::{HttpSender, SenderSettings};
 
+/// How Posthorn introduces itself to endpoints.
+pub const USER_AGENT: &str = concat!("Posthorn/", env!("CARGO_PKG_VERSION"));
+
 /// A request that is ready to go: signed, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbound {
