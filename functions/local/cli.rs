@@ -57,12 +57,8 @@ pub(crate) struct Token {
     /// Confine the token to this application (an id).
     #[arg(long)]
     pub(crate) app: Option<String>,
-    /// Of a deployed stack instead (with the AWS CLI).
-    #[arg(long, conflicts_with = "directory")]
-    pub(crate) stack: Option<String>,
-    /// The stack's region, if not the AWS CLI's.
-    #[arg(long, requires = "stack")]
-    pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) of: OfStack,
     #[command(flatten)]
     pub(crate) data: Data,
 }
@@ -72,12 +68,8 @@ pub(crate) struct Portal {
     /// The application, by id or uid; `local` is created if it is missing, but not in a stack.
     #[arg(long, default_value = "local")]
     pub(crate) app: String,
-    /// Of a deployed stack instead (with the AWS CLI).
-    #[arg(long, conflicts_with = "directory")]
-    pub(crate) stack: Option<String>,
-    /// The stack's region, if not the AWS CLI's.
-    #[arg(long, requires = "stack")]
-    pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) of: OfStack,
     /// Where the API is, if not where the stack says (an emulated account).
     #[arg(long, requires = "stack")]
     pub(crate) api_url: Option<String>,
@@ -106,6 +98,25 @@ pub(crate) struct Stack {
     /// Its region, if not the AWS CLI's.
     #[arg(long)]
     pub(crate) region: Option<String>,
+}
+
+/// Not the platform on this machine.
+#[derive(Args, Clone)]
+pub(crate) struct OfStack {
+    /// Of a deployed stack instead (with the AWS CLI).
+    #[arg(long, conflicts_with = "directory")]
+    stack: Option<String>,
+    /// The stack's region, if not the AWS CLI's.
+    #[arg(long, requires = "stack")]
+    region: Option<String>,
+}
+
+impl OfStack {
+    /// The stack, if one was named.
+    pub(crate) fn stack(&self) -> Option<Stack> {
+        let region = self.region.clone();
+        self.stack.clone().map(|stack| Stack { stack, region })
+    }
 }
 
 #[derive(Args)]

@@ -53,11 +53,8 @@ pub(crate) fn organisation_token(secret: &RootSecret, ambient: &Ambient) -> Stri
 pub(crate) fn print_token(options: &cli::Token) -> Result<(), String> {
     let ambient = Ambient::system();
     let app = options.app.as_deref();
-    let token = match &options.stack {
-        Some(stack) => {
-            let stack = cli::Stack { stack: stack.clone(), region: options.region.clone() };
-            Stack::find(&stack)?.token(app, &ambient)?
-        }
+    let token = match options.of.stack() {
+        Some(stack) => Stack::find(&stack)?.token(app, &ambient)?,
         None => {
             let secret = root_secret(&options.data.directory, &ambient)?;
             issue(&Tokens::new(&secret.token_key()), organisation(), app, &ambient)?

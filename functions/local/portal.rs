@@ -11,9 +11,8 @@ use crate::stack::Stack;
 
 /// Prints a link that lets whoever has it into the portal of one application.
 pub(crate) async fn run(options: &cli::Portal) -> Result<(), String> {
-    let answer = match &options.stack {
+    let answer = match options.of.stack() {
         Some(stack) => {
-            let stack = cli::Stack { stack: stack.clone(), region: options.region.clone() };
             let stack = Stack::find(&stack)?;
             let token = stack.token(None, &Ambient::system())?;
             let url = options.api_url.as_deref().map_or_else(|| stack.output("ApiUrl"), Ok)?;
