@@ -121,6 +121,46 @@ async fn a_check_sends_the_example_of_an_event_type_in_the_profiles_form() {
 }
 
 #[tokio::test]
+async fn an_example_of_the_profiles_own_is_sent_without_loading_it() {
+    for (profile, event_type) in
+        [("dots", "app.updated"), ("dotpe", "payin.failed"), ("moneyhub", "deletedAccount")]
+    {
+        let stage = Stage::new(profile, Kind::Good).await;
+        let body = json!({"eventType": event_type});
+        let sent = stage.world.call("POST", &stage.path("/send-example"), body).await;
+        assert_eq!(sent.status, 200, "{sent:?}");
+        stage.world.dispatch_all().await;
+        assert_eq!(stage.receiver.seen.lock().unwrap().len(), 1, "{profile}");
+        let path = format!("/api/v1/profile/{profile}");
+        let known = stage.world.call("GET", &path, Value::Null).await;
+        let events = known.body["events"].as_array().unwrap();
+        let event = events.iter().find(|event| event["type"] == event_type).unwrap();
+        let example: Value = serde_json::from_str(event["example"].as_str().unwrap()).unwrap();
+        assert_eq!(sent.body["payload"], example, "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_is_sent_no_example_of_what_is_hidden_from_it() {
+    let stage = Stage::new("svix", Kind::Good).await;
+    let (world, app) = (&stage.world, &stage.app);
+    let schema = json!({"1": {"examples": [{"secret": "plan"}]}});
+    let hidden =
+        json!({"name": "hidden", "description": "", "schemas": schema, "featureFlags": ["beta"]});
+    assert_eq!(world.call("POST", "/api/v1/event-type", hidden).await.status, 201);
+    let visit = format!("/api/v1/auth/app-portal-access/{app}");
+    for (flags, status) in [(json!([]), 422), (json!(["beta"]), 200)] {
+        let visitor = world.call("POST", &visit, json!({"featureFlags": flags})).await;
+        let token = text(&visitor.body["token"]);
+        for operation in ["/send-example", "/check"] {
+            let body = json!({"eventType": "hidden"});
+            let answer = world.call_as(&token, "POST", &stage.path(operation), body).await;
+            assert_eq!(answer.status.as_u16(), status, "{flags} {operation}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_check_leaves_nothing_in_the_log_and_nothing_to_retry() {
     let stage = Stage::new("svix", Kind::Always(answer(500))).await;
     stage.check(Value::Null).await;

@@ -74,7 +74,7 @@ try {
   // What the API refuses on purpose is an error in the browser's log, too.
   page.on("console", (line) => line.type() === "error" && !/status of 4\d\d/.test(line.text()) && wrong.push(line.text()));
   page.on("request", (request) => new URL(request.url()).origin === origin || wrong.push(`asked ${request.url()}`));
-  await visit(page).catch(async (error) => {
+  await visit(page).then(() => systems(page)).catch(async (error) => {
     console.log(`on ${page.url().split("key=")[0]}: ${wrong.join("; ") || "no errors"}`);
     console.log(await page.locator("body").innerText());
     throw error;
@@ -86,7 +86,7 @@ try {
   await browser.close();
   server.close();
 }
-assert.ok(chapters >= 15, `only ${chapters} chapters`);
+assert.ok(chapters >= 17, `only ${chapters} chapters`);
 
 async function visit(page) {
   const heading = (name) => page.getByRole("heading", { level: 1, name }).waitFor();
@@ -246,4 +246,74 @@ async function visit(page) {
   await heading("This link opens nothing any more");
   assert.ok(await page.getByRole("navigation", { includeHidden: true }).isHidden());
   done("after logging out the link and its token open nothing");
+}
+
+/** Applications that are like other systems, each with rules and events of its own. */
+async function systems(page) {
+  const made = async (profile) => {
+    const { id } = (await api("POST", "/app", { name: profile, profile })).answer;
+    await page.goto((await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url);
+    await page.getByText(profile, { exact: true }).waitFor();
+    await page.goto(`${origin}/portal#/endpoints/new`);
+    await page.getByLabel("URL").fill(hooks);
+    return id;
+  };
+  const add = () => page.getByRole("button", { name: "Add endpoint" }).click();
+
+  await made("dotpe");
+  await page.getByLabel("URL").fill("http://example.com/hooks");
+  await add();
+  await page.getByRole("alert").filter({ hasText: "must be https://" }).waitFor();
+  await page.getByLabel("URL").fill(hooks);
+  await page.getByLabel("All events").uncheck();
+  await page.locator("label", { hasText: "balance.threshold" }).getByText("on request", { exact: true }).waitFor();
+  await page.getByLabel("payin.failed").check();
+  await add();
+  await page.getByText("not verified").waitFor();
+  received.length = 0;
+  await page.getByLabel("Event type").selectOption("payin.failed");
+  await page.getByRole("button", { name: "Send example" }).click();
+  await until("the example arrives", () => received[0]);
+  await page.locator("tr", { hasText: "payin.failed" }).getByText("success").waitFor();
+  await page.reload();
+  await page.getByText("It has taken an example").waitFor();
+  done("dotpe: https only, events on request, verified by the first example that is taken");
+
+  const limited = await made("dashx");
+  await add();
+  const shown = await page.getByRole("dialog").locator("code").textContent();
+  assert.match(shown, /^whsec_/);
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.getByRole("heading", { level: 1, name: hooks }).waitFor();
+  await page.getByRole("button", { name: "Rotate" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Rotate" }).click();
+  await page.locator("output").filter({ hasText: "whsec_" }).waitFor();
+  assert.notEqual(await page.locator("output").textContent(), shown);
+  for (let more = 0; more < 4; more += 1) {
+    await api("POST", `/app/${limited}/endpoint`, { url: hooks });
+  }
+  await page.goto(`${origin}/portal#/endpoints/new`);
+  await page.getByLabel("URL").fill(hooks);
+  await add();
+  await page.getByRole("status").filter({ hasText: "5" }).waitFor();
+  done("dashx: the secret is shown once, and the sixth endpoint is refused");
+
+  const switched = await made("moneyhub");
+  await page.getByLabel("Sent as").selectOption("jwt");
+  await add();
+  await page.getByText("Events are sent as signed tokens").waitFor();
+  const keys = await page.getByRole("link", { name: "jwks.json" }).getAttribute("href");
+  assert.ok(Array.isArray((await (await fetch(origin + keys)).json()).keys), keys);
+  received.length = 0;
+  await page.getByLabel("Event type").selectOption("deletedAccount");
+  await page.getByRole("button", { name: "Send example" }).click();
+  const token = await until("a token arrives", () => received[0]);
+  assert.equal(token.headers["content-type"], "application/jwt");
+  assert.equal(token.body.split(".").length, 3);
+  await page.getByRole("link", { name: "Edit" }).click();
+  await page.getByLabel("Sent as").selectOption("json");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Rotate" }).waitFor();
+  assert.equal((await api("GET", `/app/${switched}/endpoint`)).answer.data[0].format, "json");
+  done("moneyhub: tokens or signed JSON, as the customer likes");
 }

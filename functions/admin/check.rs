@@ -108,7 +108,7 @@ impl Call<'_> {
                 "The check is about signatures of JSON: switch the endpoint to `json` for it.",
             ));
         }
-        let message = self.test_message(&tenant, input.event_type).await?;
+        let message = self.test_message(&tenant, endpoint, input.event_type).await?;
         let admin = self.admin;
         let now = admin.ambient.now();
         let right = endpoint.keyring.live(&endpoint.id.to_string(), &admin.sealer, now);
@@ -170,23 +170,23 @@ impl Call<'_> {
     pub(crate) async fn test_message(
         &self,
         tenant: &Tenant,
+        endpoint: &Endpoint,
         event_type: Option<String>,
     ) -> Result<Message, ApiError> {
         let mut rules = Rules::default();
         let payload = match &event_type {
-            None => serde_json::json!({"test": true}),
+            None => Some(r#"{"test":true}"#.to_owned()),
             Some(name) if !is_name(name, MAX_EVENT_TYPE) => {
                 rules.broken("eventType", "is not the name of an event type");
-                serde_json::Value::Null
+                None
             }
             Some(name) => {
-                let found = self.admin.catalogue.find(&self.access.organisation(), name).await?;
-                let example = found.as_ref().and_then(|event_type| event_type.example()).cloned();
-                example.unwrap_or_else(|| {
+                let example = self.example(tenant, endpoint, name).await?;
+                if example.is_none() {
                     let rule = format!("`{name}` has no example: give its JSON Schema `examples`");
                     rules.broken("eventType", rule);
-                    serde_json::Value::Null
-                })
+                }
+                example
             }
         };
         rules.check()?;
@@ -195,9 +195,31 @@ impl Call<'_> {
             MessageId::new(&self.admin.ambient),
             tenant.application.id,
             event_type.unwrap_or_else(|| TEST_EVENT.to_owned()),
-            payload.to_string().into(),
+            payload.unwrap_or_default().into(),
             now,
         ))
+    }
+
+    /// What an event of this type looks like: as it is described, or else as the endpoint's
+    /// profile has it. What a visitor may not know of has no example.
+    async fn example(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        name: &str,
+    ) -> Result<Option<String>, ApiError> {
+        let described = self.admin.catalogue.find(&self.access.organisation(), name).await?;
+        if described.as_ref().is_some_and(|described| !described.is_for(self.flags())) {
+            return Ok(None);
+        }
+        if let Some(example) = described.as_ref().and_then(|described| described.example()) {
+            return Ok(Some(example.to_string()));
+        }
+        let profile =
+            self.effective_profile(&tenant.application, endpoint.profile.as_ref()).await?;
+        let (_, events) = self.profile_and_events(&profile.name).await?;
+        let event = events.into_iter().find(|event| event.event_type == name);
+        Ok(event.map(|event| event.example.as_str().to_owned()))
     }
 }
 

@@ -37,7 +37,7 @@ impl Call<'_> {
                 "The endpoint is disabled: enable it, then send again.",
             ));
         }
-        let message = self.test_message(&tenant, Some(input.event_type)).await?;
+        let message = self.test_message(&tenant, endpoint, Some(input.event_type)).await?;
         let unlikely = || ApiError::Internal("a new message's place is taken".into());
         let Accepted::New = self.admin.inbox.accept(&message).await? else {
             return Err(unlikely());

@@ -4,6 +4,7 @@ const KEPT = "posthorn-token";
 
 let token = null;
 let application = null;
+let organisation = null;
 
 /** What the API refused: its status and its words. */
 export class Refused extends Error {
@@ -28,7 +29,7 @@ export function enter() {
     history.replaceState(null, "", "#/endpoints");
   }
   token = key ?? token ?? kept();
-  application = subject(token);
+  ({ application, organisation } = visitor(token));
   return application !== null;
 }
 
@@ -45,6 +46,11 @@ export async function leave() {
 export function forget() {
   token = application = null;
   keep(null);
+}
+
+/** Where the keys are that check tokens sent to the visitor. */
+export function keySet() {
+  return `/.well-known/${organisation}/jwks.json`;
 }
 
 /** A call on the visitor's application: `path` begins with a slash, or is empty. */
@@ -109,13 +115,14 @@ function kept() {
   }
 }
 
-/** Whose token it is; `null` if it is no application's. */
-function subject(jwt) {
+/** Whose token it is; nobody's if it is no application's. */
+function visitor(jwt) {
   try {
     const part = jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-    const { sub } = JSON.parse(atob(part));
-    return /^app_\w+$/.test(sub) ? sub : null;
+    const { sub, org } = JSON.parse(atob(part));
+    if (/^app_\w+$/.test(sub)) return { application: sub, organisation: org };
   } catch {
-    return null;
+    // No token at all.
   }
+  return { application: null, organisation: null };
 }

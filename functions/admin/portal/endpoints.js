@@ -1,8 +1,8 @@
 // Endpoints: the list, one of them, and the form that makes and changes them.
 
-import { all, own, query } from "./api.js";
+import { all, keySet, own, query } from "./api.js";
 import { ask, badge, busy, button, field, growing, h, notice, table, tell, time, untell } from "./dom.js";
-import { choices, offer } from "./events.js";
+import { offer } from "./events.js";
 
 /** How far back deliveries can be sent again, in hours. */
 const SPANS = [["the last hour", 1], ["the last 24 hours", 24], ["the last 7 days", 168]];
@@ -36,19 +36,19 @@ export async function endpoints() {
 
 /** The page of a new endpoint. */
 export async function newEndpoint() {
-  return [h("h1", null, "Add endpoint"), form({ url: "", description: "" }, await choices())];
+  return [h("h1", null, "Add endpoint"), form({ url: "", description: "" }, await offer())];
 }
 
 /** The page that changes an endpoint. */
 export async function editEndpoint(id) {
-  const [endpoint, events] = await Promise.all([own("GET", `/endpoint/${id}`), choices()]);
-  return [h("h1", null, "Edit endpoint"), form(endpoint, events)];
+  const [endpoint, offered] = await Promise.all([own("GET", `/endpoint/${id}`), offer()]);
+  return [h("h1", null, "Edit endpoint"), form(endpoint, offered)];
 }
 
 /** The page of one endpoint. */
 export async function endpoint(id) {
   const path = `/endpoint/${id}`;
-  const [shown, stats, { events, verifiedFirst }, extra] = await Promise.all([
+  const [shown, stats, offered, extra] = await Promise.all([
     own("GET", path), own("GET", `${path}/stats`), offer(), own("GET", `${path}/headers`),
   ]);
   const page = (iterator) => own("GET", `${path}/msg${query({ limit: 20, iterator })}`);
@@ -84,10 +84,10 @@ export async function endpoint(id) {
       }, "danger")),
     h("section", null, h("h2", null, "Deliveries of the last 28 days"), numbers),
     h("section", null, h("h2", null, "Events"), h("p", null, chosen(shown, true))),
-    h("section", null, h("h2", null, "Signing secret"), secret(shown)),
+    h("section", null, h("h2", null, "Signing secret"), secret(shown, offered)),
     h("section", null, h("h2", null, "Headers"), headers(path, extra)),
-    h("section", null, h("h2", null, "Try it"), verified(shown, verifiedFirst),
-      trial(path, events, soon), check(path)),
+    h("section", null, h("h2", null, "Try it"), verified(shown, offered),
+      trial(path, offered.events, soon), isToken(shown, offered) ? null : check(path)),
     h("section", null, h("h2", null, "Send again"), recovery(path, soon)),
     h("section", null,
       h("div", { className: "bar" }, h("h2", null, "Messages"), button("Refresh", look)), log),
@@ -122,26 +122,36 @@ function counts(stats) {
   ].map(part));
 }
 
-function secret(shown) {
-  if (shown.format === "jwt") {
+/** Whether it gets tokens, as far as a visitor can know. */
+function isToken(shown, offered) {
+  const own = !shown.profile || shown.profile === offered.profile;
+  return (shown.format ?? (own ? offered.format : null)) === "jwt";
+}
+
+function secret(shown, offered) {
+  if (isToken(shown, offered)) {
     return h("p", null, "Events are sent as signed tokens. Their keys are at ",
-      h("a", { href: "/.well-known/jwks.json" }, "jwks.json"), ".");
+      h("a", { href: keySet() }, "jwks.json"), ".");
   }
   const path = `/endpoint/${shown.id}/secret`;
   const place = h("output", { className: "secret" }, "••••••••••••••••");
-  const reveal = async () => (place.textContent = (await own("GET", path)).key);
+  const read = async () => (await own("GET", path)).key;
+  const rotate = button("Rotate", async () => {
+    if (!(await ask("Make a new secret? The old one signs along for 24 hours.", "Rotate"))) return;
+    place.textContent = (await own("POST", `${path}/rotate`, {})).key;
+    notice("This is the new secret. The old one signs along for 24 hours.");
+  });
+  if (offered.secretShownOnce) {
+    return h("div", { className: "bar left" }, place, rotate,
+      h("small", null, "It was shown when it was made; whoever lost it makes a new one."));
+  }
   return h("div", { className: "bar left" }, place,
-    button("Show", reveal),
+    button("Show", async () => (place.textContent = await read())),
     button("Copy", async () => {
-      await navigator.clipboard.writeText((await own("GET", path)).key);
+      await navigator.clipboard.writeText(await read());
       notice("Copied.");
     }),
-    button("Rotate", async () => {
-      if (!(await ask("Make a new secret? The old one signs along for 24 hours.", "Rotate"))) return;
-      await own("POST", `${path}/rotate`, {});
-      await reveal();
-      notice("This is the new secret. The old one signs along for 24 hours.");
-    }));
+    rotate);
 }
 
 function trial(path, events, soon) {
@@ -155,9 +165,9 @@ function trial(path, events, soon) {
   }));
 }
 
-function verified(shown, first) {
+function verified(shown, { verifiedFirst }) {
   if (shown.verifiedAt) return h("p", { className: "muted" }, "It has taken an example: ", time(shown.verifiedAt));
-  return first ? h("p", null, badge("not verified"), " It gets events once it has taken an example.") : null;
+  return verifiedFirst ? h("p", null, badge("not verified"), " It gets events once it has taken an example.") : null;
 }
 
 /** Tells whether the endpoint is a good receiver. */
@@ -220,7 +230,8 @@ function recovery(path, soon) {
 }
 
 /** The form of an endpoint; without an id it is a new one. */
-function form(shown, events) {
+function form(shown, offered) {
+  const { events } = offered;
   const url = h("input", { name: "url", type: "url", required: true, value: shown.url, placeholder: "https://example.com/webhooks" });
   const description = h("input", { name: "description", value: shown.description, maxLength: 1024 });
   const now = new Set(shown.eventTypes ?? []);
@@ -231,13 +242,17 @@ function form(shown, events) {
   const every = h("input", { type: "checkbox", name: "every", checked: now.size === 0 });
   const list = h("div", { className: "choices", hidden: now.size === 0 }, names.map((name, at) =>
     h("label", null, boxes[at], " ", h("code", null, name), " ",
-      told.get(name)?.asked ? badge("on request") : null,
+      told.get(name)?.asked ? [badge("on request"), " "] : null,
       h("span", { className: "muted" }, told.get(name)?.description ?? ""))));
   every.onchange = () => (list.hidden = every.checked);
+  const format = h("select", { name: "format" },
+    h("option", { value: "json" }, "signed JSON"), h("option", { value: "jwt" }, "signed tokens (JWT)"));
+  format.value = isToken(shown, offered) ? "jwt" : "json";
   const save = h("button", { className: "main" }, shown.id ? "Save" : "Add endpoint");
   const made = h("form", { noValidate: true },
     field("URL", url, "Where events are posted to."),
     field("Description", description, "For you; optional."),
+    offered.tokens ? field("Sent as", format, "Can be changed at any time.") : null,
     h("fieldset", { className: "field", name: "eventTypes" }, h("legend", null, "Events"),
       h("label", null, every, " All events, those of the future as well"), list,
       h("em", { role: "alert" })),
@@ -256,6 +271,7 @@ function form(shown, events) {
         description: description.value,
         eventTypes: every.checked ? null : types,
       };
+      if (offered.tokens) said.format = format.value;
       try {
         const saved = shown.id
           ? await own("PATCH", `/endpoint/${shown.id}`, said)

@@ -11,7 +11,7 @@ export async function choices() {
   return (await offer()).events;
 }
 
-/** The same, and whether endpoints have to take an example before they get other `events`. */
+/** The same `events`, and what the application's profile asks of its endpoints. */
 export async function offer() {
   const page = (iterator) =>
     call("GET", `/event-type${query({ limit: 250, with_content: true, iterator })}`);
@@ -26,7 +26,7 @@ export async function offer() {
       schema: read(event.schema),
       example: read(event.example),
       // Not sent unless it was asked for.
-      asked: profile.optIn.includes(event.type) && !granted.has(event.type),
+      asked: (profile.optIn ?? []).includes(event.type) && !granted.has(event.type),
     });
   }
   for (const event of described) {
@@ -43,7 +43,19 @@ export async function offer() {
     });
   }
   const events = [...found.values()].sort((one, other) => one.name.localeCompare(other.name));
-  return { events, verifiedFirst: profile.endpoints.verifiedFirst && !application.sandbox };
+  const asks = profile.endpoints ?? {};
+  return {
+    events,
+    profile: profile.name,
+    /** Whether an endpoint has to take an example before it gets other events. */
+    verifiedFirst: Boolean(asks.verifiedFirst) && !application.sandbox,
+    /** Whether secrets are shown when they are made and never again. */
+    secretShownOnce: Boolean(asks.secretShownOnce),
+    /** Whether events can be sent as signed tokens. */
+    tokens: Boolean(profile.jwt),
+    /** What events are sent as, where the endpoint does not say. */
+    format: profile.delivery?.format,
+  };
 }
 
 /** The page of all event types. */
@@ -51,8 +63,8 @@ export async function eventTypes() {
   const events = await choices();
   const show = (event) => h("details", { className: "event" },
     h("summary", null, h("code", null, event.name), " ",
-      event.deprecated ? badge("deprecated") : null,
-      event.asked ? badge("on request") : null,
+      event.deprecated ? [badge("deprecated"), " "] : null,
+      event.asked ? [badge("on request"), " "] : null,
       h("span", { className: "muted" }, event.description)),
     event.example === undefined ? null : [h("h3", null, "Example"), code(event.example)],
     event.schema === undefined ? null : [h("h3", null, "Schema"), code(event.schema)]);
