@@ -316,4 +316,10 @@ async function systems(page) {
   await page.getByRole("button", { name: "Rotate" }).waitFor();
   assert.equal((await api("GET", `/app/${switched}/endpoint`)).answer.data[0].format, "json");
   done("moneyhub: tokens or signed JSON, as the customer likes");
+
+  const toml = 'name = "old"\ntitle = "Old"\ninferred = []\n[deprecated]\nnotice = "Use the new one."\nends = "2027-01-31"\n';
+  assert.equal((await api("PUT", "/profile/old", { toml })).status, 200);
+  await made("old");
+  await page.getByText("Use the new one. It ends on 2027-01-31.").waitFor();
+  done("a form that is on its way out is told of on every page");
 }
