@@ -224,7 +224,7 @@ def check(holds, claim, found):
 
 
 def token(root_secret):
-    """A bearer token of the default organisation (shared/src/token.rs)."""
+    """A bearer token of the default organisation (shared/src/domain/token.rs)."""
 
     def part(data):
         return base64.urlsafe_b64encode(data).rstrip(b"=")

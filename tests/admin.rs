@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared::id::OrganisationId;
-use shared::keyring::{MAX_GRACE_S, MAX_OLD};
-use shared::secret::SigningSecret;
+use shared::domain::id::OrganisationId;
+use shared::domain::keyring::{MAX_GRACE_S, MAX_OLD};
+use shared::domain::secret::SigningSecret;
+use shared::domain::signature::verify;
 use shared::sender::target::TargetPolicy;
-use shared::signature::verify;
 
 use crate::support::answers::{another_organisation, assert_error, places};
 use crate::support::network::{answer, header};
@@ -1098,8 +1098,8 @@ mod messages {
         let (world, _, path) = world().await;
         let id =
             text(&post(&world, &path, json!({"eventType": "a", "payload": {}})).await.body["id"]);
-        let id: shared::id::MessageId = id.parse().unwrap();
-        let other = shared::id::MessageId::from_key(START.plus_ms(4), id.key());
+        let id: shared::domain::id::MessageId = id.parse().unwrap();
+        let other = shared::domain::id::MessageId::from_key(START.plus_ms(4), id.key());
         assert_error(&get(&world, &format!("{path}/{other}")).await, 404, "not_found");
     }
 
@@ -1503,7 +1503,8 @@ mod attempts {
         assert_eq!((&shown["nextAttempt"], &shown["url"]), (&Value::Null, &json!(URL)));
         let shown = destination(&failing).await;
         assert_eq!((&shown["status"], &shown["statusText"]), (&json!(1), &json!("pending")));
-        let next = shared::clock::Timestamp::parse_rfc3339(&text(&shown["nextAttempt"])).unwrap();
+        let next =
+            shared::domain::clock::Timestamp::parse_rfc3339(&text(&shown["nextAttempt"])).unwrap();
         assert!((4000..=6000).contains(&next.since(START)), "{next:?}");
         world.live_s(40 * 3600).await;
         let shown = destination(&failing).await;
@@ -1583,7 +1584,7 @@ mod attempts {
 }
 
 mod operator {
-    use shared::message::MAX_PAYLOAD_BYTES;
+    use shared::domain::message::MAX_PAYLOAD_BYTES;
     use shared::queue::record::Record;
     use shared::queue::{Consumer, Outgoing, send_one};
     use shared::store::{Parked, Parking};

@@ -1,9 +1,9 @@
 //! Endpoints whose deliveries are signed with ed25519 (`v1a`): receivers hold a public key only.
 
 use serde_json::{Value, json};
-use shared::secret::{PublicKey, SigningSecret};
+use shared::domain::secret::{PublicKey, SigningSecret};
+use shared::domain::signature::{verify, verify_public};
 use shared::sender::Outbound;
-use shared::signature::{verify, verify_public};
 
 use crate::support::network::header;
 use crate::support::world::{World, text};

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
-use shared::attempt::Turn;
-use shared::clock::Timestamp;
-use shared::id::{AttemptId, EndpointId, Ksuid, MessageId, MessageKey};
-use shared::openapi::Route;
+use shared::api::openapi::Route;
+use shared::domain::attempt::Turn;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{AttemptId, EndpointId, Ksuid, MessageId, MessageKey};
 use shared::store::keys;
 use shared::store::table::{Condition, Index, Item, Key, Query, Transacted, Write, prefix_range};
 

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use shared::secret::SigningSecret;
+use shared::domain::secret::SigningSecret;
+use shared::domain::signature;
 use shared::sender::{Ending, Outbound, Outcome, Sender};
-use shared::signature;
 
 use crate::profiles::application;
 use crate::support::network::{answer, header};

@@ -5,10 +5,10 @@
 //! The figures are exact, so that a change of price shows. Receive reads the application at
 //! every request here unless a test lets it remember, as the function on Lambda does.
 
+use crate::counting::Usage;
 use dispatch::Settings;
 use serde_json::{Value, json};
-use shared::schedule::Schedule;
-use shared::store::counting::Usage;
+use shared::domain::schedule::Schedule;
 use shared::store::{Cached, Directory};
 
 use crate::support::network::answer;

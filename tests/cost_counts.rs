@@ -3,11 +3,11 @@
 
 use std::process::Command;
 
+use crate::counting::{CountingQueue, Usage};
 use serde_json::{Value, json};
-use shared::emf;
+use shared::lambda::emf;
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::{Consumer, MAX_BATCH};
-use shared::store::counting::{CountingQueue, Usage};
 use shared::store::{Cached, Directory};
 
 use self::operations::{Counts, ENDPOINTS, FAN_OUT, LINE_BYTES, MEASURED, MESSAGES, Measured};

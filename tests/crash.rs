@@ -17,20 +17,20 @@ use proptest::test_runner::{Config, TestRunner};
 use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
 use retry::{Redrive, Sweeper};
 use serde_json::json;
-use shared::message::DEFAULT_RETENTION_DAYS;
-use shared::metrics::Metric;
-use shared::profile::Profiles;
+use shared::domain::message::DEFAULT_RETENTION_DAYS;
+use shared::domain::metrics::Metric;
+use shared::domain::schedule::Schedule;
+use shared::domain::secret::RootSecret;
+use shared::domain::token::Tokens;
 use shared::queue::{Consumer, MAX_BATCH, Producer, Received};
-use shared::schedule::Schedule;
-use shared::secret::RootSecret;
 use shared::sender::{Outbound, Outcome, Sender};
+use shared::store::Profiles;
 use shared::store::table::Table;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, Inbox, KeySets, LISTENERS_TTL_MS, Notices, Parking,
     Revocations, Sources, TREATMENTS_TTL_MS, Treatments,
 };
-use shared::token::Tokens;
-use shared::worker::Worker;
+use shared::work::Worker;
 
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer, header};

@@ -154,9 +154,9 @@ fn dead_letters_are_worth_a_note_and_no_alarm() {
 
 #[test]
 fn the_token_of_a_stack_is_made_of_its_secret_for_its_organisation() {
-    use shared::clock::Ambient;
-    use shared::secret::RootSecret;
-    use shared::token::{Access, Tokens};
+    use shared::domain::clock::Ambient;
+    use shared::domain::secret::RootSecret;
+    use shared::domain::token::{Access, Tokens};
 
     let account = Account::new("token");
     let token = |options: &[&str]| {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use shared::clock::{Clock, Timestamp};
+use shared::domain::clock::{Clock, Timestamp};
 use shared::embedded::Engine;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, Outgoing, Producer};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
-use shared::clock::{self, Timestamp};
+use shared::domain::clock::{self, Timestamp};
 
 use crate::support::network::{answer, header};
 use crate::support::world::{World, text};

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use serde_json::json;
-use shared::clock::Timestamp;
-use shared::id::{
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{
     ApplicationId, AttemptId, EndpointId, KSUID_CHARS, Ksuid, MessageId, MessageKey,
     OrganisationId, RANDOM_BYTES, Uid, is_name,
 };

@@ -42,7 +42,7 @@ async fn another_key_another_uri_or_another_caller_is_another_request() {
     assert_eq!(post(&world, &token, APPS, "l", one.clone()).await.status, 409);
     let uri = format!("{APPS}?get_if_exists=true");
     assert_eq!(post(&world, &token, &uri, "k", one.clone()).await.status, 200);
-    let other = world.token_of(shared::id::OrganisationId::new(&world.ambient));
+    let other = world.token_of(shared::domain::id::OrganisationId::new(&world.ambient));
     assert_eq!(post(&world, &other, APPS, "k", one).await.status, 201);
 }
 

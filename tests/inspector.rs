@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
-use shared::id::OrganisationId;
-use shared::inspector::{KEPT_BYTES, LIFETIME_MS};
+use shared::domain::id::OrganisationId;
+use shared::domain::inspector::{KEPT_BYTES, LIFETIME_MS};
 
 use crate::support::world::{Reply, World, text};
 

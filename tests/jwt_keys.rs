@@ -4,8 +4,8 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::id::OrganisationId;
-use shared::keyset::{Algorithm, DEFAULT_LEAD_S, DEFAULT_OVERLAP_S, MAX_KEYS, PrivateKey};
+use shared::domain::id::OrganisationId;
+use shared::domain::keyset::{Algorithm, DEFAULT_LEAD_S, DEFAULT_OVERLAP_S, MAX_KEYS, PrivateKey};
 
 use crate::support::keys::rsa_pem;
 use crate::support::world::{Reply, World, organisation, text};

@@ -10,15 +10,17 @@ use base64::engine::general_purpose::STANDARD;
 use dispatch::{Dispatcher, Parts};
 use http::Request;
 use serde_json::{Value, json};
-use shared::emf::Emf;
-use shared::invocation::Invocation;
-use shared::metrics::Collector;
+use shared::domain::json::place_in_json;
+use shared::domain::metrics::Collector;
+use shared::host::telemetry::log_panics;
+use shared::lambda::emf::Emf;
+use shared::lambda::invocation::Invocation;
+use shared::lambda::telemetry::{Telemetry, lambda_filter};
 use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, VISIBILITY_S};
 use shared::sender::target::TargetPolicy;
 use shared::sender::{Ending, HttpSender, Outbound, Outcome, Sender, SenderSettings};
 use shared::store::table::Table;
 use shared::store::{Deliveries, Inbox};
-use shared::telemetry::{Telemetry, lambda_filter, log_panics, place_in_json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tracing::Level;
@@ -273,7 +275,7 @@ fn panics_for_another_test() {
 #[tokio::test]
 async fn a_handler_that_panics_tells_lambda_nothing_and_its_metrics_are_kept() {
     use futures_util::FutureExt;
-    use shared::metrics::{Metric, Metrics};
+    use shared::domain::metrics::{Metric, Metrics};
 
     let world = World::new();
     let collector = Arc::<Collector>::default();
@@ -448,13 +450,13 @@ async fn attempt_id(world: &World, app: &str, msg: &str, number: usize) -> Strin
     text(&world.attempts(app, msg).await[number]["id"])
 }
 
-fn message() -> shared::message::Message {
+fn message() -> shared::domain::message::Message {
     let body = json!({
         "id": "msg_2Wd1fdUYDJWYmmVuvJpQFgi6OKh", "app": "app_2Wd1fdUYDJWYmmVuvJpQFgi6OKh",
         "eventType": "a.b", "at": 1, "expiresAt": 9_999_999_999_999_u64,
     });
-    let message: shared::message::Message = serde_json::from_value(body).unwrap();
-    shared::message::Message { payload: PAYLOAD.into(), ..message }
+    let message: shared::domain::message::Message = serde_json::from_value(body).unwrap();
+    shared::domain::message::Message { payload: PAYLOAD.into(), ..message }
 }
 
 /// A dispatcher whose way out has a bug that tells the payload.

@@ -15,6 +15,9 @@ mod check;
 mod conformance;
 mod cost;
 mod cost_counts;
+/// The counters of the local platform, which tests wrap around their ports as well.
+#[path = "../functions/local/counting.rs"]
+mod counting;
 mod counts;
 mod crash;
 mod dispatch;
@@ -30,6 +33,7 @@ mod idempotency;
 mod import;
 mod inspector;
 mod jwt_keys;
+mod layers;
 mod logs;
 mod metrics;
 mod newcomers;

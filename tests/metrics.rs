@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::Request;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::emf::{self, Emf};
-use shared::metrics::{Collector, Metric, Metrics, Readings, Totals, Unit};
+use shared::domain::clock::Timestamp;
+use shared::domain::metrics::{Collector, Metric, Metrics, Readings, Totals, Unit};
+use shared::lambda::emf::{self, Emf};
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::{Consumer, MAX_BATCH, Received};
 

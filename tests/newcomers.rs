@@ -57,6 +57,7 @@ async fn nobody_comes_along_without_being_brought_or_by_an_applications_token() 
     let bringing = message(json!({"name": "A"}));
     let token = world.app_token(&own);
     assert_eq!(world.call_as(&token, "POST", PATH, bringing.clone()).await.status, 403);
-    let by_id = format!("/api/v1/app/{}/msg", shared::id::ApplicationId::new(&world.ambient));
+    let by_id =
+        format!("/api/v1/app/{}/msg", shared::domain::id::ApplicationId::new(&world.ambient));
     assert_eq!(world.call("POST", &by_id, bringing).await.status, 404);
 }

@@ -3,7 +3,7 @@
 
 use dispatch::{DISABLE_AFTER_MS, Settings};
 use serde_json::{Value, json};
-use shared::schedule::Schedule;
+use shared::domain::schedule::Schedule;
 
 use crate::support::faults::Fault;
 use crate::support::network::{answer, header};

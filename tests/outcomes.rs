@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dispatch::Settings;
 use serde_json::{Value, json};
-use shared::attempt::EXCERPT_BYTES;
+use shared::domain::attempt::EXCERPT_BYTES;
 use shared::sender::target::{Resolver, TargetPolicy};
 use shared::sender::{HttpSender, SenderSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,8 +1,8 @@
 //! How an endpoint is treated: its own word counts before the defaults.
 
 use serde_json::json;
-use shared::endpoint::Endpoint;
-use shared::treatment::{Statuses, Treatment};
+use shared::domain::endpoint::Endpoint;
+use shared::domain::treatment::{Statuses, Treatment};
 
 use crate::support::network::answer;
 use crate::support::world::World;

@@ -2,7 +2,7 @@
 //! and when it is to be delivered.
 
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::domain::clock::Timestamp;
 use shared::store::Deliveries;
 use shared::store::table::Table;
 

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use shared::id::OrganisationId;
-use shared::profile::file::{self, ProfileFile};
-use shared::profile::{PROFILE_TTL_MS, Profile, Profiles};
+use shared::domain::id::OrganisationId;
+use shared::domain::profile::Profile;
+use shared::domain::profile::file::{self, ProfileFile};
+use shared::store::{PROFILE_TTL_MS, Profiles};
 
 use crate::support::network::answer;
 use crate::support::world::{Builder, World, text};

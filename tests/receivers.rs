@@ -5,9 +5,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use shared::secret::SigningSecret;
+use shared::domain::secret::SigningSecret;
+use shared::domain::signature::sign;
 use shared::sender::Outbound;
-use shared::signature::sign;
 
 use crate::support::golden;
 use crate::support::network::header;

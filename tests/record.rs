@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::id::{ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, RANDOM_BYTES, Uid};
-use shared::message::{MAX_PAYLOAD_BYTES, Message};
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{
+    ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, RANDOM_BYTES, Uid,
+};
+use shared::domain::limits::{MAX_BATCH_BYTES, MAX_QUEUE_DELAY_S};
+use shared::domain::message::{MAX_PAYLOAD_BYTES, Message};
 use shared::queue::record::{FORMAT, Record, delay_until, redriven};
-use shared::queue::{MAX_BATCH_BYTES, MAX_DELAY_S, validate};
+use shared::queue::validate;
 
 use crate::support::still::START;
 
@@ -336,9 +339,12 @@ fn a_count_of_redrives_at_its_limit_does_not_overflow() {
 fn a_delay_is_rounded_up_and_at_most_what_sqs_allows() {
     let delay = |ms: u64| delay_until(START.plus_ms(ms), START);
     assert_eq!([delay(0), delay(1), delay(1000), delay(1001)], [0, 1, 1, 2]);
-    assert_eq!([delay(900_000), delay(900_001), delay(u64::MAX)], [900, MAX_DELAY_S, MAX_DELAY_S]);
+    assert_eq!(
+        [delay(900_000), delay(900_001), delay(u64::MAX)],
+        [900, MAX_QUEUE_DELAY_S, MAX_QUEUE_DELAY_S]
+    );
     assert_eq!(delay_until(START, START.plus_ms(5000)), 0);
-    assert_eq!(delay_until(Timestamp(u64::MAX), Timestamp(0)), MAX_DELAY_S);
+    assert_eq!(delay_until(Timestamp(u64::MAX), Timestamp(0)), MAX_QUEUE_DELAY_S);
 }
 
 /// Any JSON, with every character in its strings that JSON allows.

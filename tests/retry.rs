@@ -10,15 +10,15 @@ use dispatch::{Dispatcher, Settings};
 use futures_util::future::join_all;
 use retry::{Report, Sweeper};
 use serde_json::{Value, json};
-use shared::attempt::{Attempt, Delivery, Progress, Turn};
-use shared::clock::Timestamp;
-use shared::id::{ApplicationId, AttemptId, EndpointId, MessageId, MessageKey};
-use shared::message::Message;
+use shared::domain::attempt::{Attempt, Delivery, Progress, Turn};
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId, MessageKey};
+use shared::domain::message::Message;
+use shared::domain::schedule::{DEFAULT_DELAYS_S, JITTER_PERCENT, Schedule};
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::{
     Consumer, MAX_BATCH, MAX_RECEIVES, Outgoing, Producer, QueueError, VISIBILITY_S,
 };
-use shared::schedule::{DEFAULT_DELAYS_S, JITTER_PERCENT, Schedule};
 use shared::store::keys::{DUE_SHARDS, due_shard_of};
 use shared::store::table::{Index, Item, Key, Page, Query, Table, Transacted, Write, Written};
 use shared::store::{

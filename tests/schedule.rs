@@ -1,8 +1,8 @@
 //! When a failed delivery is tried again.
 
 use proptest::prelude::*;
-use shared::clock::Timestamp;
-use shared::schedule::{DEFAULT_DELAYS_S, JITTER_PERCENT, Schedule};
+use shared::domain::clock::Timestamp;
+use shared::domain::schedule::{DEFAULT_DELAYS_S, JITTER_PERCENT, Schedule};
 
 use crate::support::still::START;
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use shared::clock::Ambient;
-use shared::keyring::{DEFAULT_GRACE_S, Keyring, MAX_OLD, TooManyOld};
-use shared::secret::{RootSecret, Sealed, Sealer, SignatureScheme, SigningSecret};
+use shared::domain::clock::Ambient;
+use shared::domain::keyring::{DEFAULT_GRACE_S, Keyring, MAX_OLD, TooManyOld};
+use shared::domain::secret::{RootSecret, Sealed, Sealer, SignatureScheme, SigningSecret};
 
 use crate::support::still::{self, StillClock};
 use crate::support::world::ROOT_SECRET;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use shared::aws::{AwsEnvironment, connections};
-use shared::clock::Timestamp;
+use shared::domain::clock::Timestamp;
+use shared::lambda::aws::{AwsEnvironment, connections};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

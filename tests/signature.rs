@@ -1,9 +1,9 @@
 //! Standard Webhooks signatures.
 
 use proptest::prelude::*;
-use shared::clock::Timestamp;
-use shared::secret::{PublicKey, SigningSecret};
-use shared::signature::{Rejection, TOLERANCE_S, sign, verify, verify_public};
+use shared::domain::clock::Timestamp;
+use shared::domain::secret::{PublicKey, SigningSecret};
+use shared::domain::signature::{Rejection, TOLERANCE_S, sign, verify, verify_public};
 
 /// The example that the specification's reference libraries test with.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::domain::clock::Timestamp;
+use shared::domain::source::{Encoding, Kind, Refusal, Scheme, hmac_text, verify};
 use shared::sender::Outbound;
-use shared::source::{Encoding, Kind, Refusal, Scheme, hmac_text, verify};
 
 use crate::support::world::{Reply, World, text};
 
@@ -341,7 +341,7 @@ async fn a_source_is_made_found_changed_and_deleted() {
     let new = post(&world, &id, &[("x-hub-signature-256", &signed("two"))], "{}").await;
     assert_eq!((old.status.as_u16(), new.status.as_u16()), (401, 202));
 
-    let stranger = world.token_of(shared::id::OrganisationId::new(&world.ambient));
+    let stranger = world.token_of(shared::domain::id::OrganisationId::new(&world.ambient));
     let hidden = world.call_as(&stranger, "GET", &format!("{SOURCES}/{id}"), Value::Null).await;
     assert_eq!(hidden.status, 404);
     let confined = world.call_as(&world.app_token(&app), "GET", SOURCES, Value::Null).await;

@@ -2,7 +2,7 @@
 //! whatever happens on the way.
 
 use serde_json::{Value, json};
-use shared::profile::split::Split;
+use shared::domain::profile::split::Split;
 
 use crate::profiles::application;
 use crate::support::faults::Fault;

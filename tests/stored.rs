@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::domain::clock::Timestamp;
 use shared::queue::Consumer;
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::record::Record;

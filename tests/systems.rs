@@ -2,12 +2,12 @@
 //! documentation promises to integrators.
 
 use serde_json::{Value, json};
-use shared::profile::Profiles;
-use shared::profile::catalogue::CatalogueEvent;
-use shared::secret::SigningSecret;
+use shared::domain::profile::catalogue::CatalogueEvent;
+use shared::domain::secret::SigningSecret;
+use shared::domain::signature;
 use shared::sender::target::TargetPolicy;
 use shared::sender::{Ending, Outbound};
-use shared::signature;
+use shared::store::Profiles;
 
 use crate::profiles::application;
 use crate::support::network::{answer, header};

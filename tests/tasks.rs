@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::worker::Worker;
+use shared::domain::clock::Timestamp;
+use shared::work::Worker;
 
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{answer, header};

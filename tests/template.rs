@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use dispatch::{LEASE_MS, REQUEST_TIMEOUT_MS};
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Map, Value, json};
-use shared::config::variable;
-use shared::emf;
-use shared::metrics::Metric;
-use shared::queue::{MAX_BATCH, MAX_BATCH_BYTES, MAX_RECEIVES, VISIBILITY_S};
+use shared::domain::limits::MAX_BATCH_BYTES;
+use shared::domain::metrics::Metric;
+use shared::host::config::variable;
+use shared::lambda::emf;
+use shared::queue::{MAX_BATCH, MAX_RECEIVES, VISIBILITY_S};
 use shared::store::SWEEP_AHEAD_MS;
 use shared::store::keys::{attribute, index};
 
@@ -59,7 +60,7 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
 
 #[test]
 fn the_table_of_knobs_says_who_reads_each_variable_that_the_template_sets() {
-    let table = include_str!("../shared/src/config.rs")
+    let table = include_str!("../shared/src/host/config.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//! | `"))
         .filter_map(|row| row.split_once("` | "))

@@ -2,9 +2,9 @@
 //! must not reach it; one that is new is tried as well.
 
 use serde_json::Value;
-use shared::id::OrganisationId;
-use shared::openapi::Caller;
-use shared::token::{APPLICATION_TOKEN_S, Access};
+use shared::api::openapi::Caller;
+use shared::domain::id::OrganisationId;
+use shared::domain::token::{APPLICATION_TOKEN_S, Access};
 
 use crate::support::stage::{MARK, Stage, descriptions, routes};
 

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use rustls::crypto::ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384};
 use rustls::crypto::tls13::OkmBlock;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::id::{ApplicationId, OrganisationId};
-use shared::secret::RootSecret;
-use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{ApplicationId, OrganisationId};
+use shared::domain::secret::RootSecret;
+use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
 use crate::support::still::START;
 use crate::support::world::{ROOT_SECRET, World, organisation, text};
@@ -322,7 +322,7 @@ proptest! {
 
     #[test]
     fn every_token_opens_exactly_what_it_was_made_for(org: [u8; 15], app: [u8; 15], confined: bool) {
-        use shared::id::Ksuid;
+        use shared::domain::id::Ksuid;
         let org = OrganisationId::from_ksuid(Ksuid::from_parts(START, org));
         let app = ApplicationId::from_ksuid(Ksuid::from_parts(START, app));
         let access =

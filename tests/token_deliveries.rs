@@ -4,7 +4,7 @@
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
-use shared::profile::envelope::uuid_of;
+use shared::domain::profile::envelope::uuid_of;
 use shared::sender::Outbound;
 
 use crate::support::network::answer;

@@ -3,14 +3,15 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::application::{Application, ApplicationIn, Metadata};
-use shared::error::{self, ApiError};
-use shared::id::{ApplicationId, Uid};
-use shared::openapi::Moment;
-use shared::patch::Field;
-use shared::profile::Deprecation;
-use shared::request;
-use shared::rules::Rules;
+use shared::api::application::ApplicationIn;
+use shared::api::error::{self, ApiError};
+use shared::api::openapi::Moment;
+use shared::api::patch::Field;
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::application::{Application, Metadata};
+use shared::domain::id::{ApplicationId, Uid};
+use shared::domain::profile::Deprecation;
 use shared::store::Edited;
 
 use crate::{Answer, Call, page};

@@ -6,11 +6,11 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::attempt::{Attempt, Delivery, Turn};
-use shared::error::{self, ApiError, Violation};
-use shared::id::AttemptId;
-use shared::openapi::Moment;
-use shared::request::query_value;
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::openapi::Moment;
+use shared::api::request::query_value;
+use shared::domain::attempt::{Attempt, Delivery, Turn};
+use shared::domain::id::AttemptId;
 use shared::store::{Listed, Tenant, Walk};
 
 use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS};

@@ -3,15 +3,16 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::application::{Application, ApplicationIn, BROUGHT, Expired};
-use shared::error::{self, ApiError, Violation};
-use shared::event_type::MAX_NAME;
-use shared::id::{ApplicationId, OrganisationId, is_name};
-use shared::openapi;
-use shared::request;
-use shared::rules::Rules;
+use shared::api::application::{ApplicationIn, BROUGHT};
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::openapi;
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::application::{Application, Expired};
+use shared::domain::event_type::MAX_NAME;
+use shared::domain::id::{ApplicationId, OrganisationId, is_name};
+use shared::domain::token::{APPLICATION_TOKEN_S, Access};
 use shared::store::{Edited, Tenant};
-use shared::token::{APPLICATION_TOKEN_S, Access};
 
 use crate::inspector::origin;
 use crate::{Answer, Call};

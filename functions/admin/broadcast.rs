@@ -4,19 +4,19 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
-use shared::error::ApiError;
-use shared::id::{MessageId, Uid, is_name, name_rule};
-use shared::message::{
+use shared::api::error::ApiError;
+use shared::api::openapi::{EventType, JsonObject, MessageChannels, Tags};
+use shared::api::request;
+use shared::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
+use shared::domain::id::{MessageId, Uid, is_name, name_rule};
+use shared::domain::message::{
     DEFAULT_RETENTION_DAYS, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_TAGS, RETENTION_DAYS,
     is_tag,
 };
-use shared::openapi::{EventType, JsonObject, MessageChannels, Tags};
-use shared::request;
-use shared::task::{Event, Work};
+use shared::domain::task::{Event, Work};
 
 use crate::{Answer, Call};
-use shared::rules::Rules;
+use shared::api::rules::Rules;
 
 /// What a caller sends (Svix).
 #[derive(Deserialize, JsonSchema)]

@@ -3,11 +3,11 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::attempt::{Attempt, Progress, Turn};
-use shared::error::{self, ApiError, Violation};
-use shared::id::{EndpointId, MessageId};
-use shared::openapi::Moment;
-use shared::request;
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::openapi::Moment;
+use shared::api::request;
+use shared::domain::attempt::{Attempt, Progress, Turn};
+use shared::domain::id::{EndpointId, MessageId};
 use shared::store::{Claimed, Waiting, Walk};
 
 use crate::endpoint::endpoint_of;

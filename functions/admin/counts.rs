@@ -6,10 +6,10 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::attempt::Attempt;
-use shared::clock::Timestamp;
-use shared::error::{self, ApiError};
-use shared::id::EndpointId;
+use shared::api::error::{self, ApiError};
+use shared::domain::attempt::Attempt;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::EndpointId;
 use shared::store::Walk;
 
 use crate::attempted::{MOMENT_MS, STATS_PAGES};

@@ -1,17 +1,17 @@
 //! Endpoints: create, read, change, delete.
 
 use http::StatusCode;
-use shared::endpoint::Endpoint;
-use shared::error::{self, ApiError};
-use shared::id::{ApplicationId, EndpointId, Uid};
-use shared::keyring::Keyring;
-use shared::patch::Field;
-use shared::request;
-use shared::rules::Rules;
-use shared::secret::SigningSecret;
+use shared::api::error::{self, ApiError};
+use shared::api::patch::Field;
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{ApplicationId, EndpointId, Uid};
+use shared::domain::keyring::Keyring;
+use shared::domain::secret::SigningSecret;
+use shared::domain::treatment::{Format, Treatment};
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
-use shared::treatment::{Format, Treatment};
 
 use crate::profile::check_https;
 use crate::treatment::check_treatment;

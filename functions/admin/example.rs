@@ -3,12 +3,12 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::error::{self, ApiError};
-use shared::metrics::Metric;
-use shared::openapi;
+use shared::api::error::{self, ApiError};
+use shared::api::openapi;
+use shared::api::request;
+use shared::domain::metrics::Metric;
 use shared::queue::record::Record;
 use shared::queue::send_one;
-use shared::request;
 use shared::store::{Accepted, Claimed};
 
 use crate::endpoint::endpoint_of;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::error::{self, Violation};
-use shared::request;
-use shared::task::Work;
+use shared::api::error::{self, Violation};
+use shared::api::request;
+use shared::domain::task::Work;
 
 use crate::{Answer, Call};
 

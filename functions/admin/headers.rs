@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
-use shared::error::{self, ApiError};
-use shared::request;
-use shared::rules::Rules;
+use shared::api::error::{self, ApiError};
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
 use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;

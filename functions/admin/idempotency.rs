@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
-use shared::error::{self, ApiError};
-use shared::request;
+use shared::api::error::{self, ApiError};
+use shared::domain::headers::single;
 use shared::store::{Kept, Place};
 
 use crate::{Admin, Answer, Call};
@@ -86,14 +86,14 @@ impl Admin {
 fn idempotency_key(headers: &http::HeaderMap) -> Result<&str, ApiError> {
     /// Longest key, in characters.
     const MAX: usize = 256;
-    request::single(headers, "idempotency-key")
-        .filter(|key| (1..=MAX).contains(&key.len()))
-        .ok_or_else(|| {
+    single(headers, "idempotency-key").filter(|key| (1..=MAX).contains(&key.len())).ok_or_else(
+        || {
             ApiError::bad_request(
                 "invalid_idempotency_key",
                 format!("idempotency-key must be there once and have 1 to {MAX} ASCII characters."),
             )
-        })
+        },
+    )
 }
 
 /// The same for the same caller, key and URI, and for nothing else.

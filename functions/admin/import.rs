@@ -10,13 +10,13 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use shared::endpoint::MAX_EVENT_TYPE;
-use shared::error::{self, ApiError, Violation};
-use shared::event_type::{EventType, MAX_BYTES, Schemas};
-use shared::id::is_name;
-use shared::openapi::JsonObject;
-use shared::request;
-use shared::rules::Rules;
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::openapi::JsonObject;
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::endpoint::MAX_EVENT_TYPE;
+use shared::domain::event_type::{EventType, MAX_BYTES, Schemas};
+use shared::domain::id::is_name;
 
 use crate::{Answer, Call};
 

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::error::{self, ApiError, Violation};
-use shared::inspector::{Inspected, Inspector, KEPT_BYTES};
-use shared::openapi::Moment;
-use shared::request;
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::openapi::Moment;
+use shared::api::request;
+use shared::domain::headers::single;
+use shared::domain::inspector::{Inspected, Inspector, KEPT_BYTES};
 
 use crate::{Admin, Answer, Call};
 
@@ -123,9 +124,9 @@ fn status(sent: &Request<Bytes>) -> Result<StatusCode, ApiError> {
 /// Scheme and host by which the caller reached us. API Gateway and proxies tell the scheme;
 /// without them it is plain HTTP on one machine.
 pub(crate) fn origin(request: &Request<Bytes>) -> String {
-    let Some(host) = request::single(request.headers(), header::HOST.as_str()) else {
+    let Some(host) = single(request.headers(), header::HOST.as_str()) else {
         return String::new();
     };
-    let scheme = request::single(request.headers(), "x-forwarded-proto").unwrap_or("http");
+    let scheme = single(request.headers(), "x-forwarded-proto").unwrap_or("http");
     format!("{scheme}://{host}")
 }

@@ -14,16 +14,16 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::clock::Timestamp;
-use shared::error::{self, ApiError, Violation};
-use shared::id::OrganisationId;
-use shared::keyset::{
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::openapi::{JsonObject, Moment};
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::OrganisationId;
+use shared::domain::keyset::{
     Algorithm, CACHE_S, DEFAULT_LEAD_S, DEFAULT_OVERLAP_S, Full, Key, KeySet, MAX_KEYS, MAX_WAIT_S,
     PrivateKey,
 };
-use shared::openapi::{JsonObject, Moment};
-use shared::request;
-use shared::rules::Rules;
 
 use crate::{Admin, Answer, Call};
 

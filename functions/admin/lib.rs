@@ -13,23 +13,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use shared::clock::Ambient;
-use shared::cors;
-use shared::error::{self, ApiError};
-use shared::id::OrganisationId;
-use shared::metrics::Metrics;
-use shared::profile::Profiles;
+use shared::api::cors;
+use shared::api::error::{self, ApiError};
+use shared::api::request;
+use shared::domain::clock::Ambient;
+use shared::domain::id::OrganisationId;
+use shared::domain::metrics::Metrics;
+use shared::domain::secret::Sealer;
+use shared::domain::token::{Access, Bearer, Tokens};
 use shared::queue::Producer;
-use shared::request;
-use shared::secret::Sealer;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
+use shared::store::Profiles;
 use shared::store::{
     Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
     KeySets, Notices, Parking, ProfileStore, Revocations, Sources, Tenant,
 };
-use shared::token::{Access, Bearer, Tokens};
-use shared::worker::Worker;
+use shared::work::Worker;
 
 mod application;
 mod attempt;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use admin::{Admin, generate_rsa};
 use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
-use shared::clock::Ambient;
-use shared::config::{self, variable};
+use shared::domain::clock::Ambient;
+use shared::domain::token::Tokens;
+use shared::host::config::{self, variable};
+use shared::lambda::telemetry;
+use shared::lambda::wiring::Wiring;
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
     Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
     KeySets, Notices, Parking, ProfileStore, Revocations, Sources,
 };
-use shared::telemetry;
-use shared::token::Tokens;
-use shared::wiring::Wiring;
-use shared::worker::Worker;
+use shared::work::Worker;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -12,7 +12,7 @@
 //!    `costs.json` beside this file. After a conflict in these two, run it again.
 
 use schemars::JsonSchema;
-use shared::openapi::{Caller, Description, JsonObject, Route, describe};
+use shared::api::openapi::{Caller, Description, JsonObject, Route, describe};
 
 use crate::routes::OPEN;
 

@@ -5,13 +5,13 @@
 //! others. It comes into being with the first of them.
 
 use http::StatusCode;
-use shared::application::{Application, Metadata};
-use shared::endpoint::Endpoint;
-use shared::error::{self, ApiError};
-use shared::id::EndpointId;
-use shared::keyring::Keyring;
-use shared::notice::{Notice, Trigger, application_id};
-use shared::secret::SigningSecret;
+use shared::api::error::{self, ApiError};
+use shared::domain::application::{Application, Metadata};
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::EndpointId;
+use shared::domain::keyring::Keyring;
+use shared::domain::notice::{Notice, Trigger, application_id};
+use shared::domain::secret::SigningSecret;
 use shared::store::table::Write;
 use shared::store::{Edited, Listed, Tenant};
 

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::error::{self, ApiError};
-use shared::openapi::Moment;
+use shared::api::error::{self, ApiError};
+use shared::api::openapi::Moment;
 use shared::queue::record::{Record, redriven};
 use shared::queue::send_one;
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::clock::Timestamp;
-use shared::error::{self, ApiError, Violation};
-use shared::request::query_value;
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::request::query_value;
+use shared::domain::clock::Timestamp;
 use shared::store::{Listed, Walk};
 
 /// Items of a page when the caller does not say (Svix).

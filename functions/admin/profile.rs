@@ -7,15 +7,16 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::application::{Application, Metadata};
-use shared::error::{self, ApiError};
-use shared::event_type::{EventType, Schemas};
-use shared::notice::Notice;
-use shared::patch::Field;
-use shared::profile::catalogue::CatalogueEvent;
-use shared::profile::{self, Profile};
-use shared::request;
-use shared::rules::Rules;
+use shared::api::application::check_profiles;
+use shared::api::error::{self, ApiError};
+use shared::api::patch::Field;
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::application::{Application, Metadata};
+use shared::domain::event_type::{EventType, Schemas};
+use shared::domain::notice::Notice;
+use shared::domain::profile::catalogue::CatalogueEvent;
+use shared::domain::profile::{self, Profile};
 use shared::store::{Edited, StoredProfile};
 use url::Url;
 
@@ -211,7 +212,7 @@ impl Call<'_> {
     ) -> Result<(), ApiError> {
         let mut rules = Rules::default();
         let org = self.access.organisation();
-        self.admin.profiles.check_named(&org, field, metadata, &mut rules).await?;
+        check_profiles(&self.admin.profiles, &org, field, metadata, &mut rules).await?;
         rules.check()
     }
 

@@ -5,11 +5,11 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::error::{self, ApiError};
-use shared::patch::Field;
-use shared::request;
-use shared::rules::Rules;
-use shared::treatment::{MAX_DELAY_S, MAX_RETRIES};
+use shared::api::error::{self, ApiError};
+use shared::api::patch::Field;
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::treatment::{MAX_DELAY_S, MAX_RETRIES};
 
 use crate::treatment::{apply_treatment, check_treatment};
 use crate::{Answer, Call};

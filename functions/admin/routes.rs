@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
-use shared::error::ApiError;
+use shared::api::error::ApiError;
 
 use crate::{Answer, Call};
 
@@ -85,9 +85,9 @@ impl Operation {
 
 /// 405 for a path of [`OPEN`] with another method than it takes.
 pub(crate) fn refuse_open(method: &Method, path: &str) -> Option<Answer> {
-    let path = shared::request::segments(path);
+    let path = shared::api::request::segments(path);
     let is_at = |pattern: &str| {
-        let pattern = shared::request::segments(pattern);
+        let pattern = shared::api::request::segments(pattern);
         let fits = |(own, part): (&&str, &&str)| own.starts_with('{') || own == part;
         pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
     };
@@ -101,7 +101,7 @@ pub(crate) fn refuse_open(method: &Method, path: &str) -> Option<Answer> {
 /// follow, with the same method and body.
 pub(crate) fn moved(request: &Request<Bytes>) -> Option<Response<Bytes>> {
     let path = request.uri().path();
-    let ["api", "v1", "app", _, "msg"] = shared::request::segments(path).as_slice() else {
+    let ["api", "v1", "app", _, "msg"] = shared::api::request::segments(path).as_slice() else {
         return None;
     };
     if request.method() != Method::POST || !path.ends_with('/') {
@@ -110,7 +110,7 @@ pub(crate) fn moved(request: &Request<Bytes>) -> Option<Response<Bytes>> {
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     // Not a double slash at the start: that would lead to another host.
     let target = format!("/{}{query}", path.trim_matches('/'));
-    let mut response = shared::error::empty(StatusCode::PERMANENT_REDIRECT);
+    let mut response = shared::api::error::empty(StatusCode::PERMANENT_REDIRECT);
     response.headers_mut().insert(LOCATION, HeaderValue::from_str(&target).ok()?);
     Some(response)
 }

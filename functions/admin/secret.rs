@@ -6,12 +6,12 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use shared::error::{self, ApiError};
-use shared::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
-use shared::openapi::{SecretText, SymmetricText};
-use shared::request;
-use shared::rules::Rules;
-use shared::secret::{SignatureScheme, SigningSecret};
+use shared::api::error::{self, ApiError};
+use shared::api::openapi::{SecretText, SymmetricText};
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
+use shared::domain::secret::{SignatureScheme, SigningSecret};
 use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;

@@ -3,14 +3,14 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::application::Metadata;
-use shared::error::{self, ApiError};
-use shared::id::{ApplicationId, SourceId, Uid};
-use shared::openapi::Moment;
-use shared::request;
-use shared::rules::Rules;
-use shared::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
-use shared::source::{Kind, MAX_SOURCES, Rule, Scheme, Source};
+use shared::api::error::{self, ApiError};
+use shared::api::openapi::Moment;
+use shared::api::request;
+use shared::api::rules::Rules;
+use shared::domain::application::Metadata;
+use shared::domain::id::{ApplicationId, SourceId, Uid};
+use shared::domain::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
+use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source};
 
 use crate::inspector::origin;
 use crate::{Answer, Call, page};
@@ -63,11 +63,11 @@ pub(crate) struct IngestSourceOut {
     metadata: Metadata,
     #[serde(rename = "type")]
     kind: Kind,
-    #[schemars(with = "shared::openapi::EmptyObject")]
+    #[schemars(with = "shared::api::openapi::EmptyObject")]
     config: serde_json::Map<String, serde_json::Value>,
     app: ApplicationId,
     /// As it was said, with every default.
-    #[schemars(with = "shared::openapi::JsonObject")]
+    #[schemars(with = "shared::api::openapi::JsonObject")]
     verification: Scheme,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_type: Option<Rule>,

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::clock::Timestamp;
-use shared::error::{self, Violation};
-use shared::id::ApplicationId;
-use shared::openapi::Moment;
-use shared::request;
-use shared::task::{Span, Work};
+use shared::api::error::{self, Violation};
+use shared::api::openapi::Moment;
+use shared::api::request;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::ApplicationId;
+use shared::domain::task::{Span, Work};
 
 use crate::task::BegunOut;
 use crate::{Answer, Call};

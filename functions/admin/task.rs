@@ -1,18 +1,18 @@
 //! Background tasks: begin them, list them, look at one. The work itself is
-//! [`Worker`](shared::worker::Worker)'s.
+//! [`Worker`](shared::work::Worker)'s.
 
 use bytes::Bytes;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shared::clock::Timestamp;
-use shared::endpoint::Endpoint;
-use shared::error::{self, ApiError, Violation};
-use shared::id::{Ksuid, TaskId};
-use shared::openapi::{JsonObject, Moment};
-use shared::request::{self, query_value};
-use shared::task::{Selection, Span, Status, Task, Work};
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::openapi::{JsonObject, Moment};
+use shared::api::request::{self, query_value};
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{Ksuid, TaskId};
+use shared::domain::task::{Selection, Span, Status, Task, Work};
 
 use crate::endpoint::endpoint_of;
 use crate::{Answer, Call, page};

@@ -1,9 +1,9 @@
 //! Retry schedules and timeouts, as callers send them about endpoints and event types.
 
-use shared::error::ApiError;
-use shared::patch::Field;
-use shared::rules::Rules;
-use shared::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS, Treatment};
+use shared::api::error::ApiError;
+use shared::api::patch::Field;
+use shared::api::rules::Rules;
+use shared::domain::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS, Treatment};
 
 use crate::Call;
 

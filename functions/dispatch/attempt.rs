@@ -1,13 +1,14 @@
 //! One attempt: sent, judged, recorded, followed up.
 
-use shared::attempt::{Attempt, Delivery, EXCERPT_BYTES, Progress, Turn};
-use shared::clock::Timestamp;
-use shared::endpoint::Endpoint;
-use shared::id::AttemptId;
-use shared::message::Message;
-use shared::notice::Trigger;
+use shared::domain::attempt::{Attempt, Delivery, EXCERPT_BYTES, Progress, Turn};
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::AttemptId;
+use shared::domain::limits::MAX_QUEUE_DELAY_S;
+use shared::domain::message::Message;
+use shared::domain::notice::Trigger;
 use shared::queue::record::{Record, delay_until};
-use shared::queue::{MAX_DELAY_S, send_one};
+use shared::queue::send_one;
 use shared::sender::{Ending, Outcome};
 use shared::store::{Consequence, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS};
 use tokio::sync::SemaphorePermit;
@@ -170,7 +171,7 @@ impl Dispatcher {
         match policy.schedule.next(number, now, verdict.retry_after.as_deref(), random) {
             None => Consequence::Failed,
             Some(at) => {
-                let through_queue = at.since(now) <= u64::from(MAX_DELAY_S) * 1000;
+                let through_queue = at.since(now) <= u64::from(MAX_QUEUE_DELAY_S) * 1000;
                 let due = if through_queue {
                     at.plus_ms(QUEUE_GRACE_MS)
                 } else {
@@ -205,7 +206,7 @@ impl Dispatcher {
         attempt: u32,
         at: Timestamp,
     ) -> Result<(), Undone> {
-        if at.since(self.parts.ambient.now()) > u64::from(MAX_DELAY_S) * 1000 {
+        if at.since(self.parts.ambient.now()) > u64::from(MAX_QUEUE_DELAY_S) * 1000 {
             return Ok(());
         }
         let (app, msg, ep) = (message.app, message.id, endpoint.id);

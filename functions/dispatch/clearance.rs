@@ -1,8 +1,8 @@
 //! Clearance: whether a first attempt may go ahead, and under which lease.
 
-use shared::attempt::{Delivery, Progress, Turn};
-use shared::endpoint::Endpoint;
-use shared::message::Message;
+use shared::domain::attempt::{Delivery, Progress, Turn};
+use shared::domain::endpoint::Endpoint;
+use shared::domain::message::Message;
 use shared::store::{Claimed, Consequence, Leased};
 
 use crate::attempt::Verdict;

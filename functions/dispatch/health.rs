@@ -5,12 +5,12 @@
 //! [`Settings::disable_after_ms`](crate::Settings) the endpoint is disabled. A clock that
 //! started so long ago that nothing can be said about the time between starts anew.
 
-use shared::application::Application;
-use shared::attempt::Attempt;
-use shared::clock::Timestamp;
-use shared::endpoint::{Endpoint, Failing};
-use shared::message::Message;
-use shared::notice::{FAILING_AFTER, Notice, Trigger};
+use shared::domain::application::Application;
+use shared::domain::attempt::Attempt;
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::{Endpoint, Failing};
+use shared::domain::message::Message;
+use shared::domain::notice::{FAILING_AFTER, Notice, Trigger};
 use shared::store::table::Write;
 use shared::store::{Consequence, StoreError};
 use tracing::{error, warn};

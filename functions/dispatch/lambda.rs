@@ -2,7 +2,7 @@
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Error, LambdaEvent};
-use shared::clock::{self, Timestamp};
+use shared::domain::clock::{self, Timestamp};
 use shared::queue::Received;
 
 use crate::Dispatcher;

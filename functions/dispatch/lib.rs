@@ -24,18 +24,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use health::DISABLE_AFTER_MS;
-pub use shared::attempt::LEASE_MS;
-use shared::clock::{Ambient, Timestamp};
-use shared::endpoint::Endpoint;
-use shared::id::{ApplicationId, EndpointId, MessageId};
-use shared::message::Message;
-use shared::metrics::Metrics;
-use shared::profile::Profiles;
+pub use shared::domain::attempt::LEASE_MS;
+use shared::domain::clock::{Ambient, Timestamp};
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{ApplicationId, EndpointId, MessageId};
+use shared::domain::message::Message;
+use shared::domain::metrics::Metrics;
+use shared::domain::schedule::Schedule;
+use shared::domain::secret::Sealer;
 use shared::queue::record::Record;
 use shared::queue::{Producer, Received};
-use shared::schedule::Schedule;
-use shared::secret::Sealer;
 use shared::sender::Sender;
+use shared::store::Profiles;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, KeySets, Notices, Parked, Parking, Snapshot,
     StoreError, Tenant, Treatments,

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use dispatch::{DISABLE_AFTER_MS, Dispatcher, Parts, Settings, lambda};
 use lambda_runtime::{Error, run, service_fn};
-use shared::clock::Ambient;
-use shared::config::{self, variable};
+use shared::domain::clock::Ambient;
+use shared::host::config::{self, variable};
+use shared::lambda::telemetry;
+use shared::lambda::wiring::Wiring;
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, KeySets, LISTENERS_TTL_MS, Notices, Parking,
     TREATMENTS_TTL_MS, Treatments,
 };
-use shared::telemetry;
-use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -3,11 +3,11 @@
 //! An attempt that was taken is on record, where it costs nothing more to look for it; at `INFO`
 //! the log does not repeat it.
 
-use shared::attempt::{Attempt, Turn};
-use shared::clock::Timestamp;
-use shared::id::{EndpointId, MessageId};
-use shared::message::Message;
-use shared::metrics::Metric;
+use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{EndpointId, MessageId};
+use shared::domain::message::Message;
+use shared::domain::metrics::Metric;
 use shared::store::{Claimed, Consequence, Leased, Recorded};
 use tracing::field::{self, DebugValue};
 use tracing::{debug, info};

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use shared::application::Application;
-use shared::endpoint::Endpoint;
-use shared::id::EndpointId;
-use shared::message::Message;
-use shared::profile::Profile;
-use shared::schedule::Schedule;
+use shared::domain::application::Application;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::EndpointId;
+use shared::domain::message::Message;
+use shared::domain::profile::Profile;
+use shared::domain::schedule::Schedule;
+use shared::domain::treatment::{Format, Statuses, Treatment};
 use shared::store::{StoreError, Tenant};
-use shared::treatment::{Format, Statuses, Treatment};
 
 use crate::throttle::{Owner, Rate};
 use crate::token::TokenParts;

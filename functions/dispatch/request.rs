@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use shared::clock::Timestamp;
-use shared::endpoint::Endpoint;
-use shared::message::Message;
-use shared::profile::Profile;
-use shared::secret::SigningSecret;
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::message::Message;
+use shared::domain::profile::Profile;
+use shared::domain::secret::SigningSecret;
+use shared::domain::signature;
 use shared::sender::{Outbound, USER_AGENT};
-use shared::signature;
 
 use crate::policy::Policy;
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use shared::attempt::{Progress, Turn};
-use shared::endpoint::Endpoint;
-use shared::id::{ApplicationId, AttemptId, EndpointId, MessageId};
-use shared::notice::Trigger;
+use shared::domain::attempt::{Progress, Turn};
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use shared::domain::notice::Trigger;
 use shared::store::Tenant;
 
 use crate::clearance::Clearance;

@@ -14,11 +14,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use shared::clock::Timestamp;
-use shared::id::{ApplicationId, EndpointId};
-use shared::message::Message;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{ApplicationId, EndpointId};
+use shared::domain::limits::MAX_QUEUE_DELAY_S;
+use shared::domain::message::Message;
 use shared::queue::record::Record;
-use shared::queue::{MAX_DELAY_S, send_one};
+use shared::queue::send_one;
 use shared::store::Claimed;
 
 use crate::policy::Policy;
@@ -78,7 +79,7 @@ impl Dispatcher {
             Claimed::Mine(_) => self.was_put_off(message, &ep, at),
             Claimed::Theirs => return Err(Undone::Busy),
         }
-        if at.since(now) <= u64::from(MAX_DELAY_S) * 1000 {
+        if at.since(now) <= u64::from(MAX_QUEUE_DELAY_S) * 1000 {
             let (app, msg) = (message.app, message.id);
             let record = Record::Retry { app, msg, ep, attempt: 1 };
             let delay_s = shared::queue::record::delay_until(at, now);

@@ -12,11 +12,11 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::clock::Timestamp;
-use shared::id::OrganisationId;
-use shared::keyset::Algorithm;
-use shared::message::Message;
-use shared::profile::envelope::uuid_of;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::OrganisationId;
+use shared::domain::keyset::Algorithm;
+use shared::domain::message::Message;
+use shared::domain::profile::envelope::uuid_of;
 use shared::store::StoreError;
 
 use crate::Dispatcher;

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use shared::clock::Ambient;
+use shared::domain::clock::Ambient;
 use tokio::net::TcpStream;
 
 use crate::data;

@@ -4,14 +4,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use shared::clock::Ambient;
-use shared::config::DEFAULT_ORGANISATION;
-use shared::id::OrganisationId;
-use shared::secret::RootSecret;
-use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
-
-use crate::cli;
-use crate::stack::Stack;
+use shared::domain::clock::Ambient;
+use shared::domain::id::OrganisationId;
+use shared::domain::secret::RootSecret;
+use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::host::config::DEFAULT_ORGANISATION;
 
 const SECRET_FILE: &str = "root-secret";
 const ADDRESS_FILE: &str = "address";
@@ -47,21 +44,6 @@ pub(crate) fn organisation_token(secret: &RootSecret, ambient: &Ambient) -> Stri
         ambient.now(),
         ORGANISATION_TOKEN_S,
     )
-}
-
-/// `posthorn token`.
-pub(crate) fn print_token(options: &cli::Token) -> Result<(), String> {
-    let ambient = Ambient::system();
-    let app = options.app.as_deref();
-    let token = match options.of.stack() {
-        Some(stack) => Stack::find(&stack)?.token(app, &ambient)?,
-        None => {
-            let secret = root_secret(&options.data.directory, &ambient)?;
-            issue(&Tokens::new(&secret.token_key()), organisation(), app, &ambient)?
-        }
-    };
-    println!("{token}");
-    Ok(())
 }
 
 /// A token for everything of an organisation, or for one application of it.

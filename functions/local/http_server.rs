@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use shared::error::ApiError;
+use shared::api::error::ApiError;
 use tokio::net::TcpListener;
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
@@ -66,6 +66,6 @@ where
             let detail = format!("The body has more than {MAX_BODY_BYTES} bytes.");
             ApiError::too_large(detail).into_response()
         }
-        Err(_) => shared::error::empty(StatusCode::BAD_REQUEST),
+        Err(_) => shared::api::error::empty(StatusCode::BAD_REQUEST),
     }
 }

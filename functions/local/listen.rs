@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use shared::clock::Ambient;
-use shared::secret::SigningSecret;
+use shared::domain::clock::Ambient;
+use shared::domain::secret::SigningSecret;
 use tokio::net::TcpListener;
 
 use crate::client::Client;
@@ -49,5 +49,5 @@ fn show(request: &Request<Bytes>, secret: &SigningSecret, status: StatusCode) ->
     };
     println!("{} {} {verdict}", now.to_rfc3339(), webhook.id);
     println!("{}", String::from_utf8_lossy(request.body()));
-    shared::error::empty(status)
+    shared::api::error::empty(status)
 }

@@ -12,6 +12,7 @@ mod bench;
 mod cli;
 mod client;
 mod cost;
+mod counting;
 mod data;
 mod demo;
 mod doctor;
@@ -24,6 +25,7 @@ mod process;
 mod remote;
 mod send;
 mod stack;
+mod token;
 mod webhook;
 
 use cli::{Cli, Command};
@@ -35,7 +37,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    shared::telemetry::to_terminal(shared::config::from_process("POSTHORN_LOG").as_deref());
+    shared::host::telemetry::to_terminal(
+        shared::host::config::from_process("POSTHORN_LOG").as_deref(),
+    );
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
         match cli.command.unwrap_or(Command::Up(cli.up)) {
             Command::Up(options) => platform::up(&options).await,
             Command::Demo => demo::run().await,
-            Command::Token(options) => data::print_token(&options),
+            Command::Token(options) => token::print(&options),
             Command::Portal(options) => portal::run(&options).await,
             Command::Send(options) => send::run(&options).await,
             Command::Listen(options) => listen::run(&options).await,

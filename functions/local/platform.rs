@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counting::{CountingQueue, CountingTable, Meter, Usage};
 use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts, Settings};
@@ -13,18 +14,19 @@ use http::{Method, Request, Response, StatusCode};
 use receive::{Receiver, Recent};
 use retry::{Redrive, Sweeper};
 use serde::{Deserialize, Serialize};
-use shared::clock::Ambient;
-use shared::config::{self, Environment};
+use shared::api::error::{self, ApiError};
+use shared::api::request;
+use shared::domain::clock::Ambient;
+use shared::domain::metrics::{Total, Totals};
+use shared::domain::profile;
+use shared::domain::token::Tokens;
 use shared::embedded::Engine;
-use shared::error::{self, ApiError};
-use shared::metrics::{Total, Totals};
-use shared::profile::{self, Profiles};
+use shared::host::config::{self, Environment};
 use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, Producer};
-use shared::request;
 use shared::sender::target::TargetPolicy;
 use shared::sender::{HttpSender, Sender, SenderSettings};
-use shared::store::counting::{CountingQueue, CountingTable, Meter, Usage};
+use shared::store::Profiles;
 use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
@@ -33,8 +35,7 @@ use shared::store::{
     Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
     TREATMENTS_TTL_MS, Treatments,
 };
-use shared::token::Tokens;
-use shared::worker::Worker;
+use shared::work::Worker;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 

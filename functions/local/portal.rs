@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use shared::clock::Ambient;
+use shared::domain::clock::Ambient;
 
 use crate::cli;
 use crate::client::{Client, string};

@@ -8,11 +8,11 @@
 use std::process::Command;
 
 use serde_json::Value;
-use shared::clock::Ambient;
-use shared::config::{self, DEFAULT_ORGANISATION};
-use shared::id::OrganisationId;
-use shared::secret::RootSecret;
-use shared::token::Tokens;
+use shared::domain::clock::Ambient;
+use shared::domain::id::OrganisationId;
+use shared::domain::secret::RootSecret;
+use shared::domain::token::Tokens;
+use shared::host::config::{self, DEFAULT_ORGANISATION};
 
 use crate::{cli, data};
 

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use http::Request;
-use shared::clock::Timestamp;
-use shared::request::single;
-use shared::secret::SigningSecret;
-use shared::signature::{self, HEADERS, Rejection};
+use shared::domain::clock::Timestamp;
+use shared::domain::headers::single;
+use shared::domain::secret::SigningSecret;
+use shared::domain::signature::{self, HEADERS, Rejection};
 
 /// A delivery whose signature has been checked.
 pub(crate) struct Webhook {

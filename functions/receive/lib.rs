@@ -18,20 +18,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use shared::attempt::LEASE_MS;
-use shared::clock::Ambient;
-use shared::cors;
-use shared::error::{self, ApiError};
-use shared::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
-use shared::message::{Message, expiry_in_hours};
-use shared::metrics::{Metric, Metrics};
-use shared::profile::{Profile, Profiles};
+use shared::api::cors;
+use shared::api::error::{self, ApiError};
+use shared::api::request;
+use shared::domain::attempt::LEASE_MS;
+use shared::domain::clock::Ambient;
+use shared::domain::headers::single;
+use shared::domain::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
+use shared::domain::message::{Message, expiry_in_hours};
+use shared::domain::metrics::{Metric, Metrics};
+use shared::domain::profile::Profile;
+use shared::domain::secret::Sealer;
+use shared::domain::signature;
+use shared::domain::token::{Access, Tokens};
 use shared::queue::{Producer, record::Record, send_one};
-use shared::request;
-use shared::secret::Sealer;
-use shared::signature;
+use shared::store::Profiles;
 use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources, Tenant};
-use shared::token::{Access, Tokens};
 use tracing::field::{Empty, display};
 use tracing::{Span, debug, instrument};
 
@@ -331,7 +333,7 @@ fn is_signed(headers: &HeaderMap) -> bool {
 fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
     FAMILIES.iter().find_map(|family| {
         let [id, timestamp, signature] =
-            signature::HEADERS.map(|name| request::single(headers, &format!("{family}{name}")));
+            signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
         Some([id?, timestamp?, signature?])
     })
 }

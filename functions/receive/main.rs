@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
 use receive::{APPLICATION_TTL_MS, Receiver, Recent, SECOND_COPY_DELAY_S};
-use shared::clock::Ambient;
-use shared::config::{self, variable};
+use shared::domain::clock::Ambient;
+use shared::domain::token::Tokens;
+use shared::host::config::{self, variable};
+use shared::lambda::telemetry;
+use shared::lambda::wiring::Wiring;
 use shared::store::{
     Cached, Directory, DirectoryEditor, Inbox, Revocations, SOURCE_TTL_MS, Sources,
 };
-use shared::telemetry;
-use shared::token::Tokens;
-use shared::wiring::Wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use shared::application::ApplicationIn;
-use shared::error::ApiError;
-use shared::id::OrganisationId;
+use shared::api::application::ApplicationIn;
+use shared::api::error::ApiError;
+use shared::domain::id::OrganisationId;
 use shared::store::{Edited, Tenant};
 
 use crate::Receiver;

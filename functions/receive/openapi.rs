@@ -1,6 +1,6 @@
 //! What publishing does, takes and answers: this function's part of the API's description.
 
-use shared::openapi::{Description, Route, WITH_CONTENT, describe};
+use shared::api::openapi::{Description, Route, WITH_CONTENT, describe};
 
 use crate::publish::{MessageOut, MessageShape};
 

@@ -4,18 +4,18 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use shared::application::ApplicationIn;
-use shared::clock::Timestamp;
-use shared::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
-use shared::error::{ApiError, Violation};
-use shared::id::{MessageId, Uid, is_name, name_rule};
-use shared::message::{
+use shared::api::application::ApplicationIn;
+use shared::api::error::{ApiError, Violation};
+use shared::api::openapi::{ContentType, EventType, JsonObject, MessageChannels, Moment, Tags};
+use shared::api::request;
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
+use shared::domain::id::{MessageId, Uid, is_name, name_rule};
+use shared::domain::message::{
     MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, MAX_TAG,
     MAX_TAGS, Message, POSTPONE_MS, RAW_CONTENT_TYPE, RETENTION_DAYS, RETENTION_HOURS,
     is_content_type, is_tag,
 };
-use shared::openapi::{ContentType, EventType, JsonObject, MessageChannels, Moment, Tags};
-use shared::request;
 
 /// A checked request to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shared::id::MessageId;
+use shared::domain::id::MessageId;
 
 /// How many are remembered: the last seconds of a busy process.
 const REMEMBERED: usize = 16_384;

@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
-use shared::error::{self, ApiError, Violation};
-use shared::id::{MessageId, SourceId, Uid};
-use shared::metrics::Metric;
-use shared::request;
-use shared::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::request;
+use shared::domain::id::{MessageId, SourceId, Uid};
+use shared::domain::metrics::Metric;
+use shared::domain::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
 
 use crate::Receiver;
 use crate::publish::Published;
@@ -116,7 +116,7 @@ impl Receiver {
     fn secret_of(
         &self,
         source: &Source,
-        sealed: Option<&shared::secret::Sealed>,
+        sealed: Option<&shared::domain::secret::Sealed>,
     ) -> Result<Option<Vec<u8>>, ApiError> {
         let owner = source.id.to_string();
         let open = |sealed| {
@@ -145,7 +145,7 @@ impl Receiver {
 
 /// As long as an idempotency key may be.
 fn request_name(event_id: &str) -> String {
-    shared::signature::sha256_hex(event_id.as_bytes())
+    shared::domain::signature::sha256_hex(event_id.as_bytes())
 }
 
 /// Whether this is a token as X makes them: base64, either alphabet.

@@ -8,11 +8,11 @@
 use bytes::Bytes;
 use http::Response;
 use serde::{Deserialize, Serialize};
-use shared::error::ApiError;
-use shared::id::{MessageId, MessageKey};
-use shared::message::Message;
-use shared::metrics::Metric;
-use shared::signature::sha256_hex;
+use shared::api::error::ApiError;
+use shared::domain::id::{MessageId, MessageKey};
+use shared::domain::message::Message;
+use shared::domain::metrics::Metric;
+use shared::domain::signature::sha256_hex;
 use shared::store::Accepted;
 
 use crate::Receiver;

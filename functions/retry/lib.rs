@@ -18,9 +18,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
-use shared::clock::{Ambient, Timestamp};
-use shared::id::TaskId;
-use shared::metrics::{Metric, Metrics};
+use shared::domain::clock::{Ambient, Timestamp};
+use shared::domain::id::TaskId;
+use shared::domain::metrics::{Metric, Metrics};
 use shared::queue::record::{Record, delay_until, redriven};
 use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, Received, send_all, send_one};
 use shared::store::keys::DUE_SHARDS;
@@ -28,7 +28,7 @@ use shared::store::{
     Claimed, Deliveries, Due, HeldBack, Leased, Parked, Parking, QUEUE_GRACE_MS, StoreError,
     Waiting,
 };
-use shared::worker::Worker;
+use shared::work::Worker;
 use tracing::{error, info, instrument, warn};
 
 /// Deliveries that are read from a shard at once.

@@ -3,12 +3,12 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use retry::{Redrive, Sweeper};
 use serde_json::Value;
-use shared::clock::{self, Ambient};
-use shared::config::{self, variable};
+use shared::domain::clock::{self, Ambient};
+use shared::host::config::{self, variable};
+use shared::lambda::telemetry;
+use shared::lambda::wiring::Wiring;
 use shared::store::{Deliveries, Parking};
-use shared::telemetry;
-use shared::wiring::Wiring;
-use shared::worker::Worker;
+use shared::work::Worker;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

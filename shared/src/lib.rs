@@ -1,58 +1,33 @@
-//! The nouns of Posthorn, and its three ports.
+//! The nouns of Posthorn, its three ports, and what its functions share.
 //!
-//! A publisher's event becomes a [`message`], which travels to every [`endpoint`] of its
-//! [`application`] that wants it; each try is an [`attempt`]. The verbs (receive, dispatch,
-//! retry, admin) are the functions of this workspace; they speak to the outside through
-//! [`store`], [`queue`] and [`sender`], read the present and randomness from [`clock`], and tell
-//! [`metrics`] what happened.
+//! A publisher's event becomes a [`message`](domain::message), which travels to every
+//! [`endpoint`](domain::endpoint) of its [`application`](domain::application) that wants it; each
+//! try is an [`attempt`](domain::attempt). The verbs (receive, dispatch, retry, admin) are the
+//! functions of this workspace.
 //!
-//! Nothing here knows Lambda. AWS SDK types stop inside `store::dynamodb`, `queue::sqs` and
-//! `aws`.
+//! Five floors. What stands on one may import what stands below it, and nothing else
+//! (`tests/layers.rs` reads the imports and names the arrow that breaks this rule):
+//!
+//! | floor | modules | what lives there |
+//! |---|---|---|
+//! | 5 | [`lambda`] | what only Lambda needs: the AWS connector, metrics and logs as Lambda takes them |
+//! | 4 | [`api`], [`host`] | HTTP in our manner; what a process is started with |
+//! | 3 | [`work`] | background tasks that admin begins and retry carries on |
+//! | 2 | [`store`], [`queue`], [`sender`] | the ports, each with its adapters; `aws` and [`embedded`] are what two adapters of a kind share |
+//! | 1 | [`domain`] | nouns and rules; no I/O, and `now` comes in as an argument |
+//!
+//! AWS SDK types stop inside `store::dynamodb`, `queue::sqs` and `lambda`.
 
-pub mod application;
-pub mod attempt;
+pub mod api;
 #[cfg(feature = "aws")]
-pub mod aws;
-pub mod clock;
-pub mod config;
-pub mod cors;
+mod aws;
+pub mod domain;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod host;
 #[cfg(feature = "aws")]
-pub mod emf;
-pub mod endpoint;
-pub mod error;
-pub mod event_type;
-pub mod id;
-pub mod inspector;
-#[cfg(feature = "aws")]
-pub mod invocation;
-pub mod jose;
-pub mod keyring;
-pub mod keyset;
-pub mod message;
-pub mod metrics;
-pub mod notice;
-pub mod openapi;
-#[cfg(feature = "otel")]
-pub mod otel;
-pub mod patch;
-pub mod profile;
+pub mod lambda;
 pub mod queue;
-pub mod request;
-pub mod rules;
-pub mod schedule;
-pub mod secret;
-#[cfg(feature = "aws")]
-pub mod secrets_manager;
 pub mod sender;
-pub mod signature;
-pub mod source;
 pub mod store;
-pub mod task;
-pub mod telemetry;
-pub mod token;
-pub mod treatment;
-#[cfg(feature = "aws")]
-pub mod wiring;
-pub mod worker;
+pub mod work;

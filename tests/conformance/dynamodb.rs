@@ -2,7 +2,7 @@
 //! transactions of somebody else.
 
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::domain::clock::Timestamp;
 use shared::store::StoreError;
 use shared::store::table::{Condition, Item, Key, Table, Transacted, Write, Written};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use shared::domain::limits::{MAX_BATCH_BYTES, MAX_QUEUE_DELAY_S};
 use shared::queue::{
-    Consumer, MAX_BATCH, MAX_BATCH_BYTES, MAX_DELAY_S, MAX_RECEIVES, Outgoing, QueueError,
-    Received, send_all, send_one,
+    Consumer, MAX_BATCH, MAX_RECEIVES, Outgoing, QueueError, Received, send_all, send_one,
 };
 use tokio::task::JoinSet;
 
@@ -78,8 +78,8 @@ pub(crate) async fn a_delayed_record_comes_only_after_its_delay(queue: &impl Que
 }
 
 pub(crate) async fn a_delay_beyond_the_limit_is_refused(queue: &impl QueueUnderTest) {
-    send(queue, Outgoing { delay_s: MAX_DELAY_S, ..record("longest") }).await;
-    refused(queue, vec![Outgoing { delay_s: MAX_DELAY_S + 1, ..record("too long") }]).await;
+    send(queue, Outgoing { delay_s: MAX_QUEUE_DELAY_S, ..record("longest") }).await;
+    refused(queue, vec![Outgoing { delay_s: MAX_QUEUE_DELAY_S + 1, ..record("too long") }]).await;
 }
 
 pub(crate) async fn a_record_released_at_once_is_there_at_once(queue: &impl QueueUnderTest) {
@@ -140,7 +140,7 @@ pub(crate) async fn characters_that_xml_forbids_are_refused(queue: &impl QueueUn
 pub(crate) async fn one_bad_record_keeps_its_whole_batch_out(queue: &impl QueueUnderTest) {
     refused(queue, vec![record("first"), record("\0"), record("last")]).await;
     refused(queue, vec![record("first"), record("")]).await;
-    let too_long = Outgoing { delay_s: MAX_DELAY_S + 1, ..record("too long") };
+    let too_long = Outgoing { delay_s: MAX_QUEUE_DELAY_S + 1, ..record("too long") };
     refused(queue, vec![too_long, record("last")]).await;
     assert_eq!(receive(queue).await, []);
 }

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
-use shared::aws::{AwsEnvironment, SetupError, sqs_client};
+use shared::lambda::aws::{AwsEnvironment, SetupError, sqs_client};
 use shared::queue::sqs::SqsQueue;
 use shared::queue::{Consumer, Outgoing, Producer, QueueError, send_one};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use shared::clock::Timestamp;
+use shared::domain::clock::Timestamp;
 use shared::store::StoreError;
 use shared::store::table::{
     Condition, Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted,

@@ -1,6 +1,6 @@
 //! What answers of the API must look like.
 
-use shared::id::{Ksuid, OrganisationId, RANDOM_BYTES};
+use shared::domain::id::{Ksuid, OrganisationId, RANDOM_BYTES};
 
 use super::still::START;
 use super::world::{Reply, text};

@@ -21,7 +21,7 @@ use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::aws::{AwsEnvironment, dynamodb_client};
+use shared::lambda::aws::{AwsEnvironment, dynamodb_client};
 use shared::store::dynamodb::DynamoTable;
 use shared::store::keys::attribute::{DOC, DPK, DSK, EXPIRES_AT, PK, REV, SK, TPK, TSK};
 use shared::store::keys::index::{BY_TIME, DUE};

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::openapi::{Description, Route, document};
+use shared::api::openapi::{Description, Route, document};
+use shared::domain::clock::Timestamp;
 use shared::queue::record::Record;
 use shared::store::{Parked, Parking};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use shared::clock::{Ambient, Clock, Entropy, Timestamp};
+use shared::domain::clock::{Ambient, Clock, Entropy, Timestamp};
 
 /// When every test begins: 2027-01-15T08:00:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000);

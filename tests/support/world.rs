@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::counting::{CountingQueue, CountingTable, Meter};
 use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts, Settings};
@@ -10,19 +11,19 @@ use http::{Method, Request, StatusCode};
 use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
 use retry::{Redrive, Report, Sweeper};
 use serde_json::{Value, json};
-use shared::clock::{Ambient, Clock};
-use shared::config::DEFAULT_ORGANISATION;
+use shared::domain::clock::{Ambient, Clock};
+use shared::domain::id::OrganisationId;
+use shared::domain::message::DEFAULT_RETENTION_DAYS;
+use shared::domain::metrics::Collector;
+use shared::domain::secret::RootSecret;
+use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::embedded::Engine;
-use shared::id::OrganisationId;
-use shared::message::DEFAULT_RETENTION_DAYS;
-use shared::metrics::Collector;
-use shared::profile::Profiles;
+use shared::host::config::DEFAULT_ORGANISATION;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, MAX_BATCH, Producer};
-use shared::secret::RootSecret;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
-use shared::store::counting::{CountingQueue, CountingTable, Meter};
+use shared::store::Profiles;
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
@@ -30,8 +31,7 @@ use shared::store::{
     KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
     TREATMENTS_TTL_MS, Treatments,
 };
-use shared::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
-use shared::worker::Worker;
+use shared::work::Worker;
 
 use super::audit::{Audit, Audited};
 use super::directory;

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use shared::endpoint::Endpoint;
-use shared::error::{ApiError, Violation};
+use shared::api::error::{ApiError, Violation};
+use shared::domain::endpoint::Endpoint;
 use shared::store::Tenant;
 
 use crate::Call;

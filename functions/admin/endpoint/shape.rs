@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::application::Metadata;
-use shared::clock::Timestamp;
-use shared::endpoint::Endpoint;
-use shared::id::{EndpointId, Uid};
-use shared::keyset::Algorithm;
-use shared::openapi::{self, Channels, Delays, EventTypes, Moment, TimeoutSeconds};
-use shared::patch::Field;
-use shared::secret::SignatureScheme;
-use shared::treatment::{Format, Treatment};
+use shared::api::openapi::{self, Channels, Delays, EventTypes, Moment, TimeoutSeconds};
+use shared::api::patch::Field;
+use shared::domain::application::Metadata;
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{EndpointId, Uid};
+use shared::domain::keyset::Algorithm;
+use shared::domain::secret::SignatureScheme;
+use shared::domain::treatment::{Format, Treatment};
 
 use crate::treatment::{TreatmentIn, apply_treatment};
 

@@ -1,8 +1,8 @@
 //! Applications and their integration keys.
 
-use shared::application::ApplicationIn;
-use shared::id::ApplicationId;
-use shared::openapi::{Caller, Description, boolean, describe, page};
+use shared::api::application::ApplicationIn;
+use shared::api::openapi::{Caller, Description, boolean, describe, page};
+use shared::domain::id::ApplicationId;
 
 use crate::application::{ApplicationOut, ApplicationPatch};
 use crate::page::Page;

@@ -1,9 +1,9 @@
 //! Attempts.
 
-use shared::id::{AttemptId, EndpointId};
-use shared::openapi::{
+use shared::api::openapi::{
     Caller, Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, moment, name, page,
 };
+use shared::domain::id::{AttemptId, EndpointId};
 
 use crate::attempt::{AttemptOut, DestinationOut};
 use crate::attempted::{AttemptedOut, EndpointStats};

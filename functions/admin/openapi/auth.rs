@@ -1,6 +1,6 @@
 //! Tokens.
 
-use shared::openapi::{Caller, Description, describe};
+use shared::api::openapi::{Caller, Description, describe};
 
 use crate::auth::{AppPortalAccessIn, AppPortalAccessOut};
 

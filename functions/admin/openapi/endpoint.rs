@@ -1,7 +1,7 @@
 //! Endpoints and their secrets.
 
-use shared::id::EndpointId;
-use shared::openapi::{Description, describe, page};
+use shared::api::openapi::{Description, describe, page};
+use shared::domain::id::EndpointId;
 
 use crate::endpoint::{EndpointIn, EndpointOut, EndpointPatch};
 use crate::headers::{HeadersIn, HeadersOut, HeadersPatch};

@@ -1,7 +1,7 @@
 //! Messages.
 
-use shared::id::MessageId;
-use shared::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
+use shared::api::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
+use shared::domain::id::MessageId;
 
 use crate::broadcast::MessageBroadcastIn;
 use crate::expunge::{BulkExpungeContentsIn, BulkExpungeContentsOut};

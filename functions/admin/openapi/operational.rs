@@ -1,7 +1,7 @@
 //! Operational webhooks.
 
-use shared::id::EndpointId;
-use shared::openapi::{Caller, Description, describe, page};
+use shared::api::openapi::{Caller, Description, describe, page};
+use shared::domain::id::EndpointId;
 
 use crate::endpoint::{EndpointIn, EndpointOut};
 use crate::headers::{HeadersIn, HeadersOut};

@@ -1,6 +1,6 @@
 //! Profiles.
 
-use shared::openapi::{Caller, Description, describe};
+use shared::api::openapi::{Caller, Description, describe};
 
 use crate::check::{CheckIn, CheckOut};
 use crate::example::ExampleIn;

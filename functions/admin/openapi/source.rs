@@ -1,7 +1,7 @@
 //! Sources.
 
-use shared::id::SourceId;
-use shared::openapi::{Caller, Description, describe, page};
+use shared::api::openapi::{Caller, Description, describe, page};
+use shared::domain::id::SourceId;
 
 use crate::page::Page;
 use crate::source::{IngestSourceIn, IngestSourceOut};

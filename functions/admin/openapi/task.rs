@@ -1,7 +1,7 @@
 //! Background tasks, and what begins them.
 
-use shared::id::TaskId;
-use shared::openapi::{Caller, Description, choice, describe, page};
+use shared::api::openapi::{Caller, Description, choice, describe, page};
+use shared::domain::id::TaskId;
 
 use crate::cancel::{CancelIn, CanceledOut};
 use crate::page::Page;

@@ -136,17 +136,17 @@ async fn answer(counts: &Counts, request: &Request<Bytes>, latency: Duration) ->
     if path == HANG_PATH {
         counts.hung.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(HANG).await;
-        return shared::error::empty(StatusCode::OK);
+        return shared::api::error::empty(StatusCode::OK);
     }
     let endpoint = path.trim_start_matches('/').parse();
     let (Ok(endpoint), Some(message)) = (endpoint, number(request.body())) else {
-        return shared::error::empty(StatusCode::BAD_REQUEST);
+        return shared::api::error::empty(StatusCode::BAD_REQUEST);
     };
     counts.arrived(endpoint, message);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    shared::error::empty(StatusCode::NO_CONTENT)
+    shared::api::error::empty(StatusCode::NO_CONTENT)
 }
 
 /// The number of a payload that begins `{"n":123,`.

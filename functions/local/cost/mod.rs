@@ -9,7 +9,7 @@
 //! batch (set `--latency` for that).
 
 use clap::Args;
-use shared::metrics::Metric;
+use shared::domain::metrics::Metric;
 
 mod operations;
 mod prices;
@@ -285,7 +285,7 @@ fn bytes(text: &str) -> Result<usize, String> {
     };
     let number: usize = digits.parse().map_err(|_| "write bytes, as 800 or 64k".to_owned())?;
     let bytes = number.saturating_mul(times);
-    let largest = shared::message::MAX_PAYLOAD_BYTES;
+    let largest = shared::domain::message::MAX_PAYLOAD_BYTES;
     if (1..=largest).contains(&bytes) { Ok(bytes) } else { Err(format!("1 to {largest} bytes")) }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::clock::Ambient;
-use shared::profile::Profiles;
+use shared::domain::clock::Ambient;
+use shared::store::Profiles;
 use tokio::time::Instant;
 
 use crate::client::{Client, string};

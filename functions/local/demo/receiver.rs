@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use shared::clock::Ambient;
-use shared::secret::SigningSecret;
+use shared::domain::clock::Ambient;
+use shared::domain::secret::SigningSecret;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -106,7 +106,7 @@ impl Inbox {
     fn take(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path().to_owned();
         let secret = lock(&self.secrets).get(&path).cloned();
-        let Some(secret) = secret else { return shared::error::empty(StatusCode::NOT_FOUND) };
+        let Some(secret) = secret else { return shared::api::error::empty(StatusCode::NOT_FOUND) };
         let webhook = webhook::check(request, &secret, Ambient::system().now());
         let next = || lock(&self.answers).get_mut(&path).and_then(VecDeque::pop_front);
         let answered = match &webhook.verified {
@@ -125,7 +125,7 @@ impl Inbox {
             answered,
         });
         self.arrived.notify_waiters();
-        shared::error::empty(answered)
+        shared::api::error::empty(answered)
     }
 
     async fn wait_for<T>(

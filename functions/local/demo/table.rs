@@ -4,7 +4,7 @@ use http::StatusCode;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
-use shared::jose;
+use shared::domain::jose;
 
 use super::promises::ensure;
 use super::receiver::Arrival;

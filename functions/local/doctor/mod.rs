@@ -7,7 +7,7 @@
 //!
 //! Not guaranteed: that what is found well stays so, or that nothing else is wrong.
 
-use shared::clock::Ambient;
+use shared::domain::clock::Ambient;
 
 mod account;
 mod trip;

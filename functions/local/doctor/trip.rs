@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
-use shared::clock::{Ambient, Timestamp};
-use shared::secret::SigningSecret;
+use shared::domain::clock::{Ambient, Timestamp};
+use shared::domain::secret::SigningSecret;
 
 use super::Report;
 use crate::client::string;

@@ -17,8 +17,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
-use crate::store::StoreError;
-
 /// Most jobs in one transaction: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 1024;
 /// Pages of the write-ahead log before it is folded back (4 KiB each): large, since pages that
@@ -42,8 +40,20 @@ const SCHEMA: &str = "
     );
 ";
 
-type Completion = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Completion = Box<dyn FnOnce(Result<(), EngineError>) + Send>;
 type Job = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Completion> + Send>;
+
+/// Why the file did not do as asked. It leaves open whether the work had its effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineError(pub String);
+
+impl std::fmt::Display for EngineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EngineError {}
 
 /// The file, open. Clones share it.
 #[derive(Clone)]
@@ -92,7 +102,7 @@ impl Engine {
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, EngineError> {
         let (done, answer) = oneshot::channel();
         self.submit(work, move |result| {
             // A caller that stopped waiting has given up its answer, not the work.
@@ -109,11 +119,11 @@ impl Engine {
     pub fn submit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
-    ) -> Result<(), StoreError> {
+        then: impl FnOnce(Result<T, EngineError>) + Send + 'static,
+    ) -> Result<(), EngineError> {
         let job: Job = Box::new(move |connection| {
             let value = work(connection)?;
-            Ok(Box::new(move |committed: Result<(), StoreError>| then(committed.map(|()| value))))
+            Ok(Box::new(move |committed: Result<(), EngineError>| then(committed.map(|()| value))))
         });
         self.jobs.send(job).map_err(|_| closed())
     }
@@ -125,7 +135,7 @@ impl Engine {
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, EngineError> {
         let connection = self.readers.take()?;
         let result = work(&connection).map_err(unavailable);
         self.readers.give_back(connection);
@@ -151,7 +161,7 @@ struct Readers {
 }
 
 impl Readers {
-    fn take(&self) -> Result<Connection, StoreError> {
+    fn take(&self) -> Result<Connection, EngineError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(connection) => Ok(connection),
@@ -218,10 +228,10 @@ fn write_group(
     Ok(())
 }
 
-fn unavailable(error: rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(format!("the database file: {error}"))
+fn unavailable(error: rusqlite::Error) -> EngineError {
+    EngineError(format!("the database file: {error}"))
 }
 
-fn closed() -> StoreError {
-    StoreError::Unavailable("the store's writer has stopped".into())
+fn closed() -> EngineError {
+    EngineError("the store's writer has stopped".into())
 }

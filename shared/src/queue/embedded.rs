@@ -20,9 +20,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError, Received, validate};
-use crate::clock::{Clock, Timestamp};
-use crate::embedded::Engine;
-use crate::store::StoreError;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::embedded::{Engine, EngineError};
 
 /// Bytes of bodies that all queues together keep in memory; the rest is read back from the
 /// file when its turn comes.
@@ -110,7 +109,7 @@ impl EmbeddedQueues {
         engine: &Engine,
         clock: &Arc<dyn Clock>,
         settings: QueueSettings,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, EngineError> {
         let last: u64 = engine.read(|connection| {
             connection.query_row("SELECT coalesce(max(id), 0) FROM records", [], |row| row.get(0))
         })?;
@@ -147,7 +146,7 @@ impl EmbeddedQueue {
         settings: QueueSettings,
         dead_letters: Option<EmbeddedQueue>,
         ids: &Arc<Ids>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, EngineError> {
         let now = clock.now();
         let mut state = State::default();
         let rows = engine.read(|connection| {
@@ -524,6 +523,6 @@ impl State {
     }
 }
 
-fn queue_error(error: &StoreError) -> QueueError {
-    QueueError::Unavailable(error.to_string())
+fn queue_error(EngineError(why): &EngineError) -> QueueError {
+    QueueError::Unavailable(why.clone())
 }

@@ -8,7 +8,8 @@
 
 use async_trait::async_trait;
 
-use crate::clock::Timestamp;
+use crate::domain::clock::Timestamp;
+use crate::domain::limits::{MAX_BATCH_BYTES, MAX_QUEUE_DELAY_S};
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -16,12 +17,8 @@ pub mod record;
 #[cfg(feature = "aws")]
 pub mod sqs;
 
-/// Longest delay that a record can be sent with, in seconds (SQS limit).
-pub const MAX_DELAY_S: u32 = 900;
 /// Most records in one batch call (SQS limit).
 pub const MAX_BATCH: usize = 10;
-/// Most bytes of all bodies in one batch call (SQS limit since 2025: 1 MiB).
-pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Receives after which a record moves to the dead-letter queue (`maxReceiveCount`).
 pub const MAX_RECEIVES: u32 = 5;
 /// How long a received record stays invisible, in seconds: six times the dispatch function's
@@ -35,7 +32,7 @@ pub struct Outgoing {
     pub body: String,
     /// Fair-queue group (SQS `MessageGroupId` on a standard queue): the application's id.
     pub group: String,
-    /// Seconds before it can be received, at most [`MAX_DELAY_S`].
+    /// Seconds before it can be received, at most [`MAX_QUEUE_DELAY_S`].
     pub delay_s: u32,
 }
 
@@ -160,8 +157,11 @@ pub fn validate(batch: &[Outgoing]) -> Result<(), QueueError> {
         if record.body.is_empty() {
             return invalid("a record needs a body".into());
         }
-        if record.delay_s > MAX_DELAY_S {
-            return invalid(format!("a delay is at most {MAX_DELAY_S} s, not {}", record.delay_s));
+        if record.delay_s > MAX_QUEUE_DELAY_S {
+            return invalid(format!(
+                "a delay is at most {MAX_QUEUE_DELAY_S} s, not {}",
+                record.delay_s
+            ));
         }
         if let Some(bad) = record.body.chars().find(|&c| !is_allowed(c)) {
             return invalid(format!("a body may not contain U+{:04X}", u32::from(bad)));

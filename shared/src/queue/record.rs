@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Outgoing, is_allowed};
-use crate::clock::Timestamp;
-use crate::id::{ApplicationId, AttemptId, EndpointId, MessageId};
-use crate::message::Message;
-use crate::telemetry::place_in_json;
+use crate::domain::clock::Timestamp;
+use crate::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use crate::domain::json::place_in_json;
+use crate::domain::limits::MAX_QUEUE_DELAY_S;
+use crate::domain::message::Message;
 
 /// Format of the records. Readers accept this and every earlier one.
 pub const FORMAT: u8 = 1;
@@ -209,5 +210,5 @@ fn is_zero(n: &u32) -> bool {
 /// nothing comes early, and at most what SQS allows.
 pub fn delay_until(at: Timestamp, now: Timestamp) -> u32 {
     let seconds = at.since(now).div_ceil(1000);
-    u32::try_from(seconds).unwrap_or(u32::MAX).min(super::MAX_DELAY_S)
+    u32::try_from(seconds).unwrap_or(u32::MAX).min(MAX_QUEUE_DELAY_S)
 }

@@ -24,7 +24,7 @@ use aws_smithy_types::retry::RetryConfig;
 
 use super::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError, Received, validate};
 use crate::aws::{describe, timeouts};
-use crate::clock::Timestamp;
+use crate::domain::clock::Timestamp;
 
 /// Longest that a receive may wait, in seconds (SQS limit).
 const MAX_WAIT_S: u32 = 20;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Item, Table, Write, Written};
 use super::{StoreError, doc, keys};
-use crate::clock::Timestamp;
-use crate::secret::Sealed;
+use crate::domain::clock::Timestamp;
+use crate::domain::secret::Sealed;
 
 /// How long an answer is kept, in milliseconds: 12 h (Svix).
 pub const ANSWER_TTL_MS: u64 = 12 * 3_600_000;

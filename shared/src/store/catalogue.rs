@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
 use super::{Listed, StoreError, Treatments, Walk, doc, keys, treatments};
-use crate::clock::Timestamp;
-use crate::event_type::EventType;
-use crate::id::OrganisationId;
+use crate::domain::clock::Timestamp;
+use crate::domain::event_type::EventType;
+use crate::domain::id::OrganisationId;
 
 /// How often a change starts over when somebody else changed the same one meanwhile.
 const MAX_TRIES: u32 = 8;

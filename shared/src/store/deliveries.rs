@@ -23,11 +23,11 @@ use super::postponed::{HeldBack, Waiting, read_postponed};
 use super::table::prefix_range;
 use super::table::{Condition, Index, Item, Key, Query, Table, Transacted, Write, Written};
 use super::{StoreError, doc, inbox, keys};
-use crate::attempt::{Attempt, Delivery, Progress, Turn};
-use crate::clock::Timestamp;
-use crate::id::{EndpointId, MessageId, TaskId};
-use crate::message::Message;
-use crate::queue::MAX_DELAY_S;
+use crate::domain::attempt::{Attempt, Delivery, Progress, Turn};
+use crate::domain::clock::Timestamp;
+use crate::domain::id::{EndpointId, MessageId, TaskId};
+use crate::domain::limits::MAX_QUEUE_DELAY_S;
+use crate::domain::message::Message;
 
 /// How far the sweep looks ahead, in milliseconds: a minute, the shortest interval of a
 /// schedule on AWS.
@@ -477,7 +477,7 @@ impl Deliveries {
         now: Timestamp,
         at: Timestamp,
     ) -> Result<Claimed, StoreError> {
-        let through_queue = at.since(now) <= u64::from(MAX_DELAY_S) * 1000;
+        let through_queue = at.since(now) <= u64::from(MAX_QUEUE_DELAY_S) * 1000;
         let due_at = match through_queue {
             true => at.plus_ms(QUEUE_GRACE_MS),
             false => at.minus_ms(SWEEP_AHEAD_MS),

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Item, Key, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, doc, keys, treatments};
-use crate::application::Application;
-use crate::clock::{Clock, Timestamp};
-use crate::endpoint::Endpoint;
-use crate::id::{ApplicationId, EndpointId, OrganisationId, Uid};
+use crate::domain::application::Application;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, Uid};
 
 /// Most applications that a reader keeps.
 const MAX_KEPT: usize = 10_000;

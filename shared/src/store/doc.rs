@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::keys::FORMAT;
-use crate::telemetry::place_in_json;
+use crate::domain::json::place_in_json;
 
 /// The stored form of `value`, which must be a struct.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<String, StoreError> {

@@ -15,8 +15,8 @@ use super::table::{
     Condition, Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Position, Query, Table,
     Transacted, Write, Written,
 };
-use crate::clock::Timestamp;
-use crate::embedded::Engine;
+use crate::domain::clock::Timestamp;
+use crate::embedded::{Engine, EngineError};
 
 /// A [`Table`] in a SQLite file. Clones are the same table.
 #[derive(Clone)]
@@ -70,23 +70,25 @@ impl EmbeddedTable {
 #[async_trait]
 impl Table for EmbeddedTable {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        self.engine.read(|connection| find(connection, key))
+        Ok(self.engine.read(|connection| find(connection, key))?)
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
-        self.engine.read(|connection| walk(connection, query))
+        Ok(self.engine.read(|connection| walk(connection, query))?)
     }
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         check_size(&write)?;
-        self.engine
+        let written = self
+            .engine
             .write(move |connection| {
                 if apply(connection, &write)? {
                     return Ok(Written::Done);
                 }
                 Ok(Written::Lost(find(connection, write.key())?.map(Box::new)))
             })
-            .await
+            .await;
+        Ok(written?)
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
@@ -99,7 +101,8 @@ impl Table for EmbeddedTable {
             return Err(StoreError::Invalid("two writes of one transaction share a key".into()));
         }
         writes.iter().try_for_each(check_size)?;
-        self.engine
+        let transacted = self
+            .engine
             .write(move |connection| {
                 let mut lost = Vec::new();
                 for (position, write) in writes.iter().enumerate() {
@@ -115,7 +118,8 @@ impl Table for EmbeddedTable {
                 }
                 Ok(Transacted::Done)
             })
-            .await
+            .await;
+        Ok(transacted?)
     }
 }
 
@@ -306,4 +310,10 @@ fn seconds(at: Timestamp) -> i64 {
 
 fn whole_seconds(now: Timestamp) -> i64 {
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl From<EngineError> for StoreError {
+    fn from(EngineError(why): EngineError) -> Self {
+        Self::Unavailable(why)
+    }
 }

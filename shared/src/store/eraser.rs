@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::table::{Condition, Item, Table, Write, Written};
 use super::{StoreError, doc, inbox, keys};
-use crate::attempt::Attempt;
-use crate::message::Message;
+use crate::domain::attempt::Attempt;
+use crate::domain::message::Message;
 
 /// What stands in the place of an answer that was expunged (Svix).
 pub const EXPUNGED: &str = "EXPUNGED";

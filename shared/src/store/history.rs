@@ -12,14 +12,14 @@ use serde::de::DeserializeOwned;
 
 use super::table::{Index, Item, Query, Table, prefix_range};
 use super::{StoreError, doc, inbox, keys};
-use crate::application::Application;
-use crate::attempt::{Attempt, Delivery};
-use crate::clock::Timestamp;
-use crate::id::{
+use crate::domain::application::Application;
+use crate::domain::attempt::{Attempt, Delivery};
+use crate::domain::clock::Timestamp;
+use crate::domain::id::{
     ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId, TaskId,
 };
-use crate::message::Message;
-use crate::task::Task;
+use crate::domain::message::Message;
+use crate::domain::task::Task;
 
 /// Most index reads that one page may take.
 const MAX_READS: usize = 10;

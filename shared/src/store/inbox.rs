@@ -1,7 +1,7 @@
 //! Accepting a message: the one write that makes an event ours.
 //!
 //! The put is conditional on the place being free. The place is random, or a hash of the name
-//! that the publisher gave (see [`MessageKey`](crate::id::MessageKey)), so the duplicate check
+//! that the publisher gave (see [`MessageKey`](crate::domain::id::MessageKey)), so the duplicate check
 //! costs nothing.
 
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use super::postponed::holding_back;
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, doc, keys};
-use crate::clock::Timestamp;
-use crate::id::MessageId;
-use crate::message::{MAX_PAYLOAD_BYTES, Message};
+use crate::domain::clock::Timestamp;
+use crate::domain::id::MessageId;
+use crate::domain::message::{MAX_PAYLOAD_BYTES, Message};
 
 /// Accepts messages.
 #[derive(Clone)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
 use super::{StoreError, doc, keys};
-use crate::clock::{Ambient, Timestamp};
-use crate::inspector::{Inspected, Inspector};
+use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::inspector::{Inspected, Inspector};
 
 /// Keeps inspectors.
 #[derive(Clone)]

@@ -29,12 +29,20 @@
 
 use sha2::{Digest, Sha256};
 
-use super::table::Key;
-use crate::attempt::Turn;
-use crate::clock::Timestamp;
-use crate::id::{
+use crate::domain::attempt::Turn;
+use crate::domain::clock::Timestamp;
+use crate::domain::id::{
     ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId, SourceId, TaskId,
 };
+
+/// Partition and sort key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
 
 /// Names of the table's attributes.
 pub mod attribute {

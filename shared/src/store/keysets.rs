@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::table::{Condition, Item, Table, Write, Written};
 use super::{StoreError, doc, keys};
-use crate::clock::{Clock, Timestamp};
-use crate::id::OrganisationId;
-use crate::keyset::KeySet;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::id::OrganisationId;
+use crate::domain::keyset::KeySet;
 
 /// How long a reader keeps a key set, in milliseconds. Less than the lead of a new key, so that
 /// every reader knows it when its turn begins.

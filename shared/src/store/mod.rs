@@ -25,8 +25,8 @@
 use std::fmt;
 
 mod answers;
+mod book;
 mod catalogue;
-pub mod counting;
 mod deliveries;
 mod directory;
 mod doc;
@@ -51,6 +51,7 @@ mod tasks;
 mod treatments;
 
 pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
+pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
 pub use deliveries::{
     Claimed, Consequence, Deliveries, Due, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS,

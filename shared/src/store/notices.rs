@@ -16,11 +16,11 @@ use bytes::Bytes;
 
 use super::table::{Condition, Table, Write};
 use super::{Directory, StoreError, Tenant, inbox, postponed};
-use crate::application::Application;
-use crate::clock::{Ambient, Timestamp};
-use crate::id::{MessageId, MessageKey, OrganisationId};
-use crate::message::{DEFAULT_RETENTION_DAYS, Message, expiry};
-use crate::notice::{Notice, application_id};
+use crate::domain::application::Application;
+use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::id::{MessageId, MessageKey, OrganisationId};
+use crate::domain::message::{DEFAULT_RETENTION_DAYS, Message, expiry};
+use crate::domain::notice::{Notice, application_id};
 
 /// How long dispatch remembers whether anybody listens, in milliseconds.
 pub const LISTENERS_TTL_MS: u64 = 30_000;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Index, Item, Query, Table, Write, Written, prefix_range};
 use super::{StoreError, doc, inbox, keys};
-use crate::clock::Timestamp;
+use crate::domain::clock::Timestamp;
 
 /// A record that was taken out of a queue for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Parking {
 /// Posthorn writes fits deflated, the largest payload in base64 included.
 const MAX_STORED: usize = 390 * 1024;
 /// Largest record (SQS limit).
-const MAX_RECORD: usize = crate::queue::MAX_BATCH_BYTES;
+const MAX_RECORD: usize = crate::domain::limits::MAX_BATCH_BYTES;
 
 impl Parking {
     /// Parked records in this table.

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Item, Write, Written};
 use super::{Deliveries, StoreError, doc, keys};
-use crate::clock::Timestamp;
-use crate::id::{ApplicationId, MessageId};
-use crate::message::Message;
+use crate::domain::clock::Timestamp;
+use crate::domain::id::{ApplicationId, MessageId};
+use crate::domain::message::Message;
 
 use super::deliveries::{QUEUE_GRACE_MS, SWEEP_AHEAD_MS};
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::table::prefix_range;
 use super::table::{Condition, Item, Table, Write};
 use super::{StoreError, base_query, doc, keys, write_with};
-use crate::id::OrganisationId;
-use crate::profile::Profile;
-use crate::profile::catalogue::CatalogueEvent;
+use crate::domain::id::OrganisationId;
+use crate::domain::profile::Profile;
+use crate::domain::profile::catalogue::CatalogueEvent;
 
 /// Reads and stores profiles.
 #[derive(Clone)]

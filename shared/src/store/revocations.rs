@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Item, Key, Table, Write, Written};
 use super::{StoreError, doc, keys};
-use crate::application::Expired;
-use crate::clock::{Clock, Timestamp};
-use crate::id::ApplicationId;
-use crate::token::{APPLICATION_TOKEN_S, Access, Bearer, fingerprint};
+use crate::domain::application::Expired;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::id::ApplicationId;
+use crate::domain::token::{APPLICATION_TOKEN_S, Access, Bearer, fingerprint};
 
 /// How long a process remembers that a token was good, in milliseconds.
 pub const REVOCATION_TTL_MS: u64 = 30_000;

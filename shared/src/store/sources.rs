@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::table::{Condition, Item, Key, Table, Transacted, Write, prefix_range};
 use super::{StoreError, doc, keys};
-use crate::clock::{Clock, Timestamp};
-use crate::id::{OrganisationId, SourceId};
-use crate::source::Source;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::id::{OrganisationId, SourceId};
+use crate::domain::source::Source;
 
 /// How long receive keeps a source that it read, in milliseconds.
 pub const SOURCE_TTL_MS: u64 = 30_000;
@@ -63,7 +63,7 @@ impl Sources {
     }
 
     /// All sources of an organisation, oldest first: at most
-    /// [`MAX_SOURCES`](crate::source::MAX_SOURCES), or a few more after a race.
+    /// [`MAX_SOURCES`](crate::domain::source::MAX_SOURCES), or a few more after a race.
     ///
     /// # Errors
     /// When the store fails.

@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::StoreError;
-use crate::clock::Timestamp;
+pub use super::keys::Key;
+use crate::domain::clock::Timestamp;
 
 /// Most writes that one transaction may hold (AWS limit: 100 actions; ours are small).
 pub const MAX_TRANSACTION: usize = 25;
@@ -26,15 +27,6 @@ pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 const EPOCH_NUMBER_BYTES: usize = 6;
 /// What DynamoDB counts for a number of up to four digits.
 const SMALL_NUMBER_BYTES: usize = 3;
-
-/// Partition and sort key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Partition key.
-    pub pk: String,
-    /// Sort key.
-    pub sk: String,
-}
 
 /// One stored thing.
 #[derive(Clone, Debug, PartialEq, Eq)]

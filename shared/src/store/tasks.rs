@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::table::{Condition, Item, Key, Table, Transacted, Write, Written};
 use super::{StoreError, doc, inbox, keys};
-use crate::clock::Timestamp;
-use crate::id::{OrganisationId, TaskId};
-use crate::task::{Status, Task};
+use crate::domain::clock::Timestamp;
+use crate::domain::id::{OrganisationId, TaskId};
+use crate::domain::task::{Status, Task};
 
 /// Keeps background tasks.
 #[derive(Clone)]
@@ -106,7 +106,7 @@ impl Tasks {
         let Some(item) = self.table.get(&keys::task(id)).await? else { return Ok(None) };
         let mut task: Task = doc::decode(&item.doc)?;
         if let Some(body) = &item.body {
-            task.payload = inbox::unpack(body, crate::message::MAX_PAYLOAD_BYTES)?;
+            task.payload = inbox::unpack(body, crate::domain::message::MAX_PAYLOAD_BYTES)?;
         }
         Ok(Some(HeldTask { task, rev: item.rev }))
     }

@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{Condition, Index, Item, Table, Write, prefix_range};
 use super::{DirectoryEditor, StoreError, base_query, doc, keys};
-use crate::application::Application;
-use crate::clock::{Clock, Timestamp};
-use crate::event_type::EventType;
-use crate::id::{ApplicationId, OrganisationId};
-use crate::treatment::Treatment;
+use crate::domain::application::Application;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::event_type::EventType;
+use crate::domain::id::{ApplicationId, OrganisationId};
+use crate::domain::treatment::Treatment;
 
 /// How long dispatch remembers an organisation's treatments, in milliseconds.
 pub const TREATMENTS_TTL_MS: u64 = 30_000;

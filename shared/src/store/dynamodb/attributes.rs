@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
-use crate::clock::Timestamp;
+use crate::domain::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::keys::attribute::{BODY, DOC, DPK, DSK, EXPIRES_AT, PK, REV, SK, TPK, TSK};
 use crate::store::table::{Condition, Index, Item, Key, Position};

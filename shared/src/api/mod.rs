@@ -1,0 +1,9 @@
+//! HTTP in our manner: who asks, what is asked, and how an error looks.
+
+pub mod application;
+pub mod cors;
+pub mod error;
+pub mod openapi;
+pub mod patch;
+pub mod request;
+pub mod rules;

@@ -1,0 +1,298 @@
+//! What descriptions are made of: parameters, and schemas of texts that keep a rule.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
+use crate::domain::id::Uid;
+use crate::domain::message::{MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
+use crate::domain::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
+
+/// The document about itself.
+pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
+    API has as well have its names, paths, fields and statuses, so its SDKs work; those that \
+    start with `posthorn.` are Posthorn's own. `x-caller` says who may call an operation, and \
+    `x-cost` what one call costs in DynamoDB's units and SQS's requests, measured on a small \
+    page. Every 5xx has the body `{}`: ask again.";
+
+/// What a uid, an event type or a channel is made of.
+const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";
+
+/// Visible characters, with single spaces between them.
+const CONTENT_TYPE_PATTERN: &str = "^[!-~]+( [!-~]+)*$";
+
+/// 24 to 75 bytes in base64, with or without a prefix.
+const SYMMETRIC_PATTERN: &str = "^(whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
+    [a-zA-Z0-9+/][AQgw]==|[a-zA-Z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+
+/// The same, or the seed of an ed25519 key, 32 bytes.
+const SECRET_PATTERN: &str = "^((whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
+    [a-zA-Z0-9+/][AQgw]==|[a-zA-Z0-9+/]{2}[AEIMQUYcgkosw048]=)?|\
+    whsk_[a-zA-Z0-9+/]{42}[AEIMQUYcgkosw048]=)$";
+
+/// A query parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    name: &'static str,
+    meaning: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text,
+    Iterator(&'static str),
+    NameIterator,
+    Boolean,
+    Moment,
+    Name(usize),
+    Names,
+    Integer(u64, u64),
+    Choice(&'static [&'static str]),
+    Numbers(&'static [u16]),
+}
+
+/// Any text.
+pub const fn text(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Text }
+}
+
+/// `true` or `false`.
+pub const fn boolean(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Boolean }
+}
+
+/// A moment of RFC 3339.
+pub const fn moment(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Moment }
+}
+
+/// A name of at most `max` characters.
+pub const fn name(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Name(max) }
+}
+
+/// Several names, with commas between them.
+pub const fn names(name: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Names }
+}
+
+/// A whole number within these bounds.
+pub const fn integer(name: &'static str, min: u64, max: u64, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Integer(min, max) }
+}
+
+/// One of these words.
+pub const fn choice(
+    name: &'static str,
+    words: &'static [&'static str],
+    meaning: &'static str,
+) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Choice(words) }
+}
+
+const fn numbers(name: &'static str, numbers: &'static [u16], meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Numbers(numbers) }
+}
+
+/// What a list takes whose iterators are names.
+pub const PAGE: [Parameter; 3] = [
+    integer("limit", 1, 250, "Most items of the page; 50 if it is not said."),
+    Parameter {
+        name: "iterator",
+        meaning: "The `iterator` or `prevIterator` of another page of this list.",
+        kind: Kind::NameIterator,
+    },
+    choice("order", &["ascending", "descending"], "By time of creation."),
+];
+
+/// What a list of things takes whose ids start with this.
+pub const fn page(prefix: &'static str) -> [Parameter; 3] {
+    let [limit, iterator, order] = PAGE;
+    [limit, Parameter { kind: Kind::Iterator(prefix), ..iterator }, order]
+}
+
+/// What a list of messages or attempts takes as well.
+pub const WINDOW: [Parameter; 5] = [
+    moment("after", "Nothing from before this moment."),
+    moment("before", "Nothing from this moment on."),
+    text("tag", "Only what was published with this tag."),
+    text("channel", "Only what was published on this channel."),
+    names("event_types", "Only these event types, separated by commas."),
+];
+
+/// What a list of attempts takes as well.
+impl Parameter {
+    /// Which attempts, by their status.
+    pub const STATUS: Self =
+        numbers("status", &[0, 1, 2, 3], "0 success, 1 pending, 2 fail, 3 sending.");
+    /// Which attempts, by what the endpoint answered.
+    pub const STATUS_CODE_CLASS: Self = numbers(
+        "status_code_class",
+        &[0, 100, 200, 300, 400, 500],
+        "The hundred of the endpoint's HTTP status; 0 when there was none.",
+    );
+}
+
+/// Whether payloads and answers are shown.
+pub const WITH_CONTENT: Parameter =
+    boolean("with_content", "Whether payloads and answers are shown; they are unless it is false.");
+
+impl Parameter {
+    pub(super) fn in_query(&self) -> Value {
+        let schema = match self.kind {
+            Kind::Text => json!({"type": "string"}),
+            // Ids of this century start with a digit or a capital; some with a small letter
+            // would be too large for what they stand for.
+            Kind::Iterator(prefix) => json!({
+                "type": "string", "pattern": format!("^-?{prefix}[0-9A-Z][0-9A-Za-z]{{26}}$"),
+            }),
+            Kind::NameIterator => {
+                json!({"type": "string", "pattern": "^-?[a-zA-Z0-9_.][a-zA-Z0-9\\-_.]{0,200}$"})
+            }
+            Kind::Boolean => json!({"type": "boolean"}),
+            Kind::Moment => json!({"type": "string", "format": "date-time"}),
+            Kind::Name(max) => named(max),
+            Kind::Names => json!({"type": "array", "items": {"type": "string"}}),
+            Kind::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
+            Kind::Choice(words) => json!({"type": "string", "enum": words}),
+            Kind::Numbers(numbers) => json!({"type": "integer", "enum": numbers}),
+        };
+        let mut parameter = json!({
+            "name": self.name, "in": "query", "description": self.meaning, "schema": schema,
+        });
+        if matches!(self.kind, Kind::Names) {
+            parameter["explode"] = false.into();
+        }
+        parameter
+    }
+}
+
+/// A parameter of the path.
+pub(super) fn in_path(name: &str) -> Value {
+    let meaning = match name {
+        "app_id" => "The application's id or uid.",
+        "endpoint_id" => "The endpoint's id or uid.",
+        "msg_id" => "The message's id or event id.",
+        "attempt_id" => "The attempt's id.",
+        "event_type_name" => "The event type's name.",
+        _ => "Its id.",
+    };
+    json!({
+        "name": name, "in": "path", "required": true, "description": meaning,
+        "schema": named(Uid::MAX),
+    })
+}
+
+/// The header that makes a repetition of a request harmless.
+pub(super) fn idempotency_key() -> Value {
+    json!({
+        "name": "idempotency-key", "in": "header",
+        "description": "The caller's name for this request. A repetition gets the first answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]([\t -~]*[!-~])?$"},
+    })
+}
+
+fn named(max: usize) -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": max, "pattern": NAME_PATTERN})
+}
+
+/// Spells "a text of this format, or null" in two: tools look for the format of a text only where
+/// nothing but a text is allowed.
+pub(super) fn keep_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let nullable = fields.get("type") == Some(&json!(["string", "null"]));
+            if let Some(format) = fields.get("format").cloned().filter(|_| nullable) {
+                fields.remove("type");
+                fields.remove("format");
+                let text = json!({"type": "string", "format": format});
+                fields.insert("anyOf".to_owned(), json!([text, {"type": "null"}]));
+            }
+            fields.values_mut().for_each(keep_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(keep_formats),
+        _ => {}
+    }
+}
+
+/// Types that stand for a schema: `#[schemars(with = "openapi::EventType")]`.
+macro_rules! schemas {
+    ($($(#[$doc:meta])* $name:ident = $schema:tt;)*) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+schemas! {
+    /// A moment of RFC 3339.
+    Moment = {"type": "string", "format": "date-time"};
+    /// An event type's name.
+    EventType = {
+        "type": "string", "minLength": 1, "maxLength": MAX_EVENT_TYPE, "pattern": NAME_PATTERN
+    };
+    /// The event types that an endpoint wants.
+    EventTypes = {
+        "type": "array", "minItems": 1, "uniqueItems": true, "items": named(MAX_EVENT_TYPE)
+    };
+    /// The channels that an endpoint listens to.
+    Channels = {
+        "type": "array", "minItems": 1, "maxItems": MAX_ENDPOINT_CHANNELS, "uniqueItems": true,
+        "items": named(MAX_CHANNEL)
+    };
+    /// The channels that a message is published on.
+    MessageChannels = {
+        "type": "array", "minItems": 1, "maxItems": MAX_MESSAGE_CHANNELS, "uniqueItems": true,
+        "items": named(MAX_CHANNEL)
+    };
+    /// Where webhooks are sent to.
+    Url = {"type": "string", "format": "uri", "minLength": 1, "maxLength": 65_536};
+    /// A message's tags.
+    Tags = {
+        "type": "array", "maxItems": MAX_TAGS,
+        "items": {
+            "type": "string", "minLength": 1, "maxLength": MAX_TAG, "pattern": r"^[a-zA-Z0-9\-_./\\#]+$"
+        }
+    };
+    /// Delays before retries, in seconds.
+    Delays = {
+        "type": "array", "maxItems": MAX_RETRIES,
+        "items": {"type": "integer", "minimum": 1, "maximum": MAX_DELAY_S}
+    };
+    /// The longest exchange with an endpoint, in seconds.
+    TimeoutSeconds = {
+        "type": "integer", "minimum": TIMEOUT_MS.start() / 1000, "maximum": TIMEOUT_MS.end() / 1000
+    };
+    /// A content type.
+    ContentType = {
+        "type": "string", "pattern": CONTENT_TYPE_PATTERN, "maxLength": MAX_CONTENT_TYPE
+    };
+    /// A symmetric signing secret.
+    SymmetricText = {
+        "type": "string", "pattern": SYMMETRIC_PATTERN
+    };
+    /// A signing secret, symmetric or private.
+    SecretText = {
+        "type": "string", "pattern": SECRET_PATTERN
+    };
+    /// Any JSON object.
+    JsonObject = {"type": "object"};
+    /// An object without anything in it.
+    EmptyObject = {"type": "object", "additionalProperties": false};
+}

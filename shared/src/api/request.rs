@@ -1,0 +1,184 @@
+//! Reading API requests: who asks, the body, the query.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_path_to_error::Segment;
+
+use crate::api::error::{ApiError, Violation};
+use crate::domain::clock::Timestamp;
+use crate::domain::headers::{bearer, single};
+use crate::domain::token::{Access, Bearer, Refused, Tokens};
+
+/// Largest request body, in bytes: the largest payload with room for the rest.
+pub const MAX_BODY_BYTES: usize = 512 * 1024;
+
+/// What the request's bearer token opens.
+///
+/// # Errors
+/// 401 when there is none or it does not hold, 400 when it holds and opens nothing.
+pub fn access(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Access, ApiError> {
+    opened(headers, tokens, now).map(|bearer| bearer.access)
+}
+
+/// The request's bearer token, opened.
+///
+/// # Errors
+/// 401 when there is none or it does not hold, 400 when it holds and opens nothing.
+pub fn opened(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Bearer, ApiError> {
+    let Some(token) = bearer(headers) else {
+        return Err(ApiError::unauthenticated(
+            "Missing token: send the header `Authorization: Bearer <token>`.",
+        ));
+    };
+    tokens.open_bearer(token, now).map_err(|refused| match refused {
+        Refused::Invalid => ApiError::invalid_token(),
+        Refused::NoToken => ApiError::unauthenticated(
+            "Invalid token: this is no JWT. The secret that tokens are made with is no token \
+             itself; `posthorn token` makes one.",
+        ),
+        Refused::Claims(rule) => ApiError::bad_request("bad_token", format!("Bad token: {rule}.")),
+    })
+}
+
+/// What the caller calls this request, if it says so: the header `idempotency-key`.
+///
+/// # Errors
+/// 400 when it cannot be one. One that is there twice or not plain text is refused like one that
+/// is empty: without it a repeated request would be done twice.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    const NAME: &str = "idempotency-key";
+    match headers.contains_key(NAME) {
+        false => Ok(None),
+        true => check_idempotency_key(single(headers, NAME).unwrap_or_default()).map(Some),
+    }
+}
+
+/// The key, if it can be one.
+///
+/// # Errors
+/// 400 when it is empty or too long.
+pub fn check_idempotency_key(key: &str) -> Result<&str, ApiError> {
+    /// Longest key, in characters.
+    const MAX: usize = 256;
+    if (1..=MAX).contains(&key.len()) {
+        return Ok(key);
+    }
+    Err(ApiError::bad_request(
+        "invalid_idempotency_key",
+        format!("idempotency-key must be there once and have 1 to {MAX} ASCII characters."),
+    ))
+}
+
+/// The body as JSON of this shape.
+///
+/// # Errors
+/// 413 when it is too large; 422 when it is missing, not JSON, or of another shape, with the
+/// field that is wrong.
+pub fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, ApiError> {
+    let bytes = request.body();
+    check_size(bytes.len())?;
+    match is_object(bytes) {
+        true => serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes)),
+        false => Err(explain::<T>(bytes)),
+    }
+}
+
+/// Whether these bytes can be a JSON object. What reads a struct takes an array of its fields
+/// as well, which no caller means.
+pub fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// Refuses a body of more than [`MAX_BODY_BYTES`].
+///
+/// # Errors
+/// 413.
+pub fn check_size(bytes: usize) -> Result<(), ApiError> {
+    if bytes > MAX_BODY_BYTES {
+        return Err(ApiError::too_large(format!(
+            "The body has {bytes} bytes; the limit is {MAX_BODY_BYTES}."
+        )));
+    }
+    Ok(())
+}
+
+/// Why this body does not read as a `T`: the slow way, which finds the field.
+pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
+    if !is_object(bytes) {
+        return match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => Violation::body_at([], "must be a JSON object").into(),
+            Err(error) => not_json(&error),
+        };
+    }
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    let error = match serde_path_to_error::deserialize::<_, T>(&mut parser) {
+        Ok(_) => match parser.end() {
+            Ok(()) => return ApiError::Internal("a body reads on the second try only".into()),
+            Err(error) => return not_json(&error),
+        },
+        Err(error) => error,
+    };
+    let inner = error.inner();
+    if !inner.is_data() {
+        return not_json(inner);
+    }
+    let mut path: Vec<String> = error.path().iter().filter_map(part).collect();
+    let message = strip_position(&inner.to_string());
+    // A missing field is reported at the object that misses it.
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    path.extend(missing.map(|(field, _)| field.to_owned()));
+    Violation::body_at(path, message).into()
+}
+
+/// A step of the way to a field.
+fn part(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
+/// The value of a query parameter, percent-decoded.
+pub fn query_value(request: &Request<Bytes>, name: &str) -> Option<String> {
+    query_values(request, name).into_iter().next()
+}
+
+/// A query parameter that is `true` or `false`; the default if it is not there.
+///
+/// # Errors
+/// 400 when it is something else.
+pub fn query_flag(request: &Request<Bytes>, name: &str, default: bool) -> Result<bool, ApiError> {
+    match query_value(request, name).as_deref() {
+        None => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(ApiError::bad_query(name, "must be `true` or `false`")),
+    }
+}
+
+/// All values of a query parameter, percent-decoded.
+pub fn query_values(request: &Request<Bytes>, name: &str) -> Vec<String> {
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
+/// The path's segments, without empty ones: a trailing slash makes no difference.
+pub fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|segment| !segment.is_empty()).collect()
+}
+
+fn not_json(error: &serde_json::Error) -> ApiError {
+    let mut violation = Violation::body_at([], format!("not valid JSON: {error}"));
+    violation.kind = "value_error.jsondecode";
+    violation.into()
+}
+
+/// serde_json ends its messages with a position, which the path makes superfluous.
+fn strip_position(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(text, _)| text).to_owned()
+}

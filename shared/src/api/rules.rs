@@ -1,0 +1,121 @@
+//! Rules for what callers may store, each with a sentence that says how to keep it.
+
+use crate::api::error::{ApiError, Violation};
+use crate::domain::application::{MAX_METADATA_BYTES, Metadata};
+use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE, MAX_URL};
+use crate::domain::id::{Uid, is_name, name_rule};
+use crate::domain::secret::{SignatureScheme, SigningSecret};
+use crate::sender::target::{TargetPolicy, check_url};
+
+/// Collects broken rules, so that a caller learns of all of them at once.
+#[derive(Default)]
+pub struct Rules {
+    broken: Vec<Violation>,
+    within: Option<&'static str>,
+}
+
+impl Rules {
+    /// Rules for what is in a field of the body.
+    pub fn within(field: &'static str) -> Self {
+        Self { broken: Vec::new(), within: Some(field) }
+    }
+
+    /// Whether all were kept.
+    ///
+    /// # Errors
+    /// 422 if anything was broken.
+    pub fn check(self) -> Result<(), ApiError> {
+        if self.broken.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.broken)) }
+    }
+
+    /// 422 with what was broken, which must be something.
+    pub fn into_error(self) -> ApiError {
+        ApiError::Invalid(self.broken)
+    }
+
+    /// What people call something.
+    pub fn name(&mut self, name: &str) {
+        if name.is_empty() {
+            self.broken("name", "must not be empty");
+        }
+    }
+
+    /// The caller's own name for something whose ids start with `prefix`.
+    pub fn uid(&mut self, uid: Option<&str>, prefix: &str) -> Option<Uid> {
+        match Uid::parse(uid?, prefix) {
+            Ok(uid) => Some(uid),
+            Err(error) => {
+                self.broken("uid", error.0);
+                None
+            }
+        }
+    }
+
+    /// The caller's notes.
+    pub fn metadata(&mut self, metadata: &Metadata) {
+        let bytes = serde_json::to_string(metadata).map_or(0, |json| json.len());
+        if bytes > MAX_METADATA_BYTES {
+            self.broken("metadata", format!("must be at most {MAX_METADATA_BYTES} bytes of JSON"));
+        }
+    }
+
+    /// Deliveries per second.
+    pub fn throttle_rate(&mut self, rate: Option<u16>) {
+        if rate == Some(0) {
+            self.broken("throttleRate", "must be at least 1 a second, or null for no limit");
+        }
+    }
+
+    /// Where webhooks go.
+    pub fn url(&mut self, url: &str, policy: &TargetPolicy) {
+        if url.len() > MAX_URL {
+            self.broken("url", format!("must be at most {MAX_URL} characters"));
+        } else if let Err(reason) = check_url(url, policy) {
+            self.broken("url", reason);
+        }
+    }
+
+    /// The event types that an endpoint wants.
+    pub fn event_types(&mut self, types: Option<&[String]>) {
+        self.names("eventTypes", types, MAX_EVENT_TYPE, usize::MAX);
+    }
+
+    /// The channels that an endpoint listens to.
+    pub fn channels(&mut self, channels: Option<&[String]>) {
+        self.names("channels", channels, MAX_CHANNEL, MAX_ENDPOINT_CHANNELS);
+    }
+
+    fn names(&mut self, field: &str, names: Option<&[String]>, max_chars: usize, max: usize) {
+        let Some(names) = names else { return };
+        if names.is_empty() {
+            self.broken(field, "must name at least one, or be null for all");
+        }
+        if names.len() > max {
+            self.broken(field, format!("must name at most {max}"));
+        }
+        for (position, name) in names.iter().enumerate() {
+            if !is_name(name, max_chars) {
+                self.broken(&format!("{field}.{position}"), name_rule(max_chars));
+            }
+            if names[..position].contains(name) {
+                self.broken(field, format!("must not repeat `{name}`"));
+            }
+        }
+    }
+
+    /// A scheme that is named beside a secret has to be that secret's.
+    pub fn scheme(&mut self, field: &str, named: Option<SignatureScheme>, secret: &SigningSecret) {
+        if named.is_some_and(|named| named != secret.scheme()) {
+            self.broken(field, "must be left out, or fit the secret: `v1a` for `whsk_`, else `v1`");
+        }
+    }
+
+    /// A rule that was broken: the field and a sentence.
+    pub fn broken(&mut self, field: &str, rule: impl Into<String>) {
+        let violation = match self.within {
+            Some(outer) => Violation::body(&format!("{outer}.{field}"), rule),
+            None => Violation::body(field, rule),
+        };
+        self.broken.push(violation);
+    }
+}

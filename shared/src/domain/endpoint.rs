@@ -1,0 +1,158 @@
+//! An endpoint: a URL of an application, and what it wants to hear.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::application::Metadata;
+use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::id::{ApplicationId, EndpointId, Uid};
+use crate::domain::keyring::Keyring;
+use crate::domain::secret::{Sealed, Sealer};
+use crate::domain::treatment::Treatment;
+
+/// Longest event type name, in characters (Svix).
+pub const MAX_EVENT_TYPE: usize = 256;
+/// Longest channel name, in characters (Svix).
+pub const MAX_CHANNEL: usize = 128;
+/// Most channels of an endpoint (Svix).
+pub const MAX_ENDPOINT_CHANNELS: usize = 10;
+/// Longest URL, in bytes (Svix).
+pub const MAX_URL: usize = 65_536;
+
+/// One URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// Its application.
+    pub app: ApplicationId,
+    /// The caller's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Uid>,
+    /// Where deliveries go.
+    pub url: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// A disabled endpoint gets nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// The event types it wants; none chosen means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_types: Option<Vec<String>>,
+    /// The channels it listens to; none chosen means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<String>>,
+    /// Deliveries per second, kept by each dispatching process for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_rate: Option<u16>,
+    /// The caller's notes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: Metadata,
+    /// The profile that its deliveries follow instead of its application's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The API version that its envelopes name instead of the profile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// When it first took a test event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Timestamp>,
+    /// What is different for it from what its profile and the defaults say.
+    #[serde(default, skip_serializing_if = "Treatment::is_silent")]
+    pub treatment: Treatment,
+    /// Since when it only fails, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
+    /// What its requests carry beside our own headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<CustomHeader>,
+    /// Signs its deliveries.
+    pub keyring: Keyring,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A time without success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// When a message was first given up.
+    pub since: Timestamp,
+    /// The last warning, in percent of the time after which it is disabled.
+    #[serde(default)]
+    pub warned: u8,
+}
+
+/// Most headers that a customer may add to an endpoint.
+pub const MAX_HEADERS: usize = 32;
+/// Longest value of one, in bytes (Svix).
+pub const MAX_HEADER_BYTES: usize = 4096;
+
+/// A header that a customer added. Its value rests sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomHeader {
+    /// Its name, as it was written.
+    pub name: String,
+    value: Sealed,
+}
+
+impl CustomHeader {
+    /// Seals a value for the endpoint with the id `owner`.
+    pub fn new(name: &str, value: &str, owner: &str, sealer: &Sealer, ambient: &Ambient) -> Self {
+        let value = sealer.seal_bytes(value.as_bytes(), &place(owner, name), ambient);
+        Self { name: name.to_owned(), value }
+    }
+
+    /// The value; `None` when it does not open.
+    pub fn open(&self, owner: &str, sealer: &Sealer) -> Option<String> {
+        let bytes = sealer.open_bytes(&self.value, &place(owner, &self.name))?;
+        String::from_utf8(bytes).ok()
+    }
+}
+
+/// What a value is sealed for: moved to another endpoint or name it does not open.
+fn place(owner: &str, name: &str) -> String {
+    format!("{owner}/{name}")
+}
+
+impl Endpoint {
+    /// The headers that its customer added, opened; `None` when one does not open.
+    pub fn open_headers(&self, sealer: &Sealer) -> Option<Vec<(String, String)>> {
+        let owner = self.id.to_string();
+        let open =
+            |header: &CustomHeader| Some((header.name.clone(), header.open(&owner, sealer)?));
+        self.headers.iter().map(open).collect()
+    }
+
+    /// Changes where it is. Nobody has seen an answer from there yet.
+    pub fn move_to(&mut self, url: &str) {
+        if self.url != url {
+            url.clone_into(&mut self.url);
+            self.verified_at = None;
+        }
+    }
+
+    /// Disables or enables it. One that is enabled has a new chance.
+    pub fn set_disabled(&mut self, disabled: bool) {
+        if self.disabled && !disabled {
+            self.failing = None;
+        }
+        self.disabled = disabled;
+    }
+
+    /// Whether an event of this type on these channels goes here. A message without channels
+    /// does not match an endpoint that chose some (Svix).
+    pub fn wants(&self, event_type: &str, channels: &[String]) -> bool {
+        let type_fits =
+            self.event_types.as_ref().is_none_or(|types| types.iter().any(|t| t == event_type));
+        let channel_fits = self
+            .channels
+            .as_ref()
+            .is_none_or(|wanted| wanted.iter().any(|channel| channels.contains(channel)));
+        !self.disabled && type_fits && channel_fits
+    }
+}

@@ -1,0 +1,18 @@
+//! Reading headers of strangers.
+
+use http::{HeaderMap, header};
+
+/// The bearer token, if the request has one.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = single(headers, header::AUTHORIZATION.as_str())?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A header that is there exactly once. A repeated one is as good as none: which of the two
+/// counts would be a guess.
+pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    if values.next().is_some() { None } else { first.to_str().ok() }
+}

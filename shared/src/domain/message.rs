@@ -1,0 +1,152 @@
+//! A message: one event of an application, kept with the exact bytes that were published.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::clock::Timestamp;
+use crate::domain::id::{ApplicationId, MessageId, Uid};
+
+/// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
+/// DynamoDB (400 KB an item), so this is what every part of the trip can carry.
+pub const MAX_PAYLOAD_BYTES: usize = 350 * 1024;
+/// Longest subject, in bytes.
+pub const MAX_SUBJECT_BYTES: usize = 256;
+/// Most channels of a message (Svix).
+pub const MAX_MESSAGE_CHANNELS: usize = 5;
+/// How long a message and its attempts are kept, in days (Svix's default and limits).
+pub const DEFAULT_RETENTION_DAYS: u64 = 90;
+/// Shortest and longest retention, in days (Svix).
+pub const RETENTION_DAYS: std::ops::RangeInclusive<u64> = 5..=90;
+
+/// What a raw payload is unless its publisher says it (Svix).
+pub const RAW_CONTENT_TYPE: &str = "application/json";
+/// Longest content type, in bytes.
+pub const MAX_CONTENT_TYPE: usize = 128;
+
+/// Most tags of a message.
+pub const MAX_TAGS: usize = 10;
+/// Longest tag, in characters (Svix).
+pub const MAX_TAG: usize = 128;
+/// Shortest and longest retention, in hours: a publisher that counts in hours may have less
+/// than a day's.
+pub const RETENTION_HOURS: std::ops::RangeInclusive<u64> = 1..=90 * 24;
+/// How far ahead a message may be published, in milliseconds: at least a minute (Svix), so that
+/// the sweep is in time, and at most 30 days.
+pub const POSTPONE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * DAY_MS;
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// Its id; the `webhook-id` of every attempt.
+    pub id: MessageId,
+    /// Its application.
+    pub app: ApplicationId,
+    /// What happened.
+    pub event_type: String,
+    /// The publisher's own name for the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<Uid>,
+    /// The channels it was published on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// The publisher's labels, for finding it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// When it is to be delivered, if not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_at: Option<Timestamp>,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// When it may be forgotten.
+    pub expires_at: Timestamp,
+    /// Tells a repeated request from another event of the same name: the start of a hash of
+    /// the idempotency key it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The user of the customer whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The event that was too big for one and that this is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<MessageId>,
+    /// How many parts it was cut into. It is not sent itself then; its payload tells what it
+    /// was cut from.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parts: u32,
+    /// Whether it was sent to try an endpoint out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
+    /// Whether its payload was taken away before its time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expunged: bool,
+    /// What the payload is, where the publisher said it: such a payload is no JSON of ours, and is
+    /// sent without an envelope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The exact bytes.
+    #[serde(skip)]
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// A message that is made to try an endpoint out. It is kept as short as may be.
+    pub fn test(
+        id: MessageId,
+        app: ApplicationId,
+        event_type: String,
+        payload: Bytes,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            app,
+            event_type,
+            event_id: None,
+            channels: Vec::new(),
+            tags: Vec::new(),
+            deliver_at: None,
+            at: now,
+            expires_at: expiry(now, *RETENTION_DAYS.start()),
+            request: None,
+            subject: None,
+            parent: None,
+            parts: 0,
+            test: true,
+            expunged: false,
+            content_type: None,
+            payload,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// When something accepted at `at` and kept for `days` may be forgotten.
+pub fn expiry(at: Timestamp, days: u64) -> Timestamp {
+    expiry_in_hours(at, days * 24)
+}
+
+/// When something accepted at `at` and kept for `hours` may be forgotten.
+pub fn expiry_in_hours(at: Timestamp, hours: u64) -> Timestamp {
+    at.plus_ms(hours * HOUR_MS)
+}
+
+/// Whether this can be a content type: 1 to [`MAX_CONTENT_TYPE`] visible characters of ASCII, and
+/// single spaces between them.
+pub fn is_content_type(text: &str) -> bool {
+    let visible = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+    text.len() <= MAX_CONTENT_TYPE && text.split(' ').all(visible)
+}
+
+/// Whether this is a tag: 1 to [`MAX_TAG`] of letters, digits and `-_./\#` (Svix).
+pub fn is_tag(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./\\#".contains(c);
+    (1..=MAX_TAG).contains(&text.len()) && text.chars().all(allowed)
+}

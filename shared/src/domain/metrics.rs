@@ -1,0 +1,174 @@
+//! What is counted and measured: one list, and what the functions tell it to.
+//!
+//! The cast: a function tells [`Metrics`] what is on record, when it is. On Lambda a
+//! [`Collector`] keeps it until the invocation is over, and [`crate::lambda::emf`] writes it down; the
+//! local platform keeps [`Totals`].
+//!
+//! A count is of things that the store has acknowledged, so nothing is counted twice, however
+//! often a record comes. Nothing here knows customers: a series of its own for each of them would
+//! cost more than their deliveries.
+//!
+//! Not guaranteed: that something is counted whose acknowledgement was lost, or whose process
+//! died before it could tell. The records in the table are the truth.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// What can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// Messages that were stored to be delivered. An event that is cut counts by its parts;
+    /// operational webhooks do not count.
+    Accepted,
+    /// Attempts that their endpoint took.
+    Delivered,
+    /// Attempts that failed.
+    Failed,
+    /// Attempts that the schedule asked for after a first one, whatever came of them.
+    Retried,
+    /// Deliveries that were given up.
+    Exhausted,
+    /// First attempts that were put off, because a rate was used up.
+    Deferred,
+    /// What was asked for or received again, and found done or over.
+    Duplicates,
+    /// Requests to a source that are not proved to come from where they say.
+    Unverified,
+    /// From when a message was to be delivered (published, unless another time was named) to when
+    /// an endpoint had taken it, the waits of the schedule included. Resends have none.
+    EndToEndLatency,
+    /// How long an endpoint took for an attempt, of whatever outcome.
+    EndpointLatency,
+    /// How long the oldest of what a sweep found had been due. Only of sweeps that looked
+    /// everywhere; up to a minute is usual, as the sweep looks a minute ahead.
+    SweepLag,
+}
+
+/// What a metric's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// How many.
+    Count,
+    /// Each number is a duration of its own, in milliseconds.
+    Milliseconds,
+    /// Each number is a duration of its own, in seconds.
+    Seconds,
+}
+
+impl Metric {
+    /// Every metric there is.
+    pub const ALL: [Self; 11] = [
+        Self::Accepted,
+        Self::Delivered,
+        Self::Failed,
+        Self::Retried,
+        Self::Exhausted,
+        Self::Deferred,
+        Self::Duplicates,
+        Self::Unverified,
+        Self::EndToEndLatency,
+        Self::EndpointLatency,
+        Self::SweepLag,
+    ];
+
+    /// What it is called, in CloudWatch too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Delivered => "Delivered",
+            Self::Failed => "Failed",
+            Self::Retried => "Retried",
+            Self::Exhausted => "Exhausted",
+            Self::Deferred => "Deferred",
+            Self::Duplicates => "Duplicates",
+            Self::Unverified => "Unverified",
+            Self::EndToEndLatency => "EndToEndLatency",
+            Self::EndpointLatency => "EndpointLatency",
+            Self::SweepLag => "SweepLag",
+        }
+    }
+
+    /// What its numbers are.
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::EndToEndLatency | Self::EndpointLatency => Unit::Milliseconds,
+            Self::SweepLag => Unit::Seconds,
+            _ => Unit::Count,
+        }
+    }
+}
+
+/// Where functions tell what happened.
+pub trait Metrics: Send + Sync {
+    /// So many more of a count, or one duration.
+    fn add(&self, metric: Metric, value: u64);
+
+    /// One more.
+    fn count(&self, metric: Metric) {
+        self.add(metric, 1);
+    }
+}
+
+/// What was told: of a count the sum, of a duration each one.
+pub type Readings = BTreeMap<Metric, Vec<u64>>;
+
+/// Keeps what is told until somebody takes it. On Lambda that is the end of each invocation.
+#[derive(Default)]
+pub struct Collector(Mutex<Readings>);
+
+impl Collector {
+    /// What was told since the last time.
+    pub fn take(&self) -> Readings {
+        std::mem::take(&mut *hold(&self.0))
+    }
+}
+
+impl Metrics for Collector {
+    fn add(&self, metric: Metric, value: u64) {
+        let mut readings = hold(&self.0);
+        let values = readings.entry(metric).or_default();
+        match (metric.unit(), values.first_mut()) {
+            (Unit::Count, Some(sum)) => *sum += value,
+            _ => values.push(value),
+        }
+    }
+}
+
+/// Keeps only sums, for a process that runs for long.
+#[derive(Default)]
+pub struct Totals(Mutex<BTreeMap<Metric, Total>>);
+
+/// What came together of one metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    /// How often something was told.
+    pub times: u64,
+    /// The sum of it: of a count, how many there were.
+    pub sum: u64,
+    /// The largest that was told at once.
+    pub max: u64,
+}
+
+impl Totals {
+    /// What there is, by the metric's name.
+    pub fn by_name(&self) -> BTreeMap<String, Total> {
+        hold(&self.0).iter().map(|(metric, total)| (metric.name().to_owned(), *total)).collect()
+    }
+}
+
+impl Metrics for Totals {
+    fn add(&self, metric: Metric, value: u64) {
+        let mut totals = hold(&self.0);
+        let total = totals.entry(metric).or_default();
+        total.times += 1;
+        total.sum += value;
+        total.max = total.max.max(value);
+    }
+}
+
+/// Numbers are whole after every statement, whatever panicked in between.
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

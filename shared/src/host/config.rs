@@ -1,0 +1,176 @@
+//! Every knob of the functions, in one table. `template.yaml` sets them and a test holds the
+//! two together.
+//!
+//! | variable | read by | meaning |
+//! |---|---|---|
+//! | `POSTHORN_TABLE` | all | name of the DynamoDB table |
+//! | `POSTHORN_DELIVERIES_QUEUE_URL` | receive, retry, admin | where accepted messages go |
+//! | `POSTHORN_RETRIES_QUEUE_URL` | dispatch, retry, admin | where retries and resends go |
+//! | `POSTHORN_DELIVERIES_DLQ_URL` | retry | what could not be processed of the one |
+//! | `POSTHORN_RETRIES_DLQ_URL` | retry | what could not be processed of the other |
+//! | `POSTHORN_ROOT_SECRET_ID` | receive, dispatch, admin | name or ARN of the root secret in Secrets Manager: tokens and sealing derive from it |
+//! | `POSTHORN_ROOT_SECRET` | receive, dispatch, admin | the root secret itself, where it is not in Secrets Manager; for development |
+//! | `POSTHORN_ORGANISATION` | receive, admin | whose applications a signed request may call by uid, and whose token is the operator's |
+//! | `POSTHORN_PROFILE` | receive, dispatch, admin | the profile of applications that name none; default: `svix` |
+//! | `POSTHORN_PAYLOAD_RETENTION_DAYS` | receive | how long messages are kept whose publishers do not say it; 5 to 90, default: 90 |
+//! | `POSTHORN_FAIR_QUEUES` | receive, dispatch, retry, admin | `false`: records name no group, which is $0.10 a million cheaper, and one customer's burst makes the others wait |
+//! | `POSTHORN_PUBLISH_URL` | admin | where sources are taken, if not where admin is asked |
+//! | `POSTHORN_STAGE` | all | the dimension of the metrics; without it none are written |
+//! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
+//! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
+//! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
+//! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
+
+use crate::domain::id::OrganisationId;
+use crate::domain::message::{DEFAULT_RETENTION_DAYS, RETENTION_DAYS};
+use crate::domain::secret::RootSecret;
+use crate::sender::target::TargetPolicy;
+
+/// The organisation of a deployment that names no other (Svix's server has the same one).
+pub const DEFAULT_ORGANISATION: &str = "org_23rb8YdGqMT0qIzpgGwdXfHirMu";
+
+/// Names of the variables.
+pub mod variable {
+    /// Name of the DynamoDB table.
+    pub const TABLE: &str = "POSTHORN_TABLE";
+    /// URL of the queue of accepted messages.
+    pub const DELIVERIES_QUEUE: &str = "POSTHORN_DELIVERIES_QUEUE_URL";
+    /// URL of the queue of retries.
+    pub const RETRIES_QUEUE: &str = "POSTHORN_RETRIES_QUEUE_URL";
+    /// URL of the dead-letter queue of accepted messages.
+    pub const DELIVERIES_DLQ: &str = "POSTHORN_DELIVERIES_DLQ_URL";
+    /// URL of the dead-letter queue of retries.
+    pub const RETRIES_DLQ: &str = "POSTHORN_RETRIES_DLQ_URL";
+    /// Where the root secret is.
+    pub const ROOT_SECRET_ID: &str = "POSTHORN_ROOT_SECRET_ID";
+    /// The root secret itself.
+    pub const ROOT_SECRET: &str = "POSTHORN_ROOT_SECRET";
+    /// The deployment's own organisation.
+    pub const ORGANISATION: &str = "POSTHORN_ORGANISATION";
+    /// The profile of applications that name none.
+    pub const PROFILE: &str = "POSTHORN_PROFILE";
+    /// How long messages are kept.
+    pub const RETENTION_DAYS: &str = "POSTHORN_PAYLOAD_RETENTION_DAYS";
+    /// Whether records name their group.
+    pub const FAIR_QUEUES: &str = "POSTHORN_FAIR_QUEUES";
+    /// Where receive is reached.
+    pub const PUBLISH_URL: &str = "POSTHORN_PUBLISH_URL";
+    /// The stage.
+    pub const STAGE: &str = "POSTHORN_STAGE";
+    /// When first attempts take a lease.
+    pub const FIRST_LEASE: &str = "POSTHORN_FIRST_LEASE";
+    /// Whether endpoints that only fail are disabled.
+    pub const AUTO_DISABLE: &str = "POSTHORN_AUTO_DISABLE";
+    /// Whether endpoints may be called without TLS.
+    pub const ALLOW_HTTP: &str = "POSTHORN_ALLOW_HTTP";
+    /// Whether endpoints may be on the machine itself.
+    pub const ALLOW_LOOPBACK: &str = "POSTHORN_ALLOW_LOOPBACK";
+}
+
+/// The environment, read once at start.
+pub struct Environment<'a> {
+    look_up: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl<'a> Environment<'a> {
+    /// An environment that looks variables up with `look_up`.
+    pub fn new(look_up: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { look_up }
+    }
+
+    /// A variable that must be there.
+    ///
+    /// # Errors
+    /// A sentence with its name.
+    pub fn required(&self, name: &str) -> Result<String, String> {
+        (self.look_up)(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| format!("the environment variable {name} is missing"))
+    }
+
+    /// A variable that is `true` or not.
+    pub fn flag(&self, name: &str) -> bool {
+        (self.look_up)(name).is_some_and(|value| value == "true")
+    }
+
+    /// The deployment's own organisation: [`DEFAULT_ORGANISATION`] unless set.
+    ///
+    /// # Errors
+    /// A sentence that says what an id looks like.
+    pub fn organisation(&self) -> Result<OrganisationId, String> {
+        let text = (self.look_up)(variable::ORGANISATION).filter(|text| !text.is_empty());
+        text.as_deref()
+            .unwrap_or(DEFAULT_ORGANISATION)
+            .parse()
+            .map_err(|error| format!("{}: {error}", variable::ORGANISATION))
+    }
+
+    /// The profile of applications that name none.
+    pub fn profile(&self) -> Option<String> {
+        (self.look_up)(variable::PROFILE).filter(|name| !name.is_empty())
+    }
+
+    /// For how many days messages are kept whose publishers do not say it.
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn retention_days(&self) -> Result<u64, String> {
+        let Some(text) = (self.look_up)(variable::RETENTION_DAYS).filter(|text| !text.is_empty())
+        else {
+            return Ok(DEFAULT_RETENTION_DAYS);
+        };
+        text.parse().ok().filter(|days| RETENTION_DAYS.contains(days)).ok_or_else(|| {
+            let (least, most) = (RETENTION_DAYS.start(), RETENTION_DAYS.end());
+            format!("{}: must be {least} to {most}, not {text}", variable::RETENTION_DAYS)
+        })
+    }
+
+    /// Whether records say to whom they belong, so that nobody's burst makes others wait.
+    pub fn fair_queues(&self) -> bool {
+        (self.look_up)(variable::FAIR_QUEUES).is_none_or(|value| value != "false")
+    }
+
+    /// Where receive is reached, if not where admin is; without a slash at its end.
+    pub fn publish_url(&self) -> Option<String> {
+        let url = (self.look_up)(variable::PUBLISH_URL).filter(|url| !url.is_empty());
+        url.map(|url| url.trim_end_matches('/').to_owned())
+    }
+
+    /// What metrics are told apart by.
+    pub fn stage(&self) -> Option<String> {
+        (self.look_up)(variable::STAGE).filter(|stage| !stage.is_empty())
+    }
+
+    /// Whether every first attempt takes a lease.
+    pub fn always_lease(&self) -> bool {
+        (self.look_up)(variable::FIRST_LEASE).is_some_and(|value| value == "always")
+    }
+
+    /// Whether an endpoint that only fails is disabled at last.
+    pub fn auto_disable(&self) -> bool {
+        (self.look_up)(variable::AUTO_DISABLE).is_none_or(|value| value != "never")
+    }
+
+    /// Which addresses may be called.
+    pub fn target_policy(&self) -> TargetPolicy {
+        if self.flag(variable::ALLOW_LOOPBACK) {
+            return TargetPolicy::local();
+        }
+        TargetPolicy { https_only: !self.flag(variable::ALLOW_HTTP), ..TargetPolicy::default() }
+    }
+
+    /// The root secret, if it is in the environment itself.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it, without it.
+    pub fn root_secret(&self) -> Result<Option<RootSecret>, String> {
+        let text = (self.look_up)(variable::ROOT_SECRET).filter(|text| !text.is_empty());
+        text.map(|text| RootSecret::new(&text)).transpose()
+    }
+}
+
+/// The process's own environment.
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
+pub fn from_process(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,43 @@
+//! Logs: readable text on a terminal, one JSON line an event on Lambda.
+//!
+//! Fields are dotted and carry their unit (`duration_ms`). Ids go in; payloads, secrets,
+//! tokens and header values never do. What could bring them in by itself is kept out here: the
+//! messages of panics, which may quote anything, and the finer lines of libraries, which quote
+//! whole requests. An error of a JSON parser goes in by [`place_in_json`](crate::domain::json::place_in_json).
+
+use std::panic::PanicHookInfo;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// Starts logging to the terminal. `filter` is a `tracing` filter; `None` means warnings only.
+pub fn to_terminal(filter: Option<&str>) {
+    let filter =
+        EnvFilter::try_new(filter.unwrap_or("warn")).unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Fails only when something started logging before, which is as good.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_span_events(FmtSpan::NONE)
+        .with_writer(std::io::stderr)
+        .try_init();
+    log_panics();
+}
+
+/// Logs panics by their place. What a panic says is logged only when it was written in the code;
+/// one that was put together may quote what it choked on.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let said = panic.payload().downcast_ref::<&'static str>().unwrap_or(&"not told");
+    tracing::error!(place, said, "panic");
+}
+
+/// What our own crates say down to this level.
+pub fn ours(level: LevelFilter) -> Targets {
+    let crates = ["shared", "receive", "dispatch", "retry", "admin"];
+    Targets::new().with_targets(crates.map(|name| (name, level)))
+}

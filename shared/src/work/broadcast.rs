@@ -1,0 +1,100 @@
+//! Steps that publish one event to every application of an organisation.
+//!
+//! A message's id follows from the task and the application, so a step that is done twice
+//! stores nothing twice; what a dead worker stored and did not send is sent by its successor.
+//!
+//! Not guaranteed: that an application which is made while the task runs gets the event; that a
+//! profile which cuts events that are too big cuts this one.
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::{SECOND_COPY_DELAY_S, Step, Trouble, Worker};
+use crate::domain::id::{ApplicationId, MessageId, MessageKey};
+use crate::domain::message::{Message, expiry_in_hours};
+use crate::domain::task::{Event, Task};
+use crate::queue::record::Record;
+use crate::queue::{Outgoing, send_all};
+use crate::store::{Accepted, Walk};
+
+/// Applications that a step publishes to.
+const PAGE: usize = 50;
+/// Calls to the store at the same time.
+const PARALLEL: usize = 16;
+/// What a task counts under.
+const SENT: &str = "messagesSent";
+/// Applications that had an event of this name already.
+const SKIPPED: &str = "messagesSkipped";
+
+impl Worker {
+    /// Publishes to a page of applications.
+    pub(super) async fn broadcast(&self, task: &mut Task, event: &Event) -> Result<Step, Trouble> {
+        let walk = Walk {
+            limit: PAGE,
+            descending: false,
+            iterator: task.cursor.clone(),
+            backward: false,
+            after: None,
+            before: None,
+        };
+        let listed = self.history.applications(&task.org, &walk).await?;
+        let apps = listed.items.iter().map(|application| application.id);
+        let messages: Vec<Message> = apps.map(|app| message(task, event, app)).collect();
+        let accepted: Vec<Option<Outgoing>> = stream::iter(messages)
+            .map(|message| self.accept(message))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        let skipped = accepted.iter().filter(|record| record.is_none()).count();
+        let records: Vec<Outgoing> = accepted.into_iter().flatten().collect();
+        let sent = records.len();
+        for result in send_all(&*self.deliveries_queue, records).await {
+            result?;
+        }
+        task.count(SENT, sent as u64);
+        task.count(SKIPPED, skipped as u64);
+        task.cursor = listed.iterator;
+        Ok(if listed.done { Step::Last } else { Step::More })
+    }
+
+    /// Stores a message; what is to be put in the queue, unless another event has its name.
+    async fn accept(&self, message: Message) -> Result<Option<Outgoing>, Trouble> {
+        let (message, again) = match self.inbox.accept(&message).await? {
+            Accepted::New => (message, false),
+            // An earlier try of this step, which may have died before it sent.
+            Accepted::Existing(first) if first.id == message.id => (message, true),
+            Accepted::Existing(_) => return Ok(None),
+        };
+        if again && self.inbox.has_outcome(&message).await? {
+            return Ok(None);
+        }
+        let delay_s = if again { SECOND_COPY_DELAY_S } else { 0 };
+        let record = Record::Accepted { message: Box::new(message), again };
+        Ok(Some(record.outgoing(delay_s)))
+    }
+}
+
+fn message(task: &Task, event: &Event, app: ApplicationId) -> Message {
+    let key = match &event.event_id {
+        Some(name) => MessageKey::of_event(&app, name.as_str()),
+        None => MessageKey::of_idempotency_key(&app, &task.id.to_string()),
+    };
+    Message {
+        id: MessageId::from_key(task.created_at, key),
+        app,
+        event_type: event.event_type.clone(),
+        event_id: event.event_id.clone(),
+        channels: event.channels.clone(),
+        tags: event.tags.clone(),
+        deliver_at: None,
+        at: task.created_at,
+        expires_at: expiry_in_hours(task.created_at, event.retention_hours),
+        request: None,
+        subject: None,
+        parent: None,
+        parts: 0,
+        test: false,
+        expunged: false,
+        content_type: None,
+        payload: task.payload.clone(),
+    }
+}

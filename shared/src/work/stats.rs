@@ -1,0 +1,164 @@
+//! Steps that count: what applications sent, and what their endpoints listen to.
+
+use serde_json::{Value, json};
+
+use super::{Step, Trouble, Worker};
+use crate::domain::attempt::{Attempt, Turn};
+use crate::domain::id::{ApplicationId, EndpointId};
+use crate::domain::task::{Span, Task};
+use crate::store::{Tenant, Walk};
+
+/// Attempts that a step counts, at the most.
+const ATTEMPTS: usize = 1_000;
+/// Applications that a step looks at, at the most.
+const APPLICATIONS: usize = 50;
+/// Most applications that one task tells of: more would not fit what is stored of it.
+const MAX_TOLD: usize = 2_500;
+
+/// Where counting goes on: in an application, at one of its endpoints, after an attempt.
+#[derive(Default)]
+struct Place {
+    app: Option<ApplicationId>,
+    ep: Option<EndpointId>,
+    attempt: Option<String>,
+}
+
+impl Place {
+    fn read(cursor: Option<&str>) -> Self {
+        let mut parts = cursor.unwrap_or_default().split('|');
+        let app = parts.next().and_then(|text| text.parse().ok());
+        let ep = parts.next().and_then(|text| text.parse().ok());
+        Self { app, ep, attempt: parts.next().map(str::to_owned) }
+    }
+
+    fn write(&self) -> Option<String> {
+        let app = self.app?;
+        let Some(ep) = self.ep else { return Some(app.to_string()) };
+        let attempt = self.attempt.as_deref().map(|id| format!("|{id}")).unwrap_or_default();
+        Some(format!("{app}|{ep}{attempt}"))
+    }
+}
+
+impl Worker {
+    /// Counts the messages that each endpoint was sent, a page of one endpoint's attempts at a
+    /// time: as many as there are first attempts.
+    pub(super) async fn app_stats(
+        &self,
+        task: &mut Task,
+        span: Span,
+        apps: &[ApplicationId],
+    ) -> Result<Step, Trouble> {
+        let place = Place::read(task.cursor.as_deref());
+        // Between two endpoints, the application in the cursor is the one under way.
+        let app = match (place.app, place.ep) {
+            (Some(app), Some(_)) => Some(app),
+            (after, _) => self.application_after(task, apps, after).await?,
+        };
+        let Some(app) = app else { return Ok(Step::Last) };
+        let Some(tenant) = self.directory.tenant(&app).await? else {
+            task.cursor = Place { app: Some(app), ..Place::default() }.write();
+            return Ok(Step::More);
+        };
+        if place.ep.is_none() {
+            tell(
+                task,
+                "appStats",
+                json!({
+                    "appId": app, "appUid": tenant.application.uid, "messageDestinations": 0,
+                }),
+            )?;
+        }
+        let ep = match place.attempt {
+            Some(_) => place.ep,
+            None => endpoint_after(&tenant, place.ep),
+        };
+        let Some(ep) = ep else {
+            task.cursor = Place { app: Some(app), ..Place::default() }.write();
+            return Ok(Step::More);
+        };
+        let walk = Walk {
+            limit: ATTEMPTS,
+            descending: false,
+            iterator: place.attempt,
+            backward: false,
+            after: Some(span.since),
+            before: Some(span.until),
+        };
+        let now = self.ambient.now();
+        let first = |attempt: &Attempt| attempt.turn == Turn::Scheduled(1);
+        let listed = self.history.attempts_of_endpoint(&ep, &walk, now, first).await?;
+        if let Some(last) =
+            task.data.get_mut("appStats").and_then(|told| told.as_array_mut()?.last_mut())
+        {
+            let before = last["messageDestinations"].as_u64().unwrap_or(0);
+            last["messageDestinations"] = (before + listed.items.len() as u64).into();
+        }
+        let attempt = listed.iterator.filter(|_| !listed.done);
+        task.cursor = Place { app: Some(app), ep: Some(ep), attempt }.write();
+        Ok(Step::More)
+    }
+
+    /// Collects which event types the endpoints of each application chose.
+    pub(super) async fn event_types(&self, task: &mut Task) -> Result<Step, Trouble> {
+        let walk = applications(task.cursor.clone(), APPLICATIONS);
+        let listed = self.history.applications(&task.org, &walk).await?;
+        for application in &listed.items {
+            let Some(tenant) = self.directory.tenant(&application.id).await? else { continue };
+            let chosen =
+                tenant.endpoints.iter().filter_map(|endpoint| endpoint.event_types.as_ref());
+            let mut chosen: Vec<&String> = chosen.flatten().collect();
+            chosen.sort();
+            chosen.dedup();
+            let all = tenant.endpoints.iter().any(|endpoint| endpoint.event_types.is_none());
+            tell(
+                task,
+                "event_types",
+                json!({
+                    "appId": application.id,
+                    "explicitlySubscribedEventTypes": chosen,
+                    "hasCatchAllEndpoint": all,
+                }),
+            )?;
+        }
+        task.data.entry("event_types").or_insert_with(|| json!([]));
+        task.cursor = listed.iterator;
+        Ok(if listed.done { Step::Last } else { Step::More })
+    }
+
+    /// The application that comes after this one: of those that were named, or of all.
+    async fn application_after(
+        &self,
+        task: &mut Task,
+        named: &[ApplicationId],
+        after: Option<ApplicationId>,
+    ) -> Result<Option<ApplicationId>, Trouble> {
+        task.data.entry("appStats").or_insert_with(|| json!([]));
+        if !named.is_empty() {
+            return Ok(named.iter().find(|app| after.is_none_or(|after| **app > after)).copied());
+        }
+        let walk = applications(after.map(|app| app.to_string()), 1);
+        let listed = self.history.applications(&task.org, &walk).await?;
+        Ok(listed.items.first().map(|application| application.id))
+    }
+}
+
+fn applications(iterator: Option<String>, limit: usize) -> Walk {
+    Walk { limit, descending: false, iterator, backward: false, after: None, before: None }
+}
+
+fn endpoint_after(tenant: &Tenant, after: Option<EndpointId>) -> Option<EndpointId> {
+    let mut ids: Vec<EndpointId> = tenant.endpoints.iter().map(|endpoint| endpoint.id).collect();
+    ids.sort();
+    ids.into_iter().find(|id| after.is_none_or(|after| *id > after))
+}
+
+/// Adds to what the task has to say.
+fn tell(task: &mut Task, list: &str, line: Value) -> Result<(), Trouble> {
+    let told = task.data.entry(list).or_insert_with(|| json!([]));
+    let Some(told) = told.as_array_mut() else { return Err(Trouble("no list".into())) };
+    if told.len() >= MAX_TOLD {
+        return Err(Trouble(format!("more than {MAX_TOLD} applications: name some")));
+    }
+    told.push(line);
+    Ok(())
+}
