@@ -1667,6 +1667,7 @@ mod operator {
             ep: ep.parse().unwrap(),
             attempt: UNKNOWN_ATTEMPT.parse().unwrap(),
             again: false,
+            not_before: None,
         };
         park(&world, "r-1", record.outgoing(0).body).await;
         let redriven = post(&world, &format!("{PATH}/r-1/redrive"), Value::Null).await;

@@ -30,7 +30,7 @@ use shared::store::{
     Deliveries, Directory, DirectoryEditor, Inbox, KeySets, LISTENERS_TTL_MS, Notices, Parking,
     Revocations, Sources, TREATMENTS_TTL_MS, Treatments,
 };
-use shared::work::Worker;
+use shared::work::{InFlight, Worker};
 
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer, header};
@@ -156,6 +156,7 @@ impl Process {
                     TREATMENTS_TTL_MS,
                 ),
                 profiles: Profiles::built_in(),
+                in_flight: InFlight::default(),
                 metrics: world.metrics.clone(),
                 settings,
             }),

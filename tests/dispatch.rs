@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dispatch::{Dispatcher, Parts, Settings};
 use serde_json::{Value, json};
-use shared::domain::attempt::{Delivery, EXCERPT_BYTES, Progress};
+use shared::domain::attempt::EXCERPT_BYTES;
 use shared::domain::clock::Timestamp;
+use shared::domain::delivery::{Delivery, Reason, State};
 use shared::domain::id::MessageId;
 use shared::domain::schedule::Schedule;
 use shared::domain::secret::{RootSecret, SigningSecret};
@@ -421,18 +422,19 @@ async fn an_attempt_starts_only_if_it_can_end_before_the_deadline() {
     world.endpoint(&app, URL).await;
     world.publish(&app, json!({})).await;
     let batch = receive(&world.queues.deliveries).await;
-    // A request may take 15 s, and recording 3 s.
+    // A request may take 15 s, and recording 3 s. What cannot start is put off: its record is
+    // done, and spends none of its receives.
     let late = Some(START.plus_ms(17_999));
-    let id = batch[0].id.clone();
-    assert_eq!(world.dispatcher.handle(batch.clone(), late).await, [id]);
-    assert_eq!(world.network.sent(), []);
+    assert_eq!(world.dispatcher.handle(batch, late).await, NONE);
+    assert_eq!((world.network.sent().len(), pending(&world).await), (0, 1));
+    let put_off = receive(&world.queues.retries).await;
     let in_time = Some(START.plus_ms(18_000));
-    assert_eq!(world.dispatcher.handle(batch, in_time).await, NONE);
-    assert_eq!(world.network.sent().len(), 1);
+    assert_eq!(world.dispatcher.handle(put_off, in_time).await, NONE);
+    assert_eq!((world.network.sent().len(), pending(&world).await), (1, 0));
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_started_in_time_come_back_and_are_delivered_later() {
+async fn what_cannot_be_started_in_time_is_put_off_and_delivered_later() {
     let world = World::new();
     let app = world.application().await;
     world.endpoint(&app, URL).await;
@@ -442,14 +444,11 @@ async fn records_that_cannot_be_started_in_time_come_back_and_are_delivered_late
     let slow = slow_dispatcher(&world);
     let deadline = Some(START.plus_ms(40_000));
     let batch = receive(&world.queues.deliveries).await;
-    let undone = slow.handle(batch.clone(), deadline).await;
+    let receipts: Vec<_> = batch.iter().map(|record| record.receipt.clone()).collect();
+    assert_eq!(slow.handle(batch, deadline).await, NONE);
     // Begun with 40, 30 and 20 s left, but not with 10.
-    assert_eq!((world.network.sent().len(), undone.len()), (3, 2));
-    for record in batch.iter().filter(|record| !undone.contains(&record.id)) {
-        let receipt = record.receipt.clone();
-        world.queues.deliveries.delete(&[receipt]).await.unwrap();
-    }
-    world.advance_s(VISIBILITY_S.into());
+    assert_eq!((world.network.sent().len(), pending(&world).await), (3, 2));
+    world.queues.deliveries.delete(&receipts).await.unwrap();
     world.dispatch_all().await;
     let mut bodies: Vec<_> = world.network.sent().into_iter().map(|sent| sent.body).collect();
     bodies.sort();
@@ -467,9 +466,10 @@ async fn endpoints_that_were_reached_in_time_are_not_called_again_with_the_rest(
     world.publish(&app, json!({})).await;
     let slow = slow_dispatcher(&world);
     let batch = receive(&world.queues.deliveries).await;
-    assert_eq!(slow.handle(batch, Some(START.plus_ms(30_000))).await.len(), 1);
+    let receipt = batch[0].receipt.clone();
+    assert_eq!(slow.handle(batch, Some(START.plus_ms(30_000))).await, NONE);
     assert_eq!(receivers(&world).len(), 2);
-    world.advance_s(VISIBILITY_S.into());
+    world.queues.deliveries.delete(&[receipt]).await.unwrap();
     world.dispatch_all().await;
     assert_eq!(receivers(&world), ["a", "b", "c", "d"]);
 }
@@ -536,7 +536,8 @@ async fn gone_disables_the_endpoint_and_gives_the_delivery_up() {
     world.dispatch_all().await;
     assert!(is_disabled(&world, &app, &ep).await);
     let delivery = delivery(&world, &msg, &ep).await;
-    assert_eq!((delivery.progress, delivery.attempts), (Progress::Failed, 1));
+    assert!(delivery.is_failed());
+    assert_eq!(delivery.attempts, 1);
     world.publish(&app, json!({"n": 2})).await;
     world.live_s(3600).await;
     assert_eq!(world.network.sent_to(URL).len(), 1);
@@ -550,7 +551,7 @@ async fn gone_in_answer_to_a_retry_disables_the_endpoint_too() {
     world.live_s(3600).await;
     assert!(is_disabled(&world, &app, &ep).await);
     assert_eq!(codes(&world.attempts(&app, &msg).await), [500, 410]);
-    assert_eq!(delivery(&world, &msg, &ep).await.progress, Progress::Failed);
+    assert!(delivery(&world, &msg, &ep).await.is_failed());
 }
 
 #[tokio::test]
@@ -587,7 +588,7 @@ async fn retry_after_slows_down_and_neither_hurries_nor_stalls() {
             retry_after: Some(value.to_owned()),
         };
         let (world, _, msg) = answered(ending).await;
-        let next = the_pending(&world, &msg).await.next_at.since(START);
+        let next = the_pending(&world, &msg).await.next_at().unwrap().since(START);
         assert!(expected.contains(&next), "{value}: {next} ms");
     }
 }
@@ -675,28 +676,28 @@ async fn a_secret_that_does_not_open_costs_a_retry_nothing_but_time() {
 async fn a_pending_delivery_is_given_up_when_its_endpoint_is_deleted() {
     let Waiting { world, app, ep, msg } = waiting().await;
     delete(&world, &format!("/api/v1/app/{app}/endpoint/{ep}")).await;
-    assert_given_up(&world, &msg, &ep, "the endpoint was deleted").await;
+    assert_given_up(&world, &msg, &ep, "endpoint deleted").await;
 }
 
 #[tokio::test]
 async fn a_pending_delivery_is_given_up_when_its_application_is_deleted() {
     let Waiting { world, app, ep, msg } = waiting().await;
     delete(&world, &format!("/api/v1/app/{app}")).await;
-    assert_given_up(&world, &msg, &ep, "the endpoint was deleted").await;
+    assert_given_up(&world, &msg, &ep, "endpoint deleted").await;
 }
 
 #[tokio::test]
 async fn a_pending_delivery_is_given_up_when_its_endpoint_is_disabled() {
     let Waiting { world, app, ep, msg } = waiting().await;
     change_endpoint(&world, &app, &ep, json!({"disabled": true})).await;
-    assert_given_up(&world, &msg, &ep, "the endpoint is disabled").await;
+    assert_given_up(&world, &msg, &ep, "endpoint disabled").await;
     // Enabling it does not bring the delivery back; a resend does.
     change_endpoint(&world, &app, &ep, json!({"disabled": false})).await;
     world.live_s(3600).await;
     assert_eq!(world.network.sent_to(URL).len(), 1);
     resend(&world, &app, &msg, &ep).await;
     world.dispatch_all().await;
-    assert_eq!(delivery(&world, &msg, &ep).await.progress, Progress::Delivered);
+    assert_eq!(delivery(&world, &msg, &ep).await.state, State::Delivered);
 }
 
 #[tokio::test]
@@ -721,14 +722,14 @@ async fn a_pending_delivery_is_given_up_when_its_message_is_past_retention() {
     world.dispatch_all().await;
     // Past the retention, but the delivery itself is not forgotten before it is decided.
     world.advance_s(5 * DAY_S);
-    assert_eq!(delivery(&world, &msg, &ep).await.progress, Progress::Pending);
+    assert!(delivery(&world, &msg, &ep).await.is_pending());
     world.advance_s(4 * DAY_S);
     world.sweep().await;
     world.dispatch_all().await;
     assert_eq!(world.network.sent_to(URL).len(), 1);
     let delivery = delivery(&world, &msg, &ep).await;
-    assert_eq!(delivery.reason.as_deref(), Some("the message is past its retention"));
-    assert_eq!((delivery.progress, pending(&world).await), (Progress::Failed, 0));
+    assert_eq!(delivery.reason(), Some(&Reason::Expired));
+    assert_eq!(pending(&world).await, 0);
 }
 
 // The fence: whoever else has the same attempt.
@@ -751,7 +752,8 @@ async fn a_retry_that_comes_again_while_it_is_under_way_is_left_alone() {
     let (gate, work) = under_way(&world, copy(&record, 1), |_| {}).await;
     world.advance_s(34);
     let again = copy(&record, 2);
-    assert_eq!(world.dispatcher.handle(vec![again], None).await, [record.id.as_str()]);
+    assert_eq!(world.dispatcher.handle(vec![again], None).await, NONE);
+    comes_back_after_the_lease(&world).await;
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
     // Once it is recorded there is nothing left to do.
@@ -880,8 +882,8 @@ async fn with_a_lease_for_every_first_attempt_a_repetition_sees_one_under_way() 
     let always = |parts: &mut Parts| parts.settings.always_lease = true;
     let (gate, work) = under_way(&world, copy(&record, 1), always).await;
     let again = Received { body: redriven(&record.body, 0).unwrap().0.body, ..record };
-    let id = again.id.clone();
-    assert_eq!(dispatcher(&world, always).handle(vec![again], None).await, [id]);
+    assert_eq!(dispatcher(&world, always).handle(vec![again], None).await, NONE);
+    comes_back_after_the_lease(&world).await;
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
     assert_eq!(codes(&world.attempts(&app, &msg).await), [200]);
@@ -896,10 +898,11 @@ async fn a_delivery_whose_attempt_is_under_way_is_not_given_up() {
     let (gate, work) = under_way(&world, copy(&record, 1), |_| {}).await;
     change_endpoint(&world, &app, &ep, json!({"disabled": true})).await;
     let other = copy(&record, 1);
-    assert_eq!(world.dispatcher.handle(vec![other], None).await, [record.id.as_str()]);
+    assert_eq!(world.dispatcher.handle(vec![other], None).await, NONE);
+    comes_back_after_the_lease(&world).await;
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
-    assert_eq!(delivery(&world, &msg, &ep).await.progress, Progress::Delivered);
+    assert_eq!(delivery(&world, &msg, &ep).await.state, State::Delivered);
 }
 
 #[tokio::test]
@@ -962,7 +965,7 @@ async fn a_death_between_record_and_next_retry_is_repaired_when_the_retry_comes_
     world.advance_s(VISIBILITY_S.into());
     world.dispatch_all().await;
     assert_eq!(world.queues.retries.len(), 1);
-    let planned = delivery(&world, &msg, &ep).await.next_at;
+    let planned = delivery(&world, &msg, &ep).await.next_at().unwrap();
     while world.attempts(&app, &msg).await.len() < 3 {
         assert!(world.ambient.now().since(planned) < 2_000, "the third attempt is late");
         world.advance_s(1);
@@ -1001,7 +1004,9 @@ async fn an_attempt_that_was_recorded_although_the_answer_was_lost_is_not_made_a
             let table: Arc<dyn Table> = Arc::new(Faulty::new(world.table.clone(), &plan));
             parts.deliveries = Deliveries::new(table);
         });
-        assert_eq!(unlucky.handle(vec![record.clone()], None).await, [record.id.as_str()]);
+        // The store is asked again, and finds what it has.
+        assert_eq!(unlucky.handle(vec![record.clone()], None).await, NONE);
+        assert_eq!((plan.fired(), world.attempts(&app, &msg).await.len()), (1, 1));
         world.advance_s(VISIBILITY_S.into());
         world.dispatch_all().await;
         assert_eq!(
@@ -1230,7 +1235,7 @@ fn time_of(attempt: &Value) -> Timestamp {
 async fn delivery(world: &World, msg: &str, ep: &str) -> Delivery {
     let (msg, ep) = (msg.parse().expect("an id"), ep.parse().expect("an id"));
     let found = world.parts.deliveries.delivery(&msg, &ep).await.expect("an answer");
-    found.expect("a delivery").delivery
+    found.expect("a delivery").value
 }
 
 /// Every pending delivery.
@@ -1238,7 +1243,7 @@ async fn all_pending(world: &World) -> Vec<Delivery> {
     let mut pending = Vec::new();
     for shard in 0..DUE_SHARDS {
         let found = world.parts.deliveries.pending(shard).await.expect("an answer");
-        pending.extend(found.into_iter().map(|leased| leased.delivery));
+        pending.extend(found.into_iter().map(|found| found.value));
     }
     pending
 }
@@ -1258,8 +1263,7 @@ async fn assert_given_up(world: &World, msg: &str, ep: &str, reason: &str) {
     world.live_s(60).await;
     assert_eq!(world.network.sent().len(), 1);
     let delivery = delivery(world, msg, ep).await;
-    assert_eq!(delivery.progress, Progress::Failed);
-    assert_eq!(delivery.reason.as_deref(), Some(reason));
+    assert_eq!(delivery.reason().map(Reason::as_str), Some(reason));
     assert_eq!((delivery.attempts, pending(world).await), (1, 0));
     assert!(world.queues.retries.is_empty());
 }
@@ -1395,8 +1399,16 @@ async fn under_way(
     (gate, work)
 }
 
+/// What was left to somebody who is busy comes again when that one's lease is over, as a record
+/// of its own: waiting spends no receive.
+async fn comes_back_after_the_lease(world: &World) {
+    let queue = &world.queues.retries;
+    assert!(!queue.is_empty(), "nothing comes back");
+    assert_eq!(queue.receive(10, 0).await.unwrap(), [], "it comes back too soon");
+}
+
 /// Gives two dispatchers a record each at the same moment: one sends its request, and while
-/// that is under way the other leaves its record to come back.
+/// that is under way the other leaves the attempt to it, and comes back after its lease.
 async fn one_sends(world: &World, records: [Received; 2], change: impl Fn(&mut Parts)) {
     let gate = Gate::new(world);
     let [mut one, mut other] = records.map(|record| {
@@ -1411,7 +1423,8 @@ async fn one_sends(world: &World, records: [Received; 2], change: impl Fn(&mut P
         left = &mut other => (left, one),
         () = gate.entered_twice() => panic!("the same attempt is under way twice"),
     };
-    assert_eq!(left.expect("no panic").len(), 1, "the other record comes back");
+    assert_eq!(left.expect("no panic"), NONE);
+    comes_back_after_the_lease(world).await;
     gate.open();
     assert_eq!(sending.await.expect("no panic"), NONE);
 }

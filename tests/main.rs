@@ -20,6 +20,8 @@ mod cost_counts;
 mod counting;
 mod counts;
 mod crash;
+mod delivery;
+mod delivery_model;
 mod dispatch;
 mod doctor;
 mod embedded;

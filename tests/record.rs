@@ -55,7 +55,14 @@ fn retry() -> Record {
 
 fn resend() -> Record {
     let (msg, ep) = (MessageId::from_ksuid(ksuid(2)), EndpointId::from_ksuid(ksuid(3)));
-    Record::Resend { app: app(), msg, ep, attempt: AttemptId::from_ksuid(ksuid(4)), again: false }
+    Record::Resend {
+        app: app(),
+        msg,
+        ep,
+        attempt: AttemptId::from_ksuid(ksuid(4)),
+        again: false,
+        not_before: None,
+    }
 }
 
 fn body(record: &Record) -> String {

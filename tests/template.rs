@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use dispatch::{LEASE_MS, REQUEST_TIMEOUT_MS};
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Map, Value, json};
+use shared::domain::delivery::SWEEP_AHEAD_MS;
 use shared::domain::limits::MAX_BATCH_BYTES;
 use shared::domain::metrics::Metric;
 use shared::host::config::variable;
 use shared::lambda::emf;
 use shared::queue::{MAX_BATCH, MAX_RECEIVES, VISIBILITY_S};
-use shared::store::SWEEP_AHEAD_MS;
 use shared::store::keys::{attribute, index};
 
 use crate::support::dynoxide::table_definition;

@@ -7,7 +7,9 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::api::openapi::Moment;
 use shared::api::request::query_value;
-use shared::domain::attempt::{Attempt, Delivery, Progress, Turn};
+use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::{Delivery, State};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::queue::{record::Record, send_one};
@@ -68,10 +70,45 @@ impl AttemptOut {
 pub(crate) struct DestinationOut {
     #[serde(flatten)]
     endpoint: EndpointOut,
-    status: u8,
-    status_text: &'static str,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+/// How far a message is with an endpoint.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Standing {
+    pub(crate) status: u8,
+    pub(crate) status_text: &'static str,
     #[schemars(with = "Option<Moment>")]
     next_attempt: Option<String>,
+    /// Why the delivery was given up, if it was: `exhausted`, `not retried`, `gone`, `endpoint
+    /// disabled`, `endpoint deleted`, `expired`, or what the profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Standing {
+    /// Without a delivery on record, what counts is whether an attempt succeeded.
+    pub(crate) fn of(delivery: Option<&Delivery>, succeeded: bool, now: Timestamp) -> Self {
+        let (status, status_text) = match delivery.map(|delivery| &delivery.state) {
+            None if succeeded => SUCCESS,
+            None => FAIL,
+            Some(State::Delivered) => SUCCESS,
+            Some(State::Failed { .. }) => FAIL,
+            Some(State::Canceled) => CANCELED,
+            Some(State::Pending(pending)) if pending.is_leased(now) => SENDING,
+            Some(State::Pending(_)) => PENDING,
+        };
+        let next_at = delivery.and_then(Delivery::next_at);
+        let reason = delivery.and_then(Delivery::reason);
+        Self {
+            status,
+            status_text,
+            next_attempt: next_at.map(Timestamp::to_rfc3339),
+            reason: reason.map(|reason| reason.as_str().to_owned()),
+        }
+    }
 }
 
 /// Which attempts a caller wants to see.
@@ -111,8 +148,7 @@ impl AttemptFilter {
     }
 
     fn keeps(&self, attempt: &Attempt) -> bool {
-        let subject = attempt.subject.as_deref();
-        self.message.keeps(&attempt.event_type, &attempt.channels, &attempt.tags, subject)
+        self.message.keeps_attempt(attempt)
             && self.ok.is_none_or(|ok| attempt.ok == ok)
             && self.class.is_none_or(|class| attempt.status / 100 * 100 == class)
             && self.endpoint.is_none_or(|ep| attempt.ep == ep)
@@ -182,24 +218,23 @@ impl Call<'_> {
         let walk = page::walk::<EndpointId>(self.request, true)?;
         let attempts = self.admin.history.attempts_of_message(&message.id).await?;
         let deliveries = self.admin.history.deliveries_of_message(&message.id).await?;
-        let known: Vec<(Endpoint, Option<Delivery>)> = tenant
+        let now = self.admin.ambient.now();
+        let known: Vec<(Endpoint, Standing)> = tenant
             .endpoints
             .iter()
-            .filter(|endpoint| {
-                attempts.iter().any(|attempt| attempt.ep == endpoint.id)
-                    || deliveries.iter().any(|delivery| delivery.ep == endpoint.id)
-            })
-            .map(|endpoint| {
+            .filter_map(|endpoint| {
                 let delivery = deliveries.iter().find(|delivery| delivery.ep == endpoint.id);
-                (endpoint.clone(), delivery.cloned())
+                let mut made = attempts.iter().filter(|attempt| attempt.ep == endpoint.id);
+                let known = delivery.is_some() || made.clone().next().is_some();
+                let succeeded = made.any(|attempt| attempt.ok);
+                known.then(|| (endpoint.clone(), Standing::of(delivery, succeeded, now)))
             })
             .collect();
-        let id = |(endpoint, _): &(Endpoint, Option<Delivery>)| endpoint.id.to_string();
+        let id = |(endpoint, _): &(Endpoint, Standing)| endpoint.id.to_string();
         let listed = page::cut(&walk, known, id);
-        Ok(page::respond(&walk, listed, |(endpoint, delivery)| {
-            let ((status, status_text), next_attempt) = self.standing(delivery.as_ref());
-            let endpoint = EndpointOut::from(endpoint);
-            DestinationOut { endpoint, status, status_text, next_attempt }
+        Ok(page::respond(&walk, listed, |(endpoint, standing)| DestinationOut {
+            endpoint: EndpointOut::from(endpoint),
+            standing,
         }))
     }
 
@@ -248,25 +283,9 @@ impl Call<'_> {
             ep: endpoint.id,
             attempt: AttemptId::new(&self.admin.ambient),
             again: false,
+            not_before: None,
         };
         send_one(&*self.admin.retries, record.outgoing(0)).await?;
         Ok(error::json(StatusCode::ACCEPTED, &serde_json::Map::new()))
-    }
-
-    /// Without a delivery on record, the first attempt simply succeeded.
-    pub(crate) fn standing(
-        &self,
-        delivery: Option<&Delivery>,
-    ) -> ((u8, &'static str), Option<String>) {
-        let Some(delivery) = delivery else { return (SUCCESS, None) };
-        let status = match delivery.progress {
-            Progress::Delivered => SUCCESS,
-            Progress::Failed => FAIL,
-            Progress::Canceled => CANCELED,
-            Progress::Pending if delivery.is_leased(self.admin.ambient.now()) => SENDING,
-            Progress::Pending => PENDING,
-        };
-        let pending = delivery.progress == Progress::Pending;
-        (status, pending.then(|| delivery.next_at.to_rfc3339()))
     }
 }

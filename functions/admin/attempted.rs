@@ -1,19 +1,20 @@
 //! What an endpoint was sent: message by message, and in numbers.
 //!
-//! Both walk the endpoint's attempts. A message counts once, at the first attempt to send it
-//! there: the first by schedule, or the earliest by hand where there was none by schedule.
+//! Both walk the endpoint's trail. A message counts once, where its delivery begins: with the
+//! first attempt by schedule, without one while it waits or where it ended before, or with the
+//! earliest attempt by hand where there was nothing by schedule.
 
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::Moment;
 use shared::api::request::query_value;
-use shared::domain::attempt::{Attempt, Delivery, Turn};
-use shared::domain::id::AttemptId;
-use shared::store::{Listed, Tenant, Walk};
+use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::delivery::{Delivery, State};
+use shared::domain::id::{AttemptId, EndpointId};
+use shared::store::{Listed, Tenant, Trace, Walk};
 
-use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS};
+use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing};
 use crate::endpoint::endpoint_of;
 use crate::message::{Filter, MessageOut};
 use crate::{Answer, Call, page};
@@ -38,10 +39,8 @@ const DECIDED_MS: u64 = 36 * 3_600_000;
 pub(crate) struct AttemptedOut {
     #[serde(flatten)]
     message: MessageOut,
-    status: u8,
-    status_text: &'static str,
-    #[schemars(with = "Option<Moment>")]
-    next_attempt: Option<String>,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 /// How many messages are how far with the endpoint.
@@ -54,8 +53,6 @@ pub(crate) struct EndpointStats {
     canceled: u64,
 }
 
-type Standing = (u8, &'static str);
-
 impl Call<'_> {
     /// The messages that were sent to an endpoint. A page may be short before the list is done.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
@@ -66,22 +63,22 @@ impl Call<'_> {
         let status = self.wanted_status()?;
         let with_content = self.wants_content()?;
         let now = self.admin.ambient.now();
-        let keep = |attempt: &Attempt| {
-            let subject = attempt.subject.as_deref();
-            may_be_first(attempt)
-                // One that succeeded at once is looked up only for who wants to see it.
-                && (!attempt.ok || status.is_none_or(|wanted| wanted == SUCCESS.0))
-                && filter.keeps(&attempt.event_type, &attempt.channels, &attempt.tags, subject)
-        };
-        let listed = self.admin.history.attempts_of_endpoint(&endpoint, &walk, now, keep).await?;
-        let mut items = Vec::with_capacity(listed.items.len());
-        for attempt in &listed.items {
-            let Some(shown) = self.attempted(&tenant, attempt, with_content).await? else {
-                continue;
-            };
-            if status.is_none_or(|wanted| shown.status == wanted) {
-                items.push(shown);
+        let keep = |trace: &Trace| match trace {
+            Trace::Attempt(attempt) => {
+                may_be_first(attempt)
+                    // One that succeeded at once is looked up only for who wants to see it.
+                    && (!attempt.ok || status.is_none_or(|wanted| wanted == SUCCESS.0))
+                    && filter.keeps_attempt(attempt)
             }
+            Trace::Unattempted(_) => status != Some(SUCCESS.0),
+        };
+        let listed = self.admin.history.trail_of_endpoint(&endpoint, &walk, now, keep).await?;
+        let mut items = Vec::with_capacity(listed.items.len());
+        for trace in &listed.items {
+            let shown = self.attempted(&tenant, &endpoint, trace, &filter, with_content).await?;
+            let wanted =
+                |shown: &AttemptedOut| status.is_none_or(|wanted| shown.standing.status == wanted);
+            items.extend(shown.filter(wanted));
         }
         let Listed { iterator, prev, done, .. } = listed;
         Ok(page::respond(&walk, Listed { items, iterator, prev, done }, |shown| shown))
@@ -98,20 +95,21 @@ impl Call<'_> {
         let mut lookups = 0;
         for _ in 0..STATS_PAGES {
             let history = &self.admin.history;
-            let listed =
-                history.attempts_of_endpoint(&endpoint, &walk, now, is_scheduled_first).await?;
-            for attempt in &listed.items {
-                let standing = match attempt.ok {
-                    true => SUCCESS,
-                    false if lookups < STATS_LOOKUPS => {
+            let listed = history.trail_of_endpoint(&endpoint, &walk, now, Trace::begins).await?;
+            for trace in &listed.items {
+                let status = match trace {
+                    Trace::Unattempted(delivery) => Standing::of(Some(delivery), false, now).status,
+                    Trace::Attempt(attempt) if attempt.ok => SUCCESS.0,
+                    Trace::Attempt(attempt) if lookups < STATS_LOOKUPS => {
                         lookups += 1;
-                        let delivery = self.admin.pending.delivery(&attempt.msg, &endpoint).await?;
-                        self.stands(attempt, delivery.map(|found| found.delivery).as_ref()).0
+                        let found = self.admin.pending.delivery(&attempt.msg, &endpoint).await?;
+                        let delivery = found.map(|found| found.value);
+                        Standing::of(delivery.as_ref(), false, now).status
                     }
-                    false if now.since(attempt.at) > DECIDED_MS => FAIL,
-                    false => PENDING,
+                    Trace::Attempt(attempt) if now.since(attempt.at) > DECIDED_MS => FAIL.0,
+                    Trace::Attempt(_) => PENDING.0,
                 };
-                stats.count(standing);
+                stats.count(status);
             }
             if listed.done {
                 break;
@@ -124,28 +122,37 @@ impl Call<'_> {
     async fn attempted(
         &self,
         tenant: &Tenant,
-        attempt: &Attempt,
+        ep: &EndpointId,
+        trace: &Trace,
+        filter: &Filter,
         with_content: bool,
     ) -> Result<Option<AttemptedOut>, ApiError> {
-        let history = &self.admin.history;
-        if matches!(attempt.turn, Turn::Manual(_)) && !self.is_first(attempt).await? {
-            return Ok(None);
+        let msg = trace.msg();
+        // The index may lag, so what it says of a delivery is asked for anew.
+        let delivery = match trace.is_success() {
+            true => None,
+            false => self.admin.pending.delivery(&msg, ep).await?.map(|found| found.value),
+        };
+        let unattempted = delivery.as_ref().is_some_and(is_unattempted);
+        match trace {
+            Trace::Unattempted(_) if !unattempted => return Ok(None),
+            Trace::Attempt(attempt) if matches!(attempt.turn, Turn::Manual(_)) => {
+                if unattempted || !self.is_first(attempt).await? {
+                    return Ok(None);
+                }
+            }
+            Trace::Unattempted(_) | Trace::Attempt(_) => {}
         }
         let (app, now) = (&tenant.application.id, self.admin.ambient.now());
-        let Some(mut message) = history.message(app, &attempt.msg.to_string(), now).await? else {
+        let found = self.admin.history.message(app, &msg.to_string(), now).await?;
+        let Some(mut message) = found.filter(|message| filter.keeps_message(message)) else {
             return Ok(None);
         };
         if !with_content {
             message.payload.clear();
         }
-        let delivery = match attempt.ok {
-            true => None,
-            false => self.admin.pending.delivery(&attempt.msg, &attempt.ep).await?,
-        };
-        let delivery = delivery.map(|found| found.delivery);
-        let ((status, status_text), next_attempt) = self.stands(attempt, delivery.as_ref());
-        let message = MessageOut::from(message);
-        Ok(Some(AttemptedOut { message, status, status_text, next_attempt }))
+        let standing = Standing::of(delivery.as_ref(), trace.is_success(), now);
+        Ok(Some(AttemptedOut { message: MessageOut::from(message), standing }))
     }
 
     async fn is_first(&self, attempt: &Attempt) -> Result<bool, ApiError> {
@@ -153,15 +160,6 @@ impl Call<'_> {
         let to_it = || attempts.iter().filter(|other| other.ep == attempt.ep);
         let scheduled = to_it().any(|other| matches!(other.turn, Turn::Scheduled(_)));
         Ok(!scheduled && to_it().all(|other| other.id >= attempt.id))
-    }
-
-    /// How far a message is that was first sent by this attempt.
-    fn stands(&self, first: &Attempt, delivery: Option<&Delivery>) -> (Standing, Option<String>) {
-        match delivery {
-            _ if first.ok => (SUCCESS, None),
-            None => (FAIL, None),
-            Some(_) => self.standing(delivery),
-        }
     }
 
     fn wanted_status(&self) -> Result<Option<u8>, ApiError> {
@@ -198,20 +196,21 @@ impl Call<'_> {
 }
 
 impl EndpointStats {
-    fn count(&mut self, standing: Standing) {
-        let counter = match standing {
-            SUCCESS => &mut self.success,
-            PENDING => &mut self.pending,
-            SENDING => &mut self.sending,
-            CANCELED => &mut self.canceled,
+    fn count(&mut self, status: u8) {
+        let counter = match status {
+            status if status == SUCCESS.0 => &mut self.success,
+            status if status == PENDING.0 => &mut self.pending,
+            status if status == SENDING.0 => &mut self.sending,
+            status if status == CANCELED.0 => &mut self.canceled,
             _ => &mut self.fail,
         };
         *counter += 1;
     }
 }
 
-fn is_scheduled_first(attempt: &Attempt) -> bool {
-    attempt.turn == Turn::Scheduled(1)
+/// Whether a delivery waits for its first attempt, or ended before it.
+fn is_unattempted(delivery: &Delivery) -> bool {
+    delivery.attempts == 0 && delivery.state != State::Delivered
 }
 
 fn may_be_first(attempt: &Attempt) -> bool {

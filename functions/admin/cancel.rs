@@ -6,15 +6,17 @@ use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::openapi::Moment;
 use shared::api::request;
-use shared::domain::attempt::{Attempt, Progress, Turn};
-use shared::domain::id::{EndpointId, MessageId};
-use shared::store::{Claimed, Waiting, Walk};
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::machine::Event;
+use shared::domain::id::{AttemptId, EndpointId, MessageId};
+use shared::domain::message::Message;
+use shared::store::{Advanced, Trace, Walk};
 
 use crate::endpoint::endpoint_of;
 use crate::task::SpanIn;
 use crate::{Answer, Call};
 
-/// Attempts that one call to cancel deliveries looks at, and most messages that it may name.
+/// Deliveries that one call to cancel them looks at, and most messages that it may name.
 const CANCEL_PAGE: usize = 250;
 
 #[derive(Deserialize, JsonSchema)]
@@ -43,20 +45,38 @@ impl Call<'_> {
     pub(crate) async fn cancel_message(&self, app: &str, msg: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
-        let mut out = CanceledOut { done: true, ..CanceledOut::default() };
-        if message.deliver_at.is_some_and(|at| at > self.admin.ambient.now())
-            && let Some(held) = self.admin.pending.postponed(&message.id).await?
-            && held.postponed.waiting != Waiting::Canceled
-        {
-            let ended = self.admin.pending.end_waiting(&held, Waiting::Canceled).await?;
-            // The sweep was faster by a moment: then the caller asks again.
-            ended.ok_or_else(|| ApiError::conflict("The message is on its way: ask again."))?;
-            out.canceled += 1;
+        let mut canceled = self.cancel_one(&message).await?;
+        // What was cut is sent, and canceled, in its parts.
+        for part in self.admin.history.parts(&message, self.admin.ambient.now()).await? {
+            canceled += self.cancel_one(&part).await?;
         }
-        for delivery in self.admin.history.deliveries_of_message(&message.id).await? {
-            out.canceled += self.cancel(&message.id, &delivery.ep).await?;
-        }
+        let out = CanceledOut { canceled, iterator: None, done: true };
         Ok(error::json(StatusCode::OK, &out))
+    }
+
+    async fn cancel_one(&self, message: &Message) -> Result<u64, ApiError> {
+        let mut canceled = self.cancel_scheduled(message).await?;
+        for delivery in self.admin.history.deliveries_of_message(&message.id).await? {
+            canceled += self.cancel(&message.id, &delivery.ep).await?;
+        }
+        Ok(canceled)
+    }
+
+    /// Calls off a message whose time has not come; how many that were.
+    async fn cancel_scheduled(&self, message: &Message) -> Result<u64, ApiError> {
+        let now = self.admin.ambient.now();
+        if message.deliver_at.is_none_or(|at| at <= now) {
+            return Ok(0);
+        }
+        let deliveries = &self.admin.pending;
+        let Some(found) = deliveries.scheduled(&message.id).await? else { return Ok(0) };
+        let Some(canceled) = found.value.canceled() else { return Ok(0) };
+        match deliveries.save_scheduled(&found, canceled).await? {
+            // The parts of what was cut are what is sent.
+            Some(_) => Ok(u64::from(message.parts == 0)),
+            // The sweep was faster by a moment: then the caller asks again.
+            None => Err(ApiError::conflict("The message is on its way: ask again.")),
+        }
     }
 
     /// Calls off what is still to be delivered to an endpoint: of the messages that the caller
@@ -66,6 +86,7 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let input: CancelIn = request::body(self.request)?;
+        let now = self.admin.ambient.now();
         let mut out = CanceledOut { done: true, ..CanceledOut::default() };
         if let Some(references) = &input.msg_ids {
             if references.len() > CANCEL_PAGE {
@@ -75,6 +96,9 @@ impl Call<'_> {
             for reference in references {
                 let message = self.message(&tenant, reference).await?;
                 out.canceled += self.cancel(&message.id, &endpoint.id).await?;
+                for part in self.admin.history.parts(&message, now).await? {
+                    out.canceled += self.cancel(&part.id, &endpoint.id).await?;
+                }
             }
             return Ok(error::json(StatusCode::OK, &out));
         }
@@ -83,39 +107,38 @@ impl Call<'_> {
             return Err(Violation::body("since", rule).into());
         };
         let span = self.span(&SpanIn { since, until: input.until })?;
+        let iterator = input.iterator.map(|text| match text.parse::<AttemptId>() {
+            Ok(id) => Ok(id.to_string()),
+            Err(error) => Err(Violation::body("iterator", error.to_string())),
+        });
         let walk = Walk {
             limit: CANCEL_PAGE,
             descending: false,
-            iterator: input.iterator,
+            iterator: iterator.transpose()?,
             backward: false,
             after: Some(span.since),
             before: None,
         };
-        let now = self.admin.ambient.now();
-        let keep = |attempt: &Attempt| {
-            !attempt.ok
-                && attempt.turn == Turn::Scheduled(1)
-                && span.contains(attempt.msg.ksuid().timestamp())
+        let keep = |trace: &Trace| {
+            let published: Timestamp = trace.msg().ksuid().timestamp();
+            trace.begins() && !trace.is_success() && span.contains(published)
         };
-        let listed =
-            self.admin.history.attempts_of_endpoint(&endpoint.id, &walk, now, keep).await?;
-        for attempt in &listed.items {
-            out.canceled += self.cancel(&attempt.msg, &endpoint.id).await?;
+        let history = &self.admin.history;
+        let listed = history.trail_of_endpoint(&endpoint.id, &walk, now, keep).await?;
+        for trace in &listed.items {
+            out.canceled += self.cancel(&trace.msg(), &endpoint.id).await?;
         }
         out.iterator = listed.iterator;
         out.done = listed.done;
         Ok(error::json(StatusCode::OK, &out))
     }
 
-    /// Calls off one delivery; how many that were.
+    /// Calls off one delivery, unless an attempt may be under way; how many that were.
     async fn cancel(&self, msg: &MessageId, ep: &EndpointId) -> Result<u64, ApiError> {
         let deliveries = &self.admin.pending;
         let Some(found) = deliveries.delivery(msg, ep).await? else { return Ok(0) };
         let now = self.admin.ambient.now();
-        if found.delivery.progress != Progress::Pending || found.delivery.is_leased(now) {
-            return Ok(0);
-        }
-        let canceled = deliveries.cancel(&found).await?;
-        Ok(u64::from(matches!(canceled, Claimed::Mine(_))))
+        let advanced = deliveries.advance(&found, Event::Canceled, now).await?;
+        Ok(u64::from(matches!(advanced, Advanced::Done { .. })))
     }
 }

@@ -6,10 +6,11 @@ use serde::Deserialize;
 use shared::api::error::{self, ApiError};
 use shared::api::openapi;
 use shared::api::request;
+use shared::domain::delivery::Delivery;
 use shared::domain::metrics::Metric;
 use shared::queue::record::Record;
 use shared::queue::send_one;
-use shared::store::{Accepted, Claimed};
+use shared::store::{Accepted, Advanced};
 
 use crate::endpoint::endpoint_of;
 use crate::message::MessageOut;
@@ -43,8 +44,9 @@ impl Call<'_> {
             return Err(unlikely());
         };
         self.admin.metrics.count(Metric::Accepted);
-        let opened = self.admin.pending.open(&message, &endpoint.id, message.at).await?;
-        let Claimed::Mine(_) = opened else { return Err(unlikely()) };
+        let first = Delivery::first(&message, endpoint.id, message.at, message.at);
+        let opened = self.admin.pending.open(first, message.at).await?;
+        let Advanced::Done { .. } = opened else { return Err(unlikely()) };
         let (app, msg, ep) = (message.app, message.id, endpoint.id);
         let record = Record::Retry { app, msg, ep, attempt: 1 };
         send_one(&*self.admin.retries, record.outgoing(0)).await?;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use shared::api::error::{self, ApiError};
 use shared::api::openapi::{JsonObject, Moment};
 use shared::api::request::{self, query_flag, query_value, query_values};
+use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{MessageId, Uid};
@@ -114,9 +115,18 @@ impl Filter {
         }
     }
 
-    /// Whether something of this type on these channels, with these tags, about this subject is
-    /// wanted.
-    pub(crate) fn keeps(
+    /// Whether attempts at such a message are wanted.
+    pub(crate) fn keeps_attempt(&self, made: &Attempt) -> bool {
+        self.keeps(&made.event_type, &made.channels, &made.tags, made.subject.as_deref())
+    }
+
+    /// Whether such a message is wanted.
+    pub(crate) fn keeps_message(&self, message: &Message) -> bool {
+        let subject = message.subject.as_deref();
+        self.keeps(&message.event_type, &message.channels, &message.tags, subject)
+    }
+
+    fn keeps(
         &self,
         event_type: &str,
         channels: &[String],

@@ -4,18 +4,22 @@
 //! it takes. While it runs, the organisation is warned; when it has run for
 //! [`Settings::disable_after_ms`](crate::Settings) the endpoint is disabled. A clock that
 //! started so long ago that nothing can be said about the time between starts anew.
+//!
+//! What an attempt says about an endpoint holds for the URL that was called. It is decided on
+//! the endpoint as it is when the change is made: an endpoint that has moved, was enabled or has
+//! taken something meanwhile is left alone.
 
 use shared::domain::application::Application;
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::{Endpoint, Failing};
-use shared::domain::message::Message;
-use shared::domain::notice::{FAILING_AFTER, Notice, Trigger};
+use shared::domain::id::{ApplicationId, EndpointId};
+use shared::domain::notice::{Notice, Trigger};
+use shared::store::StoreError;
 use shared::store::table::Write;
-use shared::store::{Consequence, StoreError};
 use tracing::{error, warn};
 
-use crate::{Dispatcher, Undone};
+use crate::job::{Job, Undone};
 
 /// How long an endpoint may only fail before it is disabled, in milliseconds: five days (Svix).
 pub const DISABLE_AFTER_MS: u64 = 5 * 86_400_000;
@@ -24,7 +28,7 @@ const WARNINGS: [u8; 3] = [50, 70, 90];
 
 /// What a message that was given up means for its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum Sign {
     /// Nothing new.
     None,
     /// The clock starts.
@@ -35,126 +39,143 @@ enum Turn {
     Disable,
 }
 
-impl Dispatcher {
-    /// What the organisation is told about this attempt, to be written with its record.
-    ///
-    /// The request is out by now: an attempt that is not recorded would be sent again, so if
-    /// the store cannot say twice who listens, nobody is told, and the log has it.
-    pub(crate) async fn tidings(
-        &self,
-        message: &Message,
-        application: &Application,
-        attempt: &Attempt,
-        number: u32,
-        consequence: &Consequence,
-    ) -> Vec<Write> {
-        let kind = match consequence {
-            Consequence::Failed => "message.attempt.exhausted",
-            Consequence::Retry { .. } if number == FAILING_AFTER => "message.attempt.failing",
-            Consequence::Delivered if number > FAILING_AFTER => "message.attempt.recovered",
-            Consequence::Retry { .. } | Consequence::Delivered => return Vec::new(),
-        };
-        let told = async || -> Result<Vec<Write>, StoreError> {
-            let notice = Notice::attempt(kind, application, message, attempt);
-            self.parts.notices.about(application, &notice).await
-        };
-        match told().await {
-            Ok(tidings) => tidings,
-            Err(_) => told().await.unwrap_or_else(|error| {
-                error!(message.id = %message.id, kind, %error, "a notice is lost");
-                Vec::new()
-            }),
-        }
+/// The endpoint took something: its clock stops.
+pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
+    if seen.failing.is_none() {
+        return;
     }
-
-    /// The endpoint took something: its clock stops.
-    pub(crate) async fn note_success(&self, endpoint: &Endpoint) -> Result<(), Undone> {
-        if endpoint.failing.is_some() {
-            self.edit(endpoint, Vec::new(), |endpoint| endpoint.failing = None).await?;
+    let change = |endpoint: &mut Endpoint| {
+        if endpoint.url == seen.url {
+            endpoint.failing = None;
         }
-        Ok(())
+    };
+    log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
+}
+
+/// The endpoint took a test event.
+pub(crate) async fn verified(job: &Job, seen: &Endpoint) {
+    if seen.verified_at.is_some() {
+        return;
     }
+    let now = job.now();
+    let change = |endpoint: &mut Endpoint| {
+        if endpoint.url == seen.url {
+            endpoint.verified_at = endpoint.verified_at.or(Some(now));
+        }
+    };
+    log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
+}
 
-    /// A message to the endpoint was given up.
-    pub(crate) async fn note_given_up(
-        &self,
-        endpoint: &Endpoint,
-        application: &Application,
-    ) -> Result<(), Undone> {
-        let Some(limit_ms) = self.parts.settings.disable_after_ms else { return Ok(()) };
-        let now = self.parts.ambient.now();
-        let turn = turn(endpoint.failing, limit_ms, now);
-        let since = endpoint.failing.map_or(now, |failing| failing.since);
-        match turn {
-            Turn::None => return Ok(()),
-            Turn::Disable => {
-                return self.disable(endpoint, application, Trigger::Automatic(since)).await;
+/// A message to the endpoint was given up.
+pub(crate) async fn given_up(job: &Job, seen: &Endpoint, application: &Application) {
+    let Some(limit_ms) = job.context.parts.settings.disable_after_ms else { return };
+    let now = job.now();
+    let sign = sign(seen.failing, limit_ms, now);
+    if sign == Sign::None {
+        return;
+    }
+    let since = seen.failing.map_or(now, |failing| failing.since);
+    let notice = match sign {
+        Sign::Warn(_) => Some(Notice::failing(application, seen, since, since.plus_ms(limit_ms))),
+        Sign::Disable => Some(Notice::disabled(application, seen, Trigger::Automatic(since))),
+        Sign::None | Sign::Start => None,
+    };
+    let change = |endpoint: &mut Endpoint| {
+        // Enabled, moved, or found alive meanwhile: what was seen says nothing about it.
+        let same = endpoint.url == seen.url && endpoint.disabled == seen.disabled;
+        let clock = endpoint.failing.map(|failing| failing.since);
+        match sign {
+            Sign::Start if same && self::sign(endpoint.failing, limit_ms, now) == Sign::Start => {
+                endpoint.failing = Some(Failing { since: now, warned: 0 });
             }
-            Turn::Start | Turn::Warn(_) => {}
-        }
-        let mut tidings = Vec::new();
-        if matches!(turn, Turn::Warn(_)) {
-            let disabled_at = since.plus_ms(limit_ms);
-            let notice = Notice::failing(application, endpoint, since, disabled_at);
-            tidings = self.parts.notices.about(application, &notice).await?;
-        }
-        self.edit(endpoint, tidings, |endpoint| match (turn, endpoint.failing) {
-            (Turn::Warn(percent), Some(failing)) => {
-                endpoint.failing = Some(Failing { warned: percent.max(failing.warned), ..failing });
+            Sign::Warn(percent) if same && clock == Some(since) => {
+                let warned = endpoint.failing.map_or(0, |failing| failing.warned);
+                endpoint.failing = Some(Failing { since, warned: percent.max(warned) });
             }
-            (Turn::Start, seen) => {
-                // Another delivery may have started it a moment ago.
-                let since = seen.filter(|seen| now.since(seen.since) < limit_ms);
-                endpoint.failing = since.or(Some(Failing { since: now, warned: 0 }));
+            Sign::Disable if same && clock == Some(since) => {
+                endpoint.disabled = true;
+                endpoint.updated_at = now;
             }
             _ => {}
-        })
-        .await
+        }
+    };
+    if sign == Sign::Disable {
+        warn!(endpoint.id = %seen.id, "disabled: it has only failed for too long");
     }
+    let told = async {
+        let outbox = tell(job, application, notice).await?;
+        edit(job, (seen.app, seen.id), outbox, change).await
+    };
+    log(seen.id, told.await);
+}
 
-    /// Disables an endpoint and tells the organisation.
-    pub(crate) async fn disable(
-        &self,
-        endpoint: &Endpoint,
-        application: &Application,
-        trigger: Trigger,
-    ) -> Result<(), Undone> {
-        warn!(endpoint.id = %endpoint.id, ?trigger, "disabled");
-        let notice = Notice::disabled(application, endpoint, trigger);
-        let tidings = self.parts.notices.about(application, &notice).await?;
-        let now = self.parts.ambient.now();
-        self.edit(endpoint, tidings, |endpoint| {
+/// The endpoint answered that it is gone: it is disabled, if it is still where it was.
+///
+/// # Errors
+/// When it could not be: the record comes again.
+pub(crate) async fn gone(
+    job: &Job,
+    application: &Application,
+    attempt: &Attempt,
+) -> Result<(), Undone> {
+    let Some(tenant) = job.tenant(attempt.app).await? else { return Ok(()) };
+    let endpoint = tenant.endpoints.iter().find(|endpoint| endpoint.id == attempt.ep);
+    let Some(endpoint) = endpoint.filter(|it| !it.disabled && it.url == attempt.url) else {
+        return Ok(());
+    };
+    warn!(endpoint.id = %endpoint.id, "disabled: it answered that it is gone");
+    let trigger = Trigger::Automatic(attempt.at);
+    let notice = Notice::disabled(application, endpoint, trigger);
+    let outbox = tell(job, application, Some(notice)).await?;
+    let now = job.now();
+    let change = |endpoint: &mut Endpoint| {
+        if endpoint.url == attempt.url && !endpoint.disabled {
             endpoint.disabled = true;
             endpoint.updated_at = now;
-        })
-        .await
-    }
+        }
+    };
+    Ok(edit(job, (attempt.app, attempt.ep), outbox, change).await?)
+}
 
-    async fn edit(
-        &self,
-        endpoint: &Endpoint,
-        tidings: Vec<Write>,
-        change: impl Fn(&mut Endpoint),
-    ) -> Result<(), Undone> {
-        let now = self.parts.ambient.now();
-        let editor = self.parts.editor.with(tidings);
-        editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change).await?;
-        Ok(())
+async fn tell(
+    job: &Job,
+    application: &Application,
+    notice: Option<Notice>,
+) -> Result<Vec<Write>, StoreError> {
+    match notice {
+        Some(notice) => job.context.parts.notices.about(application, &notice).await,
+        None => Ok(Vec::new()),
     }
 }
 
-fn turn(failing: Option<Failing>, limit_ms: u64, now: Timestamp) -> Turn {
-    let Some(failing) = failing else { return Turn::Start };
+async fn edit(
+    job: &Job,
+    (app, ep): (ApplicationId, EndpointId),
+    outbox: Vec<Write>,
+    change: impl Fn(&mut Endpoint),
+) -> Result<(), StoreError> {
+    let editor = job.context.parts.editor.with(outbox);
+    editor.edit_endpoint(&app, &ep, job.now(), change).await.map(|_| ())
+}
+
+fn log(ep: EndpointId, done: Result<(), StoreError>) {
+    if let Err(error) = done {
+        error!(endpoint.id = %ep, %error, "what an attempt said about its endpoint is lost");
+    }
+}
+
+fn sign(failing: Option<Failing>, limit_ms: u64, now: Timestamp) -> Sign {
+    let Some(failing) = failing else { return Sign::Start };
     let passed_ms = now.since(failing.since);
     if passed_ms >= 2 * limit_ms {
-        return Turn::Start;
+        return Sign::Start;
     }
     if passed_ms >= limit_ms {
-        return Turn::Disable;
+        return Sign::Disable;
     }
     let reached = |percent: &&u8| passed_ms >= limit_ms / 100 * u64::from(**percent);
     match WARNINGS.iter().rev().find(reached) {
-        Some(percent) if *percent > failing.warned => Turn::Warn(*percent),
-        _ => Turn::None,
+        Some(percent) if *percent > failing.warned => Sign::Warn(*percent),
+        _ => Sign::None,
     }
 }

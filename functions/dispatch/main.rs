@@ -13,6 +13,7 @@ use shared::store::{
     Deliveries, Directory, DirectoryEditor, KeySets, LISTENERS_TTL_MS, Notices, Parking,
     TREATMENTS_TTL_MS, Treatments,
 };
+use shared::work::InFlight;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -34,6 +35,7 @@ async fn main() -> Result<(), Error> {
         notices: Notices::new(table.clone(), Ambient::system(), LISTENERS_TTL_MS),
         treatments: Treatments::new(table.clone(), Ambient::system().clock, TREATMENTS_TTL_MS),
         profiles: wiring.profiles(table),
+        in_flight: InFlight::default(),
         metrics: metrics.clone(),
         settings: Settings {
             always_lease: wiring.environment.always_lease(),

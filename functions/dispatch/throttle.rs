@@ -5,8 +5,7 @@
 //! as pending without an attempt, and comes back through the queue or the sweep at that moment.
 //! So waiting is not an attempt, and costs the writes and the send of a retry.
 //!
-//! Retries and resends are counted, so that first attempts give way to them, and never held
-//! back.
+//! Every attempt counts: first ones and retries, scheduled, replayed and sent by hand.
 //!
 //! Not guaranteed: the rate across processes. On Lambda each of the environments that run at
 //! once keeps its own count; what one has delayed is counted there, wherever it comes back.
@@ -15,30 +14,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use shared::domain::clock::Timestamp;
-use shared::domain::id::{ApplicationId, EndpointId};
-use shared::domain::limits::MAX_QUEUE_DELAY_S;
-use shared::domain::message::Message;
-use shared::queue::record::Record;
-use shared::queue::send_one;
-use shared::store::Claimed;
 
-use crate::policy::Policy;
-use crate::{Dispatcher, Undone};
+use crate::policy::{Owner, Rate};
 
 /// Buckets beyond this are looked through for those that are full again.
 const MAX_BUCKETS: usize = 10_000;
-
-/// Whose rate it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
-    /// All endpoints of an application together.
-    Application(ApplicationId),
-    /// One endpoint.
-    Endpoint(EndpointId),
-}
-
-/// Deliveries per second.
-pub(crate) type Rate = (Owner, u16);
 
 /// Every bucket: when it would be full again, in microseconds since the epoch.
 #[derive(Default)]
@@ -66,27 +46,5 @@ impl Throttle {
             *full_us = (*full_us).max(now_us) + interval_us;
         }
         (free_us > now_us).then(|| Timestamp(free_us.div_ceil(1000)))
-    }
-}
-
-impl Dispatcher {
-    /// Counts a first attempt; puts it off if it is beyond the rate. Whether it was.
-    pub(crate) async fn put_off(&self, message: &Message, policy: &Policy) -> Result<bool, Undone> {
-        let now = self.parts.ambient.now();
-        let Some(at) = self.throttle.take(&policy.rates, now) else { return Ok(false) };
-        let ep = policy.endpoint;
-        match self.parts.deliveries.put_off(message, &ep, now, at).await? {
-            Claimed::Mine(_) => self.was_put_off(message, &ep, at),
-            Claimed::Theirs => return Err(Undone::Busy),
-        }
-        if at.since(now) <= u64::from(MAX_QUEUE_DELAY_S) * 1000 {
-            let (app, msg) = (message.app, message.id);
-            let record = Record::Retry { app, msg, ep, attempt: 1 };
-            let delay_s = shared::queue::record::delay_until(at, now);
-            send_one(&*self.parts.retries, record.outgoing(delay_s))
-                .await
-                .map_err(|error| Undone::Failed(error.to_string()))?;
-        }
-        Ok(true)
     }
 }

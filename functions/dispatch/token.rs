@@ -13,28 +13,18 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::domain::clock::Timestamp;
-use shared::domain::id::OrganisationId;
-use shared::domain::keyset::Algorithm;
 use shared::domain::message::Message;
 use shared::domain::profile::envelope::uuid_of;
 use shared::store::StoreError;
 
-use crate::Dispatcher;
-use crate::policy::Policy;
+use crate::Parts;
+use crate::policy::{Policy, TokenClaims};
 use crate::request::Body;
 
 /// What a token is (RFC 7519, section 10.3.1).
 const JWT: &str = "application/jwt";
 /// `iss` of a profile that says nothing about tokens.
 const ISSUER: &str = "posthorn";
-
-/// What a token needs to know about the application.
-#[derive(Clone, Debug)]
-pub(crate) struct TokenParts {
-    pub(crate) org: OrganisationId,
-    pub(crate) audience: String,
-    pub(crate) algorithm: Algorithm,
-}
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -48,44 +38,42 @@ struct Claims<'a> {
     events: (String, &'a RawValue),
 }
 
-impl Dispatcher {
-    /// The message as a token, or why there can be none.
-    ///
-    /// # Errors
-    /// When the key set has to be read and cannot be.
-    pub(crate) async fn token(
-        &self,
-        message: &Message,
-        policy: &Policy,
-        parts: &TokenParts,
-        at: Timestamp,
-    ) -> Result<Result<Body, String>, StoreError> {
-        let set = self.parts.key_sets.recent(&parts.org).await?;
-        let Some(key) = set.signing(parts.algorithm, at) else {
-            return Ok(Err(format!(
-                "no {:?} key signs tokens: make one with POST /api/v1/operator/jwt-key/rotate",
-                parts.algorithm
-            )));
-        };
-        let Ok(payload) = serde_json::from_slice(&message.payload) else {
-            return Ok(Err("the payload is no JSON, so no token can carry it".to_owned()));
-        };
-        let rules = policy.profile.jwt.as_ref();
-        let urn = rules.cloned().unwrap_or_default().urn(&message.event_type);
-        let claims = Claims {
-            iss: rules.map_or(ISSUER, |rules| rules.issuer.as_str()),
-            aud: &parts.audience,
-            sub: message.subject.as_deref(),
-            jti: uuid_of(&message.id),
-            iat: at.as_secs(),
-            events: (urn, payload),
-        };
-        let typ = rules.and_then(|rules| rules.typ.as_deref());
-        Ok(match key.sign(&parts.org, &self.parts.sealer, typ, &claims) {
-            Some(token) => Ok(Body { content_type: JWT.into(), bytes: Bytes::from(token) }),
-            None => Err(format!("the key {} does not open: has the root secret changed?", key.kid)),
-        })
-    }
+/// The message as a token, or why there can be none.
+///
+/// # Errors
+/// When the key set has to be read and cannot be.
+pub(crate) async fn body(
+    parts: &Parts,
+    message: &Message,
+    policy: &Policy,
+    about: &TokenClaims,
+    at: Timestamp,
+) -> Result<Result<Body, String>, StoreError> {
+    let set = parts.key_sets.recent(&about.org).await?;
+    let Some(key) = set.signing(about.algorithm, at) else {
+        return Ok(Err(format!(
+            "no {:?} key signs tokens: make one with POST /api/v1/operator/jwt-key/rotate",
+            about.algorithm
+        )));
+    };
+    let Ok(payload) = serde_json::from_slice(&message.payload) else {
+        return Ok(Err("the payload is no JSON, so no token can carry it".to_owned()));
+    };
+    let rules = policy.profile.jwt.as_ref();
+    let urn = rules.cloned().unwrap_or_default().urn(&message.event_type);
+    let claims = Claims {
+        iss: rules.map_or(ISSUER, |rules| rules.issuer.as_str()),
+        aud: &about.audience,
+        sub: message.subject.as_deref(),
+        jti: uuid_of(&message.id),
+        iat: at.as_secs(),
+        events: (urn, payload),
+    };
+    let typ = rules.and_then(|rules| rules.typ.as_deref());
+    Ok(match key.sign(&about.org, &parts.sealer, typ, &claims) {
+        Some(token) => Ok(Body { content_type: JWT.into(), bytes: Bytes::from(token) }),
+        None => Err(format!("the key {} does not open: has the root secret changed?", key.kid)),
+    })
 }
 
 fn one_member<S: serde::Serializer>(

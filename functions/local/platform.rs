@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
 use shared::api::request;
 use shared::domain::clock::Ambient;
+use shared::domain::delivery::machine::Event;
 use shared::domain::metrics::{Total, Totals};
 use shared::domain::profile;
 use shared::domain::token::Tokens;
@@ -35,7 +36,7 @@ use shared::store::{
     Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
     TREATMENTS_TTL_MS, Treatments,
 };
-use shared::work::Worker;
+use shared::work::{InFlight, Worker};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -155,8 +156,10 @@ impl Platform {
             metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
+        let in_flight = InFlight::default();
         let worker =
-            Worker::new(table.clone(), deliveries.clone(), retries.clone(), ambient.clone());
+            Worker::new(table.clone(), deliveries.clone(), retries.clone(), ambient.clone())
+                .beside(in_flight.clone());
         let settings = SenderSettings { policy: policy.clone(), ..SenderSettings::default() };
         let sender: Arc<dyn Sender> = Arc::new(HttpSender::new(settings)?);
         let admin = Admin {
@@ -204,7 +207,12 @@ impl Platform {
             treatments,
             profiles,
             metrics: metrics.clone(),
-            settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },
+            in_flight,
+            settings: Settings {
+                parallel: 2 * IN_FLIGHT,
+                parallel_per_application: IN_FLIGHT / 2,
+                ..Settings::default()
+            },
         });
         let redrive = |name, dead: &EmbeddedQueue, queue: &Arc<dyn Producer>| Redrive {
             name,
@@ -308,8 +316,9 @@ async fn free_leases(deliveries: &Deliveries, ambient: &Ambient) -> Result<(), S
     let now = ambient.now();
     for shard in 0..DUE_SHARDS {
         let pending = deliveries.pending(shard).await.map_err(|error| error.to_string())?;
-        for held in pending.iter().filter(|held| held.delivery.is_leased(now)) {
-            deliveries.release(held, now).await.map_err(|error| error.to_string())?;
+        for held in pending.iter().filter(|held| held.value.is_leased(now)) {
+            let freed = deliveries.advance(held, Event::HolderDied, now).await;
+            freed.map_err(|error| error.to_string())?;
         }
     }
     Ok(())

@@ -7,26 +7,15 @@
 
 use bytes::Bytes;
 use http::Response;
-use serde::{Deserialize, Serialize};
 use shared::api::error::ApiError;
 use shared::domain::id::{MessageId, MessageKey};
-use shared::domain::message::Message;
+use shared::domain::message::{Manifest, Message};
 use shared::domain::metrics::Metric;
 use shared::domain::signature::sha256_hex;
 use shared::store::Accepted;
 
 use crate::Receiver;
 use crate::publish::MessageOut;
-
-/// What is stored in place of a parent's payload.
-#[derive(Serialize, Deserialize)]
-struct Manifest {
-    /// The parts in order.
-    parts: Vec<MessageId>,
-    /// SHA-256 of the payload as it was published, in hex: tells whether another request is
-    /// about the same thing.
-    sha256: String,
-}
 
 impl Receiver {
     /// Stores and sends an event in parts.
@@ -41,7 +30,7 @@ impl Receiver {
         let first = match self.inbox.accept(&parent).await? {
             Accepted::New => parent,
             Accepted::Existing(first) => {
-                let manifest: Option<Manifest> = serde_json::from_slice(&first.payload).ok();
+                let manifest = Manifest::of(&first);
                 if first.parts == 0 || manifest.is_none_or(|manifest| manifest.sha256 != sha256) {
                     return self.repeat(*first, &parent, with_content).await;
                 }

@@ -3,6 +3,7 @@
 pub(crate) mod answers;
 pub(crate) mod audit;
 pub(crate) mod captured;
+pub(crate) mod deliveries;
 pub(crate) mod directory;
 pub(crate) mod dynoxide;
 pub(crate) mod faults;

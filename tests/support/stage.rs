@@ -64,6 +64,7 @@ impl Stage {
             ep: ep.parse().unwrap(),
             attempt: attempt.parse().unwrap(),
             again: false,
+            not_before: None,
         };
         let parked = Parked {
             id: "parked-1".to_owned(),

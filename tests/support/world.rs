@@ -31,7 +31,7 @@ use shared::store::{
     KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
     TREATMENTS_TTL_MS, Treatments,
 };
-use shared::work::Worker;
+use shared::work::{InFlight, Worker};
 
 use super::audit::{Audit, Audited};
 use super::directory;
@@ -162,6 +162,7 @@ impl World {
             metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
+        let in_flight = InFlight::default();
         let parts = Parts {
             treatments: Treatments::new(
                 table_of("dispatch"),
@@ -179,6 +180,7 @@ impl World {
             key_sets: KeySets::new(table_of("dispatch"), ambient.clock.clone()),
             notices: Notices::new(table_of("dispatch"), ambient.clone(), LISTENERS_TTL_MS),
             profiles: profiles.clone(),
+            in_flight: in_flight.clone(),
             metrics: metrics.clone(),
             settings,
         };
@@ -186,6 +188,7 @@ impl World {
             let deliveries = sends(function, &deliveries, "DeliveriesQueue");
             let retries = sends(function, &retries, "RetriesQueue");
             Worker::new(table_of(function), deliveries, retries, ambient.clone())
+                .beside(in_flight.clone())
         };
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table_of("retry")),

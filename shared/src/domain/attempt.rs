@@ -1,5 +1,4 @@
-//! An attempt: one request to one endpoint and what came of it. A delivery: where a message
-//! stands with an endpoint while that is not simply "sent at once".
+//! An attempt: one request to one endpoint, and what came of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +7,6 @@ use crate::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 
 /// Bytes of an endpoint's answer that are kept.
 pub const EXCERPT_BYTES: usize = 1024;
-
-/// How long a dispatcher may be busy with an attempt, in milliseconds: longer than the dispatch
-/// function may run (30 s), so that a lease never runs out under somebody alive.
-pub const LEASE_MS: u64 = 35_000;
 
 /// Which attempt: the key that two recorders compete for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,54 +55,4 @@ pub struct Attempt {
     /// The message's subject, for the same reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-}
-
-/// How far a delivery is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Progress {
-    /// Another attempt will come.
-    Pending,
-    /// The endpoint took it.
-    Delivered,
-    /// Given up.
-    Failed,
-    /// Called off by somebody before it was over.
-    Canceled,
-}
-
-/// A message on its way to an endpoint that did not take it at once. There is none for a first
-/// attempt that simply succeeds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Delivery {
-    /// The message.
-    pub msg: MessageId,
-    /// Its application.
-    pub app: ApplicationId,
-    /// The endpoint.
-    pub ep: EndpointId,
-    /// How far it is.
-    pub progress: Progress,
-    /// Scheduled attempts recorded so far. The next one has this number plus one.
-    pub attempts: u32,
-    /// When the next attempt is planned. Tells nothing once it is no longer pending.
-    pub next_at: Timestamp,
-    /// Until when a dispatcher may be busy with the next attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease_until: Option<Timestamp>,
-    /// When the sweep looks at it, while it is pending.
-    pub due_at: Timestamp,
-    /// When the message may be forgotten, and this with it.
-    pub expires_at: Timestamp,
-    /// Why it was given up, when that was not the last attempt's answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl Delivery {
-    /// Whether a dispatcher may be busy with it.
-    pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.lease_until.is_some_and(|until| until > now)
-    }
 }

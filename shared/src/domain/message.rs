@@ -123,6 +123,23 @@ impl Message {
     }
 }
 
+/// What is stored in place of the payload of a message that was cut into parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The parts in order.
+    pub parts: Vec<MessageId>,
+    /// SHA-256 of the payload as it was published, in hex: tells whether another request is
+    /// about the same thing.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The manifest of a message, if it was cut.
+    pub fn of(message: &Message) -> Option<Self> {
+        (message.parts > 0).then(|| serde_json::from_slice(&message.payload).ok()).flatten()
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
 fn is_zero(count: &u32) -> bool {
     *count == 0

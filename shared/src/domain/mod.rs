@@ -3,6 +3,7 @@
 pub mod application;
 pub mod attempt;
 pub mod clock;
+pub mod delivery;
 pub mod endpoint;
 pub mod event_type;
 pub mod headers;

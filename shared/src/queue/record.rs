@@ -52,6 +52,8 @@ pub enum Record {
         attempt: AttemptId,
         /// It may be in the queue a second time: look what is on record first.
         again: bool,
+        /// The moment that the endpoint's rate has kept for it, if it had to wait.
+        not_before: Option<Timestamp>,
     },
 }
 
@@ -97,11 +99,12 @@ impl Record {
                 wire.delivery = Some(DeliveryWire { app: *app, msg: *msg, ep: *ep });
                 wire.attempt = Some(*attempt);
             }
-            Self::Resend { app, msg, ep, attempt, again } => {
+            Self::Resend { app, msg, ep, attempt, again, not_before } => {
                 wire.kind = "resend".into();
                 wire.again = *again;
                 wire.delivery = Some(DeliveryWire { app: *app, msg: *msg, ep: *ep });
                 wire.resend = Some(*attempt);
+                wire.not_before = *not_before;
             }
         }
         serde_json::to_string(&wire).expect("strings, numbers and checked JSON can be written")
@@ -146,6 +149,8 @@ struct Wire<'a> {
     attempt: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     resend: Option<AttemptId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -186,7 +191,8 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
         "resend" => {
             let DeliveryWire { app, msg, ep } = *delivery()?;
             let attempt = wire.resend.ok_or_else(|| missing("attempt"))?;
-            Record::Resend { app, msg, ep, attempt, again: wire.again }
+            let (again, not_before) = (wire.again, wire.not_before);
+            Record::Resend { app, msg, ep, attempt, again, not_before }
         }
         _ => return Err("its `kind` is none that a record has".to_owned()),
     };

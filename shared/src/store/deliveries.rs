@@ -1,17 +1,18 @@
-//! The life of a delivery after its first attempt, and the fence that every attempt passes.
+//! Deliveries at rest, and the fence that every attempt passes.
 //!
 //! An attempt is a put under a key that holds its number: whoever comes second with the same
 //! number finds it taken, and does nothing more. Where an attempt changes how far a delivery
 //! is, both are written in one transaction, so there is never an attempt without its
 //! consequence nor the other way round.
 //!
-//! A [`Delivery`] item exists from the moment when a first attempt fails (or is leased because
-//! it may be a repetition). While it is pending it stands in the `due` index, always: a claim
-//! moves it forward in time and never takes it out, so whoever dies holding it is found out.
+//! What an event makes of a delivery is decided by [`machine`](crate::domain::delivery::machine);
+//! here it is loaded, and saved under the revision that was read. While a delivery is pending it
+//! stands in the `due` index, always: a claim moves it forward in time and never takes it out,
+//! so whoever dies holding it is found out.
 //!
 //! A message that takes the place of one past its retention (the same `eventId`, months later)
 //! finds that one's leftovers until they are cleaned up: what belongs to another message does
-//! not count, and what has expired is overwritten.
+//! not count, and is overwritten under its revision.
 //!
 //! Not guaranteed: that an attempt which was sent gets recorded. Between the two lies the one
 //! place where a crash makes an endpoint see the same attempt twice.
@@ -19,60 +20,53 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::postponed::{HeldBack, Waiting, read_postponed};
-use super::table::prefix_range;
-use super::table::{Condition, Index, Item, Key, Query, Table, Transacted, Write, Written};
-use super::{StoreError, doc, inbox, keys};
-use crate::domain::attempt::{Attempt, Delivery, Progress, Turn};
+use super::scheduled::{self, read_scheduled};
+use super::table::{
+    Condition, Index, Item, Key, Query, Table, Transacted, Write, Written, prefix_range,
+};
+use super::{StoreError, Versioned, doc, inbox, keys};
+use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
+use crate::domain::delivery::machine::{Effect, Event, Outcome, Refusal, Transition, step};
+use crate::domain::delivery::scheduled::{ScheduledMessage, Waiting};
+use crate::domain::delivery::{Delivery, State};
 use crate::domain::id::{EndpointId, MessageId, TaskId};
-use crate::domain::limits::MAX_QUEUE_DELAY_S;
 use crate::domain::message::Message;
 
-/// How far the sweep looks ahead, in milliseconds: a minute, the shortest interval of a
-/// schedule on AWS.
-pub const SWEEP_AHEAD_MS: u64 = 60_000;
-/// When the sweep looks after a retry that went through the queue: this long after it should
-/// have come, in milliseconds.
-pub const QUEUE_GRACE_MS: u64 = 15 * 60_000;
+/// How long the sweep leaves alone what it cannot read, in milliseconds: an hour, in which a
+/// rollback is over or an operator has heard of it.
+const UNREADABLE_MS: u64 = 3_600_000;
 
-/// Leases, records and schedules attempts.
+/// Loads deliveries, saves what becomes of them, records attempts.
 #[derive(Clone)]
 pub struct Deliveries {
-    pub(super) table: Arc<dyn Table>,
-    beside: Vec<Write>,
-}
-
-/// A delivery as it was read, with what proves it unchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leased {
-    /// How far it is.
-    pub delivery: Delivery,
-    rev: u64,
+    table: Arc<dyn Table>,
 }
 
 /// Something that the sweep has to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
     /// A delivery whose next attempt comes soon.
-    Retry(Box<Leased>),
+    Delivery(Box<Versioned<Delivery>>),
     /// A message whose time comes soon.
-    Postponed(Box<HeldBack>),
+    Scheduled(Box<Versioned<ScheduledMessage>>),
     /// A background task that nobody works on.
     Task(TaskId),
+    /// Something that this version cannot read.
+    Unreadable(Key),
 }
 
 /// Everything on record about a message's attempts.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     attempted: HashSet<EndpointId>,
-    deliveries: HashMap<EndpointId, Leased>,
+    deliveries: HashMap<EndpointId, Versioned<Delivery>>,
     canceled: bool,
 }
 
 impl Snapshot {
     /// The delivery to this endpoint, if there is one.
-    pub fn delivery(&self, ep: &EndpointId) -> Option<&Leased> {
+    pub fn delivery(&self, ep: &EndpointId) -> Option<&Versioned<Delivery>> {
         self.deliveries.get(ep)
     }
 
@@ -87,57 +81,42 @@ impl Snapshot {
     }
 }
 
+/// What became of an event that was offered to a stored delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advanced {
+    /// It is stored.
+    Done {
+        /// The delivery as it is now.
+        held: Versioned<Delivery>,
+        /// What is left to do.
+        effects: Vec<Effect>,
+    },
+    /// The event does not apply.
+    Refused(Refusal),
+    /// Somebody else changed the delivery first.
+    Lost,
+}
+
 /// What became of an attempt that was offered for the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is on record, and so is its consequence.
-    Done,
+    /// It is on record, and so is what follows from it.
+    Done(Vec<Effect>),
     /// Another one recorded this attempt before.
     Already,
-    /// It is on record, but the delivery went on without it (resent by hand, say), so it has
-    /// no consequence.
+    /// It is on record, but the delivery went on without it (resent by hand, say), so nothing
+    /// follows from it.
     Superseded,
-}
-
-/// What became of a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claimed {
-    /// It is ours.
-    Mine(Leased),
-    /// Somebody else was faster.
-    Theirs,
-}
-
-/// What an attempt means for its delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Consequence {
-    /// The endpoint took it.
-    Delivered,
-    /// Try again at that time; the sweep looks at the other.
-    Retry {
-        /// When to try again.
-        at: Timestamp,
-        /// When the sweep looks at it.
-        due: Timestamp,
-    },
-    /// Given up.
-    Failed,
 }
 
 impl Deliveries {
     /// Deliveries in this table.
     pub fn new(table: Arc<dyn Table>) -> Self {
-        Self { table, beside: Vec::new() }
+        Self { table }
     }
 
-    /// The same, writing these in the transaction that records a scheduled attempt with a
-    /// consequence.
-    #[must_use]
-    pub fn with(&self, beside: Vec<Write>) -> Self {
-        Self { beside, ..self.clone() }
-    }
-
-    /// What is on record about a message: read before a record that came twice is worked on.
+    /// What is on record about a message: read before a record that may be a repetition is
+    /// worked on.
     ///
     /// # Errors
     /// When the store fails.
@@ -147,13 +126,13 @@ impl Deliveries {
         let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
         let mut snapshot = Snapshot::default();
         for item in items {
-            if item.key.sk == keys::POSTPONED_SK {
-                let postponed = read_postponed(&item)?.postponed;
-                snapshot.canceled = postponed.msg == *msg && postponed.waiting == Waiting::Canceled;
+            if item.key.sk == keys::SCHEDULED_SK {
+                let scheduled = read_scheduled(&item)?.value;
+                snapshot.canceled = scheduled.msg == *msg && scheduled.waiting == Waiting::Canceled;
             } else if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
-                let leased = read_delivery(&item)?;
-                if leased.delivery.msg == *msg {
-                    snapshot.deliveries.insert(leased.delivery.ep, leased);
+                let found = read_delivery(&item)?;
+                if found.value.msg == *msg {
+                    snapshot.deliveries.insert(found.value.ep, found);
                 }
             } else {
                 let attempt: Attempt = doc::decode(&item.doc)?;
@@ -173,10 +152,8 @@ impl Deliveries {
         &self,
         msg: &MessageId,
         ep: &EndpointId,
-    ) -> Result<Option<Leased>, StoreError> {
-        let item = self.table.get(&keys::delivery(&msg.key(), ep)).await?;
-        let leased = item.as_ref().map(read_delivery).transpose()?;
-        Ok(leased.filter(|leased| leased.delivery.msg == *msg))
+    ) -> Result<Option<Versioned<Delivery>>, StoreError> {
+        Ok(self.in_place_of(msg, ep).await?.filter(|found| found.value.msg == *msg))
     }
 
     /// The message itself, payload included.
@@ -212,57 +189,78 @@ impl Deliveries {
         Ok(attempt.filter(|attempt| attempt.msg == *msg))
     }
 
-    /// Leases the first attempt of a delivery that has no item yet, until `until`.
+    /// Stores a delivery that was not there before, as the event leaves it; one that another
+    /// message left in its place is overwritten. `Lost` when the message has one already.
     ///
     /// # Errors
-    /// When the store fails; the lease may or may not be taken then.
-    pub async fn lease_first(
+    /// When the store fails; it may or may not be stored then.
+    pub async fn begin(
         &self,
-        message: &Message,
-        ep: &EndpointId,
+        first: &Delivery,
+        event: Event,
         now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Claimed, StoreError> {
-        self.put_first(message, ep, now, Some(until)).await
+    ) -> Result<Advanced, StoreError> {
+        match step(first, event, now) {
+            Ok(transition) => self.create(transition, now).await,
+            Err(refusal) => Ok(Advanced::Refused(refusal)),
+        }
     }
 
-    /// Leases the next attempt of a delivery, until `until`.
+    /// The same, as it is.
     ///
     /// # Errors
-    /// When the store fails; the lease may or may not be taken then.
-    pub async fn lease(&self, seen: &Leased, until: Timestamp) -> Result<Claimed, StoreError> {
-        let mut leased = seen.clone();
-        leased.delivery.lease_until = Some(until);
-        self.put(leased, Condition::Revision(seen.rev)).await
+    /// When the store fails; it may or may not be stored then.
+    pub async fn open(&self, first: Delivery, now: Timestamp) -> Result<Advanced, StoreError> {
+        self.create(Transition { delivery: first, effects: Vec::new() }, now).await
     }
 
-    /// Moves a due delivery forward in time, so that nobody else sweeps it meanwhile.
+    async fn create(&self, new: Transition, now: Timestamp) -> Result<Advanced, StoreError> {
+        let Transition { delivery, effects } = new;
+        let mut held = Versioned { value: delivery, rev: 1 };
+        let mut condition = Condition::AbsentAt(now);
+        loop {
+            let put = Write::Put(delivery_item(&held.value, held.rev)?, condition);
+            let in_the_way = match self.table.write(put).await? {
+                Written::Done => return Ok(Advanced::Done { held, effects }),
+                Written::Lost(None) => return Ok(Advanced::Lost),
+                Written::Lost(Some(item)) => read_delivery(&item)?,
+            };
+            if in_the_way.value.msg == held.value.msg {
+                return Ok(Advanced::Lost);
+            }
+            held.rev = in_the_way.rev + 1;
+            condition = Condition::Revision(in_the_way.rev);
+        }
+    }
+
+    /// Stores what an event makes of a delivery, if it is still as it was seen.
     ///
     /// # Errors
-    /// When the store fails; the claim may or may not be made then.
-    pub async fn claim(&self, seen: &Leased, due: Timestamp) -> Result<Claimed, StoreError> {
-        let mut claimed = seen.clone();
-        claimed.delivery.due_at = due;
-        self.put(claimed, Condition::Revision(seen.rev)).await
+    /// When the store fails; it may or may not be stored then.
+    pub async fn advance(
+        &self,
+        seen: &Versioned<Delivery>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Advanced, StoreError> {
+        let Transition { delivery, effects } = match step(&seen.value, event, now) {
+            Ok(transition) => transition,
+            Err(refusal) => return Ok(Advanced::Refused(refusal)),
+        };
+        let held = Versioned { value: delivery, rev: seen.rev + 1 };
+        let item = delivery_item(&held.value, held.rev)?;
+        Ok(match self.table.write(Write::Put(item, Condition::Revision(seen.rev))).await? {
+            Written::Done => Advanced::Done { held, effects },
+            Written::Lost(_) => Advanced::Lost,
+        })
     }
 
-    /// Gives a pending delivery up without another attempt.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be given up then.
-    pub async fn give_up(&self, seen: &Leased, reason: &str) -> Result<Claimed, StoreError> {
-        let mut given_up = seen.clone();
-        given_up.delivery.progress = Progress::Failed;
-        given_up.delivery.lease_until = None;
-        given_up.delivery.reason = Some(reason.to_owned());
-        self.put(given_up, Condition::Revision(seen.rev)).await
-    }
-
-    /// Records a scheduled attempt and what follows from it. `held` is the delivery as it was
-    /// leased, if it was.
+    /// Records a scheduled attempt, what follows from it for its delivery, and in the same
+    /// transaction `outbox`. `held` is the delivery as it was leased, if it was.
     ///
     /// A first attempt that succeeds without a lease is a single put; everything else is a
-    /// transaction of two.
+    /// transaction of two. Repeating the call after an error is safe: an attempt that turns out
+    /// to be on record under its own id is done.
     ///
     /// # Errors
     /// When the store fails; it may or may not be on record then.
@@ -270,52 +268,45 @@ impl Deliveries {
         &self,
         attempt: &Attempt,
         message: &Message,
-        held: Option<&Leased>,
-        consequence: &Consequence,
+        held: Option<&Versioned<Delivery>>,
+        outcome: &Outcome,
+        outbox: &[Write],
+        now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let Turn::Scheduled(number) = attempt.turn else {
-            return Err(StoreError::Invalid("a manual attempt has no consequence".into()));
+            return Err(StoreError::Invalid("an attempt by hand has no outcome".into()));
         };
+        let event = Event::Outcome { number, outcome: outcome.clone() };
         let put = put_attempt(attempt, message)?;
-        if held.is_none() && *consequence == Consequence::Delivered {
-            return Ok(match self.table.write(put).await? {
-                Written::Done => Recorded::Done,
-                Written::Lost(_) => Recorded::Already,
-            });
+        if held.is_none() && *outcome == Outcome::Delivered {
+            return self.record_alone(put, attempt, Recorded::Done(Vec::new())).await;
         }
-        let mut held = held.cloned();
+        let unseen = Delivery::first(message, attempt.ep, attempt.at, attempt.at);
+        let mut base = held.map(|held| (held.value.clone(), Condition::Revision(held.rev)));
         loop {
-            let (rev, condition) = match &held {
-                Some(held) => (held.rev, Condition::Revision(held.rev)),
-                None => (0, Condition::AbsentAt(attempt.at)),
+            let (delivery, condition) =
+                base.take().unwrap_or_else(|| (unseen.clone(), Condition::AbsentAt(attempt.at)));
+            let Ok(next) = step(&delivery, event.clone(), now) else {
+                // It went on without this attempt.
+                return self.record_alone(put, attempt, Recorded::Superseded).await;
             };
-            let delivery = after(attempt, message, number, consequence);
-            let mut writes =
-                vec![put.clone(), Write::Put(delivery_item(&delivery, rev + 1)?, condition)];
-            writes.extend(self.beside.iter().cloned());
+            let writes = [put.clone(), put_delivery(&next.delivery, condition)?];
+            let writes = writes.into_iter().chain(outbox.iter().cloned()).collect();
             let lost = match self.table.transact(writes).await? {
-                Transacted::Done => return Ok(Recorded::Done),
+                Transacted::Done => return Ok(Recorded::Done(next.effects)),
                 Transacted::Lost(lost) => lost,
             };
             if lost.contains(&0) {
-                return Ok(Recorded::Already);
+                return match self.is_ours(attempt).await? {
+                    true => Ok(Recorded::Done(next.effects)),
+                    false => Ok(Recorded::Already),
+                };
             }
-            // The delivery changed under us. If it still waits for this very attempt (somebody
-            // took over a lease that ran out), this is its outcome all the same.
-            match self.delivery(&attempt.msg, &attempt.ep).await? {
-                Some(now)
-                    if now.delivery.progress == Progress::Pending
-                        && now.delivery.attempts < number =>
-                {
-                    held = Some(now);
-                }
-                _ => {
-                    return Ok(match self.table.write(put).await? {
-                        Written::Done => Recorded::Superseded,
-                        Written::Lost(_) => Recorded::Already,
-                    });
-                }
-            }
+            base = self.in_place_of(&attempt.msg, &attempt.ep).await?.map(|found| {
+                let of_another = found.value.msg != attempt.msg;
+                let delivery = if of_another { unseen.clone() } else { found.value };
+                (delivery, Condition::Revision(found.rev))
+            });
         }
     }
 
@@ -324,49 +315,85 @@ impl Deliveries {
     ///
     /// # Errors
     /// When the store fails; it may or may not be on record then.
-    pub async fn record_manual(
+    pub async fn record_by_hand(
         &self,
         attempt: &Attempt,
         message: &Message,
+        now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let put = put_attempt(attempt, message)?;
         if !attempt.ok {
-            return Ok(match self.table.write(put).await? {
-                Written::Done => Recorded::Done,
-                Written::Lost(_) => Recorded::Already,
-            });
+            return self.record_alone(put, attempt, Recorded::Done(Vec::new())).await;
         }
         loop {
-            let seen = self.delivery(&attempt.msg, &attempt.ep).await?;
-            let (rev, attempts, condition) = match &seen {
-                Some(seen) => (seen.rev, seen.delivery.attempts, Condition::Revision(seen.rev)),
-                None => (0, 0, Condition::AbsentAt(attempt.at)),
+            let found = self.in_place_of(&attempt.msg, &attempt.ep).await?;
+            let condition = found
+                .as_ref()
+                .map_or(Condition::AbsentAt(attempt.at), |found| Condition::Revision(found.rev));
+            let seen = found.filter(|found| found.value.msg == attempt.msg).map_or_else(
+                || Delivery::first(message, attempt.ep, attempt.at, attempt.at),
+                |found| found.value,
+            );
+            let Ok(next) = step(&seen, Event::SentByHand, now) else {
+                return self.record_alone(put, attempt, Recorded::Superseded).await;
             };
-            let delivery = after(attempt, message, attempts, &Consequence::Delivered);
-            let writes =
-                vec![put.clone(), Write::Put(delivery_item(&delivery, rev + 1)?, condition)];
+            let writes = vec![put.clone(), put_delivery(&next.delivery, condition)?];
             match self.table.transact(writes).await? {
-                Transacted::Done => return Ok(Recorded::Done),
-                Transacted::Lost(lost) if lost.contains(&0) => return Ok(Recorded::Already),
+                Transacted::Done => return Ok(Recorded::Done(next.effects)),
+                Transacted::Lost(lost) if lost.contains(&0) => {
+                    return match self.is_ours(attempt).await? {
+                        true => Ok(Recorded::Done(next.effects)),
+                        false => Ok(Recorded::Already),
+                    };
+                }
                 Transacted::Lost(_) => {}
             }
         }
     }
 
-    /// Brings a delivery that was leased for its first attempt in line with that attempt,
-    /// which turned out to be on record already.
+    async fn record_alone(
+        &self,
+        put: Write,
+        attempt: &Attempt,
+        done: Recorded,
+    ) -> Result<Recorded, StoreError> {
+        Ok(match self.table.write(put).await? {
+            Written::Done => done,
+            Written::Lost(Some(item)) if doc::decode::<Attempt>(&item.doc)?.id == attempt.id => {
+                done
+            }
+            Written::Lost(_) => Recorded::Already,
+        })
+    }
+
+    /// Whether what stands in an attempt's place is that attempt: an earlier call wrote it and
+    /// was answered with an error.
+    async fn is_ours(&self, attempt: &Attempt) -> Result<bool, StoreError> {
+        let found = self.attempt(&attempt.msg, &attempt.ep, attempt.turn).await?;
+        Ok(found.is_some_and(|found| found.id == attempt.id))
+    }
+
+    /// What makes this message wait for its time, or did.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn settle(
+    pub async fn scheduled(
         &self,
-        held: &Leased,
-        consequence: &Consequence,
-    ) -> Result<Claimed, StoreError> {
-        let mut settled = held.clone();
-        settled.delivery.attempts = settled.delivery.attempts.max(1);
-        apply(&mut settled.delivery, consequence);
-        self.put(settled, Condition::Revision(held.rev)).await
+        msg: &MessageId,
+    ) -> Result<Option<Versioned<ScheduledMessage>>, StoreError> {
+        scheduled::find(&*self.table, msg).await
+    }
+
+    /// Stores what became of a scheduled message. `None` when somebody else has changed it.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be stored then.
+    pub async fn save_scheduled(
+        &self,
+        seen: &Versioned<ScheduledMessage>,
+        next: ScheduledMessage,
+    ) -> Result<Option<Versioned<ScheduledMessage>>, StoreError> {
+        scheduled::save(&*self.table, seen, next).await
     }
 
     /// What the sweep should look at by now in one shard, oldest first, at most `limit`.
@@ -381,72 +408,36 @@ impl Deliveries {
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
         let query = due_until(shard, now, limit);
-        self.table.query(&query).await?.items.iter().map(read_due).collect()
+        Ok(self.table.query(&query).await?.items.iter().map(read_due).collect())
     }
 
-    /// Makes a delivery that was given up pending again, to be attempted once more at `now`.
+    /// Moves something that cannot be read out of the way of what can, for an hour.
     ///
     /// # Errors
-    /// When the store fails; it may or may not be pending then.
-    pub async fn reopen(&self, seen: &Leased, now: Timestamp) -> Result<Claimed, StoreError> {
-        let mut reopened = seen.clone();
-        let delivery = &mut reopened.delivery;
-        delivery.progress = Progress::Pending;
-        delivery.lease_until = None;
-        delivery.reason = None;
-        delivery.next_at = now;
-        delivery.due_at = now.plus_ms(QUEUE_GRACE_MS);
-        self.put(reopened, Condition::Revision(seen.rev)).await
-    }
-
-    /// Makes a delivery of a message that was never sent to this endpoint, pending, to be
-    /// attempted at `now`. `Theirs` when there is one, or was.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be there then.
-    pub async fn open(
-        &self,
-        message: &Message,
-        ep: &EndpointId,
-        now: Timestamp,
-    ) -> Result<Claimed, StoreError> {
-        if self.attempt(&message.id, ep, Turn::Scheduled(1)).await?.is_some() {
-            return Ok(Claimed::Theirs);
-        }
-        if message.deliver_at.is_some() {
-            let held_back = self.postponed(&message.id).await?;
-            if held_back.is_some_and(|held| held.postponed.waiting != Waiting::Over) {
-                return Ok(Claimed::Theirs);
-            }
-        }
-        self.put_first(message, ep, now, None).await
-    }
-
-    /// Calls a pending delivery off, unless an attempt may be under way.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be called off then.
-    pub async fn cancel(&self, seen: &Leased) -> Result<Claimed, StoreError> {
-        let mut canceled = seen.clone();
-        canceled.delivery.progress = Progress::Canceled;
-        canceled.delivery.lease_until = None;
-        self.put(canceled, Condition::Revision(seen.rev)).await
+    /// When the store fails; it may or may not be moved then.
+    pub async fn set_aside(&self, key: &Key, now: Timestamp) -> Result<(), StoreError> {
+        let Some(mut item) = self.table.get(key).await? else { return Ok(()) };
+        let Some(due) = &mut item.due else { return Ok(()) };
+        due.sk = keys::due_sk(now.plus_ms(UNREADABLE_MS));
+        let condition = Condition::Revision(item.rev);
+        item.rev += 1;
+        self.table.write(Write::Put(item, condition)).await?;
+        Ok(())
     }
 
     /// Every pending delivery of one shard, whenever it is due.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn pending(&self, shard: u32) -> Result<Vec<Leased>, StoreError> {
+    pub async fn pending(&self, shard: u32) -> Result<Vec<Versioned<Delivery>>, StoreError> {
         let mut query = due_until(shard, Timestamp(9_999_999_999_999), 1000);
         let mut pending = Vec::new();
         loop {
             let page = self.table.query(&query).await?;
-            for item in &page.items {
-                if let Due::Retry(found) = read_due(item)? {
-                    pending.push(*found);
-                }
-            }
+            pending.extend(page.items.iter().filter_map(|item| match read_due(item) {
+                Due::Delivery(found) => Some(*found),
+                Due::Scheduled(_) | Due::Task(_) | Due::Unreadable(_) => None,
+            }));
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => return Ok(pending),
@@ -454,78 +445,15 @@ impl Deliveries {
         }
     }
 
-    /// Takes a lease back whose holder is known to be dead.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn release(&self, seen: &Leased, due: Timestamp) -> Result<Claimed, StoreError> {
-        let mut released = seen.clone();
-        released.delivery.lease_until = None;
-        released.delivery.due_at = due;
-        self.put(released, Condition::Revision(seen.rev)).await
-    }
-
-    /// Puts the first attempt of a delivery off until `at`. `Theirs` when the delivery has an
-    /// item already.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be put off then.
-    pub async fn put_off(
+    /// Whatever delivery stands in this place: of this message, or one that an earlier message
+    /// of the same event left there.
+    async fn in_place_of(
         &self,
-        message: &Message,
+        msg: &MessageId,
         ep: &EndpointId,
-        now: Timestamp,
-        at: Timestamp,
-    ) -> Result<Claimed, StoreError> {
-        let through_queue = at.since(now) <= u64::from(MAX_QUEUE_DELAY_S) * 1000;
-        let due_at = match through_queue {
-            true => at.plus_ms(QUEUE_GRACE_MS),
-            false => at.minus_ms(SWEEP_AHEAD_MS),
-        };
-        let mut delivery = first(message, ep, at, None);
-        delivery.due_at = due_at;
-        self.put(Leased { delivery, rev: 0 }, Condition::AbsentAt(now)).await
-    }
-
-    async fn put_first(
-        &self,
-        message: &Message,
-        ep: &EndpointId,
-        now: Timestamp,
-        lease_until: Option<Timestamp>,
-    ) -> Result<Claimed, StoreError> {
-        let delivery = first(message, ep, now, lease_until);
-        self.put(Leased { delivery, rev: 0 }, Condition::AbsentAt(now)).await
-    }
-
-    async fn put(&self, mut leased: Leased, condition: Condition) -> Result<Claimed, StoreError> {
-        leased.rev += 1;
-        let item = delivery_item(&leased.delivery, leased.rev)?;
-        Ok(match self.table.write(Write::Put(item, condition)).await? {
-            Written::Done => Claimed::Mine(leased),
-            Written::Lost(_) => Claimed::Theirs,
-        })
-    }
-}
-
-/// A delivery whose first attempt is to be made at `at`.
-fn first(
-    message: &Message,
-    ep: &EndpointId,
-    at: Timestamp,
-    lease_until: Option<Timestamp>,
-) -> Delivery {
-    Delivery {
-        msg: message.id,
-        app: message.app,
-        ep: *ep,
-        progress: Progress::Pending,
-        attempts: 0,
-        next_at: at,
-        lease_until,
-        due_at: at.plus_ms(QUEUE_GRACE_MS),
-        expires_at: message.expires_at,
-        reason: None,
+    ) -> Result<Option<Versioned<Delivery>>, StoreError> {
+        let item = self.table.get(&keys::delivery(&msg.key(), ep)).await?;
+        item.as_ref().map(read_delivery).transpose()
     }
 }
 
@@ -538,41 +466,6 @@ fn due_until(shard: u32, until: Timestamp, limit: usize) -> Query {
         descending: false,
         after: None,
         limit,
-    }
-}
-
-fn after(
-    attempt: &Attempt,
-    message: &Message,
-    attempts: u32,
-    consequence: &Consequence,
-) -> Delivery {
-    let mut delivery = Delivery {
-        msg: attempt.msg,
-        app: attempt.app,
-        ep: attempt.ep,
-        progress: Progress::Pending,
-        attempts,
-        next_at: attempt.at,
-        lease_until: None,
-        due_at: attempt.at,
-        expires_at: message.expires_at,
-        reason: None,
-    };
-    apply(&mut delivery, consequence);
-    delivery
-}
-
-fn apply(delivery: &mut Delivery, consequence: &Consequence) {
-    delivery.lease_until = None;
-    match *consequence {
-        Consequence::Delivered => delivery.progress = Progress::Delivered,
-        Consequence::Failed => delivery.progress = Progress::Failed,
-        Consequence::Retry { at, due } => {
-            delivery.progress = Progress::Pending;
-            delivery.next_at = at;
-            delivery.due_at = due;
-        }
     }
 }
 
@@ -592,32 +485,45 @@ fn put_attempt(attempt: &Attempt, message: &Message) -> Result<Write, StoreError
     Ok(Write::Put(item, Condition::AbsentAt(attempt.at)))
 }
 
+fn put_delivery(delivery: &Delivery, condition: Condition) -> Result<Write, StoreError> {
+    let rev = if let Condition::Revision(rev) = condition { rev + 1 } else { 1 };
+    Ok(Write::Put(delivery_item(delivery, rev)?, condition))
+}
+
+/// While no attempt is on record or under way, the delivery itself stands in the endpoint's list,
+/// at the time of its message: nothing else leads to it there.
 fn delivery_item(delivery: &Delivery, rev: u64) -> Result<Item, StoreError> {
-    let pending = delivery.progress == Progress::Pending;
+    let pending = delivery.pending();
+    let under_way = pending.is_some_and(|pending| pending.lease_until.is_some());
+    let unattempted = delivery.attempts == 0 && !under_way && delivery.state != State::Delivered;
     Ok(Item {
         key: keys::delivery(&delivery.msg.key(), &delivery.ep),
-        by_time: None,
-        due: pending.then(|| keys::due(&delivery.msg, &delivery.ep, delivery.due_at)),
+        by_time: unattempted.then(|| Key {
+            pk: keys::attempts_by_time(&delivery.ep),
+            sk: keys::unattempted_time(&delivery.msg),
+        }),
+        due: pending.map(|pending| keys::due(&delivery.msg, &delivery.ep, pending.due_at)),
         // Never forget what is still to be delivered.
-        expires_at: (!pending).then_some(delivery.expires_at),
+        expires_at: pending.is_none().then_some(delivery.expires_at),
         rev,
         doc: doc::encode(delivery)?,
         body: None,
     })
 }
 
-fn read_due(item: &Item) -> Result<Due, StoreError> {
+fn read_due(item: &Item) -> Due {
     #[derive(serde::Deserialize)]
     struct Named {
         id: TaskId,
     }
-    match item.key.sk.as_str() {
+    let read = match item.key.sk.as_str() {
         keys::TASK_SK => doc::decode(&item.doc).map(|Named { id }| Due::Task(id)),
-        keys::POSTPONED_SK => read_postponed(item).map(|held| Due::Postponed(Box::new(held))),
-        _ => read_delivery(item).map(|found| Due::Retry(Box::new(found))),
-    }
+        keys::SCHEDULED_SK => read_scheduled(item).map(|found| Due::Scheduled(Box::new(found))),
+        _ => read_delivery(item).map(|found| Due::Delivery(Box::new(found))),
+    };
+    read.unwrap_or_else(|_| Due::Unreadable(item.key.clone()))
 }
 
-fn read_delivery(item: &Item) -> Result<Leased, StoreError> {
-    Ok(Leased { delivery: doc::decode(&item.doc)?, rev: item.rev })
+fn read_delivery(item: &Item) -> Result<Versioned<Delivery>, StoreError> {
+    Ok(Versioned { value: doc::decode(&item.doc)?, rev: item.rev })
 }

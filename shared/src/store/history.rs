@@ -13,12 +13,13 @@ use serde::de::DeserializeOwned;
 use super::table::{Index, Item, Query, Table, prefix_range};
 use super::{StoreError, doc, inbox, keys};
 use crate::domain::application::Application;
-use crate::domain::attempt::{Attempt, Delivery};
+use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
+use crate::domain::delivery::Delivery;
 use crate::domain::id::{
     ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId, TaskId,
 };
-use crate::domain::message::Message;
+use crate::domain::message::{Manifest, Message};
 use crate::domain::task::Task;
 
 /// Most index reads that one page may take.
@@ -58,6 +59,47 @@ pub struct Listed<T> {
     pub prev: Option<String>,
     /// Nothing comes after this page.
     pub done: bool,
+}
+
+impl<T> Listed<T> {
+    /// The same page with other items, made of these.
+    pub fn map<U>(self, items: impl Fn(T) -> Vec<U>) -> Listed<U> {
+        let Self { items: old, iterator, prev, done } = self;
+        Listed { items: old.into_iter().flat_map(items).collect(), iterator, prev, done }
+    }
+}
+
+/// One line of an endpoint's trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// An attempt on record.
+    Attempt(Attempt),
+    /// A delivery before its first attempt: it waits, or ended without one.
+    Unattempted(Delivery),
+}
+
+impl Trace {
+    /// The message.
+    pub fn msg(&self) -> MessageId {
+        match self {
+            Self::Attempt(attempt) => attempt.msg,
+            Self::Unattempted(delivery) => delivery.msg,
+        }
+    }
+
+    /// Whether it is where a message's deliveries to the endpoint begin: the first attempt by
+    /// schedule, or the delivery that has none yet. Each delivery begins once.
+    pub fn begins(&self) -> bool {
+        match self {
+            Self::Attempt(attempt) => attempt.turn == Turn::Scheduled(1),
+            Self::Unattempted(_) => true,
+        }
+    }
+
+    /// Whether the endpoint took the message with this attempt.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Attempt(attempt) if attempt.ok)
+    }
 }
 
 impl History {
@@ -146,6 +188,22 @@ impl History {
         Ok(attempts)
     }
 
+    /// The parts of a message that was cut; none of one that was not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn parts(
+        &self,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<Vec<Message>, StoreError> {
+        let mut parts = Vec::new();
+        for id in Manifest::of(message).map(|manifest| manifest.parts).unwrap_or_default() {
+            parts.extend(self.message(&message.app, &id.to_string(), now).await?);
+        }
+        Ok(parts)
+    }
+
     /// How far a message is with each endpoint that did not take it at once.
     ///
     /// # Errors
@@ -175,7 +233,33 @@ impl History {
         now: Timestamp,
         keep: impl Fn(&Attempt) -> bool,
     ) -> Result<Listed<Attempt>, StoreError> {
-        self.page(keys::attempts_by_time(ep), AttemptId::PREFIX, walk, now, keep).await
+        let read = |item: &Item| match is_delivery(item) {
+            true => Ok(None),
+            false => doc::decode(&item.doc).map(Some),
+        };
+        let keep = |attempt: &Option<Attempt>| attempt.as_ref().is_some_and(&keep);
+        let pk = keys::attempts_by_time(ep);
+        let listed = self.page_of(pk, AttemptId::PREFIX, walk, now, read, keep).await?;
+        Ok(listed.map(|attempt| attempt.into_iter().collect()))
+    }
+
+    /// What an endpoint was sent or is to be sent, of which `keep` keeps: its attempts, and the
+    /// deliveries that have none yet, each at the time of its message.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn trail_of_endpoint(
+        &self,
+        ep: &EndpointId,
+        walk: &Walk,
+        now: Timestamp,
+        keep: impl Fn(&Trace) -> bool,
+    ) -> Result<Listed<Trace>, StoreError> {
+        let read = |item: &Item| match is_delivery(item) {
+            true => doc::decode(&item.doc).map(Trace::Unattempted),
+            false => doc::decode(&item.doc).map(Trace::Attempt),
+        };
+        self.page_of(keys::attempts_by_time(ep), AttemptId::PREFIX, walk, now, read, keep).await
     }
 
     async fn page<T: DeserializeOwned>(
@@ -184,6 +268,18 @@ impl History {
         prefix: &str,
         walk: &Walk,
         now: Timestamp,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Listed<T>, StoreError> {
+        self.page_of(pk, prefix, walk, now, |item| doc::decode(&item.doc), keep).await
+    }
+
+    async fn page_of<T>(
+        &self,
+        pk: String,
+        prefix: &str,
+        walk: &Walk,
+        now: Timestamp,
+        read: impl Fn(&Item) -> Result<T, StoreError>,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Listed<T>, StoreError> {
         let mut query = window(pk, prefix, walk);
@@ -203,7 +299,7 @@ impl History {
                 }
                 examined = Some(id.to_owned());
                 if inbox::is_live(item, now) {
-                    let value = doc::decode(&item.doc)?;
+                    let value = read(item)?;
                     if keep(&value) {
                         found.push((id.to_owned(), value));
                     }
@@ -231,6 +327,11 @@ impl History {
         // After a page that was walked back to comes the one that the caller came from.
         Ok(Listed { items, iterator, prev, done: exhausted && !walk.backward })
     }
+}
+
+/// Deliveries without attempts stand among the attempts.
+fn is_delivery(item: &Item) -> bool {
+    item.key.sk.starts_with(keys::DELIVERY_PREFIX)
 }
 
 fn id_in_index(item: &Item) -> Option<&str> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
-use super::postponed::holding_back;
+use super::scheduled::waiting_item;
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::Timestamp;
@@ -53,7 +53,7 @@ impl Inbox {
         let item = message_item(message, self.compress)?;
         let condition = Condition::AbsentAt(message.at);
         if let Some(at) = message.deliver_at {
-            return self.accept_postponed(message, item, at).await;
+            return self.accept_scheduled(message, item, at).await;
         }
         match self.table.write(Write::Put(item, condition)).await? {
             Written::Done => Ok(Accepted::New),
@@ -63,16 +63,16 @@ impl Inbox {
         }
     }
 
-    /// Stores a message together with what keeps it back.
-    async fn accept_postponed(
+    /// Stores a message together with what makes it wait.
+    async fn accept_scheduled(
         &self,
         message: &Message,
         item: Item,
         at: Timestamp,
     ) -> Result<Accepted, StoreError> {
         let (key, free) = (item.key.clone(), Condition::AbsentAt(message.at));
-        let holding_back = Write::Put(holding_back(message, at)?, Condition::Always);
-        match self.table.transact(vec![Write::Put(item, free), holding_back]).await? {
+        let waiting = Write::Put(waiting_item(message, at)?, Condition::Always);
+        match self.table.transact(vec![Write::Put(item, free), waiting]).await? {
             Transacted::Done => Ok(Accepted::New),
             Transacted::Lost(_) => match self.table.get(&key).await? {
                 Some(item) => Ok(Accepted::Existing(Box::new(read_message(&item)?))),

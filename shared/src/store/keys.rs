@@ -11,8 +11,8 @@
 //! | message | `MSG#{key}` | `MSG` | `APP#{app}#0`, `{msg}` | |
 //! | attempt by schedule | `MSG#{key}` | `ATT#{ep}#0001` | `EP#{ep}#0`, `{atmpt}` | |
 //! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
-//! | a message that waits | `MSG#{key}` | `DLV` | | `DUE#{shard}`, `{epoch ms}` |
-//! | delivery | `MSG#{key}` | `DLV#{ep}` | | `DUE#{shard}`, `{epoch ms}` |
+//! | scheduled message | `MSG#{key}` | `DLV` | | `DUE#{shard}`, `{epoch ms}` |
+//! | delivery | `MSG#{key}` | `DLV#{ep}` | before its first attempt: `EP#{ep}#0`, `{atmpt}` | `DUE#{shard}`, `{epoch ms}` |
 //! | profile | `ORG#{org}` | `PROFILE#{name}` | | |
 //! | source | `SOURCE#{src}` | `SOURCE` | | |
 //! | source in its organisation | `ORG#{org}` | `SOURCE#{src}` | | |
@@ -102,8 +102,8 @@ pub const INSPECTED_PREFIX: &str = "REQ#";
 pub const TASK_SK: &str = "TASK";
 /// How sort keys of profiles start.
 pub const PROFILE_PREFIX: &str = "PROFILE#";
-/// The sort key of what keeps a message back: after its attempts, before its deliveries.
-pub const POSTPONED_SK: &str = "DLV";
+/// The sort key of a scheduled message: after its attempts, before its deliveries.
+pub const SCHEDULED_SK: &str = "DLV";
 /// The partition of parked records.
 pub const PARKED_PK: &str = "PARKED";
 
@@ -186,18 +186,24 @@ pub fn attempt_time(id: &AttemptId) -> String {
     id.to_string()
 }
 
+/// The place there of a delivery that has no attempt on record: that of an attempt made when the
+/// message was accepted. No real attempt has it, since this one is made of the message's id.
+pub fn unattempted_time(msg: &MessageId) -> String {
+    AttemptId::from_ksuid(msg.ksuid()).to_string()
+}
+
 /// A delivery.
 pub fn delivery(message: &MessageKey, ep: &EndpointId) -> Key {
     key(message_pk(message), format!("{DELIVERY_PREFIX}{ep}"))
 }
 
-/// What keeps a message back.
-pub fn postponed(message: &MessageKey) -> Key {
-    key(message_pk(message), POSTPONED_SK)
+/// What makes a message wait for its time.
+pub fn scheduled(message: &MessageKey) -> Key {
+    key(message_pk(message), SCHEDULED_SK)
 }
 
 /// Its place in the `due` index.
-pub fn postponed_due(msg: &MessageId, at: Timestamp) -> Key {
+pub fn scheduled_due(msg: &MessageId, at: Timestamp) -> Key {
     key(due_pk(shard_of(&msg.to_string())), due_sk(at))
 }
 

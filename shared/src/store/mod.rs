@@ -42,9 +42,9 @@ pub mod keys;
 mod keysets;
 mod notices;
 mod parking;
-mod postponed;
 mod profiles;
 mod revocations;
+mod scheduled;
 mod sources;
 pub mod table;
 mod tasks;
@@ -53,24 +53,28 @@ mod treatments;
 pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
 pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
-pub use deliveries::{
-    Claimed, Consequence, Deliveries, Due, Leased, QUEUE_GRACE_MS, Recorded, SWEEP_AHEAD_MS,
-    Snapshot,
-};
+pub use deliveries::{Advanced, Deliveries, Due, Recorded, Snapshot};
 pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
 pub use eraser::{EXPUNGED, Eraser};
-pub use history::{History, Listed, Walk};
+pub use history::{History, Listed, Trace, Walk};
 pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
 pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use notices::{LISTENERS_TTL_MS, Notices};
 pub use parking::{Parked, Parking};
-pub use postponed::{HeldBack, Postponed, Waiting};
 pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use sources::{SOURCE_TTL_MS, Sources};
 pub use tasks::{HeldTask, Tasks};
 pub use treatments::{TREATMENTS_TTL_MS, Treatments};
+
+/// Something as it was read, with what proves it unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// What was read.
+    pub value: T,
+    rev: u64,
+}
 
 /// Why a store call failed. An error leaves open whether the call had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::table::{Condition, Table, Write};
-use super::{Directory, StoreError, Tenant, inbox, postponed};
+use super::{Directory, StoreError, Tenant, inbox, scheduled};
 use crate::domain::application::Application;
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::id::{MessageId, MessageKey, OrganisationId};
@@ -96,7 +96,7 @@ impl Notices {
         };
         Ok(vec![
             Write::Put(inbox::message_item(&message, true)?, Condition::Always),
-            Write::Put(postponed::holding_back(&message, now)?, Condition::Always),
+            Write::Put(scheduled::waiting_item(&message, now)?, Condition::Always),
         ])
     }
 

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
-use crate::domain::attempt::LEASE_MS;
 use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::delivery::LEASE_MS;
 use crate::domain::id::{OrganisationId, TaskId};
 use crate::domain::notice::Notice;
 use crate::domain::task::{Status, Task, Work};
@@ -32,9 +32,12 @@ use crate::store::{
 };
 
 mod broadcast;
+mod in_flight;
 mod purge;
 mod replay;
 mod stats;
+
+pub use in_flight::{InFlight, Met, Sending};
 
 /// How long a worker has a task for itself after each step, in milliseconds: longer than any
 /// function that works on tasks may run.
@@ -63,6 +66,7 @@ pub struct Worker {
     inbox: Inbox,
     deliveries_queue: Arc<dyn Producer>,
     retries: Arc<dyn Producer>,
+    in_flight: Option<InFlight>,
     ambient: Ambient,
 }
 
@@ -79,6 +83,17 @@ impl From<QueueError> for Trouble {
     fn from(error: QueueError) -> Self {
         Self(error.to_string())
     }
+}
+
+/// What a turn at a task came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It was not due.
+    None,
+    /// There is more to do, and it may be done at once.
+    More,
+    /// It is over, or has to wait for another run.
+    Over,
 }
 
 /// Whether a step was the last one.
@@ -106,8 +121,16 @@ impl Worker {
             inbox: Inbox::new(table),
             deliveries_queue,
             retries,
+            in_flight: None,
             ambient,
         }
+    }
+
+    /// The same in the process that does all the dispatching: it knows what is being sent, and
+    /// need not wait for what might be.
+    #[must_use]
+    pub fn beside(self, in_flight: InFlight) -> Self {
+        Self { in_flight: Some(in_flight), ..self }
     }
 
     /// The tasks that it works on.
@@ -134,18 +157,20 @@ impl Worker {
         Ok(self.work(held, now.plus_ms(FIRST_PART_MS), FIRST_PART_STEPS, 0).await)
     }
 
-    /// Carries on with a task that is due, until `until`. Whether there was anything to do.
+    /// Carries on with a task that is due, until `until`: a turn of it.
     ///
     /// # Errors
     /// When the task cannot be taken.
-    pub async fn carry_on(&self, id: &TaskId, until: Timestamp) -> Result<bool, StoreError> {
+    pub async fn carry_on(&self, id: &TaskId, until: Timestamp) -> Result<Turn, StoreError> {
         let now = self.ambient.now();
         let Some(held) = self.tasks.claim(id, now, now.plus_ms(CLAIM_MS)).await? else {
-            return Ok(false);
+            return Ok(Turn::None);
         };
         // Whoever had it before may have died, or failed, after it sent what this step sends.
-        self.work(held, until, MAX_STEPS, SECOND_COPY_DELAY_S).await;
-        Ok(true)
+        let task = self.work(held, until, MAX_STEPS, SECOND_COPY_DELAY_S).await;
+        // One whose step failed has a pause until the next run.
+        let more = task.status == Status::Running && task.failures == 0;
+        Ok(if more { Turn::More } else { Turn::Over })
     }
 
     /// Does steps until the time is up or all is done; the task as it is then.
@@ -216,7 +241,7 @@ impl Worker {
     /// Does the next step of a task and moves its cursor on.
     async fn step(&self, task: &mut Task, delay_s: u32) -> Result<Step, Trouble> {
         match task.work.clone() {
-            Work::Recover { app, ep, span } => self.recover(task, app, ep, span).await,
+            Work::Recover { ep, span, .. } => self.recover(task, ep, span).await,
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,
             Work::AppStats { span, apps } => self.app_stats(task, span, &apps).await,
             Work::EventTypes {} => self.event_types(task).await,

@@ -3,15 +3,20 @@
 use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
+#[cfg(doc)]
+use super::InFlight;
 use super::{Step, Trouble, Worker};
-use crate::domain::attempt::{Attempt, Progress, Turn};
+use crate::domain::attempt::Turn;
 use crate::domain::clock::Timestamp;
+use crate::domain::delivery::machine::Event;
+use crate::domain::delivery::scheduled::Waiting;
+use crate::domain::delivery::{Delivery, LEASE_MS, State};
 use crate::domain::id::{ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, RANDOM_BYTES};
 use crate::domain::message::Message;
 use crate::domain::task::{Selection, Span, Task};
-use crate::queue::record::Record;
+use crate::queue::record::{Record, delay_until};
 use crate::queue::{Outgoing, send_all};
-use crate::store::{Claimed, Listed, Walk};
+use crate::store::{Advanced, Listed, Trace, Walk};
 
 /// Messages or attempts that a step looks at, and about as many more as their filter drops.
 const PAGE: usize = 100;
@@ -21,19 +26,18 @@ const PARALLEL: usize = 16;
 const SENT: &str = "messagesSent";
 
 impl Worker {
-    /// Every delivery that failed begins with a first attempt that failed, so the failed first
-    /// attempts lead to all of them, once each.
+    /// Makes every delivery that was given up pending again. Each begins once on the endpoint's
+    /// trail, with its first attempt or without one.
     pub(super) async fn recover(
         &self,
         task: &mut Task,
-        app: ApplicationId,
         ep: EndpointId,
         span: Span,
     ) -> Result<Step, Trouble> {
-        let keep = |attempt: &Attempt| !attempt.ok && is_first(attempt, span);
-        let mut listed = self.first_attempts(task, &ep, span, keep).await?;
-        let reopened = side_by_side(&mut listed, |attempt| self.reopen(app, attempt)).await;
-        self.send_opened(task, reopened).await?;
+        let keep = |trace: &Trace| !trace.is_success() && begins_in(trace, span);
+        let mut listed = self.beginnings(task, &ep, span, keep).await?;
+        let recovered = side_by_side(&mut listed, |trace| self.recover_one(trace.msg(), ep)).await;
+        self.send_opened(task, recovered).await?;
         Ok(turn_page(task, listed))
     }
 
@@ -48,20 +52,20 @@ impl Worker {
         let tenant = self.directory.tenant(&app).await?;
         let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint(&ep.to_string()));
         let Some(endpoint) = endpoint else { return Ok(Step::Last) };
-        let now = self.ambient.now();
         let walk = walk(task, span.since, Some(span.until));
-        let keep = |message: &Message| endpoint.wants(&message.event_type, &message.channels);
-        let mut listed = self.history.messages(&app, &walk, now, keep).await?;
-        let open = |message: Message| async move {
-            let opened = self.deliveries.open(&message, &ep, now).await?;
-            Ok(matches!(opened, Claimed::Mine(_)).then(|| retry(app, message.id, ep, 1)))
+        let keep = |message: &Message| {
+            // The parts of what was cut are messages of their own.
+            message.parts == 0 && endpoint.wants(&message.event_type, &message.channels)
         };
-        let opened = side_by_side(&mut listed, open).await;
+        let now = self.ambient.now();
+        let mut listed = self.history.messages(&app, &walk, now, keep).await?;
+        let opened = side_by_side(&mut listed, |message| self.open(message, ep)).await;
         self.send_opened(task, opened).await?;
         Ok(turn_page(task, listed))
     }
 
-    /// Sends again what was sent before, beside the schedule.
+    /// Sends again what was sent before, or was given up without having been sent, beside the
+    /// schedule.
     pub(super) async fn bulk_replay(
         &self,
         task: &mut Task,
@@ -70,12 +74,15 @@ impl Worker {
         selection: &Selection,
         delay_s: u32,
     ) -> Result<Step, Trouble> {
-        let keep = |attempt: &Attempt| is_first(attempt, span) && selection.keeps(attempt);
-        let mut listed = self.first_attempts(task, &ep, span, keep).await?;
-        let chosen = side_by_side(&mut listed, |attempt| self.choose(attempt, selection)).await;
+        let keep = |trace: &Trace| begins_in(trace, span) && selection.may_keep(trace);
+        let mut listed = self.beginnings(task, &ep, span, keep).await?;
+        let chosen = side_by_side(&mut listed, |trace| self.choose(trace, selection)).await;
         let chosen = chosen.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let records: Vec<_> =
-            chosen.iter().flatten().map(|attempt| resend(task, attempt, delay_s)).collect();
+        let records: Vec<_> = chosen
+            .into_iter()
+            .flatten()
+            .map(|(app, msg)| resend(task, app, msg, ep, delay_s))
+            .collect();
         let sent = records.len() as u64;
         for result in send_all(&*self.retries, records).await {
             result?;
@@ -84,31 +91,63 @@ impl Worker {
         Ok(turn_page(task, listed))
     }
 
-    async fn first_attempts(
+    async fn beginnings(
         &self,
         task: &Task,
         ep: &EndpointId,
         span: Span,
-        keep: impl Fn(&Attempt) -> bool,
-    ) -> Result<Listed<Attempt>, Trouble> {
+        keep: impl Fn(&Trace) -> bool,
+    ) -> Result<Listed<Trace>, Trouble> {
         // A message may be attempted long after it was published.
         let walk = walk(task, span.since, None);
-        Ok(self.history.attempts_of_endpoint(ep, &walk, self.ambient.now(), keep).await?)
+        Ok(self.history.trail_of_endpoint(ep, &walk, self.ambient.now(), keep).await?)
     }
 
-    async fn reopen(
+    async fn recover_one(
         &self,
-        app: ApplicationId,
-        attempt: Attempt,
+        msg: MessageId,
+        ep: EndpointId,
     ) -> Result<Option<Outgoing>, Trouble> {
-        let (msg, ep) = (attempt.msg, attempt.ep);
-        let found = self.deliveries.delivery(&msg, &ep).await?;
-        let Some(failed) = found.filter(|found| found.delivery.progress == Progress::Failed) else {
+        let Some(found) = self.deliveries.delivery(&msg, &ep).await? else { return Ok(None) };
+        let now = self.ambient.now();
+        let advanced = self.deliveries.advance(&found, Event::Recovered, now).await?;
+        Ok(matches!(advanced, Advanced::Done { .. }).then(|| retry(&found.value, now, now)))
+    }
+
+    /// Opens the delivery of a message that has none, or that was given up before its first
+    /// attempt. A message that has not been dispatched yet looks like one that is missing: see
+    /// [`InFlight`].
+    async fn open(&self, message: Message, ep: EndpointId) -> Result<Option<Outgoing>, Trouble> {
+        let deliveries = &self.deliveries;
+        let turn = Turn::Scheduled(1);
+        if let Some(found) = deliveries.delivery(&message.id, &ep).await? {
+            return match found.value.attempts {
+                0 => self.recover_one(message.id, ep).await,
+                _ => Ok(None),
+            };
+        }
+        if deliveries.attempt(&message.id, &ep, turn).await?.is_some() {
             return Ok(None);
+        }
+        if message.deliver_at.is_some()
+            && let Some(scheduled) = deliveries.scheduled(&message.id).await?
+            && scheduled.value.waiting != Waiting::Over
+        {
+            return Ok(None);
+        }
+        let now = self.ambient.now();
+        let released_at = message.deliver_at.unwrap_or(message.at);
+        let at = match &self.in_flight {
+            Some(in_flight) if in_flight.open(message.id, ep, released_at, now) => now,
+            // It is being sent at this moment.
+            Some(_) => return Ok(None),
+            // An attempt without a lease may be under way wherever its record is fresh, or was
+            // looked up a moment ago. It is over, and on record, when this one comes.
+            None => released_at.plus_ms(2 * LEASE_MS).max(now.plus_ms(LEASE_MS)),
         };
-        let reopened = self.deliveries.reopen(&failed, self.ambient.now()).await?;
-        let number = failed.delivery.attempts + 1;
-        Ok(matches!(reopened, Claimed::Mine(_)).then(|| retry(app, msg, ep, number)))
+        let first = Delivery::first(&message, ep, at, now);
+        let opened = deliveries.open(first.clone(), now).await?;
+        Ok(matches!(opened, Advanced::Done { .. }).then(|| retry(&first, at, now)))
     }
 
     /// Sends deliveries that are open on their way. One that does not get into the queue is
@@ -131,51 +170,78 @@ impl Worker {
         trouble.map_or(Ok(()), Err)
     }
 
-    /// What the first attempt alone does not tell.
+    /// What the beginning of a delivery alone does not tell.
     async fn choose(
         &self,
-        attempt: Attempt,
+        trace: Trace,
         selection: &Selection,
-    ) -> Result<Option<Attempt>, Trouble> {
+    ) -> Result<Option<(ApplicationId, MessageId)>, Trouble> {
+        let (app, msg, ep) = match &trace {
+            Trace::Attempt(attempt) => (attempt.app, attempt.msg, attempt.ep),
+            // What still waits for its first attempt is sent by itself.
+            Trace::Unattempted(delivery) if delivery.is_pending() => return Ok(None),
+            Trace::Unattempted(delivery) => (delivery.app, delivery.msg, delivery.ep),
+        };
+        if matches!(trace, Trace::Unattempted(_)) && selection.filters() {
+            let now = self.ambient.now();
+            let Some(message) = self.deliveries.message(&msg, now).await? else { return Ok(None) };
+            if !selection.fits(&message.event_type, &message.channels, &message.tags) {
+                return Ok(None);
+            }
+        }
         if let Some(status) = selection.status {
-            let delivery = match attempt.ok {
+            let delivery = match trace.is_success() {
                 true => None,
-                false => self.deliveries.delivery(&attempt.msg, &attempt.ep).await?,
+                false => self.deliveries.delivery(&msg, &ep).await?,
             };
-            let progress = delivery.map_or(Progress::Delivered, |found| found.delivery.progress);
-            let now = match progress {
-                Progress::Delivered => 0,
-                Progress::Pending => 1,
-                Progress::Failed => 2,
-                Progress::Canceled => 4,
-            };
-            if now != status {
+            if delivery.map_or(0, |found| status_code(&found.value.state)) != status {
                 return Ok(None);
             }
         }
         if let Some(class) = selection.status_code_class {
-            let attempts = self.history.attempts_of_message(&attempt.msg).await?;
-            let last = attempts.iter().find(|made| made.ep == attempt.ep);
+            let attempts = self.history.attempts_of_message(&msg).await?;
+            let last = attempts.iter().find(|made| made.ep == ep);
             if last.is_none_or(|last| last.status / 100 * 100 != class) {
                 return Ok(None);
             }
         }
-        Ok(Some(attempt))
+        Ok(Some((app, msg)))
+    }
+}
+
+/// A state as Svix's API counts it.
+fn status_code(state: &State) -> u8 {
+    match state {
+        State::Delivered => 0,
+        State::Pending(_) => 1,
+        State::Failed { .. } => 2,
+        State::Canceled => 4,
     }
 }
 
 impl Selection {
-    fn keeps(&self, attempt: &Attempt) -> bool {
+    /// As far as the beginning of a delivery tells.
+    fn may_keep(&self, trace: &Trace) -> bool {
+        match trace {
+            Trace::Attempt(made) => self.fits(&made.event_type, &made.channels, &made.tags),
+            Trace::Unattempted(_) => true,
+        }
+    }
+
+    fn filters(&self) -> bool {
+        !self.event_types.is_empty() || self.channel.is_some() || self.tag.is_some()
+    }
+
+    fn fits(&self, event_type: &str, channels: &[String], tags: &[String]) -> bool {
         let type_fits =
-            self.event_types.is_empty() || self.event_types.contains(&attempt.event_type);
-        let channel_fits =
-            self.channel.as_ref().is_none_or(|channel| attempt.channels.contains(channel));
-        type_fits && channel_fits && self.tag.as_ref().is_none_or(|tag| attempt.tags.contains(tag))
+            self.event_types.is_empty() || self.event_types.iter().any(|it| it == event_type);
+        let channel_fits = self.channel.as_ref().is_none_or(|channel| channels.contains(channel));
+        type_fits && channel_fits && self.tag.as_ref().is_none_or(|tag| tags.contains(tag))
     }
 }
 
-fn is_first(attempt: &Attempt, span: Span) -> bool {
-    attempt.turn == Turn::Scheduled(1) && span.contains(attempt.msg.ksuid().timestamp())
+fn begins_in(trace: &Trace, span: Span) -> bool {
+    trace.begins() && span.contains(trace.msg().ksuid().timestamp())
 }
 
 fn walk(task: &Task, after: Timestamp, before: Option<Timestamp>) -> Walk {
@@ -203,16 +269,22 @@ fn turn_page<T>(task: &mut Task, listed: Listed<T>) -> Step {
     if listed.done { Step::Last } else { Step::More }
 }
 
-fn retry(app: ApplicationId, msg: MessageId, ep: EndpointId, attempt: u32) -> Outgoing {
-    Record::Retry { app, msg, ep, attempt }.outgoing(0)
+fn retry(delivery: &Delivery, at: Timestamp, now: Timestamp) -> Outgoing {
+    let Delivery { app, msg, ep, attempts, .. } = *delivery;
+    Record::Retry { app, msg, ep, attempt: attempts + 1 }.outgoing(delay_until(at, now))
 }
 
 /// A resend whose attempt has the same id whoever makes it for this task.
-fn resend(task: &Task, first: &Attempt, delay_s: u32) -> Outgoing {
-    let digest = Sha256::digest(format!("{}{}{}", task.id, first.msg, first.ep));
+fn resend(
+    task: &Task,
+    app: ApplicationId,
+    msg: MessageId,
+    ep: EndpointId,
+    delay_s: u32,
+) -> Outgoing {
+    let digest = Sha256::digest(format!("{}{msg}{ep}", task.id));
     let mut random = [0; RANDOM_BYTES];
     random.copy_from_slice(&digest[..RANDOM_BYTES]);
     let attempt = AttemptId::from_ksuid(Ksuid::from_parts(task.created_at, random));
-    let (app, msg, ep) = (first.app, first.msg, first.ep);
-    Record::Resend { app, msg, ep, attempt, again: true }.outgoing(delay_s)
+    Record::Resend { app, msg, ep, attempt, again: true, not_before: None }.outgoing(delay_s)
 }

@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Step, Trouble, Worker};
-use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::id::{ApplicationId, EndpointId};
 use crate::domain::task::{Span, Task};
-use crate::store::{Tenant, Walk};
+use crate::store::{Tenant, Trace, Walk};
 
 /// Attempts that a step counts, at the most.
 const ATTEMPTS: usize = 1_000;
@@ -41,7 +40,7 @@ impl Place {
 
 impl Worker {
     /// Counts the messages that each endpoint was sent, a page of one endpoint's attempts at a
-    /// time: as many as there are first attempts.
+    /// time: as many as begin there.
     pub(super) async fn app_stats(
         &self,
         task: &mut Task,
@@ -85,8 +84,7 @@ impl Worker {
             before: Some(span.until),
         };
         let now = self.ambient.now();
-        let first = |attempt: &Attempt| attempt.turn == Turn::Scheduled(1);
-        let listed = self.history.attempts_of_endpoint(&ep, &walk, now, first).await?;
+        let listed = self.history.trail_of_endpoint(&ep, &walk, now, Trace::begins).await?;
         if let Some(last) =
             task.data.get_mut("appStats").and_then(|told| told.as_array_mut()?.last_mut())
         {

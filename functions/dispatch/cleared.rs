@@ -1,0 +1,301 @@
+//! Second phase: an attempt may be made, under a lease where it needs one; or it has to wait; or
+//! there is nothing left to do.
+//!
+//! What waits is never a failure: for the endpoint's rate, for somebody who may be busy, or for
+//! want of time before the invocation ends, the delivery is on record as pending and its record
+//! comes again at its moment. The record that was received is done.
+
+use shared::domain::attempt::Turn;
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::clearance::{self, Clearance, Freshness};
+use shared::domain::delivery::machine::{Effect, Event, Refusal};
+use shared::domain::delivery::{Delivery, Plan, Reason};
+use shared::domain::id::AttemptId;
+use shared::queue::record::{Record, delay_until};
+use shared::queue::send_one;
+use shared::store::{Advanced, Snapshot, Versioned};
+use shared::work::{Met, Sending};
+
+use crate::job::{ByHand, Job, Undone};
+use crate::phases::Cleared;
+use crate::target::Target;
+use crate::{WRAP_UP_MS, followed_up, measure, recorded};
+
+/// Whether the first attempt of a message may be made.
+pub(crate) async fn first(
+    job: &Job,
+    target: &Target,
+    freshness: Freshness,
+    on_record: Option<&Snapshot>,
+) -> Result<Option<Cleared>, Undone> {
+    let ep = &target.endpoint().id;
+    let found = on_record.and_then(|snapshot| snapshot.delivery(ep));
+    let attempted = on_record.is_some_and(|snapshot| snapshot.was_attempted(ep));
+    first_of(job, target, freshness, found, attempted).await
+}
+
+async fn first_of(
+    job: &Job,
+    target: &Target,
+    freshness: Freshness,
+    found: Option<&Versioned<Delivery>>,
+    attempted: bool,
+) -> Result<Option<Cleared>, Undone> {
+    let delivery = found.map(|found| &found.value);
+    let clearance = clearance::first(freshness, delivery, attempted, job.now());
+    match (clearance, found) {
+        (Clearance::Send, _) if job.context.parts.settings.always_lease => {
+            lease_new(job, target, false).await
+        }
+        (Clearance::Send, _) => send_unleased(job, target).await,
+        (Clearance::LeaseNew, _) => lease_new(job, target, true).await,
+        (Clearance::Lease, Some(found)) => under_lease(job, target, found).await,
+        (clearance, Some(found)) => {
+            without_sending(job, &found.value, clearance).await.map(|()| None)
+        }
+        (_, None) => {
+            measure::found_done(job);
+            Ok(None)
+        }
+    }
+}
+
+/// The first attempt of a fresh record takes no lease.
+async fn send_unleased(job: &Job, target: &Target) -> Result<Option<Cleared>, Undone> {
+    let (msg, ep) = (target.message.id, target.endpoint().id);
+    let sending = match job.context.parts.in_flight.begin(msg, ep) {
+        Ok(sending) => sending,
+        Err(Met::Copy) => {
+            // That one's record stays in the queue until its attempt is on record.
+            measure::found_done(job);
+            return Ok(None);
+        }
+        Err(Met::Replay) => return look_and_lease(job, target).await,
+    };
+    if put_off_new(job, target).await? {
+        return Ok(None);
+    }
+    Ok(Some(cleared(job, 1, None, Some(sending))))
+}
+
+/// A replay is opening this very delivery: it has the delivery's item, or is about to.
+async fn look_and_lease(job: &Job, target: &Target) -> Result<Option<Cleared>, Undone> {
+    let (msg, ep) = (target.message.id, target.endpoint().id);
+    let found = job.context.parts.deliveries.delivery(&msg, &ep).await?;
+    let attempted = found.is_none() && was_attempted(job, target).await?;
+    Box::pin(first_of(job, target, Freshness::Repeated, found.as_ref(), attempted)).await
+}
+
+async fn was_attempted(job: &Job, target: &Target) -> Result<bool, Undone> {
+    let (msg, ep) = (target.message.id, target.endpoint().id);
+    let attempt = job.context.parts.deliveries.attempt(&msg, &ep, Turn::Scheduled(1)).await?;
+    Ok(attempt.is_some())
+}
+
+/// Makes a delivery that is leased for its first attempt. `look`: whether that may be on record
+/// already.
+async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Cleared>, Undone> {
+    if put_off_new(job, target).await? {
+        return Ok(None);
+    }
+    let now = job.now();
+    let until = now.plus_ms(job.context.parts.settings.lease_ms);
+    let first = Delivery::first(&target.message, target.endpoint().id, now, now);
+    match job.context.parts.deliveries.begin(&first, Event::Leased { until }, now).await? {
+        Advanced::Done { held, .. } if look => settle_or_go(job, target, held).await,
+        Advanced::Done { held, .. } => Ok(Some(cleared(job, 1, Some(held), None))),
+        Advanced::Refused(_) | Advanced::Lost => wait(job, &first, until).await.map(|()| None),
+    }
+}
+
+/// Puts the first attempt of a delivery that has no item yet off, if it has to wait; whether it
+/// has.
+async fn put_off_new(job: &Job, target: &Target) -> Result<bool, Undone> {
+    let now = job.now();
+    let Some(event) = waiting(job, target, false, now) else { return Ok(false) };
+    let first = Delivery::first(&target.message, target.endpoint().id, now, now);
+    match job.context.parts.deliveries.begin(&first, event, now).await? {
+        Advanced::Done { held, effects } => was_put_off(job, &held.value, &effects).await?,
+        // Somebody else has made the delivery, and sees to it.
+        Advanced::Refused(_) | Advanced::Lost => {}
+    }
+    Ok(true)
+}
+
+/// Leases a delivery whose next attempt is due, unless that has to wait.
+pub(crate) async fn under_lease(
+    job: &Job,
+    target: &Target,
+    found: &Versioned<Delivery>,
+) -> Result<Option<Cleared>, Undone> {
+    let deliveries = &job.context.parts.deliveries;
+    let now = job.now();
+    let counted = found.value.pending().is_some_and(|pending| pending.counted);
+    if let Some(event) = waiting(job, target, counted, now) {
+        if let Advanced::Done { held, effects } = deliveries.advance(found, event, now).await? {
+            was_put_off(job, &held.value, &effects).await?;
+        }
+        return Ok(None);
+    }
+    let until = now.plus_ms(job.context.parts.settings.lease_ms);
+    match deliveries.advance(found, Event::Leased { until }, now).await? {
+        Advanced::Done { held, .. } => match held.value.attempts {
+            0 => settle_or_go(job, target, held).await,
+            made => Ok(Some(cleared(job, made + 1, Some(held), None))),
+        },
+        Advanced::Refused(_) | Advanced::Lost => {
+            wait(job, &found.value, until).await.map(|()| None)
+        }
+    }
+}
+
+/// A first attempt that went ahead without a lease leaves no trace before it is recorded. So
+/// whoever leases attempt 1 afterwards looks once more, and brings the delivery in line with
+/// what is there.
+async fn settle_or_go(
+    job: &Job,
+    target: &Target,
+    held: Versioned<Delivery>,
+) -> Result<Option<Cleared>, Undone> {
+    let deliveries = &job.context.parts.deliveries;
+    let (msg, ep) = (target.message.id, target.endpoint().id);
+    let recorded = deliveries.attempt(&msg, &ep, Turn::Scheduled(1)).await?;
+    let Some(attempt) = recorded else { return Ok(Some(cleared(job, 1, Some(held), None))) };
+    let outcome = recorded::outcome_of(job, target, &attempt);
+    let event = Event::Outcome { number: 1, outcome };
+    if let Advanced::Done { effects, .. } = deliveries.advance(&held, event, job.now()).await? {
+        followed_up::enqueue_and_count(job, &held.value, &effects).await?;
+    }
+    measure::found_done(job);
+    Ok(None)
+}
+
+/// There can be no further attempt.
+pub(crate) async fn bar(
+    job: &Job,
+    found: &Versioned<Delivery>,
+    reason: Reason,
+) -> Result<(), Undone> {
+    let event = Event::Barred(reason.clone());
+    match job.context.parts.deliveries.advance(found, event, job.now()).await? {
+        Advanced::Done { .. } => {
+            measure::given_up(job, &found.value, reason.as_str());
+            Ok(())
+        }
+        Advanced::Refused(Refusal::UnderWay { until }) => wait(job, &found.value, until).await,
+        // Then somebody else decides.
+        Advanced::Refused(Refusal::Over) | Advanced::Lost => Ok(()),
+    }
+}
+
+/// What is left to do where nothing may be sent.
+pub(crate) async fn without_sending(
+    job: &Job,
+    found: &Delivery,
+    clearance: Clearance,
+) -> Result<(), Undone> {
+    match clearance {
+        Clearance::Wait { until } => wait(job, found, until).await,
+        Clearance::FollowUp => {
+            measure::found_done(job);
+            send_again(job, found).await
+        }
+        _ => {
+            measure::found_done(job);
+            followed_up::finish(job, found).await
+        }
+    }
+}
+
+/// Sends what a pending delivery waits for once more: it may never have been sent, and once too
+/// often is harmless, since an attempt is leased and made once. The sweep does it for what it
+/// has planned itself.
+async fn send_again(job: &Job, delivery: &Delivery) -> Result<(), Undone> {
+    let Some(pending) = delivery.pending() else { return Ok(()) };
+    match pending.next {
+        Plan::Queue { at } if !pending.is_leased(job.now()) => {
+            followed_up::enqueue(job, delivery, delivery.attempts + 1, at).await
+        }
+        Plan::Queue { .. } | Plan::Sweep { .. } => Ok(()),
+    }
+}
+
+/// Comes back when whoever may be busy with the next attempt is done.
+async fn wait(job: &Job, delivery: &Delivery, until: Timestamp) -> Result<(), Undone> {
+    followed_up::enqueue(job, delivery, delivery.attempts + 1, until).await
+}
+
+async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Result<(), Undone> {
+    measure::deferred(job, delivery);
+    followed_up::enqueue_and_count(job, delivery, effects).await
+}
+
+/// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before.
+fn waiting(job: &Job, target: &Target, counted: bool, now: Timestamp) -> Option<Event> {
+    if is_late(job, target, now) {
+        return Some(Event::PutOff { at: now, counted });
+    }
+    if counted {
+        return None;
+    }
+    let at = job.context.throttle.take(&target.policy.rates, now)?;
+    Some(Event::PutOff { at, counted: true })
+}
+
+/// Whether what is started now may not be over and recorded before the deadline.
+fn is_late(job: &Job, target: &Target, now: Timestamp) -> bool {
+    let needed_ms = target.policy.timeout_ms + WRAP_UP_MS;
+    job.deadline.is_some_and(|deadline| deadline.since(now) < needed_ms)
+}
+
+/// Whether an attempt by hand has not been made, as far as that can be known.
+pub(crate) async fn is_first_by_hand(job: &Job, asked: &ByHand) -> Result<bool, Undone> {
+    let arrival = job.receipt.arrival(asked.again, job.now());
+    job.check_first_receive(&arrival)?;
+    if arrival.freshness(job.now()) == Freshness::First {
+        return Ok(true);
+    }
+    let turn = Turn::Manual(asked.id);
+    let made = job.context.parts.deliveries.attempt(&asked.msg, &asked.ep, turn).await?;
+    if made.is_some() {
+        measure::found_done(job);
+    }
+    Ok(made.is_none())
+}
+
+/// Whether an attempt by hand may be made now: it counts against the rate like any other.
+pub(crate) async fn by_hand(
+    job: &Job,
+    target: &Target,
+    asked: &ByHand,
+) -> Result<Option<Cleared>, Undone> {
+    let now = job.now();
+    let kept = asked.not_before;
+    let later = match kept {
+        Some(at) if at > now.plus_ms(clearance::EARLY_MS) => Some(at),
+        _ if is_late(job, target, now) => Some(kept.unwrap_or(now)),
+        Some(_) => None,
+        None => job.context.throttle.take(&target.policy.rates, now),
+    };
+    let Some(at) = later else {
+        let turn = Turn::Manual(asked.id);
+        return Ok(Some(Cleared { turn, id: asked.id, held: None, _sending: None }));
+    };
+    let ByHand { app, msg, ep, id, .. } = *asked;
+    let not_before = Some(at).filter(|at| kept.is_some() || *at > now);
+    let record = Record::Resend { app, msg, ep, attempt: id, again: true, not_before };
+    send_one(&*job.context.parts.retries, record.outgoing(delay_until(at, now)))
+        .await
+        .map_err(|error| Undone::Failed(error.to_string()))?;
+    Ok(None)
+}
+
+fn cleared(
+    job: &Job,
+    number: u32,
+    held: Option<Versioned<Delivery>>,
+    sending: Option<Sending>,
+) -> Cleared {
+    let id = AttemptId::new(&job.context.parts.ambient);
+    Cleared { turn: Turn::Scheduled(number), id, held, _sending: sending }
+}

@@ -1,0 +1,104 @@
+//! Fifth phase: what follows from an attempt that is on record. Its delivery is safe by now, so
+//! whatever is said about the endpoint is best effort and never brings the record back; a next
+//! attempt that cannot be put in the queue does.
+
+use shared::domain::attempt::Turn;
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::machine::Effect;
+use shared::domain::delivery::{Delivery, Reason};
+use shared::queue::record::{Record, delay_until};
+use shared::queue::send_one;
+use shared::store::Recorded;
+
+use crate::job::{Job, Undone};
+use crate::phases::Sent;
+use crate::target::Target;
+use crate::{health, measure};
+
+/// Sends what comes next on its way, and notes what the attempt says about the endpoint.
+///
+/// # Errors
+/// When the next attempt is not in the queue, or an endpoint that is gone is not disabled: the
+/// record comes again, and finds what is left to do.
+pub(crate) async fn follow_up(
+    job: &Job,
+    target: &Target,
+    sent: &Sent,
+    recorded: &Recorded,
+) -> Result<(), Undone> {
+    let attempt = &sent.attempt;
+    let by_hand = matches!(attempt.turn, Turn::Manual(_));
+    let effects = match recorded {
+        Recorded::Done(effects) => effects.as_slice(),
+        // Whoever was faster has done the rest. By hand there is no other.
+        Recorded::Already | Recorded::Superseded if by_hand => &[],
+        Recorded::Already | Recorded::Superseded => return Ok(()),
+    };
+    for effect in effects {
+        if let Effect::Enqueue { attempt: number, at } = *effect {
+            let (app, msg, ep) = (attempt.app, attempt.msg, attempt.ep);
+            send(job, &Record::Retry { app, msg, ep, attempt: number }, at).await?;
+        }
+    }
+    if sent.verdict.gone {
+        return health::gone(job, target.application(), attempt).await;
+    }
+    if attempt.ok {
+        if !by_hand && target.message.test {
+            health::verified(job, target.endpoint()).await;
+        }
+        health::succeeded(job, target.endpoint()).await;
+    } else if effects.contains(&Effect::CountExhausted) {
+        health::given_up(job, target.endpoint(), target.application()).await;
+    }
+    Ok(())
+}
+
+/// What is left to do for a delivery that is over, when its record comes again: the endpoint that
+/// it found gone may not have been disabled.
+pub(crate) async fn finish(job: &Job, found: &Delivery) -> Result<(), Undone> {
+    if found.reason() != Some(&Reason::Gone) {
+        return Ok(());
+    }
+    let Some(tenant) = job.tenant(found.app).await? else { return Ok(()) };
+    let turn = Turn::Scheduled(found.attempts);
+    match job.context.parts.deliveries.attempt(&found.msg, &found.ep, turn).await? {
+        Some(attempt) => health::gone(job, &tenant.application, &attempt).await,
+        None => Ok(()),
+    }
+}
+
+/// Does what follows from an event that was no attempt of this record.
+pub(crate) async fn enqueue_and_count(
+    job: &Job,
+    delivery: &Delivery,
+    effects: &[Effect],
+) -> Result<(), Undone> {
+    for effect in effects {
+        match *effect {
+            Effect::Enqueue { attempt, at } => enqueue(job, delivery, attempt, at).await?,
+            Effect::CountExhausted => {
+                measure::given_up(job, delivery, "the attempt is on record");
+            }
+            Effect::Notify(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts an attempt of this delivery in the queue, to be received at `at`.
+pub(crate) async fn enqueue(
+    job: &Job,
+    delivery: &Delivery,
+    attempt: u32,
+    at: Timestamp,
+) -> Result<(), Undone> {
+    let Delivery { app, msg, ep, .. } = *delivery;
+    send(job, &Record::Retry { app, msg, ep, attempt }, at).await
+}
+
+async fn send(job: &Job, record: &Record, at: Timestamp) -> Result<(), Undone> {
+    send_one(&*job.context.parts.retries, record.outgoing(delay_until(at, job.now())))
+        .await
+        .map_err(|error| Undone::Failed(error.to_string()))
+}

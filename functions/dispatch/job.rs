@@ -1,0 +1,134 @@
+//! A record under way: what the queue says about it, what it is worked on with, and why it may
+//! have to come back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::clearance::Arrival;
+use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use shared::queue::{Received, VISIBILITY_S};
+use shared::store::{StoreError, Tenant};
+use tokio::sync::OnceCell;
+use tokio::task::JoinError;
+use tracing::{error, warn};
+
+use crate::Context;
+
+/// Why a record has to come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// Whoever received it before may still be busy with it.
+    Busy,
+    /// Something of ours failed.
+    Failed(String),
+}
+
+impl Undone {
+    /// A task that panicked. What it said may quote anything, so it is left out; the log of
+    /// panics has the place.
+    pub(crate) fn ended_early(error: &JoinError) -> Self {
+        let how = if error.is_panic() { "it panicked" } else { "it was cancelled" };
+        Self::Failed(format!("the task ended early: {how}"))
+    }
+}
+
+impl From<StoreError> for Undone {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A resend that somebody asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByHand {
+    pub(crate) app: ApplicationId,
+    pub(crate) msg: MessageId,
+    pub(crate) ep: EndpointId,
+    /// The id that the attempt will have.
+    pub(crate) id: AttemptId,
+    /// The record may be there a second time.
+    pub(crate) again: bool,
+    /// The moment that the rate has kept for it.
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+/// A record under way, and what it is worked on with.
+pub(crate) struct Job {
+    pub(crate) context: Arc<Context>,
+    /// The queue record, without its body.
+    pub(crate) receipt: Receipt,
+    /// When this invocation has to be over.
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) tenants: Tenants,
+}
+
+/// What the queue says about a record.
+#[derive(Clone, Debug)]
+pub(crate) struct Receipt {
+    pub(crate) id: String,
+    pub(crate) receive_count: u32,
+    pub(crate) first_received_at: Timestamp,
+}
+
+impl Receipt {
+    pub(crate) fn of(received: &Received) -> Self {
+        Self {
+            id: received.id.clone(),
+            receive_count: received.receive_count,
+            first_received_at: received.first_received_at,
+        }
+    }
+
+    /// How the record came, as far as a message that could be sent from `released_at` on.
+    pub(crate) fn arrival(&self, again: bool, released_at: Timestamp) -> Arrival {
+        Arrival {
+            receive_count: self.receive_count,
+            first_received_at: self.first_received_at,
+            visibility_ms: u64::from(VISIBILITY_S) * 1000,
+            again,
+            released_at,
+        }
+    }
+}
+
+/// Applications of one batch, each read once.
+pub(crate) type Tenants = Arc<Mutex<HashMap<ApplicationId, Arc<OnceCell<Option<Arc<Tenant>>>>>>>;
+
+impl Job {
+    /// The present.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.context.parts.ambient.now()
+    }
+
+    /// The application and its endpoints, read once for the whole batch.
+    pub(crate) async fn tenant(
+        &self,
+        app: ApplicationId,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let cell = {
+            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            tenants.entry(app).or_default().clone()
+        };
+        cell.get_or_try_init(|| self.context.parts.directory.tenant(&app)).await.cloned()
+    }
+
+    /// Refuses a record that somebody else may still be working on without a lease: whoever
+    /// received it first has as long as a lease lasts, and the queue remembers when that was.
+    pub(crate) fn check_first_receive(&self, arrival: &Arrival) -> Result<(), Undone> {
+        let lease_ms = self.context.parts.settings.lease_ms;
+        match arrival.may_be_in_other_hands(self.now(), lease_ms) {
+            true => Err(Undone::Busy),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Says in the log why a record comes back.
+pub(crate) fn report(receipt: &Receipt, why: &Undone) {
+    let count = receipt.receive_count;
+    match why {
+        Undone::Busy => warn!(record.id = receipt.id, count, "left to whoever is busy with it"),
+        Undone::Failed(reason) => error!(record.id = receipt.id, count, reason, "record failed"),
+    }
+}

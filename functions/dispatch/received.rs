@@ -1,0 +1,122 @@
+//! First phase: a record is read, and it becomes clear what it is about and to whom it goes.
+
+use std::sync::Arc;
+
+use shared::domain::delivery::clearance::Freshness;
+use shared::domain::id::{EndpointId, MessageId};
+use shared::domain::message::Message;
+use shared::queue::record::Record;
+use shared::store::{Parked, Snapshot};
+use tracing::field::display;
+use tracing::{Instrument, Span, error};
+
+use crate::attempt;
+use crate::job::{ByHand, Job, Undone};
+use crate::target::Target;
+
+/// Works on one record until there is nothing left to do.
+///
+/// # Errors
+/// Why it has to come back.
+pub(crate) async fn process(job: Job, body: String) -> Result<(), Undone> {
+    match Record::parse(&body) {
+        Ok(Record::Accepted { message, again }) => {
+            name(message.id, None);
+            drop(body);
+            fan_out(job, *message, again).await
+        }
+        Ok(Record::Retry { app, msg, ep, attempt: number }) => {
+            name(msg, Some(ep));
+            attempt::later(&job, app, msg, ep, number).await
+        }
+        Ok(Record::Resend { app, msg, ep, attempt, again, not_before }) => {
+            name(msg, Some(ep));
+            let asked = ByHand { app, msg, ep, id: attempt, again, not_before };
+            attempt::by_hand(&job, asked).await
+        }
+        // It will not read better the next time.
+        Err(reason) => park(&job, body, reason).await,
+    }
+}
+
+/// Sends a message to every endpoint that wants it, each in its own task.
+async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), Undone> {
+    let released_at = message.deliver_at.unwrap_or(message.at);
+    let arrival = job.receipt.arrival(again, released_at);
+    job.check_first_receive(&arrival)?;
+    if message.parts > 0 {
+        // Its parts are what is sent.
+        return Ok(());
+    }
+    let Some(tenant) = job.tenant(message.app).await? else {
+        // The application was deleted, and its endpoints with it.
+        return Ok(());
+    };
+    let message = Arc::new(message);
+    let mut targets = Target::all(&job.context, &tenant, &message).await?;
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let freshness = arrival.freshness(job.now());
+    // A scheduled message may have been called off while its record was in the queue.
+    let look = freshness != Freshness::First || message.deliver_at.is_some();
+    let snapshot = match look {
+        true => Some(job.context.parts.deliveries.snapshot(&message.id).await?),
+        false => None,
+    };
+    if snapshot.as_ref().is_some_and(Snapshot::is_canceled) {
+        return Ok(());
+    }
+    if targets.len() == 1
+        && let Some(only) = targets.pop()
+    {
+        name(message.id, Some(only.endpoint().id));
+        return attempt::first(&job, &only, freshness, snapshot.as_ref()).await;
+    }
+    let shared = Arc::new((job, snapshot));
+    let tasks: Vec<_> = targets
+        .into_iter()
+        .map(|target| {
+            let shared = shared.clone();
+            let ep = target.endpoint().id;
+            let work = async move {
+                let (job, snapshot) = &*shared;
+                attempt::first(job, &target, freshness, snapshot.as_ref()).await
+            };
+            (ep, tokio::spawn(work.in_current_span()))
+        })
+        .collect();
+    let mut result = Ok(());
+    for (ep, task) in tasks {
+        let why = match task.await {
+            Ok(Ok(())) => continue,
+            Ok(Err(why)) => why,
+            Err(error) => Undone::ended_early(&error),
+        };
+        if let Undone::Failed(reason) = &why {
+            // The record's own line has only one of them.
+            error!(endpoint.id = %ep, reason, "delivery failed");
+        }
+        result = Err(why);
+    }
+    result
+}
+
+async fn park(job: &Job, body: String, reason: String) -> Result<(), Undone> {
+    error!(record.id = job.receipt.id, reason, "parked a record that cannot be read");
+    let parked = Parked {
+        id: job.receipt.id.clone(),
+        queue: "dispatch".to_owned(),
+        reason,
+        at: job.now(),
+        body,
+    };
+    Ok(job.context.parts.parking.park(&parked).await?)
+}
+
+/// Says in the record's span what the record is about.
+fn name(msg: MessageId, ep: Option<EndpointId>) {
+    let span = Span::current();
+    span.record("message.id", display(msg));
+    ep.map(|ep| span.record("endpoint.id", display(ep)));
+}

@@ -1,0 +1,96 @@
+//! Third phase: the request is out, and its answer is judged.
+
+use shared::domain::attempt::{Attempt, EXCERPT_BYTES};
+use shared::sender::{Ending, Outcome};
+use tracing::field::Empty;
+use tracing::{Span, instrument};
+
+use crate::job::{Job, Undone};
+use crate::phases::{Cleared, GONE, Sent, Verdict};
+use crate::policy::Policy;
+use crate::request::{self, Body};
+use crate::target::Target;
+use crate::token;
+
+/// Signs the request with all live secrets, with the bytes that were published, and sends it.
+///
+/// # Errors
+/// When it could not be sent for a reason of ours: nothing is on record then.
+#[instrument(
+    name = "attempt",
+    skip_all,
+    fields(
+        message.id = %target.message.id, endpoint.id = %target.endpoint().id,
+        attempt.id = %cleared.id, attempt.turn = ?cleared.turn, status = Empty,
+        delivered = Empty,
+    )
+)]
+pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Result<Sent, Undone> {
+    let parts = &job.context.parts;
+    let (message, endpoint, policy) = (&target.message, target.endpoint(), &target.policy);
+    let at = job.now();
+    let owner = endpoint.id.to_string();
+    let unopened = |what: &str| {
+        Undone::Failed(format!("{what} of {owner} does not open: has the root secret changed?"))
+    };
+    let secrets = endpoint.keyring.live(&owner, &parts.sealer, at);
+    if secrets.is_empty() {
+        return Err(unopened("the secret"));
+    }
+    let custom = endpoint.open_headers(&parts.sealer).ok_or_else(|| unopened("a header"))?;
+    let body = match &policy.token {
+        None => Ok(Body::json(message, endpoint, &policy.profile)),
+        Some(claims) => token::body(parts, message, policy, claims, at).await?,
+    };
+    let outcome = match body {
+        Ok(body) => {
+            let outbound = request::signed(message, endpoint, body, &secrets, (policy, custom), at);
+            parts.sender.send(outbound).await
+        }
+        Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },
+    };
+    let duration_ms = outcome.duration_ms;
+    let verdict = judge(outcome, policy);
+    Span::current().record("status", verdict.status).record("delivered", verdict.ok);
+    let attempt = Attempt {
+        id: cleared.id,
+        msg: message.id,
+        app: message.app,
+        ep: endpoint.id,
+        turn: cleared.turn,
+        at,
+        url: endpoint.url.clone(),
+        ok: verdict.ok,
+        status: verdict.status,
+        ms: duration_ms,
+        response: verdict.response.clone(),
+        event_type: message.event_type.clone(),
+        channels: message.channels.clone(),
+        tags: message.tags.clone(),
+        subject: message.subject.clone(),
+    };
+    Ok(Sent { attempt, verdict })
+}
+
+/// Success is what the policy says, 2xx unless it says less. Everything else is a failure,
+/// redirects included.
+fn judge(outcome: Outcome, policy: &Policy) -> Verdict {
+    let (status, response, retry_after) = match outcome.ending {
+        Ending::Answered { status, excerpt, retry_after } => {
+            (status, legible(&excerpt), retry_after)
+        }
+        Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
+        Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
+        Ending::Failed(reason) => (0, reason, None),
+    };
+    Verdict { ok: policy.is_success(status), gone: status == GONE, retry_after, status, response }
+}
+
+/// The beginning of an answer as text of at most [`EXCERPT_BYTES`]. What is not UTF-8 becomes
+/// U+FFFD, which is longer than what it stands for.
+fn legible(excerpt: &[u8]) -> String {
+    let excerpt = &excerpt[..excerpt.len().min(EXCERPT_BYTES)];
+    let mut text = String::from_utf8_lossy(excerpt).into_owned();
+    text.truncate(text.floor_char_boundary(EXCERPT_BYTES));
+    text
+}

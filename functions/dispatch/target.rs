@@ -1,0 +1,80 @@
+//! Whom a message goes to: one endpoint, and the settings that hold for this delivery.
+
+use std::sync::Arc;
+
+use shared::domain::application::Application;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::EndpointId;
+use shared::domain::message::Message;
+use shared::store::{StoreError, Tenant};
+
+use crate::Context;
+use crate::policy::{self, Policy};
+
+/// One message for one endpoint.
+pub(crate) struct Target {
+    pub(crate) message: Arc<Message>,
+    pub(crate) policy: Policy,
+    /// The application as it was when the batch was begun.
+    tenant: Arc<Tenant>,
+    /// Which of its endpoints.
+    position: usize,
+}
+
+impl Target {
+    /// Every endpoint that wants the message and that nothing keeps it from.
+    pub(crate) async fn all(
+        context: &Context,
+        tenant: &Arc<Tenant>,
+        message: &Arc<Message>,
+    ) -> Result<Vec<Self>, StoreError> {
+        let mut targets = Vec::new();
+        for (position, endpoint) in tenant.endpoints.iter().enumerate() {
+            if endpoint.wants(&message.event_type, &message.channels) {
+                let target = Self::at(context, tenant, position, message).await?;
+                if target.barred().is_none() {
+                    targets.push(target);
+                }
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The endpoint with this id, whether it wants the message or not. `None` when there is none.
+    pub(crate) async fn one(
+        context: &Context,
+        tenant: &Arc<Tenant>,
+        ep: EndpointId,
+        message: Message,
+    ) -> Result<Option<Self>, StoreError> {
+        let position = tenant.endpoints.iter().position(|endpoint| endpoint.id == ep);
+        let Some(position) = position else { return Ok(None) };
+        Self::at(context, tenant, position, &Arc::new(message)).await.map(Some)
+    }
+
+    async fn at(
+        context: &Context,
+        tenant: &Arc<Tenant>,
+        position: usize,
+        message: &Arc<Message>,
+    ) -> Result<Self, StoreError> {
+        let endpoint = &tenant.endpoints[position];
+        let policy = policy::resolve(&context.parts, tenant, endpoint, &message.event_type).await?;
+        Ok(Self { message: message.clone(), policy, tenant: tenant.clone(), position })
+    }
+
+    /// The endpoint, as it was when the batch was begun.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.tenant.endpoints[self.position]
+    }
+
+    /// Whose it is.
+    pub(crate) fn application(&self) -> &Application {
+        &self.tenant.application
+    }
+
+    /// Why the profile keeps the message from the endpoint, if it does.
+    pub(crate) fn barred(&self) -> Option<&'static str> {
+        self.policy.profile.barred(self.application(), self.endpoint(), &self.message)
+    }
+}

@@ -1,0 +1,98 @@
+//! What the dispatchers of this process are sending without a lease, and the replays that met
+//! them: where one process does all the dispatching.
+//!
+//! The first attempt of a fresh record leaves no trace in the store before it is recorded. So a
+//! replay that asks the store alone takes a message which is being sent, or is about to be, for
+//! one that was never sent. Here both sides leave a note before they look for the other's, so
+//! at least one of them finds out.
+//!
+//! Not guaranteed: anything about dispatchers of other processes. Without this memory a replay
+//! waits for a lease's length instead.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::clock::Timestamp;
+use crate::domain::delivery::LEASE_MS;
+use crate::domain::id::{EndpointId, MessageId};
+
+type Pair = (MessageId, EndpointId);
+
+/// The memory. Clones share it.
+#[derive(Clone, Default)]
+pub struct InFlight(Arc<Mutex<Notes>>);
+
+#[derive(Default)]
+struct Notes {
+    /// What is being sent without a lease.
+    sending: HashSet<Pair>,
+    /// What a replay opened while its record could still be fresh, and until when that is.
+    opened: HashMap<Pair, Timestamp>,
+}
+
+/// Who was faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// A replay has opened the delivery: the attempt needs its lease.
+    Replay,
+    /// A copy of the record is being sent at this moment, and stays in the queue until that is
+    /// on record.
+    Copy,
+}
+
+/// An attempt that is being made without a lease: over when this is dropped.
+pub struct Sending {
+    in_flight: InFlight,
+    pair: Pair,
+}
+
+impl InFlight {
+    /// Notes that a first attempt is about to be made without a lease, unless it must not be.
+    ///
+    /// # Errors
+    /// Who is there already.
+    pub fn begin(&self, msg: MessageId, ep: EndpointId) -> Result<Sending, Met> {
+        let mut notes = self.lock();
+        if notes.opened.contains_key(&(msg, ep)) {
+            return Err(Met::Replay);
+        }
+        if !notes.sending.insert((msg, ep)) {
+            return Err(Met::Copy);
+        }
+        drop(notes);
+        Ok(Sending { in_flight: self.clone(), pair: (msg, ep) })
+    }
+
+    /// Notes that a replay is about to open the delivery of a message that could be sent from
+    /// `released_at` on. Whether it may: nobody is sending it.
+    pub fn open(
+        &self,
+        msg: MessageId,
+        ep: EndpointId,
+        released_at: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let mut notes = self.lock();
+        if notes.sending.contains(&(msg, ep)) {
+            return false;
+        }
+        // A record that is later than this is looked up before it is sent.
+        let fresh_until = released_at.plus_ms(LEASE_MS);
+        notes.opened.retain(|_, until| *until >= now);
+        if fresh_until >= now {
+            notes.opened.insert((msg, ep), fresh_until);
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        // The notes are whole after every statement, whatever panicked in between.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.in_flight.lock().sending.remove(&self.pair);
+    }
+}
