@@ -130,6 +130,9 @@ impl Dispatcher {
             }
             Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },
         };
+        if let Ending::Unsent(reason) = outcome.ending {
+            return Err(Undone::Failed(reason));
+        }
         let duration_ms = outcome.duration_ms;
         let verdict = judge(outcome, policy);
         Span::current().record("status", verdict.status).record("delivered", verdict.ok);
@@ -242,7 +245,7 @@ fn judge(outcome: Outcome, policy: &Policy) -> Verdict {
         }
         Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
         Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
-        Ending::Failed(reason) => (0, reason, None),
+        Ending::Failed(reason) | Ending::Unsent(reason) => (0, reason, None),
     };
     Verdict { ok: policy.is_success(status), gone: status == GONE, retry_after, status, response }
 }

@@ -148,3 +148,66 @@ async fn a_body_that_breaks_off_leaves_the_answer_standing() {
         assert_eq!(answer(sender().send(request(&receiver.url())).await).0, 200);
     }
 }
+
+#[tokio::test]
+async fn headers_that_are_not_as_they_should_be_do_not_take_the_answer_away() {
+    let many: String = (0..900).map(|i| format!("x-{i}: {i}\r\n")).collect();
+    for odd in [
+        "content-security-policy: default-src 'self';\r\n  script-src 'none'\r\n",
+        "x-folded:\r\n\ttwice\r\n again\r\n",
+        "x-blank : 1\r\n",
+        "no colon\r\n",
+        "x y: 1\r\n",
+        ": no name\r\n",
+        "x-line: a\n",
+        &many,
+    ] {
+        let bytes =
+            format!("HTTP/1.1 200 OK\r\n{odd}Retry-After: 7\r\ncontent-length: 4\r\n\r\nbody");
+        let receiver = Receiver::start([vec![Step::Read, Step::Write(bytes.into())]]).await;
+        let outcome = sender().send(request(&receiver.url())).await;
+        assert_eq!(answer(outcome), (200, b"body".to_vec(), Some("7".to_owned())), "{odd:.40}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_headers_cannot_be_read_counts_by_its_status() {
+    let many: String = (0..2_000).map(|i| format!("x-{i}: {i}\r\n")).collect();
+    let many = many + "\r\n";
+    for headers in [
+        "x-nul: a\0b\r\n\r\n",
+        "content-length: -1\r\n\r\n",
+        "content-length: 1\r\ncontent-length: 2\r\n\r\n",
+        &many,
+    ] {
+        for before in ["", "HTTP/1.1 100 Continue\r\n\r\n"] {
+            for status in [200, 410, 503] {
+                let bytes = format!("{before}HTTP/1.1 {status} X\r\n{headers}");
+                let script = vec![Step::Read, Step::Write(bytes.into())];
+                let receiver = Receiver::start([script.clone(), script]).await;
+                let sender = sender();
+                for connections in [1, 2] {
+                    let outcome = sender.send(request(&receiver.url())).await;
+                    assert_eq!(answer(outcome), (status, vec![], None), "{headers:.40}");
+                    // Where such an answer ends nobody knows.
+                    assert_eq!(receiver.connections(), connections);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn endless_headers_do_not_take_the_answer_away() {
+    for headers in [b"x-a: b\r\n".repeat(100), vec![b'x'; 4096]] {
+        let receiver = Receiver::start([vec![
+            Step::Read,
+            Step::Write(b"HTTP/1.1 200 OK\r\nx-a: ".to_vec()),
+            Step::Forever(headers),
+        ]])
+        .await;
+        let outcome = sender().send(request(&receiver.url())).await;
+        assert_eq!(answer(outcome), (200, vec![], None));
+        receiver.ended.notified().await;
+    }
+}

@@ -1,6 +1,10 @@
 //! How a request ends that got no answer.
 
+use serde_json::json;
+use shared::queue::Consumer;
+
 use super::*;
+use crate::support::world::World;
 
 #[tokio::test]
 async fn a_silent_receiver_times_out() {
@@ -25,23 +29,13 @@ async fn a_dripping_header_times_out() {
 }
 
 #[tokio::test]
-async fn an_endless_header_is_a_failure() {
-    for (head, reason) in [
-        (b"HTTP/1.1 200 OK\r\nx-a: ".to_vec(), "message head is too large"),
-        (b"HTTP/1.1 200 ".to_vec(), "message head is too large"),
-    ] {
-        let receiver =
-            Receiver::start([vec![Step::Read, Step::Write(head), Step::Forever(vec![b'x'; 4096])]])
-                .await;
-        assert_eq!(failure(sender().send(request(&receiver.url())).await), reason);
-    }
-    let receiver = Receiver::start([vec![
-        Step::Read,
-        Step::Write(b"HTTP/1.1 200 OK\r\n".to_vec()),
-        Step::Forever(b"x-a: b\r\n".repeat(100)),
-    ]])
-    .await;
-    assert_eq!(failure(sender().send(request(&receiver.url())).await), "message head is too large");
+async fn an_endless_status_line_is_a_failure() {
+    let head = b"HTTP/1.1 200 ".to_vec();
+    let receiver =
+        Receiver::start([vec![Step::Read, Step::Write(head), Step::Forever(vec![b'x'; 4096])]])
+            .await;
+    let outcome = sender().send(request(&receiver.url())).await;
+    assert_eq!(failure(outcome), "message head is too large");
 }
 
 #[tokio::test]
@@ -49,8 +43,8 @@ async fn an_answer_that_is_not_http_is_a_failure() {
     for (answer, reason) in [
         (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], "invalid HTTP version parsed"),
         (b"HTTP/1.1 abc OK\r\n\r\n", "invalid HTTP status-code parsed"),
-        (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "invalid HTTP header parsed"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "invalid content-length parsed"),
+        (b"HTTP/1.1 20 OK\r\n\r\n", "invalid HTTP status-code parsed"),
+        (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 x\r\n\r\n", "invalid HTTP status-code parsed"),
     ] {
         let script = vec![Step::Read, Step::Write(answer.to_vec()), Step::Hang];
         let receiver = Receiver::start([script]).await;
@@ -144,4 +138,60 @@ async fn no_reason_tells_the_query_or_a_header_value() {
         assert!(matches!(outcome.ending, Ending::Failed(_) | Ending::Refused(_)), "{outcome:?}");
         assert!(!format!("{outcome:?}").contains("s3cret"), "{base}: {outcome:?}");
     }
+}
+
+/// A process of its own, which may open few files: in this one, the other tests would notice.
+#[cfg(unix)]
+#[test]
+fn a_shortage_of_our_own_is_no_attempt() {
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "sender::failures::with_no_descriptor_left", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "takes every descriptor of its process; run by a_shortage_of_our_own_is_no_attempt"]
+async fn with_no_descriptor_left() {
+    let receiver = Receiver::start([vec![Step::Read, Step::Write(NO_CONTENT.to_vec())]]).await;
+    let (sender, port) = (sender(), receiver.port);
+    let nameless = resolving(&Script::new([Err("try again".to_owned())]));
+    let mut held = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    for host in ["127.0.0.1", "[::1]", "localhost"] {
+        let outcome = sender.send(request(&format!("http://{host}:{port}/"))).await;
+        assert!(matches!(&outcome.ending, Ending::Unsent(_)), "{host}: {outcome:?}");
+    }
+    let outcome = nameless.send(request("http://hooks.example.com/")).await;
+    assert!(matches!(&outcome.ending, Ending::Unsent(_)), "{outcome:?}");
+    assert_eq!(receiver.connections(), 0);
+    drop(held);
+    assert_eq!(answer(sender.send(request(&receiver.url())).await).0, 204);
+}
+
+#[tokio::test]
+async fn what_was_not_sent_leaves_no_attempt_behind_and_is_sent_later() {
+    const URL: &str = "https://receiver.example/hook";
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint_with(&app, json!({"url": URL, "retrySchedule": []})).await;
+    world.network.next(URL, Ending::Unsent("Too many open files".to_owned()));
+    let msg = world.publish(&app, json!({})).await;
+
+    let batch = world.queues.deliveries.receive(10, 0).await.unwrap();
+    let id = batch[0].id.clone();
+    assert_eq!(world.dispatcher.handle(batch.clone(), None).await, [id]);
+    assert!(world.attempts(&app, &msg).await.is_empty());
+
+    world.live_s(600).await;
+    let attempts = world.attempts(&app, &msg).await;
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(attempts[0]["responseStatusCode"], 200);
 }

@@ -35,6 +35,8 @@ enum Step {
     Drip(Vec<u8>),
     /// Waits until the other side is gone.
     Hang,
+    /// Lets the other side look at what was written.
+    Settle,
     Close,
     /// Closes with a TCP reset.
     Reset,
@@ -109,6 +111,7 @@ async fn play(mut stream: TcpStream, script: Vec<Step>, requests: &Mutex<Vec<Vec
                 }
             }
             Step::Hang => wait_for_end(&mut stream).await,
+            Step::Settle => settle().await,
             Step::Close => return,
             Step::Reset => {
                 stream.set_zero_linger().unwrap();
@@ -146,8 +149,6 @@ fn is_whole(request: &[u8]) -> bool {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     request.len() == end + 4 + length.unwrap_or("0").parse::<usize>().unwrap()
 }
-
-/// What a TLS receiver saw: the agreed protocol and the request, or why there was none.
 
 /// A resolver that gives each of its answers once and fails afterwards.
 struct Script {

@@ -61,6 +61,40 @@ async fn a_certificate_of_an_unknown_authority_or_another_name_is_a_failure() {
     }
 }
 
+#[tokio::test]
+async fn a_kept_sealed_connection_that_ends_without_a_word_does_not_cost_an_attempt() {
+    for says_goodbye in [false, true] {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = std::thread::spawn(move || {
+            for keeps_going in [true, false] {
+                let (mut socket, _) = listener.accept().unwrap();
+                let mut connection = tls_connection();
+                let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+                sealed_request(&mut stream).unwrap();
+                stream.write_all(SEALED).unwrap();
+                if keeps_going {
+                    sealed_request(&mut stream).unwrap();
+                }
+                if says_goodbye {
+                    connection.send_close_notify();
+                    connection.write_tls(&mut socket).unwrap();
+                }
+            }
+        });
+        let resolver = Script::new([Ok(addresses(&["127.0.0.1"])), Ok(addresses(&["127.0.0.1"]))]);
+        let extra_roots = Some(certificate_file(&format!("kept-{says_goodbye}")));
+        let settings = SenderSettings { extra_roots, ..settings() };
+        let sender = HttpSender::with_resolver(settings, resolver).unwrap();
+        let url = format!("https://hooks.example.com:{port}/");
+        for _ in 0..2 {
+            assert_eq!(answer(sender.send(request(&url)).await).0, 200);
+            settle().await;
+        }
+        thread.join().unwrap();
+    }
+}
+
 #[test]
 fn a_file_without_usable_certificates_is_refused() {
     let file = |name: &str, text: &str| {
@@ -82,10 +116,27 @@ fn a_file_without_usable_certificates_is_refused() {
     }
 }
 
+/// What a TLS receiver saw: the agreed protocol and the request, or why there was none.
 type Sealed = std::io::Result<(Option<Vec<u8>>, Vec<u8>)>;
 
 /// Accepts one connection with the certificate below and answers one request.
 fn tls_receiver() -> (u16, std::thread::JoinHandle<Sealed>) {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let thread = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept()?;
+        let mut connection = tls_connection();
+        let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+        let request = sealed_request(&mut stream)?;
+        stream.write_all(SEALED)?;
+        Ok((connection.alpn_protocol().map(<[u8]>::to_vec), request))
+    });
+    (port, thread)
+}
+
+const SEALED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsealed";
+
+fn tls_connection() -> rustls::ServerConnection {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -96,23 +147,17 @@ fn tls_receiver() -> (u16, std::thread::JoinHandle<Sealed>) {
         .with_single_cert(vec![certificate], key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+    rustls::ServerConnection::new(Arc::new(config)).unwrap()
+}
 
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let thread = std::thread::spawn(move || {
-        let (mut socket, _) = listener.accept()?;
-        let mut stream = rustls::Stream::new(&mut connection, &mut socket);
-        let mut request = Vec::new();
-        let mut some = [0; 1024];
-        while !is_whole(&request) {
-            let read = stream.read(&mut some)?;
-            request.extend_from_slice(&some[..read]);
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsealed")?;
-        Ok((connection.alpn_protocol().map(<[u8]>::to_vec), request))
-    });
-    (port, thread)
+fn sealed_request(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    let mut some = [0; 1024];
+    while !is_whole(&request) {
+        let read = stream.read(&mut some)?;
+        request.extend_from_slice(&some[..read]);
+    }
+    Ok(request)
 }
 
 fn certificate_file(name: &str) -> PathBuf {
