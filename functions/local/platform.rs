@@ -38,6 +38,7 @@ use shared::store::{
 use shared::work::Worker;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::process::Used;
 use crate::{cli, data, http_server, poller, process};
@@ -49,9 +50,8 @@ const DIRECTORY_TTL_MS: u64 = 3_600_000;
 const IN_FLIGHT: usize = 8192;
 /// How often due retries and dead letters are looked at.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// How often expired items are removed, and how many at a time.
-const CLEAN_EVERY: Duration = Duration::from_secs(60);
-const CLEAN_LIMIT: usize = 10_000;
+/// How often expired items are removed.
+const CLEAN_EVERY: Duration = Duration::from_secs(1);
 
 /// A platform that runs until it is dropped.
 pub(crate) struct Platform {
@@ -111,7 +111,7 @@ impl Platform {
             .map_err(|error| error.to_string())?;
         let meter = Meter::default();
         let metrics = Arc::<Totals>::default();
-        let embedded = EmbeddedTable::new(engine);
+        let embedded = EmbeddedTable::new(engine.clone());
         let table: Arc<dyn Table> = Arc::new(CountingTable::new(embedded.clone(), meter.clone()));
         let kept = Cached::new(ambient.clock.clone(), DIRECTORY_TTL_MS);
         let directory = Directory::cached(table.clone(), kept.clone());
@@ -250,6 +250,8 @@ impl Platform {
         }
         tasks.spawn(sweep(sweeper.clone()));
         tasks.spawn(clean(embedded, sweeper.ambient));
+        // Without its writer the platform would answer with errors for ever.
+        tasks.spawn(async move { engine.stopped().await });
         let token = data::organisation_token(&secret, &Ambient::system());
         Ok(Self { addr, token, tasks })
     }
@@ -326,9 +328,10 @@ async fn sweep(sweeper: Sweeper) {
 /// What DynamoDB's time to live does by itself.
 async fn clean(table: EmbeddedTable, ambient: Ambient) {
     let mut ticks = tokio::time::interval(CLEAN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = table.remove_expired(ambient.now(), CLEAN_LIMIT).await {
+        if let Err(error) = table.remove_all_expired(ambient.now()).await {
             tracing::warn!(%error, "cannot remove what has expired");
         }
     }

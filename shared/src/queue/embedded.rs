@@ -371,7 +371,7 @@ impl Consumer for EmbeddedQueue {
                 move |connection| {
                     let mut delete =
                         connection.prepare_cached("DELETE FROM records WHERE id = ?1")?;
-                    for id in deleted {
+                    for id in &deleted {
                         delete.execute([id])?;
                     }
                     Ok(())
