@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 mod answers;
 mod connections;
 mod failures;
+mod lookups;
 mod requests;
 mod targets;
 mod tls;

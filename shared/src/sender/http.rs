@@ -31,6 +31,7 @@ use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
 use super::connection::{Connection, Connector, Place};
+use super::lookup::{LookupLimits, Lookups};
 use super::pool::Pool;
 use super::reason::legible;
 use super::target::{GuardedResolver, Resolver, SystemResolver, TargetPolicy, check_url};
@@ -101,8 +102,9 @@ impl HttpSender {
             Some(file) => tls::client_config_with(file)?,
         };
         let policy = Arc::new(settings.policy);
+        let lookups = Lookups::new(resolver, LookupLimits::default());
         let connector = Connector {
-            resolver: GuardedResolver::new(resolver, Arc::clone(&policy)),
+            resolver: GuardedResolver::new(Arc::new(lookups), Arc::clone(&policy)),
             policy: Arc::clone(&policy),
             tls: TlsConnector::from(Arc::new(tls)),
             patience: Duration::from_millis(settings.connect_timeout_ms),

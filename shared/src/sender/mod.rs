@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 mod connection;
 mod http;
+pub mod lookup;
 mod pool;
 mod reason;
 pub mod target;
