@@ -27,6 +27,10 @@ mod event_types;
 mod events;
 mod expunge;
 mod headers;
+/// What the local platform's API and endpoints listen with.
+#[path = "../functions/local/http_server.rs"]
+#[allow(dead_code, reason = "tests choose their limits themselves")]
+mod http_server;
 mod iam;
 mod id;
 mod idempotency;
@@ -56,6 +60,7 @@ mod schedule;
 mod secret;
 mod secrets_manager;
 mod sender;
+mod server;
 mod signature;
 mod sources;
 mod split;

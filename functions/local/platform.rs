@@ -53,6 +53,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How often expired items are removed.
 const CLEAN_EVERY: Duration = Duration::from_secs(1);
 
+/// Descriptors for as many connections as the server takes, and as many to endpoints.
+const ENOUGH_DESCRIPTORS: usize = 16_384;
+
 /// A platform that runs until it is dropped.
 pub(crate) struct Platform {
     /// Where its API listens.
@@ -91,6 +94,7 @@ pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
     println!("  any Svix SDK    server URL http://{} and this token:", platform.addr);
     println!();
     println!("{}", platform.token);
+    warn_of_few_descriptors();
     tokio::select! {
         _ = tokio::signal::ctrl_c() => Ok(()),
         _ = platform.tasks.join_next() => Err("a part of the platform stopped".to_owned()),
@@ -204,7 +208,11 @@ impl Platform {
             treatments,
             profiles,
             metrics: metrics.clone(),
-            settings: Settings { parallel: 2 * IN_FLIGHT, ..Settings::default() },
+            settings: Settings {
+                // Attempts wait for each other rather than for descriptors.
+                parallel: (2 * IN_FLIGHT).min(http_server::half_of_descriptors()),
+                ..Settings::default()
+            },
         });
         let redrive = |name, dead: &EmbeddedQueue, queue: &Arc<dyn Producer>| Redrive {
             name,
@@ -254,6 +262,20 @@ impl Platform {
         tasks.spawn(async move { engine.stopped().await });
         let token = data::organisation_token(&secret, &Ambient::system());
         Ok(Self { addr, token, tasks })
+    }
+}
+
+/// Every connection takes one. What a process may have beyond what it was given it has to be
+/// given from outside.
+fn warn_of_few_descriptors() {
+    if let Some((now, most)) = http_server::descriptors()
+        && now < ENOUGH_DESCRIPTORS.min(most)
+    {
+        let better = ENOUGH_DESCRIPTORS.min(most);
+        println!();
+        println!(
+            "At most {now} files and connections may be open; `ulimit -n {better}` allows more."
+        );
     }
 }
 
