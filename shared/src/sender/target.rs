@@ -343,7 +343,8 @@ const fn v6_host(leading: [u16; 4], last: u16, prefix: u32, reason: &'static str
 ///
 /// Sources: the IANA IPv4 and IPv6 Special-Purpose Address Registries, the IPv4 and IPv6
 /// multicast registries, and the IANA IPv6 address space, in which only 2000::/3 is in use for
-/// global unicast. RFC 6890 is older than many of these rows. `::ffff:0:0/96` is missing
+/// global unicast; and one public address that every virtual machine of a cloud reaches its host
+/// by. RFC 6890 is older than many of these rows. `::ffff:0:0/96` is missing
 /// because such addresses are judged as IPv4.
 #[rustfmt::skip]
 const REFUSED: &[Range] = &[
@@ -351,6 +352,7 @@ const REFUSED: &[Range] = &[
     v4([10, 0, 0, 0], 8, "10.0.0.0/8 is private use"),
     v4([100, 64, 0, 0], 10, "100.64.0.0/10 is shared address space of carriers"),
     v4([127, 0, 0, 0], 8, "127.0.0.0/8 is loopback"),
+    v4([168, 63, 129, 16], 32, "168.63.129.16/32 is Azure's own services"),
     v4([169, 254, 0, 0], 16, "169.254.0.0/16 is link local"),
     v4([172, 16, 0, 0], 12, "172.16.0.0/12 is private use"),
     v4([192, 0, 0, 0], 24, "192.0.0.0/24 is for IETF protocols"),
