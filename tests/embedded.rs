@@ -296,7 +296,7 @@ async fn a_writer_that_is_gone_does_not_go_unnoticed() {
 
 #[cfg(unix)]
 #[test]
-fn a_new_directory_is_for_its_owner_only() {
+fn a_new_directory_and_what_is_in_it_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let scratch = Directory::new();
@@ -304,4 +304,8 @@ fn a_new_directory_is_for_its_owner_only() {
     let _engine = Engine::open(&kept_in).unwrap();
     let mode = std::fs::metadata(&kept_in).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+    for file in ["posthorn.db", "posthorn.db-wal", "posthorn.db-shm", "lock"] {
+        let mode = std::fs::metadata(kept_in.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }

@@ -38,6 +38,10 @@ mod import;
 mod inspector;
 mod jwt_keys;
 mod layers;
+/// The directory that the local platform keeps everything in.
+#[path = "../functions/local/data.rs"]
+#[allow(dead_code, reason = "the commands use the rest")]
+mod local_data;
 mod logs;
 mod metrics;
 mod newcomers;
@@ -56,6 +60,7 @@ mod receive;
 mod receivers;
 mod record;
 mod retry;
+mod root_secret;
 mod schedule;
 mod secret;
 mod secrets_manager;
@@ -73,6 +78,9 @@ mod target;
 mod tasks;
 mod template;
 mod tenants;
+/// What the local platform shows of strangers' text.
+#[path = "../functions/local/terminal.rs"]
+mod terminal;
 mod throttle;
 mod token;
 mod token_deliveries;

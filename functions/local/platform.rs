@@ -95,6 +95,10 @@ pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
     println!();
     println!("{}", platform.token);
     warn_of_few_descriptors();
+    if let Some(warning) = data::warning(&options.data) {
+        println!();
+        println!("{warning}");
+    }
     tokio::select! {
         _ = tokio::signal::ctrl_c() => Ok(()),
         _ = platform.tasks.join_next() => Err("a part of the platform stopped".to_owned()),
@@ -111,6 +115,7 @@ impl Platform {
         let ambient = Ambient::system();
         let secret = data::root_secret(directory, &ambient)?;
         let engine = Engine::open(directory)?;
+        data::check_secret(&engine, &secret).await?;
         let queues = EmbeddedQueues::open(&engine, &ambient.clock, QueueSettings::default())
             .map_err(|error| error.to_string())?;
         let meter = Meter::default();

@@ -45,6 +45,7 @@ const SCHEMA: &str = "
         queue TEXT NOT NULL, body TEXT NOT NULL, grp TEXT NOT NULL,
         deliver_at INTEGER NOT NULL, receive_count INTEGER NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ";
 
 /// Why the file did not do as asked. It leaves open whether the work had its effect.
@@ -81,8 +82,8 @@ impl Engine {
             format!("{what} {}: {error}", directory.display())
         };
         create_directory(directory).map_err(|error| at("cannot create", &error))?;
-        let lock = std::fs::File::create(directory.join("lock"))
-            .map_err(|error| at("cannot write to", &error))?;
+        let lock =
+            open_private(&directory.join("lock")).map_err(|error| at("cannot write to", &error))?;
         lock.try_lock().map_err(|_| {
             format!(
                 "another Posthorn is running on {}: stop it, or choose another directory",
@@ -90,6 +91,8 @@ impl Engine {
             )
         })?;
         let path = directory.join("posthorn.db");
+        // SQLite gives what it makes beside it the same permissions.
+        open_private(&path).map_err(|error| at("cannot write to", &error))?;
         let writer =
             open_writer(&path).map_err(|error| at("cannot open the database in", &error))?;
         let (jobs, inbox) = mpsc::channel();
@@ -134,6 +137,23 @@ impl Engine {
         self.jobs.send(Box::new(Task::new(work, then))).map_err(|_| closed())
     }
 
+    /// Notes something about this file, once: later calls change nothing. What was noted first.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn note_once(&self, name: &str, text: &str) -> Result<String, EngineError> {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.write(move |connection| {
+            connection
+                .prepare_cached("INSERT INTO notes VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                .execute([&name, &text])?;
+            connection
+                .prepare_cached("SELECT text FROM notes WHERE name = ?1")?
+                .query_row([&name], |row| row.get(0))
+        })
+        .await
+    }
+
     /// Returns when nothing can be written any more, which only a new process can mend.
     pub async fn stopped(&self) {
         let mut writing = self.writing.clone();
@@ -165,6 +185,15 @@ pub fn create_directory(directory: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(directory)
+}
+
+/// Opens a file for writing; if it is made by this, it is for its owner's eyes only.
+fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 struct Readers {
