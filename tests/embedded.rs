@@ -247,8 +247,7 @@ async fn a_write_that_fails_is_told_why_and_takes_no_other_with_it() {
     });
     let panics = engine.write(|connection| {
         connection.execute("DELETE FROM items", [])?;
-        let wrong: Option<usize> = None;
-        Ok(wrong.expect("a fault of ours"))
+        connection.query_row("SELECT 1", [], |_| -> Result<(), _> { panic!("a fault of ours") })
     });
     let let_go = async move { drop(release) };
     let (first, half, second, panics, third, ()) =

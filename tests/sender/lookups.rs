@@ -147,7 +147,8 @@ async fn names_of_a_zone_full_of_slow_ones_do_not_take_the_places_of_others() {
     let beside = asking((0..8).map(|i| format!("slow.{i}.example")).collect());
     names.until_asked(16).await;
     let_go.add_permits(16);
-    (first.await, beside.await);
+    first.await;
+    beside.await;
 
     // New names of the zone, many more than there are places.
     let later = asking((8..100).map(bad).collect());
