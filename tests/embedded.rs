@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use shared::domain::clock::{Clock, Timestamp};
 use shared::embedded::Engine;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
@@ -120,7 +121,7 @@ async fn a_second_process_is_kept_out_and_told_why() {
 }
 
 #[tokio::test]
-async fn expired_items_go_however_many_walks_it_takes_and_the_others_stay() {
+async fn expired_items_go_however_many_steps_it_takes_and_the_others_stay() {
     let (directory, clock) = (Directory::new(), StillClock::new());
     let (table, _) = open(&directory, &clock);
     for number in 0..50 {
@@ -130,22 +131,171 @@ async fn expired_items_go_however_many_walks_it_takes_and_the_others_stay() {
     }
     let before = START.plus_ms(59_000);
     let after = START.plus_ms(61_000);
-    for _ in 0..10 {
-        assert_eq!(table.remove_expired(before, 7).await.unwrap(), 0);
+    assert_eq!(table.remove_expired(before, 7).await.unwrap(), 0);
+    for expected in [7, 7, 7, 4, 0] {
+        assert_eq!(table.remove_expired(after, 7).await.unwrap(), expected);
     }
-    let mut removed = 0;
-    for _ in 0..20 {
-        removed += table.remove_expired(after, 7).await.unwrap();
-    }
-    assert_eq!(removed, 25);
     let key = |sk: &str| item(sk, None).key;
     assert!(table.get(&key("00")).await.unwrap().is_none());
     assert!(table.get(&key("49")).await.unwrap().is_some());
 }
 
+/// Writes this many items at once, as many callers do.
+async fn fill(table: &EmbeddedTable, names: &str, count: usize, expires_at: Timestamp) {
+    let puts = (0..count).map(|number| {
+        let item = item(&format!("{names}-{number}"), Some(expires_at));
+        table.write(Write::Put(item, Condition::Always))
+    });
+    for written in join_all(puts).await {
+        written.unwrap();
+    }
+}
+
+fn rows(engine: &Engine) -> usize {
+    let count = "SELECT count(*) FROM items";
+    engine.read(|connection| connection.query_row(count, [], |row| row.get(0))).unwrap()
+}
+
+#[tokio::test]
+async fn items_and_file_stay_bounded_however_much_comes_and_expires() {
+    const EACH_SECOND: usize = 10_000;
+    const KEPT_S: u64 = 2;
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let table = EmbeddedTable::new(engine.clone());
+    let mut pages = Vec::new();
+    for second in 0..8 {
+        let now = START.plus_ms(second * 1_000);
+        let expires_at = now.plus_ms(KEPT_S * 1_000);
+        fill(&table, &second.to_string(), EACH_SECOND, expires_at).await;
+        table.remove_all_expired(now).await.unwrap();
+        assert!(rows(&engine) <= EACH_SECOND * KEPT_S as usize, "{}", rows(&engine));
+        let size: u64 = engine
+            .read(|connection| connection.query_row("PRAGMA page_count", [], |row| row.get(0)))
+            .unwrap();
+        pages.push(size);
+    }
+    // What was deleted made room for what came after it.
+    assert!(pages[7] * 10 <= pages[3] * 11, "{pages:?}");
+    let last = START.plus_ms(60_000);
+    assert_eq!(table.remove_all_expired(last).await.unwrap(), EACH_SECOND * KEPT_S as usize);
+    assert_eq!(table.remove_all_expired(last).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn others_write_while_expired_items_are_removed() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let table = EmbeddedTable::new(engine.clone());
+    fill(&table, "old", 10_000, START).await;
+    let write = async {
+        let put = Write::Put(item("new", None), Condition::AbsentAt(START));
+        assert_eq!(table.write(put).await.unwrap(), Written::Done);
+        rows(&engine)
+    };
+    let (removed, left_when_written) = tokio::join!(table.remove_all_expired(START), write);
+    assert_eq!(removed.unwrap(), 10_000);
+    // One step, or two, and not all of them.
+    assert!(left_when_written > 7_000, "{left_when_written}");
+    assert_eq!(rows(&engine), 1);
+}
+
+#[tokio::test]
+async fn a_file_from_before_finds_its_expired_items_as_well() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    engine.write(|connection| connection.execute("DROP INDEX items_expiry", [])).await.unwrap();
+    let table = EmbeddedTable::new(engine.clone());
+    fill(&table, "old", 10, START).await;
+    drop((engine, table));
+
+    let engine = open_engine(&directory);
+    let plan: String = engine
+        .read(|connection| {
+            let explain = "EXPLAIN QUERY PLAN SELECT rowid FROM items \
+                           WHERE expires_at <= 1 ORDER BY expires_at LIMIT 1";
+            connection.query_row(explain, [], |row| row.get("detail"))
+        })
+        .unwrap();
+    assert!(plan.contains("items_expiry"), "{plan}");
+    let table = EmbeddedTable::new(engine);
+    assert_eq!(table.remove_all_expired(START).await.unwrap(), 10);
+}
+
+/// Holds the writer until it is dropped, so that all that is sent meanwhile goes together.
+fn hold(engine: &Engine) -> std::sync::mpsc::Sender<()> {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let hold = move |_: &_| {
+        // Ends when the other side is gone. The second time as well.
+        let _ = held.recv();
+        Ok(())
+    };
+    engine.submit(hold, |_| {}).unwrap();
+    release
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_told_why_and_takes_no_other_with_it() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let table = EmbeddedTable::new(engine.clone());
+    let put = |sk: &str| table.write(Write::Put(item(sk, None), Condition::AbsentAt(START)));
+    let release = hold(&engine);
+    let half = engine.write(|connection| {
+        connection.execute("DELETE FROM items", [])?;
+        connection.execute("INSERT INTO nowhere VALUES (1)", [])
+    });
+    let panics = engine.write(|connection| {
+        connection.execute("DELETE FROM items", [])?;
+        connection.query_row("SELECT 1", [], |_| -> Result<(), _> { panic!("a fault of ours") })
+    });
+    let let_go = async move { drop(release) };
+    let (first, half, second, panics, third, ()) =
+        tokio::join!(put("1"), half, put("2"), panics, put("3"), let_go);
+    for written in [first, second, third, put("4").await] {
+        assert_eq!(written.unwrap(), Written::Done);
+    }
+    let half = half.expect_err("there is no such table").to_string();
+    assert!(half.contains("no such table: nowhere"), "{half}");
+    let panics = panics.expect_err("it panicked").to_string();
+    assert!(panics.contains("panicked"), "{panics}");
+    assert_eq!(rows(&engine), 4);
+}
+
+#[tokio::test]
+async fn a_panic_of_who_is_told_does_not_end_the_writer() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    engine.submit(|_| Ok(()), |_| panic!("nobody hears this")).unwrap();
+    let table = EmbeddedTable::new(engine);
+    let put = Write::Put(item("after", None), Condition::AbsentAt(START));
+    assert_eq!(table.write(put).await.unwrap(), Written::Done);
+}
+
+/// The one thing that a writer does not survive.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_is_gone_does_not_go_unnoticed() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let mut stopped = Box::pin(engine.stopped());
+    assert!(futures_util::poll!(stopped.as_mut()).is_pending());
+    let bomb = |_: &_| -> Result<(), _> { std::panic::panic_any(PanicsWhenDropped) };
+    assert!(engine.write(bomb).await.is_err());
+    stopped.await;
+    assert!(engine.write(|_| Ok(())).await.is_err());
+}
+
 #[cfg(unix)]
 #[test]
-fn a_new_directory_is_for_its_owner_only() {
+fn a_new_directory_and_what_is_in_it_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let scratch = Directory::new();
@@ -153,4 +303,8 @@ fn a_new_directory_is_for_its_owner_only() {
     let _engine = Engine::open(&kept_in).unwrap();
     let mode = std::fs::metadata(&kept_in).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+    for file in ["posthorn.db", "posthorn.db-wal", "posthorn.db-shm", "lock"] {
+        let mode = std::fs::metadata(kept_in.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }

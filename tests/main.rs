@@ -29,6 +29,10 @@ mod event_types;
 mod events;
 mod expunge;
 mod headers;
+/// What the local platform's API and endpoints listen with.
+#[path = "../functions/local/http_server.rs"]
+#[allow(dead_code, reason = "tests choose their limits themselves")]
+mod http_server;
 mod iam;
 mod id;
 mod idempotency;
@@ -36,6 +40,10 @@ mod import;
 mod inspector;
 mod jwt_keys;
 mod layers;
+/// The directory that the local platform keeps everything in.
+#[path = "../functions/local/data.rs"]
+#[allow(dead_code, reason = "the commands use the rest")]
+mod local_data;
 mod logs;
 mod metrics;
 mod newcomers;
@@ -54,10 +62,12 @@ mod receive;
 mod receivers;
 mod record;
 mod retry;
+mod root_secret;
 mod schedule;
 mod secret;
 mod secrets_manager;
 mod sender;
+mod server;
 mod signature;
 mod sources;
 mod split;
@@ -70,6 +80,9 @@ mod target;
 mod tasks;
 mod template;
 mod tenants;
+/// What the local platform shows of strangers' text.
+#[path = "../functions/local/terminal.rs"]
+mod terminal;
 mod throttle;
 mod token;
 mod token_deliveries;

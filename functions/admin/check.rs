@@ -160,6 +160,9 @@ impl Call<'_> {
             Ending::Answered { status, .. } => (status, None),
             Ending::TimedOut => (0, Some(format!("no answer within {TIMEOUT_MS} ms"))),
             Ending::Refused(reason) | Ending::Failed(reason) => (0, Some(reason)),
+            Ending::Unsent(reason) => {
+                (0, Some(format!("not sent, for a reason of ours: {reason}")))
+            }
         };
         let duration_ms = outcome.duration_ms;
         let advice = advice(trial, status, failure, duration_ms, success);

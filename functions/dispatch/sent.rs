@@ -50,7 +50,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },
     };
     let duration_ms = outcome.duration_ms;
-    let verdict = judge(outcome, policy);
+    let verdict = judge(outcome, policy)?;
     Span::current().record("status", verdict.status).record("delivered", verdict.ok);
     let attempt = Attempt {
         id: cleared.id,
@@ -74,7 +74,10 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
 
 /// Success is what the policy says, 2xx unless it says less. Everything else is a failure,
 /// redirects included.
-fn judge(outcome: Outcome, policy: &Policy) -> Verdict {
+///
+/// # Errors
+/// When the request was not sent, for want of something of ours: no attempt of the endpoint's.
+fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, Undone> {
     let (status, response, retry_after) = match outcome.ending {
         Ending::Answered { status, excerpt, retry_after } => {
             (status, legible(&excerpt), retry_after)
@@ -82,8 +85,10 @@ fn judge(outcome: Outcome, policy: &Policy) -> Verdict {
         Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
         Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
         Ending::Failed(reason) => (0, reason, None),
+        Ending::Unsent(reason) => return Err(Undone::Failed(reason)),
     };
-    Verdict { ok: policy.is_success(status), gone: status == GONE, retry_after, status, response }
+    let (ok, gone) = (policy.is_success(status), status == GONE);
+    Ok(Verdict { ok, gone, retry_after, status, response })
 }
 
 /// The beginning of an answer as text of at most [`EXCERPT_BYTES`]. What is not UTF-8 becomes

@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::secret::RootSecret;
 use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::embedded::Engine;
 use shared::host::config::DEFAULT_ORGANISATION;
 
 const SECRET_FILE: &str = "root-secret";
@@ -16,20 +18,47 @@ const ADDRESS_FILE: &str = "address";
 const SECRET_BYTES: usize = 32;
 
 /// The root secret of this directory, which is made if there is none yet.
+///
+/// # Errors
+/// A sentence for the operator: it cannot be read or made, is too short, or others may read it.
 pub(crate) fn root_secret(directory: &Path, ambient: &Ambient) -> Result<RootSecret, String> {
     let path = directory.join(SECRET_FILE);
     let describe = |error: std::io::Error| format!("{}: {error}", path.display());
-    match std::fs::read_to_string(&path) {
-        Ok(text) => RootSecret::new(&text).map_err(|error| format!("{}: {error}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            shared::embedded::create_directory(directory).map_err(describe)?;
-            let text: String =
-                ambient.random::<SECRET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect();
-            write_private(&path, &text).map_err(describe)?;
-            RootSecret::new(&text)
-        }
-        Err(error) => Err(describe(error)),
+    if !path.try_exists().map_err(describe)? {
+        shared::embedded::create_directory(directory).map_err(describe)?;
+        let text: String =
+            ambient.random::<SECRET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect();
+        write_private(&path, &text).map_err(describe)?;
     }
+    refuse_eyes(&path)?;
+    let text = std::fs::read_to_string(&path).map_err(describe)?;
+    RootSecret::new(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Refuses a root secret that is not the one which this database was begun with. What was sealed
+/// with another one does not open, and every delivery would be parked for it.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(crate) async fn check_secret(engine: &Engine, secret: &RootSecret) -> Result<(), String> {
+    let fingerprint = secret.fingerprint();
+    let first = engine.note_once("root-secret", &fingerprint).await;
+    if first.map_err(|error| error.to_string())? == fingerprint {
+        return Ok(());
+    }
+    Err(format!(
+        "{SECRET_FILE} is not the one that this database was begun with: secrets in it would not \
+         open; put the old one back, or begin with another directory"
+    ))
+}
+
+/// What an operator should know about who can look into this directory.
+pub(crate) fn warning(directory: &Path) -> Option<String> {
+    let mode = mode(directory)?;
+    (mode & OTHERS != 0).then(|| {
+        let name = directory.display();
+        format!("Others on this machine can look into {name} (mode {mode:o}); `chmod 700 {name}`.")
+    })
 }
 
 /// The organisation of a platform on one machine.
@@ -74,11 +103,53 @@ pub(crate) fn read_address(directory: &Path) -> Option<SocketAddr> {
     std::fs::read_to_string(directory.join(ADDRESS_FILE)).ok()?.trim().parse().ok()
 }
 
-/// Only the owner may read it, from the first byte on.
+/// Permissions of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+fn refuse_eyes(path: &Path) -> Result<(), String> {
+    match mode(path) {
+        Some(mode) if mode & OTHERS != 0 => {
+            let name = path.display();
+            Err(format!("{name} can be used by others (mode {mode:o}): `chmod 600 {name}`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The permissions of a file or directory, where the system has such.
+fn mode(path: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    let mode = std::fs::metadata(path)
+        .ok()
+        .map(|found| std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777);
+    #[cfg(not(unix))]
+    let mode = None;
+    mode
+}
+
+/// Only the owner may read it, from the first byte on, and it is there as a whole or not at all.
+/// If another process was faster, its file stays.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let beside = path.with_extension(format!("{}-{call}.new", std::process::id()));
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
+    let mut file = options.open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    // Unlike a rename, a link replaces nothing. Some file systems have none.
+    let placed = match std::fs::hard_link(&beside, path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => std::fs::rename(&beside, path),
+    };
+    let _ = std::fs::remove_file(&beside);
+    placed?;
+    // So that the name is on disk as well.
+    #[cfg(unix)]
+    std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(())
 }

@@ -1,7 +1,10 @@
 //! A small HTTP/1.1 server: whole requests in, whole responses out.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +16,47 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use shared::api::error::ApiError;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
 /// say what its limit is.
 const MAX_BODY_BYTES: usize = receive::MAX_SPLIT_BYTES + 1;
-/// Longest wait for a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a server bears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Longest wait for a request's head, and for the next request of a connection.
+    pub(crate) head: Duration,
+    /// Longest wait for a request's body, beyond what it may take at the least rate.
+    pub(crate) body: Duration,
+    /// Bytes of a body that must come in a second.
+    pub(crate) least_rate: u32,
+    /// Connections at once. More wait until one of them ends.
+    pub(crate) connections: usize,
+    /// Connections at once of one peer that is not this machine. More are closed.
+    pub(crate) of_one_peer: usize,
+}
+
+impl Limits {
+    /// As many connections as leave half of the descriptors to what this process opens itself.
+    pub(crate) fn of_this_process() -> Self {
+        let connections = half_of_descriptors().min(MOST_CONNECTIONS);
+        Self {
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            least_rate: 16 * 1024,
+            connections,
+            of_one_peer: connections / 2,
+        }
+    }
+}
+
+/// What systems allow a process that did not ask for more.
+const USUAL_DESCRIPTORS: usize = 1024;
+/// For the database and whatever else is open.
+const SPARE_DESCRIPTORS: usize = 64;
+/// Most connections at once, however many descriptors there are.
+const MOST_CONNECTIONS: usize = 8192;
 
 /// Serves until the task is dropped. `answer` gets every request that can be read.
 pub(crate) async fn serve<A, F>(listener: TcpListener, answer: A)
@@ -26,9 +64,21 @@ where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
+    serve_within(Limits::of_this_process(), listener, answer).await;
+}
+
+/// Like [`serve`], with these limits.
+pub(crate) async fn serve_within<A, F>(limits: Limits, listener: TcpListener, answer: A)
+where
+    A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Bytes>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let peers = Peers::new(limits.of_one_peer);
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: give connections time to end.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -36,36 +86,135 @@ where
                 continue;
             }
         };
+        let Some(guest) = peers.admit(peer.ip()) else { continue };
         // Without it small answers wait for the other side's acknowledgement.
         let _ = stream.set_nodelay(true);
         let answer = answer.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let answer = answer.clone();
-            async move { Ok::<_, Infallible>(respond(request, answer).await.map(Full::new)) }
+            async move { Ok::<_, Infallible>(respond(limits, request, answer).await.map(Full::new)) }
         });
         tokio::spawn(async move {
             // A connection that breaks is its client's affair.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
+                .header_read_timeout(limits.head)
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
+            drop((guest, place));
         });
     }
 }
 
-async fn respond<A, F>(request: Request<Incoming>, answer: A) -> Response<Bytes>
+/// How many connections each peer has. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    most: usize,
+    connections: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Peers {
+    /// Lets each peer have this many at once.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, connections: Arc::default() }
+    }
+
+    /// Lets one more connection of this peer in, unless it has too many; it is counted until
+    /// the guest is dropped. This machine may have as many as it likes: a proxy may stand here.
+    pub(crate) fn admit(&self, address: IpAddr) -> Option<Guest> {
+        let peer = network(address);
+        let mut connections = self.lock();
+        let count = connections.entry(peer).or_default();
+        if *count >= self.most && !peer.is_loopback() {
+            return None;
+        }
+        *count += 1;
+        Some(Guest { peers: self.clone(), peer })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection of a peer.
+pub(crate) struct Guest {
+    peers: Peers,
+    peer: IpAddr,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut connections = self.peers.lock();
+        if let Some(count) = connections.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                connections.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// Whom an address stands for: over IPv6 a customer has 2^64 of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address => address,
+    }
+}
+
+async fn respond<A, F>(limits: Limits, request: Request<Incoming>, answer: A) -> Response<Bytes>
 where
     A: Fn(Request<Bytes>) -> F,
     F: Future<Output = Response<Bytes>>,
 {
     let (head, body) = request.into_parts();
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(body) => answer(Request::from_parts(head, body.to_bytes())).await,
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let detail = format!("The body has more than {MAX_BODY_BYTES} bytes.");
-            ApiError::too_large(detail).into_response()
-        }
-        Err(_) => shared::api::error::empty(StatusCode::BAD_REQUEST),
+    match whole(limits, body).await {
+        Ok(body) => answer(Request::from_parts(head, body)).await,
+        Err(refusal) => refusal,
     }
+}
+
+/// The body, if it is not too large and comes fast enough; the answer, if not.
+async fn whole(limits: Limits, body: Incoming) -> Result<Bytes, Response<Bytes>> {
+    let mut body = Limited::new(body, MAX_BODY_BYTES);
+    let mut deadline = Instant::now() + limits.body;
+    let mut parts: Vec<Bytes> = Vec::new();
+    loop {
+        let frame = match timeout_at(deadline, body.frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) if error.is::<http_body_util::LengthLimitError>() => {
+                let detail = format!("The body has more than {MAX_BODY_BYTES} bytes.");
+                return Err(ApiError::too_large(detail).into_response());
+            }
+            Ok(Some(Err(_))) => return Err(shared::api::error::empty(StatusCode::BAD_REQUEST)),
+            Err(_) => return Err(shared::api::error::empty(StatusCode::REQUEST_TIMEOUT)),
+        };
+        // Trailers are no data.
+        let Ok(part) = frame.into_data() else { continue };
+        // What has come buys the time that it may take.
+        deadline +=
+            Duration::from_secs(1).mul_f64(part.len() as f64 / f64::from(limits.least_rate));
+        parts.push(part);
+    }
+    // Almost every body comes in one part.
+    Ok(if parts.len() == 1 { parts.remove(0) } else { parts.concat().into() })
+}
+
+/// How many connections to others leave room for as many from others.
+pub(crate) fn half_of_descriptors() -> usize {
+    let descriptors = descriptors().map_or(USUAL_DESCRIPTORS, |(now, _)| now);
+    (descriptors.saturating_sub(SPARE_DESCRIPTORS) / 2).max(1)
+}
+
+/// How many files and sockets this process may have open, where the system tells: now, and at
+/// most.
+pub(crate) fn descriptors() -> Option<(usize, usize)> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let mut numbers = line.split_whitespace().map(|word| word.parse().unwrap_or(usize::MAX));
+    Some((numbers.next()?, numbers.next()?))
 }

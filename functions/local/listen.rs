@@ -10,6 +10,7 @@ use shared::domain::secret::SigningSecret;
 use tokio::net::TcpListener;
 
 use crate::client::Client;
+use crate::terminal::shown;
 use crate::{cli, http_server, webhook};
 
 /// Listens until interrupted, then takes the endpoint away again.
@@ -47,7 +48,7 @@ fn show(request: &Request<Bytes>, secret: &SigningSecret, status: StatusCode) ->
         Ok(()) => "signature verified".to_owned(),
         Err(rejection) => format!("NOT VERIFIED: {}", rejection.detail()),
     };
-    println!("{} {} {verdict}", now.to_rfc3339(), webhook.id);
-    println!("{}", String::from_utf8_lossy(request.body()));
+    println!("{} {} {verdict}", now.to_rfc3339(), shown(&webhook.id));
+    println!("{}", shown(&String::from_utf8_lossy(request.body())));
     shared::api::error::empty(status)
 }

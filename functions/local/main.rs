@@ -25,6 +25,7 @@ mod process;
 mod remote;
 mod send;
 mod stack;
+mod terminal;
 mod token;
 mod webhook;
 

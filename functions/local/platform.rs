@@ -39,6 +39,7 @@ use shared::store::{
 use shared::work::{InFlight, Worker};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::process::Used;
 use crate::{cli, data, http_server, poller, process};
@@ -50,9 +51,11 @@ const DIRECTORY_TTL_MS: u64 = 3_600_000;
 const IN_FLIGHT: usize = 8192;
 /// How often due retries and dead letters are looked at.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// How often expired items are removed, and how many at a time.
-const CLEAN_EVERY: Duration = Duration::from_secs(60);
-const CLEAN_LIMIT: usize = 10_000;
+/// How often expired items are removed.
+const CLEAN_EVERY: Duration = Duration::from_secs(1);
+
+/// Descriptors for as many connections as the server takes, and as many to endpoints.
+const ENOUGH_DESCRIPTORS: usize = 16_384;
 
 /// A platform that runs until it is dropped.
 pub(crate) struct Platform {
@@ -92,6 +95,11 @@ pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
     println!("  any Svix SDK    server URL http://{} and this token:", platform.addr);
     println!();
     println!("{}", platform.token);
+    warn_of_few_descriptors();
+    if let Some(warning) = data::warning(&options.data) {
+        println!();
+        println!("{warning}");
+    }
     tokio::select! {
         _ = tokio::signal::ctrl_c() => Ok(()),
         _ = platform.tasks.join_next() => Err("a part of the platform stopped".to_owned()),
@@ -108,11 +116,12 @@ impl Platform {
         let ambient = Ambient::system();
         let secret = data::root_secret(directory, &ambient)?;
         let engine = Engine::open(directory)?;
+        data::check_secret(&engine, &secret).await?;
         let queues = EmbeddedQueues::open(&engine, &ambient.clock, QueueSettings::default())
             .map_err(|error| error.to_string())?;
         let meter = Meter::default();
         let metrics = Arc::<Totals>::default();
-        let embedded = EmbeddedTable::new(engine);
+        let embedded = EmbeddedTable::new(engine.clone());
         let table: Arc<dyn Table> = Arc::new(CountingTable::new(embedded.clone(), meter.clone()));
         let kept = Cached::new(ambient.clock.clone(), DIRECTORY_TTL_MS);
         let directory = Directory::cached(table.clone(), kept.clone());
@@ -193,6 +202,7 @@ impl Platform {
             metrics: metrics.clone(),
             ambient: ambient.clone(),
         };
+        let parallel = (2 * IN_FLIGHT).min(http_server::half_of_descriptors());
         let dispatcher = Dispatcher::new(Parts {
             directory,
             editor,
@@ -209,8 +219,9 @@ impl Platform {
             metrics: metrics.clone(),
             in_flight,
             settings: Settings {
-                parallel: 2 * IN_FLIGHT,
-                parallel_per_application: IN_FLIGHT / 2,
+                // Attempts wait for each other rather than for descriptors.
+                parallel,
+                parallel_per_application: parallel / 4,
                 ..Settings::default()
             },
         });
@@ -258,8 +269,24 @@ impl Platform {
         }
         tasks.spawn(sweep(sweeper.clone()));
         tasks.spawn(clean(embedded, sweeper.ambient));
+        // Without its writer the platform would answer with errors for ever.
+        tasks.spawn(async move { engine.stopped().await });
         let token = data::organisation_token(&secret, &Ambient::system());
         Ok(Self { addr, token, tasks })
+    }
+}
+
+/// Every connection takes one. What a process may have beyond what it was given it has to be
+/// given from outside.
+fn warn_of_few_descriptors() {
+    if let Some((now, most)) = http_server::descriptors()
+        && now < ENOUGH_DESCRIPTORS.min(most)
+    {
+        let better = ENOUGH_DESCRIPTORS.min(most);
+        println!();
+        println!(
+            "At most {now} files and connections may be open; `ulimit -n {better}` allows more."
+        );
     }
 }
 
@@ -335,9 +362,10 @@ async fn sweep(sweeper: Sweeper) {
 /// What DynamoDB's time to live does by itself.
 async fn clean(table: EmbeddedTable, ambient: Ambient) {
     let mut ticks = tokio::time::interval(CLEAN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = table.remove_expired(ambient.now(), CLEAN_LIMIT).await {
+        if let Err(error) = table.remove_all_expired(ambient.now()).await {
             tracing::warn!(%error, "cannot remove what has expired");
         }
     }

@@ -259,6 +259,14 @@ impl RootSecret {
         Sealer { key: LessSafeKey::new(key).into() }
     }
 
+    /// Tells one root secret from another, and nothing else about it.
+    pub fn fingerprint(&self) -> String {
+        self.derive("posthorn/fingerprint/v1")[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
     fn derive(&self, purpose: &str) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes any key length");
         mac.update(purpose.as_bytes());

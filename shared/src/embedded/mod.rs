@@ -2,7 +2,11 @@
 //!
 //! One thread owns the writing connection. It takes whatever jobs are waiting, runs them in one
 //! transaction, commits (one `fsync` for all of them) and only then tells their callers. So a
-//! call that returned is on disk, and hundreds of callers share the price of a sync.
+//! call that returned is on disk, and hundreds of callers share the price of a sync. A job that
+//! fails or panics is undone and hears why; the others of its transaction do not notice.
+//!
+//! The file never shrinks: what is deleted leaves pages that the next writes use. So it stays as
+//! large as what it once held at the same time.
 //!
 //! Reads run on the caller's thread, on read-only connections of their own (WAL mode: they
 //! never wait for the writer).
@@ -10,15 +14,17 @@
 //! Not guaranteed: anything between two processes; a lock file keeps a second one out.
 
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-/// Most jobs in one transaction: bounds how long the first of them waits for the last.
-const MAX_GROUP: usize = 1024;
+use writer::{Job, Task, write_in_groups};
+
+mod writer;
+
 /// Pages of the write-ahead log before it is folded back (4 KiB each): large, since pages that
 /// are written again and again then reach the main file once.
 const CHECKPOINT_PAGES: u32 = 16_384;
@@ -33,15 +39,14 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX IF NOT EXISTS items_key ON items (pk, sk);
     CREATE INDEX IF NOT EXISTS items_by_time ON items (tpk, tsk) WHERE tpk IS NOT NULL;
     CREATE INDEX IF NOT EXISTS items_due ON items (dpk, dsk) WHERE dpk IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS items_expiry ON items (expires_at) WHERE expires_at IS NOT NULL;
     CREATE TABLE IF NOT EXISTS records (
         id INTEGER PRIMARY KEY,
         queue TEXT NOT NULL, body TEXT NOT NULL, grp TEXT NOT NULL,
         deliver_at INTEGER NOT NULL, receive_count INTEGER NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ";
-
-type Completion = Box<dyn FnOnce(Result<(), EngineError>) + Send>;
-type Job = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Completion> + Send>;
 
 /// Why the file did not do as asked. It leaves open whether the work had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +63,10 @@ impl std::error::Error for EngineError {}
 /// The file, open. Clones share it.
 #[derive(Clone)]
 pub struct Engine {
-    jobs: Sender<Job>,
+    jobs: Sender<Box<dyn Job>>,
     readers: Arc<Readers>,
+    /// Closed when the writer has stopped.
+    writing: watch::Receiver<()>,
     /// Keeps other processes out for as long as anybody holds this.
     _lock: Arc<std::fs::File>,
 }
@@ -75,8 +82,8 @@ impl Engine {
             format!("{what} {}: {error}", directory.display())
         };
         create_directory(directory).map_err(|error| at("cannot create", &error))?;
-        let lock = std::fs::File::create(directory.join("lock"))
-            .map_err(|error| at("cannot write to", &error))?;
+        let lock =
+            open_private(&directory.join("lock")).map_err(|error| at("cannot write to", &error))?;
         lock.try_lock().map_err(|_| {
             format!(
                 "another Posthorn is running on {}: stop it, or choose another directory",
@@ -84,24 +91,31 @@ impl Engine {
             )
         })?;
         let path = directory.join("posthorn.db");
+        // SQLite gives what it makes beside it the same permissions.
+        open_private(&path).map_err(|error| at("cannot write to", &error))?;
         let writer =
             open_writer(&path).map_err(|error| at("cannot open the database in", &error))?;
         let (jobs, inbox) = mpsc::channel();
+        let (alive, writing) = watch::channel(());
         std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_in_groups(&writer, &inbox))
+            .spawn(move || {
+                let _alive = alive;
+                write_in_groups(&writer, &inbox);
+            })
             .map_err(|error| format!("cannot start the writer: {error}"))?;
         let readers = Arc::new(Readers { path, idle: Mutex::default() });
-        Ok(Self { jobs, readers, _lock: Arc::new(lock) })
+        Ok(Self { jobs, readers, writing, _lock: Arc::new(lock) })
     }
 
-    /// Runs `work` in the next transaction; returns when it is on disk.
+    /// Runs `work` in the next transaction; returns when it is on disk. It may run twice, when
+    /// somebody else's work of that transaction has failed, but has its effect once.
     ///
     /// # Errors
-    /// When anything in that transaction failed, in which case nothing of it happened.
+    /// When it failed, in which case nothing of it happened, or when the disk did.
     pub async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, EngineError> {
         let (done, answer) = oneshot::channel();
         self.submit(work, move |result| {
@@ -111,21 +125,39 @@ impl Engine {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Runs `work` in the next transaction and `then` after it is on disk, whether or not
-    /// anybody waits.
+    /// Like [`Self::write`], but runs `then` after it is on disk, whether or not anybody waits.
     ///
     /// # Errors
     /// When the writer is gone.
     pub fn submit<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
         then: impl FnOnce(Result<T, EngineError>) + Send + 'static,
     ) -> Result<(), EngineError> {
-        let job: Job = Box::new(move |connection| {
-            let value = work(connection)?;
-            Ok(Box::new(move |committed: Result<(), EngineError>| then(committed.map(|()| value))))
-        });
-        self.jobs.send(job).map_err(|_| closed())
+        self.jobs.send(Box::new(Task::new(work, then))).map_err(|_| closed())
+    }
+
+    /// Notes something about this file, once: later calls change nothing. What was noted first.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn note_once(&self, name: &str, text: &str) -> Result<String, EngineError> {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.write(move |connection| {
+            connection
+                .prepare_cached("INSERT INTO notes VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                .execute([&name, &text])?;
+            connection
+                .prepare_cached("SELECT text FROM notes WHERE name = ?1")?
+                .query_row([&name], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// Returns when nothing can be written any more, which only a new process can mend.
+    pub async fn stopped(&self) {
+        let mut writing = self.writing.clone();
+        while writing.changed().await.is_ok() {}
     }
 
     /// Reads what has been committed.
@@ -153,6 +185,15 @@ pub fn create_directory(directory: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(directory)
+}
+
+/// Opens a file for writing; if it is made by this, it is for its owner's eyes only.
+fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 struct Readers {
@@ -193,39 +234,6 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
-}
-
-fn write_in_groups(connection: &Connection, inbox: &Receiver<Job>) {
-    while let Ok(first) = inbox.recv() {
-        let mut completions = Vec::new();
-        let committed = write_group(connection, first, inbox, &mut completions);
-        if committed.is_err() && !connection.is_autocommit() {
-            // If even this fails the next BEGIN reports it.
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        let committed = committed.map_err(unavailable);
-        for complete in completions {
-            complete(committed.clone());
-        }
-    }
-}
-
-fn write_group(
-    connection: &Connection,
-    first: Job,
-    inbox: &Receiver<Job>,
-    completions: &mut Vec<Completion>,
-) -> rusqlite::Result<()> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut next = Some(first);
-    while let Some(job) = next.take() {
-        completions.push(job(connection)?);
-        if completions.len() < MAX_GROUP {
-            next = inbox.try_recv().ok();
-        }
-    }
-    connection.prepare_cached("COMMIT")?.execute([])?;
-    Ok(())
 }
 
 fn unavailable(error: rusqlite::Error) -> EngineError {

@@ -9,7 +9,6 @@
 //! others wait (SQS fair queues aim at the same).
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +21,9 @@ use tokio::time::Instant;
 use super::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError, Received, validate};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::embedded::{Engine, EngineError};
+use state::{Entry, State};
+
+mod state;
 
 /// Bytes of bodies that all queues together keep in memory; the rest is read back from the
 /// file when its turn comes.
@@ -63,28 +65,6 @@ struct Inner {
 struct Ids {
     next: AtomicU64,
     body_bytes: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    entries: HashMap<u64, Entry>,
-    /// Records that can be received, by group, and the groups in the order of their turns.
-    ready: HashMap<Arc<str>, VecDeque<u64>>,
-    turns: VecDeque<Arc<str>>,
-    /// Records that become visible later: delayed ones and received ones.
-    later: BinaryHeap<Reverse<(Timestamp, u64)>>,
-}
-
-struct Entry {
-    group: Arc<str>,
-    body: Option<Arc<str>>,
-    body_bytes: u64,
-    receives: u32,
-    first_received_at: Option<Timestamp>,
-    /// Set while it is delayed or held: when it becomes visible.
-    visible_at: Option<Timestamp>,
-    /// The receive that holds it.
-    receipt: Option<u64>,
 }
 
 /// The four queues of a platform.
@@ -371,7 +351,7 @@ impl Consumer for EmbeddedQueue {
                 move |connection| {
                     let mut delete =
                         connection.prepare_cached("DELETE FROM records WHERE id = ?1")?;
-                    for id in deleted {
+                    for id in &deleted {
                         delete.execute([id])?;
                     }
                     Ok(())
@@ -457,69 +437,6 @@ impl Inner {
                 |_| {},
             )
             .map_err(|error| queue_error(&error))
-    }
-}
-
-impl State {
-    fn add(&mut self, id: u64, mut entry: Entry, deliver_at: Timestamp, now: Timestamp) {
-        if deliver_at > now {
-            entry.visible_at = Some(deliver_at);
-            self.later.push(Reverse((deliver_at, id)));
-        } else {
-            self.make_ready(entry.group.clone(), id);
-        }
-        self.entries.insert(id, entry);
-    }
-
-    fn make_ready(&mut self, group: Arc<str>, id: u64) {
-        let waiting = self.ready.entry(group.clone()).or_default();
-        if waiting.is_empty() {
-            self.turns.push_back(group);
-        }
-        waiting.push_back(id);
-    }
-
-    /// The next record whose group's turn it is.
-    fn next_ready(&mut self) -> Option<u64> {
-        let group = self.turns.pop_front()?;
-        let waiting = self.ready.get_mut(&group)?;
-        let id = waiting.pop_front();
-        if waiting.is_empty() {
-            self.ready.remove(&group);
-        } else {
-            self.turns.push_back(group);
-        }
-        id
-    }
-
-    /// Makes ready whatever has become visible.
-    fn wake(&mut self, now: Timestamp) {
-        while let Some(Reverse((at, id))) = self.later.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.later.pop();
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            // An older date of a record that was held again or released since.
-            if entry.visible_at != Some(at) {
-                continue;
-            }
-            entry.visible_at = None;
-            entry.receipt = None;
-            let group = entry.group.clone();
-            self.make_ready(group, id);
-        }
-    }
-
-    fn next_wake(&self) -> Option<Timestamp> {
-        self.later.peek().map(|Reverse((at, _))| *at)
-    }
-
-    /// The record that this receipt still holds.
-    fn held_by(&self, receipt: &str) -> Option<u64> {
-        let (id, receipt) = receipt.split_once('-')?;
-        let (id, receipt) = (id.parse().ok()?, receipt.parse().ok()?);
-        (self.entries.get(&id)?.receipt == Some(receipt)).then_some(id)
     }
 }
 

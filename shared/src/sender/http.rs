@@ -1,34 +1,40 @@
-//! The network port over `reqwest`.
+//! The network port over HTTP/1.1.
 //!
 //! One request runs through four stages, and the first that objects decides the ending:
 //! judging the URL, resolving and connecting, waiting for the status line, reading the
 //! beginning of the body. Once there is a status line the request is answered, whatever
-//! happens to the body.
+//! happens to the body. Of the headers, what other programs read is read as well: folded lines,
+//! blanks before the colon, and what is no header is passed over.
 //!
-//! A request is never sent twice, with one exception that the receiver cannot see: when a kept
-//! connection turns out closed before the first byte of the request was written to it, the
-//! connection pool takes another one. A connection that dies later ends in
-//! [`Ending::Failed`], and it stays unknown whether the receiver acted on the request.
+//! A request is sent once more, over a new connection, when it went over a kept one that ended
+//! before the first byte of an answer: servers close what is idle at any time, and such an end
+//! says nothing about the receiver. Whether it acted on the first copy stays unknown, as it does
+//! with every request that gets no answer, and it can tell by the id of the message. The end of
+//! a new connection, and of an answer that had begun, is [`Ending::Failed`]. Both tries share
+//! the request's one timeout.
 //!
 //! Not guaranteed: the spelling of header names. They leave in lower case, which HTTP/1.1
 //! declares equal. `accept: */*` is added when the request brings no `accept` of its own.
 
-use std::error::Error;
-use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use url::{Position, Url};
 
-use super::target::{
-    GuardedResolver, LookupError, Resolver, SystemResolver, TargetPolicy, check_url,
-};
+use super::connection::{Connection, Connector, Place};
+use super::lookup::{LookupLimits, Lookups};
+use super::pool::Pool;
+use super::reason::legible;
+use super::target::{GuardedResolver, Resolver, SystemResolver, TargetPolicy, check_url};
 use super::{Ending, Outbound, Outcome, Sender, tls};
 
 /// Everything about an [`HttpSender`] that can be chosen.
@@ -38,8 +44,8 @@ pub struct SenderSettings {
     pub policy: TargetPolicy,
     /// Longest time from name resolution to a finished TLS handshake, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long an unused connection is kept, in milliseconds. Short, because a frozen Lambda
-    /// function does not notice that its connections are closed.
+    /// How long an unused connection is kept, in milliseconds. Shorter than the 5 seconds of
+    /// Node, lest many requests find theirs closed by the receiver.
     pub pool_idle_timeout_ms: u64,
     /// Longest time spent on an answer's body, in milliseconds; the request's own timeout may
     /// cut it shorter.
@@ -55,7 +61,7 @@ impl Default for SenderSettings {
         Self {
             policy: TargetPolicy::default(),
             connect_timeout_ms: 3_000,
-            pool_idle_timeout_ms: 20_000,
+            pool_idle_timeout_ms: 4_000,
             body_timeout_ms: 1_000,
             excerpt_bytes: 1_024,
             extra_roots: None,
@@ -65,7 +71,8 @@ impl Default for SenderSettings {
 
 /// Sends over HTTP/1.1, with connections kept between requests. Make one and share it.
 pub struct HttpSender {
-    client: Client,
+    connector: Connector,
+    pool: Pool,
     policy: Arc<TargetPolicy>,
     body_timeout: Duration,
     excerpt_bytes: usize,
@@ -95,68 +102,75 @@ impl HttpSender {
             Some(file) => tls::client_config_with(file)?,
         };
         let policy = Arc::new(settings.policy);
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(GuardedResolver::new(resolver, Arc::clone(&policy)))
-            .http1_only()
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .tcp_nodelay(true)
-            .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
-            .pool_idle_timeout(Duration::from_millis(settings.pool_idle_timeout_ms))
-            .build()
-            .map_err(|error| format!("the HTTP client cannot start: {}", last_cause(&error)))?;
+        let lookups = Lookups::new(resolver, LookupLimits::default());
+        let connector = Connector {
+            resolver: GuardedResolver::new(Arc::new(lookups), Arc::clone(&policy)),
+            policy: Arc::clone(&policy),
+            tls: TlsConnector::from(Arc::new(tls)),
+            patience: Duration::from_millis(settings.connect_timeout_ms),
+        };
         Ok(Self {
-            client,
+            connector,
+            pool: Pool::new(Duration::from_millis(settings.pool_idle_timeout_ms)),
             policy,
             body_timeout: Duration::from_millis(settings.body_timeout_ms),
             excerpt_bytes: settings.excerpt_bytes,
         })
     }
 
-    async fn exchange(&self, request: Outbound, started: Instant) -> Ending {
-        let url = match check_url(&request.url, &self.policy) {
+    async fn exchange(&self, outbound: Outbound, started: Instant) -> Ending {
+        let url = match check_url(&outbound.url, &self.policy) {
             Ok(url) => url,
             Err(reason) => return Ending::Refused(reason),
         };
-        let mut headers = match header_map(&request.headers) {
-            Ok(headers) => headers,
+        let timeout_ms = outbound.timeout_ms.min(LONGEST_TIMEOUT_MS);
+        let deadline = started + Duration::from_millis(timeout_ms);
+        let (place, request) = match request(&url, outbound) {
+            Ok(parts) => parts,
             Err(reason) => return Ending::Failed(reason),
         };
-        // The client leaves it out when the body is empty, and some receivers wait for it.
-        headers.insert(CONTENT_LENGTH, request.body.len().into());
-        let deadline = started + Duration::from_millis(request.timeout_ms.min(LONGEST_TIMEOUT_MS));
-        let pending = self.client.post(url).headers(headers).body(request.body).send();
-        match timeout_at(deadline, pending).await {
+        match timeout_at(deadline, self.answer(&place, request)).await {
             Err(_) => Ending::TimedOut,
-            Ok(Err(error)) => ending_of(&error),
-            Ok(Ok(response)) => self.answered(response, deadline).await,
+            Ok(Err(ending)) => ending,
+            Ok(Ok((connection, response))) => {
+                self.read(place, connection, response, deadline).await
+            }
         }
     }
 
-    async fn answered(&self, response: Response, deadline: Instant) -> Ending {
-        // Cannot happen as long as the URL and the resolver's answers are judged. If it does,
-        // nothing of the answer may reach whoever registered the endpoint.
-        if let Some(reason) = self.peer_refusal(response.remote_addr().map(|peer| peer.ip())) {
-            return Ending::Refused(reason);
+    /// The head of the answer and the connection that its body comes over.
+    async fn answer(
+        &self,
+        place: &Place,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Connection, Response<Incoming>), Ending> {
+        if let Some(mut kept) = self.pool.take(place) {
+            match kept.send(request.clone()).await {
+                Ok(response) => return Ok((kept, response)),
+                Err(broken) if broken.before_any_answer() => {}
+                Err(broken) => return Err(broken.ending()),
+            }
         }
+        let mut fresh = self.connector.open(place).await?;
+        let response = fresh.send(request).await.map_err(|broken| broken.ending())?;
+        Ok((fresh, response))
+    }
+
+    async fn read(
+        &self,
+        place: Place,
+        connection: Connection,
+        response: Response<Incoming>,
+        deadline: Instant,
+    ) -> Ending {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         let deadline = deadline.min(Instant::now() + self.body_timeout);
-        let excerpt = excerpt(response, deadline, self.excerpt_bytes).await;
-        Ending::Answered { status, excerpt, retry_after }
-    }
-
-    fn peer_refusal(&self, peer: Option<IpAddr>) -> Option<String> {
-        match peer {
-            None => Some("the connection does not tell its address".to_owned()),
-            Some(peer) => self
-                .policy
-                .refusal(peer)
-                .map(|reason| format!("connected to {peer}, which is not public: {reason}")),
+        let (excerpt, whole) = excerpt(response.into_body(), deadline, self.excerpt_bytes).await;
+        if whole {
+            self.pool.keep(place, connection);
         }
+        Ending::Answered { status, excerpt, retry_after }
     }
 }
 
@@ -180,9 +194,6 @@ const MOST_BODY_BYTES: usize = 64 * 1024;
 /// Longest `Retry-After` that is kept; a date takes 29 characters.
 const LONGEST_RETRY_AFTER: usize = 64;
 
-/// Longest reason that is recorded, in characters.
-const LONGEST_REASON: usize = 200;
-
 /// Most headers of a request: about what common HTTP servers take, and far below the 24576 at
 /// which the map of headers panics.
 const MOST_HEADERS: usize = 100;
@@ -202,6 +213,25 @@ const OURS: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Where the request goes, and what goes there.
+fn request(url: &Url, outbound: Outbound) -> Result<(Place, Request<Full<Bytes>>), String> {
+    let place = Place::of(url).ok_or("the URL names no host")?;
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    let path: Uri = path.parse().map_err(|_| "the URL's path cannot be sent".to_owned())?;
+    let mut headers = header_map(&outbound.headers)?;
+    // Some receivers wait for it when the body is empty.
+    headers.insert(CONTENT_LENGTH, outbound.body.len().into());
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    // With the port, unless it is the scheme's own.
+    let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+    headers.insert(HOST, host.map_err(|_| "the URL's host cannot be sent".to_owned())?);
+    let mut request = Request::post(path)
+        .body(Full::new(outbound.body))
+        .map_err(|error| legible(&error.to_string()))?;
+    *request.headers_mut() = headers;
+    Ok((place, request))
+}
 
 fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {
     if headers.len() > MOST_HEADERS {
@@ -228,68 +258,22 @@ fn retry_after(headers: &HeaderMap) -> Option<String> {
     (value.len() <= LONGEST_RETRY_AFTER).then(|| value.to_owned())
 }
 
-/// The first bytes of the body, as many as come in time. A body that breaks off, drips or never
-/// ends costs the rest of itself, not the answer.
-async fn excerpt(mut response: Response, deadline: Instant, keep: usize) -> Vec<u8> {
+/// The first bytes of the body, as many as come in time, and whether that was all of it. A body
+/// that breaks off, drips or never ends costs the rest of itself, not the answer.
+async fn excerpt(mut body: Incoming, deadline: Instant, keep: usize) -> (Vec<u8>, bool) {
     let mut excerpt = Vec::new();
     let mut read = 0;
     while read < MOST_BODY_BYTES {
-        let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await else { break };
+        let frame = match timeout_at(deadline, body.frame()).await {
+            Ok(None) => return (excerpt, true),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(_))) | Err(_) => break,
+        };
+        // Trailers are no data.
+        let Ok(chunk) = frame.into_data() else { continue };
         read += chunk.len();
         let room = keep - excerpt.len();
         excerpt.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    excerpt
-}
-
-fn ending_of(error: &reqwest::Error) -> Ending {
-    for cause in causes(error) {
-        match cause.downcast_ref() {
-            Some(LookupError::Refused(reason)) => return Ending::Refused(legible(reason)),
-            Some(LookupError::Failed(reason)) => {
-                return Ending::Failed(legible(&format!("dns: {reason}")));
-            }
-            None => {}
-        }
-        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-            return Ending::Failed(legible(&format!("tls: {error}")));
-        }
-    }
-    if error.is_timeout() {
-        return Ending::TimedOut;
-    }
-    Ending::Failed(last_cause(error))
-}
-
-/// The innermost cause in few words. The outer layers only repeat that sending failed, and the
-/// outermost would print the URL, whose query may hold a secret.
-fn last_cause(error: &reqwest::Error) -> String {
-    let Some(cause) = causes(error).skip(1).last() else {
-        return "the request could not be made".to_owned();
-    };
-    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
-        Some(io::ErrorKind::ConnectionReset) => "connection reset".to_owned(),
-        Some(io::ErrorKind::BrokenPipe) => "connection closed while sending".to_owned(),
-        Some(io::ErrorKind::HostUnreachable) => "host unreachable".to_owned(),
-        Some(io::ErrorKind::NetworkUnreachable) => "network unreachable".to_owned(),
-        _ => legible(&cause.to_string()),
-    }
-}
-
-/// An error and what lies behind it, outermost first.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        // `io::Error::source` skips the error that it wraps.
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
-            None => error.source(),
-        }
-    })
-}
-
-/// Text that may come from the other side, fit for a record and a terminal.
-fn legible(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(LONGEST_REASON).map(plain).collect()
+    (excerpt, false)
 }

@@ -7,7 +7,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+mod connection;
 mod http;
+pub mod lookup;
+mod pool;
+mod reason;
 pub mod target;
 pub mod tls;
 
@@ -30,7 +34,8 @@ pub struct Outbound {
     pub timeout_ms: u64,
 }
 
-/// What came of a request. Never an error: every ending is something to record.
+/// What came of a request. Never an error: every ending but [`Ending::Unsent`] is something to
+/// record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Milliseconds from start to end.
@@ -57,11 +62,14 @@ pub enum Ending {
     Refused(String),
     /// Anything else that kept an answer from coming, with the reason.
     Failed(String),
+    /// Nothing was sent, because this machine lacks something (descriptors, local ports,
+    /// memory), with the reason. It says nothing about the endpoint and is no attempt.
+    Unsent(String),
 }
 
 /// Sends requests to endpoints.
 #[async_trait]
 pub trait Sender: Send + Sync {
-    /// Sends one request, once.
+    /// Sends one request: once, unless a kept connection ended under it without a word.
     async fn send(&self, request: Outbound) -> Outcome;
 }

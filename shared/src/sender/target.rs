@@ -12,12 +12,13 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
+
+use super::reason::is_out_of_files;
 
 /// Longest URL that is accepted, in bytes: what every common HTTP server takes as well.
 pub const MAX_URL_BYTES: usize = 2048;
@@ -148,18 +149,20 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Why a name led to no address that may be called. Travels through the HTTP client's errors.
+/// Why a name led to no address that may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookupError {
     /// The name has an address that we do not call.
     Refused(String),
     /// The name could not be resolved.
     Failed(String),
+    /// Nobody was asked, because this machine lacks something.
+    Unsent(String),
 }
 
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Refused(reason) | Self::Failed(reason)) = self;
+        let (Self::Refused(reason) | Self::Failed(reason) | Self::Unsent(reason)) = self;
         f.write_str(reason)
     }
 }
@@ -187,9 +190,9 @@ impl GuardedResolver {
     ///
     /// [`LookupError::Refused`] when any address is refused: a name that points both inside
     /// and outside is an attack or a mistake. [`LookupError::Failed`] when there is no answer or
-    /// an empty one.
+    /// an empty one. [`LookupError::Unsent`] when there is none because we could not ask.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        let mut addresses = self.resolver.resolve(host).await.map_err(LookupError::Failed)?;
+        let mut addresses = self.resolver.resolve(host).await.map_err(no_answer)?;
         if addresses.is_empty() {
             return Err(LookupError::Failed("the name has no address".to_owned()));
         }
@@ -205,14 +208,11 @@ impl GuardedResolver {
     }
 }
 
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.clone();
-        Box::pin(async move {
-            let addresses = guard.addresses(name.as_str()).await?;
-            // Port 0 stands for the port of the URL.
-            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
-        })
+/// A resolver does not tell why it failed. When no socket can be opened, that is why.
+fn no_answer(reason: String) -> LookupError {
+    match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
+        Err(error) if is_out_of_files(&error) => LookupError::Unsent(error.to_string()),
+        _ => LookupError::Failed(reason),
     }
 }
 
@@ -343,7 +343,8 @@ const fn v6_host(leading: [u16; 4], last: u16, prefix: u32, reason: &'static str
 ///
 /// Sources: the IANA IPv4 and IPv6 Special-Purpose Address Registries, the IPv4 and IPv6
 /// multicast registries, and the IANA IPv6 address space, in which only 2000::/3 is in use for
-/// global unicast. RFC 6890 is older than many of these rows. `::ffff:0:0/96` is missing
+/// global unicast; and one public address that every virtual machine of a cloud reaches its host
+/// by. RFC 6890 is older than many of these rows. `::ffff:0:0/96` is missing
 /// because such addresses are judged as IPv4.
 #[rustfmt::skip]
 const REFUSED: &[Range] = &[
@@ -351,6 +352,7 @@ const REFUSED: &[Range] = &[
     v4([10, 0, 0, 0], 8, "10.0.0.0/8 is private use"),
     v4([100, 64, 0, 0], 10, "100.64.0.0/10 is shared address space of carriers"),
     v4([127, 0, 0, 0], 8, "127.0.0.0/8 is loopback"),
+    v4([168, 63, 129, 16], 32, "168.63.129.16/32 is Azure's own services"),
     v4([169, 254, 0, 0], 16, "169.254.0.0/16 is link local"),
     v4([172, 16, 0, 0], 12, "172.16.0.0/12 is private use"),
     v4([192, 0, 0, 0], 24, "192.0.0.0/24 is for IETF protocols"),

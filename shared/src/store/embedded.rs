@@ -3,9 +3,6 @@
 //! The same promises as DynamoDB's, and one more: an index shows a write as soon as it
 //! returned.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -22,47 +19,60 @@ use crate::embedded::{Engine, EngineError};
 #[derive(Clone)]
 pub struct EmbeddedTable {
     engine: Engine,
-    /// How far the search for expired items has come.
-    searched: Arc<AtomicI64>,
 }
+
+/// Most expired items that go in one step. Other writes get in between two steps.
+const EXPIRED_AT_ONCE: usize = 1_000;
 
 impl EmbeddedTable {
     /// The table of this file.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, searched: Arc::default() }
+        Self { engine }
     }
 
-    /// Looks at the next `limit` items and deletes those whose time is over; how many there
-    /// were. What DynamoDB's time to live does by itself. After the last item it begins anew.
+    /// Deletes all items whose time is over, in steps; how many there were. What DynamoDB's time
+    /// to live does by itself. When there is nothing to do nothing is written.
     ///
-    /// A walk instead of an index on the time: an index would cost every single write, and
-    /// nobody minds when exactly an item goes that no reader shows any more.
+    /// A step is one write among others, and larger than what they add in the same transaction:
+    /// so the items that are left become fewer however many come.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn remove_all_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let now_s = whole_seconds(now);
+        let any = self.engine.read(|connection| {
+            connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM items WHERE expires_at <= ?1)")?
+                .query_row([now_s], |row| row.get(0))
+        })?;
+        let mut removed = 0;
+        let mut more = any;
+        while more {
+            let step = self.remove_expired(now, EXPIRED_AT_ONCE).await?;
+            removed += step;
+            more = step == EXPIRED_AT_ONCE;
+        }
+        Ok(removed)
+    }
+
+    /// Deletes up to `limit` items whose time is over, the oldest first; how many there were.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let now_s = whole_seconds(now);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let from = self.searched.load(Ordering::Relaxed);
-        let (to, removed) = self
+        let removed = self
             .engine
             .write(move |connection| {
-                let to: Option<i64> = connection
+                connection
                     .prepare_cached(
-                        "SELECT max(rowid) FROM \
-                         (SELECT rowid FROM items WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)",
+                        "DELETE FROM items WHERE rowid IN (SELECT rowid FROM items \
+                         WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
                     )?
-                    .query_row(params![from, limit], |row| row.get(0))?;
-                let Some(to) = to else { return Ok((0, 0)) };
-                let removed = connection
-                    .prepare_cached(
-                        "DELETE FROM items WHERE rowid > ?1 AND rowid <= ?2 AND expires_at <= ?3",
-                    )?
-                    .execute(params![from, to, now_s])?;
-                Ok((to, removed))
+                    .execute(params![now_s, limit])
             })
             .await?;
-        self.searched.store(to, Ordering::Relaxed);
         Ok(removed)
     }
 }

@@ -1,0 +1,20 @@
+//! Text of strangers, fit for a terminal.
+
+/// The text with every character written out that would do something to a terminal instead of
+/// showing: what a sender chose must not move the cursor, change the title or hide a line.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_control() || turns_text_round(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Marks that change the order in which the rest of a line is shown.
+fn turns_text_round(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}

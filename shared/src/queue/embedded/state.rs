@@ -1,0 +1,98 @@
+//! Which record's turn it is, and who holds what: the part of a queue that is in memory.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::domain::clock::Timestamp;
+
+/// What a queue knows of its records.
+#[derive(Default)]
+pub(super) struct State {
+    /// All of them, by id.
+    pub(super) entries: HashMap<u64, Entry>,
+    /// Records that can be received, by group, and the groups in the order of their turns.
+    ready: HashMap<Arc<str>, VecDeque<u64>>,
+    turns: VecDeque<Arc<str>>,
+    /// Records that become visible later: delayed ones and received ones.
+    pub(super) later: BinaryHeap<Reverse<(Timestamp, u64)>>,
+}
+
+/// A record in the queue.
+pub(super) struct Entry {
+    pub(super) group: Arc<str>,
+    /// `None` while it is only in the file.
+    pub(super) body: Option<Arc<str>>,
+    pub(super) body_bytes: u64,
+    pub(super) receives: u32,
+    pub(super) first_received_at: Option<Timestamp>,
+    /// Set while it is delayed or held: when it becomes visible.
+    pub(super) visible_at: Option<Timestamp>,
+    /// The receive that holds it.
+    pub(super) receipt: Option<u64>,
+}
+
+impl State {
+    /// Takes a record in, to be received now or from `deliver_at` on.
+    pub(super) fn add(&mut self, id: u64, mut entry: Entry, deliver_at: Timestamp, now: Timestamp) {
+        if deliver_at > now {
+            entry.visible_at = Some(deliver_at);
+            self.later.push(Reverse((deliver_at, id)));
+        } else {
+            self.make_ready(entry.group.clone(), id);
+        }
+        self.entries.insert(id, entry);
+    }
+
+    fn make_ready(&mut self, group: Arc<str>, id: u64) {
+        let waiting = self.ready.entry(group.clone()).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(group);
+        }
+        waiting.push_back(id);
+    }
+
+    /// The next record whose group's turn it is.
+    pub(super) fn next_ready(&mut self) -> Option<u64> {
+        let group = self.turns.pop_front()?;
+        let waiting = self.ready.get_mut(&group)?;
+        let id = waiting.pop_front();
+        if waiting.is_empty() {
+            self.ready.remove(&group);
+        } else {
+            self.turns.push_back(group);
+        }
+        id
+    }
+
+    /// Makes ready whatever has become visible.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, id))) = self.later.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.later.pop();
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            // An older date of a record that was held again or released since.
+            if entry.visible_at != Some(at) {
+                continue;
+            }
+            entry.visible_at = None;
+            entry.receipt = None;
+            let group = entry.group.clone();
+            self.make_ready(group, id);
+        }
+    }
+
+    /// When the next record becomes visible.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.later.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The record that this receipt still holds.
+    pub(super) fn held_by(&self, receipt: &str) -> Option<u64> {
+        let (id, receipt) = receipt.split_once('-')?;
+        let (id, receipt) = (id.parse().ok()?, receipt.parse().ok()?);
+        (self.entries.get(&id)?.receipt == Some(receipt)).then_some(id)
+    }
+}

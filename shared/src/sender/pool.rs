@@ -1,0 +1,98 @@
+//! Connections that wait for the next request to the same place.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::connection::{Connection, Place};
+
+/// Connections without a request. Clones share them.
+#[derive(Clone)]
+pub(super) struct Pool {
+    idle: Arc<Mutex<Idle>>,
+    longest: Duration,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// Of each place, the one that was used last comes last.
+    kept: HashMap<Place, Vec<Kept>>,
+    /// Whether a task is about that closes what nobody uses.
+    swept: bool,
+}
+
+struct Kept {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    /// A pool that closes what has not been used for this long.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self { idle: Arc::default(), longest }
+    }
+
+    /// The connection to this place that was used last, unless it has ended since.
+    pub(super) fn take(&self, place: &Place) -> Option<Connection> {
+        let mut idle = lock(&self.idle);
+        let kept = idle.kept.get_mut(place)?;
+        let mut found = None;
+        while found.is_none()
+            && let Some(last) = kept.pop()
+        {
+            let usable = last.since.elapsed() < self.longest && last.connection.is_ready();
+            found = usable.then_some(last.connection);
+        }
+        if kept.is_empty() {
+            idle.kept.remove(place);
+        }
+        found
+    }
+
+    /// Keeps a connection whose answer has been read.
+    pub(super) fn keep(&self, place: Place, mut connection: Connection) {
+        if connection.is_ready() {
+            return self.put(place, connection);
+        }
+        let pool = self.clone();
+        tokio::spawn(async move {
+            if connection.recovered().await {
+                pool.put(place, connection);
+            }
+        });
+    }
+
+    fn put(&self, place: Place, connection: Connection) {
+        let mut idle = lock(&self.idle);
+        let kept = Kept { connection, since: Instant::now() };
+        idle.kept.entry(place).or_default().push(kept);
+        if !idle.swept {
+            idle.swept = true;
+            tokio::spawn(sweep(Arc::downgrade(&self.idle), self.longest));
+        }
+    }
+}
+
+/// Closes what nobody uses, until nothing is left.
+async fn sweep(idle: Weak<Mutex<Idle>>, longest: Duration) {
+    loop {
+        sleep(longest).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut idle = lock(&idle);
+        idle.kept.retain(|_, kept| {
+            kept.retain(|one| one.since.elapsed() < longest && one.connection.is_ready());
+            !kept.is_empty()
+        });
+        if idle.kept.is_empty() {
+            idle.swept = false;
+            return;
+        }
+    }
+}
+
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    // No statement that holds the lock can panic half way through a change.
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,155 @@
+//! The HTTP server of the local platform, and strangers who take their time.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::http_server::{Limits, Peers, serve_within};
+
+fn limits() -> Limits {
+    let long = Duration::from_secs(60);
+    Limits { head: long, body: long, least_rate: 1024, connections: 100, of_one_peer: 100 }
+}
+
+/// A server that answers with the body that came.
+async fn echo(limits: Limits) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(serve_within(limits, listener, |request: http::Request<_>| async move {
+        let mut response = Response::new(request.into_body());
+        *response.status_mut() = StatusCode::ACCEPTED;
+        response
+    }));
+    addr
+}
+
+async fn say(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+/// Everything that comes until the server closes.
+async fn heard(mut stream: TcpStream) -> String {
+    let mut heard = Vec::new();
+    let _ = stream.read_to_end(&mut heard).await;
+    String::from_utf8(heard).unwrap()
+}
+
+#[tokio::test]
+async fn a_whole_body_arrives_in_one_part_or_in_many() {
+    let addr = echo(limits()).await;
+    let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 6\r\n\r\n";
+    let whole = say(addr, format!("{head}abcdef").as_bytes()).await;
+    assert!(heard(whole).await.ends_with("\r\n\r\nabcdef"));
+    let mut stream = say(addr, head.as_bytes()).await;
+    for part in ["ab", "cd", "ef"] {
+        stream.write_all(part.as_bytes()).await.unwrap();
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(heard(stream).await.ends_with("\r\n\r\nabcdef"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let addr = echo(Limits { body: Duration::from_millis(50), ..limits() }).await;
+    let stream = say(addr, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc").await;
+    assert!(heard(stream).await.starts_with("HTTP/1.1 408 "));
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_not_waited_for() {
+    let addr = echo(Limits { body: Duration::from_millis(50), ..limits() }).await;
+    let mut stream =
+        say(addr, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n").await;
+    let (mut read, mut write) = stream.split();
+    let drip = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(5));
+        while write.write_all(b"x").await.is_ok() {
+            pace.tick().await;
+        }
+    };
+    let mut answer = [0; 13];
+    let answered = read.read_exact(&mut answer);
+    tokio::select! {
+        () = drip => panic!("closed without an answer"),
+        answered = answered => assert_eq!(answered.unwrap(), 13),
+    }
+    assert_eq!(&answer, b"HTTP/1.1 408 ");
+}
+
+#[tokio::test]
+async fn a_large_body_may_take_the_time_that_the_least_rate_allows() {
+    // Each 100 bytes buy 100 ms, and without that 20 ms would be all.
+    let limits = Limits { body: Duration::from_millis(20), least_rate: 1_000, ..limits() };
+    let addr = echo(limits).await;
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 600\r\n\r\n";
+    let mut stream = say(addr, head).await;
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..6 {
+        pace.tick().await;
+        stream.write_all(&[b'x'; 100]).await.unwrap();
+    }
+    assert!(heard(stream).await.starts_with("HTTP/1.1 202 "));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let addr = echo(limits()).await;
+    let length = receive::MAX_SPLIT_BYTES + 2;
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    let mut stream = say(addr, head.as_bytes()).await;
+    let (mut read, mut write) = stream.split();
+    let mut answer = [0; 13];
+    let body = vec![b'x'; length];
+    let (answered, _) = tokio::join!(read.read_exact(&mut answer), write.write_all(&body));
+    answered.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413 ");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_served_when_others_end() {
+    let addr = echo(Limits { connections: 2, ..limits() }).await;
+    let idle = [say(addr, b"").await, say(addr, b"").await];
+    let request = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let mut waiting = say(addr, request).await;
+    for _ in 0..500 {
+        tokio::task::yield_now().await;
+    }
+    let mut answer = [0; 13];
+    assert!(futures_util::poll!(Box::pin(waiting.read(&mut answer))).is_pending());
+    drop(idle);
+    assert!(heard(waiting).await.starts_with("HTTP/1.1 202 "));
+}
+
+#[test]
+fn one_peer_cannot_have_all_connections() {
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let peers = Peers::new(2);
+    let mut guests = Vec::new();
+    for (address, admitted) in [
+        ("192.0.2.1", true),
+        ("192.0.2.1", true),
+        ("::ffff:192.0.2.1", false),
+        ("192.0.2.2", true),
+        // One customer has a whole network of them.
+        ("2001:db8::1", true),
+        ("2001:db8::2", true),
+        ("2001:db8::ffff:1:2:3", false),
+        ("2001:db8:0:1::1", true),
+    ] {
+        let guest = peers.admit(ip(address));
+        assert_eq!(guest.is_some(), admitted, "{address}");
+        guests.extend(guest);
+    }
+    // This machine is no stranger.
+    let here: Vec<_> = (0..10).map(|_| peers.admit(ip("127.0.0.1"))).collect();
+    assert!(here.iter().all(Option::is_some));
+    guests.clear();
+    assert!(peers.admit(ip("192.0.2.1")).is_some());
+}
