@@ -255,16 +255,29 @@ mod access {
     }
 
     #[tokio::test]
-    async fn an_application_token_reaches_its_own_application_alone() {
+    async fn no_token_of_an_application_publishes_anywhere() {
         let (world, app) = world().await;
         let other = world.application().await;
-        let token = world.app_token(&app);
-        let call = async |app: &str| world.call_as(&token, "POST", &path(app), event()).await;
-        assert_eq!(call(&app).await.status, 202);
-        assert_error(&call(&other).await, 403, "insufficient access");
-        // It does not learn which applications exist.
-        assert_error(&call("app_0ujtsYcgvSTl8PAuAdqWYSMnLOv").await, 403, "insufficient access");
-        assert_error(&call("nobody").await, 403, "insufficient access");
+        let access = format!("/api/v1/auth/app-portal-access/{app}");
+        let visit = world.call("POST", &access, json!({})).await;
+        for token in [world.app_token(&app), text(&visit.body["token"])] {
+            // It does not learn which applications exist.
+            for app in [&app, &other, "app_0ujtsYcgvSTl8PAuAdqWYSMnLOv", "nobody"] {
+                let reply = world.call_as(&token, "POST", &path(app), event()).await;
+                assert_error(&reply, 403, "insufficient access");
+            }
+        }
+        assert_eq!(delivered(&world).await, 0);
+    }
+
+    #[tokio::test]
+    async fn an_event_name_cannot_be_taken_away_by_a_customer() {
+        let (world, app) = world().await;
+        let mut named = event();
+        named["eventId"] = json!("order-1001");
+        world.call_as(&world.app_token(&app), "POST", &path(&app), named.clone()).await;
+        assert_eq!(publish(&world, &app, &[], &named).await.status, 202);
+        assert_eq!(delivered(&world).await, 1);
     }
 
     #[tokio::test]

@@ -139,6 +139,7 @@ impl Call<'_> {
 
     /// Sends again what an endpoint was sent before.
     pub(crate) async fn bulk_replay(&self, app: &str, ep: &str) -> Answer {
+        self.require_organisation()?;
         let endpoint = self.enabled_endpoint(app, ep).await?;
         let input: BulkReplayIn = request::body(self.request)?;
         let span = self.span(&input.span)?;

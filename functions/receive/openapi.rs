@@ -1,6 +1,6 @@
 //! What publishing does, takes and answers: this function's part of the API's description.
 
-use shared::api::openapi::{Description, Route, WITH_CONTENT, describe};
+use shared::api::openapi::{Caller, Description, Route, WITH_CONTENT, describe};
 
 use crate::publish::{MessageOut, MessageShape};
 
@@ -17,6 +17,7 @@ pub fn routes() -> Vec<Route> {
 pub fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.message.create", "Publish an event")
+            .caller(Caller::Organisation)
             .detail(
                 "Delivered to every endpoint of the application that wants it, at least once. \
                  Instead of a token a request may carry the headers of Standard Webhooks, signed \
