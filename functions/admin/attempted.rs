@@ -7,6 +7,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
+use shared::api::message::MessageOut;
 use shared::api::openapi::Moment;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Delivery, Turn};
@@ -15,7 +16,7 @@ use shared::store::{Listed, Tenant, Walk};
 
 use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS};
 use crate::endpoint::endpoint_of;
-use crate::message::{Filter, MessageOut};
+use crate::message::Filter;
 use crate::{Answer, Call, page};
 
 /// Longest time that statistics can be asked about, in milliseconds: 28 days (Svix).

@@ -20,12 +20,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
+use shared::api::message::{self, MessageOut};
 use shared::api::request;
 use shared::domain::attempt::LEASE_MS;
 use shared::domain::clock::Ambient;
 use shared::domain::headers::single;
-use shared::domain::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
-use shared::domain::message::{Message, expiry_in_hours};
+use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
+use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::{Metric, Metrics};
 use shared::domain::profile::Profile;
 use shared::domain::secret::Sealer;
@@ -39,12 +40,10 @@ use tracing::{Span, debug, instrument};
 
 mod newcomer;
 pub mod openapi;
-mod publish;
 mod recent;
 mod source;
 mod split;
 
-use publish::{MessageOut, Published};
 pub use recent::Recent;
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
@@ -176,9 +175,9 @@ impl Receiver {
             request::check_size(request.body().len())?;
         }
         let now = self.ambient.now();
-        let published = Published::parse(request.body(), profile.envelope.is_some(), now)?;
+        let new = message::publish(request.body(), profile.envelope.is_some(), now)?;
         let with_content = request::query_flag(request, "with_content", true)?;
-        let message = self.message(published, tenant.application.id, request.headers())?;
+        let message = self.message(new, tenant.application.id, request.headers())?;
         self.take(message, &profile, with_content).await
     }
 
@@ -193,15 +192,15 @@ impl Receiver {
         let parts = split.and_then(|split| split.parts(&message.event_type, &message.payload));
         if let Some(parts) = parts {
             for part in &parts {
-                publish::check_payload(part.len())?;
+                message::check_payload(part.len())?;
             }
             return self.publish_parts(message, parts, with_content).await;
         }
-        publish::check_payload(message.payload.len())?;
+        message::check_payload(message.payload.len())?;
         match self.inbox.accept(&message).await? {
             Accepted::New => {
                 self.metrics.count(Metric::Accepted);
-                let out = MessageOut::of(&message, with_content).respond();
+                let out = show(&message, with_content);
                 self.enqueue(message, false).await?;
                 Ok(out)
             }
@@ -218,7 +217,7 @@ impl Receiver {
         with_content: bool,
     ) -> Result<Response<Bytes>, ApiError> {
         let same_request = message.request.is_some() && first.request == message.request;
-        let out = MessageOut::of(&first, with_content).respond();
+        let out = show(&first, with_content);
         // The earlier try may have died between store and queue.
         // What was cut into parts is not sent itself, and what waits for its time not from here.
         if first.parts == 0
@@ -255,42 +254,21 @@ impl Receiver {
 
     fn message(
         &self,
-        published: Published,
+        new: NewMessage,
         app: ApplicationId,
         headers: &HeaderMap,
     ) -> Result<Message, ApiError> {
-        let now = self.ambient.now();
         let request = idempotency_key(headers)?;
-        let key = match (&published.event_id, request) {
+        let key = match (&new.event_id, request) {
             (Some(event_id), _) => MessageKey::of_event(&app, event_id.as_str()),
             (None, Some(request)) => MessageKey::of_idempotency_key(&app, request),
             (None, None) => MessageKey::random(&self.ambient),
         };
+        let usual_hours = self.retention_days * HOURS_A_DAY;
+        let hash = |request| MessageKey::of_idempotency_key(&app, request).to_string();
         Ok(Message {
-            id: MessageId::from_key(now, key),
-            app,
-            event_type: published.event_type,
-            event_id: published.event_id,
-            channels: published.channels,
-            subject: published.subject,
-            parent: None,
-            parts: 0,
-            test: false,
-            expunged: false,
-            content_type: published.content_type,
-            tags: published.tags,
-            deliver_at: published.deliver_at,
-            at: now,
-            // What waits for its time is kept as long after it as another one.
-            expires_at: expiry_in_hours(
-                published.deliver_at.unwrap_or(now),
-                published.retention_hours.unwrap_or(self.retention_days * 24),
-            ),
-            request: request.map(|request| {
-                let hash = MessageKey::of_idempotency_key(&app, request).to_string();
-                hash[..REQUEST_HASH_CHARS].to_owned()
-            }),
-            payload: published.payload,
+            request: request.map(|request| hash(request)[..REQUEST_HASH_CHARS].to_owned()),
+            ..Message::new(new, app, key, self.ambient.now(), usual_hours)
         })
     }
 }
@@ -328,8 +306,12 @@ fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
     })
 }
 
-impl MessageOut<'_> {
-    pub(crate) fn respond(&self) -> Response<Bytes> {
-        error::json(StatusCode::ACCEPTED, self)
+/// The answer to a message that was taken. Without its content the payload is `{}`.
+pub(crate) fn show(message: &Message, with_content: bool) -> Response<Bytes> {
+    let mut shown = message.clone();
+    if !with_content {
+        shown.payload.clear();
+        shown.expunged = false;
     }
+    error::json(StatusCode::ACCEPTED, &MessageOut::from(shown))
 }

@@ -1,8 +1,7 @@
 //! What publishing does, takes and answers: this function's part of the API's description.
 
+use shared::api::message::{MessageOut, MessageShape};
 use shared::api::openapi::{Caller, Description, Route, WITH_CONTENT, describe};
-
-use crate::publish::{MessageOut, MessageShape};
 
 /// The one operation that this function answers.
 pub fn routes() -> Vec<Route> {
@@ -25,7 +24,7 @@ pub fn descriptions() -> Vec<Description> {
             )
             .query([WITH_CONTENT])
             .takes::<MessageShape>()
-            .answers::<MessageOut<'static>>(202, "It is stored and will be delivered")
+            .answers::<MessageOut>(202, "It is stored and will be delivered")
             .fails(409, "An event with this `eventId` was published before"),
     ]
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::id::{MessageId, SourceId, Uid};
+use shared::domain::message::NewMessage;
 use shared::domain::metrics::Metric;
 use shared::domain::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
 
 use crate::Receiver;
-use crate::publish::Published;
 
 /// Longest `crc_token`, in characters.
 const MAX_CRC_TOKEN: usize = 256;
@@ -66,19 +66,11 @@ impl Receiver {
             names.insert("idempotency-key", name);
         }
         let event_id = found.event_id.as_deref().map(|id| Uid::parse(id, MessageId::PREFIX));
-        let published = Published {
-            event_type: found.event_type,
-            event_id: event_id.transpose().map_err(|error| ApiError::Internal(error.0))?,
-            channels: Vec::new(),
-            tags: Vec::new(),
-            subject: None,
-            deliver_at: None,
-            retention_hours: None,
-            content_type: None,
-            payload: payload.slice_ref(payload.trim_ascii()),
-        };
+        let event_id = event_id.transpose().map_err(|error| ApiError::Internal(error.0))?;
+        let payload = payload.slice_ref(payload.trim_ascii());
+        let new = NewMessage { event_id, ..NewMessage::of(found.event_type, payload) };
         let profile = self.profiles.of(&tenant.application).await?;
-        let message = self.message(published, tenant.application.id, &names)?;
+        let message = self.message(new, tenant.application.id, &names)?;
         self.take(message, &profile, false).await
     }
 

@@ -16,7 +16,6 @@ use shared::domain::signature::sha256_hex;
 use shared::store::Accepted;
 
 use crate::Receiver;
-use crate::publish::MessageOut;
 
 /// What is stored in place of a parent's payload.
 #[derive(Serialize, Deserialize)]
@@ -56,7 +55,7 @@ impl Receiver {
         }
         // The publisher sees its own payload, whatever is kept of it.
         let shown = Message { payload: whole.payload, ..first };
-        Ok(MessageOut::of(&shown, with_content).respond())
+        Ok(crate::show(&shown, with_content))
     }
 
     async fn publish_part(&self, part: Message) -> Result<(), ApiError> {

@@ -1,5 +1,7 @@
 //! Rules for what callers may store, each with a sentence that says how to keep it.
 
+use std::collections::HashSet;
+
 use crate::api::error::{ApiError, Violation};
 use crate::domain::application::{MAX_METADATA_BYTES, Metadata};
 use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE, MAX_URL};
@@ -42,13 +44,13 @@ impl Rules {
 
     /// The caller's own name for something whose ids start with `prefix`.
     pub fn uid(&mut self, uid: Option<&str>, prefix: &str) -> Option<Uid> {
-        match Uid::parse(uid?, prefix) {
-            Ok(uid) => Some(uid),
-            Err(error) => {
-                self.broken("uid", error.0);
-                None
-            }
-        }
+        self.named("uid", uid, prefix)
+    }
+
+    /// The same in another field.
+    pub fn named(&mut self, field: &str, name: Option<&str>, prefix: &str) -> Option<Uid> {
+        let parsed = Uid::parse(name?, prefix);
+        parsed.map_err(|error| self.broken(field, error.0)).ok()
     }
 
     /// The caller's notes.
@@ -85,19 +87,21 @@ impl Rules {
         self.names("channels", channels, MAX_CHANNEL, MAX_ENDPOINT_CHANNELS);
     }
 
-    fn names(&mut self, field: &str, names: Option<&[String]>, max_chars: usize, max: usize) {
+    /// Some names, all different: at least one, or null.
+    pub fn names(&mut self, field: &str, names: Option<&[String]>, max_chars: usize, max: usize) {
         let Some(names) = names else { return };
         if names.is_empty() {
             self.broken(field, "must name at least one, or be null for all");
         }
+        // What is beyond the limit is not looked at.
         if names.len() > max {
-            self.broken(field, format!("must name at most {max}"));
+            return self.broken(field, format!("must name at most {max}"));
         }
+        let mut seen = HashSet::with_capacity(names.len());
         for (position, name) in names.iter().enumerate() {
             if !is_name(name, max_chars) {
                 self.broken(&format!("{field}.{position}"), name_rule(max_chars));
-            }
-            if names[..position].contains(name) {
+            } else if !seen.insert(name) {
                 self.broken(field, format!("must not repeat `{name}`"));
             }
         }
