@@ -1064,20 +1064,43 @@ mod signed {
     }
 
     #[tokio::test]
-    async fn an_idempotency_key_comes_before_the_id_of_the_signature() {
+    async fn a_captured_request_is_published_once_whatever_key_is_put_beside_it() {
         let (world, app) = world().await;
         let body = event().to_string();
-        let mut ids = Vec::new();
-        for (id, key) in [("evt_1", "k-1"), ("evt_2", "k-1"), ("evt_2", "k-2")] {
-            let publisher = Publisher { id: id.to_owned(), ..Publisher::new(&world, &app).await };
-            let mut headers = publisher.headers(&body);
-            headers.push(("idempotency-key".to_owned(), key.to_owned()));
+        let signed = Publisher::new(&world, &app).await.headers(&body);
+        let mut first = None;
+        for (key, status) in
+            [(None, 202), (Some("k-1"), 400), (Some("k-2"), 400), (Some("evt_1"), 202)]
+        {
+            let mut headers = signed.clone();
+            headers.extend(key.map(|key| ("idempotency-key".to_owned(), key.to_owned())));
             let reply = send(&world, &app, &headers, &body).await;
-            assert_eq!(reply.status, 202);
-            ids.push(text(&reply.body["id"]));
+            assert_eq!(reply.status, status, "{key:?}: {reply:?}");
+            if status == 202 {
+                assert_eq!(reply.bytes, *first.get_or_insert(reply.bytes.clone()));
+            }
         }
-        assert_eq!(ids[0], ids[1]);
-        assert_ne!(ids[1], ids[2]);
+        assert_eq!(delivered_later(&world).await, 1);
+    }
+
+    #[tokio::test]
+    async fn headers_of_a_signature_beside_a_token_name_nothing() {
+        let (world, app) = world().await;
+        for family in ["webhook-", "svix-"] {
+            let names = ["id", "timestamp", "signature"].map(|name| format!("{family}{name}"));
+            let forwarded: Vec<(&str, &str)> =
+                names.iter().map(String::as_str).zip(["m1", "1", "v1,x"]).collect();
+            for n in [1, 2] {
+                let body = json!({"eventType": "a", "payload": {"n": n}});
+                assert_eq!(publish(&world, &app, &forwarded, &body).await.status, 202);
+            }
+            // Nor do they make two of a request that has a key.
+            let keyed = [&forwarded[..], &[("idempotency-key", family)]].concat();
+            for _ in 0..2 {
+                assert_eq!(publish(&world, &app, &keyed, &event()).await.status, 202);
+            }
+        }
+        assert_eq!(delivered_later(&world).await, 6);
     }
 
     #[tokio::test]
@@ -1113,6 +1136,34 @@ mod signed {
         let headers = Publisher::new(&world, &app).await.headers(body);
         let reply = send(&world, &app, &headers, body).await;
         assert_eq!(places(&reply), ["body/eventType"]);
+    }
+}
+
+mod circles {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_event_that_our_own_deliveries_bring_back_comes_to_an_end() {
+        let (world, app) = world().await;
+        let mut hops = None;
+        for round in 1.. {
+            let mut headers = vec![("user-agent", "Posthorn/0.1.0")];
+            headers.extend(hops.as_deref().map(|hops| ("posthorn-hops", hops)));
+            let reply = publish(&world, &app, &headers, &event()).await;
+            if round > 4 {
+                assert_error(&reply, 400, "too_many_hops");
+                break;
+            }
+            assert_eq!(reply.status, 202, "{round}");
+            world.dispatch_all().await;
+            let sent = world.network.sent_to(URL).pop().unwrap();
+            hops = Some(header(&sent, "posthorn-hops").to_owned());
+            assert_eq!(hops.as_deref(), Some(round.to_string().as_str()));
+        }
+        assert_eq!(publish(&world, &app, &[("user-agent", "x")], &event()).await.status, 202);
+        world.dispatch_all().await;
+        let sent = world.network.sent_to(URL).pop().unwrap();
+        assert!(sent.headers.iter().all(|(name, _)| name != "posthorn-hops"));
     }
 }
 

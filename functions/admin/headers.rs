@@ -43,8 +43,8 @@ const RESERVED: [&str; 11] = [
     "user-agent",
 ];
 /// How reserved names start (Svix, and the family of Standard Webhooks).
-const RESERVED_PREFIXES: [&str; 6] =
-    ["content-", "svix-", "webhook-", "x-amz-", "x-google-", "x-svix-"];
+const RESERVED_PREFIXES: [&str; 7] =
+    ["content-", "posthorn-", "svix-", "webhook-", "x-amz-", "x-google-", "x-svix-"];
 
 /// All headers of an endpoint.
 #[derive(Deserialize, JsonSchema)]

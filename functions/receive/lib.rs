@@ -17,33 +17,33 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
 use shared::api::message::{self, MessageOut};
 use shared::api::request;
 use shared::domain::attempt::LEASE_MS;
 use shared::domain::clock::Ambient;
-use shared::domain::headers::single;
 use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::{Metric, Metrics};
 use shared::domain::profile::Profile;
 use shared::domain::secret::Sealer;
-use shared::domain::signature;
-use shared::domain::token::{Access, Tokens};
+use shared::domain::token::Tokens;
 use shared::queue::{Producer, record::Record, send_one};
 use shared::store::Profiles;
-use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources, Tenant};
+use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources};
 use tracing::field::{Empty, display};
 use tracing::{Span, debug, instrument};
 
+mod caller;
 mod newcomer;
 pub mod openapi;
 mod recent;
 mod source;
 mod split;
 
+use caller::Caller;
 pub use recent::Recent;
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
@@ -56,8 +56,6 @@ pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;
 pub const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// How many characters of its hash tell one idempotency key from another.
 const REQUEST_HASH_CHARS: usize = 16;
-/// How the names of the headers of a signed request start.
-const FAMILIES: [&str; 2] = ["webhook-", "svix-"];
 
 /// The receive function.
 #[derive(Clone)]
@@ -113,71 +111,29 @@ impl Receiver {
                 if size > MAX_SPLIT_BYTES {
                     request::check_size(size)?;
                 }
-                let tenant = self.authorise(request, app).await?;
-                self.publish(request, &tenant).await
+                let caller = self.authorise(request, app).await?;
+                self.publish(request, &caller).await
             }
             (_, ["in", source]) => self.source(request, source).await,
             _ => Err(ApiError::not_found()),
         }
     }
 
-    /// Who asks, and for which application.
-    async fn authorise(
-        &self,
-        request: &Request<Bytes>,
-        reference: &str,
-    ) -> Result<Arc<Tenant>, ApiError> {
-        let headers = request.headers();
-        if !headers.contains_key(http::header::AUTHORIZATION) && is_signed(headers) {
-            return self.authorise_signed(request, reference).await;
-        }
-        let bearer = request::opened(headers, &self.tokens, self.ambient.now())?;
-        if self.revocations.is_revoked(&bearer).await? {
-            return Err(ApiError::invalid_token());
-        }
-        // An application's token is a customer's, who could take the names of events to come.
-        let Access::Organisation(org) = bearer.access else { return Err(ApiError::forbidden()) };
-        match self.directory.application(&org, reference).await? {
-            Some(tenant) => Ok(tenant),
-            None => self.welcome(&org, reference, request.body()).await,
-        }
-    }
-
-    async fn authorise_signed(
-        &self,
-        request: &Request<Bytes>,
-        reference: &str,
-    ) -> Result<Arc<Tenant>, ApiError> {
-        let reject =
-            |rejection: signature::Rejection| ApiError::unauthenticated(rejection.detail());
-        let [id, timestamp, signatures] = signature_headers(request.headers())
-            .ok_or_else(|| reject(signature::Rejection::Headers))?;
-        let tenant = match reference.parse::<ApplicationId>() {
-            Ok(id) => self.directory.tenant(&id).await?,
-            Err(_) => self.directory.application(&self.default_org, reference).await?,
-        };
-        // A stranger is not told whether the application exists.
-        let tenant = tenant.ok_or_else(|| reject(signature::Rejection::Signature))?;
-        let now = self.ambient.now();
-        let owner = tenant.application.id.to_string();
-        let keys = tenant.application.integration_key.live(&owner, &self.sealer, now);
-        signature::verify(&keys, id, timestamp, signatures, request.body(), now).map_err(reject)?;
-        Ok(tenant)
-    }
-
     async fn publish(
         &self,
         request: &Request<Bytes>,
-        tenant: &Tenant,
+        caller: &Caller<'_>,
     ) -> Result<Response<Bytes>, ApiError> {
-        let profile = self.profiles.of(&tenant.application).await?;
+        let application = &caller.tenant.application;
+        let profile = self.profiles.of(application).await?;
         if profile.split.is_none() {
             request::check_size(request.body().len())?;
         }
         let now = self.ambient.now();
         let new = message::publish(request.body(), profile.envelope.is_some(), now)?;
         let with_content = request::query_flag(request, "with_content", true)?;
-        let message = self.message(new, tenant.application.id, request.headers())?;
+        let hops = caller::hops(request.headers())?;
+        let message = Message { hops, ..self.message(new, application.id, caller.request) };
         self.take(message, &profile, with_content).await
     }
 
@@ -252,13 +208,7 @@ impl Receiver {
         Ok(())
     }
 
-    fn message(
-        &self,
-        new: NewMessage,
-        app: ApplicationId,
-        headers: &HeaderMap,
-    ) -> Result<Message, ApiError> {
-        let request = idempotency_key(headers)?;
+    fn message(&self, new: NewMessage, app: ApplicationId, request: Option<&str>) -> Message {
         let key = match (&new.event_id, request) {
             (Some(event_id), _) => MessageKey::of_event(&app, event_id.as_str()),
             (None, Some(request)) => MessageKey::of_idempotency_key(&app, request),
@@ -266,10 +216,10 @@ impl Receiver {
         };
         let usual_hours = self.retention_days * HOURS_A_DAY;
         let hash = |request| MessageKey::of_idempotency_key(&app, request).to_string();
-        Ok(Message {
+        Message {
             request: request.map(|request| hash(request)[..REQUEST_HASH_CHARS].to_owned()),
             ..Message::new(new, app, key, self.ambient.now(), usual_hours)
-        })
+        }
     }
 }
 
@@ -279,31 +229,6 @@ fn taken() -> ApiError {
         "A message with this eventId exists in this application. It was accepted before and is \
          not sent a second time.",
     )
-}
-
-/// What the publisher calls this request: the `idempotency-key`, or the id of a signed request,
-/// which a publisher that repeats it keeps.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    match (request::idempotency_key(headers)?, signature_headers(headers)) {
-        (None, Some([id, _, _])) => request::check_idempotency_key(id).map(Some),
-        (named, _) => Ok(named),
-    }
-}
-
-/// Whether the request claims to be signed, however badly.
-fn is_signed(headers: &HeaderMap) -> bool {
-    FAMILIES.iter().any(|family| {
-        signature::HEADERS.iter().any(|name| headers.contains_key(format!("{family}{name}")))
-    })
-}
-
-/// Id, timestamp and signature of a signed request, in either family of header names.
-fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
-    FAMILIES.iter().find_map(|family| {
-        let [id, timestamp, signature] =
-            signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
-        Some([id?, timestamp?, signature?])
-    })
 }
 
 /// The answer to a message that was taken. Without its content the payload is `{}`.

@@ -2,16 +2,16 @@
 //! a first `POST` may be a handshake that asks whether this is really the right address.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::id::{MessageId, SourceId, Uid};
-use shared::domain::message::NewMessage;
+use shared::domain::message::{Message, NewMessage};
 use shared::domain::metrics::Metric;
 use shared::domain::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
 
-use crate::Receiver;
+use crate::{Receiver, caller};
 
 /// Longest `crc_token`, in characters.
 const MAX_CRC_TOKEN: usize = 256;
@@ -59,18 +59,15 @@ impl Receiver {
         let found = source.event(headers, &body);
         // What is asked for under this name is the same request, however often it comes: the
         // system gets the same answer, and gives up repeating it.
-        let mut names = HeaderMap::new();
-        if let Some(name) = &found.event_id
-            && let Ok(name) = HeaderValue::from_str(&request_name(name))
-        {
-            names.insert("idempotency-key", name);
-        }
+        let name = found.event_id.as_deref().map(request_name);
         let event_id = found.event_id.as_deref().map(|id| Uid::parse(id, MessageId::PREFIX));
         let event_id = event_id.transpose().map_err(|error| ApiError::Internal(error.0))?;
         let payload = payload.slice_ref(payload.trim_ascii());
         let new = NewMessage { event_id, ..NewMessage::of(found.event_type, payload) };
         let profile = self.profiles.of(&tenant.application).await?;
-        let message = self.message(new, tenant.application.id, &names)?;
+        let hops = caller::hops(headers)?;
+        let message = self.message(new, tenant.application.id, name.as_deref());
+        let message = Message { hops, ..message };
         self.take(message, &profile, false).await
     }
 

@@ -34,6 +34,11 @@ pub const RETENTION_HOURS: std::ops::RangeInclusive<u64> = 1..=90 * 24;
 /// the sweep is in time, and at most 30 days.
 pub const POSTPONE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * DAY_MS;
 
+/// The header of a delivery that tells how many deliveries led to its event, where any did.
+pub const HOPS_HEADER: &str = "posthorn-hops";
+/// Most deliveries that may lead to an event: enough for a chain, not for a circle.
+pub const MAX_HOPS: u8 = 4;
+
 /// Hours of a day: retention is said in either.
 pub const HOURS_A_DAY: u64 = 24;
 
@@ -90,6 +95,9 @@ pub struct Message {
     /// sent without an envelope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// How many deliveries of ours led to it: an endpoint may be somebody's source.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u8,
     /// The exact bytes.
     #[serde(skip)]
     pub payload: Bytes,
@@ -163,6 +171,7 @@ impl Message {
             test: false,
             expunged: false,
             content_type: new.content_type,
+            hops: 0,
             payload: new.payload,
         }
     }
@@ -175,9 +184,8 @@ impl Message {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
+fn is_zero<N: Default + PartialEq>(count: &N) -> bool {
+    *count == N::default()
 }
 
 /// Whether this can be a content type: 1 to [`MAX_CONTENT_TYPE`] visible characters of ASCII, and
