@@ -9,10 +9,14 @@
 //! between the two, no 202 was given; the publisher asks again, the message is found in its
 //! place, and since no attempt is on record it is sent again.
 //!
+//! One name is published under once at a time: whoever else asks in this process waits. What
+//! another process may be about to send comes a second time only when that is over.
+//!
 //! Not guaranteed: that a message which was sent to the queue twice, since its publisher asked
 //! twice, is attempted once, if the queue is so far behind that both copies are received
-//! together. `POSTHORN_FIRST_LEASE=always` guarantees that too, for more write units. Nor that a publisher who names neither event nor request, and repeats a request
-//! whose answer was lost, publishes once.
+//! together. `POSTHORN_FIRST_LEASE=always` guarantees that too, for more write units. Nor that
+//! a publisher who names neither event nor request, and repeats a request whose answer was lost,
+//! publishes once.
 
 use std::sync::Arc;
 
@@ -23,7 +27,7 @@ use shared::api::error::{self, ApiError};
 use shared::api::message::{self, MessageOut};
 use shared::api::request;
 use shared::domain::attempt::LEASE_MS;
-use shared::domain::clock::Ambient;
+use shared::domain::clock::{Ambient, Timestamp};
 use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::{Metric, Metrics};
@@ -53,7 +57,7 @@ pub const APPLICATION_TTL_MS: u64 = 30_000;
 pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;
 /// Seconds before a second copy of a message can be received: as long as a dispatcher may be
 /// busy with the first.
-pub const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
+const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// How many characters of its hash tell one idempotency key from another.
 const REQUEST_HASH_CHARS: usize = 16;
 
@@ -82,9 +86,9 @@ pub struct Receiver {
     pub default_org: OrganisationId,
     /// What this process has put in the queue lately.
     pub recent: Recent,
-    /// Seconds before a second copy of a message can be received: [`SECOND_COPY_DELAY_S`], or
-    /// none where a record that another process sent is known to be a repetition anyway.
-    pub second_copy_delay_s: u32,
+    /// Since when this process is the only one, if that is known. What it finds of an earlier
+    /// one is in nobody's hands.
+    pub alone_since: Option<Timestamp>,
     /// For how many days messages are kept whose publishers do not say it.
     pub retention_days: u64,
     /// Hears what happened.
@@ -137,8 +141,24 @@ impl Receiver {
         self.take(message, &profile, with_content).await
     }
 
-    /// Stores a message, or its parts, and sends it on its way.
+    /// Takes a message, once those of the same name before it are through.
     async fn take(
+        &self,
+        message: Message,
+        profile: &Profile,
+        with_content: bool,
+    ) -> Result<Response<Bytes>, ApiError> {
+        if message.event_id.is_none() && message.request.is_none() {
+            return self.take_now(message, profile, with_content).await;
+        }
+        let busy = "Another request publishes under this name at the moment: ask again.";
+        let turn = self.recent.turn(message.id.key()).await;
+        let _turn = turn.ok_or_else(|| ApiError::conflict(busy))?;
+        self.take_now(message, profile, with_content).await
+    }
+
+    /// Stores a message, or its parts, and sends it on its way.
+    async fn take_now(
         &self,
         message: Message,
         profile: &Profile,
@@ -197,10 +217,12 @@ impl Receiver {
             return Ok(());
         }
         let id = message.id;
-        let record = Record::Accepted { message: Box::new(message), again };
         // A second copy waits until whoever has the first one is done with it: a first attempt
         // takes no lease, so while it is under way there is nothing to see of it.
-        let delay_s = if again { self.second_copy_delay_s } else { 0 };
+        // Whoever has one of an earlier process's is dead.
+        let is_left_over = self.alone_since.is_some_and(|since| message.at < since);
+        let delay_s = if again && !is_left_over { SECOND_COPY_DELAY_S } else { 0 };
+        let record = Record::Accepted { message: Box::new(message), again };
         send_one(&*self.deliveries, record.outgoing(delay_s)).await?;
         self.recent.remember(id);
         Span::current().record("message.id", display(id));
