@@ -778,6 +778,22 @@ mod crashes {
         assert_eq!(delivered_later(&world).await, 1);
     }
 
+    #[tokio::test]
+    async fn what_was_expunged_before_it_was_sent_is_not_sent_when_it_is_published_again() {
+        let (world, app) = world().await;
+        let mut body = event();
+        body["eventId"] = json!("order-1");
+        let key = [("idempotency-key", "k-1")];
+        world.plan.fail_after(BEFORE_QUEUE, Fault::Before);
+        assert_internal(&publish(&world, &app, &key, &body).await);
+        let content = format!("{}/order-1/content", path(&app));
+        assert_eq!(world.call("DELETE", &content, Value::Null).await.status, 204);
+        let again = publish(&world, &app, &key, &body).await;
+        assert_eq!(again.body["payload"], json!({"expired": true}), "{again:?}");
+        assert_error(&publish(&world, &app, &[], &body).await, 409, "conflict");
+        assert_eq!(delivered_later(&world).await, 0);
+    }
+
     /// Six days: longer than the shortest retention, and nothing has been cleaned up yet.
     const FORGOTTEN_S: u64 = 6 * 86_400;
 

@@ -146,6 +146,41 @@ async fn another_event_of_the_same_name_is_refused() {
 }
 
 #[tokio::test]
+async fn the_same_event_published_again_is_refused_unless_it_is_the_same_request() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let path = format!("/api/v1/app/{app}/msg");
+    let body = json!({
+        "eventType": "newTransactions", "eventId": "event-1", "payload": payload(&[13_000]),
+    });
+    assert_eq!(world.call("POST", &path, body.clone()).await.status, 202);
+    assert_eq!(world.call("POST", &path, body.clone()).await.status, 409, "in the same second");
+    world.advance_s(60);
+    assert_eq!(world.call("POST", &path, body).await.status, 409);
+    world.live_s(60).await;
+    assert_eq!(world.network.sent().len(), 3);
+}
+
+#[tokio::test]
+async fn a_part_that_was_expunged_before_it_was_sent_is_not_sent_by_a_second_try() {
+    /// Reading the application, storing the parent, storing the first part.
+    const BEFORE_QUEUE: usize = 3;
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let token = token(&world);
+    world.plan.fail_after(BEFORE_QUEUE, Fault::Before);
+    assert_eq!(publish(&world, &app, &token, "k", &[13_000]).await.status, 500);
+    let log = world.call("GET", &format!("/api/v1/app/{app}/msg"), Value::Null).await;
+    let messages = log.body["data"].as_array().unwrap();
+    let part = messages.iter().find(|message| message["parent"].is_string()).unwrap();
+    let content = format!("/api/v1/app/{app}/msg/{}/content", text(&part["id"]));
+    assert_eq!(world.call("DELETE", &content, Value::Null).await.status, 204);
+    assert_eq!(publish(&world, &app, &token, "k", &[13_000]).await.status, 202);
+    world.live_s(120).await;
+    assert_eq!(world.network.sent().len(), 2);
+}
+
+#[tokio::test]
 async fn a_parent_cannot_be_resent_and_its_parts_can() {
     let world = World::new();
     let (app, ep) = customer(&world).await;

@@ -192,23 +192,29 @@ impl Receiver {
         message: &Message,
         with_content: bool,
     ) -> Result<Response<Bytes>, ApiError> {
-        let same_request = message.request.is_some() && first.request == message.request;
+        let same_request = is_repeated(&first, message);
         let out = show(&first, with_content);
-        // The earlier try may have died between store and queue.
-        // What was cut into parts is not sent itself, and what waits for its time not from here.
-        if first.parts == 0
-            && first.deliver_at.is_none()
-            && !self.recent.contains(&first.id)
-            && !self.inbox.has_outcome(&first).await?
-        {
-            self.enqueue(first, true).await?;
-        } else {
+        if !self.finish(first).await? {
             self.metrics.count(Metric::Duplicates);
         }
-        if same_request {
-            return Ok(out);
+        match same_request {
+            true => Ok(out),
+            false => Err(taken()),
         }
-        Err(taken())
+    }
+
+    /// Sends what an earlier try stored, as it may have died before it did so itself; whether
+    /// there was need of it. What was cut is not sent itself, what waits for its time not from
+    /// here, and of what was expunged there is nothing to send.
+    async fn finish(&self, stored: Message) -> Result<bool, ApiError> {
+        let is_never_sent = stored.parts > 0 || stored.deliver_at.is_some() || stored.expunged;
+        if is_never_sent
+            || self.recent.contains(&stored.id)
+            || self.inbox.has_outcome(&stored).await?
+        {
+            return Ok(false);
+        }
+        self.enqueue(stored, true).await.map(|()| true)
     }
 
     async fn enqueue(&self, message: Message, again: bool) -> Result<(), ApiError> {
@@ -243,6 +249,11 @@ impl Receiver {
             ..Message::new(new, app, key, self.ambient.now(), usual_hours)
         }
     }
+}
+
+/// Whether a message comes of the request that the first one in its place came of.
+fn is_repeated(first: &Message, message: &Message) -> bool {
+    message.request.is_some() && first.request == message.request
 }
 
 /// The answer to another event of the same name.

@@ -65,7 +65,10 @@ impl Worker {
         let (message, again) = match self.inbox.accept(&message).await? {
             Accepted::New => (message, false),
             // An earlier try of this step, which may have died before it sent.
-            Accepted::Existing(first) if first.id == message.id => (message, true),
+            // What was expunged meanwhile is not sent any more.
+            Accepted::Existing(first) if first.id == message.id && !first.expunged => {
+                (message, true)
+            }
             Accepted::Existing(_) => return Ok(None),
         };
         if again && self.inbox.has_outcome(&message).await? {
