@@ -968,6 +968,10 @@ mod secrets {
             assert_error(&refused, 400, "limit_reached");
             assert_eq!(secret_of(&world, &path).await, secret);
             assert_eq!(get(&world, &thing).await.body, shown.body, "not even its date");
+            let body = json!({"gracePeriodSeconds": 0});
+            let at_once = post(&world, &format!("{path}/rotate"), body).await;
+            assert!(at_once.status.is_success(), "{at_once:?}");
+            assert_ne!(secret_of(&world, &path).await, secret);
             world.advance_s(86_400);
             let rotated = post(&world, &format!("{path}/rotate"), Value::Null).await;
             assert!(rotated.status.is_success(), "{rotated:?}");

@@ -9,6 +9,8 @@
 //! Not guaranteed: a token before there is a key. The attempt fails then and says so; admin
 //! makes a key when an endpoint is switched to tokens.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -60,7 +62,11 @@ impl Dispatcher {
         parts: &TokenParts,
         at: Timestamp,
     ) -> Result<Result<Body, String>, StoreError> {
-        let set = self.parts.key_sets.recent(&parts.org).await?;
+        let mut set = self.parts.key_sets.recent(&parts.org).await?;
+        // The first key of an algorithm signs at once: it may be newer than what is kept.
+        if set.signing(parts.algorithm, at).is_none() {
+            set = Arc::new(self.parts.key_sets.current(&parts.org).await?);
+        }
         let Some(key) = set.signing(parts.algorithm, at) else {
             return Ok(Err(format!(
                 "no {:?} key signs tokens: make one with POST /api/v1/operator/jwt-key/rotate",
