@@ -479,14 +479,72 @@ mod shapes {
     }
 
     #[tokio::test]
-    async fn a_deeply_nested_payload_is_accepted_and_delivered() {
+    async fn a_payload_of_sixty_four_levels_is_delivered_and_a_deeper_one_refused() {
         let (world, app) = world().await;
-        let depth = 5_000;
-        let payload = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
-        let body = format!(r#"{{"eventType":"a","payload":{payload}}}"#);
-        assert_eq!(publish_bytes(&world, &app, body).await.status, 202);
-        assert_eq!(delivered(&world).await, 1);
-        assert_eq!(world.network.sent_to(URL)[0].body, payload);
+        let objects = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let arrays = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        // Brackets in a text are no levels, and what is closed is none any more.
+        let wide = format!(r#"{{"a":"\"{}","b":[{}]}}"#, "[{".repeat(99), ["[[]]"; 99].join(","));
+        for (payload, is_deep) in [
+            (objects(64), false),
+            (format!(r#"{{"a":{}}}"#, arrays(63)), false),
+            (wide, false),
+            (objects(65), true),
+            (format!(r#"{{"a":{}}}"#, arrays(64)), true),
+            (objects(20_000), true),
+        ] {
+            let body = format!(r#"{{"eventType":"a","payload":{payload}}}"#);
+            let reply = publish_bytes(&world, &app, body).await;
+            match is_deep {
+                true => assert_eq!(places(&reply), ["body/payload"]),
+                false => {
+                    assert_eq!(reply.status, 202, "{reply:?}");
+                    world.dispatch_all().await;
+                    assert_eq!(world.network.sent_to(URL).pop().unwrap().body, payload);
+                }
+            }
+        }
+        let deep = arrays(65);
+        let raw = format!(
+            r#"{{"eventType":"a","payload":{{}},"transformationsParams":{{"rawPayload":"{deep}"}}}}"#
+        );
+        assert_eq!(publish_bytes(&world, &app, raw).await.status, 202, "a raw one is no JSON");
+    }
+
+    #[tokio::test]
+    async fn what_is_beyond_a_limit_is_not_looked_at_and_twenty_rules_are_told() {
+        let (world, app) = world().await;
+        let mut body = event();
+        body["channels"] = json!(vec!["not a name"; 30_000]);
+        body["tags"] = json!(vec!["not a tag"; 5_000]);
+        let reply = publish(&world, &app, &[], &body).await;
+        assert_eq!(places(&reply), ["body/channels", "body/tags"]);
+        let path = format!("/api/v1/app/{app}/endpoint");
+        let types = |count: usize, name: &dyn Fn(usize) -> String| {
+            let names: Vec<String> = (0..count).map(name).collect();
+            json!({"url": URL, "eventTypes": names})
+        };
+        let many = world.call("POST", &path, types(40_000, &|n| n.to_string())).await;
+        assert_eq!(places(&many), ["body/eventTypes"]);
+        let wrong = world.call("POST", &path, types(1_000, &|n| format!("no name {n}"))).await;
+        assert_eq!(places(&wrong).len(), 20);
+        let headers: serde_json::Map<String, Value> =
+            (0..20_000).map(|n| (format!("x-{n}"), json!("1"))).collect();
+        let many = json!({"url": URL, "headers": headers});
+        assert_eq!(places(&world.call("POST", &path, many).await), ["body/headers"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_has_an_end() {
+        let (world, app) = world().await;
+        let path = format!("/api/v1/app/{app}");
+        for (name, status) in [("ä".repeat(256), 200), ("ä".repeat(257), 422)] {
+            let changed = world.call("PATCH", &path, json!({"name": name})).await;
+            assert_eq!(changed.status, status);
+            if status == 422 {
+                assert_eq!(places(&changed), ["body/name"]);
+            }
+        }
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::{Metric, Metrics};
 use shared::domain::profile::Profile;
+use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, TooMuch};
 use shared::domain::secret::Sealer;
 use shared::domain::token::Tokens;
 use shared::queue::{Producer, record::Record, send_one};
@@ -165,8 +166,8 @@ impl Receiver {
         with_content: bool,
     ) -> Result<Response<Bytes>, ApiError> {
         let split = profile.split.as_ref().filter(|_| message.content_type.is_none());
-        let parts = split.and_then(|split| split.parts(&message.event_type, &message.payload));
-        if let Some(parts) = parts {
+        let parts = split.map(|split| split.parts(&message.event_type, &message.payload));
+        if let Some(parts) = parts.transpose().map_err(too_much)?.flatten() {
             for part in &parts {
                 message::check_payload(part.len())?;
             }
@@ -262,6 +263,14 @@ fn taken() -> ApiError {
         "A message with this eventId exists in this application. It was accepted before and is \
          not sent a second time.",
     )
+}
+
+/// The answer to an event that would become too many.
+fn too_much(_: TooMuch) -> ApiError {
+    ApiError::too_large(format!(
+        "The event would be delivered in more than {MAX_PARTS} parts, or in parts of more than \
+         {MAX_PARTS_BYTES} bytes together: publish several."
+    ))
 }
 
 /// The answer to a message that was taken. Without its content the payload is `{}`.

@@ -16,10 +16,11 @@ use crate::api::rules::Rules;
 use crate::domain::clock::Timestamp;
 use crate::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use crate::domain::id::{MessageId, Uid, is_name, name_rule};
+use crate::domain::json::is_deeper_than;
 use crate::domain::message::{
-    HOURS_A_DAY, MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES,
-    MAX_TAG, MAX_TAGS, Message, NewMessage, POSTPONE_MS, RAW_CONTENT_TYPE, RETENTION_DAYS,
-    RETENTION_HOURS, is_content_type, is_tag,
+    HOURS_A_DAY, MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH,
+    MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message, NewMessage, POSTPONE_MS, RAW_CONTENT_TYPE,
+    RETENTION_DAYS, RETENTION_HOURS, is_content_type, is_tag,
 };
 
 /// Reads and checks a request to publish. The payload is an object, or `null` where that means
@@ -49,6 +50,10 @@ pub fn publish(body: &Bytes, takes_null: bool, now: Timestamp) -> Result<NewMess
         rules.broken("payload", "must be a JSON object");
     }
     let raw = read.transformations_params.unwrap_or_default();
+    if raw.raw_payload.is_none() && is_deeper_than(payload, MAX_PAYLOAD_DEPTH) {
+        let rule = format!("must be nested at most {MAX_PAYLOAD_DEPTH} levels deep");
+        rules.broken("payload", rule);
+    }
     let named = raw.headers.unwrap_or_default().content_type;
     if named.as_deref().is_some_and(|named| !is_content_type(named)) {
         let rule = format!("must be 1 to {MAX_CONTENT_TYPE} visible characters, as `text/plain`");

@@ -4,12 +4,19 @@ use std::collections::HashSet;
 
 use crate::api::error::{ApiError, Violation};
 use crate::domain::application::{MAX_METADATA_BYTES, Metadata};
-use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE, MAX_URL};
+use crate::domain::endpoint::{
+    MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_ENDPOINT_EVENT_TYPES, MAX_EVENT_TYPE, MAX_URL,
+};
 use crate::domain::id::{Uid, is_name, name_rule};
 use crate::domain::secret::{SignatureScheme, SigningSecret};
 use crate::sender::target::{TargetPolicy, check_url};
 
-/// Collects broken rules, so that a caller learns of all of them at once.
+/// Most broken rules that a caller is told of at once.
+pub const MAX_BROKEN: usize = 20;
+/// Longest name of something for people, in characters.
+pub const MAX_NAME: usize = 256;
+
+/// Collects broken rules, so that a caller learns of all of them at once, up to [`MAX_BROKEN`].
 #[derive(Default)]
 pub struct Rules {
     broken: Vec<Violation>,
@@ -39,6 +46,15 @@ impl Rules {
     pub fn name(&mut self, name: &str) {
         if name.is_empty() {
             self.broken("name", "must not be empty");
+        }
+        self.text("name", name, MAX_NAME);
+    }
+
+    /// Some text, of so many characters at most.
+    pub fn text(&mut self, field: &str, text: &str, max_chars: usize) {
+        // Looked at only as far as it may be too long.
+        if text.chars().nth(max_chars).is_some() {
+            self.broken(field, format!("must be at most {max_chars} characters long"));
         }
     }
 
@@ -79,7 +95,7 @@ impl Rules {
 
     /// The event types that an endpoint wants.
     pub fn event_types(&mut self, types: Option<&[String]>) {
-        self.names("eventTypes", types, MAX_EVENT_TYPE, usize::MAX);
+        self.names("eventTypes", types, MAX_EVENT_TYPE, MAX_ENDPOINT_EVENT_TYPES);
     }
 
     /// The channels that an endpoint listens to.
@@ -116,6 +132,9 @@ impl Rules {
 
     /// A rule that was broken: the field and a sentence.
     pub fn broken(&mut self, field: &str, rule: impl Into<String>) {
+        if self.broken.len() == MAX_BROKEN {
+            return;
+        }
         let violation = match self.within {
             Some(outer) => Violation::body(&format!("{outer}.{field}"), rule),
             None => Violation::body(field, rule),

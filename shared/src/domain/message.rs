@@ -9,6 +9,9 @@ use crate::domain::id::{ApplicationId, MessageId, MessageKey, Uid};
 /// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
 /// DynamoDB (400 KB an item), so this is what every part of the trip can carry.
 pub const MAX_PAYLOAD_BYTES: usize = 350 * 1024;
+/// Deepest nesting of a payload, in levels: readers of many languages give up beyond a hundred or
+/// so, for a whole list of messages.
+pub const MAX_PAYLOAD_DEPTH: usize = 64;
 /// Longest subject, in bytes.
 pub const MAX_SUBJECT_BYTES: usize = 256;
 /// Most channels of a message (Svix).
