@@ -3,8 +3,11 @@
 //! All that publishes on somebody's request reads it with [`publish`], so that the rules are
 //! the same wherever an event comes in.
 
+use std::fmt;
+
 use bytes::Bytes;
 use schemars::JsonSchema;
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -246,13 +249,43 @@ struct TransformationsParams {
     headers: Option<RawHeaders>,
 }
 
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default)]
+#[derive(Default, JsonSchema)]
 struct RawHeaders {
-    /// What a raw payload is; `application/json` unless said.
-    #[serde(rename = "content-type", alias = "Content-Type")]
+    /// What a raw payload is; `application/json` unless said. The name may be spelled in any
+    /// letter case; other headers do not matter.
+    #[serde(rename = "content-type")]
     #[schemars(with = "Option<ContentType>")]
     content_type: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for RawHeaders {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Headers;
+        impl<'de> Visitor<'de> for Headers {
+            type Value = RawHeaders;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeaders, A::Error> {
+                let mut headers = RawHeaders::default();
+                let mut is_there = false;
+                while let Some(name) = map.next_key::<String>()? {
+                    if !name.eq_ignore_ascii_case("content-type") {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                    if std::mem::replace(&mut is_there, true) {
+                        return Err(de::Error::duplicate_field("content-type"));
+                    }
+                    headers.content_type = map.next_value()?;
+                }
+                Ok(headers)
+            }
+        }
+        deserializer.deserialize_map(Headers)
+    }
 }
 
 /// The shape of an event that is published, without borrowing: for the API's description, and
