@@ -97,7 +97,7 @@ pub fn check_payload(bytes: usize) -> Result<(), ApiError> {
 /// The rules of an event; where it is published does not matter.
 impl Rules {
     /// What happened.
-    pub fn event_type(&mut self, name: &str) {
+    fn event_type(&mut self, name: &str) {
         if !is_name(name, MAX_EVENT_TYPE) {
             self.broken("eventType", name_rule(MAX_EVENT_TYPE));
         }
