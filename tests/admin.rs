@@ -968,6 +968,10 @@ mod secrets {
             assert_error(&refused, 400, "limit_reached");
             assert_eq!(secret_of(&world, &path).await, secret);
             assert_eq!(get(&world, &thing).await.body, shown.body, "not even its date");
+            let body = json!({"gracePeriodSeconds": 0});
+            let at_once = post(&world, &format!("{path}/rotate"), body).await;
+            assert!(at_once.status.is_success(), "{at_once:?}");
+            assert_ne!(secret_of(&world, &path).await, secret);
             world.advance_s(86_400);
             let rotated = post(&world, &format!("{path}/rotate"), Value::Null).await;
             assert!(rotated.status.is_success(), "{rotated:?}");
@@ -1867,13 +1871,15 @@ mod access {
     }
 
     #[tokio::test]
-    async fn an_application_looks_after_its_endpoints_but_not_after_itself() {
+    async fn an_application_looks_after_its_endpoints_but_not_after_itself_and_publishes_nothing() {
         let Scene { world, app, routes } = scene().await;
         let token = world.app_token(&app);
         let own = format!("/api/v1/app/{app}");
         for (method, path, body) in routes {
             let reply = world.call_as(&token, method, &path, body).await;
-            let itself = path == own && method != "GET" || path.contains("integration-key");
+            let itself = path == own && method != "GET"
+                || path.contains("integration-key")
+                || method == "POST" && path.ends_with("/msg");
             if itself {
                 assert_error(&reply, 403, "insufficient access");
             } else {

@@ -100,6 +100,7 @@ async fn it_is_the_organisations_to_ask_and_its_own_applications_that_get_it() {
         ("channels", json!(["a", "a"])),
         ("tags", json!(["no spaces"])),
         ("payloadRetentionPeriod", json!(4)),
+        ("deliverAt", json!("2027-01-16T00:00:00Z")),
     ] {
         let mut wrong = event();
         wrong[field] = value;

@@ -14,7 +14,7 @@ use http::Request;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
+use receive::{Receiver, Recent};
 use retry::{Redrive, Sweeper};
 use serde_json::json;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
@@ -134,7 +134,7 @@ impl Process {
                 profiles: Profiles::built_in(),
                 sources: Sources::new(table.clone(), world.ambient.clock.clone(), 0),
                 recent: Recent::default(),
-                second_copy_delay_s: SECOND_COPY_DELAY_S,
+                alone_since: None,
                 retention_days: DEFAULT_RETENTION_DAYS,
                 metrics: world.metrics.clone(),
                 ambient: world.ambient.clone(),

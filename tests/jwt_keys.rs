@@ -1,11 +1,14 @@
 //! Key sets: what is published, what signs, and when a key comes and goes.
 
+use admin::Admin;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::domain::id::OrganisationId;
-use shared::domain::keyset::{Algorithm, DEFAULT_LEAD_S, DEFAULT_OVERLAP_S, MAX_KEYS, PrivateKey};
+use shared::domain::keyset::{
+    Algorithm, CACHE_S, DEFAULT_LEAD_S, DEFAULT_OVERLAP_S, MAX_KEYS, PrivateKey,
+};
 
 use crate::support::keys::rsa_pem;
 use crate::support::world::{Reply, World, organisation, text};
@@ -77,8 +80,49 @@ async fn the_first_key_signs_at_once_and_its_successor_after_the_lead() {
     let kid = |token: &str| decode_header(token).unwrap().kid.unwrap();
     assert_eq!(kid(&sign(&world, Algorithm::RS256, "a").await), first);
     assert_eq!(published(&world).await.keys.len(), 2, "receivers know it before it signs");
-    world.advance_s(DEFAULT_LEAD_S - 61);
+    world.advance_s(DEFAULT_LEAD_S - 62);
+    assert_eq!(kid(&sign(&world, Algorithm::RS256, "a").await), first);
+    world.advance_s(1);
     assert_eq!(kid(&sign(&world, Algorithm::RS256, "a").await), text(&second.body["kid"]));
+}
+
+#[tokio::test]
+async fn a_receiver_that_keeps_the_set_as_long_as_it_may_knows_a_key_before_it_signs() {
+    let world = World::new();
+    rotate(&world, json!({})).await;
+    // Another process has read the set just before the next key is added.
+    let other = Admin { key_sets: world.parts.key_sets.clone(), ..world.admin.clone() };
+    let jwks = async || {
+        let request = http::Request::get(JWKS).body(bytes::Bytes::new()).unwrap();
+        other.handle(request).await.into_body()
+    };
+    jwks().await;
+    rotate(&world, json!({})).await;
+    world.advance_s(59);
+    let kept: JwkSet = serde_json::from_slice(&jwks().await).unwrap();
+    assert_eq!(kept.keys.len(), 1, "not known yet");
+    world.advance_s(CACHE_S);
+    let token = sign(&world, Algorithm::RS256, "a").await;
+    assert!(verify(&token, &kept).is_some());
+}
+
+#[tokio::test]
+async fn a_key_that_was_overtaken_never_signs() {
+    let world = World::new();
+    let kid = |token: &str| decode_header(token).unwrap().kid.unwrap();
+    rotate(&world, json!({})).await;
+    let older = text(&rotate(&world, json!({"leadSeconds": 3_600})).await.body["kid"]);
+    let newer = text(&rotate(&world, json!({"leadSeconds": 400})).await.body["kid"]);
+    let listed = world.call("GET", KEYS, Value::Null).await.body;
+    let status = |kid: &str| {
+        let keys = listed["data"].as_array().unwrap();
+        text(&keys.iter().find(|key| key["kid"] == kid).unwrap()["status"])
+    };
+    assert_eq!((status(&older).as_str(), status(&newer).as_str()), ("retired", "next"));
+    for seconds in [400, 3_200, 86_400, 86_400] {
+        world.advance_s(seconds);
+        assert_eq!(kid(&sign(&world, Algorithm::RS256, "a").await), newer);
+    }
 }
 
 #[tokio::test]
@@ -114,6 +158,7 @@ async fn what_is_no_such_key_is_refused_without_repeating_it() {
     for body in [
         json!({"key": "nothing"}),
         json!({"key": pem}),
+        json!({"key": pem.repeat(200)}),
         json!({"algorithm": "ES256", "key": rsa_pem()}),
         json!({"algorithm": "HS256"}),
         json!({"leadSeconds": 604_801}),

@@ -7,6 +7,7 @@
 
 mod admin;
 mod asymmetric;
+mod at_once;
 mod attempted;
 mod auth;
 mod bounded;

@@ -54,6 +54,20 @@ async fn a_message_that_waits_is_there_at_once() {
 }
 
 #[tokio::test]
+async fn what_was_expunged_before_its_time_is_not_sent_even_if_it_is_published_again() {
+    let (world, app) = stage().await;
+    let mut body = message(json!({"deliverAt": at(&world, 600)}));
+    body["eventId"] = "once".into();
+    let path = format!("/api/v1/app/{app}/msg");
+    assert_eq!(world.call("POST", &path, body.clone()).await.status, 202);
+    let gone = world.call("DELETE", &format!("{path}/once/content"), Value::Null).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(world.call("POST", &path, body).await.status, 409);
+    world.live_s(3_600).await;
+    assert_eq!(world.network.sent().len(), 0);
+}
+
+#[tokio::test]
 async fn publishing_a_message_twice_does_not_send_it_before_its_time() {
     let (world, app) = stage().await;
     let mut body = message(json!({"deliverAt": at(&world, 600)}));

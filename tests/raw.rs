@@ -102,6 +102,25 @@ async fn the_log_shows_it_until_it_is_expunged() {
 }
 
 #[tokio::test]
+async fn the_content_type_is_found_in_whatever_letter_case_it_is_said_once() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    for name in ["content-type", "Content-Type", "Content-type", "CONTENT-TYPE"] {
+        let mut event = raw("<a/>", Value::Null);
+        event["transformationsParams"]["headers"] = json!({"x-a": 1, name: "text/xml"});
+        let (_, sent) = arrives(&world, &app, event).await;
+        assert_eq!(header(&sent, "content-type"), "text/xml", "{name}");
+    }
+    let path = format!("/api/v1/app/{app}/msg");
+    for headers in [json!({"content-type": "a/b", "Content-Type": "a/b"}), json!("text/xml")] {
+        let mut event = raw("<a/>", Value::Null);
+        event["transformationsParams"]["headers"] = headers;
+        assert_eq!(world.call("POST", &path, event).await.status, 422);
+    }
+}
+
+#[tokio::test]
 async fn a_content_type_that_is_none_is_refused_and_other_parameters_do_not_matter() {
     let world = World::new();
     let app = world.application().await;

@@ -8,7 +8,7 @@ use shared::domain::id::{
     ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, RANDOM_BYTES, Uid,
 };
 use shared::domain::limits::{MAX_BATCH_BYTES, MAX_QUEUE_DELAY_S};
-use shared::domain::message::{MAX_PAYLOAD_BYTES, Message};
+use shared::domain::message::{MAX_PAYLOAD_BYTES, Message, NewMessage};
 use shared::queue::record::{FORMAT, Record, delay_until, redriven};
 use shared::queue::validate;
 
@@ -23,24 +23,18 @@ fn app() -> ApplicationId {
 }
 
 fn message(payload: impl Into<Bytes>) -> Message {
-    Message {
-        id: MessageId::from_ksuid(ksuid(2)),
-        app: app(),
-        event_type: "order.paid".to_owned(),
+    let new = NewMessage {
         event_id: Some(Uid::parse("order-1", MessageId::PREFIX).unwrap()),
         channels: vec!["a".to_owned(), "b".to_owned()],
         tags: vec!["invoice".to_owned()],
-        subject: None,
-        parent: None,
-        parts: 0,
-        test: false,
-        expunged: false,
-        content_type: None,
         deliver_at: Some(Timestamp(1_800_000_060_000)),
-        at: START,
+        ..NewMessage::of("order.paid", payload)
+    };
+    let id = MessageId::from_ksuid(ksuid(2));
+    Message {
         expires_at: START.plus_ms(1),
         request: Some("0123456789abcdef".to_owned()),
-        payload: payload.into(),
+        ..Message::new(new, app(), id.key(), START, 0)
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use dispatch::{Dispatcher, Settings};
 use futures_util::future::join_all;
 use retry::{Report, Sweeper};
@@ -15,7 +14,7 @@ use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::{Event, Outcome};
 use shared::domain::delivery::{Delivery, Pending, QUEUE_GRACE_MS, SWEEP_AHEAD_MS};
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId, MessageKey};
-use shared::domain::message::Message;
+use shared::domain::message::{Message, NewMessage};
 use shared::domain::schedule::{DEFAULT_DELAYS_S, JITTER_PERCENT, Schedule};
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::{
@@ -591,25 +590,8 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
         .take(count)
         .collect();
     join_all(ids.iter().map(|id| async {
-        let message = Message {
-            id: *id,
-            app,
-            event_type: "test.event".to_owned(),
-            event_id: None,
-            channels: Vec::new(),
-            tags: Vec::new(),
-            subject: None,
-            parent: None,
-            parts: 0,
-            test: false,
-            expunged: false,
-            content_type: None,
-            deliver_at: None,
-            at: now,
-            expires_at: now.plus_ms(86_400_000),
-            request: None,
-            payload: Bytes::from_static(b"{}"),
-        };
+        let new = NewMessage::of("test.event", "{}");
+        let message = Message::new(new, app, id.key(), now, 24);
         inbox.accept(&message).await.expect("an answer");
         let attempt = Attempt {
             id: AttemptId::new(&world.ambient),

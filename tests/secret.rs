@@ -257,6 +257,35 @@ fn ten_old_secrets_may_be_alive_and_the_eleventh_rotation_waits() {
 }
 
 #[test]
+fn a_rotation_that_keeps_nothing_is_possible_however_many_old_ones_are_alive() {
+    let (_, ambient) = world();
+    let mut keyring = Keyring::new(&SigningSecret::generate(&ambient), OWNER, &sealer(), &ambient);
+    let mut leaked = None;
+    for _ in 0..MAX_OLD {
+        let next = SigningSecret::generate(&ambient);
+        keyring.rotate(&next, OWNER, 100, &sealer(), &ambient).unwrap();
+        leaked = Some(next);
+    }
+    let next = SigningSecret::generate(&ambient);
+    keyring.rotate(&next, OWNER, 0, &sealer(), &ambient).unwrap();
+    let live = keyring.live(OWNER, &sealer(), ambient.now());
+    assert_eq!((live.len(), live.first()), (MAX_OLD + 1, Some(&next)));
+    assert!(!live.contains(&leaked.unwrap()), "it is gone at once");
+}
+
+#[test]
+fn a_secret_opens_whatever_it_begins_with() {
+    let (_, ambient) = world();
+    let mark = b"posthorn/ed25519".as_slice();
+    for length in 24..=75 {
+        let key = [mark, &[7; 59]].concat()[..length].to_vec();
+        let secret = SigningSecret::parse(&STANDARD.encode(key)).unwrap();
+        let sealed = sealer().seal(&secret, OWNER, &ambient);
+        assert_eq!(sealer().open(&sealed, OWNER), Some(secret), "{length}");
+    }
+}
+
+#[test]
 fn a_keyring_opens_for_its_owner_under_its_root_alone() {
     let (_, ambient) = world();
     let secret = SigningSecret::generate(&ambient);

@@ -2,13 +2,18 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use jsonwebtoken::EncodingKey;
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::domain::clock::Timestamp;
+use shared::domain::keyset::{Algorithm, KeySet, PrivateKey};
+use shared::domain::secret::RootSecret;
 use shared::domain::source::{Encoding, Kind, Refusal, Scheme, hmac_text, verify};
 use shared::sender::Outbound;
 
-use crate::support::world::{Reply, World, text};
+use crate::support::still::{self, StillClock};
+use crate::support::world::{ROOT_SECRET, Reply, World, organisation, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 const SOURCES: &str = "/ingest/api/v1/source";
@@ -265,6 +270,9 @@ async fn a_signature_that_leaves_the_body_or_the_time_out_is_no_verification() {
         (json!("{timestamp}"), json!("x-time"), "content"),
         (json!("{timestamp}.{body}"), Value::Null, "timestampHeader"),
         (json!("{body}"), json!("x-time"), "timestampHeader"),
+        (json!("{body}{body}"), Value::Null, "content"),
+        (json!(format!("{{body}}{}", "x".repeat(251))), Value::Null, "content"),
+        (json!("{timestamp}.{body}"), json!("x time"), "timestampHeader"),
     ];
     for (content, header, field) in cases {
         let hmac = json!({"scheme": "hmac", "header": "x-sign", "encoding": "hex",
@@ -455,4 +463,171 @@ async fn a_security_event_token_is_believed_by_its_key_set_and_published_as_its_
         // A process remembers a key set for a while.
         world.advance_s(61);
     }
+}
+
+/// A source that believes everybody.
+async fn open_source(world: &World, app: &str, rest: Value) -> String {
+    let mut body = json!({"name": "x", "type": "generic-webhook", "app": app,
+        "verification": {"scheme": "none"}});
+    body.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    let made = world.call("POST", SOURCES, body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    text(&made.body["id"])
+}
+
+/// Bodies that are JSON, and that many readers do not take.
+fn odd_bodies() -> Vec<String> {
+    vec![
+        r#"{"type":"a.b","x":"cut \ud83d"}"#.to_owned(),
+        r#"{"cut \ud83d":1,"type":"a.b"}"#.to_owned(),
+        r#"{"type":"a.b","n":1e400}"#.to_owned(),
+        format!(r#"{{"type":"a.b","x":{}{}}}"#, "[".repeat(2_000), "]".repeat(2_000)),
+    ]
+}
+
+#[tokio::test]
+async fn json_that_only_some_readers_take_goes_through_byte_for_byte() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    let source = open_source(&world, &app, json!({})).await;
+    for body in odd_bodies() {
+        let taken = post(&world, &source, &[], &format!("\r\n {body} ")).await;
+        assert_eq!((taken.status.as_u16(), &taken.body["eventType"]), (202, &json!("a.b")));
+        world.dispatch_all().await;
+        assert_eq!(world.network.sent_to(URL).pop().unwrap().body, body);
+    }
+    for no_object in ["", "[]", "{", "{} {}", r#"{"a":}"#, "\"{}\"", "null"] {
+        let refused = post(&world, &source, &[], no_object).await;
+        assert_eq!(refused.status, 422, "{no_object:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_is_answered_whatever_else_is_in_it() {
+    let world = World::new();
+    let app = world.application().await;
+    let source = source(&world, &app, "slack", "s").await;
+    let at = world.ambient.now().as_secs().to_string();
+    let body = r#"{"type":"url_verification","challenge":"a\u0062c","x":[1e999,"\ud800"]}"#;
+    let signed = hmac_text(Encoding::Hex, b"s", format!("v0:{at}:{body}").as_bytes());
+    let headers =
+        [("x-slack-signature", format!("v0={signed}")), ("x-slack-request-timestamp", at)];
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = post(&world, &source, &headers, body).await;
+    assert_eq!((answer.status.as_u16(), &answer.bytes[..]), (200, &b"abc"[..]));
+}
+
+#[tokio::test]
+async fn an_id_that_is_a_number_keeps_every_digit() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    let source = open_source(&world, &app, json!({"eventId": {"pointer": "/data/1/id"}})).await;
+    let ids = [
+        "12345678901234567890123",
+        "12345678901234567890124",
+        "0.10000000000000000001",
+        "0.10000000000000000002",
+        "1e400",
+        "1e401",
+        "7",
+    ];
+    for id in ids {
+        let body = format!(r#"{{"type":"t","data":[{{}},{{"id":0,"id":{id}}}]}}"#);
+        for _ in 0..2 {
+            assert_eq!(post(&world, &source, &[], &body).await.status, 202);
+        }
+    }
+    world.live_s(120).await;
+    assert_eq!(world.network.sent_to(URL).len(), ids.len());
+    let named = post(&world, &source, &[], r#"{"data":[0,{"id":"7"}]}"#).await;
+    assert_eq!(named.body["eventId"], format!("{source}.7"));
+}
+
+#[tokio::test]
+async fn the_scheme_of_an_authorization_may_be_spelled_in_any_case() {
+    let world = World::new();
+    let app = world.application().await;
+    for (scheme, secret, sent) in
+        [("basic", "name:password", "bmFtZTpwYXNzd29yZA=="), ("bearer", "t", "t")]
+    {
+        let verification = json!({"scheme": scheme});
+        let rest = json!({"verification": verification, "config": {"secret": secret}});
+        let source = open_source(&world, &app, rest).await;
+        for spelled in [scheme.to_owned(), scheme.to_uppercase(), scheme.replace('b', "B")] {
+            let value = format!("{spelled} {sent}");
+            let taken = post(&world, &source, &[("authorization", &value)], "{}").await;
+            assert_eq!(taken.status, 202, "{value}");
+        }
+        let wrong = format!("{scheme} {}", sent.to_lowercase() + "x");
+        assert_eq!(post(&world, &source, &[("authorization", &wrong)], "{}").await.status, 401);
+    }
+}
+
+/// A private key and the set with its public half.
+fn token_key() -> (EncodingKey, Vec<u8>, String) {
+    /// Everything of a private Ed25519 key in PKCS#8 but the 32 bytes (RFC 8410).
+    const HEAD: &str = "302e020100300506032b657004220420";
+    let head = (0..HEAD.len()).step_by(2).map(|at| u8::from_str_radix(&HEAD[at..at + 2], 16));
+    let pkcs8: Vec<u8> = head.map(Result::unwrap).chain([7; 32]).collect();
+    let key = PrivateKey::from_pkcs8(Algorithm::EdDSA, &pkcs8).unwrap();
+    let (sealer, ambient) =
+        (RootSecret::new(ROOT_SECRET).unwrap().sealer(), still::ambient(&StillClock::new()));
+    let mut set = KeySet::default();
+    let kid = set.add(&organisation(), &key, [0, 0], &sealer, &ambient).unwrap().kid.clone();
+    let set = serde_json::to_vec(&set.jwks(ambient.now())).unwrap();
+    (EncodingKey::from_ed_der(&pkcs8), set, kid)
+}
+
+#[test]
+fn a_token_holds_only_as_long_as_a_number_says_and_asks_for_nothing_we_do_not_know() {
+    let (key, set, kid) = token_key();
+    let scheme = Scheme::Jwt { issuer: None, audience: None };
+    let check = |claims: &str, crit: Option<Vec<String>>, set: &[u8]| {
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+        header.kid = Some(kid.clone());
+        header.crit = crit;
+        let claims = RawValue::from_string(claims.to_owned()).unwrap();
+        let token = jsonwebtoken::encode(&header, &claims, &key).unwrap();
+        verify(&scheme, Some(set), &HeaderMap::new(), &token.into(), Timestamp(1_000_000))
+    };
+    // The library looks for claims by names, which must be strings then.
+    for claims in odd_bodies().into_iter().filter(|body| !body.starts_with(r#"{"cut"#)) {
+        assert_eq!(check(&claims, None, &set), Ok(claims.into()));
+    }
+    for good in ["{}", r#"{"exp":1000.5,"nbf":1000}"#, r#"{"exp":1e400}"#] {
+        assert_eq!(check(good, None, &set), Ok(good.into()));
+    }
+    for late in [r#"{"exp":1000}"#, r#"{"exp":-1e400}"#, r#"{"nbf":1001}"#] {
+        assert_eq!(check(late, None, &set), Err(Refusal::Tolerance), "{late}");
+    }
+    for wrong in [r#"{"exp":"2000"}"#, r#"{"exp":null}"#, r#"{"exp":[2000]}"#, r#"{"nbf":"0"}"#] {
+        assert_eq!(check(wrong, None, &set), Err(Refusal::Signature), "{wrong}");
+    }
+    let crit = Some(vec!["exp".to_owned()]);
+    assert_eq!(check("{}", crit, &set), Err(Refusal::Signature));
+    // A key is for the algorithm that its set says.
+    let other = String::from_utf8(set).unwrap().replace("\"EdDSA\"", "\"ES256\"");
+    assert_eq!(check("{}", None, other.as_bytes()), Err(Refusal::Signature));
+}
+
+#[tokio::test]
+async fn a_source_that_feeds_itself_comes_to_an_end() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    let source = open_source(&world, &app, json!({})).await;
+    assert_eq!(post(&world, &source, &[], r#"{"type":"a"}"#).await.status, 202);
+    let mut rounds = 0;
+    loop {
+        world.dispatch_all().await;
+        let delivery = world.network.sent_to(URL).pop().unwrap();
+        if relay(&world, &delivery, &source).await.status != 202 {
+            break;
+        }
+        rounds += 1;
+    }
+    assert_eq!(rounds, 4);
 }

@@ -2,7 +2,7 @@
 //! whatever happens on the way.
 
 use serde_json::{Value, json};
-use shared::domain::profile::split::Split;
+use shared::domain::profile::split::{Split, TooMuch};
 
 use crate::profiles::application;
 use crate::support::faults::Fault;
@@ -146,6 +146,41 @@ async fn another_event_of_the_same_name_is_refused() {
 }
 
 #[tokio::test]
+async fn the_same_event_published_again_is_refused_unless_it_is_the_same_request() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let path = format!("/api/v1/app/{app}/msg");
+    let body = json!({
+        "eventType": "newTransactions", "eventId": "event-1", "payload": payload(&[13_000]),
+    });
+    assert_eq!(world.call("POST", &path, body.clone()).await.status, 202);
+    assert_eq!(world.call("POST", &path, body.clone()).await.status, 409, "in the same second");
+    world.advance_s(60);
+    assert_eq!(world.call("POST", &path, body).await.status, 409);
+    world.live_s(60).await;
+    assert_eq!(world.network.sent().len(), 3);
+}
+
+#[tokio::test]
+async fn a_part_that_was_expunged_before_it_was_sent_is_not_sent_by_a_second_try() {
+    /// Reading the application, storing the parent, storing the first part.
+    const BEFORE_QUEUE: usize = 3;
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let token = token(&world);
+    world.plan.fail_after(BEFORE_QUEUE, Fault::Before);
+    assert_eq!(publish(&world, &app, &token, "k", &[13_000]).await.status, 500);
+    let log = world.call("GET", &format!("/api/v1/app/{app}/msg"), Value::Null).await;
+    let messages = log.body["data"].as_array().unwrap();
+    let part = messages.iter().find(|message| message["parent"].is_string()).unwrap();
+    let content = format!("/api/v1/app/{app}/msg/{}/content", text(&part["id"]));
+    assert_eq!(world.call("DELETE", &content, Value::Null).await.status, 204);
+    assert_eq!(publish(&world, &app, &token, "k", &[13_000]).await.status, 202);
+    world.live_s(120).await;
+    assert_eq!(world.network.sent().len(), 2);
+}
+
+#[tokio::test]
 async fn a_parent_cannot_be_resent_and_its_parts_can() {
     let world = World::new();
     let (app, ep) = customer(&world).await;
@@ -171,11 +206,24 @@ async fn only_an_application_whose_profile_cuts_events_may_publish_so_much() {
     assert_eq!(refused.status, 413);
 }
 
+#[tokio::test]
+async fn an_event_of_too_many_parts_is_refused_and_nothing_of_it_is_sent() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let refused = publish(&world, &app, &token(&world), "k", &[0; 1_001]).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body["code"]),
+        (413, &json!("payload_too_large"))
+    );
+    world.live_s(60).await;
+    assert_eq!(world.network.sent().len(), 0);
+}
+
 #[test]
 fn what_is_cut_keeps_its_order_and_its_spelling() {
     let split = split("groups[].items", 2);
     let payload = r#"{"z":1.0, "groups":[{"b":"\u00e9","items":[1,2.50,3],"a":null}],"y":[ ]}"#;
-    let parts = split.parts("a.b", payload.as_bytes()).unwrap();
+    let parts = split.parts("a.b", payload.as_bytes()).unwrap().unwrap();
     assert_eq!(
         parts,
         [
@@ -187,7 +235,7 @@ fn what_is_cut_keeps_its_order_and_its_spelling() {
 
 #[test]
 fn an_array_of_the_payload_itself_can_be_cut() {
-    let parts = split("items", 1).parts("a.b", br#"{"items":["x","y"]}"#).unwrap();
+    let parts = split("items", 1).parts("a.b", br#"{"items":["x","y"]}"#).unwrap().unwrap();
     assert_eq!(parts, [r#"{"items":["x"]}"#, r#"{"items":["y"]}"#]);
 }
 
@@ -201,11 +249,32 @@ fn what_does_not_fit_the_path_is_one_event() {
         r#"{"groups":[{"items":[1]}]}"#,
         r#"{"groups":[{"items":[1,2],"items":[3]}]}"#,
     ] {
-        assert_eq!(split.parts("a.b", payload.as_bytes()), None, "{payload}");
+        assert_eq!(split.parts("a.b", payload.as_bytes()), Ok(None), "{payload}");
     }
     let two = br#"{"groups":[{"items":[1,2]}]}"#;
-    assert_eq!(split.parts("other", two), None);
-    assert_eq!(split.parts("a.b", two).unwrap().len(), 2);
+    assert_eq!(split.parts("other", two), Ok(None));
+    assert_eq!(split.parts("a.b", two).unwrap().unwrap().len(), 2);
+}
+
+#[test]
+fn an_event_that_would_become_too_many_or_too_much_is_not_cut_at_all() {
+    let items = |count: usize| vec!["1"; count].join(",");
+    let split_one = split("items", 1);
+    let many = |count: usize| format!(r#"{{"items":[{}]}}"#, items(count));
+    assert_eq!(split_one.parts("a.b", many(1_001).as_bytes()), Err(TooMuch));
+    assert_eq!(split_one.parts("a.b", many(1_000).as_bytes()).unwrap().unwrap().len(), 1_000);
+    // Each part would have the padding.
+    let padding = "x".repeat(300_000);
+    let large = format!(r#"{{"padding":"{padding}","items":[{}]}}"#, items(100));
+    assert_eq!(split_one.parts("a.b", large.as_bytes()), Err(TooMuch));
+}
+
+#[test]
+fn a_quarter_of_a_million_fields_are_looked_through_once() {
+    let fields: Vec<String> = (0..250_000).map(|n| format!(r#""{n}":0"#)).collect();
+    let payload = format!(r#"{{{},"items":[1,2]}}"#, fields.join(","));
+    let parts = split("items", 1).parts("a.b", payload.as_bytes()).unwrap().unwrap();
+    assert_eq!(parts.len(), 2);
 }
 
 fn split(path: &str, most: usize) -> Split {

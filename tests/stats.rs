@@ -130,13 +130,13 @@ async fn tokens_that_are_expired_all_at_once_open_nothing_and_new_ones_do() {
     // Made in the same second, but after.
     let newest = text(&world.call("POST", &access, Value::Null).await.body["token"]);
     assert_eq!(world.call_as(&newer, "GET", &get, Value::Null).await.status, 401);
-    let publish = format!("/api/v1/app/{app}/msg");
-    let message = json!({"eventType": "a.b", "payload": {}});
-    assert_eq!(world.call_as(&newer, "POST", &publish, message.clone()).await.status, 401);
+    let endpoint = format!("/api/v1/app/{app}/endpoint");
+    let new = json!({"url": "http://127.0.0.1:9/"});
+    assert_eq!(world.call_as(&newer, "POST", &endpoint, new.clone()).await.status, 401);
     let who = "/api/v1/auth/whoami";
     assert_eq!(world.call_as(&newer, "GET", who, Value::Null).await.status, 401);
     assert_eq!(world.call_as(&newest, "GET", &get, Value::Null).await.status, 200);
-    assert_eq!(world.call_as(&newest, "POST", &publish, message).await.status, 202);
+    assert_eq!(world.call_as(&newest, "POST", &endpoint, new).await.status, 201);
     let other = format!("/api/v1/app/{other}");
     assert_eq!(world.call_as(&foreign, "GET", &other, Value::Null).await.status, 200);
     assert_eq!(world.call_as(&newest, "POST", &expire, Value::Null).await.status, 403);

@@ -321,6 +321,24 @@ async fn a_span_must_be_a_span_of_the_last_fortnight() {
     assert_eq!((reply.status.as_u16(), &reply.body["code"]), (400, &json!("endpoint_disabled")));
 }
 
+#[tokio::test]
+async fn what_a_bulk_replay_selects_has_limits() {
+    let (world, app, ep) = stage().await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/bulk-replay");
+    let long = "x".repeat(129);
+    for (field, value) in
+        [("eventTypes", json!(vec!["a"; 1_001])), ("channel", json!(long)), ("tag", json!(long))]
+    {
+        let mut body = json!({"since": now(&world)});
+        body[field] = value;
+        let refused = world.call("POST", &path, body).await;
+        assert_eq!(refused.status, 422, "{field}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", field]));
+    }
+    let all = json!({"since": now(&world), "eventTypes": []});
+    assert_eq!(world.call("POST", &path, all).await.status, 202);
+}
+
 async fn stage() -> (World, String, String) {
     let world = World::new();
     let app = world.application().await;

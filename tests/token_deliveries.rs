@@ -8,7 +8,7 @@ use shared::domain::profile::envelope::uuid_of;
 use shared::sender::Outbound;
 
 use crate::support::network::answer;
-use crate::support::world::{World, text};
+use crate::support::world::{World, organisation, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 const ISSUER: &str = "https://identity.moneyhub.co.uk";
@@ -171,10 +171,32 @@ async fn an_endpoint_may_choose_another_algorithm() {
 }
 
 #[tokio::test]
+async fn the_first_key_of_an_algorithm_is_there_at_once_for_sender_and_receiver() {
+    let world = World::new();
+    for algorithm in ["RS256", "ES256"] {
+        // What both keep is older than the key.
+        world.parts.key_sets.recent(&organisation()).await.unwrap();
+        jwks(&world).await;
+        let app = world.application().await;
+        let url = format!("{URL}/{algorithm}");
+        let said = json!({
+            "url": url, "profile": "moneyhub", "format": "jwt", "jwtAlgorithm": algorithm,
+        });
+        world.endpoint_with(&app, said).await;
+        publish(&world, &app).await;
+        world.dispatch_all().await;
+        let sent = &world.network.sent_to(&url)[0];
+        if algorithm == "RS256" {
+            assert!(verify(sent, &jwks(&world).await, &app).is_ok());
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_a_key_the_attempt_fails_and_says_what_to_do() {
     let world = World::new();
     let (app, _) = moneyhub(&world, json!({"format": "jwt"})).await;
-    let set = shared::store::keys::key_set(&crate::support::world::organisation());
+    let set = shared::store::keys::key_set(&organisation());
     let gone = shared::store::table::Write::Delete(set, shared::store::table::Condition::Always);
     world.table.write(gone).await.unwrap();
     let msg = publish(&world, &app).await;

@@ -8,6 +8,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
+use shared::api::message::MessageOut;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::delivery::{Delivery, State};
@@ -16,7 +17,7 @@ use shared::store::{Listed, Tenant, Trace, Walk};
 
 use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing};
 use crate::endpoint::endpoint_of;
-use crate::message::{Filter, MessageOut};
+use crate::message::Filter;
 use crate::{Answer, Call, page};
 
 /// Longest time that statistics can be asked about, in milliseconds: 28 days (Svix).

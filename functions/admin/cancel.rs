@@ -43,6 +43,7 @@ impl Call<'_> {
     /// Calls a message off: it is not sent if it waits for its time, and to no endpoint again
     /// if it does not. What is being sent at this moment is left alone.
     pub(crate) async fn cancel_message(&self, app: &str, msg: &str) -> Answer {
+        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         let mut canceled = self.cancel_one(&message).await?;
@@ -83,6 +84,7 @@ impl Call<'_> {
     /// names, or of those published in a span of time. What is being sent at this moment is
     /// left alone.
     pub(crate) async fn cancel_deliveries(&self, app: &str, ep: &str) -> Answer {
+        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let input: CancelIn = request::body(self.request)?;

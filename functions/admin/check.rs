@@ -21,8 +21,8 @@ use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::{Endpoint, MAX_EVENT_TYPE};
-use shared::domain::id::{MessageId, is_name};
-use shared::domain::message::Message;
+use shared::domain::id::is_name;
+use shared::domain::message::{Message, NewMessage};
 use shared::domain::profile::Profile;
 use shared::domain::secret::SigningSecret;
 use shared::domain::signature::{self, TOLERANCE_S};
@@ -193,14 +193,9 @@ impl Call<'_> {
             }
         };
         rules.check()?;
-        let now = self.admin.ambient.now();
-        Ok(Message::test(
-            MessageId::new(&self.admin.ambient),
-            tenant.application.id,
-            event_type.unwrap_or_else(|| TEST_EVENT.to_owned()),
-            payload.unwrap_or_default().into(),
-            now,
-        ))
+        let event_type = event_type.as_deref().unwrap_or(TEST_EVENT);
+        let new = NewMessage::of(event_type, payload.unwrap_or_default());
+        Ok(Message::test(new, tenant.application.id, &self.admin.ambient))
     }
 
     /// What an event of this type looks like: as it is described, or else as the endpoint's

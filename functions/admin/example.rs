@@ -4,6 +4,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::api::error::{self, ApiError};
+use shared::api::message::MessageOut;
 use shared::api::openapi;
 use shared::api::request;
 use shared::domain::delivery::Delivery;
@@ -13,7 +14,6 @@ use shared::queue::send_one;
 use shared::store::{Accepted, Advanced};
 
 use crate::endpoint::endpoint_of;
-use crate::message::MessageOut;
 use crate::{Answer, Call};
 
 #[derive(Deserialize, JsonSchema)]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, ApiError};
+use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
@@ -43,8 +43,8 @@ const RESERVED: [&str; 11] = [
     "user-agent",
 ];
 /// How reserved names start (Svix, and the family of Standard Webhooks).
-const RESERVED_PREFIXES: [&str; 6] =
-    ["content-", "svix-", "webhook-", "x-amz-", "x-google-", "x-svix-"];
+const RESERVED_PREFIXES: [&str; 7] =
+    ["content-", "posthorn-", "svix-", "webhook-", "x-amz-", "x-google-", "x-svix-"];
 
 /// All headers of an endpoint.
 #[derive(Deserialize, JsonSchema)]
@@ -114,13 +114,12 @@ impl Call<'_> {
         headers: Option<&BTreeMap<String, String>>,
         owner: &str,
     ) -> Result<Vec<CustomHeader>, ApiError> {
+        let Some(headers) = headers else { return Ok(Vec::new()) };
+        check_count(headers.len(), MAX_HEADERS)?;
         let (mut rules, mut made) = (Rules::default(), Vec::new());
-        for (name, value) in headers.into_iter().flatten() {
+        for (name, value) in headers {
             check_header(&mut rules, name, Some(value));
             self.put_header(&mut made, owner, name, Some(value));
-        }
-        if made.len() > MAX_HEADERS {
-            rules.broken("headers", format!("must be at most {MAX_HEADERS} altogether"));
         }
         rules.check().map(|()| made)
     }
@@ -149,6 +148,8 @@ impl Call<'_> {
     ) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
+        // All that there may be can be replaced by as many others.
+        check_count(changes.len(), 2 * MAX_HEADERS)?;
         let mut rules = Rules::default();
         for (name, value) in &changes {
             check_header(&mut rules, name, value.as_deref());
@@ -166,17 +167,18 @@ impl Call<'_> {
             endpoint.updated_at = now;
             endpoint.headers.len()
         };
-        if change(&mut endpoint.clone()) > MAX_HEADERS {
-            let mut rules = Rules::default();
-            rules.broken("headers", format!("must be at most {MAX_HEADERS} altogether"));
-            rules.check()?;
-        }
+        check_count(change(&mut endpoint.clone()), MAX_HEADERS)?;
         let edited = self.admin.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change);
         match edited.await? {
             Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
             Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
         }
     }
+}
+
+fn check_count(count: usize, max: usize) -> Result<(), ApiError> {
+    let rule = format!("must be at most {MAX_HEADERS} altogether");
+    if count > max { Err(Violation::body("headers", rule).into()) } else { Ok(()) }
 }
 
 fn is_sensitive(name: &str) -> bool {

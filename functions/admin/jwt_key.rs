@@ -27,6 +27,9 @@ use shared::domain::keyset::{
 
 use crate::{Admin, Answer, Call};
 
+/// Longest private key, in bytes of PEM: twice an RSA key with 8192 bits.
+const MAX_PEM_BYTES: usize = 16 * 1024;
+
 /// Makes RSA keys with 2048 bits, in PKCS#8. Wired to [`generate_rsa`]; a test brings one.
 pub type RsaMaker = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
 
@@ -121,6 +124,9 @@ impl Call<'_> {
         let lead_s = wait("leadSeconds", input.lead_seconds, DEFAULT_LEAD_S, &mut rules);
         let overlap_s =
             wait("overlapSeconds", input.overlap_seconds, DEFAULT_OVERLAP_S, &mut rules);
+        if input.key.as_ref().is_some_and(|pem| pem.len() > MAX_PEM_BYTES) {
+            rules.broken("key", format!("must be at most {MAX_PEM_BYTES} bytes long"));
+        }
         rules.check()?;
         let key = match &input.key {
             Some(pem) => read_pem(input.algorithm, pem)?,
@@ -137,9 +143,16 @@ impl Call<'_> {
 impl Admin {
     /// The public keys of an organisation, for receivers.
     pub(crate) async fn jwks(&self, org: &OrganisationId) -> Answer {
-        let set = self.key_sets.recent(org).await?;
-        let mut answer = error::json(StatusCode::OK, &set.jwks(self.ambient.now()));
-        let keep = HeaderValue::from_str(&format!("public, max-age={CACHE_S}"));
+        let now = self.ambient.now();
+        let mut set = self.key_sets.recent(org).await?;
+        // The first key signs at once, so it has to be seen at once.
+        let mut max_age = CACHE_S;
+        if set.published(now).next().is_none() {
+            set = Arc::new(self.key_sets.current(org).await?);
+            max_age = 0;
+        }
+        let mut answer = error::json(StatusCode::OK, &set.jwks(now));
+        let keep = HeaderValue::from_str(&format!("public, max-age={max_age}"));
         answer.headers_mut().extend(keep.ok().map(|keep| (header::CACHE_CONTROL, keep)));
         Ok(answer)
     }
@@ -197,7 +210,7 @@ impl KeyOut {
         let signing = set.signing(key.algorithm, now).is_some_and(|one| one.kid == key.kid);
         let status = match signing {
             true => "signing",
-            false if key.signs_from > now => "next",
+            false if set.is_next(key, now) => "next",
             false => "retired",
         };
         Self {

@@ -4,90 +4,16 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::{JsonObject, Moment};
+use shared::api::message::MessageOut;
 use shared::api::request::{self, query_flag, query_value, query_values};
 use shared::domain::attempt::Attempt;
-use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
-use shared::domain::id::{MessageId, Uid};
+use shared::domain::id::MessageId;
 use shared::domain::message::Message;
 use shared::store::Tenant;
 
 use crate::{Answer, Call, page};
-
-/// What a caller gets.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct MessageOut {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    channels: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_id: Option<Uid>,
-    event_type: String,
-    id: MessageId,
-    #[schemars(with = "JsonObject")]
-    payload: Box<RawValue>,
-    /// A payload that was published raw.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raw_payload: Option<String>,
-    /// What a raw payload is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Moment")]
-    deliver_at: Option<String>,
-    #[schemars(with = "Moment")]
-    timestamp: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    /// The event that was too big for one and that this is a part of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<MessageId>,
-    /// How many events it became, where it was cut; the payload tells which.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parts: Option<u32>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    test: bool,
-}
-
-/// What stands in the place of a payload that is no longer there (Svix).
-const GONE: &[u8] = br#"{"expired":true}"#;
-
-impl From<Message> for MessageOut {
-    fn from(mut message: Message) -> Self {
-        if message.expunged {
-            message.payload = Bytes::from_static(GONE);
-        }
-        let is_raw = message.content_type.is_some();
-        let text = std::str::from_utf8(&message.payload).ok();
-        // None where the content was not asked for.
-        let raw = text.filter(|text| is_raw && !message.expunged && !text.is_empty());
-        let payload = text
-            .and_then(|text| RawValue::from_string(text.to_owned()).ok())
-            .filter(|payload| !is_raw || payload.get().starts_with('{'))
-            .unwrap_or_else(|| RawValue::from_string("{}".to_owned()).expect("`{}` is JSON"));
-        Self {
-            channels: message.channels,
-            event_id: message.event_id,
-            event_type: message.event_type,
-            id: message.id,
-            payload,
-            raw_payload: raw.map(str::to_owned),
-            content_type: message.content_type,
-            tags: message.tags,
-            deliver_at: message.deliver_at.map(Timestamp::to_rfc3339),
-            timestamp: message.at.to_rfc3339(),
-            subject: message.subject,
-            parent: message.parent,
-            parts: Some(message.parts).filter(|parts| *parts > 0),
-            test: message.test,
-        }
-    }
-}
 
 /// Which messages or attempts a caller wants to see.
 pub(crate) struct Filter {

@@ -1,6 +1,6 @@
 //! Sources: create, read, change, delete. Paths and shapes are those of Svix's ingest API.
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
@@ -168,6 +168,7 @@ impl Call<'_> {
             rules.broken("uid", "must stay as it is, or be left out");
         }
         input.metadata.iter().for_each(|metadata| rules.metadata(metadata));
+        check_texts(&mut rules, input);
         let scheme = match (input.kind.scheme(), &input.verification) {
             (Some(fixed), None) => Some(fixed),
             (Some(fixed), Some(said)) if fixed == *said => Some(fixed),
@@ -184,7 +185,7 @@ impl Call<'_> {
             (None, Some(said)) => Some(said.clone()),
         };
         if let Some(scheme) = &scheme {
-            check_content(&mut rules, scheme);
+            check_scheme(&mut rules, scheme);
             let kept = old.is_some_and(|old| old.secret.is_some() && old.scheme == *scheme);
             check_secret(&mut rules, scheme, input.config.secret.as_deref(), kept);
         }
@@ -281,11 +282,52 @@ impl Call<'_> {
     }
 }
 
-/// What is not signed proves nothing.
-fn check_content(rules: &mut Rules, scheme: &Scheme) {
-    let Scheme::Hmac(hmac) = scheme else { return };
-    if !hmac.content.contains("{body}") {
-        rules.broken("verification.content", "must have `{body}` in it");
+/// Longest text of a source that says how requests are proved, in characters.
+const MAX_TEXT: usize = 256;
+/// Longest secret, in characters: a JSON Web Key Set of a dozen keys.
+const MAX_SECRET: usize = 16 * 1024;
+
+fn check_texts(rules: &mut Rules, input: &IngestSourceIn) {
+    rules.text("config.secret", input.config.secret.as_deref().unwrap_or_default(), MAX_SECRET);
+    let token = input.config.verify_token.as_deref().unwrap_or_default();
+    rules.text("config.verifyToken", token, MAX_TEXT);
+    for (field, rule) in [("eventType", &input.event_type), ("eventId", &input.event_id)] {
+        match rule {
+            Some(Rule::Header(name)) => check_header(rules, &format!("{field}.header"), name),
+            Some(Rule::Pointer(pointer)) => {
+                rules.text(&format!("{field}.pointer"), pointer, MAX_TEXT);
+            }
+            None => {}
+        }
+    }
+}
+
+fn check_header(rules: &mut Rules, field: &str, name: &str) {
+    if HeaderName::from_bytes(name.as_bytes()).is_err() || name.len() > MAX_TEXT {
+        let rule = format!("must be the name of a header, at most {MAX_TEXT} characters long");
+        rules.broken(field, rule);
+    }
+}
+
+/// What is not signed proves nothing, and what is signed is hashed once.
+fn check_scheme(rules: &mut Rules, scheme: &Scheme) {
+    let hmac = match scheme {
+        Scheme::Hmac(hmac) => hmac,
+        Scheme::Jwt { issuer, audience } => {
+            rules.text("verification.issuer", issuer.as_deref().unwrap_or_default(), MAX_TEXT);
+            rules.text("verification.audience", audience.as_deref().unwrap_or_default(), MAX_TEXT);
+            return;
+        }
+        _ => return,
+    };
+    if hmac.content.matches("{body}").count() != 1 {
+        rules.broken("verification.content", "must have `{body}` in it, once");
+    }
+    rules.text("verification.content", &hmac.content, MAX_TEXT);
+    rules.text("verification.prefix", &hmac.prefix, MAX_TEXT);
+    check_header(rules, "verification.header", &hmac.header);
+    if let Some(name) = &hmac.timestamp_header {
+        check_header(rules, "verification.timestampHeader", name);
     }
     if hmac.content.contains("{timestamp}") != hmac.timestamp_header.is_some() {
         let rule = "must be there if `content` has `{timestamp}` in it, and only then";

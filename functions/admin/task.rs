@@ -9,9 +9,11 @@ use serde_json::{Map, Value};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::openapi::{JsonObject, Moment};
 use shared::api::request::{self, query_value};
+use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
-use shared::domain::endpoint::Endpoint;
+use shared::domain::endpoint::{Endpoint, MAX_CHANNEL};
 use shared::domain::id::{Ksuid, TaskId};
+use shared::domain::message::MAX_TAG;
 use shared::domain::task::{Selection, Span, Status, Task, Work};
 
 use crate::endpoint::endpoint_of;
@@ -139,9 +141,15 @@ impl Call<'_> {
 
     /// Sends again what an endpoint was sent before.
     pub(crate) async fn bulk_replay(&self, app: &str, ep: &str) -> Answer {
+        self.require_organisation()?;
         let endpoint = self.enabled_endpoint(app, ep).await?;
         let input: BulkReplayIn = request::body(self.request)?;
         let span = self.span(&input.span)?;
+        let mut rules = Rules::default();
+        rules.event_types(input.event_types.as_deref().filter(|types| !types.is_empty()));
+        rules.text("channel", input.channel.as_deref().unwrap_or_default(), MAX_CHANNEL);
+        rules.text("tag", input.tag.as_deref().unwrap_or_default(), MAX_TAG);
+        rules.check()?;
         if input.status.is_some_and(|status| status > 4) {
             return Err(Violation::body("status", "must be 0 to 4").into());
         }

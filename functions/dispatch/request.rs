@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
-use shared::domain::message::Message;
+use shared::domain::message::{HOPS_HEADER, Message};
 use shared::domain::profile::Profile;
 use shared::domain::secret::SigningSecret;
 use shared::domain::signature;
@@ -49,6 +49,9 @@ pub(crate) fn signed(
     let mut headers = Vec::with_capacity(8);
     headers.push(("content-type".to_owned(), body.content_type.into_owned()));
     headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
+    if message.hops > 0 {
+        headers.push((HOPS_HEADER.to_owned(), message.hops.to_string()));
+    }
     headers.extend(custom);
     headers.extend(policy.profile.signed_headers(&id, &timestamp, &signatures));
     Outbound { url: endpoint.url.clone(), headers, body: body.bytes, timeout_ms: policy.timeout_ms }

@@ -9,6 +9,8 @@
 //! Not guaranteed: a token before there is a key. The attempt fails then and says so; admin
 //! makes a key when an endpoint is switched to tokens.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -49,7 +51,11 @@ pub(crate) async fn body(
     about: &TokenClaims,
     at: Timestamp,
 ) -> Result<Result<Body, String>, StoreError> {
-    let set = parts.key_sets.recent(&about.org).await?;
+    let mut set = parts.key_sets.recent(&about.org).await?;
+    // The first key of an algorithm signs at once: it may be newer than what is kept.
+    if set.signing(about.algorithm, at).is_none() {
+        set = Arc::new(parts.key_sets.current(&about.org).await?);
+    }
     let Some(key) = set.signing(about.algorithm, at) else {
         return Ok(Err(format!(
             "no {:?} key signs tokens: make one with POST /api/v1/operator/jwt-key/rotate",

@@ -54,7 +54,8 @@ pub(crate) struct Up {
 
 #[derive(Args)]
 pub(crate) struct Token {
-    /// Confine the token to this application (an id).
+    /// Make it a customer's: it looks after the endpoints of this application (an id), sees what
+    /// they were sent, and publishes nothing.
     #[arg(long)]
     pub(crate) app: Option<String>,
     #[command(flatten)]

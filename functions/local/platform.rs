@@ -160,8 +160,8 @@ impl Platform {
             profiles: profiles.clone(),
             retention_days: Environment::new(&config::from_process).retention_days()?,
             recent: Recent::default(),
-            // After a restart every record counts as a repetition, and is leased.
-            second_copy_delay_s: 0,
+            // What an earlier process left counts as a repetition, and is leased.
+            alone_since: Some(ambient.now()),
             metrics: metrics.clone(),
             ambient: ambient.clone(),
         };

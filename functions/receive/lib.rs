@@ -9,42 +9,46 @@
 //! between the two, no 202 was given; the publisher asks again, the message is found in its
 //! place, and since no attempt is on record it is sent again.
 //!
+//! One name is published under once at a time: whoever else asks in this process waits. What
+//! another process may be about to send comes a second time only when that is over.
+//!
 //! Not guaranteed: that a message which was sent to the queue twice, since its publisher asked
 //! twice, is attempted once, if the queue is so far behind that both copies are received
-//! together. `POSTHORN_FIRST_LEASE=always` guarantees that too, for more write units. Nor that a publisher who names neither event nor request, and repeats a request
-//! whose answer was lost, publishes once.
+//! together. `POSTHORN_FIRST_LEASE=always` guarantees that too, for more write units. Nor that
+//! a publisher who names neither event nor request, and repeats a request whose answer was lost,
+//! publishes once.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
+use shared::api::message::{self, MessageOut};
 use shared::api::request;
-use shared::domain::clock::Ambient;
+use shared::domain::clock::{Ambient, Timestamp};
 use shared::domain::delivery::LEASE_MS;
-use shared::domain::headers::single;
-use shared::domain::id::{ApplicationId, MessageId, MessageKey, OrganisationId};
-use shared::domain::message::{Message, expiry_in_hours};
+use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
+use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::{Metric, Metrics};
 use shared::domain::profile::Profile;
+use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, TooMuch};
 use shared::domain::secret::Sealer;
-use shared::domain::signature;
-use shared::domain::token::{Access, Tokens};
+use shared::domain::token::Tokens;
 use shared::queue::{Producer, record::Record, send_one};
 use shared::store::Profiles;
-use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources, Tenant};
+use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources};
 use tracing::field::{Empty, display};
 use tracing::{Span, debug, instrument};
 
+mod caller;
 mod newcomer;
 pub mod openapi;
-mod publish;
 mod recent;
 mod source;
 mod split;
 
-use publish::{MessageOut, Published};
+use caller::Caller;
 pub use recent::Recent;
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
@@ -54,11 +58,9 @@ pub const APPLICATION_TTL_MS: u64 = 30_000;
 pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;
 /// Seconds before a second copy of a message can be received: as long as a dispatcher may be
 /// busy with the first.
-pub const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
+const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// How many characters of its hash tell one idempotency key from another.
 const REQUEST_HASH_CHARS: usize = 16;
-/// How the names of the headers of a signed request start.
-const FAMILIES: [&str; 2] = ["webhook-", "svix-"];
 
 /// The receive function.
 #[derive(Clone)]
@@ -85,9 +87,9 @@ pub struct Receiver {
     pub default_org: OrganisationId,
     /// What this process has put in the queue lately.
     pub recent: Recent,
-    /// Seconds before a second copy of a message can be received: [`SECOND_COPY_DELAY_S`], or
-    /// none where a record that another process sent is known to be a repetition anyway.
-    pub second_copy_delay_s: u32,
+    /// Since when this process is the only one, if that is known. What it finds of an earlier
+    /// one is in nobody's hands.
+    pub alone_since: Option<Timestamp>,
     /// For how many days messages are kept whose publishers do not say it.
     pub retention_days: u64,
     /// Hears what happened.
@@ -114,104 +116,68 @@ impl Receiver {
                 if size > MAX_SPLIT_BYTES {
                     request::check_size(size)?;
                 }
-                let tenant = self.authorise(request, app).await?;
-                self.publish(request, &tenant).await
+                let caller = self.authorise(request, app).await?;
+                self.publish(request, &caller).await
             }
             (_, ["in", source]) => self.source(request, source).await,
             _ => Err(ApiError::not_found()),
         }
     }
 
-    /// Who asks, and for which application.
-    async fn authorise(
-        &self,
-        request: &Request<Bytes>,
-        reference: &str,
-    ) -> Result<Arc<Tenant>, ApiError> {
-        let headers = request.headers();
-        if !headers.contains_key(http::header::AUTHORIZATION) && is_signed(headers) {
-            return self.authorise_signed(request, reference).await;
-        }
-        let bearer = request::opened(headers, &self.tokens, self.ambient.now())?;
-        if self.revocations.is_revoked(&bearer).await? {
-            return Err(ApiError::invalid_token());
-        }
-        let access = bearer.access;
-        let tenant = self.directory.application(&access.organisation(), reference).await?;
-        match access {
-            Access::Organisation(org) => match tenant {
-                Some(tenant) => Ok(tenant),
-                None => self.welcome(&org, reference, request.body()).await,
-            },
-            Access::Application(_, own) => {
-                let own = tenant.filter(|tenant| tenant.application.id == own);
-                let own = own.ok_or_else(ApiError::forbidden)?;
-                match own.application.takes_token(bearer.issued_at, self.ambient.now()) {
-                    true => Ok(own),
-                    false => Err(ApiError::invalid_token()),
-                }
-            }
-        }
-    }
-
-    async fn authorise_signed(
-        &self,
-        request: &Request<Bytes>,
-        reference: &str,
-    ) -> Result<Arc<Tenant>, ApiError> {
-        let reject =
-            |rejection: signature::Rejection| ApiError::unauthenticated(rejection.detail());
-        let [id, timestamp, signatures] = signature_headers(request.headers())
-            .ok_or_else(|| reject(signature::Rejection::Headers))?;
-        let tenant = match reference.parse::<ApplicationId>() {
-            Ok(id) => self.directory.tenant(&id).await?,
-            Err(_) => self.directory.application(&self.default_org, reference).await?,
-        };
-        // A stranger is not told whether the application exists.
-        let tenant = tenant.ok_or_else(|| reject(signature::Rejection::Signature))?;
-        let now = self.ambient.now();
-        let owner = tenant.application.id.to_string();
-        let keys = tenant.application.integration_key.live(&owner, &self.sealer, now);
-        signature::verify(&keys, id, timestamp, signatures, request.body(), now).map_err(reject)?;
-        Ok(tenant)
-    }
-
     async fn publish(
         &self,
         request: &Request<Bytes>,
-        tenant: &Tenant,
+        caller: &Caller<'_>,
     ) -> Result<Response<Bytes>, ApiError> {
-        let profile = self.profiles.of(&tenant.application).await?;
+        let application = &caller.tenant.application;
+        let profile = self.profiles.of(application).await?;
         if profile.split.is_none() {
             request::check_size(request.body().len())?;
         }
         let now = self.ambient.now();
-        let published = Published::parse(request.body(), profile.envelope.is_some(), now)?;
+        let new = message::publish(request.body(), profile.envelope.is_some(), now)?;
         let with_content = request::query_flag(request, "with_content", true)?;
-        let message = self.message(published, tenant.application.id, request.headers())?;
+        let hops = caller::hops(request.headers())?;
+        let message = Message { hops, ..self.message(new, application.id, caller.request) };
         self.take(message, &profile, with_content).await
     }
 
-    /// Stores a message, or its parts, and sends it on its way.
+    /// Takes a message, once those of the same name before it are through.
     async fn take(
         &self,
         message: Message,
         profile: &Profile,
         with_content: bool,
     ) -> Result<Response<Bytes>, ApiError> {
+        if message.event_id.is_none() && message.request.is_none() {
+            return self.take_now(message, profile, with_content).await;
+        }
+        let busy = "Another request publishes under this name at the moment: ask again.";
+        let turn = self.recent.turn(message.id.key()).await;
+        let _turn = turn.ok_or_else(|| ApiError::conflict(busy))?;
+        self.take_now(message, profile, with_content).await
+    }
+
+    /// Stores a message, or its parts, and sends it on its way.
+    async fn take_now(
+        &self,
+        message: Message,
+        profile: &Profile,
+        with_content: bool,
+    ) -> Result<Response<Bytes>, ApiError> {
         let split = profile.split.as_ref().filter(|_| message.content_type.is_none());
-        let parts = split.and_then(|split| split.parts(&message.event_type, &message.payload));
-        if let Some(parts) = parts {
+        let parts = split.map(|split| split.parts(&message.event_type, &message.payload));
+        if let Some(parts) = parts.transpose().map_err(too_much)?.flatten() {
             for part in &parts {
-                publish::check_payload(part.len())?;
+                message::check_payload(part.len())?;
             }
             return self.publish_parts(message, parts, with_content).await;
         }
-        publish::check_payload(message.payload.len())?;
+        message::check_payload(message.payload.len())?;
         match self.inbox.accept(&message).await? {
             Accepted::New => {
                 self.metrics.count(Metric::Accepted);
-                let out = MessageOut::of(&message, with_content).respond();
+                let out = show(&message, with_content);
                 self.enqueue(message, false).await?;
                 Ok(out)
             }
@@ -227,23 +193,29 @@ impl Receiver {
         message: &Message,
         with_content: bool,
     ) -> Result<Response<Bytes>, ApiError> {
-        let same_request = message.request.is_some() && first.request == message.request;
-        let out = MessageOut::of(&first, with_content).respond();
-        // The earlier try may have died between store and queue.
-        // What was cut into parts is not sent itself, and what waits for its time not from here.
-        if first.parts == 0
-            && first.deliver_at.is_none()
-            && !self.recent.contains(&first.id)
-            && !self.inbox.has_outcome(&first).await?
-        {
-            self.enqueue(first, true).await?;
-        } else {
+        let same_request = is_repeated(&first, message);
+        let out = show(&first, with_content);
+        if !self.finish(first).await? {
             self.metrics.count(Metric::Duplicates);
         }
-        if same_request {
-            return Ok(out);
+        match same_request {
+            true => Ok(out),
+            false => Err(taken()),
         }
-        Err(taken())
+    }
+
+    /// Sends what an earlier try stored, as it may have died before it did so itself; whether
+    /// there was need of it. What was cut is not sent itself, what waits for its time not from
+    /// here, and of what was expunged there is nothing to send.
+    async fn finish(&self, stored: Message) -> Result<bool, ApiError> {
+        let is_never_sent = stored.parts > 0 || stored.deliver_at.is_some() || stored.expunged;
+        if is_never_sent
+            || self.recent.contains(&stored.id)
+            || self.inbox.has_outcome(&stored).await?
+        {
+            return Ok(false);
+        }
+        self.enqueue(stored, true).await.map(|()| true)
     }
 
     async fn enqueue(&self, message: Message, again: bool) -> Result<(), ApiError> {
@@ -252,10 +224,12 @@ impl Receiver {
             return Ok(());
         }
         let id = message.id;
-        let record = Record::Accepted { message: Box::new(message), again };
         // A second copy waits until whoever has the first one is done with it: a first attempt
         // takes no lease, so while it is under way there is nothing to see of it.
-        let delay_s = if again { self.second_copy_delay_s } else { 0 };
+        // Whoever has one of an earlier process's is dead.
+        let is_left_over = self.alone_since.is_some_and(|since| message.at < since);
+        let delay_s = if again && !is_left_over { SECOND_COPY_DELAY_S } else { 0 };
+        let record = Record::Accepted { message: Box::new(message), again };
         send_one(&*self.deliveries, record.outgoing(delay_s)).await?;
         self.recent.remember(id);
         Span::current().record("message.id", display(id));
@@ -263,46 +237,24 @@ impl Receiver {
         Ok(())
     }
 
-    fn message(
-        &self,
-        published: Published,
-        app: ApplicationId,
-        headers: &HeaderMap,
-    ) -> Result<Message, ApiError> {
-        let now = self.ambient.now();
-        let request = idempotency_key(headers)?;
-        let key = match (&published.event_id, request) {
+    fn message(&self, new: NewMessage, app: ApplicationId, request: Option<&str>) -> Message {
+        let key = match (&new.event_id, request) {
             (Some(event_id), _) => MessageKey::of_event(&app, event_id.as_str()),
             (None, Some(request)) => MessageKey::of_idempotency_key(&app, request),
             (None, None) => MessageKey::random(&self.ambient),
         };
-        Ok(Message {
-            id: MessageId::from_key(now, key),
-            app,
-            event_type: published.event_type,
-            event_id: published.event_id,
-            channels: published.channels,
-            subject: published.subject,
-            parent: None,
-            parts: 0,
-            test: false,
-            expunged: false,
-            content_type: published.content_type,
-            tags: published.tags,
-            deliver_at: published.deliver_at,
-            at: now,
-            // What waits for its time is kept as long after it as another one.
-            expires_at: expiry_in_hours(
-                published.deliver_at.unwrap_or(now),
-                published.retention_hours.unwrap_or(self.retention_days * 24),
-            ),
-            request: request.map(|request| {
-                let hash = MessageKey::of_idempotency_key(&app, request).to_string();
-                hash[..REQUEST_HASH_CHARS].to_owned()
-            }),
-            payload: published.payload,
-        })
+        let usual_hours = self.retention_days * HOURS_A_DAY;
+        let hash = |request| MessageKey::of_idempotency_key(&app, request).to_string();
+        Message {
+            request: request.map(|request| hash(request)[..REQUEST_HASH_CHARS].to_owned()),
+            ..Message::new(new, app, key, self.ambient.now(), usual_hours)
+        }
     }
+}
+
+/// Whether a message comes of the request that the first one in its place came of.
+fn is_repeated(first: &Message, message: &Message) -> bool {
+    message.request.is_some() && first.request == message.request
 }
 
 /// The answer to another event of the same name.
@@ -313,33 +265,20 @@ fn taken() -> ApiError {
     )
 }
 
-/// What the publisher calls this request: the `idempotency-key`, or the id of a signed request,
-/// which a publisher that repeats it keeps.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    match (request::idempotency_key(headers)?, signature_headers(headers)) {
-        (None, Some([id, _, _])) => request::check_idempotency_key(id).map(Some),
-        (named, _) => Ok(named),
+/// The answer to an event that would become too many.
+fn too_much(_: TooMuch) -> ApiError {
+    ApiError::too_large(format!(
+        "The event would be delivered in more than {MAX_PARTS} parts, or in parts of more than \
+         {MAX_PARTS_BYTES} bytes together: publish several."
+    ))
+}
+
+/// The answer to a message that was taken. Without its content the payload is `{}`.
+pub(crate) fn show(message: &Message, with_content: bool) -> Response<Bytes> {
+    let mut shown = message.clone();
+    if !with_content {
+        shown.payload.clear();
+        shown.expunged = false;
     }
-}
-
-/// Whether the request claims to be signed, however badly.
-fn is_signed(headers: &HeaderMap) -> bool {
-    FAMILIES.iter().any(|family| {
-        signature::HEADERS.iter().any(|name| headers.contains_key(format!("{family}{name}")))
-    })
-}
-
-/// Id, timestamp and signature of a signed request, in either family of header names.
-fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
-    FAMILIES.iter().find_map(|family| {
-        let [id, timestamp, signature] =
-            signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
-        Some([id?, timestamp?, signature?])
-    })
-}
-
-impl MessageOut<'_> {
-    pub(crate) fn respond(&self) -> Response<Bytes> {
-        error::json(StatusCode::ACCEPTED, self)
-    }
+    error::json(StatusCode::ACCEPTED, &MessageOut::from(shown))
 }

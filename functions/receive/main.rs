@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
-use receive::{APPLICATION_TTL_MS, Receiver, Recent, SECOND_COPY_DELAY_S};
+use receive::{APPLICATION_TTL_MS, Receiver, Recent};
 use shared::domain::clock::Ambient;
 use shared::domain::token::Tokens;
 use shared::host::config::{self, variable};
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Error> {
         default_org: wiring.environment.organisation()?,
         retention_days: wiring.environment.retention_days()?,
         recent: Recent::default(),
-        second_copy_delay_s: SECOND_COPY_DELAY_S,
+        alone_since: None,
         metrics: metrics.clone(),
         ambient,
     };

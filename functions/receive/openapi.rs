@@ -1,8 +1,7 @@
 //! What publishing does, takes and answers: this function's part of the API's description.
 
-use shared::api::openapi::{Description, Route, WITH_CONTENT, describe};
-
-use crate::publish::{MessageOut, MessageShape};
+use shared::api::message::{MessageOut, MessageShape};
+use shared::api::openapi::{Caller, Description, Route, WITH_CONTENT, describe};
 
 /// The one operation that this function answers.
 pub fn routes() -> Vec<Route> {
@@ -17,6 +16,7 @@ pub fn routes() -> Vec<Route> {
 pub fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.message.create", "Publish an event")
+            .caller(Caller::Organisation)
             .detail(
                 "Delivered to every endpoint of the application that wants it, at least once. \
                  Instead of a token a request may carry the headers of Standard Webhooks, signed \
@@ -24,7 +24,7 @@ pub fn descriptions() -> Vec<Description> {
             )
             .query([WITH_CONTENT])
             .takes::<MessageShape>()
-            .answers::<MessageOut<'static>>(202, "It is stored and will be delivered")
+            .answers::<MessageOut>(202, "It is stored and will be delivered")
             .fails(409, "An event with this `eventId` was published before"),
     ]
 }

@@ -2,16 +2,17 @@
 //! a first `POST` may be a handshake that asks whether this is really the right address.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use serde_json::Value;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde_json::value::RawValue;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::id::{MessageId, SourceId, Uid};
+use shared::domain::json;
+use shared::domain::message::{Message, NewMessage};
 use shared::domain::metrics::Metric;
 use shared::domain::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
 
-use crate::Receiver;
-use crate::publish::Published;
+use crate::{Receiver, caller};
 
 /// Longest `crc_token`, in characters.
 const MAX_CRC_TOKEN: usize = 256;
@@ -42,43 +43,31 @@ impl Receiver {
         let now = self.ambient.now();
         let payload = verify(&source.scheme, secret.as_deref(), headers, request.body(), now)
             .map_err(|refusal| self.refuse(source, refusal))?;
-        let body: Value = serde_json::from_slice(&payload).unwrap_or_default();
-        if !body.is_object() {
+        let body = read(&payload).ok_or_else(|| {
             let rule = "must be a JSON object: choose JSON where the other system is set up";
-            return Err(Violation::body_at([], rule).into());
-        }
-        if source.kind == Kind::Slack
-            && body.get("type").and_then(Value::as_str) == Some("url_verification")
-        {
-            let challenge = body.get("challenge").and_then(Value::as_str).unwrap_or_default();
-            return Ok(plain(challenge));
+            Violation::body_at([], rule)
+        })?;
+        if source.kind == Kind::Slack {
+            let text = |pointer| json::at(body, pointer).and_then(json::name_of);
+            if text("/type").as_deref() == Some("url_verification") {
+                return Ok(plain(&text("/challenge").unwrap_or_default()));
+            }
         }
         let Some(tenant) = self.directory.tenant(&source.app).await? else {
             return Err(ApiError::not_found());
         };
-        let found = source.event(headers, &body);
+        let found = source.event(headers, body);
         // What is asked for under this name is the same request, however often it comes: the
         // system gets the same answer, and gives up repeating it.
-        let mut names = HeaderMap::new();
-        if let Some(name) = &found.event_id
-            && let Ok(name) = HeaderValue::from_str(&request_name(name))
-        {
-            names.insert("idempotency-key", name);
-        }
+        let name = found.event_id.as_deref().map(request_name);
         let event_id = found.event_id.as_deref().map(|id| Uid::parse(id, MessageId::PREFIX));
-        let published = Published {
-            event_type: found.event_type,
-            event_id: event_id.transpose().map_err(|error| ApiError::Internal(error.0))?,
-            channels: Vec::new(),
-            tags: Vec::new(),
-            subject: None,
-            deliver_at: None,
-            retention_hours: None,
-            content_type: None,
-            payload: payload.slice_ref(payload.trim_ascii()),
-        };
+        let event_id = event_id.transpose().map_err(|error| ApiError::Internal(error.0))?;
+        let payload = payload.slice_ref(body.as_bytes());
+        let new = NewMessage { event_id, ..NewMessage::of(found.event_type, payload) };
         let profile = self.profiles.of(&tenant.application).await?;
-        let message = self.message(published, tenant.application.id, &names)?;
+        let hops = caller::hops(headers)?;
+        let message = self.message(new, tenant.application.id, name.as_deref());
+        let message = Message { hops, ..message };
         self.take(message, &profile, false).await
     }
 
@@ -141,6 +130,13 @@ impl Receiver {
              the secret on both sides, and the clock.",
         )
     }
+}
+
+/// A body that is a JSON object, without the white space around it. It is passed on as it is, so
+/// no more of it is read than what is asked for.
+fn read(body: &[u8]) -> Option<&str> {
+    let body: &RawValue = serde_json::from_slice(body).ok()?;
+    Some(body.get()).filter(|body| body.starts_with('{'))
 }
 
 /// As long as an idempotency key may be.

@@ -14,8 +14,7 @@ use shared::domain::metrics::Metric;
 use shared::domain::signature::sha256_hex;
 use shared::store::Accepted;
 
-use crate::Receiver;
-use crate::publish::MessageOut;
+use crate::{Receiver, is_repeated, show, taken};
 
 impl Receiver {
     /// Stores and sends an event in parts.
@@ -27,25 +26,26 @@ impl Receiver {
     ) -> Result<Response<Bytes>, ApiError> {
         let sha256 = sha256_hex(&whole.payload);
         let parent = parent(&whole, parts.len(), &sha256);
-        let first = match self.inbox.accept(&parent).await? {
-            Accepted::New => parent,
+        let (first, is_ours) = match self.inbox.accept(&parent).await? {
+            Accepted::New => (parent, true),
             Accepted::Existing(first) => {
                 let manifest = Manifest::of(&first);
                 if first.parts == 0 || manifest.is_none_or(|manifest| manifest.sha256 != sha256) {
                     return self.repeat(*first, &parent, with_content).await;
                 }
-                *first
+                let is_repeated = is_repeated(&first, &whole);
+                (*first, is_repeated)
             }
         };
         for (number, payload) in (1..).zip(parts) {
             self.publish_part(part(&first, number, payload)).await?;
         }
-        if first.request != whole.request && first.id != whole.id {
-            return Err(crate::taken());
+        if !is_ours {
+            return Err(taken());
         }
         // The publisher sees its own payload, whatever is kept of it.
         let shown = Message { payload: whole.payload, ..first };
-        Ok(MessageOut::of(&shown, with_content).respond())
+        Ok(show(&shown, with_content))
     }
 
     async fn publish_part(&self, part: Message) -> Result<(), ApiError> {
@@ -54,11 +54,7 @@ impl Receiver {
                 self.metrics.count(Metric::Accepted);
                 self.enqueue(part, false).await
             }
-            Accepted::Existing(stored) if self.recent.contains(&stored.id) => Ok(()),
-            Accepted::Existing(stored) => match self.inbox.has_outcome(&stored).await? {
-                true => Ok(()),
-                false => self.enqueue(*stored, true).await,
-            },
+            Accepted::Existing(stored) => self.finish(*stored).await.map(drop),
         }
     }
 }

@@ -8,7 +8,7 @@ use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts, Settings};
 use http::{Method, Request, StatusCode};
-use receive::{Receiver, Recent, SECOND_COPY_DELAY_S};
+use receive::{Receiver, Recent};
 use retry::{Redrive, Report, Sweeper};
 use serde_json::{Value, json};
 use shared::domain::clock::{Ambient, Clock};
@@ -157,7 +157,7 @@ impl World {
             default_org: organisation(),
             profiles: profiles.clone(),
             recent: Recent::default(),
-            second_copy_delay_s: SECOND_COPY_DELAY_S,
+            alone_since: None,
             retention_days: DEFAULT_RETENTION_DAYS,
             metrics: metrics.clone(),
             ambient: ambient.clone(),

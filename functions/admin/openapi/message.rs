@@ -1,11 +1,10 @@
 //! Messages.
 
+use shared::api::message::{MessageOut, MessageShape};
 use shared::api::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
 use shared::domain::id::MessageId;
 
-use crate::broadcast::MessageBroadcastIn;
 use crate::expunge::{BulkExpungeContentsIn, BulkExpungeContentsOut};
-use crate::message::MessageOut;
 use crate::page::Page;
 use crate::task::BegunOut;
 
@@ -22,8 +21,8 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<MessageOut>(200, "The message"),
         describe("v1.message.broadcast", "Publish an event to every application")
             .caller(Caller::Organisation)
-            .detail("In the background, to those that there are when it gets to them.")
-            .takes::<MessageBroadcastIn>()
+            .detail("In the background, to those that there are when it gets to them; at once.")
+            .takes::<MessageShape>()
             .answers::<BegunOut>(202, "The task, begun and perhaps over already"),
         describe("v1.message.expunge-content", "Take a message's payload away")
             .caller(Caller::Organisation)

@@ -1,10 +1,10 @@
 //! Profiles.
 
+use shared::api::message::MessageOut;
 use shared::api::openapi::{Caller, Description, describe};
 
 use crate::check::{CheckIn, CheckOut};
 use crate::example::ExampleIn;
-use crate::message::MessageOut;
 use crate::profile::{GrantIn, GrantOut, LoadOut, ProfileIn, ProfileList, ProfileOut};
 
 pub(super) fn descriptions() -> Vec<Description> {

@@ -41,6 +41,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<BegunOut>(202, BEGUN)
             .fails(400, DISABLED),
         describe("v1.endpoint.bulk-replay", "Send again what an endpoint was sent")
+            .caller(Caller::Organisation)
             .detail(
                 "Every message published in that time, at most 14 days ago, that fits, whatever \
                  came of it, in the background.",
@@ -49,12 +50,14 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<BegunOut>(202, BEGUN)
             .fails(400, DISABLED),
         describe("posthorn.message.cancel", "Call a message off")
+            .caller(Caller::Organisation)
             .detail(
                 "One that waits for its `deliverAt` is not sent; of any other the pending \
                  deliveries are called off.",
             )
             .answers::<CanceledOut>(200, "How much was called off"),
         describe("v1.endpoint.cancel-msgs", "Call pending deliveries off")
+            .caller(Caller::Organisation)
             .detail(
                 "Those of the messages in `msgIds`, or those that failed at first of messages \
                  published since `since`; then one call looks at a page and says where to go on. \

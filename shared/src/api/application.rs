@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::api::error::ApiError;
 use crate::api::patch::Field;
-use crate::api::rules::Rules;
+use crate::api::rules::{MAX_NAME, Rules};
 use crate::domain::application::{Application, Metadata, PROFILE_KEY};
 use crate::domain::clock::Ambient;
 use crate::domain::id::{ApplicationId, OrganisationId, Uid};
@@ -19,7 +19,7 @@ use crate::store::{Profiles, StoreError};
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationIn {
     /// For people.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = MAX_NAME))]
     pub name: String,
     #[schemars(with = "Option<Uid>")]
     uid: Option<String>,

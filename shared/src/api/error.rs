@@ -101,8 +101,8 @@ impl ApiError {
         Self::http(
             StatusCode::FORBIDDEN,
             "insufficient access",
-            "This token does not give access to this. An application token reaches only its own \
-             application.",
+            "This token does not give access to this. An application's token reaches only its own \
+             application, and publishes nothing.",
         )
     }
 

@@ -3,6 +3,7 @@
 pub mod application;
 pub mod cors;
 pub mod error;
+pub mod message;
 pub mod openapi;
 pub mod patch;
 pub mod request;

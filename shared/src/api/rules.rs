@@ -1,13 +1,22 @@
 //! Rules for what callers may store, each with a sentence that says how to keep it.
 
+use std::collections::HashSet;
+
 use crate::api::error::{ApiError, Violation};
 use crate::domain::application::{MAX_METADATA_BYTES, Metadata};
-use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE, MAX_URL};
+use crate::domain::endpoint::{
+    MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_ENDPOINT_EVENT_TYPES, MAX_EVENT_TYPE, MAX_URL,
+};
 use crate::domain::id::{Uid, is_name, name_rule};
 use crate::domain::secret::{SignatureScheme, SigningSecret};
 use crate::sender::target::{TargetPolicy, check_url};
 
-/// Collects broken rules, so that a caller learns of all of them at once.
+/// Most broken rules that a caller is told of at once.
+pub const MAX_BROKEN: usize = 20;
+/// Longest name of something for people, in characters.
+pub const MAX_NAME: usize = 256;
+
+/// Collects broken rules, so that a caller learns of all of them at once, up to [`MAX_BROKEN`].
 #[derive(Default)]
 pub struct Rules {
     broken: Vec<Violation>,
@@ -38,17 +47,26 @@ impl Rules {
         if name.is_empty() {
             self.broken("name", "must not be empty");
         }
+        self.text("name", name, MAX_NAME);
+    }
+
+    /// Some text, of so many characters at most.
+    pub fn text(&mut self, field: &str, text: &str, max_chars: usize) {
+        // Looked at only as far as it may be too long.
+        if text.chars().nth(max_chars).is_some() {
+            self.broken(field, format!("must be at most {max_chars} characters long"));
+        }
     }
 
     /// The caller's own name for something whose ids start with `prefix`.
     pub fn uid(&mut self, uid: Option<&str>, prefix: &str) -> Option<Uid> {
-        match Uid::parse(uid?, prefix) {
-            Ok(uid) => Some(uid),
-            Err(error) => {
-                self.broken("uid", error.0);
-                None
-            }
-        }
+        self.named("uid", uid, prefix)
+    }
+
+    /// The same in another field.
+    pub fn named(&mut self, field: &str, name: Option<&str>, prefix: &str) -> Option<Uid> {
+        let parsed = Uid::parse(name?, prefix);
+        parsed.map_err(|error| self.broken(field, error.0)).ok()
     }
 
     /// The caller's notes.
@@ -77,7 +95,7 @@ impl Rules {
 
     /// The event types that an endpoint wants.
     pub fn event_types(&mut self, types: Option<&[String]>) {
-        self.names("eventTypes", types, MAX_EVENT_TYPE, usize::MAX);
+        self.names("eventTypes", types, MAX_EVENT_TYPE, MAX_ENDPOINT_EVENT_TYPES);
     }
 
     /// The channels that an endpoint listens to.
@@ -85,19 +103,21 @@ impl Rules {
         self.names("channels", channels, MAX_CHANNEL, MAX_ENDPOINT_CHANNELS);
     }
 
-    fn names(&mut self, field: &str, names: Option<&[String]>, max_chars: usize, max: usize) {
+    /// Some names, all different: at least one, or null.
+    pub fn names(&mut self, field: &str, names: Option<&[String]>, max_chars: usize, max: usize) {
         let Some(names) = names else { return };
         if names.is_empty() {
             self.broken(field, "must name at least one, or be null for all");
         }
+        // What is beyond the limit is not looked at.
         if names.len() > max {
-            self.broken(field, format!("must name at most {max}"));
+            return self.broken(field, format!("must name at most {max}"));
         }
+        let mut seen = HashSet::with_capacity(names.len());
         for (position, name) in names.iter().enumerate() {
             if !is_name(name, max_chars) {
                 self.broken(&format!("{field}.{position}"), name_rule(max_chars));
-            }
-            if names[..position].contains(name) {
+            } else if !seen.insert(name) {
                 self.broken(field, format!("must not repeat `{name}`"));
             }
         }
@@ -112,6 +132,9 @@ impl Rules {
 
     /// A rule that was broken: the field and a sentence.
     pub fn broken(&mut self, field: &str, rule: impl Into<String>) {
+        if self.broken.len() == MAX_BROKEN {
+            return;
+        }
         let violation = match self.within {
             Some(outer) => Violation::body(&format!("{outer}.{field}"), rule),
             None => Violation::body(field, rule),

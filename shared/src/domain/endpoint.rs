@@ -17,6 +17,8 @@ pub const MAX_EVENT_TYPE: usize = 256;
 pub const MAX_CHANNEL: usize = 128;
 /// Most channels of an endpoint (Svix).
 pub const MAX_ENDPOINT_CHANNELS: usize = 10;
+/// Most event types that an endpoint may name: with the longest names they fit an item.
+pub const MAX_ENDPOINT_EVENT_TYPES: usize = 1_000;
 /// Longest URL, in bytes (Svix).
 pub const MAX_URL: usize = 65_536;
 

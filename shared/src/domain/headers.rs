@@ -4,9 +4,14 @@ use http::{HeaderMap, header};
 
 /// The bearer token, if the request has one.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers, "bearer")
+}
+
+/// What the request is authorised with, if that is of this scheme, in whatever letter case.
+pub fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let value = single(headers, header::AUTHORIZATION.as_str())?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let (named, credentials) = value.split_once(' ')?;
+    named.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
 }
 
 /// A header that is there exactly once. A repeated one is as good as none: which of the two

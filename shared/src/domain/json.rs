@@ -1,4 +1,12 @@
-//! JSON that does not read.
+//! JSON as text: where it does not read, how deep it goes, and what is at a place of it.
+//!
+//! Nothing here makes values of it: so numbers keep every digit, and what only some readers take
+//! (lone surrogates, `1e400`, hundreds of levels) is no obstacle.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// What is wrong with some JSON and where, without quoting it as the error itself may do.
 pub fn place_in_json(error: &serde_json::Error) -> String {
@@ -14,5 +22,113 @@ pub fn place_in_json(error: &serde_json::Error) -> String {
     match error.line() {
         0 => what.to_owned(),
         line => format!("{what} (line {line}, column {})", error.column()),
+    }
+}
+
+/// Whether arrays and objects are nested deeper than so many levels, in JSON that reads.
+pub fn is_deeper_than(json: &str, levels: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > levels {
+            return true;
+        }
+    }
+    false
+}
+
+/// What is at a pointer (RFC 6901) in some JSON, as it stands there. Of a field that is there
+/// twice it is the last.
+pub fn at<'a>(json: &'a str, pointer: &str) -> Option<&'a str> {
+    let Some(path) = pointer.strip_prefix('/') else {
+        return pointer.is_empty().then_some(json);
+    };
+    path.split('/').try_fold(json, |json, step| {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let found = match json.trim_ascii_start().as_bytes().first() {
+            Some(b'{') => reader.deserialize_map(Step(&step)),
+            Some(b'[') => reader.deserialize_seq(Step(&step)),
+            _ => return None,
+        };
+        found.ok().flatten().map(RawValue::get)
+    })
+}
+
+/// A text or a number as a name: a text without its escapes, a number digit by digit; a text
+/// that no string can hold as it stands there.
+pub fn name_of(json: &str) -> Option<String> {
+    match json.as_bytes().first()? {
+        b'"' => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
+        b'-' | b'0'..=b'9' => Some(json.to_owned()),
+        _ => None,
+    }
+}
+
+/// Looks for one field or item.
+struct Step<'s>(&'s str);
+
+impl<'de> Visitor<'de> for Step<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(is_it) = map.next_key_seed(Name(self.0))? {
+            match is_it {
+                true => found = Some(map.next_value()?),
+                false => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        // As in RFC 6901: digits, without a zero before others.
+        let index: Option<usize> =
+            self.0.parse().ok().filter(|index: &usize| self.0 == index.to_string());
+        let mut position = 0;
+        let mut found = None;
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            if Some(position) == index {
+                found = Some(item);
+            }
+            position += 1;
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a field is called so. The bytes of a name are compared, since not every name in JSON
+/// is a string.
+struct Name<'s>(&'s str);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<bool, E> {
+        Ok(name == self.0.as_bytes())
     }
 }

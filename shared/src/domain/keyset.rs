@@ -26,9 +26,10 @@ use crate::domain::id::OrganisationId;
 use crate::domain::jose::{self, PublicKey};
 use crate::domain::secret::{Sealed, Sealer};
 
-/// How long a new key is published before it signs, in seconds, if another one signs so far:
-/// as long as a receiver may keep the key set (see [`CACHE_S`]).
-pub const DEFAULT_LEAD_S: u64 = CACHE_S;
+/// How long a new key is published before it signs, in seconds, if another one signs so far: as
+/// long as the set may take to get to a receiver. One of our own processes may show it as it
+/// was [`KEPT_S`] ago, and the receiver keeps what it was shown for [`CACHE_S`].
+pub const DEFAULT_LEAD_S: u64 = KEPT_S + CACHE_S;
 /// How long a key stays published after another one has taken over, in seconds: 24 h, as long
 /// as old signing secrets live.
 pub const DEFAULT_OVERLAP_S: u64 = 86_400;
@@ -36,6 +37,8 @@ pub const DEFAULT_OVERLAP_S: u64 = 86_400;
 pub const MAX_WAIT_S: u64 = 604_800;
 /// How long a receiver may keep the key set, in seconds.
 pub const CACHE_S: u64 = 300;
+/// How long our own processes may keep it, in seconds.
+pub const KEPT_S: u64 = 60;
 /// Most keys of one algorithm that may be published at once.
 pub const MAX_KEYS: usize = 10;
 
@@ -233,11 +236,19 @@ impl KeySet {
         JwkSet { keys: self.published(now).map(|key| key.public.clone()).collect() }
     }
 
-    /// The key that signs at this moment: the one whose turn began last.
+    /// The key that signs at this moment: the one that was added last of those whose turn has
+    /// begun. One that another has overtaken, with a shorter lead, never signs.
     pub fn signing(&self, algorithm: Algorithm, now: Timestamp) -> Option<&Key> {
-        self.published(now)
-            .filter(|key| key.algorithm == algorithm && key.signs_from <= now)
-            .max_by_key(|key| key.signs_from)
+        let is_ready = |key: &&Key| key.algorithm == algorithm && key.signs_from <= now;
+        self.published(now).filter(is_ready).last()
+    }
+
+    /// Whether a key's turn is still to come.
+    pub fn is_next(&self, key: &Key, now: Timestamp) -> bool {
+        let later = self.keys.iter().skip_while(|known| known.kid != key.kid).skip(1);
+        let overtakes =
+            |other: &Key| other.algorithm == key.algorithm && other.signs_from <= key.signs_from;
+        key.signs_from > now && !later.into_iter().any(overtakes)
     }
 }
 

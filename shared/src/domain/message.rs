@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::clock::Timestamp;
-use crate::domain::id::{ApplicationId, MessageId, Uid};
+use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::id::{ApplicationId, MessageId, MessageKey, Uid};
 
 /// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
 /// DynamoDB (400 KB an item), so this is what every part of the trip can carry.
 pub const MAX_PAYLOAD_BYTES: usize = 350 * 1024;
+/// Deepest nesting of a payload, in levels: readers of many languages give up beyond a hundred or
+/// so, for a whole list of messages.
+pub const MAX_PAYLOAD_DEPTH: usize = 64;
 /// Longest subject, in bytes.
 pub const MAX_SUBJECT_BYTES: usize = 256;
 /// Most channels of a message (Svix).
@@ -34,8 +37,16 @@ pub const RETENTION_HOURS: std::ops::RangeInclusive<u64> = 1..=90 * 24;
 /// the sweep is in time, and at most 30 days.
 pub const POSTPONE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * DAY_MS;
 
+/// The header of a delivery that tells how many deliveries led to its event, where any did.
+pub const HOPS_HEADER: &str = "posthorn-hops";
+/// Most deliveries that may lead to an event: enough for a chain, not for a circle.
+pub const MAX_HOPS: u8 = 4;
+
+/// Hours of a day: retention is said in either.
+pub const HOURS_A_DAY: u64 = 24;
+
 const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
+const DAY_MS: u64 = HOURS_A_DAY * HOUR_MS;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,39 +98,50 @@ pub struct Message {
     /// sent without an envelope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// How many deliveries of ours led to it: an endpoint may be somebody's source.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u8,
     /// The exact bytes.
     #[serde(skip)]
     pub payload: Bytes,
 }
 
-impl Message {
-    /// A message that is made to try an endpoint out. It is kept as short as may be.
-    pub fn test(
-        id: MessageId,
-        app: ApplicationId,
-        event_type: String,
-        payload: Bytes,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            id,
-            app,
-            event_type,
-            event_id: None,
-            channels: Vec::new(),
-            tags: Vec::new(),
-            deliver_at: None,
-            at: now,
-            expires_at: expiry(now, *RETENTION_DAYS.start()),
-            request: None,
-            subject: None,
-            parent: None,
-            parts: 0,
-            test: true,
-            expunged: false,
-            content_type: None,
-            payload,
-        }
+/// What a publisher says of an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewMessage {
+    /// What happened.
+    pub event_type: String,
+    /// The publisher's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<Uid>,
+    /// The channels it is published on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// The publisher's labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The user of the customer whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When it is to be delivered, if not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_at: Option<Timestamp>,
+    /// For how many hours it is kept, if the publisher says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_hours: Option<u64>,
+    /// What the payload is, if it is raw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The exact bytes.
+    #[serde(skip)]
+    pub payload: Bytes,
+}
+
+impl NewMessage {
+    /// An event of which only this is said.
+    pub fn of(event_type: impl Into<String>, payload: impl Into<Bytes>) -> Self {
+        Self { event_type: event_type.into(), payload: payload.into(), ..Self::default() }
     }
 }
 
@@ -140,19 +162,50 @@ impl Manifest {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
+impl Message {
+    /// The message that an event becomes in this place of an application, accepted at `now`. It
+    /// is kept for `usual_hours` unless its publisher says otherwise.
+    pub fn new(
+        new: NewMessage,
+        app: ApplicationId,
+        key: MessageKey,
+        now: Timestamp,
+        usual_hours: u64,
+    ) -> Self {
+        // What waits for its time is kept as long after it as another one.
+        let from = new.deliver_at.unwrap_or(now);
+        Self {
+            id: MessageId::from_key(now, key),
+            app,
+            event_type: new.event_type,
+            event_id: new.event_id,
+            channels: new.channels,
+            tags: new.tags,
+            deliver_at: new.deliver_at,
+            at: now,
+            expires_at: from.plus_ms(new.retention_hours.unwrap_or(usual_hours) * HOUR_MS),
+            request: None,
+            subject: new.subject,
+            parent: None,
+            parts: 0,
+            test: false,
+            expunged: false,
+            content_type: new.content_type,
+            hops: 0,
+            payload: new.payload,
+        }
+    }
+
+    /// A message that is made to try an endpoint out. It is kept as short as may be.
+    pub fn test(new: NewMessage, app: ApplicationId, ambient: &Ambient) -> Self {
+        let key = MessageKey::random(ambient);
+        let hours = RETENTION_DAYS.start() * HOURS_A_DAY;
+        Self { test: true, ..Self::new(new, app, key, ambient.now(), hours) }
+    }
 }
 
-/// When something accepted at `at` and kept for `days` may be forgotten.
-pub fn expiry(at: Timestamp, days: u64) -> Timestamp {
-    expiry_in_hours(at, days * 24)
-}
-
-/// When something accepted at `at` and kept for `hours` may be forgotten.
-pub fn expiry_in_hours(at: Timestamp, hours: u64) -> Timestamp {
-    at.plus_ms(hours * HOUR_MS)
+fn is_zero<N: Default + PartialEq>(count: &N) -> bool {
+    *count == N::default()
 }
 
 /// Whether this can be a content type: 1 to [`MAX_CONTENT_TYPE`] visible characters of ASCII, and

@@ -32,8 +32,12 @@ pub const PRIVATE_PREFIX: &str = "whsk_";
 pub const PUBLIC_PREFIX: &str = "whpk_";
 /// Bytes of an ed25519 seed, and of a public key.
 pub const ED25519_BYTES: usize = 32;
-/// How a private key at rest starts. With it it is longer than any symmetric key.
+/// How a private key at rest starts.
 const ED25519_MARK: &[u8] = b"posthorn/ed25519";
+/// Bytes of a private key at rest: the mark, the seed, the public key. No symmetric key is as
+/// long, so it is the length that tells one kind from the other, whatever a key begins with.
+const ED25519_AT_REST: usize = ED25519_MARK.len() + 2 * ED25519_BYTES;
+const _: () = assert!(ED25519_AT_REST > *ACCEPTED_BYTES.end());
 
 /// How a secret signs (names of Standard Webhooks).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -174,9 +178,10 @@ impl SigningSecret {
     }
 
     fn from_rest(bytes: Vec<u8>) -> Option<Self> {
-        let Some(pair) = bytes.strip_prefix(ED25519_MARK) else {
+        if bytes.len() != ED25519_AT_REST {
             return Some(Self(Kind::Hmac(bytes)));
-        };
+        }
+        let pair = bytes.strip_prefix(ED25519_MARK)?;
         let (seed, public) = pair.split_first_chunk::<ED25519_BYTES>()?;
         Some(Self(Kind::Ed25519 { seed: *seed, public: public.try_into().ok()? }))
     }

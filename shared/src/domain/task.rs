@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::clock::Timestamp;
-use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, TaskId, Uid};
+use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, TaskId};
+use crate::domain::message::NewMessage;
 
 /// How long tasks are kept, in milliseconds: 90 days (Svix).
 pub const RETENTION_MS: u64 = 90 * 86_400_000;
@@ -66,25 +67,6 @@ pub struct Selection {
     pub status_code_class: Option<u16>,
 }
 
-/// An event that is published more than once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Event {
-    /// What happened.
-    pub event_type: String,
-    /// The publisher's own name for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<Uid>,
-    /// The channels it is published on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub channels: Vec<String>,
-    /// The publisher's labels.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    /// For how many hours it is kept.
-    pub retention_hours: u64,
-}
-
 /// What a task does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -135,7 +117,7 @@ pub enum Work {
     /// Publishes an event, whose payload is the task's, to all applications.
     Broadcast {
         /// The event.
-        event: Event,
+        event: NewMessage,
     },
 }
 

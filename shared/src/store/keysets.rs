@@ -7,11 +7,11 @@ use super::table::{Condition, Item, Table, Write, Written};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::id::OrganisationId;
-use crate::domain::keyset::KeySet;
+use crate::domain::keyset::{KEPT_S, KeySet};
 
 /// How long a reader keeps a key set, in milliseconds. Less than the lead of a new key, so that
 /// every reader knows it when its turn begins.
-pub const KEYSET_TTL_MS: u64 = 60_000;
+pub const KEYSET_TTL_MS: u64 = KEPT_S * 1000;
 /// Most key sets that a reader keeps.
 const MAX_KEPT: usize = 1000;
 /// How often a change starts over when somebody else changed the set meanwhile.

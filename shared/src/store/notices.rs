@@ -12,14 +12,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-
 use super::table::{Condition, Table, Write};
 use super::{Directory, StoreError, Tenant, inbox, scheduled};
 use crate::domain::application::Application;
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::id::{MessageId, MessageKey, OrganisationId};
-use crate::domain::message::{DEFAULT_RETENTION_DAYS, Message, expiry};
+use crate::domain::id::{MessageKey, OrganisationId};
+use crate::domain::message::{DEFAULT_RETENTION_DAYS, HOURS_A_DAY, Message, NewMessage};
 use crate::domain::notice::{Notice, application_id};
 
 /// How long dispatch remembers whether anybody listens, in milliseconds.
@@ -75,25 +73,10 @@ impl Notices {
             return Ok(Vec::new());
         }
         let now = self.ambient.now();
-        let message = Message {
-            id: MessageId::from_key(now, MessageKey::random(&self.ambient)),
-            app: application_id(org),
-            event_type: notice.kind.to_owned(),
-            event_id: None,
-            channels: Vec::new(),
-            tags: Vec::new(),
-            subject: None,
-            parent: None,
-            parts: 0,
-            test: false,
-            expunged: false,
-            content_type: None,
-            deliver_at: None,
-            at: now,
-            expires_at: expiry(now, DEFAULT_RETENTION_DAYS),
-            request: None,
-            payload: Bytes::from(notice.payload().to_string()),
-        };
+        let new = NewMessage::of(notice.kind, notice.payload().to_string());
+        let key = MessageKey::random(&self.ambient);
+        let hours = DEFAULT_RETENTION_DAYS * HOURS_A_DAY;
+        let message = Message::new(new, application_id(org), key, now, hours);
         Ok(vec![
             Write::Put(inbox::message_item(&message, true)?, Condition::Always),
             Write::Put(scheduled::waiting_item(&message, now)?, Condition::Always),

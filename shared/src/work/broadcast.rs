@@ -9,9 +9,9 @@
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{SECOND_COPY_DELAY_S, Step, Trouble, Worker};
-use crate::domain::id::{ApplicationId, MessageId, MessageKey};
-use crate::domain::message::{Message, expiry_in_hours};
-use crate::domain::task::{Event, Task};
+use crate::domain::id::{ApplicationId, MessageKey};
+use crate::domain::message::{DEFAULT_RETENTION_DAYS, HOURS_A_DAY, Message, NewMessage};
+use crate::domain::task::Task;
 use crate::queue::record::Record;
 use crate::queue::{Outgoing, send_all};
 use crate::store::{Accepted, Walk};
@@ -27,7 +27,11 @@ const SKIPPED: &str = "messagesSkipped";
 
 impl Worker {
     /// Publishes to a page of applications.
-    pub(super) async fn broadcast(&self, task: &mut Task, event: &Event) -> Result<Step, Trouble> {
+    pub(super) async fn broadcast(
+        &self,
+        task: &mut Task,
+        event: &NewMessage,
+    ) -> Result<Step, Trouble> {
         let walk = Walk {
             limit: PAGE,
             descending: false,
@@ -61,7 +65,10 @@ impl Worker {
         let (message, again) = match self.inbox.accept(&message).await? {
             Accepted::New => (message, false),
             // An earlier try of this step, which may have died before it sent.
-            Accepted::Existing(first) if first.id == message.id => (message, true),
+            // What was expunged meanwhile is not sent any more.
+            Accepted::Existing(first) if first.id == message.id && !first.expunged => {
+                (message, true)
+            }
             Accepted::Existing(_) => return Ok(None),
         };
         if again && self.inbox.has_outcome(&message).await? {
@@ -73,28 +80,11 @@ impl Worker {
     }
 }
 
-fn message(task: &Task, event: &Event, app: ApplicationId) -> Message {
+fn message(task: &Task, event: &NewMessage, app: ApplicationId) -> Message {
     let key = match &event.event_id {
         Some(name) => MessageKey::of_event(&app, name.as_str()),
         None => MessageKey::of_idempotency_key(&app, &task.id.to_string()),
     };
-    Message {
-        id: MessageId::from_key(task.created_at, key),
-        app,
-        event_type: event.event_type.clone(),
-        event_id: event.event_id.clone(),
-        channels: event.channels.clone(),
-        tags: event.tags.clone(),
-        deliver_at: None,
-        at: task.created_at,
-        expires_at: expiry_in_hours(task.created_at, event.retention_hours),
-        request: None,
-        subject: None,
-        parent: None,
-        parts: 0,
-        test: false,
-        expunged: false,
-        content_type: None,
-        payload: task.payload.clone(),
-    }
+    let new = NewMessage { payload: task.payload.clone(), ..event.clone() };
+    Message::new(new, app, key, task.created_at, DEFAULT_RETENTION_DAYS * HOURS_A_DAY)
 }

@@ -32,30 +32,91 @@ pub struct SplitPath {
     items: String,
 }
 
+/// Most events that one may become.
+pub const MAX_PARTS: usize = 1_000;
+/// Most bytes of them together: each has everything but the other parts' items.
+pub const MAX_PARTS_BYTES: usize = 16 * 1024 * 1024;
+
+/// An event would become more than [`MAX_PARTS`], or more than [`MAX_PARTS_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMuch;
+
 impl Split {
     /// The payloads that this one becomes; `None` when it is one event as it is, or when the
     /// array is not where the path says.
-    pub fn parts(&self, event_type: &str, payload: &[u8]) -> Option<Vec<Bytes>> {
+    ///
+    /// # Errors
+    /// When there would be too many. No more than that is made.
+    pub fn parts(&self, event_type: &str, payload: &[u8]) -> Result<Option<Vec<Bytes>>, TooMuch> {
         if !self.types.iter().any(|name| name == event_type) {
-            return None;
+            return Ok(None);
         }
+        let parts = match self.groups(payload) {
+            Some(groups) => self.cut(&groups)?,
+            None => return Ok(None),
+        };
+        Ok(Some(parts).filter(|parts| parts.len() > 1))
+    }
+
+    /// What has an array that may be cut.
+    fn groups<'a>(&self, payload: &'a [u8]) -> Option<Groups<'a>> {
         let whole: Fields<'_> = serde_json::from_slice(payload).ok()?;
-        let parts = match &self.path.groups {
-            None => whole.cut(&self.path.items, self.most.get())?,
-            Some(name) => {
-                let groups: Vec<&RawValue> = serde_json::from_str(whole.get(name)?.get()).ok()?;
-                let mut parts = Vec::new();
-                for group in groups {
-                    let group: Fields<'_> = serde_json::from_str(group.get()).ok()?;
-                    for cut in group.cut(&self.path.items, self.most.get())? {
-                        parts.push(whole.with(name, &format!("[{cut}]")));
-                    }
+        let items = |fields: Fields<'a>| {
+            let items = serde_json::from_str(fields.get(&self.path.items)?.get()).ok()?;
+            Some((fields, items))
+        };
+        let Some(name) = &self.path.groups else {
+            return Some(Groups { whole: None, parts: vec![items(whole)?] });
+        };
+        let groups: Vec<&RawValue> = serde_json::from_str(whole.get(name)?.get()).ok()?;
+        let parts = groups.into_iter().map(|group| items(serde_json::from_str(group.get()).ok()?));
+        Some(Groups { parts: parts.collect::<Option<_>>()?, whole: Some(whole) })
+    }
+
+    fn cut(&self, groups: &Groups<'_>) -> Result<Vec<Bytes>, TooMuch> {
+        let (mut made, mut bytes) = (Vec::new(), 0);
+        for (group, items) in &groups.parts {
+            // One without items is an event, too.
+            let chunks = items.chunks(self.most.get());
+            let none = items.is_empty().then_some(items.as_slice());
+            for chunk in chunks.chain(none) {
+                let is_whole = chunk.len() == items.len();
+                let part = self.part(groups.whole.as_ref(), group, (!is_whole).then_some(chunk));
+                bytes += part.len();
+                if made.len() == MAX_PARTS || bytes > MAX_PARTS_BYTES {
+                    return Err(TooMuch);
                 }
-                parts
+                made.push(Bytes::from(part));
+            }
+        }
+        Ok(made)
+    }
+
+    /// The payload with one group, and with these of its items; with all if none are said.
+    fn part(
+        &self,
+        whole: Option<&Fields<'_>>,
+        group: &Fields<'_>,
+        items: Option<&[&RawValue]>,
+    ) -> String {
+        let group = match items {
+            None => group.with(None),
+            Some(items) => {
+                let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
+                group.with(Some((&self.path.items, &format!("[{}]", items.join(",")))))
             }
         };
-        (parts.len() > 1).then(|| parts.into_iter().map(Bytes::from).collect())
+        match (whole, &self.path.groups) {
+            (Some(whole), Some(name)) => whole.with(Some((name, &format!("[{group}]")))),
+            _ => group,
+        }
     }
+}
+
+/// The objects whose array is cut, each with the items of it, in what they are in.
+struct Groups<'a> {
+    whole: Option<Fields<'a>>,
+    parts: Vec<(Fields<'a>, Vec<&'a RawValue>)>,
 }
 
 impl TryFrom<String> for SplitPath {
@@ -86,13 +147,13 @@ impl From<SplitPath> for String {
 /// An object's fields as they stand there.
 struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
-impl Fields<'_> {
-    fn get(&self, name: &str) -> Option<&RawValue> {
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| *value)
     }
 
-    /// The object with another value for this field.
-    fn with(&self, name: &str, value: &str) -> String {
+    /// The object, with another value for a field.
+    fn with(&self, other: Option<(&String, &str)>) -> String {
         let mut text = String::from("{");
         for (field, old) in &self.0 {
             if text.len() > 1 {
@@ -100,23 +161,13 @@ impl Fields<'_> {
             }
             text.push_str(&serde_json::Value::from(field.as_str()).to_string());
             text.push(':');
-            text.push_str(if field == name { value } else { old.get() });
+            text.push_str(match other {
+                Some((name, value)) if name == field => value,
+                _ => old.get(),
+            });
         }
         text.push('}');
         text
-    }
-
-    /// The object once for each `most` items of this array.
-    fn cut(&self, name: &str, most: usize) -> Option<Vec<String>> {
-        let items: Vec<&RawValue> = serde_json::from_str(self.get(name)?.get()).ok()?;
-        if items.len() <= most {
-            return Some(vec![self.with(name, self.get(name)?.get())]);
-        }
-        let chunk = |items: &[&RawValue]| {
-            let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
-            self.with(name, &format!("[{}]", items.join(",")))
-        };
-        Some(items.chunks(most).map(chunk).collect())
     }
 }
 
@@ -132,13 +183,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields: Self::Value = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-                    if fields.iter().any(|(known, _)| *known == name) {
-                        return Err(de::Error::custom("a field is there twice"));
-                    }
-                    fields.push((name, value));
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
                 }
-                Ok(fields)
+                let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+                names.sort_unstable();
+                match names.windows(2).any(|pair| pair[0] == pair[1]) {
+                    true => Err(de::Error::custom("a field is there twice")),
+                    false => Ok(fields),
+                }
             }
         }
         deserializer.deserialize_map(InOrder).map(Self)

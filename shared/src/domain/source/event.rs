@@ -2,12 +2,12 @@
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Kind, Source};
 use crate::domain::endpoint::MAX_EVENT_TYPE;
 use crate::domain::headers::single;
 use crate::domain::id::{Uid, is_name};
+use crate::domain::json;
 use crate::domain::signature::sha256_hex;
 
 /// Where something is in a request: in a header, or in the body at a JSON pointer (RFC 6901).
@@ -32,22 +32,18 @@ pub struct Found {
 }
 
 impl Rule {
-    fn find(&self, headers: &HeaderMap, body: &Value) -> Option<String> {
+    fn find(&self, headers: &HeaderMap, body: &str) -> Option<String> {
         let found = match self {
             Self::Header(name) => single(headers, name)?.to_owned(),
-            Self::Pointer(pointer) => match body.pointer(pointer)? {
-                Value::String(text) => text.clone(),
-                Value::Number(number) => number.to_string(),
-                _ => return None,
-            },
+            Self::Pointer(pointer) => json::name_of(json::at(body, pointer)?)?,
         };
         (!found.is_empty()).then_some(found)
     }
 }
 
 impl Source {
-    /// Reads type and id of the event in a request.
-    pub fn event(&self, headers: &HeaderMap, body: &Value) -> Found {
+    /// Reads type and id of the event in a request whose body is JSON.
+    pub fn event(&self, headers: &HeaderMap, body: &str) -> Found {
         let find = |own: &Option<Rule>, usual: &[Rule]| match own {
             Some(rule) => rule.find(headers, body),
             None => usual.iter().find_map(|rule| rule.find(headers, body)),

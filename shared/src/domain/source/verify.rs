@@ -7,13 +7,15 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde_json::Value;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::{Encoding, Scheme};
 use crate::domain::clock::Timestamp;
-use crate::domain::headers::{bearer, single};
+use crate::domain::headers::{authorization, bearer, single};
 use crate::domain::secret::{PUBLIC_PREFIX, PublicKey, SigningSecret};
 use crate::domain::signature::{self, TOLERANCE_S};
 
@@ -55,9 +57,8 @@ pub fn verify(
             return token(secret, expected, body, now);
         }
         Scheme::Basic => {
-            let expected = format!("Basic {}", STANDARD.encode(secret));
-            let sent = single(headers, "authorization").ok_or(Refusal::Headers)?;
-            same(expected.as_bytes(), sent.as_bytes())
+            let sent = authorization(headers, "basic").ok_or(Refusal::Headers)?;
+            same(STANDARD.encode(secret).as_bytes(), sent.as_bytes())
         }
         Scheme::Bearer => same(secret, bearer(headers).ok_or(Refusal::Headers)?.as_bytes()),
         Scheme::None => true,
@@ -156,7 +157,15 @@ fn token(
     if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) {
         return Err(Refusal::Signature);
     }
+    // What it says that its reader must understand, we do not.
+    if header.crit.is_some() {
+        return Err(Refusal::Signature);
+    }
     let key = header.kid.as_deref().and_then(|kid| keys.find(kid)).ok_or(Refusal::Signature)?;
+    let said = key.common.key_algorithm.map(|algorithm| algorithm.to_string());
+    if said.is_some_and(|said| said != format!("{:?}", header.alg)) {
+        return Err(Refusal::Signature);
+    }
     let key = DecodingKey::from_jwk(key).map_err(|_| Refusal::Secret)?;
     let mut validation = Validation::new(header.alg);
     validation.required_spec_claims.clear();
@@ -170,18 +179,35 @@ fn token(
         validation.set_issuer(&[issuer]);
         validation.required_spec_claims.insert("iss".to_owned());
     }
-    let claims = jsonwebtoken::decode::<Value>(text, &key, &validation)
+    let claims = jsonwebtoken::decode::<Times>(text, &key, &validation)
         .map_err(|_| Refusal::Signature)?
         .claims;
-    let moment = |name: &str| claims.get(name).and_then(Value::as_f64);
     #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
     let seconds = now.as_secs() as f64;
-    if moment("exp").is_some_and(|at| at <= seconds) || moment("nbf").is_some_and(|at| at > seconds)
-    {
+    if claims.exp.is_some_and(|at| at.0 <= seconds) || claims.nbf.is_some_and(|at| at.0 > seconds) {
         return Err(Refusal::Tolerance);
     }
     let payload = text.split('.').nth(1).ok_or(Refusal::Headers)?;
     URL_SAFE_NO_PAD.decode(payload).map(Bytes::from).map_err(|_| Refusal::Headers)
+}
+
+/// Since and until when a token holds. All else of it is passed on unread.
+#[derive(Deserialize)]
+struct Times {
+    #[serde(default, deserialize_with = "seconds")]
+    exp: Option<Seconds>,
+    #[serde(default, deserialize_with = "seconds")]
+    nbf: Option<Seconds>,
+}
+
+/// Seconds since 1970, perhaps with a fraction.
+struct Seconds(f64);
+
+/// A moment that is there has to be a number: otherwise the token would hold for ever.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Seconds>, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    let number = text.get().parse().map_err(|_| D::Error::custom("not a number"))?;
+    Ok(Some(Seconds(number)))
 }
 
 fn check_time(text: &str, tolerance_s: u64, now: Timestamp) -> Result<(), Refusal> {

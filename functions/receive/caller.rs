@@ -1,0 +1,129 @@
+//! Who publishes, and what they call their request.
+//!
+//! A request is known by its bearer token or, without one, by its signature. What it is called
+//! comes from where it is proved: a signed request by its signed id, any other by its
+//! `idempotency-key`. Headers of a signature beside a token were verified by nobody, and mean
+//! nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, header};
+use shared::api::error::ApiError;
+use shared::api::request;
+use shared::domain::headers::single;
+use shared::domain::id::ApplicationId;
+use shared::domain::message::{HOPS_HEADER, MAX_HOPS};
+use shared::domain::signature::{self, Rejection};
+use shared::domain::token::Access;
+use shared::sender::USER_AGENT;
+use shared::store::Tenant;
+
+use crate::Receiver;
+
+/// How the names of the headers of a signed request start.
+const FAMILIES: [&str; 2] = ["webhook-", "svix-"];
+
+/// A publisher that is known.
+pub(crate) struct Caller<'a> {
+    /// What it publishes to.
+    pub(crate) tenant: Arc<Tenant>,
+    /// What it calls this request, and keeps when it repeats it.
+    pub(crate) request: Option<&'a str>,
+}
+
+impl Receiver {
+    /// Who asks, and for which application.
+    pub(crate) async fn authorise<'a>(
+        &self,
+        request: &'a Request<Bytes>,
+        reference: &str,
+    ) -> Result<Caller<'a>, ApiError> {
+        let headers = request.headers();
+        if !headers.contains_key(header::AUTHORIZATION) && is_signed(headers) {
+            return self.authorise_signed(request, reference).await;
+        }
+        let bearer = request::opened(headers, &self.tokens, self.ambient.now())?;
+        if self.revocations.is_revoked(&bearer).await? {
+            return Err(ApiError::invalid_token());
+        }
+        // An application's token is a customer's, who could take the names of events to come.
+        let Access::Organisation(org) = bearer.access else { return Err(ApiError::forbidden()) };
+        let name = request::idempotency_key(headers)?;
+        let tenant = match self.directory.application(&org, reference).await? {
+            Some(tenant) => tenant,
+            None => self.welcome(&org, reference, request.body()).await?,
+        };
+        Ok(Caller { tenant, request: name })
+    }
+
+    async fn authorise_signed<'a>(
+        &self,
+        request: &'a Request<Bytes>,
+        reference: &str,
+    ) -> Result<Caller<'a>, ApiError> {
+        let headers = request.headers();
+        let reject = |rejection: Rejection| ApiError::unauthenticated(rejection.detail());
+        let [id, timestamp, signatures] =
+            signature_headers(headers).ok_or_else(|| reject(Rejection::Headers))?;
+        let tenant = match reference.parse::<ApplicationId>() {
+            Ok(id) => self.directory.tenant(&id).await?,
+            Err(_) => self.directory.application(&self.default_org, reference).await?,
+        };
+        // A stranger is not told whether the application exists.
+        let tenant = tenant.ok_or_else(|| reject(Rejection::Signature))?;
+        let now = self.ambient.now();
+        let owner = tenant.application.id.to_string();
+        let keys = tenant.application.integration_key.live(&owner, &self.sealer, now);
+        signature::verify(&keys, id, timestamp, signatures, request.body(), now).map_err(reject)?;
+        Ok(Caller { tenant, request: Some(signed_name(headers, id)?) })
+    }
+}
+
+/// What a signed request is called. Nobody signed the `idempotency-key`: were it heard, whoever
+/// caught the request could publish it once more under another one.
+fn signed_name<'a>(headers: &'a HeaderMap, id: &'a str) -> Result<&'a str, ApiError> {
+    match request::idempotency_key(headers)? {
+        Some(named) if named != id => Err(ApiError::bad_request(
+            "invalid_idempotency_key",
+            "A signed request is called by its webhook-id: leave idempotency-key out.",
+        )),
+        _ => request::check_idempotency_key(id),
+    }
+}
+
+/// How many deliveries of ours led to this request, this one included.
+///
+/// # Errors
+/// 400 when they are too many: somebody's endpoint leads back to us.
+pub(crate) fn hops(headers: &HeaderMap) -> Result<u8, ApiError> {
+    let name = USER_AGENT.split_inclusive('/').next().unwrap_or(USER_AGENT);
+    let agent = single(headers, header::USER_AGENT.as_str());
+    if !agent.is_some_and(|agent| agent.starts_with(name)) {
+        return Ok(0);
+    }
+    let before = single(headers, HOPS_HEADER).and_then(|hops| hops.parse().ok()).unwrap_or(0_u8);
+    match before.saturating_add(1) {
+        hops if hops <= MAX_HOPS => Ok(hops),
+        _ => Err(ApiError::bad_request(
+            "too_many_hops",
+            format!("This event has come back to where it is published {MAX_HOPS} times."),
+        )),
+    }
+}
+
+/// Whether the request claims to be signed, however badly.
+fn is_signed(headers: &HeaderMap) -> bool {
+    FAMILIES.iter().any(|family| {
+        signature::HEADERS.iter().any(|name| headers.contains_key(format!("{family}{name}")))
+    })
+}
+
+/// Id, timestamp and signature of a signed request, in either family of header names.
+fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
+    FAMILIES.iter().find_map(|family| {
+        let [id, timestamp, signature] =
+            signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
+        Some([id?, timestamp?, signature?])
+    })
+}
