@@ -359,15 +359,7 @@ fn key(pk: &str, sk: &str) -> Key {
 }
 
 fn item(pk: &str, sk: &str) -> Item {
-    Item {
-        key: key(pk, sk),
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev: 1,
-        doc: "{\"v\":1}".into(),
-        body: None,
-    }
+    Item::new(key(pk, sk), "{\"v\":1}".into())
 }
 
 fn full_item() -> Item {

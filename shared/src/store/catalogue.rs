@@ -163,15 +163,8 @@ impl Catalogue {
 }
 
 fn item_of(event_type: &EventType, rev: u64) -> Result<Item, StoreError> {
-    Ok(Item {
-        key: keys::event_type(&event_type.org, &event_type.name),
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev,
-        doc: doc::encode(event_type)?,
-        body: None,
-    })
+    let key = keys::event_type(&event_type.org, &event_type.name);
+    Ok(Item::new(key, doc::encode(event_type)?).revision(rev))
 }
 
 /// The part of the list that the walk asks for.

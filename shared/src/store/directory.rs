@@ -425,21 +425,17 @@ async fn read_tenant(table: &dyn Table, app: &ApplicationId) -> Result<Option<Te
 }
 
 fn application_item(application: &Application, rev: u64) -> Result<Item, StoreError> {
-    Ok(Item {
-        key: keys::application(&application.id),
-        by_time: (!application.operational).then(|| Key {
-            pk: keys::applications_by_time(&application.org),
-            sk: application.id.to_string(),
-        }),
-        ..plain(rev, doc::encode(application)?)
-    })
+    let listed = (!application.operational).then(|| Key {
+        pk: keys::applications_by_time(&application.org),
+        sk: application.id.to_string(),
+    });
+    let item = Item::new(keys::application(&application.id), doc::encode(application)?);
+    Ok(item.revision(rev).listed(listed))
 }
 
 fn endpoint_item(endpoint: &Endpoint, rev: u64) -> Result<Item, StoreError> {
-    Ok(Item {
-        key: keys::endpoint(&endpoint.app, &endpoint.id),
-        ..plain(rev, doc::encode(endpoint)?)
-    })
+    let key = keys::endpoint(&endpoint.app, &endpoint.id);
+    Ok(Item::new(key, doc::encode(endpoint)?).revision(rev))
 }
 
 fn application_alias(
@@ -447,24 +443,11 @@ fn application_alias(
     uid: &Uid,
     id: ApplicationId,
 ) -> Result<Item, StoreError> {
-    let key = keys::application_uid(org, uid.as_str());
-    Ok(Item { key, ..plain(1, doc::encode(&Alias { id })?) })
+    Ok(Item::new(keys::application_uid(org, uid.as_str()), doc::encode(&Alias { id })?))
 }
 
 fn endpoint_alias(app: &ApplicationId, uid: &Uid, id: EndpointId) -> Result<Item, StoreError> {
-    Ok(Item { key: keys::endpoint_uid(app, uid.as_str()), ..plain(1, doc::encode(&Alias { id })?) })
-}
-
-fn plain(rev: u64, doc: String) -> Item {
-    Item {
-        key: Key { pk: String::new(), sk: String::new() },
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev,
-        doc,
-        body: None,
-    }
+    Ok(Item::new(keys::endpoint_uid(app, uid.as_str()), doc::encode(&Alias { id })?))
 }
 
 /// Adds what a change of name needs: the old name freed, the new one taken.

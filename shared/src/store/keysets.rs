@@ -77,15 +77,7 @@ impl KeySets {
                 Ok(value) => value,
                 Err(error) => return Ok(Err(error)),
             };
-            let item = Item {
-                key: keys::key_set(org),
-                by_time: None,
-                due: None,
-                expires_at: None,
-                rev: rev + 1,
-                doc: doc::encode(&set)?,
-                body: None,
-            };
+            let item = Item::new(keys::key_set(org), doc::encode(&set)?).revision(rev + 1);
             let condition = match rev {
                 0 => Condition::AbsentAt(self.clock.now()),
                 rev => Condition::Revision(rev),

@@ -54,15 +54,8 @@ impl Parking {
             // A stranger's record: its beginning tells enough.
             body = inbox::pack(&text[..text.len().min(MAX_STORED - 1)], false);
         }
-        let item = Item {
-            key: keys::parked(parked.at, &parked.id),
-            by_time: None,
-            due: None,
-            expires_at: None,
-            rev: 1,
-            doc: doc::encode(parked)?,
-            body: Some(body),
-        };
+        let key = keys::parked(parked.at, &parked.id);
+        let item = Item::new(key, doc::encode(parked)?).body(body);
         self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
     }
 

@@ -90,15 +90,7 @@ impl ProfileStore {
         stored: &StoredProfile,
         told: &[Write],
     ) -> Result<(), StoreError> {
-        let item = Item {
-            key: keys::profile(org, &stored.profile.name),
-            by_time: None,
-            due: None,
-            expires_at: None,
-            rev: 1,
-            doc: doc::encode(stored)?,
-            body: None,
-        };
+        let item = Item::new(keys::profile(org, &stored.profile.name), doc::encode(stored)?);
         write_with(&*self.table, Write::Put(item, Condition::Always), told).await?;
         Ok(())
     }

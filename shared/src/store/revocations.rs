@@ -78,15 +78,9 @@ impl Revocations {
     /// # Errors
     /// When the store fails; it may or may not be taken back then.
     pub async fn revoke(&self, bearer: &Bearer) -> Result<(), StoreError> {
-        let item = Item {
-            key: keys::revocation(&bearer.fingerprint),
-            by_time: None,
-            due: None,
-            expires_at: Some(bearer.expires_at),
-            rev: 1,
-            doc: doc::encode(&Revocation { revoked_at: self.clock.now(), session: None })?,
-            body: None,
-        };
+        let revocation = Revocation { revoked_at: self.clock.now(), session: None };
+        let item = Item::new(keys::revocation(&bearer.fingerprint), doc::encode(&revocation)?)
+            .until(bearer.expires_at);
         self.table.write(Write::Put(item, Condition::Always)).await?;
         self.remember(bearer, Remembered { revoked: true, until: bearer.expires_at });
         Ok(())
@@ -120,16 +114,11 @@ impl Revocations {
             let now = self.clock.now();
             let (earlier, rev) = self.read_session(&key).await?;
             let expired = Expired::all(earlier, now, delay_ms);
-            let item = Item {
-                key: key.clone(),
-                by_time: None,
-                due: None,
+            let revocation = Revocation { revoked_at: now, session: Some(expired) };
+            let item = Item::new(key.clone(), doc::encode(&revocation)?)
+                .revision(rev + 1)
                 // By then they have all expired.
-                expires_at: Some(expired.from.plus_ms(APPLICATION_TOKEN_S * 1000)),
-                rev: rev + 1,
-                doc: doc::encode(&Revocation { revoked_at: now, session: Some(expired) })?,
-                body: None,
-            };
+                .until(expired.from.plus_ms(APPLICATION_TOKEN_S * 1000));
             let condition = match rev {
                 0 => Condition::AbsentAt(now),
                 rev => Condition::Revision(rev),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::table::{Condition, Item, Key, Table, Transacted, Write, prefix_range};
+use super::table::{Condition, Item, Table, Transacted, Write, prefix_range};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::id::{OrganisationId, SourceId};
@@ -83,7 +83,7 @@ impl Sources {
         if let Some(uid) = &source.uid {
             let alias = doc::encode(&Alias { id: source.id })?;
             let key = keys::source_uid(&source.org, uid.as_str());
-            writes.push(Write::Put(item(key, 1, alias), absent));
+            writes.push(Write::Put(Item::new(key, alias), absent));
         }
         Ok(self.table.transact(writes).await? == Transacted::Done)
     }
@@ -137,9 +137,5 @@ struct Alias {
 fn puts(source: &Source, rev: u64, condition: Condition) -> Result<Vec<Write>, StoreError> {
     let doc = doc::encode(source)?;
     let keys = [keys::source(&source.id), keys::source_of(&source.org, &source.id)];
-    Ok(keys.map(|key| Write::Put(item(key, rev, doc.clone()), condition)).into())
-}
-
-fn item(key: Key, rev: u64, doc: String) -> Item {
-    Item { key, by_time: None, due: None, expires_at: None, rev, doc, body: None }
+    Ok(keys.map(|key| Write::Put(Item::new(key, doc.clone()).revision(rev), condition)).into())
 }

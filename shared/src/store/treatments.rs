@@ -177,14 +177,6 @@ pub(super) fn beside(
     if new.is_silent() {
         return Ok(Some(Write::Delete(key, Condition::Always)));
     }
-    let item = Item {
-        key,
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev: 1,
-        doc: doc::encode(&Stored { name: name.to_owned(), treatment: new })?,
-        body: None,
-    };
+    let item = Item::new(key, doc::encode(&Stored { name: name.to_owned(), treatment: new })?);
     Ok(Some(Write::Put(item, Condition::Always)))
 }
