@@ -11,8 +11,10 @@ mod attempted;
 mod auth;
 mod bounded;
 mod broadcast;
+mod cache;
 mod check;
 mod conformance;
+mod contention;
 mod cost;
 mod cost_counts;
 /// The counters of the local platform, which tests wrap around their ports as well.

@@ -13,6 +13,7 @@ use shared::domain::treatment::{Format, Treatment};
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 
+use crate::application::create_or_change;
 use crate::profile::check_https;
 use crate::treatment::check_treatment;
 use crate::{Answer, Call, page};
@@ -52,6 +53,10 @@ impl Call<'_> {
     /// Changes an endpoint, or creates one whose uid is the name in the path. A secret in the
     /// body counts only for a new one: an old one's is rotated.
     pub(crate) async fn update_endpoint(&self, app: &str, ep: &str) -> Answer {
+        create_or_change(|| self.put_endpoint(app, ep)).await
+    }
+
+    async fn put_endpoint(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
@@ -62,7 +67,6 @@ impl Call<'_> {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
         };
-        let now = self.admin.ambient.now();
         let told = self.told_updated(&tenant, endpoint, input.disabled).await?;
         self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
             endpoint.move_to(&input.url);
@@ -74,7 +78,6 @@ impl Call<'_> {
             endpoint.throttle_rate = input.rate();
             endpoint.metadata.clone_from(&input.metadata);
             input.extensions().apply(endpoint);
-            endpoint.updated_at = now;
         })
         .await
     }
@@ -113,7 +116,6 @@ impl Call<'_> {
             Field::Null => Field::Null,
             Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
         };
-        let now = self.admin.ambient.now();
         let disabled = patch.disabled.unwrap_or(endpoint.disabled);
         let told = self.told_updated(&tenant, endpoint, disabled).await?;
         self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
@@ -132,7 +134,6 @@ impl Call<'_> {
                 endpoint.metadata.clone_from(metadata);
             }
             patch.extensions().apply(endpoint);
-            endpoint.updated_at = now;
         })
         .await
     }
@@ -265,7 +266,14 @@ impl Call<'_> {
         change: impl Fn(&mut Endpoint),
     ) -> Answer {
         let now = self.admin.ambient.now();
-        match self.admin.editor.with(told).edit_endpoint(app, ep, now, change).await? {
+        let edit = |endpoint: &mut Endpoint| {
+            let before = endpoint.clone();
+            change(endpoint);
+            if *endpoint != before {
+                endpoint.updated_at = now;
+            }
+        };
+        match self.admin.editor.with(told).edit_endpoint(app, ep, now, edit).await? {
             Edited::Done((endpoint, ())) => Ok(show(StatusCode::OK, endpoint)),
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),

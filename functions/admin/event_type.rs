@@ -284,6 +284,7 @@ impl Call<'_> {
     ) -> Answer {
         let org = self.access.organisation();
         let now = self.admin.ambient.now();
+        let change = |old: Option<EventType>| Ok::<_, ApiError>(or_same(change(old.clone())?, old));
         let old = self.admin.catalogue.find(&org, name).await?;
         let was = old.as_ref().is_some_and(|old| old.deprecated);
         let told = match change(old)? {
@@ -306,6 +307,17 @@ impl Call<'_> {
             created_at: old.map_or(now, |old| old.created_at),
             ..EventType::new(self.access.organisation(), name, now)
         }
+    }
+}
+
+/// What an event type becomes: what it was, if nothing is new but the time of the change.
+pub(crate) fn or_same(new: Option<EventType>, old: Option<EventType>) -> Option<EventType> {
+    match (new, old) {
+        (Some(new), Some(old)) => {
+            let same = EventType { updated_at: old.updated_at, ..new.clone() } == old;
+            Some(if same { old } else { new })
+        }
+        (new, _) => new,
     }
 }
 

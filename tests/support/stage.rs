@@ -186,7 +186,7 @@ fn body(id: &str) -> Value {
             json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
         }
         "v1.operational-webhook.endpoint.update" => {
-            json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
+            json!({"url": "http://127.0.0.1:9/changed", "eventTypes": ["endpoint.failing"]})
         }
         "v1.event-type.import-openapi" => json!({"spec": {"openapi": "3.1.0"}}),
         "v1.message.precheck" => json!({"eventType": "test.event"}),

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use super::change::{Change, Changed, change};
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
 use super::{Listed, StoreError, Treatments, Walk, doc, keys, treatments};
 use crate::domain::clock::Timestamp;
 use crate::domain::event_type::EventType;
 use crate::domain::id::OrganisationId;
 
-/// How often a change starts over when somebody else changed the same one meanwhile.
-const MAX_TRIES: u32 = 8;
 /// Most reads that one page may take.
 const MAX_READS: usize = 10;
 
@@ -104,7 +103,7 @@ impl Catalogue {
         items.iter().map(|item| doc::decode(&item.doc)).collect()
     }
 
-    /// Decides, from what is there, what shall be there: `None` removes it. `change` may run
+    /// Decides, from what is there, what shall be there: `None` removes it. `edit` may run
     /// more than once; nothing is stored if it fails.
     ///
     /// # Errors
@@ -114,9 +113,9 @@ impl Catalogue {
         org: &OrganisationId,
         name: &str,
         now: Timestamp,
-        change: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
+        edit: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
-        self.edit_with(org, name, now, &[], change).await
+        self.edit_with(org, name, now, &[], edit).await
     }
 
     /// The same, with something that has to be written at once with it.
@@ -129,16 +128,15 @@ impl Catalogue {
         name: &str,
         now: Timestamp,
         told: &[Write],
-        change: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
+        edit: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
         let key = keys::event_type(org, name);
-        for _ in 0..MAX_TRIES {
-            let item = self.table.get(&key).await?;
-            let rev = item.as_ref().map_or(0, |item| item.rev);
-            let old = item.map(|item| doc::decode::<EventType>(&item.doc)).transpose()?;
-            let new = match change(old.clone()) {
-                Ok(new) => new,
-                Err(error) => return Ok(Err(error)),
+        let changed = change(&*self.table, &key, |found| {
+            let rev = found.as_ref().map_or(0, |item| item.rev);
+            let old = found.map(|item| doc::decode::<EventType>(&item.doc)).transpose()?;
+            let new = match edit(old.clone()) {
+                Ok(new) if new != old => new,
+                same_or_error => return Ok(Change::None(same_or_error)),
             };
             let condition = match rev {
                 0 => Condition::AbsentAt(now),
@@ -146,19 +144,20 @@ impl Catalogue {
             };
             let write = match &new {
                 Some(event_type) => Write::Put(item_of(event_type, rev + 1)?, condition),
-                None if rev == 0 => return Ok(Ok(None)),
                 None => Write::Delete(key.clone(), condition),
             };
             let beside = treatments::beside(org, name, old.as_ref(), new.as_ref())?;
-            let told: Vec<Write> = told.iter().cloned().chain(beside).collect();
-            if super::write_with(&*self.table, write, &told).await? {
-                if let Some(readers) = &self.readers {
-                    readers.forget(org);
-                }
-                return Ok(Ok(new));
-            }
+            let writes = std::iter::once(write).chain(told.iter().cloned()).chain(beside);
+            Ok(Change::Write(writes.collect(), Ok(new)))
+        });
+        let changed = changed.await;
+        if let Some(readers) = &self.readers {
+            readers.forget(org);
         }
-        Err(StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row")))
+        match changed? {
+            Changed::Done(edited) => Ok(edited),
+            Changed::Refused => Err(StoreError::Contended),
+        }
     }
 }
 

@@ -26,7 +26,9 @@ use std::fmt;
 
 mod answers;
 mod book;
+pub mod cache;
 mod catalogue;
+pub mod change;
 mod deliveries;
 mod directory;
 mod doc;
@@ -81,6 +83,8 @@ pub enum StoreError {
     Unavailable(String),
     /// A stored item cannot be read.
     Corrupt(String),
+    /// Others changed the same item without pause. Nothing was changed.
+    Contended,
 }
 
 impl fmt::Display for StoreError {
@@ -89,6 +93,7 @@ impl fmt::Display for StoreError {
             Self::Invalid(why) => write!(f, "store call refused: {why}"),
             Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
             Self::Corrupt(why) => write!(f, "stored item unreadable: {why}"),
+            Self::Contended => f.write_str("changed by others all the time"),
         }
     }
 }
