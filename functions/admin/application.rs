@@ -85,7 +85,8 @@ impl Call<'_> {
         let walk = page::walk::<ApplicationId>(self.request, false)?;
         let org = self.access.organisation();
         let listed = self.admin.history.applications(&org, &walk).await?;
-        Ok(page::respond(&walk, listed, ApplicationOut::from))
+        let id = |application: &Application| application.id.to_string();
+        page::respond_within(&walk, listed, id, ApplicationOut::from)
     }
 
     pub(crate) async fn create_application(&self) -> Answer {

@@ -11,7 +11,7 @@ use shared::api::openapi::Moment;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Delivery, Turn};
 use shared::domain::id::AttemptId;
-use shared::store::{Listed, Tenant, Walk};
+use shared::store::{Tenant, Walk};
 
 use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS};
 use crate::endpoint::endpoint_of;
@@ -74,17 +74,15 @@ impl Call<'_> {
                 && filter.keeps(&attempt.event_type, &attempt.channels, &attempt.tags, subject)
         };
         let listed = self.admin.history.attempts_of_endpoint(&endpoint, &walk, now, keep).await?;
-        let mut items = Vec::with_capacity(listed.items.len());
-        for attempt in &listed.items {
-            let Some(shown) = self.attempted(&tenant, attempt, with_content).await? else {
-                continue;
-            };
-            if status.is_none_or(|wanted| shown.status == wanted) {
-                items.push(shown);
+        let mut filling = page::Filling::new(&walk, listed);
+        while let Some(attempt) = filling.next(|attempt| attempt.id.to_string()) {
+            if let Some(shown) = self.attempted(&tenant, &attempt, with_content).await?
+                && status.is_none_or(|wanted| shown.status == wanted)
+            {
+                filling.push(&shown)?;
             }
         }
-        let Listed { iterator, prev, done, .. } = listed;
-        Ok(page::respond(&walk, Listed { items, iterator, prev, done }, |shown| shown))
+        Ok(filling.finish())
     }
 
     /// Numbers of the last 28 days, or of less. Of an endpoint that was sent very much in that

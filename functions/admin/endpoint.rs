@@ -33,7 +33,7 @@ impl Call<'_> {
         let walk = page::walk::<EndpointId>(self.request, true)?;
         let id = |endpoint: &Endpoint| endpoint.id.to_string();
         let listed = page::cut(&walk, tenant.endpoints.clone(), id);
-        Ok(page::respond(&walk, listed, EndpointOut::from))
+        page::respond_within(&walk, listed, id, EndpointOut::from)
     }
 
     pub(crate) async fn create_endpoint(&self, app: &str) -> Answer {

@@ -160,11 +160,9 @@ impl Call<'_> {
             (archived || !event_type.archived) && event_type.is_for(self.flags())
         };
         let org = self.access.organisation();
-        let listed = self.admin.catalogue.page(&org, &walk, keep).await?;
-        Ok(page::respond(&walk, listed, |mut event_type| {
-            event_type.schemas = event_type.schemas.filter(|_| with_content);
-            EventTypeOut::from(event_type)
-        }))
+        let listed = self.admin.catalogue.page(&org, &walk, with_content, keep).await?;
+        let name = |event_type: &EventType| event_type.name.clone();
+        page::respond_within(&walk, listed, name, EventTypeOut::from)
     }
 
     /// Creates an event type, or brings one back that was archived.

@@ -19,6 +19,7 @@ use shared::domain::event_type::{EventType, MAX_BYTES, Schemas};
 use shared::domain::id::is_name;
 
 use crate::event_type::or_same;
+use crate::page::{MAX_QUOTED_BYTES, quoted_len};
 use crate::{Answer, Call};
 
 /// Most event types of one description.
@@ -125,7 +126,15 @@ impl Call<'_> {
             "info": {"title": "Event types", "version": "1"},
             "webhooks": webhooks,
         });
-        Ok(error::json(StatusCode::OK, &document))
+        let answer = error::json(StatusCode::OK, &document);
+        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+        if quoted_len(text) > MAX_QUOTED_BYTES {
+            return Err(ApiError::too_large(
+                "The event types and their schemas are too large for one answer: read them page \
+                 by page from /api/v1/event-type?with_content=true.",
+            ));
+        }
+        Ok(answer)
     }
 }
 

@@ -92,8 +92,9 @@ impl Call<'_> {
         self.require_organisation()?;
         let walk = page::walk::<SourceId>(self.request, false)?;
         let all = self.admin.sources.list(&self.access.organisation()).await?;
-        let listed = page::cut(&walk, all, |source| source.id.to_string());
-        Ok(page::respond(&walk, listed, |source| self.source_out(source)))
+        let id = |source: &Source| source.id.to_string();
+        let listed = page::cut(&walk, all, id);
+        page::respond_within(&walk, listed, id, |source| self.source_out(source))
     }
 
     pub(crate) async fn create_source(&self) -> Answer {

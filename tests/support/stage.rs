@@ -91,11 +91,11 @@ impl Stage {
         let names = BTreeMap::from([
             ("source_id", text(&source.body["id"])),
             ("profile", "small".to_owned()),
+            ("id", format!("{msg}.{ep}.{attempt}")),
             ("app_id", app),
             ("endpoint_id", ep),
             ("msg_id", msg),
             ("attempt_id", attempt),
-            ("id", parked.id),
             ("token", token),
             ("event_type_name", "type.of.the.owner".to_owned()),
             ("org_id", organisation().to_string()),

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use super::change::{Change, Changed, change};
+use super::keys::EVENT_TYPE_PREFIX;
+use super::pages::{self, Bounds, Listed, Walk};
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
-use super::{Listed, StoreError, Treatments, Walk, doc, keys, treatments};
+use super::{StoreError, Treatments, doc, keys, treatments};
 use crate::domain::clock::Timestamp;
 use crate::domain::event_type::EventType;
 use crate::domain::id::OrganisationId;
 
-/// Most reads that one page may take.
-const MAX_READS: usize = 10;
+/// A page with schemas ends when it has so many bytes: more than fits an answer of the API, and
+/// little enough to be held in memory.
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads and changes event types.
 #[derive(Clone)]
@@ -44,7 +47,8 @@ impl Catalogue {
         item.map(|item| doc::decode(&item.doc)).transpose()
     }
 
-    /// A page of the event types that `keep` keeps, by name.
+    /// A page of the event types that `keep` keeps, by name, with or without their schemas. What
+    /// it does not keep may be hidden from the caller: iterators do not name it.
     ///
     /// # Errors
     /// When the store fails.
@@ -52,45 +56,18 @@ impl Catalogue {
         &self,
         org: &OrganisationId,
         walk: &Walk,
+        schemas: bool,
         keep: impl Fn(&EventType) -> bool,
     ) -> Result<Listed<EventType>, StoreError> {
-        let mut query = window(org, walk);
-        let mut found: Vec<EventType> = Vec::new();
-        let mut furthest = None;
-        let mut exhausted = false;
-        'reads: for _ in 0..MAX_READS {
-            let page = self.table.query(&query).await?;
-            for item in &page.items {
-                let event_type: EventType = doc::decode(&item.doc)?;
-                if walk.iterator.as_ref() == Some(&event_type.name) {
-                    continue;
-                }
-                if found.len() == walk.limit {
-                    break 'reads;
-                }
-                furthest = Some(event_type.name.clone());
-                if keep(&event_type) {
-                    found.push(event_type);
-                }
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => {
-                    exhausted = true;
-                    break;
-                }
-            }
-        }
-        let name = |event_type: &EventType| event_type.name.clone();
-        let (iterator, prev) = if walk.backward {
-            found.reverse();
-            let iterator = found.last().map(name).or_else(|| furthest.clone());
-            (iterator, furthest.filter(|_| !exhausted))
-        } else {
-            let prev = found.first().map(name).or_else(|| furthest.clone());
-            (furthest.or_else(|| walk.iterator.clone()), prev)
-        };
-        Ok(Listed { items: found, iterator, prev, done: exhausted && !walk.backward })
+        let bytes = if schemas { MAX_PAGE_BYTES } else { usize::MAX };
+        let bounds = Bounds { bytes, hides: true };
+        let name = |item: &Item| item.key.sk.strip_prefix(EVENT_TYPE_PREFIX).map(str::to_owned);
+        pages::fill(&*self.table, window(org, walk), walk, &bounds, name, |item| {
+            let mut event_type: EventType = doc::decode(&item.doc)?;
+            event_type.schemas = event_type.schemas.filter(|_| schemas);
+            Ok(Some(event_type).filter(&keep))
+        })
+        .await
     }
 
     /// All of an organisation's event types, however many reads that takes.
@@ -98,7 +75,7 @@ impl Catalogue {
     /// # Errors
     /// When the store fails.
     pub async fn all(&self, org: &OrganisationId) -> Result<Vec<EventType>, StoreError> {
-        let (from, to) = prefix_range(keys::EVENT_TYPE_PREFIX);
+        let (from, to) = prefix_range(EVENT_TYPE_PREFIX);
         let items = super::read_range(&*self.table, keys::event_type(org, "").pk, from, to).await?;
         items.iter().map(|item| doc::decode(&item.doc)).collect()
     }
@@ -168,13 +145,13 @@ fn item_of(event_type: &EventType, rev: u64) -> Result<Item, StoreError> {
 
 /// The part of the list that the walk asks for.
 fn window(org: &OrganisationId, walk: &Walk) -> Query {
-    let (mut from, mut to) = prefix_range(keys::EVENT_TYPE_PREFIX);
-    let descending = walk.descending != walk.backward;
+    let (mut from, mut to) = prefix_range(EVENT_TYPE_PREFIX);
+    let descending = walk.goes_down();
     if let Some(iterator) = &walk.iterator {
         let key = keys::event_type(org, iterator).sk;
         if descending { to = key } else { from = key }
     }
     let pk = keys::event_type(org, "").pk;
-    let limit = walk.limit + 2;
+    let limit = walk.read_limit();
     Query { index: Index::Base, pk, from, to, descending, after: None, limit }
 }
