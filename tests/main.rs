@@ -36,6 +36,7 @@ mod import;
 mod inspector;
 mod jwt_keys;
 mod layers;
+mod limits;
 mod lists;
 mod logs;
 mod metrics;

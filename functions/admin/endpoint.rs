@@ -14,6 +14,7 @@ use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 
 use crate::application::create_or_change;
+use crate::limits::check_description;
 use crate::profile::check_https;
 use crate::treatment::check_treatment;
 use crate::{Answer, Call, page};
@@ -99,6 +100,7 @@ impl Call<'_> {
         } else {
             rules.throttle_rate(patch.throttle_rate.value().copied());
         }
+        patch.description.iter().for_each(|text| check_description(&mut rules, text));
         patch.url.iter().for_each(|url| rules.url(url, &self.admin.policy));
         let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
         rules.channels(patch.channels.value().map(Vec::as_slice));
@@ -150,6 +152,7 @@ impl Call<'_> {
 
     fn check(&self, input: &EndpointIn) -> Result<Option<Uid>, ApiError> {
         let mut rules = Rules::default();
+        check_description(&mut rules, &input.description);
         rules.url(&input.url, &self.admin.policy);
         let uid = rules.uid(input.uid.as_deref(), EndpointId::PREFIX);
         rules.event_types(input.event_types.as_deref());

@@ -15,6 +15,7 @@ use shared::domain::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::domain::id::{is_name, name_rule};
 use shared::domain::notice::Notice;
 
+use crate::limits::{MAX_FLAGS, check_description};
 use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
 use crate::{Answer, Call, page};
 
@@ -131,6 +132,7 @@ impl EventTypeUpdate {
     }
 
     fn check(&self, rules: &mut Rules) {
+        check_description(rules, &self.description);
         check_schemas(rules, self.schemas.as_ref());
         check_flags(rules, &self.flags());
         if self.feature_flags.is_some() {
@@ -231,6 +233,7 @@ impl Call<'_> {
         } else {
             check_flags(&mut rules, patch.feature_flag.value().map_or(&[], std::slice::from_ref));
         }
+        patch.description.iter().for_each(|text| check_description(&mut rules, text));
         check_schemas(&mut rules, patch.schemas.value());
         check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         check_group(&mut rules, patch.group_name.value().map(String::as_str));
@@ -347,6 +350,9 @@ fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
 }
 
 fn check_flags(rules: &mut Rules, flags: &[String]) {
+    if flags.len() > MAX_FLAGS {
+        return rules.broken("featureFlags", format!("must name at most {MAX_FLAGS}"));
+    }
     for (position, flag) in flags.iter().enumerate() {
         if !is_name(flag, MAX_NAME) {
             rules.broken(&format!("featureFlags.{position}"), name_rule(MAX_NAME));

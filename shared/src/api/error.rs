@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::queue::QueueError;
 use crate::store::StoreError;
+use crate::store::table::MAX_ITEM_BYTES;
 
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +172,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Contended => Self::Contended,
+            StoreError::TooLarge(bytes) => Self::too_large(format!(
+                "What would be stored has {bytes} bytes; at most {MAX_ITEM_BYTES} fit."
+            )),
             error => Self::Internal(error.to_string()),
         }
     }

@@ -17,8 +17,6 @@ pub const MAX_EVENT_TYPE: usize = 256;
 pub const MAX_CHANNEL: usize = 128;
 /// Most channels of an endpoint (Svix).
 pub const MAX_ENDPOINT_CHANNELS: usize = 10;
-/// Longest URL, in bytes (Svix).
-pub const MAX_URL: usize = 65_536;
 
 /// One URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

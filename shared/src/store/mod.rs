@@ -79,8 +79,10 @@ pub use treatments::{TREATMENTS_TTL_MS, Treatments};
 /// Why a store call failed. An error leaves open whether the call had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// The call cannot succeed as it is (an item over 400 KB, say).
+    /// The call cannot succeed as it is.
     Invalid(String),
+    /// An item is larger than [`table::MAX_ITEM_BYTES`]: so many bytes.
+    TooLarge(usize),
     /// The service did not answer or answered with an error of its own.
     Unavailable(String),
     /// A stored item cannot be read.
@@ -93,6 +95,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(why) => write!(f, "store call refused: {why}"),
+            Self::TooLarge(bytes) => write!(f, "an item of {bytes} bytes is too large"),
             Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
             Self::Corrupt(why) => write!(f, "stored item unreadable: {why}"),
             Self::Contended => f.write_str("changed by others all the time"),
