@@ -1,9 +1,15 @@
 //! Lists: no page is too large for Lambda, none leaves anything out, and none tells of what is
 //! hidden.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::support::world::{Reply, World, text};
+use serde_json::{Value, json};
+use shared::domain::inspector::Inspector;
+use shared::store::table::Table;
+use shared::store::{Inspectors, Parked, Parking, ProfileStore, Walk};
+
+use crate::support::stingy::Stingy;
+use crate::support::world::{Reply, World, organisation, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 /// Lambda's limit for an answer.
@@ -202,4 +208,60 @@ async fn a_list_of_nothing_but_hidden_names_is_empty_and_done() {
     let (token, path) = (world.app_token(&app), format!("{TYPES}?limit=1"));
     let page = world.call_as(&token, "GET", &path, Value::Null).await;
     assert_eq!(page.body, json!({"data": [], "iterator": null, "done": true}));
+}
+
+#[tokio::test]
+async fn a_list_goes_on_where_the_database_ended_a_page_early() {
+    let world = World::new();
+    let table: Arc<dyn Table> = Arc::new(Stingy(world.table.clone()));
+    let (org, now) = (organisation(), world.ambient.now());
+    let parking = Parking::new(table.clone());
+    for n in 0..5 {
+        let toml = format!("name = \"p{n}\"\ntitle = \"P\"\n");
+        let path = format!("/api/v1/profile/p{n}");
+        assert!(world.call("PUT", &path, json!({"toml": toml})).await.status.is_success());
+        let parked = Parked {
+            id: format!("r{n}"),
+            queue: "deliveries".into(),
+            reason: "a test".into(),
+            at: now,
+            body: "garbage".into(),
+        };
+        parking.park(&parked).await.unwrap();
+    }
+    assert_eq!(ProfileStore::new(table.clone()).list(&org, 4).await.unwrap().len(), 4);
+    let walk = Walk {
+        limit: 3,
+        descending: true,
+        iterator: None,
+        backward: false,
+        after: None,
+        before: None,
+    };
+    assert_eq!(parking.list(&walk, now).await.unwrap().len(), 5);
+
+    let made = world.call("POST", "/api/v1/operator/inspector", Value::Null).await.body;
+    for n in 0..5 {
+        world.advance_s(1);
+        world.call("POST", &format!("/inspect/{}", text(&made["token"])), json!({"n": n})).await;
+    }
+    let inspectors = Inspectors::new(table);
+    let inspector: Inspector =
+        inspectors.find(&text(&made["token"]), now).await.unwrap().expect("an inspector");
+    assert_eq!(inspectors.inspected(&inspector, 4).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn what_an_inspector_was_sent_is_shown_as_far_as_lambda_can_answer() {
+    let world = World::new();
+    let made = world.call("POST", "/api/v1/operator/inspector", Value::Null).await.body;
+    let token = text(&made["token"]);
+    for _ in 0..60 {
+        world.advance_s(1);
+        world.call("POST", &format!("/inspect/{token}"), json!(text_of(63_000))).await;
+    }
+    let shown =
+        world.call("GET", &format!("/api/v1/operator/inspector/{token}"), Value::Null).await;
+    assert!(quoted(&shown) < MAX_ANSWER, "{}", quoted(&shown));
+    assert!(shown.body["data"].as_array().unwrap().len() > 10);
 }

@@ -192,6 +192,19 @@ fn answer<O: Serialize>(walk: &Walk, listed: Listed<O>) -> Response<Bytes> {
     error::json(StatusCode::OK, &page)
 }
 
+/// The first of these, as many as fit an answer; at least one.
+pub(crate) fn fitting<O: Serialize>(items: impl Iterator<Item = O>) -> Vec<O> {
+    let (mut fitting, mut quoted) = (Vec::new(), 0);
+    for item in items {
+        quoted += serde_json::to_string(&item).map_or(0, |json| quoted_len(&json));
+        if quoted > MAX_QUOTED_BYTES && !fitting.is_empty() {
+            break;
+        }
+        fitting.push(item);
+    }
+    fitting
+}
+
 /// How long JSON is within a string of JSON, at most.
 pub(crate) fn quoted_len(json: &str) -> usize {
     let escaped = json.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();

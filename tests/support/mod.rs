@@ -13,4 +13,5 @@ pub(crate) mod kinds;
 pub(crate) mod network;
 pub(crate) mod stage;
 pub(crate) mod still;
+pub(crate) mod stingy;
 pub(crate) mod world;

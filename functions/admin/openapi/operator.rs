@@ -35,6 +35,9 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<InspectorOut>(201, "The new inspector"),
         describe("posthorn.inspector.list", "See what was sent to an inspector")
             .caller(Caller::Organisation)
-            .answers::<InspectedList>(200, "The latest 100 requests, newest first"),
+            .answers::<InspectedList>(
+                200,
+                "The latest 100 requests that fit an answer, newest first",
+            ),
     ]
 }

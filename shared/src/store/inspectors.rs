@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
-use super::{StoreError, doc, keys};
+use super::{StoreError, doc, keys, read_first};
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::inspector::{Inspected, Inspector};
 
@@ -72,7 +72,7 @@ impl Inspectors {
             after: None,
             limit,
         };
-        let page = self.table.query(&query).await?;
-        page.items.iter().map(|item| doc::decode(&item.doc)).collect()
+        let items = read_first(&*self.table, query, |_| true).await?;
+        items.iter().map(|item| doc::decode(&item.doc)).collect()
     }
 }

@@ -124,6 +124,26 @@ fn base_query(pk: String, from: String, to: String, limit: usize) -> table::Quer
     table::Query { index: table::Index::Base, pk, from, to, descending: false, after: None, limit }
 }
 
+/// The first items that `query` finds and `keep` keeps, as many as its limit says, however many
+/// calls that takes: DynamoDB answers with at most 1 MiB at a time.
+async fn read_first(
+    table: &dyn table::Table,
+    mut query: table::Query,
+    keep: impl Fn(&table::Item) -> bool,
+) -> Result<Vec<table::Item>, StoreError> {
+    let mut items = Vec::new();
+    loop {
+        let page = table.query(&query).await?;
+        items.extend(page.items.into_iter().filter(|item| keep(item)));
+        match page.next {
+            Some(next) if items.len() < query.limit => query.after = Some(next),
+            _ => break,
+        }
+    }
+    items.truncate(query.limit);
+    Ok(items)
+}
+
 /// All items of a range of the table itself, however many calls that takes.
 async fn read_range(
     table: &dyn table::Table,

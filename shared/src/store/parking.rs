@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::change::{Change, change};
 use super::pages::Walk;
 use super::table::{Condition, Index, Item, Key, Query, Table, Write, Written, prefix_range};
-use super::{StoreError, doc, inbox, keys};
+use super::{StoreError, doc, inbox, keys, read_first};
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{AttemptId, EndpointId, MessageId};
 
@@ -116,18 +116,9 @@ impl Parking {
         walk: &Walk,
         now: Timestamp,
     ) -> Result<Vec<HeldRecord>, StoreError> {
-        let mut query = window(index, walk);
-        let mut found = Vec::new();
-        loop {
-            let page = self.table.query(&query).await?;
-            for item in page.items.iter().filter(|item| inbox::is_live(item, now)) {
-                found.push(read(&Item { body: None, ..item.clone() })?);
-            }
-            match page.next {
-                Some(next) if found.len() < query.limit => query.after = Some(next),
-                _ => return Ok(found),
-            }
-        }
+        let live = |item: &Item| inbox::is_live(item, now);
+        let items = read_first(&*self.table, window(index, walk), live).await?;
+        items.into_iter().map(|item| read(&Item { body: None, ..item })).collect()
     }
 
     /// The parked record with this id.
