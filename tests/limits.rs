@@ -75,3 +75,15 @@ async fn a_url_is_as_long_as_can_be_called_and_no_longer() {
     assert_eq!(refused.status, 422, "{refused:?}");
     assert!(text(&refused.body["detail"][0]["msg"]).contains("2048"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn an_iterator_of_nothing_is_refused_when_messages_are_canceled_by_time() {
+    let world = World::new();
+    let app = world.application().await;
+    let path =
+        format!("/api/v1/app/{app}/endpoint/{}/cancel-msgs", world.endpoint(&app, URL).await);
+    let since = world.ambient.now().to_rfc3339();
+    let refused = world.call("POST", &path, json!({"since": since, "iterator": "zzz"})).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "iterator"]));
+}

@@ -7,7 +7,7 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::api::openapi::Moment;
 use shared::api::request;
 use shared::domain::attempt::{Attempt, Progress, Turn};
-use shared::domain::id::{EndpointId, MessageId};
+use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::store::{Claimed, Waiting, Walk};
 
 use crate::endpoint::endpoint_of;
@@ -82,6 +82,9 @@ impl Call<'_> {
             let rule = "is missing: name messages in `msgIds`, or a time in `since`";
             return Err(Violation::body("since", rule).into());
         };
+        if input.iterator.as_deref().is_some_and(|id| id.parse::<AttemptId>().is_err()) {
+            return Err(Violation::body("iterator", "must be that of an answer").into());
+        }
         let span = self.span(&SpanIn { since, until: input.until })?;
         let walk = Walk {
             limit: CANCEL_PAGE,
