@@ -336,7 +336,8 @@ async fn a_record_that_cannot_be_parked_comes_back() {
     assert_eq!(poll(&world.queues.deliveries, &broken).await, Polled { done: 0, undone: 1 });
     world.advance_s(VISIBILITY_S.into());
     assert_eq!(world.dispatch().await, 1);
-    assert_eq!(world.parts.parking.list(10).await.unwrap().len(), 1);
+    let parked = world.call("GET", "/api/v1/operator/parked", json!(null)).await.body;
+    assert_eq!(parked["data"].as_array().map(Vec::len), Some(1), "{parked}");
 }
 
 #[tokio::test]

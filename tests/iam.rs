@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::network::answer;
 use crate::support::stage::{Stage, routes};
-use crate::support::world::World;
+use crate::support::world::{World, text};
 use crate::template::{grants_of, template};
 
 const URL: &str = "http://127.0.0.1:9/hook";
@@ -123,7 +123,9 @@ async fn records_that_die() -> World {
     let parked =
         Parked { id: "p".into(), queue: "deliveries".into(), reason: "r".into(), at, body };
     Parking::new(world.table.clone()).park(&parked).await.unwrap();
-    let redriven = world.call("POST", "/api/v1/operator/parked/p/redrive", json!({})).await;
+    let listed = world.call("GET", "/api/v1/operator/parked", Value::Null).await.body;
+    let path = format!("/api/v1/operator/parked/{}/redrive", text(&listed["data"][0]["id"]));
+    let redriven = world.call("POST", &path, json!({})).await;
     assert_eq!(redriven.status, 202, "{redriven:?}");
     world
 }

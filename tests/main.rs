@@ -12,8 +12,10 @@ mod attempted;
 mod auth;
 mod bounded;
 mod broadcast;
+mod cache;
 mod check;
 mod conformance;
+mod contention;
 mod cost;
 mod cost_counts;
 /// The counters of the local platform, which tests wrap around their ports as well.
@@ -41,6 +43,8 @@ mod import;
 mod inspector;
 mod jwt_keys;
 mod layers;
+mod limits;
+mod lists;
 /// The directory that the local platform keeps everything in.
 #[path = "../functions/local/data.rs"]
 #[allow(dead_code, reason = "the commands use the rest")]

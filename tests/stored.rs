@@ -37,7 +37,10 @@ async fn the_golden_file_knows_every_kind_of_item_that_there_is() {
     let golden: Value = serde_json::from_str(&golden::read(GOLDEN)).unwrap();
     let known: BTreeSet<&str> =
         golden["items"].as_object().unwrap().keys().map(String::as_str).collect();
-    let there: BTreeSet<&str> = kinds().into_iter().map(|kind| kind.name).collect();
+    // What is only still read is in the first format's file.
+    let written =
+        kinds().into_iter().map(|kind| kind.name).filter(|name| !name.ends_with("earlier"));
+    let there: BTreeSet<&str> = written.collect();
     assert_eq!(known, there);
     for item in golden["items"].as_object().unwrap().values() {
         assert_eq!(item["doc"]["v"], shared::store::keys::FORMAT);

@@ -1,6 +1,7 @@
 //! Applications: create, read, change, delete.
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::application::ApplicationIn;
@@ -84,7 +85,8 @@ impl Call<'_> {
         let walk = page::walk::<ApplicationId>(self.request, false)?;
         let org = self.access.organisation();
         let listed = self.admin.history.applications(&org, &walk).await?;
-        Ok(page::respond(&walk, listed, ApplicationOut::from))
+        let id = |application: &Application| application.id.to_string();
+        page::respond_within(&walk, listed, id, ApplicationOut::from)
     }
 
     pub(crate) async fn create_application(&self) -> Answer {
@@ -93,14 +95,25 @@ impl Call<'_> {
         let uid = input.check(Rules::default())?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
         let if_exists = request::query_flag(self.request, "get_if_exists", false)?;
-        if let Some(uid) = &uid
-            && if_exists
-            && let Some(tenant) =
-                self.admin.directory.application(&self.access.organisation(), uid.as_str()).await?
-        {
-            return Ok(show(StatusCode::OK, tenant.application.clone()));
+        let Some(wanted) = uid.clone().filter(|_| if_exists) else {
+            return self.create(input, uid).await;
+        };
+        if let Some(there) = self.existing(&wanted).await? {
+            return Ok(there);
         }
-        self.create(input, uid).await
+        match self.create(input, uid).await {
+            // Somebody else was faster.
+            Err(taken @ ApiError::Http { status: StatusCode::CONFLICT, .. }) => {
+                self.existing(&wanted).await?.ok_or(taken)
+            }
+            other => other,
+        }
+    }
+
+    async fn existing(&self, uid: &Uid) -> Result<Option<Response<Bytes>>, ApiError> {
+        let org = self.access.organisation();
+        let tenant = self.admin.directory.application(&org, uid.as_str()).await?;
+        Ok(tenant.map(|tenant| show(StatusCode::OK, tenant.application.clone())))
     }
 
     pub(crate) async fn get_application(&self, app: &str) -> Answer {
@@ -114,6 +127,10 @@ impl Call<'_> {
     /// application's own token: with another's uid it would get what is published to that one.
     pub(crate) async fn update_application(&self, app: &str) -> Answer {
         self.require_organisation()?;
+        create_or_change(|| self.put_application(app)).await
+    }
+
+    async fn put_application(&self, app: &str) -> Answer {
         let input: ApplicationIn = request::body(self.request)?;
         let uid = input.check(Rules::default())?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
@@ -126,7 +143,6 @@ impl Call<'_> {
             }
             other => other?,
         };
-        let now = self.admin.ambient.now();
         self.edit(&tenant.application.id, |application| {
             application.name.clone_from(&input.name);
             application.uid.clone_from(&uid);
@@ -134,7 +150,6 @@ impl Call<'_> {
             application.metadata.clone_from(&input.metadata);
             input.profile.apply(&mut application.profile);
             application.sandbox = input.sandbox.unwrap_or(application.sandbox);
-            application.updated_at = now;
         })
         .await
     }
@@ -162,7 +177,6 @@ impl Call<'_> {
             Field::Null => Field::Null,
             Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
         };
-        let now = self.admin.ambient.now();
         self.edit(&tenant.application.id, |application| {
             if let Some(name) = &patch.name {
                 application.name.clone_from(name);
@@ -174,7 +188,6 @@ impl Call<'_> {
             }
             patch.profile.apply(&mut application.profile);
             application.sandbox = patch.sandbox.unwrap_or(application.sandbox);
-            application.updated_at = now;
         })
         .await
     }
@@ -215,7 +228,14 @@ impl Call<'_> {
 
     async fn edit(&self, app: &ApplicationId, change: impl Fn(&mut Application)) -> Answer {
         let now = self.admin.ambient.now();
-        match self.admin.editor.edit_application(app, now, change).await? {
+        let edit = |application: &mut Application| {
+            let before = application.clone();
+            change(application);
+            if *application != before {
+                application.updated_at = now;
+            }
+        };
+        match self.admin.editor.edit_application(app, now, edit).await? {
             Edited::Done(application) => Ok(show(StatusCode::OK, application)),
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),
@@ -223,7 +243,16 @@ impl Call<'_> {
     }
 }
 
-fn show(status: StatusCode, application: Application) -> http::Response<bytes::Bytes> {
+/// Asks once more where somebody else created what was about to be created: then there is
+/// something to change.
+pub(crate) async fn create_or_change<F: Future<Output = Answer>>(put: impl Fn() -> F) -> Answer {
+    match put().await {
+        Err(ApiError::Http { status: StatusCode::CONFLICT, .. }) => put().await,
+        other => other,
+    }
+}
+
+fn show(status: StatusCode, application: Application) -> Response<Bytes> {
     error::json(status, &ApplicationOut::from(application))
 }
 

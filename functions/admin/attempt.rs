@@ -183,7 +183,7 @@ impl Call<'_> {
         let id = |attempt: &Attempt| attempt.id.to_string();
         let with_content = self.wants_content()?;
         let listed = page::cut(&walk, attempts, id);
-        Ok(page::respond(&walk, listed, |attempt| AttemptOut::of(attempt, with_content)))
+        page::respond_within(&walk, listed, id, |it| AttemptOut::of(it, with_content))
     }
 
     pub(crate) async fn attempts_of_endpoint(&self, app: &str, ep: &str) -> Answer {
@@ -198,7 +198,8 @@ impl Call<'_> {
             .attempts_of_endpoint(&endpoint.id, &walk, now, |attempt| filter.keeps(attempt))
             .await?;
         let with_content = self.wants_content()?;
-        Ok(page::respond(&walk, listed, |attempt| AttemptOut::of(attempt, with_content)))
+        let id = |attempt: &Attempt| attempt.id.to_string();
+        page::respond_within(&walk, listed, id, |it| AttemptOut::of(it, with_content))
     }
 
     pub(crate) async fn get_attempt(&self, app: &str, msg: &str, attempt: &str) -> Answer {

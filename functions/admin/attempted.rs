@@ -13,7 +13,7 @@ use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::delivery::{Delivery, State};
 use shared::domain::id::{AttemptId, EndpointId};
-use shared::store::{Listed, Tenant, Trace, Walk};
+use shared::store::{Tenant, Trace, Walk};
 
 use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing};
 use crate::endpoint::endpoint_of;
@@ -74,15 +74,16 @@ impl Call<'_> {
             Trace::Unattempted(_) => status != Some(SUCCESS.0),
         };
         let listed = self.admin.history.trail_of_endpoint(&endpoint, &walk, now, keep).await?;
-        let mut items = Vec::with_capacity(listed.items.len());
-        for trace in &listed.items {
-            let shown = self.attempted(&tenant, &endpoint, trace, &filter, with_content).await?;
+        let mut filling = page::Filling::new(&walk, listed);
+        while let Some(trace) = filling.next(Trace::id) {
+            let shown = self.attempted(&tenant, &endpoint, &trace, &filter, with_content).await?;
             let wanted =
                 |shown: &AttemptedOut| status.is_none_or(|wanted| shown.standing.status == wanted);
-            items.extend(shown.filter(wanted));
+            if let Some(shown) = shown.filter(wanted) {
+                filling.push(&shown)?;
+            }
         }
-        let Listed { iterator, prev, done, .. } = listed;
-        Ok(page::respond(&walk, Listed { items, iterator, prev, done }, |shown| shown))
+        Ok(filling.finish())
     }
 
     /// Numbers of the last 28 days, or of less. Of an endpoint that was sent very much in that

@@ -108,6 +108,9 @@ impl Call<'_> {
             let rule = "is missing: name messages in `msgIds`, or a time in `since`";
             return Err(Violation::body("since", rule).into());
         };
+        if input.iterator.as_deref().is_some_and(|id| id.parse::<AttemptId>().is_err()) {
+            return Err(Violation::body("iterator", "must be that of an answer").into());
+        }
         let span = self.span(&SpanIn { since, until: input.until })?;
         let iterator = input.iterator.map(|text| match text.parse::<AttemptId>() {
             Ok(id) => Ok(id.to_string()),

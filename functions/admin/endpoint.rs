@@ -13,6 +13,8 @@ use shared::domain::treatment::{Format, Treatment};
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 
+use crate::application::create_or_change;
+use crate::limits::check_description;
 use crate::profile::check_https;
 use crate::treatment::check_treatment;
 use crate::{Answer, Call, page};
@@ -32,7 +34,7 @@ impl Call<'_> {
         let walk = page::walk::<EndpointId>(self.request, true)?;
         let id = |endpoint: &Endpoint| endpoint.id.to_string();
         let listed = page::cut(&walk, tenant.endpoints.clone(), id);
-        Ok(page::respond(&walk, listed, EndpointOut::from))
+        page::respond_within(&walk, listed, id, EndpointOut::from)
     }
 
     pub(crate) async fn create_endpoint(&self, app: &str) -> Answer {
@@ -52,6 +54,10 @@ impl Call<'_> {
     /// Changes an endpoint, or creates one whose uid is the name in the path. A secret in the
     /// body counts only for a new one: an old one's is rotated.
     pub(crate) async fn update_endpoint(&self, app: &str, ep: &str) -> Answer {
+        create_or_change(|| self.put_endpoint(app, ep)).await
+    }
+
+    async fn put_endpoint(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
@@ -62,7 +68,6 @@ impl Call<'_> {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
         };
-        let now = self.admin.ambient.now();
         let told = self.told_updated(&tenant, endpoint, input.disabled).await?;
         self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
             endpoint.move_to(&input.url);
@@ -74,7 +79,6 @@ impl Call<'_> {
             endpoint.throttle_rate = input.rate();
             endpoint.metadata.clone_from(&input.metadata);
             input.extensions().apply(endpoint);
-            endpoint.updated_at = now;
         })
         .await
     }
@@ -96,6 +100,7 @@ impl Call<'_> {
         } else {
             rules.throttle_rate(patch.throttle_rate.value().copied());
         }
+        patch.description.iter().for_each(|text| check_description(&mut rules, text));
         patch.url.iter().for_each(|url| rules.url(url, &self.admin.policy));
         let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
         rules.channels(patch.channels.value().map(Vec::as_slice));
@@ -113,7 +118,6 @@ impl Call<'_> {
             Field::Null => Field::Null,
             Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
         };
-        let now = self.admin.ambient.now();
         let disabled = patch.disabled.unwrap_or(endpoint.disabled);
         let told = self.told_updated(&tenant, endpoint, disabled).await?;
         self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
@@ -132,7 +136,6 @@ impl Call<'_> {
                 endpoint.metadata.clone_from(metadata);
             }
             patch.extensions().apply(endpoint);
-            endpoint.updated_at = now;
         })
         .await
     }
@@ -149,6 +152,7 @@ impl Call<'_> {
 
     fn check(&self, input: &EndpointIn) -> Result<Option<Uid>, ApiError> {
         let mut rules = Rules::default();
+        check_description(&mut rules, &input.description);
         rules.url(&input.url, &self.admin.policy);
         let uid = rules.uid(input.uid.as_deref(), EndpointId::PREFIX);
         rules.event_types(input.event_types.as_deref());
@@ -265,7 +269,14 @@ impl Call<'_> {
         change: impl Fn(&mut Endpoint),
     ) -> Answer {
         let now = self.admin.ambient.now();
-        match self.admin.editor.with(told).edit_endpoint(app, ep, now, change).await? {
+        let edit = |endpoint: &mut Endpoint| {
+            let before = endpoint.clone();
+            change(endpoint);
+            if *endpoint != before {
+                endpoint.updated_at = now;
+            }
+        };
+        match self.admin.editor.with(told).edit_endpoint(app, ep, now, edit).await? {
             Edited::Done((endpoint, ())) => Ok(show(StatusCode::OK, endpoint)),
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),

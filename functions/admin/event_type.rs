@@ -15,6 +15,7 @@ use shared::domain::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::domain::id::{is_name, name_rule};
 use shared::domain::notice::Notice;
 
+use crate::limits::{MAX_FLAGS, check_description};
 use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
 use crate::{Answer, Call, page};
 
@@ -131,6 +132,7 @@ impl EventTypeUpdate {
     }
 
     fn check(&self, rules: &mut Rules) {
+        check_description(rules, &self.description);
         check_schemas(rules, self.schemas.as_ref());
         check_flags(rules, &self.flags());
         if self.feature_flags.is_some() {
@@ -160,11 +162,9 @@ impl Call<'_> {
             (archived || !event_type.archived) && event_type.is_for(self.flags())
         };
         let org = self.access.organisation();
-        let listed = self.admin.catalogue.page(&org, &walk, keep).await?;
-        Ok(page::respond(&walk, listed, |mut event_type| {
-            event_type.schemas = event_type.schemas.filter(|_| with_content);
-            EventTypeOut::from(event_type)
-        }))
+        let listed = self.admin.catalogue.page(&org, &walk, with_content, keep).await?;
+        let name = |event_type: &EventType| event_type.name.clone();
+        page::respond_within(&walk, listed, name, EventTypeOut::from)
     }
 
     /// Creates an event type, or brings one back that was archived.
@@ -233,6 +233,7 @@ impl Call<'_> {
         } else {
             check_flags(&mut rules, patch.feature_flag.value().map_or(&[], std::slice::from_ref));
         }
+        patch.description.iter().for_each(|text| check_description(&mut rules, text));
         check_schemas(&mut rules, patch.schemas.value());
         check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         check_group(&mut rules, patch.group_name.value().map(String::as_str));
@@ -284,6 +285,7 @@ impl Call<'_> {
     ) -> Answer {
         let org = self.access.organisation();
         let now = self.admin.ambient.now();
+        let change = |old: Option<EventType>| Ok::<_, ApiError>(or_same(change(old.clone())?, old));
         let old = self.admin.catalogue.find(&org, name).await?;
         let was = old.as_ref().is_some_and(|old| old.deprecated);
         let told = match change(old)? {
@@ -306,6 +308,17 @@ impl Call<'_> {
             created_at: old.map_or(now, |old| old.created_at),
             ..EventType::new(self.access.organisation(), name, now)
         }
+    }
+}
+
+/// What an event type becomes: what it was, if nothing is new but the time of the change.
+pub(crate) fn or_same(new: Option<EventType>, old: Option<EventType>) -> Option<EventType> {
+    match (new, old) {
+        (Some(new), Some(old)) => {
+            let same = EventType { updated_at: old.updated_at, ..new.clone() } == old;
+            Some(if same { old } else { new })
+        }
+        (new, _) => new,
     }
 }
 
@@ -337,6 +350,9 @@ fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
 }
 
 fn check_flags(rules: &mut Rules, flags: &[String]) {
+    if flags.len() > MAX_FLAGS {
+        return rules.broken("featureFlags", format!("must name at most {MAX_FLAGS}"));
+    }
     for (position, flag) in flags.iter().enumerate() {
         if !is_name(flag, MAX_NAME) {
             rules.broken(&format!("featureFlags.{position}"), name_rule(MAX_NAME));

@@ -18,6 +18,8 @@ use shared::domain::endpoint::MAX_EVENT_TYPE;
 use shared::domain::event_type::{EventType, MAX_BYTES, Schemas};
 use shared::domain::id::is_name;
 
+use crate::event_type::or_same;
+use crate::page::{MAX_QUOTED_BYTES, quoted_len};
 use crate::{Answer, Call};
 
 /// Most event types of one description.
@@ -87,20 +89,21 @@ impl Call<'_> {
         for one in &found {
             let change = |old: Option<EventType>| -> Result<_, ApiError> {
                 let mut new = self.event_type(&one.name, old.as_ref());
-                if let Some(old) = old {
-                    new.feature_flags = old.feature_flags;
-                    new.group_name = old.group_name;
+                if let Some(old) = &old {
+                    new.feature_flags.clone_from(&old.feature_flags);
+                    new.group_name.clone_from(&old.group_name);
                 }
                 new.description.clone_from(&one.description);
                 new.deprecated = one.deprecated;
                 new.schemas.clone_from(&one.schemas);
-                Ok(Some(new))
+                Ok(or_same(Some(new), old))
             };
             self.admin.catalogue.edit(&org, &one.name, now, change).await??;
         }
         for name in &gone {
             let archive = |old: Option<EventType>| -> Result<_, ApiError> {
-                Ok(old.map(|old| EventType { archived: true, updated_at: now, ..old }))
+                let archived = |old| EventType { archived: true, updated_at: now, ..old };
+                Ok(or_same(old.clone().map(archived), old))
             };
             self.admin.catalogue.edit(&org, name, now, archive).await??;
         }
@@ -123,7 +126,15 @@ impl Call<'_> {
             "info": {"title": "Event types", "version": "1"},
             "webhooks": webhooks,
         });
-        Ok(error::json(StatusCode::OK, &document))
+        let answer = error::json(StatusCode::OK, &document);
+        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+        if quoted_len(text) > MAX_QUOTED_BYTES {
+            return Err(ApiError::too_large(
+                "The event types and their schemas are too large for one answer: read them page \
+                 by page from /api/v1/event-type?with_content=true.",
+            ));
+        }
+        Ok(answer)
     }
 }
 

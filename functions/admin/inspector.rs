@@ -15,7 +15,7 @@ use shared::api::request;
 use shared::domain::headers::single;
 use shared::domain::inspector::{Inspected, Inspector, KEPT_BYTES};
 
-use crate::{Admin, Answer, Call};
+use crate::{Admin, Answer, Call, page};
 
 /// Most requests that are shown.
 const MAX_SHOWN: usize = 100;
@@ -107,7 +107,7 @@ impl Call<'_> {
             body_bytes: one.bytes,
             answered: one.answered,
         });
-        Ok(error::json(StatusCode::OK, &InspectedList { data: data.collect() }))
+        Ok(error::json(StatusCode::OK, &InspectedList { data: page::fitting(data) }))
     }
 }
 

@@ -49,6 +49,7 @@ mod idempotency;
 mod import;
 mod inspector;
 mod jwt_key;
+mod limits;
 mod message;
 pub mod openapi;
 mod operational;

@@ -105,16 +105,17 @@ impl Call<'_> {
             let subject = message.subject.as_deref();
             filter.keeps(&message.event_type, &message.channels, &message.tags, subject)
         };
-        let mut listed = self.admin.history.messages(app, &walk, now, keep).await?;
-        if self.wants_content()? {
-            for message in &mut listed.items {
-                let id = message.id.to_string();
-                if let Some(whole) = self.admin.history.message(app, &id, now).await? {
-                    message.payload = whole.payload;
-                }
+        let with_content = self.wants_content()?;
+        let listed = self.admin.history.messages(app, &walk, now, keep).await?;
+        let mut filling = page::Filling::new(&walk, listed);
+        while let Some(mut message) = filling.next(|message| message.id.to_string()) {
+            let id = message.id.to_string();
+            if with_content && let Some(whole) = self.admin.history.message(app, &id, now).await? {
+                message.payload = whole.payload;
             }
+            filling.push(&MessageOut::from(message))?;
         }
-        Ok(page::respond(&walk, listed, MessageOut::from))
+        Ok(filling.finish())
     }
 
     pub(crate) async fn get_message(&self, app: &str, msg: &str) -> Answer {

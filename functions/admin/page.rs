@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request::query_value;
 use shared::domain::clock::Timestamp;
@@ -15,6 +16,11 @@ use shared::store::{Listed, Walk};
 const DEFAULT_LIMIT: usize = 50;
 /// Most items of a page (Svix).
 const MAX_LIMIT: usize = 250;
+/// Most bytes of what an answer lists, as they are quoted in the JSON that Lambda passes on: it takes
+/// 6,291,556 in all.
+pub(crate) const MAX_QUOTED_BYTES: usize = 5 * 1024 * 1024;
+/// What an iterator begins with whose id begins like a way back.
+const ONWARD: char = '=';
 
 /// One page as the API shows it.
 #[derive(Serialize, JsonSchema)]
@@ -51,8 +57,9 @@ pub(crate) fn walk<Id: FromStr>(
         }
     };
     let iterator = query_value(request, "iterator");
-    let (iterator, backward) = match iterator.as_deref().map(|text| text.strip_prefix('-')) {
-        Some(Some(id)) => (Some(id.to_owned()), true),
+    let (iterator, backward) = match iterator.as_deref().and_then(|text| text.split_at_checked(1)) {
+        Some(("-", id)) => (Some(id.to_owned()), true),
+        Some(("=", id)) => (Some(id.to_owned()), false),
         _ => (iterator, false),
     };
     if iterator.as_deref().is_some_and(|id| id.parse::<Id>().is_err()) {
@@ -74,20 +81,134 @@ pub(crate) fn moment(request: &Request<Bytes>, name: &str) -> Result<Option<Time
         .transpose()
 }
 
-/// A page that came from the store.
+/// A page of what is small.
 pub(crate) fn respond<T, O: Serialize>(
     walk: &Walk,
     listed: Listed<T>,
     show: impl Fn(T) -> O,
 ) -> Response<Bytes> {
+    let Listed { items, iterator, prev, done } = listed;
+    let data = items.into_iter().map(show).collect();
+    answer(walk, Listed { items: data, iterator, prev, done })
+}
+
+/// A page of what may be large.
+///
+/// # Errors
+/// When an item cannot be written as JSON.
+pub(crate) fn respond_within<T, O: Serialize>(
+    walk: &Walk,
+    listed: Listed<T>,
+    id: impl Fn(&T) -> String,
+    show: impl Fn(T) -> O,
+) -> Result<Response<Bytes>, ApiError> {
+    let mut filling = Filling::new(walk, listed);
+    while let Some(item) = filling.next(&id) {
+        filling.push(&show(item))?;
+    }
+    Ok(filling.finish())
+}
+
+/// A page that is filled item by item, and ends early, with an iterator, before the answer is too
+/// large for Lambda.
+pub(crate) struct Filling<'a, T> {
+    walk: &'a Walk,
+    /// What is left, in the order of the walk.
+    rest: std::vec::IntoIter<T>,
+    listed: Listed<Box<RawValue>>,
+    quoted: usize,
+    /// The id of the item that is worked on.
+    current: Option<String>,
+    /// The id of the last one that is on the page, or left out for good.
+    furthest: Option<String>,
+    full: bool,
+}
+
+impl<'a, T> Filling<'a, T> {
+    /// Begins with what was found.
+    pub(crate) fn new(walk: &'a Walk, listed: Listed<T>) -> Self {
+        let Listed { mut items, iterator, prev, done } = listed;
+        if walk.backward {
+            // What is nearest to where the caller comes from is first on the way.
+            items.reverse();
+        }
+        let (rest, listed) =
+            (items.into_iter(), Listed { items: Vec::new(), iterator, prev, done });
+        Self { walk, rest, listed, quoted: 0, current: None, furthest: None, full: false }
+    }
+
+    /// The next item, to be pushed or left out; none when the page is full.
+    pub(crate) fn next(&mut self, id: impl Fn(&T) -> String) -> Option<T> {
+        if self.full {
+            return None;
+        }
+        self.furthest = self.current.take().or(self.furthest.take());
+        let item = self.rest.next()?;
+        self.current = Some(id(&item));
+        Some(item)
+    }
+
+    /// Shows the item like this.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub(crate) fn push<O: Serialize>(&mut self, shown: &O) -> Result<(), ApiError> {
+        let shown = to_raw_value(shown).map_err(|error| ApiError::Internal(error.to_string()))?;
+        self.quoted += quoted_len(shown.get());
+        if self.quoted > MAX_QUOTED_BYTES && !self.listed.items.is_empty() {
+            self.full = true;
+        } else {
+            self.listed.items.push(shown);
+        }
+        Ok(())
+    }
+
+    /// The answer.
+    pub(crate) fn finish(self) -> Response<Bytes> {
+        let mut listed = self.listed;
+        if self.full {
+            let end = if self.walk.backward { &mut listed.prev } else { &mut listed.iterator };
+            *end = self.furthest;
+            listed.done = false;
+        }
+        if self.walk.backward {
+            listed.items.reverse();
+        }
+        answer(self.walk, listed)
+    }
+}
+
+fn answer<O: Serialize>(walk: &Walk, listed: Listed<O>) -> Response<Bytes> {
     let page = Page {
         // There is a page before this one only if the caller came from one.
         prev_iterator: listed.prev.filter(|_| walk.iterator.is_some()).map(|id| format!("-{id}")),
-        iterator: listed.iterator,
+        iterator: listed.iterator.map(|id| match id.starts_with(['-', ONWARD]) {
+            true => format!("{ONWARD}{id}"),
+            false => id,
+        }),
         done: listed.done,
-        data: listed.items.into_iter().map(show).collect(),
+        data: listed.items,
     };
     error::json(StatusCode::OK, &page)
+}
+
+/// The first of these, as many as fit an answer; at least one.
+pub(crate) fn fitting<O: Serialize>(items: impl Iterator<Item = O>) -> Vec<O> {
+    let (mut fitting, mut quoted) = (Vec::new(), 0);
+    for item in items {
+        quoted += serde_json::to_string(&item).map_or(0, |json| quoted_len(&json));
+        if quoted > MAX_QUOTED_BYTES && !fitting.is_empty() {
+            break;
+        }
+        fitting.push(item);
+    }
+    fitting
+}
+
+/// How long JSON is within a string of JSON, at most.
+pub(crate) fn quoted_len(json: &str) -> usize {
+    let escaped = json.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
+    json.len() + escaped + ",".len()
 }
 
 /// Cuts a page out of a list that is at hand as a whole. `items` may be in any order.

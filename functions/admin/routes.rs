@@ -314,5 +314,6 @@ operations! {
     "posthorn.jwt-key.rotate" POST ["operator", "jwt-key", "rotate"] => rotate_jwt_key();
     "posthorn.inspector.create" POST ["operator", "inspector"] => create_inspector();
     "posthorn.inspector.list" GET ["operator", "inspector", token] => list_inspected(token);
+    "posthorn.parked.redrive-many" POST ["operator", "parked", "redrive"] => redrive_all_parked();
     "posthorn.parked.redrive" POST ["operator", "parked", id, "redrive"] => redrive_parked(id);
 }

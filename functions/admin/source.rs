@@ -12,6 +12,7 @@ use shared::domain::id::{ApplicationId, SourceId, Uid};
 use shared::domain::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
 use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source};
 
+use crate::application::create_or_change;
 use crate::inspector::origin;
 use crate::{Answer, Call, page};
 
@@ -91,8 +92,9 @@ impl Call<'_> {
         self.require_organisation()?;
         let walk = page::walk::<SourceId>(self.request, false)?;
         let all = self.admin.sources.list(&self.access.organisation()).await?;
-        let listed = page::cut(&walk, all, |source| source.id.to_string());
-        Ok(page::respond(&walk, listed, |source| self.source_out(source)))
+        let id = |source: &Source| source.id.to_string();
+        let listed = page::cut(&walk, all, id);
+        page::respond_within(&walk, listed, id, |source| self.source_out(source))
     }
 
     pub(crate) async fn create_source(&self) -> Answer {
@@ -110,6 +112,10 @@ impl Call<'_> {
     /// Changes a source, or creates one whose uid is the name in the path.
     pub(crate) async fn update_source(&self, source: &str) -> Answer {
         self.require_organisation()?;
+        create_or_change(|| self.put_source(source)).await
+    }
+
+    async fn put_source(&self, source: &str) -> Answer {
         let input: IngestSourceIn = request::body(self.request)?;
         let Some(old) = self.source_named(source).await? else {
             let mut rules = Rules::default();
@@ -142,7 +148,7 @@ impl Call<'_> {
 
     pub(crate) async fn delete_source(&self, source: &str) -> Answer {
         let found = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
-        self.admin.sources.delete(&found).await?;
+        self.admin.sources.delete(&found.id).await?;
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 

@@ -345,11 +345,11 @@ pub(crate) async fn items_up_to_400_kb_are_kept_and_larger_ones_refused(table: &
     in_doc.doc = "x".repeat(MAX_ITEM_BYTES);
     for too_large in [too_large, in_doc] {
         let alone = table.write(Write::Put(too_large.clone(), Condition::Always)).await;
-        assert!(matches!(alone, Err(StoreError::Invalid(_))), "{alone:?}");
+        assert!(matches!(alone, Err(StoreError::TooLarge(_))), "{alone:?}");
         let neighbour = Write::Put(item("pk", "neighbour"), Condition::Always);
         let together = vec![neighbour, Write::Put(too_large, Condition::Always)];
         let together = table.transact(together).await;
-        assert!(matches!(together, Err(StoreError::Invalid(_))), "{together:?}");
+        assert!(matches!(together, Err(StoreError::TooLarge(_))), "{together:?}");
     }
     assert_eq!(all(table, Index::Base, "pk").await, [largest]);
 }
@@ -359,15 +359,7 @@ fn key(pk: &str, sk: &str) -> Key {
 }
 
 fn item(pk: &str, sk: &str) -> Item {
-    Item {
-        key: key(pk, sk),
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev: 1,
-        doc: "{\"v\":1}".into(),
-        body: None,
-    }
+    Item::new(key(pk, sk), "{\"v\":1}".into())
 }
 
 fn full_item() -> Item {

@@ -92,11 +92,11 @@ impl Stage {
         let names = BTreeMap::from([
             ("source_id", text(&source.body["id"])),
             ("profile", "small".to_owned()),
+            ("id", format!("{msg}.{ep}.{attempt}")),
             ("app_id", app),
             ("endpoint_id", ep),
             ("msg_id", msg),
             ("attempt_id", attempt),
-            ("id", parked.id),
             ("token", token),
             ("event_type_name", "type.of.the.owner".to_owned()),
             ("org_id", organisation().to_string()),
@@ -187,7 +187,7 @@ fn body(id: &str) -> Value {
             json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
         }
         "v1.operational-webhook.endpoint.update" => {
-            json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
+            json!({"url": "http://127.0.0.1:9/changed", "eventTypes": ["endpoint.failing"]})
         }
         "v1.event-type.import-openapi" => json!({"spec": {"openapi": "3.1.0"}}),
         "v1.message.precheck" => json!({"eventType": "test.event"}),

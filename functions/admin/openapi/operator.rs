@@ -1,16 +1,22 @@
 //! What an operator looks after.
 
-use shared::api::openapi::{Caller, Description, EmptyObject, describe};
+use shared::api::openapi::{Caller, Description, EmptyObject, PAGE, describe};
 
 use crate::inspector::{InspectedList, InspectorOut};
 use crate::jwt_key::{KeyList, KeyOut, RotateIn};
-use crate::operator::ParkedList;
+use crate::operator::{ParkedOut, RedrivenOut};
+use crate::page::Page;
 
 pub(super) fn descriptions() -> Vec<Description> {
     let describe = |id, summary| describe(id, summary).caller(Caller::Operator);
     vec![
         describe("posthorn.parked.list", "List the records that nobody could process")
-            .answers::<ParkedList>(200, "At most 250 of them"),
+            .query(PAGE)
+            .answers::<Page<ParkedOut>>(200, "A page of them, newest first"),
+        describe("posthorn.parked.redrive-many", "Send many parked records back to their queues")
+            .detail("To be asked again with the `iterator` of the answer, until it is `done`.")
+            .query(PAGE)
+            .answers::<RedrivenOut>(200, "What became of a page of them"),
         describe("posthorn.parked.redrive", "Send a parked record back to its queue")
             .answers::<EmptyObject>(202, "It is in the queue")
             .fails(400, "The record does not read"),
@@ -29,6 +35,9 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<InspectorOut>(201, "The new inspector"),
         describe("posthorn.inspector.list", "See what was sent to an inspector")
             .caller(Caller::Organisation)
-            .answers::<InspectedList>(200, "The latest 100 requests, newest first"),
+            .answers::<InspectedList>(
+                200,
+                "The latest 100 requests that fit an answer, newest first",
+            ),
     ]
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::queue::QueueError;
 use crate::store::StoreError;
+use crate::store::table::MAX_ITEM_BYTES;
 
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum ApiError {
     },
     /// Rules that the request breaks.
     Invalid(Vec<Violation>),
+    /// 503: others change the same thing all the time; to be asked again.
+    Contended,
     /// Our own failure; the reason is for the log.
     Internal(String),
 }
@@ -152,6 +155,7 @@ impl ApiError {
         match self {
             Self::Http { status, code, detail } => json(status, &Failure { code, detail }),
             Self::Invalid(detail) => json(StatusCode::UNPROCESSABLE_ENTITY, &Invalid { detail }),
+            Self::Contended => contended(),
             Self::Internal(reason) => {
                 tracing::error!(reason, "request failed");
                 json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::Map::new())
@@ -166,7 +170,13 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            StoreError::Contended => Self::Contended,
+            StoreError::TooLarge(bytes) => Self::too_large(format!(
+                "What would be stored has {bytes} bytes; at most {MAX_ITEM_BYTES} fit."
+            )),
+            error => Self::Internal(error.to_string()),
+        }
     }
 }
 
@@ -180,6 +190,15 @@ impl From<Violation> for ApiError {
     fn from(violation: Violation) -> Self {
         Self::Invalid(vec![violation])
     }
+}
+
+fn contended() -> Response<Bytes> {
+    let detail = "Others change the same thing at the moment: ask again.".to_owned();
+    let mut response =
+        json(StatusCode::SERVICE_UNAVAILABLE, &Failure { code: "contended", detail });
+    let after_s = header::HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, after_s);
+    response
 }
 
 /// A JSON response.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::api::error::{ApiError, Violation};
 use crate::domain::application::{MAX_METADATA_BYTES, Metadata};
 use crate::domain::endpoint::{
-    MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_ENDPOINT_EVENT_TYPES, MAX_EVENT_TYPE, MAX_URL,
+    MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_ENDPOINT_EVENT_TYPES, MAX_EVENT_TYPE,
 };
 use crate::domain::id::{Uid, is_name, name_rule};
 use crate::domain::secret::{SignatureScheme, SigningSecret};
@@ -86,9 +86,7 @@ impl Rules {
 
     /// Where webhooks go.
     pub fn url(&mut self, url: &str, policy: &TargetPolicy) {
-        if url.len() > MAX_URL {
-            self.broken("url", format!("must be at most {MAX_URL} characters"));
-        } else if let Err(reason) = check_url(url, policy) {
+        if let Err(reason) = check_url(url, policy) {
             self.broken("url", reason);
         }
     }

@@ -19,8 +19,6 @@ pub const MAX_CHANNEL: usize = 128;
 pub const MAX_ENDPOINT_CHANNELS: usize = 10;
 /// Most event types that an endpoint may name: with the longest names they fit an item.
 pub const MAX_ENDPOINT_EVENT_TYPES: usize = 1_000;
-/// Longest URL, in bytes (Svix).
-pub const MAX_URL: usize = 65_536;
 
 /// One URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

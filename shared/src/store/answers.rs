@@ -106,13 +106,6 @@ fn item_of(
     expires_at: Timestamp,
     rev: u64,
 ) -> Result<Item, StoreError> {
-    Ok(Item {
-        key: keys::answer(request),
-        by_time: None,
-        due: None,
-        expires_at: Some(expires_at),
-        rev,
-        doc: doc::encode(&Doc { answer })?,
-        body: None,
-    })
+    let item = Item::new(keys::answer(request), doc::encode(&Doc { answer })?);
+    Ok(item.revision(rev).until(expires_at))
 }

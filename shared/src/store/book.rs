@@ -1,14 +1,15 @@
 //! Finding a profile by name.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::domain::application::Application;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::Clock;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::id::OrganisationId;
 use crate::domain::profile::Profile;
 use crate::domain::profile::catalogue::CatalogueEvent;
+use crate::store::cache::Cache;
 use crate::store::{ProfileStore, StoreError};
 
 /// The profile of an application that names none, in a deployment that names none.
@@ -36,12 +37,9 @@ pub struct Profiles {
 #[derive(Clone)]
 struct Stored {
     store: ProfileStore,
-    clock: Arc<dyn Clock>,
-    kept: Arc<Mutex<Kept>>,
+    /// What was read; that nobody has a name is remembered as well.
+    recent: Cache<(OrganisationId, String), Option<Arc<Profile>>>,
 }
-
-/// What was read and when; a name that nobody has is remembered as well.
-type Kept = HashMap<(OrganisationId, String), (Timestamp, Option<Arc<Profile>>)>;
 
 impl Profiles {
     /// The built-in ones.
@@ -72,7 +70,7 @@ impl Profiles {
     /// [`PROFILE_TTL_MS`].
     #[must_use]
     pub fn stored_in(mut self, store: ProfileStore, clock: Arc<dyn Clock>) -> Self {
-        self.stored = Some(Stored { store, clock, kept: Arc::default() });
+        self.stored = Some(Stored { store, recent: Cache::new(clock, PROFILE_TTL_MS, MAX_KEPT) });
         self
     }
 
@@ -159,24 +157,8 @@ impl Stored {
         org: &OrganisationId,
         name: &str,
     ) -> Result<Option<Arc<Profile>>, StoreError> {
-        let now = self.clock.now();
-        if let Some((at, kept)) = self.lock().get(&(*org, name.to_owned()))
-            && now.since(*at) < PROFILE_TTL_MS
-        {
-            return Ok(kept.clone());
-        }
-        let read = self.store.profile(org, name).await?.map(Arc::new);
-        let mut kept = self.lock();
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert((*org, name.to_owned()), (now, read.clone()));
-        Ok(read)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // The map is whole after every statement, whatever panicked in between.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        let read = async { Ok(self.store.profile(org, name).await?.map(Arc::new)) };
+        self.recent.get_or_read((*org, name.to_owned()), read).await
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use super::change::{Change, Changed, change};
+use super::keys::EVENT_TYPE_PREFIX;
+use super::pages::{self, Bounds, Listed, Walk};
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
-use super::{Listed, StoreError, Treatments, Walk, doc, keys, treatments};
+use super::{StoreError, Treatments, doc, keys, treatments};
 use crate::domain::clock::Timestamp;
 use crate::domain::event_type::EventType;
 use crate::domain::id::OrganisationId;
 
-/// How often a change starts over when somebody else changed the same one meanwhile.
-const MAX_TRIES: u32 = 8;
-/// Most reads that one page may take.
-const MAX_READS: usize = 10;
+/// A page with schemas ends when it has so many bytes: more than fits an answer of the API, and
+/// little enough to be held in memory.
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads and changes event types.
 #[derive(Clone)]
@@ -45,7 +47,8 @@ impl Catalogue {
         item.map(|item| doc::decode(&item.doc)).transpose()
     }
 
-    /// A page of the event types that `keep` keeps, by name.
+    /// A page of the event types that `keep` keeps, by name, with or without their schemas. What
+    /// it does not keep may be hidden from the caller: iterators do not name it.
     ///
     /// # Errors
     /// When the store fails.
@@ -53,45 +56,18 @@ impl Catalogue {
         &self,
         org: &OrganisationId,
         walk: &Walk,
+        schemas: bool,
         keep: impl Fn(&EventType) -> bool,
     ) -> Result<Listed<EventType>, StoreError> {
-        let mut query = window(org, walk);
-        let mut found: Vec<EventType> = Vec::new();
-        let mut furthest = None;
-        let mut exhausted = false;
-        'reads: for _ in 0..MAX_READS {
-            let page = self.table.query(&query).await?;
-            for item in &page.items {
-                let event_type: EventType = doc::decode(&item.doc)?;
-                if walk.iterator.as_ref() == Some(&event_type.name) {
-                    continue;
-                }
-                if found.len() == walk.limit {
-                    break 'reads;
-                }
-                furthest = Some(event_type.name.clone());
-                if keep(&event_type) {
-                    found.push(event_type);
-                }
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => {
-                    exhausted = true;
-                    break;
-                }
-            }
-        }
-        let name = |event_type: &EventType| event_type.name.clone();
-        let (iterator, prev) = if walk.backward {
-            found.reverse();
-            let iterator = found.last().map(name).or_else(|| furthest.clone());
-            (iterator, furthest.filter(|_| !exhausted))
-        } else {
-            let prev = found.first().map(name).or_else(|| furthest.clone());
-            (furthest.or_else(|| walk.iterator.clone()), prev)
-        };
-        Ok(Listed { items: found, iterator, prev, done: exhausted && !walk.backward })
+        let bytes = if schemas { MAX_PAGE_BYTES } else { usize::MAX };
+        let bounds = Bounds { bytes, hides: true };
+        let name = |item: &Item| item.key.sk.strip_prefix(EVENT_TYPE_PREFIX).map(str::to_owned);
+        pages::fill(&*self.table, window(org, walk), walk, &bounds, name, |item| {
+            let mut event_type: EventType = doc::decode(&item.doc)?;
+            event_type.schemas = event_type.schemas.filter(|_| schemas);
+            Ok(Some(event_type).filter(&keep))
+        })
+        .await
     }
 
     /// All of an organisation's event types, however many reads that takes.
@@ -99,12 +75,12 @@ impl Catalogue {
     /// # Errors
     /// When the store fails.
     pub async fn all(&self, org: &OrganisationId) -> Result<Vec<EventType>, StoreError> {
-        let (from, to) = prefix_range(keys::EVENT_TYPE_PREFIX);
+        let (from, to) = prefix_range(EVENT_TYPE_PREFIX);
         let items = super::read_range(&*self.table, keys::event_type(org, "").pk, from, to).await?;
         items.iter().map(|item| doc::decode(&item.doc)).collect()
     }
 
-    /// Decides, from what is there, what shall be there: `None` removes it. `change` may run
+    /// Decides, from what is there, what shall be there: `None` removes it. `edit` may run
     /// more than once; nothing is stored if it fails.
     ///
     /// # Errors
@@ -114,9 +90,9 @@ impl Catalogue {
         org: &OrganisationId,
         name: &str,
         now: Timestamp,
-        change: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
+        edit: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
-        self.edit_with(org, name, now, &[], change).await
+        self.edit_with(org, name, now, &[], edit).await
     }
 
     /// The same, with something that has to be written at once with it.
@@ -129,16 +105,15 @@ impl Catalogue {
         name: &str,
         now: Timestamp,
         told: &[Write],
-        change: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
+        edit: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
         let key = keys::event_type(org, name);
-        for _ in 0..MAX_TRIES {
-            let item = self.table.get(&key).await?;
-            let rev = item.as_ref().map_or(0, |item| item.rev);
-            let old = item.map(|item| doc::decode::<EventType>(&item.doc)).transpose()?;
-            let new = match change(old.clone()) {
-                Ok(new) => new,
-                Err(error) => return Ok(Err(error)),
+        let changed = change(&*self.table, &key, |found| {
+            let rev = found.as_ref().map_or(0, |item| item.rev);
+            let old = found.map(|item| doc::decode::<EventType>(&item.doc)).transpose()?;
+            let new = match edit(old.clone()) {
+                Ok(new) if new != old => new,
+                same_or_error => return Ok(Change::None(same_or_error)),
             };
             let condition = match rev {
                 0 => Condition::AbsentAt(now),
@@ -146,43 +121,37 @@ impl Catalogue {
             };
             let write = match &new {
                 Some(event_type) => Write::Put(item_of(event_type, rev + 1)?, condition),
-                None if rev == 0 => return Ok(Ok(None)),
                 None => Write::Delete(key.clone(), condition),
             };
             let beside = treatments::beside(org, name, old.as_ref(), new.as_ref())?;
-            let told: Vec<Write> = told.iter().cloned().chain(beside).collect();
-            if super::write_with(&*self.table, write, &told).await? {
-                if let Some(readers) = &self.readers {
-                    readers.forget(org);
-                }
-                return Ok(Ok(new));
-            }
+            let writes = std::iter::once(write).chain(told.iter().cloned()).chain(beside);
+            Ok(Change::Write(writes.collect(), Ok(new)))
+        });
+        let changed = changed.await;
+        if let Some(readers) = &self.readers {
+            readers.forget(org);
         }
-        Err(StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row")))
+        match changed? {
+            Changed::Done(edited) => Ok(edited),
+            Changed::Refused => Err(StoreError::Contended),
+        }
     }
 }
 
 fn item_of(event_type: &EventType, rev: u64) -> Result<Item, StoreError> {
-    Ok(Item {
-        key: keys::event_type(&event_type.org, &event_type.name),
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev,
-        doc: doc::encode(event_type)?,
-        body: None,
-    })
+    let key = keys::event_type(&event_type.org, &event_type.name);
+    Ok(Item::new(key, doc::encode(event_type)?).revision(rev))
 }
 
 /// The part of the list that the walk asks for.
 fn window(org: &OrganisationId, walk: &Walk) -> Query {
-    let (mut from, mut to) = prefix_range(keys::EVENT_TYPE_PREFIX);
-    let descending = walk.descending != walk.backward;
+    let (mut from, mut to) = prefix_range(EVENT_TYPE_PREFIX);
+    let descending = walk.goes_down();
     if let Some(iterator) = &walk.iterator {
         let key = keys::event_type(org, iterator).sk;
         if descending { to = key } else { from = key }
     }
     let pk = keys::event_type(org, "").pk;
-    let limit = walk.limit + 2;
+    let limit = walk.read_limit();
     Query { index: Index::Base, pk, from, to, descending, after: None, limit }
 }

@@ -4,13 +4,14 @@
 //! is still accepted from for half a minute does no harm. Dispatch on Lambda does not: an
 //! endpoint that was created before a message must get it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Condition, Item, Key, Table, Transacted, Write, Written, prefix_range};
-use super::{StoreError, doc, keys, treatments};
+use super::cache::Cache;
+use super::change::{Change, Changed, change};
+use super::table::{Condition, Item, Key, Table, Write, prefix_range};
+use super::{StoreError, doc, keys, treatments, write_with};
 use crate::domain::application::Application;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::endpoint::Endpoint;
@@ -18,8 +19,6 @@ use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, Uid};
 
 /// Most applications that a reader keeps.
 const MAX_KEPT: usize = 10_000;
-/// How often a change starts over when somebody else changed the same item meanwhile.
-const MAX_TRIES: u32 = 8;
 
 /// Reads applications and endpoints.
 #[derive(Clone)]
@@ -82,18 +81,11 @@ impl Directory {
     /// # Errors
     /// When the store fails.
     pub async fn tenant(&self, app: &ApplicationId) -> Result<Option<Arc<Tenant>>, StoreError> {
-        if let Some(kept) = self.kept.as_ref()
-            && let Some(tenant) = kept.tenant(app)
-        {
-            return Ok(Some(tenant));
+        let read = async { Ok(read_tenant(&*self.table, app).await?.map(Arc::new)) };
+        match &self.kept {
+            Some(kept) => kept.tenants.get_or_find(*app, read).await,
+            None => read.await,
         }
-        let generation = self.kept.as_ref().map(Cached::generation);
-        let Some(tenant) = read_tenant(&*self.table, app).await? else { return Ok(None) };
-        let tenant = Arc::new(tenant);
-        if let (Some(kept), Some(generation)) = (&self.kept, generation) {
-            kept.keep_tenant(&tenant, generation);
-        }
-        Ok(Some(tenant))
     }
 
     async fn resolve(
@@ -101,98 +93,37 @@ impl Directory {
         org: &OrganisationId,
         uid: &str,
     ) -> Result<Option<ApplicationId>, StoreError> {
-        if let Some(kept) = self.kept.as_ref()
-            && let Some(id) = kept.alias(org, uid)
-        {
-            return Ok(Some(id));
-        }
-        let generation = self.kept.as_ref().map(Cached::generation);
-        let Some(item) = self.table.get(&keys::application_uid(org, uid)).await? else {
-            return Ok(None);
+        let read = async {
+            let item = self.table.get(&keys::application_uid(org, uid)).await?;
+            let alias = item.map(|item| doc::decode::<Alias<ApplicationId>>(&item.doc));
+            Ok(alias.transpose()?.map(|alias| alias.id))
         };
-        let alias: Alias<ApplicationId> = doc::decode(&item.doc)?;
-        if let (Some(kept), Some(generation)) = (&self.kept, generation) {
-            kept.keep_alias(org, uid, alias.id, generation);
+        match &self.kept {
+            Some(kept) => kept.aliases.get_or_find((*org, uid.to_owned()), read).await,
+            None => read.await,
         }
-        Ok(Some(alias.id))
     }
 }
 
 /// What a [`Directory`] remembers. Clones share their memory.
 #[derive(Clone)]
 pub struct Cached {
-    clock: Arc<dyn Clock>,
-    ttl_ms: u64,
-    memory: Arc<Mutex<Memory>>,
-}
-
-#[derive(Default)]
-struct Memory {
-    /// Rises with every change, so that a reader that was overtaken by a change does not keep
-    /// what it read before.
-    generation: u64,
-    tenants: HashMap<ApplicationId, (Timestamp, Arc<Tenant>)>,
-    aliases: HashMap<(OrganisationId, String), (Timestamp, ApplicationId)>,
+    tenants: Cache<ApplicationId, Arc<Tenant>>,
+    aliases: Cache<(OrganisationId, String), ApplicationId>,
 }
 
 impl Cached {
     /// A memory that keeps things for `ttl_ms` milliseconds.
     pub fn new(clock: Arc<dyn Clock>, ttl_ms: u64) -> Self {
-        Self { clock, ttl_ms, memory: Arc::default() }
-    }
-
-    fn generation(&self) -> u64 {
-        self.lock().generation
-    }
-
-    fn tenant(&self, app: &ApplicationId) -> Option<Arc<Tenant>> {
-        let now = self.clock.now();
-        let memory = self.lock();
-        let (at, tenant) = memory.tenants.get(app)?;
-        (now.since(*at) < self.ttl_ms).then(|| tenant.clone())
-    }
-
-    fn keep_tenant(&self, tenant: &Arc<Tenant>, generation: u64) {
-        let now = self.clock.now();
-        let mut memory = self.lock();
-        if memory.generation != generation {
-            return;
+        Self {
+            tenants: Cache::new(clock.clone(), ttl_ms, MAX_KEPT),
+            aliases: Cache::new(clock, ttl_ms, MAX_KEPT),
         }
-        if memory.tenants.len() >= MAX_KEPT {
-            memory.tenants.clear();
-        }
-        memory.tenants.insert(tenant.application.id, (now, tenant.clone()));
-    }
-
-    fn alias(&self, org: &OrganisationId, uid: &str) -> Option<ApplicationId> {
-        let now = self.clock.now();
-        let memory = self.lock();
-        let (at, id) = memory.aliases.get(&(*org, uid.to_owned()))?;
-        (now.since(*at) < self.ttl_ms).then_some(*id)
-    }
-
-    fn keep_alias(&self, org: &OrganisationId, uid: &str, id: ApplicationId, generation: u64) {
-        let now = self.clock.now();
-        let mut memory = self.lock();
-        if memory.generation != generation {
-            return;
-        }
-        if memory.aliases.len() >= MAX_KEPT {
-            memory.aliases.clear();
-        }
-        memory.aliases.insert((*org, uid.to_owned()), (now, id));
     }
 
     fn forget(&self, app: &ApplicationId) {
-        let mut memory = self.lock();
-        memory.generation += 1;
-        memory.tenants.remove(app);
-        memory.aliases.retain(|_, (_, id)| id != app);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
-        // The memory is whole after every statement, whatever panicked in between.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tenants.forget(app);
+        self.aliases.forget_where(|_, id| id == app);
     }
 }
 
@@ -245,10 +176,10 @@ impl DirectoryEditor {
             let alias = application_alias(&application.org, uid, application.id)?;
             writes.push(Write::Put(alias, Condition::AbsentAt(now)));
         }
-        self.commit(&application.id, writes, ()).await
+        self.create(&application.id, writes).await
     }
 
-    /// Changes an application. `change` may run more than once.
+    /// Changes an application. `edit` may run more than once.
     ///
     /// # Errors
     /// When the store fails, or others change the same application without pause.
@@ -256,15 +187,15 @@ impl DirectoryEditor {
         &self,
         app: &ApplicationId,
         now: Timestamp,
-        change: impl Fn(&mut Application),
+        edit: impl Fn(&mut Application),
     ) -> Result<Edited<Application>, StoreError> {
-        for _ in 0..MAX_TRIES {
-            let Some(item) = self.table.get(&keys::application(app)).await? else {
-                return Ok(Edited::Gone);
-            };
+        self.change(app, &keys::application(app), |item| {
             let old: Application = doc::decode(&item.doc)?;
             let mut new = old.clone();
-            change(&mut new);
+            edit(&mut new);
+            if new == old {
+                return Ok(Change::None(Edited::Done(new)));
+            }
             let put = application_item(&new, item.rev + 1)?;
             let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
             rename(
@@ -273,16 +204,9 @@ impl DirectoryEditor {
                 new.uid.as_ref().map(|uid| application_alias(&new.org, uid, new.id)).transpose()?,
                 now,
             );
-            match self.table.transact(writes).await? {
-                Transacted::Done => {
-                    self.forget(app);
-                    return Ok(Edited::Done(new));
-                }
-                Transacted::Lost(lost) if !lost.contains(&0) => return Ok(Edited::UidTaken),
-                Transacted::Lost(_) => {}
-            }
-        }
-        Err(contended())
+            Ok(Change::Write(writes, Edited::Done(new)))
+        })
+        .await
     }
 
     /// Removes an application with its endpoints and names. Its messages fade with their
@@ -296,12 +220,13 @@ impl DirectoryEditor {
         for endpoint in &tenant.endpoints {
             self.delete_endpoint(app, &endpoint.id).await?;
         }
-        let mut writes = vec![Write::Delete(keys::application(app), Condition::Always)];
-        if let Some(uid) = &tenant.application.uid {
-            let alias = keys::application_uid(&tenant.application.org, uid.as_str());
-            writes.push(Write::Delete(alias, Condition::Always));
-        }
-        self.commit(app, writes, ()).await
+        self.change(app, &keys::application(app), |item| {
+            let application: Application = doc::decode(&item.doc)?;
+            let uid = application.uid.as_ref();
+            let alias = uid.map(|uid| keys::application_uid(&application.org, uid.as_str()));
+            Ok(Change::Write(removal(item, alias), Edited::Done(())))
+        })
+        .await
     }
 
     /// Stores a new endpoint of an existing application.
@@ -315,10 +240,10 @@ impl DirectoryEditor {
             let alias = endpoint_alias(&endpoint.app, uid, endpoint.id)?;
             writes.push(Write::Put(alias, Condition::AbsentAt(now)));
         }
-        self.commit(&endpoint.app, writes, ()).await
+        self.create(&endpoint.app, writes).await
     }
 
-    /// Changes an endpoint. `change` may run more than once; what it answers last is returned.
+    /// Changes an endpoint. `edit` may run more than once; what it answers last is returned.
     ///
     /// # Errors
     /// When the store fails, or others change the same endpoint without pause.
@@ -327,15 +252,15 @@ impl DirectoryEditor {
         app: &ApplicationId,
         ep: &EndpointId,
         now: Timestamp,
-        change: impl Fn(&mut Endpoint) -> A,
+        edit: impl Fn(&mut Endpoint) -> A,
     ) -> Result<Edited<(Endpoint, A)>, StoreError> {
-        for _ in 0..MAX_TRIES {
-            let Some(item) = self.table.get(&keys::endpoint(app, ep)).await? else {
-                return Ok(Edited::Gone);
-            };
+        self.change(app, &keys::endpoint(app, ep), |item| {
             let old: Endpoint = doc::decode(&item.doc)?;
             let mut new = old.clone();
-            let answer = change(&mut new);
+            let answer = edit(&mut new);
+            if new == old {
+                return Ok(Change::None(Edited::Done((new, answer))));
+            }
             let put = endpoint_item(&new, item.rev + 1)?;
             let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
             rename(
@@ -345,57 +270,63 @@ impl DirectoryEditor {
                 now,
             );
             writes.extend(self.beside.iter().cloned());
-            match self.table.transact(writes).await? {
-                Transacted::Done => {
-                    self.forget(app);
-                    return Ok(Edited::Done((new, answer)));
-                }
-                Transacted::Lost(lost) if !lost.contains(&0) => return Ok(Edited::UidTaken),
-                Transacted::Lost(_) => {}
-            }
-        }
-        Err(contended())
+            Ok(Change::Write(writes, Edited::Done((new, answer))))
+        })
+        .await
     }
 
     /// Removes an endpoint.
     ///
     /// # Errors
-    /// When the store fails; it may or may not be gone then.
+    /// When the store fails, or others change the same endpoint without pause; it may or may not
+    /// be gone then.
     pub async fn delete_endpoint(
         &self,
         app: &ApplicationId,
         ep: &EndpointId,
     ) -> Result<Edited<()>, StoreError> {
-        let Some(item) = self.table.get(&keys::endpoint(app, ep)).await? else {
-            return Ok(Edited::Gone);
-        };
-        let endpoint: Endpoint = doc::decode(&item.doc)?;
-        let mut writes = vec![Write::Delete(item.key, Condition::Always)];
-        if let Some(uid) = &endpoint.uid {
-            writes.push(Write::Delete(keys::endpoint_uid(app, uid.as_str()), Condition::Always));
-        }
-        self.commit(app, writes, ()).await
+        self.change(app, &keys::endpoint(app, ep), |item| {
+            let endpoint: Endpoint = doc::decode(&item.doc)?;
+            let alias = endpoint.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str()));
+            let mut writes = removal(item, alias);
+            writes.extend(self.beside.iter().cloned());
+            Ok(Change::Write(writes, Edited::Done(())))
+        })
+        .await
     }
 
-    async fn commit<T>(
+    /// Changes the item under `key` of this application as `decide` says, if it is there.
+    async fn change<T>(
         &self,
         app: &ApplicationId,
-        mut writes: Vec<Write>,
-        answer: T,
+        key: &Key,
+        decide: impl Fn(&Item) -> Result<Change<Edited<T>>, StoreError>,
     ) -> Result<Edited<T>, StoreError> {
-        writes.extend(self.beside.iter().cloned());
-        // A transaction costs twice a plain write, so one that writes once is none.
-        let done = match writes.pop() {
-            Some(only) if writes.is_empty() => self.table.write(only).await? == Written::Done,
-            Some(last) => {
-                writes.push(last);
-                self.table.transact(writes).await? == Transacted::Done
-            }
-            None => true,
-        };
+        let changed = change(&*self.table, key, |found| match found {
+            Some(item) => decide(&item),
+            None => Ok(Change::None(Edited::Gone)),
+        });
+        let changed = changed.await;
+        self.forget(app);
+        Ok(match changed? {
+            Changed::Done(edited) => edited,
+            // The only other condition is that of a new name.
+            Changed::Refused => Edited::UidTaken,
+        })
+    }
+
+    async fn create(
+        &self,
+        app: &ApplicationId,
+        writes: Vec<Write>,
+    ) -> Result<Edited<()>, StoreError> {
+        let mut writes = writes.into_iter();
+        let Some(first) = writes.next() else { return Ok(Edited::Done(())) };
+        let beside: Vec<Write> = writes.chain(self.beside.iter().cloned()).collect();
+        let done = write_with(&*self.table, first, &beside).await;
         self.forget(app);
         // Ids are new, so the only condition that can be lost is the uid's.
-        Ok(if done { Edited::Done(answer) } else { Edited::UidTaken })
+        Ok(if done? { Edited::Done(()) } else { Edited::UidTaken })
     }
 
     fn forget(&self, app: &ApplicationId) {
@@ -425,21 +356,17 @@ async fn read_tenant(table: &dyn Table, app: &ApplicationId) -> Result<Option<Te
 }
 
 fn application_item(application: &Application, rev: u64) -> Result<Item, StoreError> {
-    Ok(Item {
-        key: keys::application(&application.id),
-        by_time: (!application.operational).then(|| Key {
-            pk: keys::applications_by_time(&application.org),
-            sk: application.id.to_string(),
-        }),
-        ..plain(rev, doc::encode(application)?)
-    })
+    let listed = (!application.operational).then(|| Key {
+        pk: keys::applications_by_time(&application.org),
+        sk: application.id.to_string(),
+    });
+    let item = Item::new(keys::application(&application.id), doc::encode(application)?);
+    Ok(item.revision(rev).listed(listed))
 }
 
 fn endpoint_item(endpoint: &Endpoint, rev: u64) -> Result<Item, StoreError> {
-    Ok(Item {
-        key: keys::endpoint(&endpoint.app, &endpoint.id),
-        ..plain(rev, doc::encode(endpoint)?)
-    })
+    let key = keys::endpoint(&endpoint.app, &endpoint.id);
+    Ok(Item::new(key, doc::encode(endpoint)?).revision(rev))
 }
 
 fn application_alias(
@@ -447,24 +374,19 @@ fn application_alias(
     uid: &Uid,
     id: ApplicationId,
 ) -> Result<Item, StoreError> {
-    let key = keys::application_uid(org, uid.as_str());
-    Ok(Item { key, ..plain(1, doc::encode(&Alias { id })?) })
+    Ok(Item::new(keys::application_uid(org, uid.as_str()), doc::encode(&Alias { id })?))
 }
 
 fn endpoint_alias(app: &ApplicationId, uid: &Uid, id: EndpointId) -> Result<Item, StoreError> {
-    Ok(Item { key: keys::endpoint_uid(app, uid.as_str()), ..plain(1, doc::encode(&Alias { id })?) })
+    Ok(Item::new(keys::endpoint_uid(app, uid.as_str()), doc::encode(&Alias { id })?))
 }
 
-fn plain(rev: u64, doc: String) -> Item {
-    Item {
-        key: Key { pk: String::new(), sk: String::new() },
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev,
-        doc,
-        body: None,
-    }
+/// What removes an item as it was read, and the name that it had by then: once it is changed or
+/// gone, the name may be another's.
+fn removal(item: &Item, alias: Option<Key>) -> Vec<Write> {
+    let first = Write::Delete(item.key.clone(), Condition::Revision(item.rev));
+    let alias = alias.map(|key| Write::Delete(key, Condition::Always));
+    std::iter::once(first).chain(alias).collect()
 }
 
 /// Adds what a change of name needs: the old name freed, the new one taken.
@@ -478,8 +400,4 @@ fn rename(writes: &mut Vec<Write>, old: Option<Key>, new: Option<Item>, now: Tim
     if let Some(item) = new {
         writes.push(Write::Put(item, Condition::AbsentAt(now)));
     }
-}
-
-fn contended() -> StoreError {
-    StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row"))
 }

@@ -247,7 +247,7 @@ impl DynamoTable {
 fn check_size(write: &Write) -> Result<(), StoreError> {
     match write {
         Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
-            Err(StoreError::Invalid(format!("an item of {} bytes", item.size())))
+            Err(StoreError::TooLarge(item.size()))
         }
         _ => Ok(()),
     }

@@ -137,10 +137,9 @@ const COLUMNS: &str = "pk, sk, tpk, tsk, dpk, dsk, expires_at, rev, doc";
 
 fn check_size(write: &Write) -> Result<(), StoreError> {
     match write {
-        Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => Err(StoreError::Invalid(format!(
-            "an item of {} bytes; the limit is {MAX_ITEM_BYTES}",
-            item.size()
-        ))),
+        Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
+            Err(StoreError::TooLarge(item.size()))
+        }
         _ => Ok(()),
     }
 }

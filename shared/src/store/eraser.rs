@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::table::{Condition, Item, Table, Write, Written};
+use super::change::{Change, change};
+use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, inbox, keys};
 use crate::domain::attempt::Attempt;
 use crate::domain::message::Message;
 
 /// What stands in the place of an answer that was expunged (Svix).
 pub const EXPUNGED: &str = "EXPUNGED";
-/// How often a change starts over when somebody else changed the same item meanwhile.
-const MAX_TRIES: u32 = 8;
 
 /// Expunges contents.
 #[derive(Clone)]
@@ -61,18 +60,16 @@ impl Eraser {
 
     async fn rewrite(
         &self,
-        key: &super::table::Key,
-        change: impl Fn(&Item) -> Result<Option<Item>, StoreError>,
+        key: &Key,
+        erase: impl Fn(&Item) -> Result<Option<Item>, StoreError>,
     ) -> Result<(), StoreError> {
-        for _ in 0..MAX_TRIES {
-            let Some(item) = self.table.get(key).await? else { return Ok(()) };
-            let Some(mut new) = change(&item)? else { return Ok(()) };
-            new.rev = item.rev + 1;
-            let write = Write::Put(new, Condition::Revision(item.rev));
-            if self.table.write(write).await? == Written::Done {
-                return Ok(());
-            }
-        }
-        Err(StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row")))
+        let changed = change(&*self.table, key, |found| {
+            let Some(item) = found else { return Ok(Change::None(())) };
+            let new = erase(&item)?.filter(|new| *new != item);
+            let put = new
+                .map(|new| Write::Put(new.revision(item.rev + 1), Condition::Revision(item.rev)));
+            Ok(put.map_or(Change::None(()), |put| Change::Write(vec![put], ())))
+        });
+        changed.await.map(|_| ())
     }
 }

@@ -1,8 +1,5 @@
 //! What happened: messages and attempts in order of time, applications in order of creation.
 //!
-//! A page is filled by walking the index in a bounded number of reads, whatever the filter.
-//! When the bound is reached first the page is short, and its iterator tells where to go on.
-//!
 //! Not guaranteed: that a list shows what was written an instant ago (DynamoDB's indexes lag).
 
 use std::cmp::Reverse;
@@ -10,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::pages::{self, Bounds, Listed, MAX_READS, Walk};
 use super::table::{Index, Item, Query, Table, prefix_range};
 use super::{StoreError, doc, inbox, keys};
 use crate::domain::application::Application;
@@ -22,51 +20,10 @@ use crate::domain::id::{
 use crate::domain::message::{Manifest, Message};
 use crate::domain::task::Task;
 
-/// Most index reads that one page may take.
-const MAX_READS: usize = 10;
-
 /// Reads messages and attempts.
 #[derive(Clone)]
 pub struct History {
     table: Arc<dyn Table>,
-}
-
-/// How to walk a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walk {
-    /// Most items on the page, at least 1.
-    pub limit: usize,
-    /// Newest first.
-    pub descending: bool,
-    /// The iterator of another page: the id that this one begins after.
-    pub iterator: Option<String>,
-    /// Walk back from the iterator instead of on.
-    pub backward: bool,
-    /// Nothing from before this moment.
-    pub after: Option<Timestamp>,
-    /// Nothing from this moment on.
-    pub before: Option<Timestamp>,
-}
-
-/// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed<T> {
-    /// What fits, in order.
-    pub items: Vec<T>,
-    /// The id that the next page begins after; none for the beginning of the list.
-    pub iterator: Option<String>,
-    /// The id that the page before ends before, as far as is known that there is one.
-    pub prev: Option<String>,
-    /// Nothing comes after this page.
-    pub done: bool,
-}
-
-impl<T> Listed<T> {
-    /// The same page with other items, made of these.
-    pub fn map<U>(self, items: impl Fn(T) -> Vec<U>) -> Listed<U> {
-        let Self { items: old, iterator, prev, done } = self;
-        Listed { items: old.into_iter().flat_map(items).collect(), iterator, prev, done }
-    }
 }
 
 /// One line of an endpoint's trail.
@@ -79,6 +36,14 @@ pub enum Trace {
 }
 
 impl Trace {
+    /// Its id in the list: the attempt's, or the one that stands for a delivery without any.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Attempt(attempt) => keys::attempt_time(&attempt.id),
+            Self::Unattempted(delivery) => keys::unattempted_time(&delivery.msg),
+        }
+    }
+
     /// The message.
     pub fn msg(&self) -> MessageId {
         match self {
@@ -282,50 +247,15 @@ impl History {
         read: impl Fn(&Item) -> Result<T, StoreError>,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Listed<T>, StoreError> {
-        let mut query = window(pk, prefix, walk);
-        let mut found: Vec<(String, T)> = Vec::new();
-        let mut examined = None;
-        let mut exhausted = false;
-        'reads: for _ in 0..MAX_READS {
-            let page = self.table.query(&query).await?;
-            for item in &page.items {
-                let Some(id) = id_in_index(item) else { continue };
-                // The bounds of a range are included; the iterator itself was on another page.
-                if walk.iterator.as_deref() == Some(id) {
-                    continue;
-                }
-                if found.len() == walk.limit {
-                    break 'reads;
-                }
-                examined = Some(id.to_owned());
-                if inbox::is_live(item, now) {
-                    let value = read(item)?;
-                    if keep(&value) {
-                        found.push((id.to_owned(), value));
-                    }
-                }
+        let bounds = Bounds { bytes: usize::MAX, hides: false };
+        let query = window(pk, prefix, walk);
+        pages::fill(&*self.table, query, walk, &bounds, id_in_index, |item| {
+            if !inbox::is_live(item, now) {
+                return Ok(None);
             }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => {
-                    exhausted = true;
-                    break;
-                }
-            }
-        }
-        let furthest = examined;
-        let (iterator, prev) = if walk.backward {
-            found.reverse();
-            // What was examined and is not on the page is of no interest to a walk on either.
-            let iterator = found.last().map(|(id, _)| id.clone()).or_else(|| furthest.clone());
-            (iterator, furthest.filter(|_| !exhausted))
-        } else {
-            let prev = found.first().map(|(id, _)| id.clone()).or_else(|| furthest.clone());
-            (furthest.or_else(|| walk.iterator.clone()), prev)
-        };
-        let items = found.into_iter().map(|(_, value)| value).collect();
-        // After a page that was walked back to comes the one that the caller came from.
-        Ok(Listed { items, iterator, prev, done: exhausted && !walk.backward })
+            Ok(Some(read(item)?).filter(&keep))
+        })
+        .await
     }
 }
 
@@ -334,8 +264,8 @@ fn is_delivery(item: &Item) -> bool {
     item.key.sk.starts_with(keys::DELIVERY_PREFIX)
 }
 
-fn id_in_index(item: &Item) -> Option<&str> {
-    item.by_time.as_ref().map(|key| key.sk.as_str())
+fn id_in_index(item: &Item) -> Option<String> {
+    item.by_time.as_ref().map(|key| key.sk.clone())
 }
 
 /// The part of the index that the walk asks for.
@@ -345,7 +275,7 @@ fn window(pk: String, prefix: &str, walk: &Walk) -> Query {
     let mut from = walk.after.map_or(lowest, first);
     // No real id is the very first of its moment, so including that one includes none.
     let mut to = walk.before.map_or(highest, first);
-    let descending = walk.descending != walk.backward;
+    let descending = walk.goes_down();
     if let Some(iterator) = &walk.iterator {
         let end = if descending { &mut to } else { &mut from };
         let further = if descending { *iterator < *end } else { *iterator > *end };
@@ -356,6 +286,6 @@ fn window(pk: String, prefix: &str, walk: &Walk) -> Query {
     if from > to {
         to.clone_from(&from);
     }
-    // One more than asked for tells whether there is more, another one makes up for the iterator.
-    Query { index: Index::ByTime, pk, from, to, descending, after: None, limit: walk.limit + 2 }
+    let limit = walk.read_limit();
+    Query { index: Index::ByTime, pk, from, to, descending, after: None, limit }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
-use super::{StoreError, doc, keys};
+use super::{StoreError, doc, keys, read_first};
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::inspector::{Inspected, Inspector};
 
@@ -24,15 +24,8 @@ impl Inspectors {
     /// # Errors
     /// When the store fails; it may or may not be there then.
     pub async fn create(&self, inspector: &Inspector) -> Result<(), StoreError> {
-        let item = Item {
-            key: keys::inspector(&inspector.token),
-            by_time: None,
-            due: None,
-            expires_at: Some(inspector.expires_at),
-            rev: 1,
-            doc: doc::encode(inspector)?,
-            body: None,
-        };
+        let item = Item::new(keys::inspector(&inspector.token), doc::encode(inspector)?)
+            .until(inspector.expires_at);
         self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
     }
 
@@ -55,15 +48,8 @@ impl Inspectors {
         inspected: &Inspected,
         ambient: &Ambient,
     ) -> Result<(), StoreError> {
-        let item = Item {
-            key: keys::inspected(&inspector.token, inspected.at, ambient.random()),
-            by_time: None,
-            due: None,
-            expires_at: Some(inspector.expires_at),
-            rev: 1,
-            doc: doc::encode(inspected)?,
-            body: None,
-        };
+        let key = keys::inspected(&inspector.token, inspected.at, ambient.random());
+        let item = Item::new(key, doc::encode(inspected)?).until(inspector.expires_at);
         self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
     }
 
@@ -86,7 +72,7 @@ impl Inspectors {
             after: None,
             limit,
         };
-        let page = self.table.query(&query).await?;
-        page.items.iter().map(|item| doc::decode(&item.doc)).collect()
+        let items = read_first(&*self.table, query, |_| true).await?;
+        items.iter().map(|item| doc::decode(&item.doc)).collect()
     }
 }

@@ -17,7 +17,8 @@
 //! | source | `SOURCE#{src}` | `SOURCE` | | |
 //! | source in its organisation | `ORG#{org}` | `SOURCE#{src}` | | |
 //! | uid of a source | `ORG#{org}` | `SRCUID#{uid}` | | |
-//! | parked record | `PARKED` | `{epoch ms}#{id}` | | |
+//! | parked record | `PARKED#{record}` | `PARKED` | `PARKED`, `{epoch ms}#{record}` | |
+//! | parked record, earlier | `PARKED` | `{epoch ms}#{id}` | | |
 //! | key set | `ORG#{org}` | `JWKS` | | |
 //! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
 //! | token taken back | `REVOKED#{fingerprint}` | `REVOKED` | | |
@@ -104,7 +105,7 @@ pub const TASK_SK: &str = "TASK";
 pub const PROFILE_PREFIX: &str = "PROFILE#";
 /// The sort key of a scheduled message: after its attempts, before its deliveries.
 pub const SCHEDULED_SK: &str = "DLV";
-/// The partition of parked records.
+/// Where parked records are listed.
 pub const PARKED_PK: &str = "PARKED";
 
 /// An application.
@@ -267,8 +268,13 @@ pub fn profile(org: &OrganisationId, name: &str) -> Key {
 }
 
 /// A parked record.
-pub fn parked(at: Timestamp, id: &str) -> Key {
-    key(PARKED_PK, format!("{:013}#{id}", at.as_ms()))
+pub fn parked(record: &str) -> Key {
+    key(format!("{PARKED_PK}#{record}"), PARKED_PK)
+}
+
+/// Its place where parked records are listed. Earlier ones are stored under such a key.
+pub fn parked_by_time(at: Timestamp, record: &str) -> Key {
+    key(PARKED_PK, format!("{:013}#{record}", at.as_ms()))
 }
 
 /// An organisation's key set.

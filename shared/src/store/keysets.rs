@@ -1,11 +1,12 @@
 //! Key sets of organisations: read by dispatch, changed by admin.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::table::{Condition, Item, Table, Write, Written};
+use super::cache::Cache;
+use super::change::{Change, Changed, change};
+use super::table::{Condition, Item, Table, Write};
 use super::{StoreError, doc, keys};
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::Clock;
 use crate::domain::id::OrganisationId;
 use crate::domain::keyset::{KEPT_S, KeySet};
 
@@ -14,23 +15,20 @@ use crate::domain::keyset::{KEPT_S, KeySet};
 pub const KEYSET_TTL_MS: u64 = KEPT_S * 1000;
 /// Most key sets that a reader keeps.
 const MAX_KEPT: usize = 1000;
-/// How often a change starts over when somebody else changed the set meanwhile.
-const MAX_TRIES: u32 = 8;
 
 /// Reads and changes key sets.
 #[derive(Clone)]
 pub struct KeySets {
     table: Arc<dyn Table>,
     clock: Arc<dyn Clock>,
-    kept: Arc<Mutex<Kept>>,
+    recent: Cache<OrganisationId, Arc<KeySet>>,
 }
-
-type Kept = HashMap<OrganisationId, (Timestamp, Arc<KeySet>)>;
 
 impl KeySets {
     /// Key sets in this table.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>) -> Self {
-        Self { table, clock, kept: Arc::default() }
+        let recent = Cache::new(clock.clone(), KEYSET_TTL_MS, MAX_KEPT);
+        Self { table, clock, recent }
     }
 
     /// An organisation's key set, as it was at most [`KEYSET_TTL_MS`] ago. Empty if it has none.
@@ -38,19 +36,7 @@ impl KeySets {
     /// # Errors
     /// When the store fails.
     pub async fn recent(&self, org: &OrganisationId) -> Result<Arc<KeySet>, StoreError> {
-        let now = self.clock.now();
-        if let Some((at, set)) = self.lock().get(org)
-            && now.since(*at) < KEYSET_TTL_MS
-        {
-            return Ok(set.clone());
-        }
-        let set = Arc::new(self.read(org).await?.0);
-        let mut kept = self.lock();
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert(*org, (now, set.clone()));
-        Ok(set)
+        self.recent.get_or_read(*org, async { self.current(org).await.map(Arc::new) }).await
     }
 
     /// An organisation's key set, as it is.
@@ -58,10 +44,10 @@ impl KeySets {
     /// # Errors
     /// When the store fails.
     pub async fn current(&self, org: &OrganisationId) -> Result<KeySet, StoreError> {
-        Ok(self.read(org).await?.0)
+        read(self.table.get(&keys::key_set(org)).await?.as_ref())
     }
 
-    /// Changes a key set; `change` may be called again if somebody else was faster. Nothing is
+    /// Changes a key set; `edit` may be called again if somebody else was faster. Nothing is
     /// stored if it fails.
     ///
     /// # Errors
@@ -69,44 +55,31 @@ impl KeySets {
     pub async fn edit<T, E>(
         &self,
         org: &OrganisationId,
-        change: impl Fn(&mut KeySet) -> Result<T, E>,
+        edit: impl Fn(&mut KeySet) -> Result<T, E>,
     ) -> Result<Result<T, E>, StoreError> {
-        for _ in 0..MAX_TRIES {
-            let (mut set, rev) = self.read(org).await?;
-            let value = match change(&mut set) {
-                Ok(value) => value,
-                Err(error) => return Ok(Err(error)),
-            };
-            let item = Item {
-                key: keys::key_set(org),
-                by_time: None,
-                due: None,
-                expires_at: None,
-                rev: rev + 1,
-                doc: doc::encode(&set)?,
-                body: None,
-            };
-            let condition = match rev {
-                0 => Condition::AbsentAt(self.clock.now()),
-                rev => Condition::Revision(rev),
-            };
-            if self.table.write(Write::Put(item, condition)).await? == Written::Done {
-                self.lock().remove(org);
-                return Ok(Ok(value));
+        let key = keys::key_set(org);
+        let absent = Condition::AbsentAt(self.clock.now());
+        let changed = change(&*self.table, &key, |found| {
+            let old = read(found.as_ref())?;
+            let mut new = old.clone();
+            let edited = edit(&mut new);
+            if edited.is_err() || new == old {
+                return Ok(Change::None(edited));
             }
+            let rev = found.map_or(0, |item| item.rev);
+            let condition = if rev == 0 { absent } else { Condition::Revision(rev) };
+            let item = Item::new(key.clone(), doc::encode(&new)?).revision(rev + 1);
+            Ok(Change::Write(vec![Write::Put(item, condition)], edited))
+        });
+        let changed = changed.await;
+        self.recent.forget(org);
+        match changed? {
+            Changed::Done(edited) => Ok(edited),
+            Changed::Refused => Err(StoreError::Contended),
         }
-        Err(StoreError::Unavailable("the key set changes all the time".into()))
     }
+}
 
-    async fn read(&self, org: &OrganisationId) -> Result<(KeySet, u64), StoreError> {
-        match self.table.get(&keys::key_set(org)).await? {
-            Some(item) => Ok((doc::decode(&item.doc)?, item.rev)),
-            None => Ok((KeySet::default(), 0)),
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // The map is whole after every statement, whatever panicked in between.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn read(found: Option<&Item>) -> Result<KeySet, StoreError> {
+    found.map_or_else(|| Ok(KeySet::default()), |item| doc::decode(&item.doc))
 }

@@ -26,7 +26,9 @@ use std::fmt;
 
 mod answers;
 mod book;
+pub mod cache;
 mod catalogue;
+pub mod change;
 mod deliveries;
 mod directory;
 mod doc;
@@ -41,6 +43,7 @@ mod inspectors;
 pub mod keys;
 mod keysets;
 mod notices;
+mod pages;
 mod parking;
 mod profiles;
 mod revocations;
@@ -56,12 +59,13 @@ pub use catalogue::Catalogue;
 pub use deliveries::{Advanced, Deliveries, Due, Recorded, Snapshot};
 pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
 pub use eraser::{EXPUNGED, Eraser};
-pub use history::{History, Listed, Trace, Walk};
+pub use history::{History, Trace};
 pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
 pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use notices::{LISTENERS_TTL_MS, Notices};
-pub use parking::{Parked, Parking};
+pub use pages::{Listed, Walk};
+pub use parking::{HeldRecord, PARKED_DAYS, Parked, Parking};
 pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use sources::{SOURCE_TTL_MS, Sources};
@@ -79,20 +83,26 @@ pub struct Versioned<T> {
 /// Why a store call failed. An error leaves open whether the call had its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// The call cannot succeed as it is (an item over 400 KB, say).
+    /// The call cannot succeed as it is.
     Invalid(String),
+    /// An item is larger than [`table::MAX_ITEM_BYTES`]: so many bytes.
+    TooLarge(usize),
     /// The service did not answer or answered with an error of its own.
     Unavailable(String),
     /// A stored item cannot be read.
     Corrupt(String),
+    /// Others changed the same item without pause. Nothing was changed.
+    Contended,
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(why) => write!(f, "store call refused: {why}"),
+            Self::TooLarge(bytes) => write!(f, "an item of {bytes} bytes is too large"),
             Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
             Self::Corrupt(why) => write!(f, "stored item unreadable: {why}"),
+            Self::Contended => f.write_str("changed by others all the time"),
         }
     }
 }
@@ -116,6 +126,26 @@ async fn write_with(
 /// The first `limit` items of a range of the table itself, in ascending order.
 fn base_query(pk: String, from: String, to: String, limit: usize) -> table::Query {
     table::Query { index: table::Index::Base, pk, from, to, descending: false, after: None, limit }
+}
+
+/// The first items that `query` finds and `keep` keeps, as many as its limit says, however many
+/// calls that takes: DynamoDB answers with at most 1 MiB at a time.
+async fn read_first(
+    table: &dyn table::Table,
+    mut query: table::Query,
+    keep: impl Fn(&table::Item) -> bool,
+) -> Result<Vec<table::Item>, StoreError> {
+    let mut items = Vec::new();
+    loop {
+        let page = table.query(&query).await?;
+        items.extend(page.items.into_iter().filter(|item| keep(item)));
+        match page.next {
+            Some(next) if items.len() < query.limit => query.after = Some(next),
+            _ => break,
+        }
+    }
+    items.truncate(query.limit);
+    Ok(items)
 }
 
 /// All items of a range of the table itself, however many calls that takes.

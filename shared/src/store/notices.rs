@@ -9,13 +9,13 @@
 //! Not guaranteed: a notice of what happened while it was remembered that nobody listens,
 //! though somebody had just begun to.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use super::cache::Cache;
 use super::table::{Condition, Table, Write};
 use super::{Directory, StoreError, Tenant, inbox, scheduled};
 use crate::domain::application::Application;
-use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::clock::Ambient;
 use crate::domain::id::{MessageKey, OrganisationId};
 use crate::domain::message::{DEFAULT_RETENTION_DAYS, HOURS_A_DAY, Message, NewMessage};
 use crate::domain::notice::{Notice, application_id};
@@ -30,17 +30,15 @@ const MAX_KEPT: usize = 10_000;
 pub struct Notices {
     directory: Directory,
     ambient: Ambient,
-    ttl_ms: u64,
-    kept: Arc<Mutex<HashMap<OrganisationId, Kept>>>,
+    /// Who listens; that nobody does is remembered as well.
+    recent: Cache<OrganisationId, Option<Arc<Tenant>>>,
 }
-
-/// Who listened, as read at some moment.
-type Kept = (Timestamp, Option<Arc<Tenant>>);
 
 impl Notices {
     /// Notices in this table. Who listens is remembered for `ttl_ms` milliseconds.
     pub fn new(table: Arc<dyn Table>, ambient: Ambient, ttl_ms: u64) -> Self {
-        Self { directory: Directory::new(table), ambient, ttl_ms, kept: Arc::default() }
+        let recent = Cache::new(ambient.clock.clone(), ttl_ms, MAX_KEPT);
+        Self { directory: Directory::new(table), ambient, recent }
     }
 
     /// What has to be written together with what the notice says about this application's
@@ -84,23 +82,7 @@ impl Notices {
     }
 
     async fn listeners(&self, org: &OrganisationId) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let now = self.ambient.now();
-        if let Some((at, tenant)) = self.lock().get(org)
-            && now.since(*at) < self.ttl_ms
-        {
-            return Ok(tenant.clone());
-        }
-        let tenant = self.directory.tenant(&application_id(org)).await?;
-        let mut kept = self.lock();
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert(*org, (now, tenant.clone()));
-        Ok(tenant)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OrganisationId, Kept>> {
-        // The memory is whole after every statement, whatever panicked in between.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        let listeners = async { self.directory.tenant(&application_id(org)).await };
+        self.recent.get_or_read(*org, listeners).await
     }
 }

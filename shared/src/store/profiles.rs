@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::prefix_range;
 use super::table::{Condition, Item, Table, Write};
-use super::{StoreError, base_query, doc, keys, write_with};
+use super::{StoreError, base_query, doc, keys, read_first, write_with};
 use crate::domain::id::OrganisationId;
 use crate::domain::profile::Profile;
 use crate::domain::profile::catalogue::CatalogueEvent;
@@ -75,8 +75,8 @@ impl ProfileStore {
     ) -> Result<Vec<Profile>, StoreError> {
         let (from, to) = prefix_range(keys::PROFILE_PREFIX);
         let query = base_query(keys::organisation_pk(org), from, to, limit);
-        let page = self.table.query(&query).await?;
-        page.items.iter().map(|item| Ok(doc::decode::<Rules>(&item.doc)?.profile)).collect()
+        let items = read_first(&*self.table, query, |_| true).await?;
+        items.iter().map(|item| Ok(doc::decode::<Rules>(&item.doc)?.profile)).collect()
     }
 
     /// Stores a profile in place of one of the same name, and at once with it what there is to
@@ -90,15 +90,7 @@ impl ProfileStore {
         stored: &StoredProfile,
         told: &[Write],
     ) -> Result<(), StoreError> {
-        let item = Item {
-            key: keys::profile(org, &stored.profile.name),
-            by_time: None,
-            due: None,
-            expires_at: None,
-            rev: 1,
-            doc: doc::encode(stored)?,
-            body: None,
-        };
+        let item = Item::new(keys::profile(org, &stored.profile.name), doc::encode(stored)?);
         write_with(&*self.table, Write::Put(item, Condition::Always), told).await?;
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Tokens that were taken back before they expired.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Condition, Item, Key, Table, Write, Written};
+use super::cache::Cache;
+use super::change::{Change, change};
+use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, keys};
 use crate::domain::application::Expired;
 use crate::domain::clock::{Clock, Timestamp};
@@ -16,21 +17,14 @@ use crate::domain::token::{APPLICATION_TOKEN_S, Access, Bearer, fingerprint};
 pub const REVOCATION_TTL_MS: u64 = 30_000;
 /// Most tokens that a process remembers.
 const MAX_KEPT: usize = 10_000;
-/// How often a change starts over when somebody else changed the same item meanwhile.
-const MAX_TRIES: u32 = 8;
 
 /// Takes tokens back, and knows which were. Clones share what they remember.
 #[derive(Clone)]
 pub struct Revocations {
     table: Arc<dyn Table>,
     clock: Arc<dyn Clock>,
-    kept: Arc<Mutex<HashMap<String, Remembered>>>,
-}
-
-#[derive(Clone, Copy)]
-struct Remembered {
-    revoked: bool,
-    until: Timestamp,
+    /// Whether the tokens with these fingerprints were taken back.
+    recent: Cache<String, bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,7 +39,8 @@ struct Revocation {
 impl Revocations {
     /// Revocations in this table.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>) -> Self {
-        Self { table, clock, kept: Arc::default() }
+        let recent = Cache::new(clock.clone(), REVOCATION_TTL_MS, MAX_KEPT);
+        Self { table, clock, recent }
     }
 
     /// Whether this token was taken back. One read in [`REVOCATION_TTL_MS`] a token, and another
@@ -54,23 +49,29 @@ impl Revocations {
     /// # Errors
     /// When the store fails.
     pub async fn is_revoked(&self, bearer: &Bearer) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        if let Some(kept) = self.lock().get(&bearer.fingerprint)
-            && kept.until > now
-        {
-            return Ok(kept.revoked);
+        if let Some(revoked) = self.recent.get(&bearer.fingerprint) {
+            return Ok(revoked);
         }
-        let item = self.table.get(&keys::revocation(&bearer.fingerprint)).await?;
-        let mut revoked = item.is_some_and(|item| !item.is_expired(now));
-        if let (false, Access::Application(_, app), Some(session)) =
-            (revoked, bearer.access, &bearer.session)
-        {
-            let expired = self.session(&app, session).await?;
-            revoked = expired.is_some_and(|expired| expired.covers(bearer.issued_at, now));
+        let read = self.read_revoked(bearer);
+        let revoked = self.recent.get_or_read(bearer.fingerprint.clone(), read).await?;
+        if revoked {
+            // It stays so.
+            self.recent.set(bearer.fingerprint.clone(), true, bearer.expires_at);
         }
-        let until = if revoked { bearer.expires_at } else { now.plus_ms(REVOCATION_TTL_MS) };
-        self.remember(bearer, Remembered { revoked, until });
         Ok(revoked)
+    }
+
+    async fn read_revoked(&self, bearer: &Bearer) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let item = self.table.get(&keys::revocation(&bearer.fingerprint)).await?;
+        if item.is_some_and(|item| !item.is_expired(now)) {
+            return Ok(true);
+        }
+        let (Access::Application(_, app), Some(session)) = (bearer.access, &bearer.session) else {
+            return Ok(false);
+        };
+        let expired = self.session(&app, session).await?;
+        Ok(expired.is_some_and(|expired| expired.covers(bearer.issued_at, now)))
     }
 
     /// Takes a token back for the rest of its life.
@@ -78,17 +79,11 @@ impl Revocations {
     /// # Errors
     /// When the store fails; it may or may not be taken back then.
     pub async fn revoke(&self, bearer: &Bearer) -> Result<(), StoreError> {
-        let item = Item {
-            key: keys::revocation(&bearer.fingerprint),
-            by_time: None,
-            due: None,
-            expires_at: Some(bearer.expires_at),
-            rev: 1,
-            doc: doc::encode(&Revocation { revoked_at: self.clock.now(), session: None })?,
-            body: None,
-        };
+        let revocation = Revocation { revoked_at: self.clock.now(), session: None };
+        let item = Item::new(keys::revocation(&bearer.fingerprint), doc::encode(&revocation)?)
+            .until(bearer.expires_at);
         self.table.write(Write::Put(item, Condition::Always)).await?;
-        self.remember(bearer, Remembered { revoked: true, until: bearer.expires_at });
+        self.recent.set(bearer.fingerprint.clone(), true, bearer.expires_at);
         Ok(())
     }
 
@@ -101,7 +96,8 @@ impl Revocations {
         app: &ApplicationId,
         session: &str,
     ) -> Result<Option<Expired>, StoreError> {
-        Ok(self.read_session(&session_key(app, session)).await?.0)
+        let item = self.table.get(&session_key(app, session)).await?;
+        session_of(item.as_ref(), self.clock.now())
     }
 
     /// Takes back all tokens of a session that there are by now, after `delay_ms` milliseconds.
@@ -116,51 +112,30 @@ impl Revocations {
         delay_ms: u64,
     ) -> Result<(), StoreError> {
         let key = session_key(app, session);
-        for _ in 0..MAX_TRIES {
-            let now = self.clock.now();
-            let (earlier, rev) = self.read_session(&key).await?;
-            let expired = Expired::all(earlier, now, delay_ms);
-            let item = Item {
-                key: key.clone(),
-                by_time: None,
-                due: None,
-                // By then they have all expired.
-                expires_at: Some(expired.from.plus_ms(APPLICATION_TOKEN_S * 1000)),
-                rev: rev + 1,
-                doc: doc::encode(&Revocation { revoked_at: now, session: Some(expired) })?,
-                body: None,
-            };
-            let condition = match rev {
-                0 => Condition::AbsentAt(now),
-                rev => Condition::Revision(rev),
-            };
-            if self.table.write(Write::Put(item, condition)).await? == Written::Done {
-                self.lock().clear();
-                return Ok(());
-            }
-        }
-        Err(StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row")))
-    }
-
-    async fn read_session(&self, key: &Key) -> Result<(Option<Expired>, u64), StoreError> {
         let now = self.clock.now();
-        let item = self.table.get(key).await?.filter(|item| !item.is_expired(now));
-        let Some(item) = item else { return Ok((None, 0)) };
-        Ok((doc::decode::<Revocation>(&item.doc)?.session, item.rev))
+        let changed = change(&*self.table, &key, |found| {
+            let expired = Expired::all(session_of(found.as_ref(), now)?, now, delay_ms);
+            let condition = match &found {
+                Some(item) => Condition::Revision(item.rev),
+                None => Condition::AbsentAt(now),
+            };
+            let revocation = Revocation { revoked_at: now, session: Some(expired) };
+            let item = Item::new(key.clone(), doc::encode(&revocation)?)
+                .revision(found.map_or(0, |item| item.rev) + 1)
+                // By then they have all expired.
+                .until(expired.from.plus_ms(APPLICATION_TOKEN_S * 1000));
+            Ok(Change::Write(vec![Write::Put(item, condition)], ()))
+        });
+        let changed = changed.await;
+        self.recent.forget_where(|_, revoked| !revoked);
+        changed.map(|_| ())
     }
+}
 
-    fn remember(&self, bearer: &Bearer, remembered: Remembered) {
-        let mut kept = self.lock();
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert(bearer.fingerprint.clone(), remembered);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Remembered>> {
-        // The map is whole after every statement, whatever panicked in between.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Which tokens of its session this item takes back.
+fn session_of(item: Option<&Item>, now: Timestamp) -> Result<Option<Expired>, StoreError> {
+    let Some(item) = item.filter(|item| !item.is_expired(now)) else { return Ok(None) };
+    Ok(doc::decode::<Revocation>(&item.doc)?.session)
 }
 
 fn session_key(app: &ApplicationId, session: &str) -> Key {

@@ -3,14 +3,15 @@
 //! A source is stored twice: under its id, where receive finds it in one read, and with its
 //! organisation, where all of them are listed in one range.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::table::{Condition, Item, Key, Table, Transacted, Write, prefix_range};
+use super::cache::Cache;
+use super::change::{Change, Changed, change};
+use super::table::{Condition, Item, Table, Transacted, Write, prefix_range};
 use super::{StoreError, doc, keys};
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::Clock;
 use crate::domain::id::{OrganisationId, SourceId};
 use crate::domain::source::Source;
 
@@ -18,24 +19,18 @@ use crate::domain::source::Source;
 pub const SOURCE_TTL_MS: u64 = 30_000;
 /// Most sources that a reader keeps.
 const MAX_KEPT: usize = 10_000;
-/// How often a change starts over when somebody else changed the same source meanwhile.
-const MAX_TRIES: u32 = 8;
-
-type Kept = HashMap<SourceId, (Timestamp, Arc<Source>)>;
 
 /// Reads and changes sources.
 #[derive(Clone)]
 pub struct Sources {
     table: Arc<dyn Table>,
-    clock: Arc<dyn Clock>,
-    ttl_ms: u64,
-    kept: Arc<Mutex<Kept>>,
+    recent: Cache<SourceId, Arc<Source>>,
 }
 
 impl Sources {
     /// Sources in this table; what [`find`](Self::find) read is kept for `ttl_ms` milliseconds.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>, ttl_ms: u64) -> Self {
-        Self { table, clock, ttl_ms, kept: Arc::default() }
+        Self { table, recent: Cache::new(clock, ttl_ms, MAX_KEPT) }
     }
 
     /// The source with this id, as it was up to `ttl_ms` ago.
@@ -43,23 +38,11 @@ impl Sources {
     /// # Errors
     /// When the store fails.
     pub async fn find(&self, id: &SourceId) -> Result<Option<Arc<Source>>, StoreError> {
-        let now = self.clock.now();
-        let known = self.lock().get(id).cloned();
-        if let Some((at, source)) = known
-            && now.since(at) < self.ttl_ms
-        {
-            return Ok(Some(source));
-        }
-        let Some(item) = self.table.get(&keys::source(id)).await? else { return Ok(None) };
-        let source: Arc<Source> = Arc::new(doc::decode(&item.doc)?);
-        if self.ttl_ms > 0 {
-            let mut kept = self.lock();
-            if kept.len() >= MAX_KEPT {
-                kept.clear();
-            }
-            kept.insert(*id, (now, source.clone()));
-        }
-        Ok(Some(source))
+        let find = async {
+            let item = self.table.get(&keys::source(id)).await?;
+            item.map(|item| doc::decode(&item.doc).map(Arc::new)).transpose()
+        };
+        self.recent.get_or_find(*id, find).await
     }
 
     /// All sources of an organisation, oldest first: at most
@@ -79,53 +62,69 @@ impl Sources {
     /// When the store fails; it may or may not be stored then.
     pub async fn create(&self, source: &Source) -> Result<bool, StoreError> {
         let absent = Condition::AbsentAt(source.created_at);
-        let mut writes = puts(source, 1, absent)?;
+        let mut writes = puts(source, 1, absent)?.to_vec();
         if let Some(uid) = &source.uid {
             let alias = doc::encode(&Alias { id: source.id })?;
             let key = keys::source_uid(&source.org, uid.as_str());
-            writes.push(Write::Put(item(key, 1, alias), absent));
+            writes.push(Write::Put(Item::new(key, alias), absent));
         }
         Ok(self.table.transact(writes).await? == Transacted::Done)
     }
 
-    /// Changes a source; `None` if there is none. `change` may run more than once.
+    /// Changes a source; `None` if there is none. `edit` may run more than once.
     ///
     /// # Errors
     /// When the store fails; the change may or may not be stored then.
     pub async fn edit(
         &self,
         id: &SourceId,
-        change: impl Fn(&mut Source),
+        edit: impl Fn(&mut Source),
     ) -> Result<Option<Source>, StoreError> {
-        for _ in 0..MAX_TRIES {
-            let Some(found) = self.table.get(&keys::source(id)).await? else { return Ok(None) };
-            let mut source: Source = doc::decode(&found.doc)?;
-            change(&mut source);
-            let writes = puts(&source, found.rev + 1, Condition::Revision(found.rev))?;
-            if self.table.transact(writes).await? == Transacted::Done {
-                self.lock().remove(id);
-                return Ok(Some(source));
+        self.change(id, |found, source| {
+            let mut new = source.clone();
+            edit(&mut new);
+            if new == source {
+                return Ok(Change::None(Some(new)));
             }
-        }
-        Err(StoreError::Unavailable(format!("changed by others {MAX_TRIES} times in a row")))
+            let writes = puts(&new, found.rev + 1, Condition::Revision(found.rev))?;
+            Ok(Change::Write(writes.into(), Some(new)))
+        })
+        .await
     }
 
     /// Removes a source. The address that it had is nobody's from then on, up to `ttl_ms` later.
     ///
     /// # Errors
     /// When the store fails; it may or may not be gone then.
-    pub async fn delete(&self, source: &Source) -> Result<(), StoreError> {
-        let mut gone = vec![keys::source(&source.id), keys::source_of(&source.org, &source.id)];
-        gone.extend(source.uid.as_ref().map(|uid| keys::source_uid(&source.org, uid.as_str())));
-        let writes = gone.into_iter().map(|key| Write::Delete(key, Condition::Always)).collect();
-        self.table.transact(writes).await?;
-        self.lock().remove(&source.id);
-        Ok(())
+    pub async fn delete(&self, id: &SourceId) -> Result<(), StoreError> {
+        self.change(id, |found, source| {
+            let listed = keys::source_of(&source.org, &source.id);
+            let uid = source.uid.as_ref().map(|uid| keys::source_uid(&source.org, uid.as_str()));
+            let beside = std::iter::once(listed).chain(uid);
+            let first = Write::Delete(found.key.clone(), Condition::Revision(found.rev));
+            let beside = beside.map(|key| Write::Delete(key, Condition::Always));
+            Ok(Change::Write(std::iter::once(first).chain(beside).collect(), None))
+        })
+        .await
+        .map(|_| ())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // The memory is whole after every statement, whatever panicked in between.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn change(
+        &self,
+        id: &SourceId,
+        decide: impl Fn(&Item, Source) -> Result<Change<Option<Source>>, StoreError>,
+    ) -> Result<Option<Source>, StoreError> {
+        let key = keys::source(id);
+        let changed = change(&*self.table, &key, |found| match found {
+            Some(item) => decide(&item, doc::decode(&item.doc)?),
+            None => Ok(Change::None(None)),
+        });
+        let changed = changed.await;
+        self.recent.forget(id);
+        match changed? {
+            Changed::Done(source) => Ok(source),
+            Changed::Refused => Err(StoreError::Contended),
+        }
     }
 }
 
@@ -134,12 +133,12 @@ struct Alias {
     id: SourceId,
 }
 
-fn puts(source: &Source, rev: u64, condition: Condition) -> Result<Vec<Write>, StoreError> {
+/// Both places of a source; the condition is that of the first.
+fn puts(source: &Source, rev: u64, condition: Condition) -> Result<[Write; 2], StoreError> {
     let doc = doc::encode(source)?;
-    let keys = [keys::source(&source.id), keys::source_of(&source.org, &source.id)];
-    Ok(keys.map(|key| Write::Put(item(key, rev, doc.clone()), condition)).into())
-}
-
-fn item(key: Key, rev: u64, doc: String) -> Item {
-    Item { key, by_time: None, due: None, expires_at: None, rev, doc, body: None }
+    let item = |key| Item::new(key, doc.clone()).revision(rev);
+    Ok([
+        Write::Put(item(keys::source(&source.id)), condition),
+        Write::Put(item(keys::source_of(&source.org, &source.id)), Condition::Always),
+    ])
 }

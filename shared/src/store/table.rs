@@ -48,6 +48,42 @@ pub struct Item {
 }
 
 impl Item {
+    /// An item of revision 1 under this key that holds nothing but its document: in no index,
+    /// without an end, without a body.
+    pub fn new(key: Key, doc: String) -> Self {
+        Self { key, by_time: None, due: None, expires_at: None, rev: 1, doc, body: None }
+    }
+
+    /// The same with this revision.
+    #[must_use]
+    pub fn revision(self, rev: u64) -> Self {
+        Self { rev, ..self }
+    }
+
+    /// The same with this place in [`Index::ByTime`].
+    #[must_use]
+    pub fn listed(self, by_time: impl Into<Option<Key>>) -> Self {
+        Self { by_time: by_time.into(), ..self }
+    }
+
+    /// The same with this place in [`Index::Due`].
+    #[must_use]
+    pub fn due(self, due: impl Into<Option<Key>>) -> Self {
+        Self { due: due.into(), ..self }
+    }
+
+    /// The same, which may disappear at this moment.
+    #[must_use]
+    pub fn until(self, expires_at: impl Into<Option<Timestamp>>) -> Self {
+        Self { expires_at: expires_at.into(), ..self }
+    }
+
+    /// The same with these bytes.
+    #[must_use]
+    pub fn body(self, body: impl Into<Option<Bytes>>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
     /// Its size as DynamoDB counts it, in bytes: names and values of all attributes.
     pub fn size(&self) -> usize {
         use super::keys::attribute;

@@ -114,14 +114,11 @@ impl Tasks {
 
 fn task_item(task: &Task, rev: u64) -> Result<Item, StoreError> {
     let running = task.status == Status::Running;
-    Ok(Item {
-        key: keys::task(&task.id),
-        by_time: Some(Key { pk: keys::tasks_by_time(&task.org), sk: task.id.to_string() }),
-        due: running.then(|| keys::task_due(&task.id, task.due_at)),
+    Ok(Item::new(keys::task(&task.id), doc::encode(task)?)
+        .revision(rev)
+        .listed(Key { pk: keys::tasks_by_time(&task.org), sk: task.id.to_string() })
+        .due(running.then(|| keys::task_due(&task.id, task.due_at)))
         // Never forget what is still to be done.
-        expires_at: (!running).then(|| task.expires_at()),
-        rev,
-        doc: doc::encode(task)?,
-        body: (!task.payload.is_empty()).then(|| inbox::pack(&task.payload, true)),
-    })
+        .until((!running).then(|| task.expires_at()))
+        .body((!task.payload.is_empty()).then(|| inbox::pack(&task.payload, true))))
 }

@@ -12,12 +12,13 @@
 //! that an application is marked which was created in the second before its organisation's first
 //! treatment was. Setting a treatment once more marks what was missed.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
+use super::cache::Cache;
 use super::table::{Condition, Index, Item, Table, Write, prefix_range};
 use super::{DirectoryEditor, StoreError, base_query, doc, keys};
 use crate::domain::application::Application;
@@ -42,9 +43,7 @@ type ByName = Arc<BTreeMap<String, Treatment>>;
 #[derive(Clone)]
 pub struct Treatments {
     table: Arc<dyn Table>,
-    clock: Arc<dyn Clock>,
-    ttl_ms: u64,
-    kept: Arc<Mutex<HashMap<OrganisationId, (Timestamp, ByName)>>>,
+    recent: Cache<OrganisationId, ByName>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,7 +55,7 @@ struct Stored {
 impl Treatments {
     /// Treatments in this table, remembered for `ttl_ms` milliseconds.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>, ttl_ms: u64) -> Self {
-        Self { table, clock, ttl_ms, kept: Arc::default() }
+        Self { table, recent: Cache::new(clock, ttl_ms, MAX_KEPT) }
     }
 
     /// What is different for this event type.
@@ -73,16 +72,14 @@ impl Treatments {
 
     /// Forgets what it knows of this organisation.
     pub(super) fn forget(&self, org: &OrganisationId) {
-        self.lock().remove(org);
+        self.recent.forget(org);
     }
 
     async fn all(&self, org: &OrganisationId) -> Result<ByName, StoreError> {
-        let now = self.clock.now();
-        if let Some((at, known)) = self.lock().get(org)
-            && now.since(*at) < self.ttl_ms
-        {
-            return Ok(known.clone());
-        }
+        self.recent.get_or_read(*org, self.read(org)).await
+    }
+
+    async fn read(&self, org: &OrganisationId) -> Result<ByName, StoreError> {
         let (from, to) = prefix_range(keys::TREATMENT_PREFIX);
         let items = super::read_range(&*self.table, keys::organisation_pk(org), from, to).await?;
         let mut read = BTreeMap::new();
@@ -90,20 +87,7 @@ impl Treatments {
             let stored: Stored = doc::decode(&item.doc)?;
             read.insert(stored.name, stored.treatment);
         }
-        let read = Arc::new(read);
-        if self.ttl_ms > 0 {
-            let mut kept = self.lock();
-            if kept.len() >= MAX_KEPT {
-                kept.clear();
-            }
-            kept.insert(*org, (now, read.clone()));
-        }
-        Ok(read)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OrganisationId, (Timestamp, ByName)>> {
-        // The map is whole after every statement, whatever panicked in between.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Arc::new(read))
     }
 }
 
@@ -177,14 +161,6 @@ pub(super) fn beside(
     if new.is_silent() {
         return Ok(Some(Write::Delete(key, Condition::Always)));
     }
-    let item = Item {
-        key,
-        by_time: None,
-        due: None,
-        expires_at: None,
-        rev: 1,
-        doc: doc::encode(&Stored { name: name.to_owned(), treatment: new })?,
-        body: None,
-    };
+    let item = Item::new(key, doc::encode(&Stored { name: name.to_owned(), treatment: new })?);
     Ok(Some(Write::Put(item, Condition::Always)))
 }

@@ -150,7 +150,7 @@ impl Parameter {
                 "type": "string", "pattern": format!("^-?{prefix}[0-9A-Z][0-9A-Za-z]{{26}}$"),
             }),
             Kind::NameIterator => {
-                json!({"type": "string", "pattern": "^-?[a-zA-Z0-9_.][a-zA-Z0-9\\-_.]{0,200}$"})
+                json!({"type": "string", "pattern": "^[-=]?[a-zA-Z0-9\\-_.]{1,256}$"})
             }
             Kind::Boolean => json!({"type": "boolean"}),
             Kind::Moment => json!({"type": "string", "format": "date-time"}),

@@ -1,0 +1,134 @@
+//! What a store remembers of what it read.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::clock::{Clock, Timestamp};
+
+/// Remembers values for a while, a bounded number of them. Clones share their memory.
+///
+/// A read that began before something was forgotten is not remembered: it may have seen what was
+/// there before. So whoever forgets a key after its change sees nothing older from then on.
+pub struct Cache<K, V> {
+    clock: Arc<dyn Clock>,
+    ttl_ms: u64,
+    bound: usize,
+    memory: Arc<Mutex<Memory<K, V>>>,
+}
+
+struct Memory<K, V> {
+    /// Rises whenever something is forgotten.
+    generation: u64,
+    /// Values, and until when each holds.
+    values: HashMap<K, (Timestamp, V)>,
+}
+
+impl<K, V> Clone for Cache<K, V> {
+    fn clone(&self) -> Self {
+        Self { clock: self.clock.clone(), memory: self.memory.clone(), ..*self }
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Cache<K, V> {
+    /// A cache of at most `bound` values, each for `ttl_ms` milliseconds from the moment when its
+    /// reading began. With 0 it remembers nothing.
+    pub fn new(clock: Arc<dyn Clock>, ttl_ms: u64, bound: usize) -> Self {
+        let memory = Memory { generation: 0, values: HashMap::new() };
+        Self { clock, ttl_ms, bound, memory: Arc::new(Mutex::new(memory)) }
+    }
+
+    /// The value under this key, as far as it is remembered.
+    pub fn get(&self, key: &K) -> Option<V> {
+        let now = self.clock.now();
+        let memory = self.lock();
+        memory.values.get(key).filter(|(until, _)| *until > now).map(|(_, value)| value.clone())
+    }
+
+    /// The value under this key: as it is remembered, or as `read` brings it.
+    ///
+    /// # Errors
+    /// When `read` fails; nothing is remembered then.
+    pub async fn get_or_read<E>(
+        &self,
+        key: K,
+        read: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E> {
+        let found = self.get_or_find(key, async { read.await.map(Some) }).await;
+        found.map(|value| value.expect("a read that succeeds brings a value"))
+    }
+
+    /// The same where there may be nothing. That there is nothing is not remembered.
+    ///
+    /// # Errors
+    /// When `find` fails; nothing is remembered then.
+    pub async fn get_or_find<E>(
+        &self,
+        key: K,
+        find: impl Future<Output = Result<Option<V>, E>>,
+    ) -> Result<Option<V>, E> {
+        if let Some(value) = self.get(&key) {
+            return Ok(Some(value));
+        }
+        let (generation, until) = (self.lock().generation, self.clock.now().plus_ms(self.ttl_ms));
+        let found = find.await?;
+        if let Some(value) = &found
+            && self.ttl_ms > 0
+        {
+            let mut memory = self.lock();
+            if memory.generation == generation {
+                memory.insert(key, value.clone(), until, self.clock.now(), self.bound);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Remembers a value until a moment, whatever a read that is under way brings.
+    pub fn set(&self, key: K, value: V, until: Timestamp) {
+        let mut memory = self.lock();
+        memory.generation += 1;
+        memory.insert(key, value, until, self.clock.now(), self.bound);
+    }
+
+    /// Forgets the value under this key.
+    pub fn forget(&self, key: &K) {
+        let mut memory = self.lock();
+        memory.generation += 1;
+        memory.values.remove(key);
+    }
+
+    /// Forgets every value that `which` picks.
+    pub fn forget_where(&self, which: impl Fn(&K, &V) -> bool) {
+        let mut memory = self.lock();
+        memory.generation += 1;
+        memory.values.retain(|key, (_, value)| !which(key, value));
+    }
+
+    /// How many values it holds, those included whose time is over.
+    pub fn len(&self) -> usize {
+        self.lock().values.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory<K, V>> {
+        // The memory is whole after every statement, whatever panicked in between.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Eq + Hash, V> Memory<K, V> {
+    fn insert(&mut self, key: K, value: V, until: Timestamp, now: Timestamp, bound: usize) {
+        if self.values.len() >= bound && !self.values.contains_key(&key) {
+            self.values.retain(|_, (until, _)| *until > now);
+        }
+        if self.values.len() >= bound && !self.values.contains_key(&key) {
+            // Which ones are still wanted is not known: those are read again.
+            self.values.clear();
+        }
+        self.values.insert(key, (until, value));
+    }
+}

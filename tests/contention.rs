@@ -1,0 +1,269 @@
+//! Many change one thing at the same time: each has its turn, and nobody sees a failure of ours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use shared::api::error::ApiError;
+use shared::domain::application::Application;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{ApplicationId, EndpointId, SourceId, Uid};
+use shared::store::change::{Change, Changed, change, change_within};
+use shared::store::keys;
+use shared::store::table::{Condition, Item, Table, Write};
+use shared::store::{Directory, DirectoryEditor, Sources, StoreError};
+
+use crate::support::interleaved::Interleaved;
+use crate::support::world::{World, organisation, text};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+const CALLERS: usize = 24;
+
+/// The statuses that `CALLERS` callers get who ask at the same time.
+async fn at_once(
+    world: &Arc<World>,
+    method: &'static str,
+    path: &str,
+    body: impl Fn(usize) -> Value,
+) -> Vec<StatusCode> {
+    let calls = (0..CALLERS).map(|n| {
+        let (world, path, body) = (world.clone(), path.to_owned(), body(n));
+        tokio::spawn(async move { world.call(method, &path, body).await.status })
+    });
+    let mut statuses = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        statuses.push(call.await.unwrap());
+    }
+    statuses
+}
+
+fn all(status: StatusCode) -> Vec<StatusCode> {
+    vec![status; CALLERS]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_change_one_endpoint_all_succeed() {
+    let world = Arc::new(World::new());
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    let change = |n: usize| json!({"description": format!("change {n}")});
+    assert_eq!(at_once(&world, "PATCH", &path, change).await, all(StatusCode::OK));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_change_one_application_all_succeed() {
+    let world = Arc::new(World::new());
+    let path = format!("/api/v1/app/{}", world.application().await);
+    let change = |n: usize| json!({"name": format!("change {n}")});
+    assert_eq!(at_once(&world, "PATCH", &path, change).await, all(StatusCode::OK));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_change_one_event_type_all_succeed() {
+    let world = Arc::new(World::new());
+    world.describe("order.paid").await;
+    let change = |n: usize| json!({"description": format!("change {n}")});
+    let path = "/api/v1/event-type/order.paid";
+    assert_eq!(at_once(&world, "PATCH", path, change).await, all(StatusCode::OK));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_change_one_source_all_succeed() {
+    let world = Arc::new(World::new());
+    let app = world.application().await;
+    let source = |n: usize| {
+        json!({"name": format!("change {n}"), "uid": "hub", "type": "github", "app": app,
+            "config": {"secret": "s"}})
+    };
+    world.call("POST", "/ingest/api/v1/source", source(0)).await;
+    let path = "/ingest/api/v1/source/hub";
+    assert_eq!(at_once(&world, "PUT", path, source).await, all(StatusCode::OK));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_create_one_application_if_there_is_none_each_gets_it() {
+    let world = Arc::new(World::new());
+    let create = |_| json!({"name": "Customer", "uid": "customer"});
+    let statuses = at_once(&world, "POST", "/api/v1/app?get_if_exists=true", create).await;
+    let created = statuses.iter().filter(|status| **status == StatusCode::CREATED).count();
+    let there = statuses.iter().filter(|status| **status == StatusCode::OK).count();
+    assert_eq!((created, there), (1, CALLERS - 1), "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_put_one_thing_that_is_not_there_one_creates_it_and_the_others_change_it() {
+    let world = Arc::new(World::new());
+    let app = world.application().await;
+    let application = |n: usize| json!({"name": format!("change {n}"), "uid": "customer"});
+    let endpoint =
+        |n: usize| json!({"url": URL, "uid": "hook", "description": format!("change {n}")});
+    let source = |n: usize| {
+        json!({"name": format!("change {n}"), "type": "github", "app": app,
+            "config": {"secret": "s"}})
+    };
+    for (path, statuses) in [
+        ("app", at_once(&world, "PUT", "/api/v1/app/customer", application).await),
+        (
+            "endpoint",
+            at_once(&world, "PUT", &format!("/api/v1/app/{app}/endpoint/hook"), endpoint).await,
+        ),
+        ("source", at_once(&world, "PUT", "/ingest/api/v1/source/hub", source).await),
+    ] {
+        let created = statuses.iter().filter(|status| **status == StatusCode::CREATED).count();
+        let changed = statuses.iter().filter(|status| **status == StatusCode::OK).count();
+        assert_eq!((created, changed), (1, CALLERS - 1), "{path}: {statuses:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_writes_nothing() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    world.describe("order.paid").await;
+    let cases = [
+        ("PATCH", format!("/api/v1/app/{app}"), json!({"name": "Test"})),
+        ("PATCH", format!("/api/v1/app/{app}/endpoint/{ep}"), json!({"url": URL})),
+        ("PUT", "/api/v1/event-type/order.paid".to_owned(), json!({"description": ""})),
+    ];
+    for (method, path, body) in cases {
+        let before = world.call("GET", &path, Value::Null).await.body;
+        world.advance_s(60);
+        let written = world.meter.usage().write_units;
+        let after = world.call(method, &path, body).await.body;
+        assert_eq!(world.meter.usage().write_units, written, "{method} {path}");
+        assert_eq!(after, before, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_against_others_who_never_stop_ends_as_contended() {
+    let world = World::new();
+    let key = keys::answer("any");
+    let put =
+        |rev| Write::Put(Item::new(key.clone(), "{}".into()).revision(rev), Condition::Always);
+    world.table.write(put(1)).await.unwrap();
+    let never = |_| Ok(Change::Write(vec![Write::Delete(key.clone(), Condition::Revision(9))], ()));
+    let changed = change_within(Duration::ZERO, &*world.table, &key, never).await;
+    assert_eq!(changed, Err(StoreError::Contended));
+    assert!(world.table.get(&key).await.unwrap().is_some());
+}
+
+#[test]
+fn who_asks_for_a_change_that_is_contended_is_told_to_ask_again() {
+    let response = ApiError::from(StoreError::Contended).into_response();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "1");
+    let body: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(body["code"], "contended");
+}
+
+#[tokio::test]
+async fn a_change_that_was_overtaken_decides_again_on_what_is_there_by_then() {
+    let world = World::new();
+    let key = keys::answer("any");
+    let item = |rev: u64| Item::new(key.clone(), format!("{{\"rev\":{rev}}}")).revision(rev);
+    world.table.write(Write::Put(item(1), Condition::Always)).await.unwrap();
+    let table = Interleaved::new(&world.table);
+    let (other, theirs) = (world.table.clone(), Write::Put(item(2), Condition::Revision(1)));
+    table.after_next_read(async move {
+        other.write(theirs).await.unwrap();
+    });
+    let changed = change(&*table, &key, |found| {
+        let rev = found.unwrap().rev;
+        Ok(Change::Write(vec![Write::Put(item(rev + 1), Condition::Revision(rev))], rev))
+    });
+    assert_eq!(changed.await, Ok(Changed::Done(2)));
+    assert_eq!(world.table.get(&key).await.unwrap().unwrap().rev, 3);
+}
+
+#[tokio::test]
+async fn a_name_that_is_given_away_while_its_owner_is_deleted_stays_with_the_new_one() {
+    let world = World::new();
+    let (app, ep) = owner(&world).await;
+    let table = Interleaved::new(&world.table);
+    let deleter = DirectoryEditor::new(table.clone(), None);
+    // Between the read and the deletion the endpoint is renamed, and another takes its name.
+    table.after_next_read(take_over(&world, app, ep));
+    deleter.delete_endpoint(&app, &ep).await.unwrap();
+    let tenant = Directory::new(world.table.clone()).tenant(&app).await.unwrap().unwrap();
+    assert!(tenant.endpoints.iter().all(|endpoint| endpoint.id != ep));
+    // The name that the deleted one had last is free, the other name is taken.
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let create = |uid: &str| json!({"url": URL, "uid": uid});
+    assert_eq!(world.call("POST", &path, create("renamed")).await.status, 201);
+    assert_eq!(world.call("POST", &path, create("hook")).await.status, 409);
+}
+
+#[tokio::test]
+async fn an_application_that_is_renamed_while_it_is_deleted_leaves_no_name_behind() {
+    let world = World::new();
+    let create = async |uid: &str| {
+        world.call("POST", "/api/v1/app", json!({"name": "Test", "uid": uid})).await
+    };
+    let app: ApplicationId = text(&create("first").await.body["id"]).parse().unwrap();
+    let table = Interleaved::new(&world.table);
+    let (editor, now) = (DirectoryEditor::new(world.table.clone(), None), world.ambient.now());
+    table.after_next_read(async move {
+        let rename = |it: &mut Application| {
+            it.uid = Uid::parse("second", "").ok();
+        };
+        editor.edit_application(&app, now, rename).await.unwrap();
+    });
+    DirectoryEditor::new(table.clone(), None).delete_application(&app).await.unwrap();
+    assert_eq!(create("first").await.status, 201);
+    assert_eq!(create("second").await.status, 201);
+}
+
+#[tokio::test]
+async fn a_source_that_is_deleted_twice_at_once_takes_no_name_from_its_successor() {
+    let world = World::new();
+    let app = world.application().await;
+    let body = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
+        "config": {"secret": "s"}});
+    let made = world.call("POST", "/ingest/api/v1/source", body.clone()).await.body;
+    let id = text(&made["id"]).parse().unwrap();
+    let table = Interleaved::new(&world.table);
+    let sources = |table: Arc<dyn Table>| Sources::new(table, world.ambient.clock.clone(), 0);
+    let (slow, fast) = (sources(table.clone()), sources(world.table.clone()));
+    let successor = {
+        let mut source = fast.list(&organisation()).await.unwrap().remove(0);
+        source.id = SourceId::new(&world.ambient);
+        source
+    };
+    table.after_next_read(async move {
+        fast.delete(&id).await.unwrap();
+        assert!(fast.create(&successor).await.unwrap());
+    });
+    slow.delete(&id).await.unwrap();
+    assert_eq!(world.call("POST", "/ingest/api/v1/source", body).await.status, 409);
+}
+
+/// An application with an endpoint whose uid is `hook`.
+async fn owner(world: &World) -> (ApplicationId, EndpointId) {
+    let app = world.application().await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "uid": "hook"})).await;
+    (app.parse().unwrap(), ep.parse().unwrap())
+}
+
+/// Renames an endpoint and gives its name to another.
+fn take_over(
+    world: &World,
+    app: ApplicationId,
+    ep: EndpointId,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (editor, now) = (DirectoryEditor::new(world.table.clone(), None), world.ambient.now());
+    let (reader, id) = (Directory::new(world.table.clone()), EndpointId::new(&world.ambient));
+    async move {
+        let tenant = reader.tenant(&app).await.unwrap().unwrap();
+        let mut other = tenant.endpoints[0].clone();
+        let rename = |it: &mut Endpoint| {
+            it.uid = Uid::parse("renamed", "").ok();
+        };
+        editor.edit_endpoint(&app, &ep, now, rename).await.unwrap();
+        other.id = id;
+        editor.create_endpoint(&other).await.unwrap();
+    }
+}
