@@ -18,14 +18,25 @@ use shared::domain::notice::Notice;
 use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
 use crate::{Answer, Call, page};
 
+/// Most levels of nesting of a schema: what common readers of JSON take.
+const MAX_LEVELS: usize = 128;
+
+// Only described: it is read in two steps, since what is flattened is not read as it was written.
 /// What a caller sends. `featureFlag` is the name of older SDKs.
-#[derive(Deserialize, JsonSchema)]
+#[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described")]
 pub(crate) struct EventTypeIn {
     #[schemars(with = "openapi::EventType")]
     name: String,
     #[serde(flatten)]
     rest: EventTypeUpdate,
+}
+
+/// The name of a new one.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 /// What a caller sends about an event type whose name is in the path.
@@ -170,24 +181,25 @@ impl Call<'_> {
     /// Creates an event type, or brings one back that was archived.
     pub(crate) async fn create_event_type(&self) -> Answer {
         self.require_organisation()?;
-        let input: EventTypeIn = request::body(self.request)?;
+        let Named { name } = request::body(self.request)?;
+        let input: EventTypeUpdate = request::body(self.request)?;
         let mut rules = Rules::default();
-        if !is_name(&input.name, MAX_EVENT_TYPE) {
+        if !is_name(&name, MAX_EVENT_TYPE) {
             rules.broken("name", name_rule(MAX_EVENT_TYPE));
         }
-        input.rest.check(&mut rules);
+        input.check(&mut rules);
         rules.check()?;
         let created = self
-            .change_event_type(&input.name, StatusCode::CREATED, |old| match old {
-                Some(old) if !old.archived => Err(ApiError::event_type_exists(&input.name)),
+            .change_event_type(&name, StatusCode::CREATED, |old| match old {
+                Some(old) if !old.archived => Err(ApiError::event_type_exists(&name)),
                 old => {
-                    let mut new = self.event_type(&input.name, old.as_ref());
-                    input.rest.apply(&mut new);
+                    let mut new = self.event_type(&name, old.as_ref());
+                    input.apply(&mut new);
                     Ok(Some(new))
                 }
             })
             .await?;
-        self.announce(input.rest.treatment()).await?;
+        self.announce(input.treatment()).await?;
         Ok(created)
     }
 
@@ -327,8 +339,12 @@ fn show(status: StatusCode, event_type: EventType) -> http::Response<bytes::Byte
 fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
     let Some(schemas) = schemas else { return };
     for (version, schema) in schemas {
+        let field = || format!("schemas.{version}");
         if !schema.is_object() {
-            rules.broken(&format!("schemas.{version}"), "must be a JSON Schema, an object");
+            rules.broken(&field(), "must be a JSON Schema, an object");
+        }
+        if schema.levels() > MAX_LEVELS {
+            rules.broken(&field(), format!("must have at most {MAX_LEVELS} levels"));
         }
     }
     if serde_json::to_string(schemas).map_or(0, |json| json.len()) > MAX_BYTES {
