@@ -213,18 +213,9 @@ impl Sweeper {
     ) {
         let until = self.ambient.now().plus_ms(TASKS_MS);
         let until = deadline.map_or(until, |deadline| until.min(deadline.minus_ms(WRAP_UP_MS)));
-        for id in tasks {
-            if self.ambient.now() >= until {
-                return;
-            }
-            match self.worker.carry_on(&id, until).await {
-                Ok(worked) => report.tasks += usize::from(worked),
-                Err(error) => {
-                    warn!(task.id = %id, %error, "cannot take a task");
-                    report.failed += 1;
-                }
-            }
-        }
+        let turns = self.worker.take_turns(tasks, until).await;
+        report.tasks += turns.worked;
+        report.failed += turns.failed;
     }
 
     async fn claim(&self, due: Vec<Leased>, report: &mut Report) -> Vec<Leased> {
