@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::Timestamp;
-use crate::domain::id::{ApplicationId, MessageId, Uid};
+use crate::domain::id::{ApplicationId, MessageId, MessageKey, Uid};
 
 /// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
 /// DynamoDB (400 KB an item), so this is what every part of the trip can carry.
@@ -120,6 +120,16 @@ impl Message {
             content_type: None,
             payload,
         }
+    }
+
+    /// The id of one of the parts that it is cut into, from 1 on.
+    pub fn part_id(&self, number: u32) -> MessageId {
+        MessageId::from_key(self.at, MessageKey::of_part(&self.app, &self.id.key(), number))
+    }
+
+    /// The ids of the parts that it was cut into, in order; none if it is one event.
+    pub fn part_ids(&self) -> impl Iterator<Item = MessageId> {
+        (1..=self.parts).map(|number| self.part_id(number))
     }
 }
 
