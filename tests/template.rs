@@ -195,6 +195,14 @@ fn two_runs_of_retry_hold_neither_the_same_minute_nor_the_same_dead_record() {
 }
 
 #[test]
+fn admin_has_time_to_check_an_endpoint_that_hangs() {
+    /// What a cold start and the rest of the request may take besides.
+    const BESIDES_MS: u64 = 3_000;
+    let timeout_ms = timeout_s(&template(), "Admin") * 1000;
+    assert!(timeout_ms >= admin::LONGEST_CHECK_MS + BESIDES_MS, "{timeout_ms}");
+}
+
+#[test]
 fn callers_hear_of_a_failure_before_api_gateway_gives_up() {
     /// The longest integration timeout of an HTTP API, in seconds.
     const GATEWAY_S: u64 = 30;

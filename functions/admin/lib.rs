@@ -68,6 +68,7 @@ mod treatment;
 mod webhooks;
 mod yaml;
 
+pub use check::LONGEST_CHECK_MS;
 pub use idempotency::PATIENCE;
 pub use jwt_key::{RsaMaker, generate_rsa};
 pub use routes::{OPERATIONS, Operation};
