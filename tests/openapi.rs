@@ -62,9 +62,9 @@ async fn the_document_and_the_page_are_served_without_a_token() {
 async fn a_path_that_does_not_take_a_method_says_which_it_takes() {
     let stage = Stage::new().await;
     for (path, allowed) in [
-        ("/api/v1/app", "GET, POST"),
-        ("/api/v1/app/some/msg", "GET, POST"),
-        ("/api/v1/app/some/endpoint/some/secret", "GET"),
+        ("/api/v1/app", "GET, HEAD, POST"),
+        ("/api/v1/app/some/msg", "GET, HEAD, POST"),
+        ("/api/v1/app/some/endpoint/some/secret", "GET, HEAD"),
     ] {
         let request = http::Request::delete(path)
             .header("authorization", format!("Bearer {}", stage.world.token()))

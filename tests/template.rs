@@ -45,6 +45,7 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
         (".auto_disable()", variable::AUTO_DISABLE),
         (".target_policy()", variable::ALLOW_HTTP),
         (".publish_url()", variable::PUBLISH_URL),
+        (".portal_frames()", variable::PORTAL_FRAMES),
     ];
     let template = template();
     for (name, source) in FUNCTIONS {
@@ -103,6 +104,7 @@ fn variables_that_name_a_resource_name_the_right_one() {
             (variable::FIRST_LEASE, "FirstLease"),
             (variable::AUTO_DISABLE, "AutoDisable"),
             (variable::ALLOW_HTTP, "AllowHttp"),
+            (variable::PORTAL_FRAMES, "PortalFrames"),
         ] {
             let value = &set[variable];
             assert!(value.is_null() || *value == json!({ "Ref": resource }), "{name}: {value}");

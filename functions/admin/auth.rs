@@ -11,7 +11,7 @@ use shared::api::rules::Rules;
 use shared::domain::application::{Application, Expired};
 use shared::domain::event_type::MAX_NAME;
 use shared::domain::id::{ApplicationId, OrganisationId, is_name};
-use shared::domain::token::{APPLICATION_TOKEN_S, Access};
+use shared::domain::token::APPLICATION_TOKEN_S;
 use shared::store::{Edited, Tenant};
 
 use crate::inspector::origin;
@@ -86,13 +86,7 @@ pub(crate) struct WhoOut {
 impl Call<'_> {
     /// What the token opens.
     pub(crate) async fn whoami(&self) -> Answer {
-        let app_id = match self.access {
-            Access::Organisation(_) => None,
-            // One that was taken back is told so.
-            Access::Application(_, app) => {
-                Some(self.tenant(&app.to_string()).await?.application.id)
-            }
-        };
+        let app_id = self.own.as_ref().map(|own| own.application.id);
         let out = WhoOut {
             org_id: self.access.organisation(),
             app_id,

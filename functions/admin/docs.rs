@@ -9,7 +9,10 @@ use serde_json::Value;
 use crate::openapi::DOCUMENT;
 
 /// The page is our own text without a script; nothing may be loaded into it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+/// A few minutes, so that a new version is soon seen.
+const CACHE: &str = "public, max-age=300";
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;\
     padding:0 1rem}code,pre{font:14px ui-monospace,monospace}pre{overflow:auto;padding:.5rem;\
     background:#8881}h3 code{font-size:1rem}table{border-collapse:collapse}\
@@ -26,8 +29,14 @@ pub(crate) fn serve(method: &Method, segments: &[&str]) -> Option<Response<Bytes
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    for (name, value) in [
+        (header::CONTENT_TYPE, media),
+        (header::CACHE_CONTROL, CACHE),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     Some(response)
 }
 

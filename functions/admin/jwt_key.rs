@@ -139,8 +139,9 @@ impl Admin {
     pub(crate) async fn jwks(&self, org: &OrganisationId) -> Answer {
         let set = self.key_sets.recent(org).await?;
         let mut answer = error::json(StatusCode::OK, &set.jwks(self.ambient.now()));
-        let keep = HeaderValue::from_str(&format!("public, max-age={CACHE_S}"));
-        answer.headers_mut().extend(keep.ok().map(|keep| (header::CACHE_CONTROL, keep)));
+        if let Ok(keep) = HeaderValue::from_str(&format!("public, max-age={CACHE_S}")) {
+            answer.headers_mut().insert(header::CACHE_CONTROL, keep);
+        }
         Ok(answer)
     }
 

@@ -120,6 +120,8 @@ pub struct Admin {
     pub sealer: Sealer,
     /// Where receive is reached, if not where this function is.
     pub publish_url: Option<String>,
+    /// Whose pages may show the portal in a frame, as `frame-ancestors` of CSP has it.
+    pub portal_frames: String,
     /// Whose token opens what belongs to nobody in particular.
     pub operator: OrganisationId,
     /// The way out, for checks of endpoints.
@@ -142,6 +144,8 @@ struct Call<'a> {
     request: &'a Request<Bytes>,
     access: Access,
     bearer: Bearer,
+    /// The only application that this caller may know of, if there is only one.
+    own: Option<Arc<Tenant>>,
 }
 
 type Answer = Result<Response<Bytes>, ApiError>;
@@ -152,6 +156,7 @@ impl Admin {
         if let Some(answer) = cors::preflight(&request) {
             return answer;
         }
+        let request = request::plain(request);
         let mut answer = self.answer(&request).await.unwrap_or_else(ApiError::into_response);
         cors::allow(&request, &mut answer);
         answer
@@ -169,7 +174,7 @@ impl Admin {
             return wrong;
         }
         let open = docs::serve(request.method(), &segments)
-            .or_else(|| portal::serve(request.method(), &segments));
+            .or_else(|| portal::serve(request.method(), &segments, &self.portal_frames));
         if let Some(page) = open {
             return Ok(page);
         }
@@ -193,27 +198,37 @@ impl Admin {
         if self.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());
         }
+        let own = self.own_application(&bearer).await?;
         let access = bearer.access;
-        Call { admin: self, request, access, bearer }.route_once(&path).await
+        Call { admin: self, request, access, bearer, own }.route_once(&path).await
+    }
+
+    /// The application of an application's token, whatever is asked for with it.
+    async fn own_application(&self, bearer: &Bearer) -> Result<Option<Arc<Tenant>>, ApiError> {
+        let Access::Application(org, app) = bearer.access else { return Ok(None) };
+        let tenant = self.directory.application(&org, &app.to_string()).await?;
+        let tenant = tenant.ok_or_else(ApiError::forbidden)?;
+        match tenant.application.takes_token(bearer.issued_at, self.ambient.now()) {
+            true => Ok(Some(tenant)),
+            false => Err(ApiError::invalid_token()),
+        }
     }
 }
 
 impl Call<'_> {
     /// The application that the path names, if this caller may know of it.
     async fn tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
+        if let Some(own) = &self.own {
+            let application = &own.application;
+            let is_uid = application.uid.as_ref().is_some_and(|uid| uid.as_str() == reference);
+            return match is_uid || application.id.to_string() == reference {
+                true => Ok(own.clone()),
+                false => Err(ApiError::forbidden()),
+            };
+        }
         let org = self.access.organisation();
         let tenant = self.admin.directory.application(&org, reference).await?;
-        match self.access {
-            Access::Organisation(_) => tenant.ok_or_else(ApiError::not_found),
-            Access::Application(_, own) => {
-                let own = tenant.filter(|tenant| tenant.application.id == own);
-                let own = own.ok_or_else(ApiError::forbidden)?;
-                match own.application.takes_token(self.bearer.issued_at, self.admin.ambient.now()) {
-                    true => Ok(own),
-                    false => Err(ApiError::invalid_token()),
-                }
-            }
-        }
+        tenant.ok_or_else(ApiError::not_found)
     }
 
     /// Refuses an application's token.

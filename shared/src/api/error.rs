@@ -182,14 +182,12 @@ impl From<Violation> for ApiError {
     }
 }
 
-/// A JSON response.
+/// A JSON response. Nobody keeps it, since it may carry a secret, or takes it for anything else.
 pub fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response<Bytes> {
-    let body = serde_json::to_vec(body).unwrap_or_default();
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    let mut response = empty(status);
+    *response.body_mut() = serde_json::to_vec(body).unwrap_or_default().into();
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
 }
 
@@ -197,5 +195,9 @@ pub fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response<Byt
 pub fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let value = header::HeaderValue::from_static;
+    headers.insert(header::CACHE_CONTROL, value("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, value("nosniff"));
     response
 }

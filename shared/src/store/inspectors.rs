@@ -1,11 +1,15 @@
 //! Inspectors and what they were sent. Everything goes with the inspector's time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
+use super::table::{Condition, Index, Item, Query, Table, Transacted, Write, prefix_range};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::inspector::{Inspected, Inspector};
+use crate::domain::inspector::{Inspected, Inspector, MAX_KEPT};
+
+/// How often a request is counted anew that came together with others.
+const MAX_TRIES: u64 = 8;
 
 /// Keeps inspectors.
 #[derive(Clone)]
@@ -45,26 +49,48 @@ impl Inspectors {
         item.filter(|item| !item.is_expired(now)).map(|item| doc::decode(&item.doc)).transpose()
     }
 
-    /// Keeps a request.
+    /// Keeps a request, if the inspector has room for one more and not too many come together.
+    /// Whether it did.
     ///
     /// # Errors
     /// When the store fails; it may or may not be kept then.
     pub async fn keep(
         &self,
-        inspector: &Inspector,
+        token: &str,
         inspected: &Inspected,
         ambient: &Ambient,
-    ) -> Result<(), StoreError> {
-        let item = Item {
-            key: keys::inspected(&inspector.token, inspected.at, ambient.random()),
-            by_time: None,
-            due: None,
-            expires_at: Some(inspector.expires_at),
-            rev: 1,
-            doc: doc::encode(inspected)?,
-            body: None,
-        };
-        self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
+    ) -> Result<bool, StoreError> {
+        for turn in 0..MAX_TRIES {
+            let Some(held) = self.table.get(&keys::inspector(token)).await? else {
+                return Ok(false);
+            };
+            let mut inspector: Inspector = doc::decode(&held.doc)?;
+            if inspector.kept >= MAX_KEPT {
+                return Ok(false);
+            }
+            inspector.kept += 1;
+            let count = Item { rev: held.rev + 1, doc: doc::encode(&inspector)?, ..held.clone() };
+            let item = Item {
+                key: keys::inspected(token, inspected.at, ambient.random()),
+                by_time: None,
+                due: None,
+                expires_at: Some(inspector.expires_at),
+                rev: 1,
+                doc: doc::encode(inspected)?,
+                body: None,
+            };
+            let writes = vec![
+                Write::Put(count, Condition::Revision(held.rev)),
+                Write::Put(item, Condition::Always),
+            ];
+            if self.table.transact(writes).await? == Transacted::Done {
+                return Ok(true);
+            }
+            // Not all at once again.
+            let [random] = ambient.random::<1>();
+            tokio::time::sleep(Duration::from_millis(u64::from(random) * turn / 8)).await;
+        }
+        Ok(false)
     }
 
     /// What an inspector was sent, newest first, at most `limit`.
