@@ -1,11 +1,12 @@
 //! Applications: create, read, change, delete.
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::application::ApplicationIn;
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::Moment;
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;

@@ -3,11 +3,12 @@
 //! Both walk the endpoint's attempts. A message counts once, at the first attempt to send it
 //! there: the first by schedule, or the earliest by hand where there was none by schedule.
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::Moment;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Delivery, Turn};
 use shared::domain::id::AttemptId;

@@ -1,11 +1,12 @@
 //! One event for every application of the organisation, in the background.
 
+use crate::JsonSchema;
 use bytes::Bytes;
-use schemars::JsonSchema;
+#[cfg(feature = "description")]
+use description::{EventType, JsonObject, MessageChannels, Tags};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::api::error::ApiError;
-use shared::api::openapi::{EventType, JsonObject, MessageChannels, Tags};
 use shared::api::request;
 use shared::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::domain::id::{MessageId, Uid, is_name, name_rule};

@@ -12,11 +12,10 @@
 //! Not guaranteed: that an endpoint which takes the repetition also ignores it; nobody can see
 //! that from outside.
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::openapi;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
@@ -51,7 +50,7 @@ const TEST_EVENT: &str = "posthorn.test";
 #[schemars(rename = "EndpointCheckIn")]
 pub(crate) struct CheckIn {
     /// The event type whose example is sent.
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     event_type: Option<String>,
 }
 

@@ -2,11 +2,12 @@
 
 use std::str::FromStr;
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::{Delays, JsonObject, Moment, TimeoutSeconds};
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::{self, Delays, JsonObject, Moment, TimeoutSeconds};
 use shared::api::patch::Field;
 use shared::api::request::{self, query_flag};
 use shared::api::rules::Rules;
@@ -21,13 +22,14 @@ use crate::{Answer, Call, page};
 /// Most levels of nesting of a schema: what common readers of JSON take.
 const MAX_LEVELS: usize = 128;
 
-// Only described: it is read in two steps, since what is flattened is not read as it was written.
+// It is read in two steps, since what is flattened is not read as it was written.
+#[cfg(feature = "description")]
 /// What a caller sends. `featureFlag` is the name of older SDKs.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "only described")]
 pub(crate) struct EventTypeIn {
-    #[schemars(with = "openapi::EventType")]
+    #[schemars(with = "description::EventType")]
     name: String,
     #[serde(flatten)]
     rest: EventTypeUpdate,
@@ -50,11 +52,11 @@ pub(crate) struct EventTypeUpdate {
     deprecated: bool,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Option<Schemas>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     feature_flag: Option<String>,
-    #[schemars(with = "Option<Vec<openapi::EventType>>")]
+    #[schemars(with = "Option<Vec<description::EventType>>")]
     feature_flags: Option<Vec<String>>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     group_name: Option<String>,
     /// Delays before the retries, in seconds. None at all means a single attempt.
     #[serde(default)]
@@ -74,11 +76,11 @@ pub(crate) struct EventTypePatch {
     deprecated: Option<bool>,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Field<Schemas>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     feature_flag: Field<String>,
-    #[schemars(with = "Option<Vec<openapi::EventType>>")]
+    #[schemars(with = "Option<Vec<description::EventType>>")]
     feature_flags: Field<Vec<String>>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     group_name: Field<String>,
     #[schemars(with = "Option<Delays>")]
     retry_schedule: Field<Vec<u64>>,

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::JsonObject;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::JsonObject;
 use shared::api::request;
 use shared::domain::event_type::{EventType, Schemas};
 use shared::domain::json::Verbatim;

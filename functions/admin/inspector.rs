@@ -5,13 +5,14 @@
 //!
 //! Not guaranteed: that all of a body is kept (see [`KEPT_BYTES`]), or more than 1,000 requests.
 
+use crate::JsonSchema;
 use bytes::Bytes;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::uri::Authority;
 use http::{Request, StatusCode, header};
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::Moment;
 use shared::api::request;
 use shared::domain::headers::single;
 use shared::domain::inspector::{Inspected, Inspector, KEPT_BYTES};

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+#[cfg(feature = "description")]
+use schemars::JsonSchema;
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
 use shared::api::request;
@@ -30,6 +32,8 @@ use shared::store::{
     KeySets, Notices, Parking, ProfileStore, Revocations, Sources, Tenant,
 };
 use shared::work::Worker;
+#[cfg(not(feature = "description"))]
+use undescribed::JsonSchema;
 
 mod application;
 mod attempt;
@@ -51,6 +55,7 @@ mod inspector;
 mod json;
 mod jwt_key;
 mod message;
+#[cfg(feature = "description")]
 pub mod openapi;
 mod operational;
 mod operator;

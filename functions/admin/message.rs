@@ -1,12 +1,13 @@
 //! Messages: list, read.
 
+use crate::JsonSchema;
 use bytes::Bytes;
+#[cfg(feature = "description")]
+use description::{JsonObject, Moment};
 use http::{Request, StatusCode};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::{JsonObject, Moment};
 use shared::api::request::{self, query_flag, query_value, query_values};
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;

@@ -1,10 +1,11 @@
 //! What an operator looks after: records that nobody could process.
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::Moment;
 use shared::queue::record::{Record, redriven};
 use shared::queue::send_one;
 

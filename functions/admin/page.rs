@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
+use crate::JsonSchema;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request::query_value;

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+#[cfg(feature = "description")]
+use schemars::JsonSchema;
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
 use shared::api::request;
@@ -36,8 +38,11 @@ use shared::store::Profiles;
 use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources, Tenant};
 use tracing::field::{Empty, display};
 use tracing::{Span, debug, instrument};
+#[cfg(not(feature = "description"))]
+use undescribed::JsonSchema;
 
 mod newcomer;
+#[cfg(feature = "description")]
 pub mod openapi;
 mod publish;
 mod recent;

@@ -1,6 +1,7 @@
-//! What publishing does, takes and answers: this function's part of the API's description.
+//! What publishing does, takes and answers: this function's part of the API's description. Only
+//! compiled where that is made.
 
-use shared::api::openapi::{Description, Route, WITH_CONTENT, describe};
+use description::{Description, Route, WITH_CONTENT, describe};
 
 use crate::publish::{MessageOut, MessageShape};
 

@@ -1,12 +1,13 @@
 //! What a publisher sends and gets back: Svix's `MessageIn` and `MessageOut`.
 
+use crate::JsonSchema;
 use bytes::Bytes;
-use schemars::JsonSchema;
+#[cfg(feature = "description")]
+use description::{ContentType, EventType, JsonObject, MessageChannels, Moment, Tags};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::api::application::ApplicationIn;
 use shared::api::error::{ApiError, Violation};
-use shared::api::openapi::{ContentType, EventType, JsonObject, MessageChannels, Moment, Tags};
 use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};

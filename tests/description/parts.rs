@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
-use crate::domain::id::Uid;
-use crate::domain::message::{MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
-use crate::domain::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
+use shared::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
+use shared::domain::id::Uid;
+use shared::domain::message::{MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
+use shared::domain::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
 
 /// The document about itself.
 pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
@@ -218,7 +218,7 @@ pub(super) fn keep_formats(schema: &mut Value) {
     }
 }
 
-/// Types that stand for a schema: `#[schemars(with = "openapi::EventType")]`.
+/// Types that stand for a schema: `#[schemars(with = "description::EventType")]`.
 macro_rules! schemas {
     ($($(#[$doc:meta])* $name:ident = $schema:tt;)*) => {$(
         $(#[$doc])*

@@ -1,6 +1,6 @@
 //! Messages.
 
-use shared::api::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
+use description::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
 use shared::domain::id::MessageId;
 
 use crate::broadcast::MessageBroadcastIn;

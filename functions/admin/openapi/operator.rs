@@ -1,6 +1,6 @@
 //! What an operator looks after.
 
-use shared::api::openapi::{Caller, Description, EmptyObject, describe};
+use description::{Caller, Description, EmptyObject, describe};
 
 use crate::inspector::{InspectedList, InspectorOut};
 use crate::jwt_key::{KeyList, KeyOut, RotateIn};

@@ -1,6 +1,6 @@
 //! Profiles.
 
-use shared::api::openapi::{Caller, Description, describe};
+use description::{Caller, Description, describe};
 
 use crate::check::{CheckIn, CheckOut};
 use crate::example::ExampleIn;

@@ -1,7 +1,7 @@
 //! An application as callers send it: to create or change one, or along with a request that
 //! needs one.
 
-use schemars::JsonSchema;
+use crate::domain::schema::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::error::ApiError;

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
+use crate::domain::schema::JsonSchema;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::queue::QueueError;
@@ -34,7 +34,7 @@ pub enum ApiError {
 /// The body of most errors.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "HttpErrorOut")]
-pub(crate) struct Failure {
+pub struct Failure {
     /// Stable, for programs.
     code: &'static str,
     /// For people.
@@ -44,7 +44,7 @@ pub(crate) struct Failure {
 /// The body of a 422.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "HTTPValidationError")]
-pub(crate) struct Invalid {
+pub struct Invalid {
     /// Every rule that the request breaks.
     detail: Vec<Violation>,
 }

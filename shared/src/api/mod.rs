@@ -3,7 +3,6 @@
 pub mod application;
 pub mod cors;
 pub mod error;
-pub mod openapi;
 pub mod patch;
 pub mod request;
 pub mod rules;
