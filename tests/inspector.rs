@@ -120,10 +120,11 @@ async fn an_inspector_keeps_a_thousand_requests_and_answers_the_others_all_the_s
         assert_eq!(send(&world, &path, b"x").await.status, 200);
     }
     let partition = format!("INSPECT#{token}");
-    let stored = world.stored.lock().unwrap();
-    let kept = stored.keys().filter(|key| key.pk == partition).count();
-    drop(stored);
-    assert_eq!(kept, MAX_KEPT as usize + 1, "the requests and the inspector");
+    let count = || {
+        let stored = world.stored.lock().unwrap();
+        stored.keys().filter(|key| key.pk == partition).count()
+    };
+    assert_eq!(count(), MAX_KEPT as usize + 1, "the requests and the inspector");
     let other = inspector(&world).await;
     send(&world, &format!("/inspect/{other}"), b"y").await;
     assert_eq!(inspected(&world, &other).await.len(), 1);
