@@ -433,6 +433,22 @@ async fn what_an_import_makes_of_shared_definitions_is_bounded() {
     assert_eq!(listed.body["data"], json!([]));
 }
 
+#[tokio::test]
+async fn what_is_said_of_a_wrong_description_is_bounded() {
+    let long = format!("#/{}", "x".repeat(100_000));
+    let shared = json!({"items": {"$ref": long}, "description": "d".repeat(100_000)});
+    let mut spec = with_schema(json!({"$ref": "#/components/schemas/All"}), Value::Null);
+    let one = spec["webhooks"]["x"].clone();
+    spec["webhooks"] = (0..500).map(|n| (format!("w{n}"), one.clone())).collect();
+    spec["components"] = json!({"schemas": {"All": shared}});
+    let named: Value = (0..500).map(|n| (format!("not a name {n}"), one.clone())).collect();
+    for spec in [spec, json!({"webhooks": named})] {
+        let reply = World::new().call("POST", PATH, json!({"spec": spec})).await;
+        assert_eq!(reply.status, 422);
+        assert!(reply.bytes.len() < 10_000, "{}", reply.bytes.len());
+    }
+}
+
 fn spec() -> Value {
     json!({
         "openapi": "3.1.0",

@@ -11,6 +11,8 @@ use crate::yaml::MAX_DEPTH;
 
 /// Most references one after the other.
 const MAX_CHAIN: usize = 64;
+/// Characters of a wrong reference that are said again.
+const MAX_SHOWN: usize = 100;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -115,7 +117,10 @@ impl<'t, 'a> Spec<'t, 'a> {
 
     /// What a reference leads to.
     pub(crate) fn target(self, link: &str) -> Result<&'t Json<'a>, String> {
-        let nowhere = || format!("must refer to what is in the description: `{link}` is not");
+        let nowhere = || {
+            let shown: String = link.chars().take(MAX_SHOWN).collect();
+            format!("must refer to what is in the description: `{shown}` is not")
+        };
         let steps = steps(link).ok_or_else(nowhere)?;
         steps.iter().try_fold(self.0, |at, step| at.step(step)).ok_or_else(nowhere)
     }

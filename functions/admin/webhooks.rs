@@ -26,6 +26,9 @@ pub(crate) const MAX_IMPORTED: usize = 500;
 /// dry run can show in an answer.
 const MAX_TOTAL: usize = 5 * 1024 * 1024;
 
+/// Wrong webhooks that are told of; after these, nothing more is looked at.
+const MAX_WRONG: usize = 20;
+
 /// What a description says.
 pub(crate) struct Found {
     /// What it describes.
@@ -52,6 +55,7 @@ pub(crate) fn read(root: &Json<'_>) -> Result<Found, ApiError> {
     let mut found = BTreeMap::new();
     let mut named = BTreeSet::new();
     let mut budget = Budget::new(MAX_TOTAL, MAX_BYTES);
+    let mut wrong = 0;
     for section in ["webhooks", "x-webhooks"] {
         let Some(webhooks) = root.get(section) else { continue };
         let Some(webhooks) = webhooks.fields() else {
@@ -64,17 +68,21 @@ pub(crate) fn read(root: &Json<'_>) -> Result<Found, ApiError> {
             break;
         }
         for (name, item) in webhooks {
+            if budget.is_spent || wrong == MAX_WRONG {
+                break;
+            }
             if !is_name(name, MAX_EVENT_TYPE) {
                 let rule = format!("`{name}` cannot be the name of an event type");
                 rules.broken(&format!("spec.{section}"), rule);
+                wrong += 1;
                 continue;
             }
             match webhook(Spec(root), name, item, &mut budget) {
                 Ok(one) => found.extend(one.map(|one| (name.clone(), one))),
-                Err(rule) => rules.broken(&format!("spec.{section}.{name}"), rule),
-            }
-            if budget.is_spent {
-                break;
+                Err(rule) => {
+                    rules.broken(&format!("spec.{section}.{name}"), rule);
+                    wrong += 1;
+                }
             }
         }
     }
