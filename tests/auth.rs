@@ -202,3 +202,126 @@ async fn a_token_that_is_to_open_less_than_its_application_is_not_made() {
     }
     assert_eq!(world.call("POST", &path, json!({"readOnly": false})).await.status, 200);
 }
+
+/// Every operation that there is, as a request.
+fn every_operation() -> Vec<(&'static str, String)> {
+    let operations = admin::OPERATIONS.iter();
+    operations.map(|operation| (operation.method, operation.path())).collect()
+}
+
+#[tokio::test]
+async fn a_token_that_was_taken_back_opens_no_operation_at_all() {
+    for how in ["expire-all", "logout", "deleted"] {
+        let world = World::new();
+        let app = world.application().await;
+        let token = visit(&world, &app, Value::Null).await;
+        let kept = json!({"idempotency-key": "k"});
+        let path = format!("/api/v1/app/{app}/endpoint");
+        let body = json!({"url": "http://127.0.0.1:9/hook"});
+        let made = keyed(&world, &token, &path, &kept, &body).await;
+        assert_eq!(made.0, 201);
+        assert_eq!(keyed(&world, &token, &path, &kept, &body).await, made);
+        let taken_back = match how {
+            "logout" => world.call_as(&token, "POST", "/api/v1/auth/logout", Value::Null).await,
+            "deleted" => world.call("DELETE", &format!("/api/v1/app/{app}"), Value::Null).await,
+            _ => {
+                let path = format!("/api/v1/auth/app/{app}/expire-all");
+                world.call("POST", &path, Value::Null).await
+            }
+        };
+        assert_eq!(taken_back.status, 204, "{how}: {taken_back:?}");
+        world.advance_s(REVOCATION_TTL_MS / 1000 + 1);
+        let refused = if how == "deleted" { 403 } else { 401 };
+        assert_eq!(keyed(&world, &token, &path, &kept, &body).await.0, refused, "{how}: kept");
+        for (method, path) in every_operation() {
+            let path = path.replace("{app_id}", &app);
+            let reply = world.call_as(&token, method, &path, Value::Null).await;
+            assert_eq!(reply.status.as_u16(), refused, "{how}: {method} {path}");
+        }
+    }
+}
+
+async fn keyed(
+    world: &World,
+    token: &str,
+    path: &str,
+    headers: &Value,
+    body: &Value,
+) -> (u16, Value) {
+    let request = http::Request::post(path)
+        .header("authorization", format!("Bearer {token}"))
+        .header("idempotency-key", text(&headers["idempotency-key"]))
+        .body(body.to_string().into())
+        .unwrap();
+    let reply = world.send(request).await;
+    (reply.status.as_u16(), reply.body)
+}
+
+#[tokio::test]
+async fn what_answers_get_answers_head() {
+    let world = World::new();
+    let app = world.application().await;
+    let paths = ["/portal", "/docs", "/api/v1/openapi.json", "/api/v1/health", "/api/v1/app"];
+    let mut paths: Vec<String> = paths.map(str::to_owned).into();
+    paths.extend([format!("/api/v1/app/{app}"), format!("/api/v1/app/{app}/endpoint")]);
+    for path in paths {
+        let get = world.call("GET", &path, Value::Null).await;
+        let head = world.call("HEAD", &path, Value::Null).await;
+        assert!(get.status.is_success(), "{path}");
+        assert_eq!(head.status, get.status, "{path}");
+    }
+    for (method, path) in every_operation().into_iter().filter(|(method, _)| *method == "GET") {
+        let path = path.replace("{app_id}", &app);
+        let get = world.call(method, &path, Value::Null).await;
+        assert_eq!(world.call("HEAD", &path, Value::Null).await.status, get.status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_answer_is_kept_by_a_cache_unless_it_is_everybodys_or_taken_for_something_else() {
+    let world = World::new();
+    let app = world.application().await;
+    for (method, path) in [
+        ("POST", format!("/api/v1/auth/app-portal-access/{app}")),
+        ("GET", format!("/api/v1/app/{app}/integration-key")),
+        ("GET", format!("/api/v1/app/{app}")),
+        ("GET", "/api/v1/nowhere".to_owned()),
+        ("GET", "/api/v1/health".to_owned()),
+        ("GET", "/portal".to_owned()),
+        ("GET", "/docs".to_owned()),
+        ("GET", "/api/v1/openapi.json".to_owned()),
+        ("GET", "/.well-known/jwks.json".to_owned()),
+    ] {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(&path)
+            .header("authorization", format!("Bearer {}", world.token()))
+            .body(bytes::Bytes::new())
+            .unwrap();
+        let answer = world.admin.handle(request).await;
+        let cache = answer.headers()["cache-control"].to_str().unwrap();
+        let is_public = ["/portal", "/docs", "/api/v1/openapi.json", "/.well-known/jwks.json"]
+            .contains(&path.as_str());
+        assert_eq!(cache.starts_with("public"), is_public, "{path}: {cache}");
+        assert!(is_public || cache == "no-store", "{path}: {cache}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_means_the_same_however_it_is_encoded() {
+    let world = World::new();
+    let body = json!({"name": "n", "uid": "a.b"});
+    assert_eq!(world.call("POST", "/api/v1/app", body).await.status, 201);
+    let message = json!({"eventType": "a.b", "payload": {}});
+    for uid in ["a.b", "a%2Eb", "a%2eb", "%61.%62", "%61%2e%62"] {
+        let path = format!("/api/v1/app/{uid}");
+        assert_eq!(world.call("GET", &path, Value::Null).await.status, 200, "{uid}");
+        let path = format!("/api/v1/%61pp/{uid}/msg?with_content=false");
+        assert_eq!(world.call("POST", &path, message.clone()).await.status, 202, "{uid}");
+    }
+    for path in ["/api/v1%2Fapp/a.b", "/api/v1/app%2Fa.b", "/api/v1/app/a%252Eb", "/api/v1/app/a%2"]
+    {
+        assert_eq!(world.call("GET", path, Value::Null).await.status, 404, "{path}");
+    }
+}

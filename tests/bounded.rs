@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use description::Route;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
-use shared::api::openapi::Route;
 use shared::domain::attempt::Turn;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::{AttemptId, EndpointId, Ksuid, MessageId, MessageKey};

@@ -1,9 +1,11 @@
 //! The conformance check: what it sends, and what it says about receivers of several kinds.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use shared::domain::endpoint::Endpoint;
 use shared::domain::secret::SigningSecret;
 use shared::domain::signature;
 use shared::sender::{Ending, Outbound, Outcome, Sender};
@@ -225,6 +227,37 @@ async fn loading_a_profile_brings_its_event_types_with_schema_and_example() {
     assert_eq!(shown.body["groupName"], "dotpe");
 }
 
+#[tokio::test]
+async fn a_check_waits_no_longer_than_it_says_for_an_endpoint_that_hangs() {
+    let stage = Stage::new("svix", Kind::Always(Ending::TimedOut)).await;
+    let checked = stage.check(Value::Null).await;
+    assert_eq!((checked.status.as_u16(), failed(&checked)), (200, STEPS.map(str::to_owned).into()));
+    let seen = stage.receiver.seen.lock().unwrap();
+    let longest_ms = seen.iter().map(|request| request.timeout_ms).max().unwrap();
+    // Those that are under way together count once.
+    let rounds = 1 + (seen.len() as u64 - 1).div_ceil(*stage.receiver.most.lock().unwrap());
+    assert_eq!(rounds * longest_ms, admin::LONGEST_CHECK_MS);
+}
+
+#[tokio::test]
+async fn a_check_verifies_only_the_url_that_it_called() {
+    let stage = Stage::new("svix", Kind::Good).await;
+    let (app, ep) = (stage.app.parse().unwrap(), stage.ep.parse().unwrap());
+    let editor = stage.world.admin.editor.clone();
+    // While the endpoint is called, it moves.
+    *stage.receiver.meanwhile.lock().unwrap() = Some(Box::pin(async move {
+        let elsewhere = |endpoint: &mut Endpoint| {
+            endpoint.url = "http://127.0.0.1:9/stranger".to_owned();
+        };
+        editor.edit_endpoint(&app, &ep, START, elsewhere).await.unwrap();
+    }));
+    let checked = stage.check(Value::Null).await;
+    assert_eq!((&checked.body["ok"], &checked.body["verified"]), (&json!(true), &json!(false)));
+    let endpoint = stage.world.call("GET", &stage.path(""), Value::Null).await;
+    assert_eq!(endpoint.body["url"], "http://127.0.0.1:9/stranger");
+    assert_eq!(endpoint.body.get("verifiedAt"), None);
+}
+
 /// How a receiver behaves.
 enum Kind {
     /// Verifies, and refuses what does not.
@@ -240,6 +273,11 @@ struct Receiver {
     kind: Kind,
     secret: Mutex<Option<SigningSecret>>,
     seen: Mutex<Vec<Outbound>>,
+    /// Requests that are under way, and the most that ever were.
+    now: Mutex<u64>,
+    most: Mutex<u64>,
+    /// What happens during the first request.
+    meanwhile: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
 #[async_trait]
@@ -252,6 +290,16 @@ impl Sender for Receiver {
             Kind::Always(ending) => (7, ending.clone()),
         };
         self.seen.lock().unwrap().push(request);
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile.await;
+        }
+        *self.now.lock().unwrap() += 1;
+        let now = *self.now.lock().unwrap();
+        let most = now.max(*self.most.lock().unwrap());
+        *self.most.lock().unwrap() = most;
+        tokio::task::yield_now().await;
+        *self.now.lock().unwrap() -= 1;
         Outcome { duration_ms, ending }
     }
 }
@@ -274,8 +322,14 @@ struct Stage {
 
 impl Stage {
     async fn new(profile: &str, kind: Kind) -> Self {
-        let receiver =
-            Arc::new(Receiver { kind, secret: Mutex::default(), seen: Mutex::default() });
+        let receiver = Arc::new(Receiver {
+            kind,
+            secret: Mutex::default(),
+            seen: Mutex::default(),
+            now: Mutex::default(),
+            most: Mutex::default(),
+            meanwhile: Mutex::default(),
+        });
         let sender: Arc<dyn Sender> = receiver.clone();
         let world = World::build(Builder { sender: Some(sender), ..Builder::default() });
         let app = application(&world, profile).await;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 use shared::domain::id::OrganisationId;
-use shared::domain::inspector::{KEPT_BYTES, LIFETIME_MS};
+use shared::domain::inspector::{KEPT_BYTES, LIFETIME_MS, MAX_KEPT};
 
 use crate::support::world::{Reply, World, text};
 
@@ -109,4 +109,47 @@ async fn an_answer_that_is_no_status_is_refused() {
         assert_eq!(reply.status, 422, "{status}");
     }
     assert!(inspected(&world, &token).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_inspector_keeps_a_thousand_requests_and_answers_the_others_all_the_same() {
+    let world = World::new();
+    let token = inspector(&world).await;
+    let path = format!("/inspect/{token}");
+    for _ in 0..MAX_KEPT + 5 {
+        assert_eq!(send(&world, &path, b"x").await.status, 200);
+    }
+    let partition = format!("INSPECT#{token}");
+    let count = || {
+        let stored = world.stored.lock().unwrap();
+        stored.keys().filter(|key| key.pk == partition).count()
+    };
+    assert_eq!(count(), MAX_KEPT as usize + 1, "the requests and the inspector");
+    let other = inspector(&world).await;
+    send(&world, &format!("/inspect/{other}"), b"y").await;
+    assert_eq!(inspected(&world, &other).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_link_has_no_scheme_and_no_host_that_make_it_something_else() {
+    let world = World::new();
+    for (host, scheme, start) in [
+        ("hooks.example", "javascript", "http://hooks.example/inspect/"),
+        ("hooks.example", "HTTPS", "https://hooks.example/inspect/"),
+        ("hooks.example", "https://evil.example/?", "http://hooks.example/inspect/"),
+        ("me@evil.example", "https", "/inspect/"),
+        ("evil.example/a?b", "https", "/inspect/"),
+        ("[::1]:8071", "http", "http://[::1]:8071/inspect/"),
+    ] {
+        let request = Request::builder()
+            .method("POST")
+            .uri(INSPECTORS)
+            .header("host", host)
+            .header("x-forwarded-proto", scheme)
+            .header("authorization", format!("Bearer {}", world.token()))
+            .body(Bytes::new())
+            .unwrap();
+        let url = text(&world.send(request).await.body["url"]);
+        assert!(url.starts_with(start), "{host} {scheme}: {url}");
+    }
 }

@@ -37,6 +37,27 @@ fn the_description_leads_nowhere_that_is_not_there() {
     }
 }
 
+#[test]
+fn nothing_that_runs_is_built_with_what_makes_the_description() {
+    for (name, manifest) in [
+        ("shared", include_str!("../shared/Cargo.toml")),
+        ("receive", include_str!("../functions/receive/Cargo.toml")),
+        ("dispatch", include_str!("../functions/dispatch/Cargo.toml")),
+        ("retry", include_str!("../functions/retry/Cargo.toml")),
+        ("admin", include_str!("../functions/admin/Cargo.toml")),
+    ] {
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
+        for line in dependencies.lines() {
+            let makes_it = line.starts_with("schemars") || line.starts_with("description");
+            assert!(!makes_it || line.contains("optional = true"), "{name}: {line}");
+        }
+        for feature in ["lambda", "aws", "embedded", "default"] {
+            let enabled = manifest.lines().find(|line| line.starts_with(&format!("{feature} = [")));
+            assert!(!enabled.unwrap_or_default().contains("description"), "{name}: {feature}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_document_and_the_page_are_served_without_a_token() {
     let world = World::new();
@@ -62,9 +83,9 @@ async fn the_document_and_the_page_are_served_without_a_token() {
 async fn a_path_that_does_not_take_a_method_says_which_it_takes() {
     let stage = Stage::new().await;
     for (path, allowed) in [
-        ("/api/v1/app", "GET, POST"),
-        ("/api/v1/app/some/msg", "GET, POST"),
-        ("/api/v1/app/some/endpoint/some/secret", "GET"),
+        ("/api/v1/app", "GET, HEAD, POST"),
+        ("/api/v1/app/some/msg", "GET, HEAD, POST"),
+        ("/api/v1/app/some/endpoint/some/secret", "GET, HEAD"),
     ] {
         let request = http::Request::delete(path)
             .header("authorization", format!("Bearer {}", stage.world.token()))

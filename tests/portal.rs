@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
+use shared::host::config::Environment;
+use shared::host::config::variable::PORTAL_FRAMES;
 
 use crate::support::world::World;
 
@@ -91,4 +93,31 @@ async fn a_visitor_sees_the_rules_and_events_of_the_own_application() {
 
 async fn get(world: &World, path: &str) -> Response<Bytes> {
     world.admin.handle(Request::get(path).body(Bytes::new()).unwrap()).await
+}
+
+#[tokio::test]
+async fn only_pages_of_our_own_and_of_the_operator_may_frame_the_portal() {
+    let mut world = World::new();
+    let policy = async |world: &World| {
+        get(world, "/portal").await.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(policy(&world).await.ends_with("; frame-ancestors 'self'"));
+    for (set, frames) in [
+        (None, "'self'"),
+        (Some(""), "'self'"),
+        (
+            Some("https://app.example https://b.example"),
+            "'self' https://app.example https://b.example",
+        ),
+        (Some("https://app.example; script-src *"), "'self' https://app.example"),
+    ] {
+        let look_up = |name: &str| set.filter(|_| name == PORTAL_FRAMES).map(str::to_owned);
+        world.admin.portal_frames = Environment::new(&look_up).portal_frames();
+        assert!(policy(&world).await.ends_with(&format!("; frame-ancestors {frames}")), "{set:?}");
+    }
+    world.admin.portal_frames = "not\na header".to_owned();
+    assert_eq!(policy(&world).await, "frame-ancestors 'none'");
 }

@@ -131,6 +131,34 @@ async fn a_crash_half_way_and_a_second_try_lose_nothing_and_double_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_expunged_of_an_event_is_expunged_of_its_parts() {
+    for way in ["content", "bulk-expunge", "expunge-all-contents"] {
+        let world = World::new();
+        let (app, _) = customer(&world).await;
+        let published = publish(&world, &app, &token(&world), "k", &[13_000]).await;
+        let kept = publish(&world, &app, &token(&world), "other", &[10]).await;
+        world.advance_s(1);
+        let parent = text(&published.body["id"]);
+        let at = |rest: &str| format!("/api/v1/app/{app}/msg{rest}");
+        let reply = match way {
+            "content" => {
+                world.call("DELETE", &at(&format!("/{parent}/content")), Value::Null).await
+            }
+            _ => world.call("POST", &at(&format!("/{way}")), json!({"ids": [parent]})).await,
+        };
+        assert!(reply.status.is_success(), "{reply:?}");
+        let log = world.call("GET", &at("?limit=50"), Value::Null).await;
+        let messages = log.body["data"].as_array().unwrap();
+        assert_eq!(messages.len(), 5);
+        for message in messages {
+            let gone = message["payload"] == json!({"expired": true});
+            let is_other = message["id"] == kept.body["id"];
+            assert_eq!(gone, !is_other || way == "expunge-all-contents", "{way}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn another_event_of_the_same_name_is_refused() {
     let world = World::new();
     let (app, _) = customer(&world).await;

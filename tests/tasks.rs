@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::domain::clock::Timestamp;
-use shared::work::Worker;
+use shared::domain::id::TaskId;
+use shared::domain::task::{Status, Task, Work};
+use shared::work::{Carried, Turns, Worker};
 
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{answer, header};
-use crate::support::world::{World, text};
+use crate::support::world::{World, organisation, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 /// Longer than the whole default schedule, in seconds.
@@ -337,6 +339,87 @@ async fn what_a_bulk_replay_selects_has_limits() {
     }
     let all = json!({"since": now(&world), "eventTypes": []});
     assert_eq!(world.call("POST", &path, all).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_long_task_does_not_keep_short_ones_waiting() {
+    let world = World::new();
+    let app = world.application().await;
+    // Twenty-one pages: more than a turn.
+    for n in 0..2_050 {
+        world.publish(&app, json!({"n": n})).await;
+    }
+    let org = organisation();
+    let now = world.ambient.now();
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        let app = world.application().await;
+        let work = Work::Purge { app: app.parse().unwrap() };
+        tasks.push(Task::new(TaskId::new(&world.ambient), org, work, now));
+    }
+    tasks.sort_by_key(|task| task.id);
+    tasks[0].work = Work::Purge { app: app.parse().unwrap() };
+    for task in &tasks {
+        world.admin.worker.tasks().create(task.clone()).await.unwrap();
+    }
+    let worker = world.admin.worker;
+    let until = now.plus_ms(60_000);
+    // A turn of the long one is not all of it, and leaves it to be taken again at once.
+    assert_eq!(worker.carry_on(&tasks[0].id, until).await.unwrap(), Carried::More);
+    let status = async |n: usize| {
+        let found = worker.tasks().find(&org, &tasks[n].id, now).await.unwrap().unwrap();
+        found.status
+    };
+    assert_eq!(status(0).await, Status::Running);
+    for short in [1, 2] {
+        assert_eq!(worker.carry_on(&tasks[short].id, until).await.unwrap(), Carried::Enough);
+        assert_eq!(status(short).await, Status::Finished);
+        assert_eq!(worker.carry_on(&tasks[short].id, until).await.unwrap(), Carried::Nothing);
+    }
+    let turns = worker.take_turns(tasks.iter().map(|task| task.id), until).await;
+    assert_eq!(turns, Turns { worked: 1, failed: 0 });
+    assert_eq!(status(0).await, Status::Finished);
+}
+
+#[tokio::test]
+async fn tasks_take_turns_until_the_time_is_up() {
+    let world = World::new();
+    let org = organisation();
+    let now = world.ambient.now();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let app = world.application().await.parse().unwrap();
+        let task = Task::new(TaskId::new(&world.ambient), org, Work::Purge { app }, now);
+        ids.push(task.id);
+        world.admin.worker.tasks().create(task).await.unwrap();
+    }
+    let none = world.admin.worker.take_turns(ids.clone(), now).await;
+    assert_eq!(none, Turns::default());
+    let all = world.admin.worker.take_turns(ids, now.plus_ms(1)).await;
+    assert_eq!(all, Turns { worked: 2, failed: 0 });
+}
+
+#[tokio::test]
+async fn a_task_whose_result_outgrows_what_can_be_kept_fails_and_says_why() {
+    let world = World::new();
+    for _ in 0..9 {
+        let app = world.application().await;
+        let types: Vec<String> = (0..200).map(|n| format!("{n:0>200}")).collect();
+        for name in &types {
+            world.describe(name).await;
+        }
+        world.endpoint_with(&app, json!({"url": URL, "eventTypes": types})).await;
+    }
+    let begun = world.call("PUT", "/api/v1/stats/usage/event-types", Value::Null).await;
+    world.sweep().await;
+    let task = read(&world, &begun.body).await;
+    assert_eq!(task["status"], "failed");
+    assert_eq!(
+        task["data"],
+        json!({"error": "The result is larger than what can be kept: ask for less at once."})
+    );
+    // It is over: the next sweep has nothing to do.
+    assert_eq!(world.sweep().await.tasks, 0);
 }
 
 async fn stage() -> (World, String, String) {

@@ -45,6 +45,7 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
         (".auto_disable()", variable::AUTO_DISABLE),
         (".target_policy()", variable::ALLOW_HTTP),
         (".publish_url()", variable::PUBLISH_URL),
+        (".portal_frames()", variable::PORTAL_FRAMES),
     ];
     let template = template();
     for (name, source) in FUNCTIONS {
@@ -103,6 +104,7 @@ fn variables_that_name_a_resource_name_the_right_one() {
             (variable::FIRST_LEASE, "FirstLease"),
             (variable::AUTO_DISABLE, "AutoDisable"),
             (variable::ALLOW_HTTP, "AllowHttp"),
+            (variable::PORTAL_FRAMES, "PortalFrames"),
         ] {
             let value = &set[variable];
             assert!(value.is_null() || *value == json!({ "Ref": resource }), "{name}: {value}");
@@ -192,6 +194,14 @@ fn two_runs_of_retry_hold_neither_the_same_minute_nor_the_same_dead_record() {
         let visibility_s = properties(&template, queue)["VisibilityTimeout"].as_u64();
         assert!(visibility_s > Some(timeout_s), "{queue}");
     }
+}
+
+#[test]
+fn admin_has_time_to_check_an_endpoint_that_hangs() {
+    /// What a cold start and the rest of the request may take besides.
+    const BESIDES_MS: u64 = 3_000;
+    let timeout_ms = timeout_s(&template(), "Admin") * 1000;
+    assert!(timeout_ms >= admin::LONGEST_CHECK_MS + BESIDES_MS, "{timeout_ms}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Tenants cannot see each other. Every operation in the table is tried with every token that
 //! must not reach it; one that is new is tried as well.
 
+use description::Caller;
 use serde_json::Value;
-use shared::api::openapi::Caller;
 use shared::domain::id::OrganisationId;
 use shared::domain::token::{APPLICATION_TOKEN_S, Access};
 

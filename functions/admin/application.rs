@@ -1,12 +1,13 @@
 //! Applications: create, read, change, delete.
 
+use crate::JsonSchema;
 use bytes::Bytes;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::{Response, StatusCode};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::application::ApplicationIn;
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::Moment;
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;

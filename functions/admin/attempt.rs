@@ -1,11 +1,12 @@
 //! Attempts: list by message and by endpoint, read, and ask for another one.
 
+use crate::JsonSchema;
 use bytes::Bytes;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::{Request, StatusCode};
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::Moment;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;

@@ -4,8 +4,8 @@
 //! first attempt by schedule, without one while it waits or where it ended before, or with the
 //! earliest attempt by hand where there was nothing by schedule.
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::message::MessageOut;

@@ -1,17 +1,16 @@
 //! Tokens for visitors of an application, and taking tokens back.
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::application::{ApplicationIn, BROUGHT};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::application::{Application, Expired};
 use shared::domain::event_type::MAX_NAME;
 use shared::domain::id::{ApplicationId, OrganisationId, is_name};
-use shared::domain::token::{APPLICATION_TOKEN_S, Access};
+use shared::domain::token::APPLICATION_TOKEN_S;
 use shared::store::{Edited, Tenant};
 
 use crate::inspector::origin;
@@ -31,7 +30,7 @@ const MAX_SESSIONS: usize = 100;
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct AppPortalAccessIn {
     /// Shows the visitor event types behind these flags as well.
-    #[schemars(with = "Option<Vec<openapi::EventType>>")]
+    #[schemars(with = "Option<Vec<description::EventType>>")]
     feature_flags: Option<Vec<String>>,
     /// Creates the application, if the path names none that is there.
     application: Option<ApplicationIn>,
@@ -54,7 +53,7 @@ const NOT_LIMITED: &str = "must be left out: a visitor's token opens all of its 
 /// How a visitor gets in.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AppPortalAccessOut {
-    #[schemars(with = "openapi::Url")]
+    #[schemars(with = "description::Url")]
     url: String,
     token: String,
 }
@@ -79,20 +78,14 @@ pub(crate) struct WhoOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     app_id: Option<ApplicationId>,
     feature_flags: Vec<String>,
-    #[schemars(with = "openapi::Moment")]
+    #[schemars(with = "description::Moment")]
     expires_at: String,
 }
 
 impl Call<'_> {
     /// What the token opens.
     pub(crate) async fn whoami(&self) -> Answer {
-        let app_id = match self.access {
-            Access::Organisation(_) => None,
-            // One that was taken back is told so.
-            Access::Application(_, app) => {
-                Some(self.tenant(&app.to_string()).await?.application.id)
-            }
-        };
+        let app_id = self.own.as_ref().map(|own| own.application.id);
         let out = WhoOut {
             org_id: self.access.organisation(),
             app_id,

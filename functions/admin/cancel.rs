@@ -1,10 +1,11 @@
 //! Calling off: a message that waits for its time, and deliveries whose next attempt is to come.
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::Moment;
 use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::Event;

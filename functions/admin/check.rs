@@ -12,11 +12,10 @@
 //! Not guaranteed: that an endpoint which takes the repetition also ignores it; nobody can see
 //! that from outside.
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::openapi;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
@@ -33,8 +32,11 @@ use shared::store::{Edited, Tenant};
 use crate::endpoint::endpoint_of;
 use crate::{Answer, Call};
 
-/// Longest of the four exchanges, in milliseconds: together they end before API Gateway's 30 s.
+/// Longest of the four exchanges, in milliseconds.
 const TIMEOUT_MS: u64 = 5_000;
+/// Longest that all four take, in milliseconds: first the good one, then the others side by side.
+/// Ends well before the function's time does.
+pub const LONGEST_CHECK_MS: u64 = 2 * TIMEOUT_MS;
 /// An answer that takes longer is slow, in milliseconds: half of the shortest time-out among the
 /// profiles that come with Posthorn.
 const SLOW_MS: u64 = 2_500;
@@ -48,7 +50,7 @@ const TEST_EVENT: &str = "posthorn.test";
 #[schemars(rename = "EndpointCheckIn")]
 pub(crate) struct CheckIn {
     /// The event type whose example is sent.
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     event_type: Option<String>,
 }
 
@@ -119,31 +121,37 @@ impl Call<'_> {
             ApiError::Internal(format!("a header of {} does not open", endpoint.id))
         })?;
         let success = said.success.unwrap_or_else(Statuses::successful);
-        let mut steps = Vec::new();
-        for (name, good, secrets, signed_at) in [
-            ("valid", true, right.as_slice(), now),
-            ("duplicate", true, right.as_slice(), now),
-            ("bad-signature", false, wrong.as_slice(), now),
-            ("old-timestamp", false, right.as_slice(), old),
-        ] {
+        let step = async |name, good, secrets, signed_at| {
             let trial = Trial { name, good, secrets, signed_at, custom: &custom };
-            steps.push(self.step(&trial, &message, endpoint, &profile, &success).await);
-        }
-        let took_it = steps.first().is_some_and(|step| success.contains(step.status));
-        if took_it && endpoint.verified_at.is_none() {
-            let change = |endpoint: &mut Endpoint| endpoint.verified_at = Some(now);
-            let edited =
-                admin.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change).await?;
-            if edited == Edited::Gone {
-                return Err(ApiError::not_found());
-            }
-        }
-        let out = CheckOut {
-            ok: steps.iter().all(|step| step.ok),
-            verified: took_it || endpoint.verified_at.is_some(),
-            steps,
+            self.step(&trial, &message, endpoint, &profile, &success).await
         };
+        // The repetition comes after the first; what does not depend on it need not wait.
+        let first = step("valid", true, right.as_slice(), now).await;
+        let (again, forged, late) = tokio::join!(
+            step("duplicate", true, right.as_slice(), now),
+            step("bad-signature", false, wrong.as_slice(), now),
+            step("old-timestamp", false, right.as_slice(), old),
+        );
+        let took_it = success.contains(first.status);
+        let verified = endpoint.verified_at.is_some() || took_it && self.verify(endpoint).await?;
+        let steps = vec![first, again, forged, late];
+        let out = CheckOut { ok: steps.iter().all(|step| step.ok), verified, steps };
         Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// Notes that an endpoint takes events, unless it has another URL by now: of that one nothing
+    /// is known. Whether it is verified then.
+    async fn verify(&self, called: &Endpoint) -> Result<bool, ApiError> {
+        let now = self.admin.ambient.now();
+        let change = |endpoint: &mut Endpoint| {
+            if endpoint.url == called.url && endpoint.verified_at.is_none() {
+                endpoint.verified_at = Some(now);
+            }
+        };
+        match self.admin.editor.edit_endpoint(&called.app, &called.id, now, change).await? {
+            Edited::Done((endpoint, ())) => Ok(endpoint.verified_at.is_some()),
+            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
+        }
     }
 
     async fn step(

@@ -3,8 +3,8 @@
 //! Both count what is on record, in a bounded number of reads. The buckets that dispatchers keep
 //! their rates with are in their memories, where nobody can look.
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::attempt::Attempt;

@@ -2,31 +2,45 @@
 
 use std::str::FromStr;
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::{Delays, JsonObject, Moment, TimeoutSeconds};
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::{self, Delays, JsonObject, Moment, TimeoutSeconds};
 use shared::api::patch::Field;
 use shared::api::request::{self, query_flag};
 use shared::api::rules::Rules;
 use shared::domain::endpoint::MAX_EVENT_TYPE;
 use shared::domain::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::domain::id::{is_name, name_rule};
+use shared::domain::json::is_deeper_than;
 use shared::domain::notice::Notice;
 
 use crate::limits::{MAX_FLAGS, check_description};
 use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
 use crate::{Answer, Call, page};
 
+/// Most levels of nesting of a schema: what common readers of JSON take.
+const MAX_LEVELS: usize = 128;
+
+// It is read in two steps, since what is flattened is not read as it was written.
+#[cfg(feature = "description")]
 /// What a caller sends. `featureFlag` is the name of older SDKs.
-#[derive(Deserialize, JsonSchema)]
+#[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described")]
 pub(crate) struct EventTypeIn {
-    #[schemars(with = "openapi::EventType")]
+    #[schemars(with = "description::EventType")]
     name: String,
     #[serde(flatten)]
     rest: EventTypeUpdate,
+}
+
+/// The name of a new one.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 /// What a caller sends about an event type whose name is in the path.
@@ -40,11 +54,11 @@ pub(crate) struct EventTypeUpdate {
     deprecated: bool,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Option<Schemas>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     feature_flag: Option<String>,
-    #[schemars(with = "Option<Vec<openapi::EventType>>")]
+    #[schemars(with = "Option<Vec<description::EventType>>")]
     feature_flags: Option<Vec<String>>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     group_name: Option<String>,
     /// Delays before the retries, in seconds. None at all means a single attempt.
     #[serde(default)]
@@ -64,11 +78,11 @@ pub(crate) struct EventTypePatch {
     deprecated: Option<bool>,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Field<Schemas>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     feature_flag: Field<String>,
-    #[schemars(with = "Option<Vec<openapi::EventType>>")]
+    #[schemars(with = "Option<Vec<description::EventType>>")]
     feature_flags: Field<Vec<String>>,
-    #[schemars(with = "Option<openapi::EventType>")]
+    #[schemars(with = "Option<description::EventType>")]
     group_name: Field<String>,
     #[schemars(with = "Option<Delays>")]
     retry_schedule: Field<Vec<u64>>,
@@ -170,24 +184,25 @@ impl Call<'_> {
     /// Creates an event type, or brings one back that was archived.
     pub(crate) async fn create_event_type(&self) -> Answer {
         self.require_organisation()?;
-        let input: EventTypeIn = request::body(self.request)?;
+        let Named { name } = request::body(self.request)?;
+        let input: EventTypeUpdate = request::body(self.request)?;
         let mut rules = Rules::default();
-        if !is_name(&input.name, MAX_EVENT_TYPE) {
+        if !is_name(&name, MAX_EVENT_TYPE) {
             rules.broken("name", name_rule(MAX_EVENT_TYPE));
         }
-        input.rest.check(&mut rules);
+        input.check(&mut rules);
         rules.check()?;
         let created = self
-            .change_event_type(&input.name, StatusCode::CREATED, |old| match old {
-                Some(old) if !old.archived => Err(ApiError::event_type_exists(&input.name)),
+            .change_event_type(&name, StatusCode::CREATED, |old| match old {
+                Some(old) if !old.archived => Err(ApiError::event_type_exists(&name)),
                 old => {
-                    let mut new = self.event_type(&input.name, old.as_ref());
-                    input.rest.apply(&mut new);
+                    let mut new = self.event_type(&name, old.as_ref());
+                    input.apply(&mut new);
                     Ok(Some(new))
                 }
             })
             .await?;
-        self.announce(input.rest.treatment()).await?;
+        self.announce(input.treatment()).await?;
         Ok(created)
     }
 
@@ -340,8 +355,12 @@ fn show(status: StatusCode, event_type: EventType) -> http::Response<bytes::Byte
 fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
     let Some(schemas) = schemas else { return };
     for (version, schema) in schemas {
+        let field = || format!("schemas.{version}");
         if !schema.is_object() {
-            rules.broken(&format!("schemas.{version}"), "must be a JSON Schema, an object");
+            rules.broken(&field(), "must be a JSON Schema, an object");
+        }
+        if is_deeper_than(schema.as_str(), MAX_LEVELS) {
+            rules.broken(&field(), format!("must have at most {MAX_LEVELS} levels"));
         }
     }
     if serde_json::to_string(schemas).map_or(0, |json| json.len()) > MAX_BYTES {

@@ -1,11 +1,10 @@
 //! Sending an example: a test message to one endpoint, through the ordinary trip.
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::api::error::{self, ApiError};
 use shared::api::message::MessageOut;
-use shared::api::openapi;
 use shared::api::request;
 use shared::domain::delivery::Delivery;
 use shared::domain::metrics::Metric;
@@ -21,7 +20,7 @@ use crate::{Answer, Call};
 #[schemars(rename = "EventExampleIn")]
 pub(crate) struct ExampleIn {
     /// The event type whose example is sent.
-    #[schemars(with = "openapi::EventType")]
+    #[schemars(with = "description::EventType")]
     event_type: String,
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, Violation};
 use shared::api::request;

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::JsonSchema;
 use http::{HeaderName, HeaderValue, StatusCode};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;

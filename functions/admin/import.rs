@@ -1,33 +1,28 @@
 //! Event types from an OpenAPI description, and back.
 //!
 //! A description names them under `webhooks` (OpenAPI 3.1) or `x-webhooks`; each has the body of
-//! its request as its schema. Schemas that it refers to come along, under `$defs`.
+//! its request as its schema. What is in the way of understanding all of it is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::JsonObject;
 use http::StatusCode;
-use saphyr::{LoadableYamlNode, Scalar, Yaml};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::JsonObject;
 use shared::api::request;
-use shared::api::rules::Rules;
-use shared::domain::endpoint::MAX_EVENT_TYPE;
-use shared::domain::event_type::{EventType, MAX_BYTES, Schemas};
-use shared::domain::id::is_name;
+use shared::domain::event_type::{EventType, Schemas};
+use shared::domain::json::Verbatim;
 
 use crate::event_type::or_same;
+use crate::json::Json;
 use crate::page::{MAX_QUOTED_BYTES, quoted_len};
+use crate::webhooks::{Found, Webhook, read};
+use crate::yaml::{self, MAX_DEPTH};
 use crate::{Answer, Call};
-
-/// Most event types of one description.
-const MAX_IMPORTED: usize = 500;
-/// Where descriptions keep their schemas.
-const COMPONENTS: &str = "#/components/schemas/";
-/// Levels of nesting that are followed.
-const MAX_DEPTH: usize = 64;
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -38,7 +33,7 @@ pub(crate) struct ImportIn {
     replace_all: bool,
     /// The description.
     #[schemars(with = "Option<JsonObject>")]
-    spec: Option<Map<String, Value>>,
+    spec: Option<Box<RawValue>>,
     /// The description as text, YAML or JSON.
     spec_raw: Option<String>,
 }
@@ -68,21 +63,33 @@ struct FromOpenApi {
     deprecated: bool,
 }
 
+impl From<Webhook> for FromOpenApi {
+    fn from(one: Webhook) -> Self {
+        let Webhook { name, description, schemas, deprecated } = one;
+        Self { name, description, schemas, deprecated }
+    }
+}
+
 impl Call<'_> {
     /// Creates and changes event types by a description.
     pub(crate) async fn import_event_types(&self) -> Answer {
         self.require_organisation()?;
         let input: ImportIn = request::body(self.request)?;
-        let found = read(&description(&input)?)?;
+        let text = description(&input)?;
+        let tree = Json::parse(&text).filter(|tree| tree.fields().is_some());
+        let field = if input.spec.is_some() { "spec" } else { "specRaw" };
+        let rule = format!("must be an object of at most {MAX_DEPTH} levels");
+        let tree = tree.ok_or_else(|| Violation::body(field, rule))?;
+        let Found { event_types: found, named } = read(&tree)?;
         let org = self.access.organisation();
         let known = self.admin.catalogue.all(&org).await?;
-        let named: BTreeSet<&str> = found.iter().map(|one| one.name.as_str()).collect();
         let gone = known
             .iter()
-            .filter(|old| input.replace_all && !old.archived && !named.contains(&*old.name));
+            .filter(|old| input.replace_all && !old.archived && !named.contains(&old.name));
         let gone: Vec<String> = gone.map(|old| old.name.clone()).collect();
         if input.dry_run {
-            let data = Imported { modified: Vec::new(), to_modify: Some(found) };
+            let to_modify = found.into_iter().map(FromOpenApi::from).collect();
+            let data = Imported { modified: Vec::new(), to_modify: Some(to_modify) };
             return Ok(error::json(StatusCode::OK, &ImportOut { data }));
         }
         let now = self.admin.ambient.now();
@@ -116,16 +123,13 @@ impl Call<'_> {
     pub(crate) async fn export_event_types(&self) -> Answer {
         self.require_organisation()?;
         let known = self.admin.catalogue.all(&self.access.organisation()).await?;
-        let webhooks: BTreeMap<&str, Value> = known
+        let webhooks: BTreeMap<&str, Exported<'_>> = known
             .iter()
             .filter(|event_type| !event_type.archived)
-            .map(|event_type| (event_type.name.as_str(), webhook(event_type)))
+            .map(|event_type| (event_type.name.as_str(), Exported::of(event_type)))
             .collect();
-        let document = json!({
-            "openapi": "3.1.0",
-            "info": {"title": "Event types", "version": "1"},
-            "webhooks": webhooks,
-        });
+        let info = Info { title: "Event types", version: "1" };
+        let document = Document { openapi: "3.1.0", info, webhooks };
         let answer = error::json(StatusCode::OK, &document);
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
         if quoted_len(text) > MAX_QUOTED_BYTES {
@@ -138,156 +142,74 @@ impl Call<'_> {
     }
 }
 
-fn webhook(event_type: &EventType) -> Value {
-    let mut operation = json!({
-        "operationId": event_type.name,
-        "description": event_type.description,
-        "deprecated": event_type.deprecated,
-        "responses": {"2XX": {"description": "It was taken"}},
-    });
-    if let Some(schema) = event_type.latest_schema() {
-        let content = json!({"application/json": {"schema": schema}});
-        operation["requestBody"] = json!({"content": content});
-    }
-    json!({"post": operation})
+/// A description of event types.
+#[derive(Serialize)]
+struct Document<'a> {
+    openapi: &'static str,
+    info: Info,
+    webhooks: BTreeMap<&'a str, Exported<'a>>,
 }
 
-fn description(input: &ImportIn) -> Result<Value, ApiError> {
+#[derive(Serialize)]
+struct Info {
+    title: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Exported<'a> {
+    post: Operation<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Operation<'a> {
+    operation_id: &'a str,
+    description: &'a str,
+    deprecated: bool,
+    responses: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_body: Option<Body<'a>>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    content: Content<'a>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    #[serde(rename = "application/json")]
+    json: Media<'a>,
+}
+
+#[derive(Serialize)]
+struct Media<'a> {
+    schema: &'a Verbatim,
+}
+
+impl<'a> Exported<'a> {
+    fn of(event_type: &'a EventType) -> Self {
+        let body = |schema| Body { content: Content { json: Media { schema } } };
+        let post = Operation {
+            operation_id: &event_type.name,
+            description: &event_type.description,
+            deprecated: event_type.deprecated,
+            responses: json!({"2XX": {"description": "It was taken"}}),
+            request_body: event_type.latest_schema().map(body),
+        };
+        Self { post }
+    }
+}
+
+/// The description as JSON.
+fn description(input: &ImportIn) -> Result<String, ApiError> {
     match (&input.spec, &input.spec_raw) {
-        (Some(spec), None) => Ok(Value::Object(spec.clone())),
-        (None, Some(text)) => {
-            let unreadable = || Violation::body("specRaw", "must be YAML or JSON");
-            let read = Yaml::load_from_str(text).map_err(|_| unreadable())?;
-            let read = read.first().and_then(|yaml| to_json(yaml, 0));
-            Ok(read.filter(Value::is_object).ok_or_else(unreadable)?)
-        }
-        _ => Err(Violation::body("spec", "must be there, or `specRaw`, and not both").into()),
-    }
-}
-
-/// YAML as JSON; `None` where it says what JSON cannot.
-fn to_json(yaml: &Yaml<'_>, depth: usize) -> Option<Value> {
-    if depth > MAX_DEPTH {
-        return None;
-    }
-    Some(match yaml {
-        Yaml::Value(scalar) => match scalar {
-            Scalar::Null => Value::Null,
-            Scalar::Boolean(value) => (*value).into(),
-            Scalar::Integer(value) => (*value).into(),
-            Scalar::FloatingPoint(value) => value.into_inner().into(),
-            Scalar::String(text) => text.as_ref().into(),
+        (Some(spec), None) => Ok(spec.get().to_owned()),
+        (None, Some(text)) => match serde_json::from_str::<&RawValue>(text) {
+            Ok(json) => Ok(json.get().to_owned()),
+            Err(_) => yaml::to_json(text).map_err(|rule| Violation::body("specRaw", rule).into()),
         },
-        Yaml::Sequence(items) => {
-            items.iter().map(|item| to_json(item, depth + 1)).collect::<Option<Vec<_>>>()?.into()
-        }
-        Yaml::Mapping(fields) => {
-            let field = |(name, value): (&Yaml<'_>, &Yaml<'_>)| {
-                let name = match to_json(name, depth + 1)? {
-                    Value::String(name) => name,
-                    other => other.to_string(),
-                };
-                Some((name, to_json(value, depth + 1)?))
-            };
-            Value::Object(fields.iter().map(field).collect::<Option<Map<_, _>>>()?)
-        }
-        _ => return None,
-    })
-}
-
-/// The event types of a description, by name.
-fn read(spec: &Value) -> Result<Vec<FromOpenApi>, ApiError> {
-    let mut rules = Rules::default();
-    let mut found = BTreeMap::new();
-    for section in ["webhooks", "x-webhooks"] {
-        let Some(webhooks) = spec.get(section).and_then(Value::as_object) else { continue };
-        for (name, item) in webhooks {
-            if !is_name(name, MAX_EVENT_TYPE) {
-                let rule = format!("`{name}` cannot be the name of an event type");
-                rules.broken(&format!("spec.{section}"), rule);
-                continue;
-            }
-            let Some(operation) = ["post", "put"].iter().find_map(|method| item.get(method)) else {
-                continue;
-            };
-            let one = event_type(spec, name, operation);
-            if one.schemas.as_ref().map_or(0, |all| Value::from(all.clone()).to_string().len())
-                > MAX_BYTES
-            {
-                rules.broken(&format!("spec.{section}.{name}"), "has too large a schema");
-            }
-            found.insert(name.clone(), one);
-        }
-    }
-    if found.len() > MAX_IMPORTED {
-        rules.broken("spec", format!("must have at most {MAX_IMPORTED} webhooks"));
-    }
-    rules.check()?;
-    Ok(found.into_values().collect())
-}
-
-fn event_type(spec: &Value, name: &str, operation: &Value) -> FromOpenApi {
-    let text = |field: &str| operation.get(field).and_then(Value::as_str).map(str::to_owned);
-    let schema = operation.pointer("/requestBody/content/application~1json/schema");
-    FromOpenApi {
-        name: name.to_owned(),
-        description: text("description").or_else(|| text("summary")).unwrap_or_default(),
-        schemas: schema
-            .map(|schema| Map::from_iter([("1".to_owned(), with_definitions(spec, schema))])),
-        deprecated: operation.get("deprecated").and_then(Value::as_bool).unwrap_or_default(),
-    }
-}
-
-/// A schema with everything that it refers to in the description.
-fn with_definitions(spec: &Value, schema: &Value) -> Value {
-    let mut wanted = BTreeSet::new();
-    let mut whole = schema.clone();
-    relink(&mut whole, &mut wanted, 0);
-    // A schema that is nothing but a reference is what it refers to.
-    let only = whole.as_object().filter(|fields| fields.len() == 1);
-    let target = only.and_then(|fields| fields.get("$ref")?.as_str()?.strip_prefix("#/$defs/"));
-    if let Some(named) = target.and_then(|name| spec.pointer(&pointer(name))) {
-        whole = named.clone();
-        wanted.clear();
-        relink(&mut whole, &mut wanted, 0);
-    }
-    let mut definitions = Map::new();
-    while let Some(name) = wanted.pop_first() {
-        let Some(mut definition) = spec.pointer(&pointer(&name)).cloned() else { continue };
-        let mut more = BTreeSet::new();
-        relink(&mut definition, &mut more, 0);
-        definitions.insert(name, definition);
-        wanted.extend(more.into_iter().filter(|name| !definitions.contains_key(name)));
-    }
-    if let (Some(fields), false) = (whole.as_object_mut(), definitions.is_empty()) {
-        fields.insert("$defs".to_owned(), definitions.into());
-    }
-    whole
-}
-
-fn pointer(name: &str) -> String {
-    format!("/components/schemas/{name}")
-}
-
-/// Turns references to the description's schemas into references to definitions, and notes
-/// them.
-fn relink(schema: &mut Value, wanted: &mut BTreeSet<String>, depth: usize) {
-    if depth > MAX_DEPTH {
-        return;
-    }
-    match schema {
-        Value::Object(fields) => {
-            if let Some(Value::String(link)) = fields.get_mut("$ref")
-                && let Some(name) = link.strip_prefix(COMPONENTS).map(str::to_owned)
-            {
-                *link = format!("#/$defs/{name}");
-                wanted.insert(name);
-            }
-            fields.values_mut().for_each(|value| relink(value, wanted, depth + 1));
-        }
-        Value::Array(items) => {
-            items.iter_mut().for_each(|value| relink(value, wanted, depth + 1));
-        }
-        _ => {}
+        _ => Err(Violation::body("spec", "must be there, or `specRaw`, and not both").into()),
     }
 }

@@ -3,14 +3,16 @@
 //! Sending needs no token, since an endpoint has none; looking does. An inspector answers 200,
 //! or what `?status=` in its URL says, so that failures can be looked at as well.
 //!
-//! Not guaranteed: that all of a body is kept (see [`KEPT_BYTES`]).
+//! Not guaranteed: that all of a body is kept (see [`KEPT_BYTES`]), or more than 1,000 requests.
 
+use crate::JsonSchema;
 use bytes::Bytes;
+#[cfg(feature = "description")]
+use description::Moment;
+use http::uri::Authority;
 use http::{Request, StatusCode, header};
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::Moment;
 use shared::api::request;
 use shared::domain::headers::single;
 use shared::domain::inspector::{Inspected, Inspector, KEPT_BYTES};
@@ -55,7 +57,7 @@ impl Admin {
     pub(crate) async fn inspect(&self, token: &str, sent: &Request<Bytes>) -> Answer {
         let now = self.ambient.now();
         let found = self.inspectors.find(token, now).await?;
-        let inspector = found.ok_or_else(ApiError::not_found)?;
+        found.ok_or_else(ApiError::not_found)?;
         let answered = status(sent)?;
         let body = sent.body();
         let kept = &body[..body.len().min(KEPT_BYTES)];
@@ -73,7 +75,7 @@ impl Admin {
             bytes: body.len(),
             answered: answered.as_u16(),
         };
-        self.inspectors.keep(&inspector, &inspected, &self.ambient).await?;
+        self.inspectors.keep(token, &inspected, &self.ambient).await?;
         Ok(error::json(answered, &serde_json::Map::new()))
     }
 }
@@ -122,11 +124,15 @@ fn status(sent: &Request<Bytes>) -> Result<StatusCode, ApiError> {
 }
 
 /// Scheme and host by which the caller reached us. API Gateway and proxies tell the scheme;
-/// without them it is plain HTTP on one machine.
+/// without them it is plain HTTP on one machine. Nothing but a host makes a link, and no scheme but
+/// HTTP's; without either, links are relative.
 pub(crate) fn origin(request: &Request<Bytes>) -> String {
-    let Some(host) = single(request.headers(), header::HOST.as_str()) else {
+    let host = single(request.headers(), header::HOST.as_str());
+    let host = host.and_then(|host| host.parse::<Authority>().ok());
+    let Some(host) = host.filter(|host| !host.as_str().contains('@')) else {
         return String::new();
     };
-    let scheme = single(request.headers(), "x-forwarded-proto").unwrap_or("http");
-    format!("{scheme}://{host}")
+    let told = single(request.headers(), "x-forwarded-proto");
+    let is_safe = told.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    format!("{}://{host}", if is_safe { "https" } else { "http" })
 }

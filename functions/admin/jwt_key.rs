@@ -8,14 +8,15 @@
 
 use std::sync::Arc;
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::{JsonObject, Moment};
 use http::{HeaderValue, StatusCode, header};
 use jsonwebtoken::jwk::Jwk;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::{JsonObject, Moment};
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
@@ -152,8 +153,9 @@ impl Admin {
             max_age = 0;
         }
         let mut answer = error::json(StatusCode::OK, &set.jwks(now));
-        let keep = HeaderValue::from_str(&format!("public, max-age={max_age}"));
-        answer.headers_mut().extend(keep.ok().map(|keep| (header::CACHE_CONTROL, keep)));
+        if let Ok(keep) = HeaderValue::from_str(&format!("public, max-age={max_age}")) {
+            answer.headers_mut().insert(header::CACHE_CONTROL, keep);
+        }
         Ok(answer)
     }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+#[cfg(feature = "description")]
+use schemars::JsonSchema;
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
 use shared::api::request;
@@ -30,6 +32,8 @@ use shared::store::{
     KeySets, Notices, Parking, ProfileStore, Revocations, Sources, Tenant,
 };
 use shared::work::Worker;
+#[cfg(not(feature = "description"))]
+use undescribed::JsonSchema;
 
 mod application;
 mod attempt;
@@ -48,9 +52,11 @@ mod headers;
 mod idempotency;
 mod import;
 mod inspector;
+mod json;
 mod jwt_key;
 mod limits;
 mod message;
+#[cfg(feature = "description")]
 pub mod openapi;
 mod operational;
 mod operator;
@@ -59,12 +65,16 @@ mod portal;
 mod profile;
 mod retry_schedule;
 mod routes;
+mod schemas;
 mod secret;
 mod source;
 mod stats;
 mod task;
 mod treatment;
+mod webhooks;
+mod yaml;
 
+pub use check::LONGEST_CHECK_MS;
 pub use idempotency::PATIENCE;
 pub use jwt_key::{RsaMaker, generate_rsa};
 pub use routes::{OPERATIONS, Operation};
@@ -116,6 +126,8 @@ pub struct Admin {
     pub sealer: Sealer,
     /// Where receive is reached, if not where this function is.
     pub publish_url: Option<String>,
+    /// Whose pages may show the portal in a frame, as `frame-ancestors` of CSP has it.
+    pub portal_frames: String,
     /// Whose token opens what belongs to nobody in particular.
     pub operator: OrganisationId,
     /// The way out, for checks of endpoints.
@@ -138,6 +150,8 @@ struct Call<'a> {
     request: &'a Request<Bytes>,
     access: Access,
     bearer: Bearer,
+    /// The only application that this caller may know of, if there is only one.
+    own: Option<Arc<Tenant>>,
 }
 
 type Answer = Result<Response<Bytes>, ApiError>;
@@ -148,6 +162,7 @@ impl Admin {
         if let Some(answer) = cors::preflight(&request) {
             return answer;
         }
+        let request = request::plain(request);
         let mut answer = self.answer(&request).await.unwrap_or_else(ApiError::into_response);
         cors::allow(&request, &mut answer);
         answer
@@ -165,7 +180,7 @@ impl Admin {
             return wrong;
         }
         let open = docs::serve(request.method(), &segments)
-            .or_else(|| portal::serve(request.method(), &segments));
+            .or_else(|| portal::serve(request.method(), &segments, &self.portal_frames));
         if let Some(page) = open {
             return Ok(page);
         }
@@ -189,27 +204,37 @@ impl Admin {
         if self.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());
         }
+        let own = self.own_application(&bearer).await?;
         let access = bearer.access;
-        Call { admin: self, request, access, bearer }.route_once(&path).await
+        Call { admin: self, request, access, bearer, own }.route_once(&path).await
+    }
+
+    /// The application of an application's token, whatever is asked for with it.
+    async fn own_application(&self, bearer: &Bearer) -> Result<Option<Arc<Tenant>>, ApiError> {
+        let Access::Application(org, app) = bearer.access else { return Ok(None) };
+        let tenant = self.directory.application(&org, &app.to_string()).await?;
+        let tenant = tenant.ok_or_else(ApiError::forbidden)?;
+        match tenant.application.takes_token(bearer.issued_at, self.ambient.now()) {
+            true => Ok(Some(tenant)),
+            false => Err(ApiError::invalid_token()),
+        }
     }
 }
 
 impl Call<'_> {
     /// The application that the path names, if this caller may know of it.
     async fn tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
+        if let Some(own) = &self.own {
+            let application = &own.application;
+            let is_uid = application.uid.as_ref().is_some_and(|uid| uid.as_str() == reference);
+            return match is_uid || application.id.to_string() == reference {
+                true => Ok(own.clone()),
+                false => Err(ApiError::forbidden()),
+            };
+        }
         let org = self.access.organisation();
         let tenant = self.admin.directory.application(&org, reference).await?;
-        match self.access {
-            Access::Organisation(_) => tenant.ok_or_else(ApiError::not_found),
-            Access::Application(_, own) => {
-                let own = tenant.filter(|tenant| tenant.application.id == own);
-                let own = own.ok_or_else(ApiError::forbidden)?;
-                match own.application.takes_token(self.bearer.issued_at, self.admin.ambient.now()) {
-                    true => Ok(own),
-                    false => Err(ApiError::invalid_token()),
-                }
-            }
-        }
+        tenant.ok_or_else(ApiError::not_found)
     }
 
     /// Refuses an application's token.

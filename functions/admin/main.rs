@@ -52,6 +52,7 @@ async fn main() -> Result<(), Error> {
         tokens: Tokens::new(&secret.token_key()),
         sealer: secret.sealer(),
         publish_url: wiring.environment.publish_url(),
+        portal_frames: wiring.environment.portal_frames(),
         operator: wiring.environment.organisation()?,
         sender: Arc::new(HttpSender::new(SenderSettings {
             policy: policy.clone(),

@@ -1,8 +1,8 @@
 //! Messages: list, read.
 
+use crate::JsonSchema;
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
 use shared::api::message::MessageOut;

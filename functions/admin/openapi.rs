@@ -1,4 +1,5 @@
-//! What this function's operations do, take and answer: the text of the API's description.
+//! What this function's operations do, take and answer: the text of the API's description. Only
+//! compiled where that is made, for the tests (the feature `description`).
 //!
 //! To add an operation:
 //!
@@ -11,8 +12,8 @@
 //! 5. run `UPDATE_GOLDEN=1 cargo test golden`, and read what changed in `openapi.json` and
 //!    `costs.json` beside this file. After a conflict in these two, run it again.
 
-use schemars::JsonSchema;
-use shared::api::openapi::{Caller, Description, JsonObject, Route, describe};
+use crate::JsonSchema;
+use description::{Caller, Description, JsonObject, Route, describe};
 
 use crate::routes::OPEN;
 
@@ -28,9 +29,6 @@ mod profile;
 mod source;
 mod stats;
 mod task;
-
-/// The description as it is served, generated from this module's by `tests/openapi.rs`.
-pub const DOCUMENT: &str = include_str!("openapi.json");
 
 /// Every operation that this function answers.
 pub fn routes() -> Vec<Route> {

@@ -2,12 +2,13 @@
 
 use std::str::FromStr;
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
 use futures_util::stream::{self, StreamExt};
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::Moment;
 use shared::queue::record::{Record, redriven};
 use shared::queue::send_one;
 use shared::store::HeldRecord;

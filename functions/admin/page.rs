@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
+use crate::JsonSchema;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use shared::api::error::{self, ApiError, Violation};

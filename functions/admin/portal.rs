@@ -11,8 +11,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 
 /// Own scripts and styles, own API: what a stranger's payload or answer says is shown, never run.
+/// Who may frame it comes after this: a stranger's page would make visitors click what they do not
+/// see.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'";
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors ";
 /// A few minutes, so that a new version is soon seen.
 const CACHE: &str = "public, max-age=300";
 const PAGE: &str = include_str!("portal/index.html");
@@ -28,8 +30,8 @@ const FILES: [(&str, &str, &str); 7] = [
     ("events.js", SCRIPT, include_str!("portal/events.js")),
 ];
 
-/// The page or a file of it, if the request is for one of them.
-pub(crate) fn serve(method: &Method, segments: &[&str]) -> Option<Response<Bytes>> {
+/// The page or a file of it, if the request is for one of them. Pages of `frames` may show it.
+pub(crate) fn serve(method: &Method, segments: &[&str], frames: &str) -> Option<Response<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
         return None;
     }
@@ -46,11 +48,13 @@ pub(crate) fn serve(method: &Method, segments: &[&str]) -> Option<Response<Bytes
     for (name, value) in [
         (header::CONTENT_TYPE, media),
         (header::CACHE_CONTROL, CACHE),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    let policy = HeaderValue::from_str(&format!("{POLICY}{frames}"));
+    let nobody = HeaderValue::from_static("frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy.unwrap_or(nobody));
     Some(response)
 }

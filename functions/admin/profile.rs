@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use shared::api::application::check_profiles;
 use shared::api::error::{self, ApiError};
 use shared::api::patch::Field;
@@ -14,6 +13,7 @@ use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::application::{Application, Metadata};
 use shared::domain::event_type::{EventType, Schemas};
+use shared::domain::json::Verbatim;
 use shared::domain::notice::Notice;
 use shared::domain::profile::catalogue::CatalogueEvent;
 use shared::domain::profile::{self, Profile};
@@ -233,16 +233,15 @@ impl Call<'_> {
 }
 
 /// The schema with the example where JSON Schema has examples, which is where we look for one.
-fn schema_with_example(event: &CatalogueEvent) -> Result<Value, ApiError> {
-    let read = |text: &str| {
-        serde_json::from_str::<Value>(text).map_err(|error| ApiError::Internal(error.to_string()))
+fn schema_with_example(event: &CatalogueEvent) -> Result<Verbatim, ApiError> {
+    let broken = |error: serde_json::Error| ApiError::Internal(error.to_string());
+    let schema = event.schema.as_str();
+    let Ok(mut fields) = serde_json::from_str::<BTreeMap<String, Verbatim>>(schema) else {
+        return serde_json::from_str(schema).map_err(broken);
     };
-    let mut schema = read(event.schema.as_str())?;
-    let example = read(event.example.as_str())?;
-    if let Some(schema) = schema.as_object_mut() {
-        schema.insert("examples".to_owned(), Value::Array(vec![example]));
-    }
-    Ok(schema)
+    let example = serde_json::from_str(&format!("[{}]", event.example.as_str()));
+    fields.insert("examples".to_owned(), example.map_err(broken)?);
+    Ok(Verbatim::of(&fields))
 }
 
 /// Whether a profile's endpoints may have this URL: `https://` where it says so, but for

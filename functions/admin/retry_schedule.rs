@@ -2,13 +2,14 @@
 //!
 //! The same schedule is the field `retrySchedule` of the event type itself, in whole seconds.
 
+use crate::JsonSchema;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
+#[cfg(feature = "description")]
 use shared::domain::treatment::{MAX_DELAY_S, MAX_RETRIES};
 
 use crate::treatment::{apply_treatment, check_treatment};

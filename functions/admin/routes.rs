@@ -131,6 +131,9 @@ fn wrong_method(path: &[&str]) -> Answer {
     if allowed.is_empty() {
         return Err(ApiError::not_found());
     }
+    if let Some(get) = allowed.iter().position(|method| *method == "GET") {
+        allowed.insert(get + 1, "HEAD");
+    }
     refuse(&allowed)
 }
 
@@ -156,7 +159,12 @@ macro_rules! operations {
             /// Hands the request to the operation that its method and path name. Segments after
             /// `/api/v1` only.
             pub(crate) async fn route(&self, path: &[&str]) -> Answer {
-                match (self.request.method(), path) {
+                // What answers GET answers HEAD; the server leaves the body out.
+                let method = match self.request.method() {
+                    &Method::HEAD => &Method::GET,
+                    method => method,
+                };
+                match (method, path) {
                     $((&Method::$method, &[$($segment),*]) => {
                         self.$handler($($argument),*).await
                     })*

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::{SecretText, SymmetricText};
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::{SecretText, SymmetricText};
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};

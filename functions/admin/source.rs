@@ -1,10 +1,11 @@
 //! Sources: create, read, change, delete. Paths and shapes are those of Svix's ingest API.
 
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::{HeaderName, StatusCode};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::openapi::Moment;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::application::Metadata;
@@ -64,11 +65,11 @@ pub(crate) struct IngestSourceOut {
     metadata: Metadata,
     #[serde(rename = "type")]
     kind: Kind,
-    #[schemars(with = "shared::api::openapi::EmptyObject")]
+    #[schemars(with = "description::EmptyObject")]
     config: serde_json::Map<String, serde_json::Value>,
     app: ApplicationId,
     /// As it was said, with every default.
-    #[schemars(with = "shared::api::openapi::JsonObject")]
+    #[schemars(with = "description::JsonObject")]
     verification: Scheme,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_type: Option<Rule>,

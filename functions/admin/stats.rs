@@ -1,11 +1,12 @@
 //! Statistics over an organisation, counted by background tasks.
 
+use crate::JsonSchema;
 use bytes::Bytes;
+#[cfg(feature = "description")]
+use description::Moment;
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, Violation};
-use shared::api::openapi::Moment;
 use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::ApplicationId;

@@ -1,13 +1,14 @@
 //! Background tasks: begin them, list them, look at one. The work itself is
 //! [`Worker`](shared::work::Worker)'s.
 
+use crate::JsonSchema;
 use bytes::Bytes;
+#[cfg(feature = "description")]
+use description::{JsonObject, Moment};
 use http::StatusCode;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::openapi::{JsonObject, Moment};
 use shared::api::request::{self, query_value};
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;

@@ -20,7 +20,7 @@ use shared::domain::clock::Ambient;
 use shared::domain::delivery::machine::Event;
 use shared::domain::metrics::{Total, Totals};
 use shared::domain::profile;
-use shared::domain::token::Tokens;
+use shared::domain::token::{Access, Tokens};
 use shared::embedded::Engine;
 use shared::host::config::{self, Environment};
 use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
@@ -196,6 +196,7 @@ impl Platform {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             publish_url: None,
+            portal_frames: Environment::new(&config::from_process).portal_frames(),
             operator: data::organisation(),
             sender: sender.clone(),
             policy,
@@ -314,19 +315,25 @@ struct Front {
 impl Front {
     /// Routes as API Gateway does: publishing to receive, everything else to admin.
     async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let request = request::plain(request);
         let segments = request::segments(request.uri().path());
         match (request.method(), segments.as_slice()) {
             (&Method::POST, ["api", "v1", "app", _, "msg"]) => self.receiver.handle(request).await,
             (_, ["in", _]) => self.receiver.handle(request).await,
-            (&Method::GET, ["local", "status"]) => {
-                self.status(&request).unwrap_or_else(ApiError::into_response)
+            (&Method::GET | &Method::HEAD, ["local", "status"]) => {
+                self.status(&request).await.unwrap_or_else(ApiError::into_response)
             }
             _ => self.admin.handle(request).await,
         }
     }
 
-    fn status(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {
-        request::access(request.headers(), &self.tokens, self.ambient.now())?;
+    /// For the operator alone: it tells what all customers do together.
+    async fn status(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {
+        let bearer = request::opened(request.headers(), &self.tokens, self.ambient.now())?;
+        if self.admin.revocations.is_revoked(&bearer).await? {
+            return Err(ApiError::invalid_token());
+        }
+        let Access::Organisation(_) = bearer.access else { return Err(ApiError::forbidden()) };
         let queued = self.queues.deliveries.len() + self.queues.retries.len();
         let status = Status {
             usage: self.meter.usage(),

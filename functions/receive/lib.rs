@@ -43,6 +43,7 @@ use tracing::{Span, debug, instrument};
 
 mod caller;
 mod newcomer;
+#[cfg(feature = "description")]
 pub mod openapi;
 mod recent;
 mod source;
@@ -102,6 +103,7 @@ impl Receiver {
     /// Answers one request.
     #[instrument(name = "receive", skip_all, fields(message.id = Empty))]
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let request = request::plain(request);
         let mut answer = self.answer(&request).await.unwrap_or_else(ApiError::into_response);
         cors::allow(&request, &mut answer);
         answer

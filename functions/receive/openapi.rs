@@ -1,7 +1,8 @@
-//! What publishing does, takes and answers: this function's part of the API's description.
+//! What publishing does, takes and answers: this function's part of the API's description. Only
+//! compiled where that is made.
 
+use description::{Caller, Description, Route, WITH_CONTENT, describe};
 use shared::api::message::{MessageOut, MessageShape};
-use shared::api::openapi::{Caller, Description, Route, WITH_CONTENT, describe};
 
 /// The one operation that this function answers.
 pub fn routes() -> Vec<Route> {

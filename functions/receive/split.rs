@@ -8,7 +8,6 @@
 use bytes::Bytes;
 use http::Response;
 use shared::api::error::ApiError;
-use shared::domain::id::{MessageId, MessageKey};
 use shared::domain::message::{Manifest, Message};
 use shared::domain::metrics::Metric;
 use shared::domain::signature::sha256_hex;
@@ -61,7 +60,7 @@ impl Receiver {
 
 fn parent(whole: &Message, parts: usize, sha256: &str) -> Message {
     let count = u32::try_from(parts).unwrap_or(u32::MAX);
-    let parts = (1..=count).map(|number| part_id(whole, number)).collect();
+    let parts = (1..=count).map(|number| whole.part_id(number)).collect();
     let manifest = Manifest { parts, sha256: sha256.to_owned() };
     let payload = serde_json::to_vec(&manifest).expect("ids and a hash can be written");
     Message { parts: count, payload: payload.into(), ..whole.clone() }
@@ -69,7 +68,7 @@ fn parent(whole: &Message, parts: usize, sha256: &str) -> Message {
 
 fn part(parent: &Message, number: u32, payload: Bytes) -> Message {
     Message {
-        id: part_id(parent, number),
+        id: parent.part_id(number),
         parent: Some(parent.id),
         parts: 0,
         event_id: None,
@@ -77,8 +76,4 @@ fn part(parent: &Message, number: u32, payload: Bytes) -> Message {
         payload,
         ..parent.clone()
     }
-}
-
-fn part_id(parent: &Message, number: u32) -> MessageId {
-    MessageId::from_key(parent.at, MessageKey::of_part(&parent.app, &parent.id.key(), number))
 }

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use description::{Description, Route, document};
 use serde_json::{Value, json};
-use shared::api::openapi::{Description, Route, document};
 use shared::domain::clock::Timestamp;
 use shared::queue::record::Record;
 use shared::store::{Parked, Parking};

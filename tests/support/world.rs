@@ -236,6 +236,7 @@ impl World {
             tokens: tokens.clone(),
             sealer: secret.sealer(),
             publish_url: None,
+            portal_frames: "'self'".to_owned(),
             operator: organisation(),
             sender,
             policy,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::{Channels, Delays, EventTypes, Moment, TimeoutSeconds};
 use serde::{Deserialize, Serialize};
-use shared::api::openapi::{self, Channels, Delays, EventTypes, Moment, TimeoutSeconds};
 use shared::api::patch::Field;
 use shared::domain::application::Metadata;
 use shared::domain::clock::Timestamp;
@@ -20,7 +21,7 @@ use crate::treatment::{TreatmentIn, apply_treatment};
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointIn {
-    #[schemars(with = "openapi::Url")]
+    #[schemars(with = "description::Url")]
     pub(super) url: String,
     #[schemars(with = "Option<Uid>")]
     pub(super) uid: Option<String>,
@@ -40,7 +41,7 @@ pub(crate) struct EndpointIn {
     pub(super) rate_limit: Option<u16>,
     #[serde(default)]
     pub(super) metadata: Metadata,
-    #[schemars(with = "Option<openapi::SecretText>")]
+    #[schemars(with = "Option<description::SecretText>")]
     pub(super) secret: Option<String>,
     /// Headers of a new endpoint's requests; an old one's have an operation of their own.
     #[serde(default)]
@@ -88,7 +89,7 @@ impl EndpointIn {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct EndpointPatch {
-    #[schemars(with = "Option<openapi::Url>")]
+    #[schemars(with = "Option<description::Url>")]
     pub(super) url: Option<String>,
     #[schemars(with = "Option<Uid>")]
     pub(super) uid: Field<String>,

@@ -1,7 +1,7 @@
 //! Applications and their integration keys.
 
+use description::{Caller, Description, boolean, describe, page};
 use shared::api::application::ApplicationIn;
-use shared::api::openapi::{Caller, Description, boolean, describe, page};
 use shared::domain::id::ApplicationId;
 
 use crate::application::{ApplicationOut, ApplicationPatch};

@@ -1,6 +1,6 @@
 //! Attempts.
 
-use shared::api::openapi::{
+use description::{
     Caller, Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, moment, name, page,
 };
 use shared::domain::id::{AttemptId, EndpointId};

@@ -1,6 +1,6 @@
 //! Tokens.
 
-use shared::api::openapi::{Caller, Description, describe};
+use description::{Caller, Description, describe};
 
 use crate::auth::{AppPortalAccessIn, AppPortalAccessOut};
 

@@ -1,6 +1,6 @@
 //! Endpoints and their secrets.
 
-use shared::api::openapi::{Description, describe, page};
+use description::{Description, describe, page};
 use shared::domain::id::EndpointId;
 
 use crate::endpoint::{EndpointIn, EndpointOut, EndpointPatch};

@@ -1,6 +1,6 @@
 //! Event types.
 
-use shared::api::openapi::{Caller, Description, JsonObject, PAGE, boolean, describe};
+use description::{Caller, Description, JsonObject, PAGE, boolean, describe};
 
 use crate::event_type::{EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate};
 use crate::import::{ImportIn, ImportOut};

@@ -1,7 +1,7 @@
 //! Messages.
 
+use description::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
 use shared::api::message::{MessageOut, MessageShape};
-use shared::api::openapi::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
 use shared::domain::id::MessageId;
 
 use crate::expunge::{BulkExpungeContentsIn, BulkExpungeContentsOut};

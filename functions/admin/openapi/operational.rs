@@ -1,6 +1,6 @@
 //! Operational webhooks.
 
-use shared::api::openapi::{Caller, Description, describe, page};
+use description::{Caller, Description, describe, page};
 use shared::domain::id::EndpointId;
 
 use crate::endpoint::{EndpointIn, EndpointOut};

@@ -1,6 +1,6 @@
 //! What an operator looks after.
 
-use shared::api::openapi::{Caller, Description, EmptyObject, PAGE, describe};
+use description::{Caller, Description, EmptyObject, PAGE, describe};
 
 use crate::inspector::{InspectedList, InspectorOut};
 use crate::jwt_key::{KeyList, KeyOut, RotateIn};

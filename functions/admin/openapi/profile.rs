@@ -1,7 +1,7 @@
 //! Profiles.
 
+use description::{Caller, Description, describe};
 use shared::api::message::MessageOut;
-use shared::api::openapi::{Caller, Description, describe};
 
 use crate::check::{CheckIn, CheckOut};
 use crate::example::ExampleIn;

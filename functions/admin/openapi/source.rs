@@ -1,6 +1,6 @@
 //! Sources.
 
-use shared::api::openapi::{Caller, Description, describe, page};
+use description::{Caller, Description, describe, page};
 use shared::domain::id::SourceId;
 
 use crate::page::Page;

@@ -1,6 +1,6 @@
 //! Statistics, and small questions.
 
-use shared::api::openapi::{Caller, Description, describe};
+use description::{Caller, Description, describe};
 
 use crate::auth::{ExpireIn, WhoOut};
 use crate::message::{PrecheckIn, PrecheckOut};

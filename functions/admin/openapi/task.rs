@@ -1,6 +1,6 @@
 //! Background tasks, and what begins them.
 
-use shared::api::openapi::{Caller, Description, choice, describe, page};
+use description::{Caller, Description, choice, describe, page};
 use shared::domain::id::TaskId;
 
 use crate::cancel::{CancelIn, CanceledOut};

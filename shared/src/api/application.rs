@@ -1,12 +1,14 @@
 //! An application as callers send it: to create or change one, or along with a request that
 //! needs one.
 
-use schemars::JsonSchema;
+use crate::domain::schema::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::error::ApiError;
 use crate::api::patch::Field;
-use crate::api::rules::{MAX_NAME, Rules};
+#[cfg(feature = "description")]
+use crate::api::rules::MAX_NAME;
+use crate::api::rules::Rules;
 use crate::domain::application::{Application, Metadata, PROFILE_KEY};
 use crate::domain::clock::Ambient;
 use crate::domain::id::{ApplicationId, OrganisationId, Uid};

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
+use crate::domain::schema::JsonSchema;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::queue::QueueError;
@@ -37,7 +37,7 @@ pub enum ApiError {
 /// The body of most errors.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "HttpErrorOut")]
-pub(crate) struct Failure {
+pub struct Failure {
     /// Stable, for programs.
     code: &'static str,
     /// For people.
@@ -47,7 +47,7 @@ pub(crate) struct Failure {
 /// The body of a 422.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "HTTPValidationError")]
-pub(crate) struct Invalid {
+pub struct Invalid {
     /// Every rule that the request breaks.
     detail: Vec<Violation>,
 }
@@ -201,14 +201,12 @@ fn contended() -> Response<Bytes> {
     response
 }
 
-/// A JSON response.
+/// A JSON response. Nobody keeps it, since it may carry a secret, or takes it for anything else.
 pub fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response<Bytes> {
-    let body = serde_json::to_vec(body).unwrap_or_default();
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    let mut response = empty(status);
+    *response.body_mut() = serde_json::to_vec(body).unwrap_or_default().into();
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
 }
 
@@ -216,5 +214,9 @@ pub fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response<Byt
 pub fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let value = header::HeaderValue::from_static;
+    headers.insert(header::CACHE_CONTROL, value("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, value("nosniff"));
     response
 }

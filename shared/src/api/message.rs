@@ -6,16 +6,16 @@
 use std::fmt;
 
 use bytes::Bytes;
-use schemars::JsonSchema;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::api::application::ApplicationIn;
 use crate::api::error::ApiError;
-use crate::api::openapi::{ContentType, EventType, JsonObject, MessageChannels, Moment, Tags};
 use crate::api::request;
 use crate::api::rules::Rules;
+#[cfg(feature = "description")]
+use crate::api::schema::{ContentType, EventType, JsonObject, MessageChannels, Moment, Tags};
 use crate::domain::clock::Timestamp;
 use crate::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use crate::domain::id::{MessageId, Uid, is_name, name_rule};
@@ -25,6 +25,7 @@ use crate::domain::message::{
     MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message, NewMessage, POSTPONE_MS, RAW_CONTENT_TYPE,
     RETENTION_DAYS, RETENTION_HOURS, is_content_type, is_tag,
 };
+use crate::domain::schema::JsonSchema;
 
 /// Reads and checks a request to publish. The payload is an object, or `null` where that means
 /// something: in an envelope. How large it may be is asked by [`check_payload`], since one that
@@ -253,8 +254,7 @@ struct TransformationsParams {
 struct RawHeaders {
     /// What a raw payload is; `application/json` unless said. The name may be spelled in any
     /// letter case; other headers do not matter.
-    #[serde(rename = "content-type")]
-    #[schemars(with = "Option<ContentType>")]
+    #[schemars(rename = "content-type", with = "Option<ContentType>")]
     content_type: Option<String>,
 }
 

@@ -4,7 +4,8 @@ pub mod application;
 pub mod cors;
 pub mod error;
 pub mod message;
-pub mod openapi;
 pub mod patch;
 pub mod request;
 pub mod rules;
+#[cfg(feature = "description")]
+pub mod schema;

@@ -1,8 +1,10 @@
 //! Fields of a PATCH, where "not there" and "null" mean different things.
 
+#[cfg(feature = "description")]
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+#[cfg(feature = "description")]
+use crate::domain::schema::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
 /// A field of a PATCH body.
@@ -45,6 +47,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     }
 }
 
+#[cfg(feature = "description")]
 impl<T: JsonSchema> JsonSchema for Field<T> {
     fn inline_schema() -> bool {
         true

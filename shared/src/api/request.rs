@@ -1,7 +1,7 @@
 //! Reading API requests: who asks, the body, the query.
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Uri};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 
@@ -165,6 +165,39 @@ pub fn query_values(request: &Request<Bytes>, name: &str) -> Vec<String> {
         .filter(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
         .collect()
+}
+
+/// The request with a path in its plain spelling: `%2E` and `.` are one, as RFC 3986 (6.2.2.2) has
+/// it for all that need not be encoded. What else is encoded stays so; `%2F` is no slash.
+pub fn plain(request: Request<Bytes>) -> Request<Bytes> {
+    let path = request.uri().path();
+    if !path.contains('%') {
+        return request;
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let Ok(plain) = format!("{}{query}", decode_unreserved(path)).parse() else { return request };
+    let (mut head, body) = request.into_parts();
+    let mut uri = std::mem::take(&mut head.uri).into_parts();
+    uri.path_and_query = Some(plain);
+    head.uri = Uri::from_parts(uri).unwrap_or_default();
+    Request::from_parts(head, body)
+}
+
+fn decode_unreserved(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        plain.push_str(before);
+        let code = after.get(..2).filter(|code| code.bytes().all(|c| c.is_ascii_hexdigit()));
+        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        let byte = byte.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
+        match byte {
+            Some(byte) => plain.push(char::from(byte)),
+            None => plain.push('%'),
+        }
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    plain + rest
 }
 
 /// The path's segments, without empty ones: a trailing slash makes no difference.

@@ -4,11 +4,14 @@
 //! Publishing does not need one: an event of a kind that nobody described is delivered all the
 //! same (Svix). Choosing does: an endpoint names only kinds that are described.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::id::OrganisationId;
+use crate::domain::json::Verbatim;
 use crate::domain::treatment::Treatment;
 
 /// Most bytes of an event type as it is stored: what fits an item of 400 KB.
@@ -17,7 +20,7 @@ pub const MAX_BYTES: usize = 390 * 1024;
 pub const MAX_NAME: usize = 256;
 
 /// JSON Schemas by version (`1`, `2`).
-pub type Schemas = Map<String, Value>;
+pub type Schemas = BTreeMap<String, Verbatim>;
 
 /// A described kind of event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,13 +81,19 @@ impl EventType {
     }
 
     /// What its payload looks like now.
-    pub fn latest_schema(&self) -> Option<&Value> {
-        let latest = |(version, _): &(&String, &Value)| version.parse::<u64>().unwrap_or(0);
+    pub fn latest_schema(&self) -> Option<&Verbatim> {
+        let latest = |(version, _): &(&String, &Verbatim)| version.parse::<u64>().unwrap_or(0);
         self.schemas.as_ref()?.iter().max_by_key(latest).map(|(_, schema)| schema)
     }
 
-    /// The first example of the latest version's schema.
-    pub fn example(&self) -> Option<&Value> {
-        self.latest_schema()?.get("examples")?.as_array()?.first()
+    /// The first example of the latest version's schema, as JSON.
+    pub fn example(&self) -> Option<&str> {
+        #[derive(Deserialize)]
+        struct Schema<'a> {
+            #[serde(borrow)]
+            examples: Vec<&'a RawValue>,
+        }
+        let schema: Schema<'_> = serde_json::from_str(self.latest_schema()?.as_str()).ok()?;
+        schema.examples.first().map(|example| example.get())
     }
 }

@@ -6,11 +6,13 @@
 //!
 //! A caller may also name things itself: a [`Uid`] works wherever an id does.
 
+#[cfg(feature = "description")]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+#[cfg(feature = "description")]
+use crate::domain::schema::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -144,6 +146,7 @@ macro_rules! ids {
             }
         }
 
+        #[cfg(feature = "description")]
         impl JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
@@ -287,6 +290,7 @@ impl<'de> Deserialize<'de> for Uid {
     }
 }
 
+#[cfg(feature = "description")]
 impl JsonSchema for Uid {
     fn inline_schema() -> bool {
         true

@@ -10,6 +10,8 @@ use crate::domain::id::OrganisationId;
 pub const LIFETIME_MS: u64 = 86_400_000;
 /// Bytes of a request's body that are kept.
 pub const KEPT_BYTES: usize = 64 * 1024;
+/// Most requests that one inspector keeps: who sends needs no token.
+pub const MAX_KEPT: u32 = 1_000;
 /// Random bytes of a token: nobody else can guess where to send.
 const TOKEN_BYTES: usize = 16;
 
@@ -25,6 +27,9 @@ pub struct Inspector {
     pub created_at: Timestamp,
     /// When it stops answering.
     pub expires_at: Timestamp,
+    /// How many requests were kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept: u32,
 }
 
 impl Inspector {
@@ -37,8 +42,14 @@ impl Inspector {
             org,
             created_at,
             expires_at: created_at.plus_ms(LIFETIME_MS),
+            kept: 0,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A request that an inspector was sent.

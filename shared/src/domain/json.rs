@@ -1,4 +1,5 @@
-//! JSON as text: where it does not read, how deep it goes, and what is at a place of it.
+//! JSON as text: kept as it was written, where it does not read, how deep it goes, and what is at
+//! a place of it.
 //!
 //! Nothing here makes values of it: so numbers keep every digit, and what only some readers take
 //! (lone surrogates, `1e400`, hundreds of levels) is no obstacle.
@@ -6,7 +7,51 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// JSON in its author's words, without the white space between them: no number loses a digit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Box<RawValue>")]
+pub struct Verbatim(Box<RawValue>);
+
+impl Verbatim {
+    /// What this is as JSON.
+    ///
+    /// # Panics
+    /// If it cannot be written as JSON, like a map whose keys are not text.
+    pub fn of(value: &impl Serialize) -> Self {
+        Self(to_raw_value(value).expect("a value that can be written"))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Whether it is an object.
+    pub fn is_object(&self) -> bool {
+        self.as_str().starts_with('{')
+    }
+}
+
+impl PartialEq for Verbatim {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl From<Box<RawValue>> for Verbatim {
+    fn from(raw: Box<RawValue>) -> Self {
+        let is_kept = |(byte, is_text): &(u8, bool)| *is_text || !byte.is_ascii_whitespace();
+        if bytes(raw.get()).all(|one| is_kept(&one)) {
+            return Self(raw);
+        }
+        let kept = bytes(raw.get()).filter(is_kept).map(|(byte, _)| byte).collect();
+        let kept = String::from_utf8(kept).ok().and_then(|text| RawValue::from_string(text).ok());
+        Self(kept.unwrap_or(raw))
+    }
+}
 
 /// What is wrong with some JSON and where, without quoting it as the error itself may do.
 pub fn place_in_json(error: &serde_json::Error) -> String {
@@ -27,21 +72,30 @@ pub fn place_in_json(error: &serde_json::Error) -> String {
 
 /// Whether arrays and objects are nested deeper than so many levels, in JSON that reads.
 pub fn is_deeper_than(json: &str, levels: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in json.bytes() {
+    let mut depth = 0_usize;
+    bytes(json).any(|(byte, is_text)| {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_string,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            b'{' | b'[' if !is_text => depth += 1,
+            b'}' | b']' if !is_text => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > levels {
-            return true;
+        depth > levels
+    })
+}
+
+/// The bytes of some JSON, each with whether it is within a text.
+fn bytes(json: &str) -> impl Iterator<Item = (u8, bool)> {
+    let (mut is_text, mut is_escaped) = (false, false);
+    json.bytes().map(move |byte| {
+        let was_text = is_text;
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ => {}
         }
-    }
-    false
+        (byte, was_text)
+    })
 }
 
 /// What is at a pointer (RFC 6901) in some JSON, as it stands there. Of a field that is there

@@ -8,6 +8,7 @@
 //!
 //! Private keys rest sealed and have neither `Debug` nor `Serialize`.
 
+use crate::domain::schema::JsonSchema;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{
@@ -18,7 +19,6 @@ use jsonwebtoken::jwk::{
 use jsonwebtoken::{EncodingKey, Header};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::{Ambient, Timestamp};

@@ -163,6 +163,16 @@ impl Manifest {
 }
 
 impl Message {
+    /// The id of one of the parts that it is cut into, from 1 on.
+    pub fn part_id(&self, number: u32) -> MessageId {
+        MessageId::from_key(self.at, MessageKey::of_part(&self.app, &self.id.key(), number))
+    }
+
+    /// The ids of the parts that it was cut into, in order; none if it is one event.
+    pub fn part_ids(&self) -> impl Iterator<Item = MessageId> {
+        (1..=self.parts).map(|number| self.part_id(number))
+    }
+
     /// The message that an event becomes in this place of an application, accepted at `now`. It
     /// is kept for `usual_hours` unless its publisher says otherwise.
     pub fn new(

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod notice;
 pub mod profile;
 pub mod schedule;
+pub mod schema;
 pub mod secret;
 pub mod signature;
 pub mod source;

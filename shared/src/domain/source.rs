@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::application::Metadata;
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{ApplicationId, OrganisationId, SourceId, Uid};
+use crate::domain::schema::JsonSchema;
 use crate::domain::secret::Sealed;
 
 mod event;
@@ -64,7 +65,7 @@ pub struct Source {
 }
 
 /// The systems that are known by name (Svix's names of source types).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "SourceType")]
 pub enum Kind {
@@ -85,7 +86,7 @@ pub enum Kind {
 }
 
 /// How requests are proved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "scheme", rename_all = "kebab-case")]
 #[schemars(rename = "SourceVerification")]
 pub enum Scheme {
@@ -112,7 +113,7 @@ pub enum Scheme {
 }
 
 /// Where an HMAC-SHA256 is and what it covers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "SourceHmac")]
 pub struct Hmac {
@@ -135,7 +136,7 @@ pub struct Hmac {
 }
 
 /// How bytes are written as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "SourceEncoding")]
 pub enum Encoding {

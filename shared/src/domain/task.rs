@@ -5,8 +5,8 @@
 //! it is by its cursor, which moves on after each step, so a step that was cut short is done
 //! again from its beginning. Everything that a step does is safe to do twice.
 
+use crate::domain::schema::JsonSchema;
 use bytes::Bytes;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
+use crate::domain::schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::keyset::Algorithm;

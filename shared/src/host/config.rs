@@ -15,6 +15,7 @@
 //! | `POSTHORN_PAYLOAD_RETENTION_DAYS` | receive | how long messages are kept whose publishers do not say it; 5 to 90, default: 90 |
 //! | `POSTHORN_FAIR_QUEUES` | receive, dispatch, retry, admin | `false`: records name no group, which is $0.10 a million cheaper, and one customer's burst makes the others wait |
 //! | `POSTHORN_PUBLISH_URL` | admin | where sources are taken, if not where admin is asked |
+//! | `POSTHORN_PORTAL_FRAMES` | admin | whose pages may show the portal in a frame, origins with spaces between them; default: nobody's but our own |
 //! | `POSTHORN_STAGE` | all | the dimension of the metrics; without it none are written |
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
 //! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
@@ -55,6 +56,8 @@ pub mod variable {
     pub const FAIR_QUEUES: &str = "POSTHORN_FAIR_QUEUES";
     /// Where receive is reached.
     pub const PUBLISH_URL: &str = "POSTHORN_PUBLISH_URL";
+    /// Whose pages may frame the portal.
+    pub const PORTAL_FRAMES: &str = "POSTHORN_PORTAL_FRAMES";
     /// The stage.
     pub const STAGE: &str = "POSTHORN_STAGE";
     /// When first attempts take a lease.
@@ -134,6 +137,13 @@ impl<'a> Environment<'a> {
     pub fn publish_url(&self) -> Option<String> {
         let url = (self.look_up)(variable::PUBLISH_URL).filter(|url| !url.is_empty());
         url.map(|url| url.trim_end_matches('/').to_owned())
+    }
+
+    /// Whose pages may show the portal in a frame, beside our own. What ends the list in a policy
+    /// is no part of it.
+    pub fn portal_frames(&self) -> String {
+        let origins = (self.look_up)(variable::PORTAL_FRAMES).unwrap_or_default();
+        format!("'self' {}", origins.split([';', ',']).next().unwrap_or_default()).trim().to_owned()
     }
 
     /// What metrics are told apart by.

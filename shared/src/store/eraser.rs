@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
 use super::change::{Change, change};
 use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, inbox, keys};
 use crate::domain::attempt::Attempt;
+use crate::domain::id::MessageId;
 use crate::domain::message::Message;
 
 /// What stands in the place of an answer that was expunged (Svix).
 pub const EXPUNGED: &str = "EXPUNGED";
+/// Parts that are taken away at the same time.
+const PARALLEL: usize = 16;
 
 /// Expunges contents.
 #[derive(Clone)]
@@ -23,16 +28,25 @@ impl Eraser {
         Self { table }
     }
 
-    /// Takes a message's payload away. It is not sent any more; a copy that is in a queue is
-    /// still sent once.
+    /// Takes a message's payload away, and those of the parts that it was cut into. It is not
+    /// sent any more; a copy that is in a queue is still sent once.
     ///
     /// # Errors
     /// When the store fails; the payload may or may not be gone then.
     pub async fn message(&self, message: &Message) -> Result<(), StoreError> {
-        let key = keys::message(&message.id.key());
+        stream::iter(message.part_ids())
+            .map(|part| self.payload(part))
+            .buffer_unordered(PARALLEL)
+            .try_for_each(|()| async { Ok(()) })
+            .await?;
+        self.payload(message.id).await
+    }
+
+    async fn payload(&self, id: MessageId) -> Result<(), StoreError> {
+        let key = keys::message(&id.key());
         self.rewrite(&key, |item| {
             let mut found = inbox::read_message(item)?;
-            if found.id != message.id {
+            if found.id != id || found.expunged {
                 return Ok(None);
             }
             found.expunged = true;

@@ -17,7 +17,7 @@ use crate::domain::delivery::Delivery;
 use crate::domain::id::{
     ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId, TaskId,
 };
-use crate::domain::message::{Manifest, Message};
+use crate::domain::message::Message;
 use crate::domain::task::Task;
 
 /// Reads messages and attempts.
@@ -163,7 +163,7 @@ impl History {
         now: Timestamp,
     ) -> Result<Vec<Message>, StoreError> {
         let mut parts = Vec::new();
-        for id in Manifest::of(message).map(|manifest| manifest.parts).unwrap_or_default() {
+        for id in message.part_ids() {
             parts.extend(self.message(&message.app, &id.to_string(), now).await?);
         }
         Ok(parts)

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::change::{Change, Changed, change};
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
 use super::{StoreError, doc, keys, read_first};
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::inspector::{Inspected, Inspector};
+use crate::domain::inspector::{Inspected, Inspector, MAX_KEPT};
 
 /// Keeps inspectors.
 #[derive(Clone)]
@@ -38,19 +39,36 @@ impl Inspectors {
         item.filter(|item| !item.is_expired(now)).map(|item| doc::decode(&item.doc)).transpose()
     }
 
-    /// Keeps a request.
+    /// Keeps a request, if the inspector has room for one more and not too many come together.
+    /// Whether it did.
     ///
     /// # Errors
     /// When the store fails; it may or may not be kept then.
     pub async fn keep(
         &self,
-        inspector: &Inspector,
+        token: &str,
         inspected: &Inspected,
         ambient: &Ambient,
-    ) -> Result<(), StoreError> {
-        let key = keys::inspected(&inspector.token, inspected.at, ambient.random());
-        let item = Item::new(key, doc::encode(inspected)?).until(inspector.expires_at);
-        self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
+    ) -> Result<bool, StoreError> {
+        let key = keys::inspector(token);
+        let changed = change(&*self.table, &key, |found| {
+            let Some(held) = found else { return Ok(Change::None(false)) };
+            let mut inspector: Inspector = doc::decode(&held.doc)?;
+            if inspector.kept >= MAX_KEPT {
+                return Ok(Change::None(false));
+            }
+            inspector.kept += 1;
+            let count = Item { rev: held.rev + 1, doc: doc::encode(&inspector)?, ..held.clone() };
+            let key = keys::inspected(token, inspected.at, ambient.random());
+            let item = Item::new(key, doc::encode(inspected)?).until(inspector.expires_at);
+            let writes = vec![
+                Write::Put(count, Condition::Revision(held.rev)),
+                Write::Put(item, Condition::Always),
+            ];
+            Ok(Change::Write(writes, true))
+        })
+        .await?;
+        Ok(changed == Changed::Done(true))
     }
 
     /// What an inspector was sent, newest first, at most `limit`.

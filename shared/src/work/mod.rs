@@ -2,9 +2,12 @@
 //! carries on with what is left.
 //!
 //! The cast: a [`Worker`] takes a task by moving its due time forward, does a step (a page of
-//! history, say), stores the cursor, and goes on until its time is up; then the task is due at
+//! history, say), stores the cursor, and goes on until its turn is over; then the task is due at
 //! once. If the worker dies, the task is due when its claim runs out. Either way the next one
-//! begins where the cursor stands.
+//! begins where the cursor stands. Tasks take turns, so one that is long holds nobody up.
+//!
+//! A task ends as failed, with a sentence in `error`, when its steps fail ten times in a row, or at
+//! once when trying again cannot help: when what it has to say outgrows what can be kept.
 //!
 //! A step that is done twice sends nothing twice: a delivery is opened or reopened under a
 //! condition that only one can win, and a message that is sent again as a whole has an attempt
@@ -15,6 +18,7 @@
 //! there once more is sent once, if the queue is so far behind (35 s) that both are received
 //! together.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,8 +50,15 @@ const CLAIM_MS: u64 = 120_000;
 const FIRST_PART_MS: u64 = 5_000;
 /// Most steps of that first part.
 const FIRST_PART_STEPS: usize = 10;
-/// Most steps in one go.
-const MAX_STEPS: usize = 500;
+/// Most steps of one turn.
+const TURN_STEPS: usize = 20;
+/// Longest turn, in milliseconds, but for the step that is under way then.
+const TURN_MS: u64 = 2_000;
+/// Most that a task may have to say, in bytes of JSON: an item has 400 KB, and a notice, which
+/// carries it as well, 350.
+const MAX_DATA_BYTES: usize = 300 * 1024;
+/// Where a task says why it was given up.
+const ERROR: &str = "error";
 /// Seconds before a second copy of a resend can be received: as long as a dispatcher may be busy
 /// with the first.
 const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
@@ -71,29 +82,43 @@ pub struct Worker {
 }
 
 /// Why a step could not be done.
-struct Trouble(String);
+enum Trouble {
+    /// Something that may be over the next time.
+    Passing(String),
+    /// Something that stays, in a sentence for whoever asked for the task.
+    Lasting(String),
+}
 
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
-        Self(error.to_string())
+        Self::Passing(error.to_string())
     }
 }
 
 impl From<QueueError> for Trouble {
     fn from(error: QueueError) -> Self {
-        Self(error.to_string())
+        Self::Passing(error.to_string())
     }
 }
 
-/// What a turn at a task came to.
+/// What became of a task that was carried on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// It was not due.
-    None,
-    /// There is more to do, and it may be done at once.
+pub enum Carried {
+    /// Nothing was to be done: somebody else has it, or it is over.
+    Nothing,
+    /// Its turn is over, and some of it is left to do.
     More,
-    /// It is over, or has to wait for another run.
-    Over,
+    /// All of it is done, or it has failed, or is to be tried again later.
+    Enough,
+}
+
+/// What came of letting tasks take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// Tasks that were worked on.
+    pub worked: usize,
+    /// Tasks that could not be taken.
+    pub failed: usize,
 }
 
 /// Whether a step was the last one.
@@ -101,6 +126,40 @@ pub enum Turn {
 enum Step {
     More,
     Last,
+}
+
+/// Why a task with too long a result is given up.
+const TOO_MUCH: &str = "The result is larger than what can be kept: ask for less at once.";
+
+/// What a step has done to its task.
+fn note(task: &mut Task, done: Result<Step, Trouble>) {
+    match done {
+        Ok(done) => {
+            task.failures = 0;
+            if done == Step::Last {
+                task.status = Status::Finished;
+            }
+            if serde_json::to_string(&task.data).map_or(0, |json| json.len()) > MAX_DATA_BYTES {
+                give_up(task, TOO_MUCH);
+            }
+        }
+        Err(Trouble::Lasting(reason)) => give_up(task, &reason),
+        Err(Trouble::Passing(reason)) => {
+            warn!(task.id = %task.id, reason, "a step of a task failed");
+            task.failures += 1;
+            if task.failures >= MAX_FAILURES {
+                error!(task.id = %task.id, reason, "gave a task up");
+                give_up(task, &format!("It failed {MAX_FAILURES} times in a row."));
+            }
+        }
+    }
+}
+
+/// Ends a task without success. Lists of what was found so far go: they may be what is too long.
+fn give_up(task: &mut Task, reason: &str) {
+    task.status = Status::Failed;
+    task.data.retain(|_, value| !value.is_array());
+    task.data.insert(ERROR.to_owned(), reason.into());
 }
 
 impl Worker {
@@ -157,20 +216,57 @@ impl Worker {
         Ok(self.work(held, now.plus_ms(FIRST_PART_MS), FIRST_PART_STEPS, 0).await)
     }
 
-    /// Carries on with a task that is due, until `until`: a turn of it.
+    /// Carries on with tasks, each for a turn and then the next one, until all are done with or the
+    /// time is up. Who begins is another one from minute to minute.
+    pub async fn take_turns(
+        &self,
+        tasks: impl IntoIterator<Item = TaskId>,
+        until: Timestamp,
+    ) -> Turns {
+        let mut waiting: VecDeque<TaskId> = tasks.into_iter().collect();
+        if !waiting.is_empty() {
+            let minute = usize::try_from(self.ambient.now().as_secs() / 60).unwrap_or_default();
+            let first = minute % waiting.len();
+            waiting.rotate_left(first);
+        }
+        let mut worked = BTreeSet::new();
+        let mut failed = 0;
+        while let Some(id) = waiting.pop_front() {
+            let now = self.ambient.now();
+            if now >= until {
+                break;
+            }
+            match self.carry_on(&id, until.min(now.plus_ms(TURN_MS))).await {
+                Ok(Carried::Nothing) => {}
+                Ok(carried) => {
+                    worked.insert(id);
+                    if carried == Carried::More {
+                        waiting.push_back(id);
+                    }
+                }
+                Err(error) => {
+                    warn!(task.id = %id, %error, "cannot take a task");
+                    failed += 1;
+                }
+            }
+        }
+        Turns { worked: worked.len(), failed }
+    }
+
+    /// Carries on with a task that is due, for a turn, which ends at `until` at the latest.
     ///
     /// # Errors
     /// When the task cannot be taken.
-    pub async fn carry_on(&self, id: &TaskId, until: Timestamp) -> Result<Turn, StoreError> {
+    pub async fn carry_on(&self, id: &TaskId, until: Timestamp) -> Result<Carried, StoreError> {
         let now = self.ambient.now();
         let Some(held) = self.tasks.claim(id, now, now.plus_ms(CLAIM_MS)).await? else {
-            return Ok(Turn::None);
+            return Ok(Carried::Nothing);
         };
         // Whoever had it before may have died, or failed, after it sent what this step sends.
-        let task = self.work(held, until, MAX_STEPS, SECOND_COPY_DELAY_S).await;
-        // One whose step failed has a pause until the next run.
-        let more = task.status == Status::Running && task.failures == 0;
-        Ok(if more { Turn::More } else { Turn::Over })
+        let task = self.work(held, until, TURN_STEPS, SECOND_COPY_DELAY_S).await;
+        let is_due = task.due_at <= self.ambient.now();
+        let goes_on = task.status == Status::Running && task.failures == 0 && is_due;
+        Ok(if goes_on { Carried::More } else { Carried::Enough })
     }
 
     /// Does steps until the time is up or all is done; the task as it is then.
@@ -184,39 +280,26 @@ impl Worker {
     ) -> Task {
         let id = held.task.id;
         for step in 1.. {
-            let mut late = step >= most_steps;
-            match self.step(&mut held.task, std::mem::take(&mut delay_s)).await {
-                Ok(done) => {
-                    held.task.failures = 0;
-                    if done == Step::Last {
-                        held.task.status = Status::Finished;
-                    }
-                }
-                Err(Trouble(reason)) => {
-                    warn!(task.id = %id, reason, "a step of a task failed");
-                    held.task.failures += 1;
-                    if held.task.failures >= MAX_FAILURES {
-                        error!(task.id = %id, reason, "gave a task up");
-                        held.task.status = Status::Failed;
-                    }
-                    late = true;
-                }
-            }
+            let done = self.step(&mut held.task, std::mem::take(&mut delay_s)).await;
+            note(&mut held.task, done);
             let now = self.ambient.now();
+            let late = step >= most_steps
+                || now >= until
+                || held.task.failures > 0
+                || held.task.status != Status::Running;
             held.task.updated_at = now;
-            late |= now >= until || held.task.status != Status::Running;
             held.task.due_at = if late { now } else { now.plus_ms(CLAIM_MS) };
-            let task = held.task.clone();
-            let saved = match self.tidings(&task).await {
-                Ok(tidings) => self.tasks.save_with(held, tidings).await,
-                Err(error) => Err(error),
-            };
-            held = match saved {
+            let mut task = held.task.clone();
+            held = match self.save(held).await {
                 Ok(Some(saved)) => saved,
                 // Somebody else has taken it, or will when the claim runs out.
-                Ok(None) => return task,
+                Ok(None) => {
+                    task.due_at = now.plus_ms(CLAIM_MS);
+                    return task;
+                }
                 Err(error) => {
                     warn!(task.id = %id, %error, "cannot store how far a task has come");
+                    task.due_at = now.plus_ms(CLAIM_MS);
                     return task;
                 }
             };
@@ -226,6 +309,22 @@ impl Worker {
         }
         info!(task.id = %id, status = ?held.task.status, "worked on a task");
         held.task
+    }
+
+    /// Stores how far a task has come. One that the store can never take, however small we think
+    /// it is, ends here instead of repeating its last step for ever.
+    async fn save(&self, held: HeldTask) -> Result<Option<HeldTask>, StoreError> {
+        let tidings = self.tidings(&held.task).await?;
+        match self.tasks.save_with(held.clone(), tidings).await {
+            Err(StoreError::Invalid(reason)) if held.task.status != Status::Failed => {
+                warn!(task.id = %held.task.id, reason, "what a task has to say cannot be stored");
+                let mut ended = held;
+                give_up(&mut ended.task, TOO_MUCH);
+                let tidings = self.tidings(&ended.task).await?;
+                self.tasks.save_with(ended, tidings).await
+            }
+            saved => saved,
+        }
     }
 
     /// What the organisation is told when a task is over, to be written with its end.

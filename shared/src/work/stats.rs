@@ -153,9 +153,11 @@ fn endpoint_after(tenant: &Tenant, after: Option<EndpointId>) -> Option<Endpoint
 /// Adds to what the task has to say.
 fn tell(task: &mut Task, list: &str, line: Value) -> Result<(), Trouble> {
     let told = task.data.entry(list).or_insert_with(|| json!([]));
-    let Some(told) = told.as_array_mut() else { return Err(Trouble("no list".into())) };
+    let Some(told) = told.as_array_mut() else { return Err(Trouble::Passing("no list".into())) };
     if told.len() >= MAX_TOLD {
-        return Err(Trouble(format!("more than {MAX_TOLD} applications: name some")));
+        return Err(Trouble::Lasting(format!(
+            "There are more than {MAX_TOLD} applications: name those that are wanted."
+        )));
     }
     told.push(line);
     Ok(())

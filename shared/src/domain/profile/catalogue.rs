@@ -1,6 +1,6 @@
 //! The kinds of events that a profile brings along.
 
-use schemars::JsonSchema;
+use crate::domain::schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

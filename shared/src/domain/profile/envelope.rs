@@ -5,8 +5,8 @@
 //! bytes that were published, and everything else depends on the message alone, so every attempt
 //! sends the same body.
 
+use crate::domain::schema::JsonSchema;
 use bytes::Bytes;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -14,8 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::schema::JsonSchema;
 use bytes::Bytes;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::application::Application;

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use crate::domain::schema::JsonSchema;
 use bytes::Bytes;
-use schemars::JsonSchema;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

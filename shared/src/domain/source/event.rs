@@ -8,10 +8,11 @@ use crate::domain::endpoint::MAX_EVENT_TYPE;
 use crate::domain::headers::single;
 use crate::domain::id::{Uid, is_name};
 use crate::domain::json;
+use crate::domain::schema::JsonSchema;
 use crate::domain::signature::sha256_hex;
 
 /// Where something is in a request: in a header, or in the body at a JSON pointer (RFC 6901).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "SourceRule")]
 pub enum Rule {

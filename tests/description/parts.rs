@@ -1,14 +1,8 @@
-//! What descriptions are made of: parameters, and schemas of texts that keep a rule.
+//! What descriptions are made of: parameters, and finishing touches to schemas.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
-
-use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
-use crate::domain::id::Uid;
-use crate::domain::message::{MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
-use crate::domain::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
+use shared::api::schema::named;
+use shared::domain::id::Uid;
 
 /// The document about itself.
 pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
@@ -16,21 +10,6 @@ pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operatio
     start with `posthorn.` are Posthorn's own. `x-caller` says who may call an operation, and \
     `x-cost` what one call costs in DynamoDB's units and SQS's requests, measured on a small \
     page. Every 5xx has the body `{}`: ask again.";
-
-/// What a uid, an event type or a channel is made of.
-const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";
-
-/// Visible characters, with single spaces between them.
-const CONTENT_TYPE_PATTERN: &str = "^[!-~]+( [!-~]+)*$";
-
-/// 24 to 75 bytes in base64, with or without a prefix.
-const SYMMETRIC_PATTERN: &str = "^(whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
-    [a-zA-Z0-9+/][AQgw]==|[a-zA-Z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
-
-/// The same, or the seed of an ed25519 key, 32 bytes.
-const SECRET_PATTERN: &str = "^((whsec_)?([a-zA-Z0-9+/]{4}){8,24}([a-zA-Z0-9+/]{4}|\
-    [a-zA-Z0-9+/][AQgw]==|[a-zA-Z0-9+/]{2}[AEIMQUYcgkosw048]=)?|\
-    whsk_[a-zA-Z0-9+/]{42}[AEIMQUYcgkosw048]=)$";
 
 /// A query parameter.
 #[derive(Clone, Copy, Debug)]
@@ -195,10 +174,6 @@ pub(super) fn idempotency_key() -> Value {
     })
 }
 
-fn named(max: usize) -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": max, "pattern": NAME_PATTERN})
-}
-
 /// Spells "a text of this format, or null" in two: tools look for the format of a text only where
 /// nothing but a text is allowed.
 pub(super) fn keep_formats(schema: &mut Value) {
@@ -216,83 +191,4 @@ pub(super) fn keep_formats(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(keep_formats),
         _ => {}
     }
-}
-
-/// Types that stand for a schema: `#[schemars(with = "openapi::EventType")]`.
-macro_rules! schemas {
-    ($($(#[$doc:meta])* $name:ident = $schema:tt;)*) => {$(
-        $(#[$doc])*
-        pub struct $name;
-
-        impl JsonSchema for $name {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    )*};
-}
-
-schemas! {
-    /// A moment of RFC 3339.
-    Moment = {"type": "string", "format": "date-time"};
-    /// An event type's name.
-    EventType = {
-        "type": "string", "minLength": 1, "maxLength": MAX_EVENT_TYPE, "pattern": NAME_PATTERN
-    };
-    /// The event types that an endpoint wants.
-    EventTypes = {
-        "type": "array", "minItems": 1, "uniqueItems": true, "items": named(MAX_EVENT_TYPE)
-    };
-    /// The channels that an endpoint listens to.
-    Channels = {
-        "type": "array", "minItems": 1, "maxItems": MAX_ENDPOINT_CHANNELS, "uniqueItems": true,
-        "items": named(MAX_CHANNEL)
-    };
-    /// The channels that a message is published on.
-    MessageChannels = {
-        "type": "array", "minItems": 1, "maxItems": MAX_MESSAGE_CHANNELS, "uniqueItems": true,
-        "items": named(MAX_CHANNEL)
-    };
-    /// Where webhooks are sent to.
-    Url = {"type": "string", "format": "uri", "minLength": 1, "maxLength": 65_536};
-    /// A message's tags.
-    Tags = {
-        "type": "array", "maxItems": MAX_TAGS,
-        "items": {
-            "type": "string", "minLength": 1, "maxLength": MAX_TAG, "pattern": r"^[a-zA-Z0-9\-_./\\#]+$"
-        }
-    };
-    /// Delays before retries, in seconds.
-    Delays = {
-        "type": "array", "maxItems": MAX_RETRIES,
-        "items": {"type": "integer", "minimum": 1, "maximum": MAX_DELAY_S}
-    };
-    /// The longest exchange with an endpoint, in seconds.
-    TimeoutSeconds = {
-        "type": "integer", "minimum": TIMEOUT_MS.start() / 1000, "maximum": TIMEOUT_MS.end() / 1000
-    };
-    /// A content type.
-    ContentType = {
-        "type": "string", "pattern": CONTENT_TYPE_PATTERN, "maxLength": MAX_CONTENT_TYPE
-    };
-    /// A symmetric signing secret.
-    SymmetricText = {
-        "type": "string", "pattern": SYMMETRIC_PATTERN
-    };
-    /// A signing secret, symmetric or private.
-    SecretText = {
-        "type": "string", "pattern": SECRET_PATTERN
-    };
-    /// Any JSON object.
-    JsonObject = {"type": "object"};
-    /// An object without anything in it.
-    EmptyObject = {"type": "object", "additionalProperties": false};
 }

@@ -3,8 +3,8 @@
 //!
 //! The cast: a function [`describe`]s each of its operations; [`document`] joins the
 //! descriptions with the routes and the schemas that `schemars` derives. The functions serve
-//! the document that a test has generated (`functions/admin/openapi.json`); nothing here runs
-//! in them.
+//! the document that `UPDATE_GOLDEN=1 cargo test golden` writes (`functions/admin/openapi.json`);
+//! they are built without their feature `description`, and so without anything of this.
 //!
 //! Not guaranteed: that a schema says every rule. Rules that need the store (a name that is
 //! taken) are statuses.
@@ -12,15 +12,17 @@
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
-
-use crate::api::error::{Failure, Invalid};
+use shared::api::error::{Failure, Invalid};
 
 mod parts;
 
 pub use parts::{
+    PAGE, Parameter, WINDOW, WITH_CONTENT, boolean, choice, integer, moment, name, names, page,
+    text,
+};
+pub use shared::api::schema::{
     Channels, ContentType, Delays, EmptyObject, EventType, EventTypes, JsonObject, MessageChannels,
-    Moment, PAGE, Parameter, SecretText, SymmetricText, Tags, TimeoutSeconds, Url, WINDOW,
-    WITH_CONTENT, boolean, choice, integer, moment, name, names, page, text,
+    Moment, SecretText, SymmetricText, Tags, TimeoutSeconds, Url,
 };
 
 /// Where a document's schemas are.

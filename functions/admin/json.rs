@@ -1,0 +1,153 @@
+//! A JSON document as a tree whose scalars are kept as they were written, so that no number
+//! loses a digit; and references within it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::yaml::MAX_DEPTH;
+
+/// Most references one after the other.
+const MAX_CHAIN: usize = 64;
+/// Characters of a wrong reference that are said again.
+const MAX_SHOWN: usize = 100;
+
+/// A value.
+#[derive(Clone, Debug)]
+pub(crate) enum Json<'a> {
+    /// A text, a number, a truth value or null.
+    Scalar(Cow<'a, RawValue>),
+    List(Vec<Json<'a>>),
+    Object(BTreeMap<String, Json<'a>>),
+}
+
+impl<'a> Json<'a> {
+    /// The tree of this text; `None` if that is not JSON of at most [`MAX_DEPTH`] levels.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        Self::read(serde_json::from_str(text).ok()?, MAX_DEPTH)
+    }
+
+    /// Each level scans what is below it once more, so the levels bound the time as well.
+    fn read(raw: &'a RawValue, levels: usize) -> Option<Self> {
+        let text = raw.get();
+        if !text.starts_with(['{', '[']) {
+            return Some(Self::Scalar(Cow::Borrowed(raw)));
+        }
+        let levels = levels.checked_sub(1)?;
+        if text.starts_with('[') {
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            return items
+                .into_iter()
+                .map(|item| Self::read(item, levels))
+                .collect::<Option<_>>()
+                .map(Self::List);
+        }
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+        let field = |(name, value)| Some((name, Self::read(value, levels)?));
+        fields.into_iter().map(field).collect::<Option<_>>().map(Self::Object)
+    }
+
+    /// A text.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let json = serde_json::value::to_raw_value(text).expect("a text can be written");
+        Self::Scalar(Cow::Owned(json))
+    }
+
+    /// The fields of an object.
+    pub(crate) fn fields(&self) -> Option<&BTreeMap<String, Json<'a>>> {
+        match self {
+            Self::Object(fields) => Some(fields),
+            Self::Scalar(_) | Self::List(_) => None,
+        }
+    }
+
+    /// The field of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+        self.fields()?.get(name)
+    }
+
+    /// What is at this step of a JSON pointer.
+    pub(crate) fn step(&self, step: &str) -> Option<&Self> {
+        match self {
+            Self::Object(fields) => fields.get(step),
+            Self::List(items) => items.get(step.parse::<usize>().ok()?),
+            Self::Scalar(_) => None,
+        }
+    }
+
+    /// What a text says.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Self::Scalar(raw) => serde_json::from_str(raw.get()).ok(),
+            Self::List(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// Whether this is `true`.
+    pub(crate) fn is_true(&self) -> bool {
+        matches!(self, Self::Scalar(raw) if raw.get() == "true")
+    }
+}
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Scalar(raw) => raw.serialize(serializer),
+            Self::List(items) => items.serialize(serializer),
+            Self::Object(fields) => fields.serialize(serializer),
+        }
+    }
+}
+
+/// A description in which references are followed.
+#[derive(Clone, Copy)]
+pub(crate) struct Spec<'t, 'a>(pub(crate) &'t Json<'a>);
+
+impl<'t, 'a> Spec<'t, 'a> {
+    /// What this is, or what it refers to.
+    pub(crate) fn resolve(self, mut at: &'t Json<'a>) -> Result<&'t Json<'a>, String> {
+        for _ in 0..MAX_CHAIN {
+            let Some(link) = at.get("$ref").and_then(Json::text) else { return Ok(at) };
+            at = self.target(&link)?;
+        }
+        Err("must not refer to itself".to_owned())
+    }
+
+    /// What a reference leads to.
+    pub(crate) fn target(self, link: &str) -> Result<&'t Json<'a>, String> {
+        let nowhere = || {
+            let shown: String = link.chars().take(MAX_SHOWN).collect();
+            format!("must refer to what is in the description: `{shown}` is not")
+        };
+        let steps = steps(link).ok_or_else(nowhere)?;
+        steps.iter().try_fold(self.0, |at, step| at.step(step)).ok_or_else(nowhere)
+    }
+}
+
+/// The steps of a reference within the document, as names; `None` if it is of another kind.
+pub(crate) fn steps(link: &str) -> Option<Vec<String>> {
+    link.strip_prefix("#/")?.split('/').map(unescape).collect()
+}
+
+fn unescape(step: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(step.len());
+    let mut rest = step.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let code = (*first == b'%').then(|| more.get(..2)).flatten();
+        let code = code.filter(|code| code.iter().all(u8::is_ascii_hexdigit));
+        let code = code.and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    Some(String::from_utf8(bytes).ok()?.replace("~1", "/").replace("~0", "~"))
+}

@@ -1,0 +1,137 @@
+//! The webhooks of an OpenAPI description, as event types.
+//!
+//! Any reference within the description is followed: of a webhook, of the body of its request,
+//! of a schema, from one to the next. What a schema refers to comes along, under `$defs`. A
+//! reference that leads nowhere, in a circle or out of the description is refused, so what is
+//! imported is whole.
+//!
+//! Not guaranteed: that a reference is understood which means something else within a schema
+//! with an `$id` of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::api::error::ApiError;
+use shared::api::rules::Rules;
+use shared::domain::endpoint::MAX_EVENT_TYPE;
+use shared::domain::event_type::{MAX_BYTES, Schemas};
+use shared::domain::id::is_name;
+use shared::domain::json::Verbatim;
+
+use crate::json::{Json, Spec};
+use crate::schemas::{Budget, whole};
+
+/// Most event types of one description.
+pub(crate) const MAX_IMPORTED: usize = 500;
+/// Most bytes of all schemas of one import together, with what each of them brings along: what a
+/// dry run can show in an answer.
+const MAX_TOTAL: usize = 5 * 1024 * 1024;
+
+/// Wrong webhooks that are told of; after these, nothing more is looked at.
+const MAX_WRONG: usize = 20;
+
+/// What a description says.
+pub(crate) struct Found {
+    /// What it describes.
+    pub(crate) event_types: Vec<Webhook>,
+    /// Every name that it has, also of what is not sent as an event.
+    pub(crate) named: BTreeSet<String>,
+}
+
+/// An event type as the description has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Webhook {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) schemas: Option<Schemas>,
+    pub(crate) deprecated: bool,
+}
+
+/// Reads a description.
+///
+/// # Errors
+/// 422 for what is not understood.
+pub(crate) fn read(root: &Json<'_>) -> Result<Found, ApiError> {
+    let mut rules = Rules::default();
+    let mut found = BTreeMap::new();
+    let mut named = BTreeSet::new();
+    let mut budget = Budget::new(MAX_TOTAL, MAX_BYTES);
+    let mut wrong = 0;
+    for section in ["webhooks", "x-webhooks"] {
+        let Some(webhooks) = root.get(section) else { continue };
+        let Some(webhooks) = webhooks.fields() else {
+            rules.broken(&format!("spec.{section}"), "must be an object");
+            continue;
+        };
+        named.extend(webhooks.keys().cloned());
+        if named.len() > MAX_IMPORTED {
+            rules.broken("spec", format!("must have at most {MAX_IMPORTED} webhooks"));
+            break;
+        }
+        for (name, item) in webhooks {
+            if budget.is_spent || wrong == MAX_WRONG {
+                break;
+            }
+            if !is_name(name, MAX_EVENT_TYPE) {
+                let rule = format!("`{name}` cannot be the name of an event type");
+                rules.broken(&format!("spec.{section}"), rule);
+                wrong += 1;
+                continue;
+            }
+            match webhook(Spec(root), name, item, &mut budget) {
+                Ok(one) => found.extend(one.map(|one| (name.clone(), one))),
+                Err(rule) => {
+                    rules.broken(&format!("spec.{section}.{name}"), rule);
+                    wrong += 1;
+                }
+            }
+        }
+    }
+    rules.check()?;
+    Ok(Found { event_types: found.into_values().collect(), named })
+}
+
+fn webhook(
+    spec: Spec<'_, '_>,
+    name: &str,
+    item: &Json<'_>,
+    budget: &mut Budget,
+) -> Result<Option<Webhook>, String> {
+    let target = spec.resolve(item)?;
+    if target.fields().is_none() {
+        return Err("must be an object".to_owned());
+    }
+    let places = [(item, "post"), (item, "put"), (target, "post"), (target, "put")];
+    let Some(operation) = places.iter().find_map(|(item, method)| item.get(method)) else {
+        return Ok(None);
+    };
+    let text = |field: &str| operation.get(field).and_then(Json::text);
+    Ok(Some(Webhook {
+        name: name.to_owned(),
+        description: text("description").or_else(|| text("summary")).unwrap_or_default(),
+        schemas: schemas(spec, operation, budget)?,
+        deprecated: operation.get("deprecated").is_some_and(Json::is_true),
+    }))
+}
+
+/// The schema of the body, as the first version.
+fn schemas(
+    spec: Spec<'_, '_>,
+    operation: &Json<'_>,
+    budget: &mut Budget,
+) -> Result<Option<Schemas>, String> {
+    let Some(body) = operation.get("requestBody") else { return Ok(None) };
+    let Some(content) = spec.resolve(body)?.get("content").and_then(Json::fields) else {
+        return Ok(None);
+    };
+    let is_json = |(media, _): &(&String, &Json<'_>)| {
+        let essence = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        essence == "application/json" || essence.ends_with("+json")
+    };
+    let exact = content.get("application/json");
+    let Some(media) = exact.or_else(|| content.iter().find(is_json).map(|(_, media)| media)) else {
+        return Ok(None);
+    };
+    let Some(schema) = spec.resolve(media)?.get("schema") else { return Ok(None) };
+    let schema: Verbatim = whole(spec, schema, budget)?;
+    Ok(Some(Schemas::from([("1".to_owned(), schema)])))
+}
