@@ -209,6 +209,19 @@ async fn a_part_that_was_expunged_before_it_was_sent_is_not_sent_by_a_second_try
 }
 
 #[tokio::test]
+async fn an_event_of_which_lambda_could_not_answer_with_so_much_is_taken_and_not_shown() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let published = publish(&world, &app, &token(&world), "k", &[60_000]).await;
+    assert_eq!((published.status.as_u16(), &published.body["parts"]), (202, &json!(10)));
+    assert!(published.bytes.len() < 1_000, "{} bytes", published.bytes.len());
+    assert_eq!(published.body["payload"], json!({}));
+    world.dispatch_all().await;
+    let counts = bodies(&world).iter().flat_map(|body| sizes(&body["payload"])).sum::<usize>();
+    assert_eq!(counts, 60_000);
+}
+
+#[tokio::test]
 async fn a_parent_cannot_be_resent_and_its_parts_can() {
     let world = World::new();
     let (app, ep) = customer(&world).await;

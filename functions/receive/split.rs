@@ -15,6 +15,10 @@ use shared::store::Accepted;
 
 use crate::{Receiver, is_repeated, show, taken};
 
+/// Largest payload that is shown to its publisher, in bytes: Lambda answers with 6,291,556 bytes at
+/// the most, in which every quotation mark of the answer counts twice.
+const MAX_SHOWN_BYTES: usize = 2 * 1024 * 1024;
+
 impl Receiver {
     /// Stores and sends an event in parts.
     pub(crate) async fn publish_parts(
@@ -42,7 +46,9 @@ impl Receiver {
         if !is_ours {
             return Err(taken());
         }
-        // The publisher sees its own payload, whatever is kept of it.
+        // The publisher sees its own payload, whatever is kept of it, unless Lambda could not
+        // answer with so much.
+        let with_content = with_content && whole.payload.len() <= MAX_SHOWN_BYTES;
         let shown = Message { payload: whole.payload, ..first };
         Ok(show(&shown, with_content))
     }
