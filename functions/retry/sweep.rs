@@ -101,41 +101,41 @@ async fn act(sweeper: &Sweeper, due: Vec<Due>, swept: &mut Swept) -> usize {
         }
     }
     let report = &mut swept.report;
-    let sent = send_deliveries(sweeper, claim_all(sweeper, deliveries, report).await, report).await;
+    let sent = send_deliveries(sweeper, deliveries, report).await;
     let released = release(sweeper, scheduled, report).await;
     aside + sent + released
 }
 
-async fn claim_all(
-    sweeper: &Sweeper,
-    due: Vec<Versioned<Delivery>>,
+/// Claims things side by side: those that are ours, and their records.
+async fn claim_all<T, C>(
+    due: Vec<Versioned<T>>,
+    claim: impl Fn(Versioned<T>) -> C,
     report: &mut Report,
-) -> Vec<Claim<Delivery>> {
-    let claims = stream::iter(due)
-        .map(|found| async move { (found.value.msg, claim(sweeper, &found).await) })
-        .buffer_unordered(PARALLEL)
-        .collect::<Vec<_>>()
-        .await;
+) -> (Vec<Versioned<T>>, Vec<Outgoing>)
+where
+    C: Future<Output = Result<Option<Claim<T>>, StoreError>>,
+{
+    let claims: Vec<_> = stream::iter(due).map(claim).buffer_unordered(PARALLEL).collect().await;
     let mut claimed = Vec::with_capacity(claims.len());
-    for (msg, claim) in claims {
+    for claim in claims {
         match claim {
-            Ok(Some(claim)) => claimed.push(claim),
+            Ok(Some(claim)) => claimed.push((claim.held, claim.outgoing)),
             Ok(None) => report.lost += 1,
             Err(error) => {
-                warn!(message.id = %msg, %error, "cannot claim");
+                warn!(%error, "cannot claim what is due");
                 report.failed += 1;
             }
         }
     }
-    claimed
+    claimed.into_iter().unzip()
 }
 
 async fn claim(
     sweeper: &Sweeper,
-    found: &Versioned<Delivery>,
+    found: Versioned<Delivery>,
 ) -> Result<Option<Claim<Delivery>>, StoreError> {
     let now = sweeper.ambient.now();
-    let advanced = sweeper.deliveries.advance(found, Event::Claimed, now).await?;
+    let advanced = sweeper.deliveries.advance(&found, Event::Claimed, now).await?;
     let Advanced::Done { held, effects } = advanced else { return Ok(None) };
     let (app, msg, ep) = (held.value.app, held.value.msg, held.value.ep);
     let outgoing = effects.iter().find_map(|effect| match *effect {
@@ -148,14 +148,13 @@ async fn claim(
     Ok(outgoing.map(|outgoing| Claim { held, outgoing }))
 }
 
-/// Sends what was claimed; how much of it is in the queue.
+/// Puts the next attempts of deliveries in the queue; how many of them are due no longer.
 async fn send_deliveries(
     sweeper: &Sweeper,
-    claimed: Vec<Claim<Delivery>>,
+    due: Vec<Versioned<Delivery>>,
     report: &mut Report,
 ) -> usize {
-    let (held, records): (Vec<_>, Vec<_>) =
-        claimed.into_iter().map(|claim| (claim.held, claim.outgoing)).unzip();
+    let (held, records) = claim_all(due, |found| claim(sweeper, found), report).await;
     let mut in_queue = 0;
     for (held, sent) in held.iter().zip(send_all(&*sweeper.retries, records).await) {
         let Err(error) = sent else {
@@ -180,24 +179,7 @@ async fn release(
     due: Vec<Versioned<ScheduledMessage>>,
     report: &mut Report,
 ) -> usize {
-    let claims = stream::iter(due)
-        .map(|found| async move { (found.value.msg, claim_scheduled(sweeper, &found).await) })
-        .buffer_unordered(PARALLEL)
-        .collect::<Vec<_>>()
-        .await;
-    let mut claimed = Vec::with_capacity(claims.len());
-    for (msg, claim) in claims {
-        match claim {
-            Ok(Some(claim)) => claimed.push(claim),
-            Ok(None) => report.lost += 1,
-            Err(error) => {
-                warn!(message.id = %msg, %error, "cannot release a message");
-                report.failed += 1;
-            }
-        }
-    }
-    let (held, records): (Vec<_>, Vec<_>) =
-        claimed.into_iter().map(|claim| (claim.held, claim.outgoing)).unzip();
+    let (held, records) = claim_all(due, |found| claim_scheduled(sweeper, found), report).await;
     let sent = send_all(&*sweeper.accepted, records).await;
     let ends = stream::iter(held.into_iter().zip(sent))
         .map(|(held, sent)| async move {
@@ -221,10 +203,10 @@ async fn release(
 /// before.
 async fn claim_scheduled(
     sweeper: &Sweeper,
-    found: &Versioned<ScheduledMessage>,
+    found: Versioned<ScheduledMessage>,
 ) -> Result<Option<Claim<ScheduledMessage>>, StoreError> {
     let (deliveries, now) = (&sweeper.deliveries, sweeper.ambient.now());
-    let claimed = deliveries.save_scheduled(found, found.value.claimed(now)).await?;
+    let claimed = deliveries.save_scheduled(&found, found.value.claimed(now)).await?;
     let Some(held) = claimed else { return Ok(None) };
     let Some(message) = deliveries.message(&held.value.msg, now).await? else {
         // It expired or was expunged: there is nothing to send.
