@@ -35,8 +35,8 @@ use shared::host::assembly::{Base, Tenancy};
 use shared::queue::{Producer, Received};
 use shared::sender::Sender;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, KeySets, LISTENERS_TTL_MS, Notices, Parking, Profiles,
-    Treatments,
+    Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets, LISTENERS_TTL_MS, Notices,
+    Parking, Profiles,
 };
 use shared::work::InFlight;
 use tracing::field::Empty;
@@ -62,7 +62,7 @@ mod throttle;
 mod token;
 
 pub use health::DISABLE_AFTER_MS;
-use job::{Job, Receipt, Tenants, Undone};
+use job::{Job, NotDone, Receipt, Tenants};
 use slots::Slots;
 use throttle::Throttle;
 
@@ -131,8 +131,8 @@ pub struct Parts {
     pub key_sets: KeySets,
     /// Tells organisations what they want to know.
     pub notices: Notices,
-    /// How event types are treated.
-    pub treatments: Treatments,
+    /// The delivery settings of event types.
+    pub event_type_settings: EventTypeSettings,
     /// The systems' ways.
     pub profiles: Profiles,
     /// What this process is sending without a lease.
@@ -165,7 +165,7 @@ impl Parts {
             ambient: base.ambient,
             key_sets: stores.key_sets,
             notices,
-            treatments: stores.treatments,
+            event_type_settings: stores.event_type_settings,
             profiles: tenancy.profiles,
             in_flight: base.in_flight.unwrap_or_default(),
             metrics: base.metrics,
@@ -223,7 +223,7 @@ impl Dispatcher {
             let why = match task.await {
                 Ok(Ok(())) => continue,
                 Ok(Err(why)) => why,
-                Err(error) => Undone::ended_early(&error),
+                Err(error) => NotDone::ended_early(&error),
             };
             span.in_scope(|| job::report(&receipt, &why));
             undone.push(receipt.id);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::table::Table;
 use super::{
-    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox,
-    Inspectors, KeySets, Notices, Parking, ProfileStore, Revocations, Sources, TREATMENTS_TTL_MS,
-    Tasks, Treatments,
+    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS,
+    Eraser, EventTypeSettings, History, Inbox, Inspectors, KeySets, Notices, Parking, ProfileStore,
+    Revocations, Sources, Tasks,
 };
 use crate::domain::clock::Ambient;
 
@@ -62,7 +62,7 @@ pub struct Stores {
     /// Background tasks.
     pub tasks: Tasks,
     /// How event types are treated.
-    pub treatments: Treatments,
+    pub event_type_settings: EventTypeSettings,
     table: Arc<dyn Table>,
     ambient: Ambient,
 }
@@ -73,10 +73,11 @@ impl Stores {
         let (table, clock) = (|| table.clone(), || ambient.clock.clone());
         let StoreSettings { directory_ttl_ms, sources_ttl_ms, compress } = settings;
         let kept = (directory_ttl_ms > 0).then(|| Cached::new(clock(), directory_ttl_ms));
-        let treatments = Treatments::new(table(), clock(), TREATMENTS_TTL_MS);
+        let event_type_settings =
+            EventTypeSettings::new(table(), clock(), EVENT_TYPE_SETTINGS_TTL_MS);
         Self {
             answers: Answers::new(table()),
-            catalogue: Catalogue::new(table()).telling(treatments.clone()),
+            catalogue: Catalogue::new(table()).telling(event_type_settings.clone()),
             deliveries: Deliveries::new(table()),
             directory: match kept.clone() {
                 Some(kept) => Directory::cached(table(), kept),
@@ -93,7 +94,7 @@ impl Stores {
             revocations: Revocations::new(table(), clock()),
             sources: Sources::new(table(), clock(), sources_ttl_ms),
             tasks: Tasks::new(table()),
-            treatments,
+            event_type_settings,
             table: table(),
             ambient: ambient.clone(),
         }
