@@ -140,12 +140,12 @@ async fn only_what_an_earlier_process_left_is_sent_again_without_delay() {
     const BEFORE_QUEUE: usize = 2;
     for restarted in [false, true] {
         let (mut world, app) = stage().await;
-        world.receiver.alone_since = Some(world.ambient.now());
+        world.receiver.settings.alone_since = Some(world.ambient.now());
         world.plan.fail_after(BEFORE_QUEUE, Fault::Before);
         assert_eq!(publish(&world, &app, "order-1").await.as_u16(), 500);
         world.advance_s(1);
         if restarted {
-            world.receiver.alone_since = Some(world.ambient.now());
+            world.receiver.settings.alone_since = Some(world.ambient.now());
         }
         assert_eq!(publish(&world, &app, "order-1").await.as_u16(), 409);
         world.dispatch_all().await;

@@ -14,23 +14,18 @@ use http::Request;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use receive::{Receiver, Recent};
-use retry::{Redrive, Sweeper};
+use receive::Receiver;
+use retry::Sweeper;
 use serde_json::json;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
 use shared::domain::metrics::Metric;
 use shared::domain::schedule::Schedule;
 use shared::domain::secret::RootSecret;
-use shared::domain::token::Tokens;
-use shared::queue::{Consumer, MAX_BATCH, Producer, Received};
+use shared::host::assembly::{Base, Tenancy};
+use shared::queue::{Consumer, DeadLetters, MAX_BATCH, Queues, Received};
 use shared::sender::{Outbound, Outcome, Sender};
-use shared::store::Profiles;
 use shared::store::table::Table;
-use shared::store::{
-    Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS, EventTypeSettings, Inbox,
-    KeySets, LISTENERS_TTL_MS, Notices, Parking, Revocations, Sources,
-};
-use shared::work::{InFlight, Worker};
+use shared::store::{Profiles, StoreSettings};
 
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer, header};
@@ -109,11 +104,14 @@ impl Process {
     fn start(world: &World, plan: &Arc<Plan>, always_lease: bool) -> Self {
         let table: Arc<dyn Table> = Arc::new(Faulty::new(world.table.clone(), plan));
         let secret = RootSecret::new(ROOT_SECRET).unwrap();
-        let deliveries: Arc<dyn Producer> =
-            Arc::new(Faulty::new(world.queues.deliveries.clone(), plan));
-        let retries: Arc<dyn Producer> = Arc::new(Faulty::new(world.queues.retries.clone(), plan));
-        let dead = |queue: &shared::queue::embedded::EmbeddedQueue| -> Arc<dyn Consumer> {
-            Arc::new(Faulty::new(queue.clone(), plan))
+        let embedded = &world.queues;
+        let queues = Queues {
+            deliveries: Arc::new(Faulty::new(embedded.deliveries.clone(), plan)),
+            retries: Arc::new(Faulty::new(embedded.retries.clone(), plan)),
+        };
+        let dead = DeadLetters {
+            deliveries: Arc::new(Faulty::new(embedded.deliveries_dlq.clone(), plan)),
+            retries: Arc::new(Faulty::new(embedded.retries_dlq.clone(), plan)),
         };
         let settings = Settings {
             // Through the queue, through the sweep, through the queue, and so on.
@@ -121,66 +119,22 @@ impl Process {
             always_lease,
             ..Settings::default()
         };
+        let (metrics, ambient) = (world.metrics.clone(), world.ambient.clone());
+        let base = Base::new(table, StoreSettings::default(), metrics, ambient);
+        let tenancy = Tenancy::new(&base, &secret, Profiles::built_in());
+        let receive = receive::Settings {
+            organisation: organisation(),
+            retention_days: DEFAULT_RETENTION_DAYS,
+            alone_since: None,
+        };
+        let sender = Arc::new(Faulty::new(Slow(world.network.clone()), plan));
+        let parts =
+            Parts::new(base.clone(), tenancy.clone(), queues.retries.clone(), sender, settings);
+        let to_dispatch = queues.deliveries.clone();
         Self {
-            receiver: Receiver {
-                directory: Directory::new(table.clone()),
-                editor: DirectoryEditor::new(table.clone(), None),
-                inbox: Inbox::new(table.clone()),
-                deliveries: deliveries.clone(),
-                revocations: Revocations::new(table.clone(), world.ambient.clock.clone()),
-                tokens: Tokens::new(&secret.token_key()),
-                sealer: secret.sealer(),
-                default_org: organisation(),
-                profiles: Profiles::built_in(),
-                sources: Sources::new(table.clone(), world.ambient.clock.clone(), 0),
-                recent: Recent::default(),
-                alone_since: None,
-                retention_days: DEFAULT_RETENTION_DAYS,
-                metrics: world.metrics.clone(),
-                ambient: world.ambient.clone(),
-            },
-            dispatcher: Dispatcher::new(Parts {
-                directory: Directory::new(table.clone()),
-                editor: DirectoryEditor::new(table.clone(), None),
-                deliveries: Deliveries::new(table.clone()),
-                retries: retries.clone(),
-                parking: Parking::new(table.clone()),
-                sender: Arc::new(Faulty::new(Slow(world.network.clone()), plan)),
-                sealer: secret.sealer(),
-                ambient: world.ambient.clone(),
-                key_sets: KeySets::new(table.clone(), world.ambient.clock.clone()),
-                notices: Notices::new(table.clone(), world.ambient.clone(), LISTENERS_TTL_MS),
-                event_type_settings: EventTypeSettings::new(
-                    table.clone(),
-                    world.ambient.clock.clone(),
-                    EVENT_TYPE_SETTINGS_TTL_MS,
-                ),
-                profiles: Profiles::built_in(),
-                in_flight: InFlight::default(),
-                metrics: world.metrics.clone(),
-                settings,
-            }),
-            sweeper: Sweeper {
-                deliveries: Deliveries::new(table.clone()),
-                accepted: deliveries.clone(),
-                retries: retries.clone(),
-                redrives: vec![
-                    Redrive {
-                        name: "deliveries",
-                        dead_letters: dead(&world.queues.deliveries_dlq),
-                        queue: deliveries.clone(),
-                    },
-                    Redrive {
-                        name: "retries",
-                        dead_letters: dead(&world.queues.retries_dlq),
-                        queue: retries.clone(),
-                    },
-                ],
-                parking: Parking::new(table.clone()),
-                worker: Worker::new(table, deliveries, retries, world.ambient.clone()),
-                metrics: world.metrics.clone(),
-                ambient: world.ambient.clone(),
-            },
+            receiver: Receiver::new(base.clone(), tenancy, to_dispatch, receive),
+            dispatcher: Dispatcher::new(parts),
+            sweeper: Sweeper::new(base, queues, dead),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Key sets: what is published, what signs, and when a key comes and goes.
 
-use admin::Admin;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
@@ -91,7 +90,8 @@ async fn a_receiver_that_keeps_the_set_as_long_as_it_may_knows_a_key_before_it_s
     let world = World::new();
     rotate(&world, json!({})).await;
     // Another process has read the set just before the next key is added.
-    let other = Admin { key_sets: world.parts.key_sets.clone(), ..world.admin.clone() };
+    let mut other = world.admin.clone();
+    other.key_sets = world.parts.key_sets.clone();
     let jwks = async || {
         let request = http::Request::get(JWKS).body(bytes::Bytes::new()).unwrap();
         other.handle(request).await.into_body()

@@ -115,9 +115,9 @@ async fn only_pages_of_our_own_and_of_the_operator_may_frame_the_portal() {
         (Some("https://app.example; script-src *"), "'self' https://app.example"),
     ] {
         let look_up = |name: &str| set.filter(|_| name == PORTAL_FRAMES).map(str::to_owned);
-        world.admin.portal_frames = Environment::new(&look_up).portal_frames();
+        world.admin.settings.portal_frames = Environment::new(&look_up).portal_frames();
         assert!(policy(&world).await.ends_with(&format!("; frame-ancestors {frames}")), "{set:?}");
     }
-    world.admin.portal_frames = "not\na header".to_owned();
+    world.admin.settings.portal_frames = "not\na header".to_owned();
     assert_eq!(policy(&world).await, "frame-ancestors 'none'");
 }

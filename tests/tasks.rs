@@ -2,11 +2,14 @@
 //! interrupted, and that nothing is sent twice when they are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shared::domain::clock::Timestamp;
 use shared::domain::id::TaskId;
 use shared::domain::task::{Status, Task, Work};
+use shared::queue::Queues;
+use shared::store::{StoreSettings, Stores};
 use shared::work::{Carried, Turns, Worker};
 
 use crate::support::faults::{Fault, Faulty, Plan};
@@ -187,14 +190,14 @@ async fn survives(kind: &str, call: usize, fault: Fault) -> bool {
     let failed = fail_for_good(&world, &app, 3).await;
     let sent = world.network.sent().len();
     let plan = Plan::new(vec![(call, fault)]);
-    let table = || -> std::sync::Arc<dyn shared::store::table::Table> {
-        std::sync::Arc::new(Faulty::new(world.table.clone(), &plan))
+    let table = Arc::new(Faulty::new(world.table.clone(), &plan));
+    let stores = Stores::new(table, &world.ambient, StoreSettings::default());
+    let queues = Queues {
+        deliveries: Arc::new(Faulty::new(world.queues.deliveries.clone(), &plan)),
+        retries: Arc::new(Faulty::new(world.queues.retries.clone(), &plan)),
     };
-    let retries = || std::sync::Arc::new(Faulty::new(world.queues.retries.clone(), &plan));
-    let deliveries = || std::sync::Arc::new(Faulty::new(world.queues.deliveries.clone(), &plan));
-    let worker = || Worker::new(table(), deliveries(), retries(), world.ambient.clone());
     let mut admin = world.admin.clone();
-    admin.worker = worker();
+    admin.worker = Worker::new(&stores, queues, None, world.ambient.clone());
     let request = http::Request::post(format!("/api/v1/app/{app}/endpoint/{ep}/{kind}"))
         .header("authorization", format!("Bearer {}", world.token()))
         .body(json!({"since": since}).to_string().into())

@@ -30,16 +30,16 @@ const FUNCTIONS: [(&str, &str); 4] = [
 #[test]
 fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others() {
     let asked_for = [
-        (".table()", variable::TABLE),
-        (".metrics(telemetry)", variable::STAGE),
+        ("variable::TABLE", variable::TABLE),
+        (".stage()", variable::STAGE),
         ("variable::DELIVERIES_QUEUE", variable::DELIVERIES_QUEUE),
         ("variable::RETRIES_QUEUE", variable::RETRIES_QUEUE),
         ("variable::DELIVERIES_DLQ", variable::DELIVERIES_DLQ),
         ("variable::RETRIES_DLQ", variable::RETRIES_DLQ),
-        (".root_secret()", variable::ROOT_SECRET_ID),
-        (".queue(", variable::FAIR_QUEUES),
+        ("variable::ROOT_SECRET_ID", variable::ROOT_SECRET_ID),
+        (".fair_queues()", variable::FAIR_QUEUES),
         (".organisation()", variable::ORGANISATION),
-        (".profiles(", variable::PROFILE),
+        (".profile()", variable::PROFILE),
         (".retention_days()", variable::RETENTION_DAYS),
         (".always_lease()", variable::FIRST_LEASE),
         (".auto_disable()", variable::AUTO_DISABLE),
@@ -49,6 +49,7 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
     ];
     let template = template();
     for (name, source) in FUNCTIONS {
+        let source = with_wiring(source);
         let needed: BTreeSet<&str> = asked_for
             .iter()
             .filter(|(call, _)| source.contains(call))
@@ -57,6 +58,16 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
         assert!(needed.contains(variable::TABLE), "{name} has another wiring than expected");
         assert_eq!(variables(&template, name), needed, "{name}");
     }
+}
+
+/// A function's `main.rs`, and what it calls of the wiring.
+fn with_wiring(main: &str) -> String {
+    let wiring = include_str!("../shared/src/lambda/wiring.rs").replace("pub async fn", "pub fn");
+    let called = wiring.split("    pub fn ").skip(1).filter(|method| {
+        let (name, _) = method.split_once('(').unwrap();
+        main.contains(&format!("wiring.{name}("))
+    });
+    std::iter::once(main).chain(called).collect()
 }
 
 #[test]
@@ -360,7 +371,7 @@ fn in_a_network_of_ones_own_whoever_calls_endpoints_is_put_there_and_nobody_else
     for (name, source) in FUNCTIONS {
         let function = format!("{name}Function");
         assert_eq!(properties(&outside, &function)["VpcConfig"], Value::Null, "{name}");
-        let calls = source.contains("HttpSender::new");
+        let calls = with_wiring(source).contains("HttpSender::new");
         let expected = match calls {
             true => json!({"SubnetIds": {"Ref": "VpcSubnetIds"},
                 "SecurityGroupIds": {"Ref": "VpcSecurityGroupIds"}}),

@@ -287,7 +287,7 @@ impl Call<'_> {
             again: false,
             not_before: None,
         };
-        send_one(&*self.admin.retries, record.outgoing(0)).await?;
+        send_one(&*self.admin.queues.retries, record.outgoing(0)).await?;
         Ok(error::json(StatusCode::ACCEPTED, &serde_json::Map::new()))
     }
 }

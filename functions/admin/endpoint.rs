@@ -101,7 +101,7 @@ impl Call<'_> {
             rules.throttle_rate(patch.throttle_rate.value().copied());
         }
         patch.description.iter().for_each(|text| check_description(&mut rules, text));
-        patch.url.iter().for_each(|url| rules.url(url, &self.admin.policy));
+        patch.url.iter().for_each(|url| rules.url(url, &self.admin.settings.policy));
         let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
         rules.channels(patch.channels.value().map(Vec::as_slice));
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
@@ -153,7 +153,7 @@ impl Call<'_> {
     fn check(&self, input: &EndpointIn) -> Result<Option<Uid>, ApiError> {
         let mut rules = Rules::default();
         check_description(&mut rules, &input.description);
-        rules.url(&input.url, &self.admin.policy);
+        rules.url(&input.url, &self.admin.settings.policy);
         let uid = rules.uid(input.uid.as_deref(), EndpointId::PREFIX);
         rules.event_types(input.event_types.as_deref());
         rules.event_types(input.filter_types.as_deref());
@@ -194,7 +194,7 @@ impl Call<'_> {
         let mut rules = Rules::default();
         check_delivery_settings(&mut rules, extensions.settings);
         if let Some(url) = url.or(old.map(|endpoint| &endpoint.url)) {
-            check_https(&mut rules, &effective, url, self.admin.policy.allow_loopback);
+            check_https(&mut rules, &effective, url, self.admin.settings.policy.allow_loopback);
         }
         rules.check()?;
         let mut own = old.map(|endpoint| endpoint.settings.clone()).unwrap_or_default();

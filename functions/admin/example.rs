@@ -48,7 +48,7 @@ impl Call<'_> {
         let Advanced::Done { .. } = opened else { return Err(unlikely()) };
         let (app, msg, ep) = (message.app, message.id, endpoint.id);
         let record = Record::Retry { app, msg, ep, attempt: 1 };
-        send_one(&*self.admin.retries, record.outgoing(0)).await?;
+        send_one(&*self.admin.queues.retries, record.outgoing(0)).await?;
         Ok(error::json(StatusCode::OK, &MessageOut::from(message)))
     }
 }

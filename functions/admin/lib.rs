@@ -23,7 +23,8 @@ use shared::domain::id::OrganisationId;
 use shared::domain::metrics::Metrics;
 use shared::domain::secret::Sealer;
 use shared::domain::token::{Access, Bearer, Tokens};
-use shared::queue::Producer;
+use shared::host::assembly::{Base, Tenancy};
+use shared::queue::Queues;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::Profiles;
@@ -82,66 +83,59 @@ pub use routes::{OPERATIONS, Operation};
 /// The admin function.
 #[derive(Clone)]
 pub struct Admin {
-    /// Reads applications and endpoints.
-    pub directory: Directory,
-    /// Changes them.
-    pub editor: DirectoryEditor,
     /// Reads messages and attempts.
     pub history: History,
-    /// Stores messages that are made to try an endpoint out.
-    pub inbox: Inbox,
-    /// Calls pending deliveries off.
-    pub pending: Deliveries,
-    /// The deliveries queue, for records that an operator sends back.
-    pub deliveries: Arc<dyn Producer>,
-    /// The retries queue, for resends.
-    pub retries: Arc<dyn Producer>,
-    /// Records that nobody could process.
-    pub parking: Parking,
-    /// Reads and changes event types.
-    pub catalogue: Catalogue,
-    /// Inspectors and what they were sent.
-    pub inspectors: Inspectors,
-    /// Takes contents away.
-    pub eraser: Eraser,
+    /// Changes applications and endpoints.
+    pub editor: DirectoryEditor,
     /// Keeps answers to requests that may be repeated.
     pub answers: Answers,
     /// How long a repeated request waits for the first one: [`PATIENCE`].
     pub patience: Duration,
-    /// Knows which tokens were taken back.
-    pub revocations: Revocations,
     /// Keys that sign security event tokens.
     pub key_sets: KeySets,
     /// Makes RSA keys.
     pub rsa: RsaMaker,
-    /// The systems' ways.
-    pub profiles: Profiles,
-    /// Stores more of them.
-    pub profile_store: ProfileStore,
-    /// Reads and changes sources.
-    pub sources: Sources,
-    /// Checks bearer tokens and makes them.
-    pub tokens: Tokens,
     /// Seals and opens secrets.
     pub sealer: Sealer,
+    /// Does background tasks, as far as that goes at once.
+    pub worker: Worker,
+    /// How it behaves.
+    pub settings: Settings,
+    directory: Directory,
+    /// Stores messages that are made to try an endpoint out.
+    inbox: Inbox,
+    /// Calls pending deliveries off.
+    pending: Deliveries,
+    /// For records that an operator sends back, and for resends.
+    queues: Queues,
+    parking: Parking,
+    catalogue: Catalogue,
+    inspectors: Inspectors,
+    eraser: Eraser,
+    revocations: Revocations,
+    profiles: Profiles,
+    /// Stores more of them.
+    profile_store: ProfileStore,
+    sources: Sources,
+    tokens: Tokens,
+    /// The way out, for checks of endpoints.
+    sender: Arc<dyn Sender>,
+    notices: Notices,
+    metrics: Arc<dyn Metrics>,
+    ambient: Ambient,
+}
+
+/// How the admin function behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whose token opens what belongs to nobody in particular.
+    pub operator: OrganisationId,
     /// Where receive is reached, if not where this function is.
     pub publish_url: Option<String>,
     /// Whose pages may show the portal in a frame, as `frame-ancestors` of CSP has it.
     pub portal_frames: String,
-    /// Whose token opens what belongs to nobody in particular.
-    pub operator: OrganisationId,
-    /// The way out, for checks of endpoints.
-    pub sender: Arc<dyn Sender>,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
-    /// Tells organisations what they want to know.
-    pub notices: Notices,
-    /// Does background tasks, as far as that goes at once.
-    pub worker: Worker,
-    /// Hears what happened.
-    pub metrics: Arc<dyn Metrics>,
-    /// Time and randomness.
-    pub ambient: Ambient,
 }
 
 /// A request whose sender is known.
@@ -157,6 +151,45 @@ struct Call<'a> {
 type Answer = Result<Response<Bytes>, ApiError>;
 
 impl Admin {
+    /// Puts the function together.
+    pub fn new(
+        base: Base,
+        tenancy: Tenancy,
+        queues: Queues,
+        sender: Arc<dyn Sender>,
+        settings: Settings,
+    ) -> Self {
+        let Base { stores, in_flight, metrics, ambient } = base;
+        Self {
+            worker: Worker::new(&stores, queues.clone(), in_flight, ambient.clone()),
+            notices: stores.notices(0),
+            history: stores.history,
+            editor: stores.editor,
+            answers: stores.answers,
+            patience: PATIENCE,
+            key_sets: stores.key_sets,
+            rsa: Arc::new(generate_rsa),
+            sealer: tenancy.sealer,
+            settings,
+            directory: stores.directory,
+            inbox: stores.inbox,
+            pending: stores.deliveries,
+            queues,
+            parking: stores.parking,
+            catalogue: stores.catalogue,
+            inspectors: stores.inspectors,
+            eraser: stores.eraser,
+            revocations: stores.revocations,
+            profiles: tenancy.profiles,
+            profile_store: stores.profiles,
+            sources: stores.sources,
+            tokens: tenancy.tokens,
+            sender,
+            metrics,
+            ambient,
+        }
+    }
+
     /// Answers one request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         if let Some(answer) = cors::preflight(&request) {
@@ -180,12 +213,12 @@ impl Admin {
             return wrong;
         }
         let open = docs::serve(request.method(), &segments)
-            .or_else(|| portal::serve(request.method(), &segments, &self.portal_frames));
+            .or_else(|| portal::serve(request.method(), &segments, &self.settings.portal_frames));
         if let Some(page) = open {
             return Ok(page);
         }
         match segments.as_slice() {
-            [".well-known", "jwks.json"] => return self.jwks(&self.operator).await,
+            [".well-known", "jwks.json"] => return self.jwks(&self.settings.operator).await,
             [".well-known", org, "jwks.json"] => {
                 let org = org.parse().map_err(|_| ApiError::not_found())?;
                 return self.jwks(&org).await;

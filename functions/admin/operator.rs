@@ -102,8 +102,8 @@ impl Call<'_> {
             Err(why) => return Ok(Redriven::Unreadable(why)),
         };
         let queue = match record {
-            Record::Accepted { .. } => &self.admin.deliveries,
-            Record::Retry { .. } | Record::Resend { .. } => &self.admin.retries,
+            Record::Accepted { .. } => &self.admin.queues.deliveries,
+            Record::Retry { .. } | Record::Resend { .. } => &self.admin.queues.retries,
         };
         send_one(&**queue, outgoing).await?;
         self.admin.parking.remove(&held).await?;
@@ -114,7 +114,7 @@ impl Call<'_> {
     /// deployment's own organisation may look at it.
     fn require_operator(&self) -> Result<(), ApiError> {
         self.require_organisation()?;
-        match self.access.organisation() == self.admin.operator {
+        match self.access.organisation() == self.admin.settings.operator {
             true => Ok(()),
             false => Err(ApiError::forbidden()),
         }

@@ -263,7 +263,7 @@ impl Call<'_> {
 
     /// Where receive is reached.
     fn entrance(&self) -> String {
-        self.admin.publish_url.clone().unwrap_or_else(|| origin(self.request))
+        self.admin.settings.publish_url.clone().unwrap_or_else(|| origin(self.request))
     }
 
     fn source_out(&self, source: Source) -> IngestSourceOut {

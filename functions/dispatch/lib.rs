@@ -31,10 +31,12 @@ pub use shared::domain::delivery::LEASE_MS;
 use shared::domain::metrics::Metrics;
 use shared::domain::schedule::Schedule;
 use shared::domain::secret::Sealer;
+use shared::host::assembly::{Base, Tenancy};
 use shared::queue::{Producer, Received};
 use shared::sender::Sender;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets, Notices, Parking, Profiles,
+    Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets, LISTENERS_TTL_MS, Notices,
+    Parking, Profiles,
 };
 use shared::work::InFlight;
 use tracing::field::Empty;
@@ -139,6 +141,37 @@ pub struct Parts {
     pub metrics: Arc<dyn Metrics>,
     /// How it behaves.
     pub settings: Settings,
+}
+
+impl Parts {
+    /// What the function needs of the base, and what it alone has.
+    pub fn new(
+        base: Base,
+        tenancy: Tenancy,
+        retries: Arc<dyn Producer>,
+        sender: Arc<dyn Sender>,
+        settings: Settings,
+    ) -> Self {
+        let notices = base.stores.notices(LISTENERS_TTL_MS);
+        let stores = base.stores;
+        Self {
+            directory: stores.directory,
+            editor: stores.editor,
+            deliveries: stores.deliveries,
+            retries,
+            parking: stores.parking,
+            sender,
+            sealer: tenancy.sealer,
+            ambient: base.ambient,
+            key_sets: stores.key_sets,
+            notices,
+            event_type_settings: stores.event_type_settings,
+            profiles: tenancy.profiles,
+            in_flight: base.in_flight.unwrap_or_default(),
+            metrics: base.metrics,
+            settings,
+        }
+    }
 }
 
 /// The dispatch function. Clones share their limits.

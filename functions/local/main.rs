@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bench;
+mod chores;
 mod cli;
 mod client;
 mod cost;
@@ -16,8 +17,10 @@ mod counting;
 mod data;
 mod demo;
 mod doctor;
+mod front;
 mod http_server;
 mod listen;
+mod machine;
 mod platform;
 mod poller;
 mod portal;

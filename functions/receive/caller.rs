@@ -68,7 +68,7 @@ impl Receiver {
             signature_headers(headers).ok_or_else(|| reject(Rejection::Headers))?;
         let tenant = match reference.parse::<ApplicationId>() {
             Ok(id) => self.directory.tenant(&id).await?,
-            Err(_) => self.directory.application(&self.default_org, reference).await?,
+            Err(_) => self.directory.application(&self.settings.organisation, reference).await?,
         };
         // A stranger is not told whether the application exists.
         let tenant = tenant.ok_or_else(|| reject(Rejection::Signature))?;

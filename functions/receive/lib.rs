@@ -35,6 +35,7 @@ use shared::domain::profile::Profile;
 use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, TooMuch};
 use shared::domain::secret::Sealer;
 use shared::domain::token::Tokens;
+use shared::host::assembly::{Base, Tenancy};
 use shared::queue::{Producer, record::Record, send_one};
 use shared::store::Profiles;
 use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources};
@@ -50,7 +51,7 @@ mod source;
 mod split;
 
 use caller::Caller;
-pub use recent::Recent;
+use recent::Recent;
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
 pub const APPLICATION_TTL_MS: u64 = 30_000;
@@ -68,38 +69,64 @@ const REQUEST_HASH_CHARS: usize = 16;
 pub struct Receiver {
     /// Reads applications.
     pub directory: Directory,
-    /// Creates applications that come with their first message.
-    pub editor: DirectoryEditor,
-    /// Stores messages.
-    pub inbox: Inbox,
     /// The deliveries queue.
     pub deliveries: Arc<dyn Producer>,
-    /// The systems' ways.
-    pub profiles: Profiles,
-    /// Knows which tokens were taken back.
-    pub revocations: Revocations,
-    /// Reads sources.
-    pub sources: Sources,
+    /// How it behaves.
+    pub settings: Settings,
+    /// Creates applications that come with their first message.
+    editor: DirectoryEditor,
+    inbox: Inbox,
+    revocations: Revocations,
+    sources: Sources,
     /// Checks bearer tokens.
-    pub tokens: Tokens,
+    tokens: Tokens,
     /// Opens integration keys.
-    pub sealer: Sealer,
-    /// Whose applications a signed request may call by uid.
-    pub default_org: OrganisationId,
+    sealer: Sealer,
+    profiles: Profiles,
     /// What this process has put in the queue lately.
-    pub recent: Recent,
+    recent: Recent,
+    metrics: Arc<dyn Metrics>,
+    ambient: Ambient,
+}
+
+/// How the receive function behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whose applications a signed request may call by uid.
+    pub organisation: OrganisationId,
+    /// For how many days messages are kept whose publishers do not say it.
+    pub retention_days: u64,
     /// Since when this process is the only one, if that is known. What it finds of an earlier
     /// one is in nobody's hands.
     pub alone_since: Option<Timestamp>,
-    /// For how many days messages are kept whose publishers do not say it.
-    pub retention_days: u64,
-    /// Hears what happened.
-    pub metrics: Arc<dyn Metrics>,
-    /// Time and randomness.
-    pub ambient: Ambient,
 }
 
 impl Receiver {
+    /// Puts the function together.
+    pub fn new(
+        base: Base,
+        tenancy: Tenancy,
+        deliveries: Arc<dyn Producer>,
+        settings: Settings,
+    ) -> Self {
+        let (stores, Tenancy { tokens, sealer, profiles }) = (base.stores, tenancy);
+        Self {
+            directory: stores.directory,
+            deliveries,
+            settings,
+            editor: stores.editor,
+            inbox: stores.inbox,
+            revocations: stores.revocations,
+            sources: stores.sources,
+            tokens,
+            sealer,
+            profiles,
+            recent: Recent::default(),
+            metrics: base.metrics,
+            ambient: base.ambient,
+        }
+    }
+
     /// Answers one request.
     #[instrument(name = "receive", skip_all, fields(message.id = Empty))]
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
@@ -229,7 +256,7 @@ impl Receiver {
         // A second copy waits until whoever has the first one is done with it: a first attempt
         // takes no lease, so while it is under way there is nothing to see of it.
         // Whoever has one of an earlier process's is dead.
-        let is_left_over = self.alone_since.is_some_and(|since| message.at < since);
+        let is_left_over = self.settings.alone_since.is_some_and(|since| message.at < since);
         let delay_s = if again && !is_left_over { SECOND_COPY_DELAY_S } else { 0 };
         let record = Record::Accepted { message: Box::new(message), again };
         send_one(&*self.deliveries, record.outgoing(delay_s)).await?;
@@ -245,7 +272,7 @@ impl Receiver {
             (None, Some(request)) => MessageKey::of_idempotency_key(&app, request),
             (None, None) => MessageKey::random(&self.ambient),
         };
-        let usual_hours = self.retention_days * HOURS_A_DAY;
+        let usual_hours = self.settings.retention_days * HOURS_A_DAY;
         let hash = |request| MessageKey::of_idempotency_key(&app, request).to_string();
         Message {
             request: request.map(|request| hash(request)[..REQUEST_HASH_CHARS].to_owned()),

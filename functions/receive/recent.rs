@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// way, the second waits for it: between store and queue there is nothing yet that would tell
 /// it from one whose process died there.
 #[derive(Clone, Default)]
-pub struct Recent(Arc<Mutex<Memory>>);
+pub(crate) struct Recent(Arc<Mutex<Memory>>);
 
 #[derive(Default)]
 struct Memory {

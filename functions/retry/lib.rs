@@ -20,7 +20,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use shared::domain::clock::{Ambient, Timestamp};
 use shared::domain::metrics::{Metric, Metrics};
-use shared::queue::{Consumer, Producer};
+use shared::host::assembly::Base;
+use shared::queue::{Consumer, DeadLetters, Producer, Queues};
 use shared::store::{Deliveries, Parking};
 use shared::work::Worker;
 use tracing::{info, instrument};
@@ -100,6 +101,31 @@ impl Report {
 }
 
 impl Sweeper {
+    /// Puts the function together.
+    pub fn new(base: Base, queues: Queues, dead: DeadLetters) -> Self {
+        let Base { stores, in_flight, metrics, ambient } = base;
+        let worker = Worker::new(&stores, queues.clone(), in_flight, ambient.clone());
+        let Queues { deliveries: accepted, retries } = queues;
+        let redrive = |name, dead_letters, queue: &Arc<dyn Producer>| Redrive {
+            name,
+            dead_letters,
+            queue: queue.clone(),
+        };
+        Self {
+            deliveries: stores.deliveries,
+            redrives: vec![
+                redrive("deliveries", dead.deliveries, &accepted),
+                redrive("retries", dead.retries, &retries),
+            ],
+            accepted,
+            retries,
+            parking: stores.parking,
+            worker,
+            metrics,
+            ambient,
+        }
+    }
+
     /// One run. `deadline` is when the invocation will be cut off.
     #[instrument(name = "sweep", skip_all)]
     pub async fn run(&self, deadline: Option<Timestamp>) -> Report {

@@ -11,7 +11,7 @@
 //! | floor | modules | what lives there |
 //! |---|---|---|
 //! | 5 | [`lambda`] | what only Lambda needs: the AWS connector, metrics and logs as Lambda takes them |
-//! | 4 | [`api`], [`host`] | HTTP in our manner; what a process is started with |
+//! | 4 | [`api`], [`host`] | HTTP in our manner; what a process is started with, and its functions are put together from |
 //! | 3 | [`work`] | background tasks that admin begins and retry carries on |
 //! | 2 | [`store`], [`queue`], [`sender`] | the ports, each with its adapters; `aws` and [`embedded`] are what two adapters of a kind share |
 //! | 1 | [`domain`] | nouns and rules; no I/O, and `now` comes in as an argument |

@@ -8,8 +8,8 @@ use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts, Settings};
 use http::{Method, Request, StatusCode};
-use receive::{Receiver, Recent};
-use retry::{Redrive, Report, Sweeper};
+use receive::Receiver;
+use retry::{Report, Sweeper};
 use serde_json::{Value, json};
 use shared::domain::clock::{Ambient, Clock};
 use shared::domain::id::OrganisationId;
@@ -18,20 +18,16 @@ use shared::domain::metrics::Collector;
 use shared::domain::secret::RootSecret;
 use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::embedded::Engine;
+use shared::host::assembly::{Base, Tenancy};
 use shared::host::config::DEFAULT_ORGANISATION;
-use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
-use shared::queue::{Consumer, MAX_BATCH, Producer};
+use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
+use shared::queue::{Consumer, DeadLetters, MAX_BATCH, Producer, Queues};
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
-use shared::store::Profiles;
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
-use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS, Eraser,
-    EventTypeSettings, History, Inbox, Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking,
-    ProfileStore, Revocations, Sources,
-};
-use shared::work::{InFlight, Worker};
+use shared::store::{Profiles, StoreSettings};
+use shared::work::InFlight;
 
 use super::audit::{Audit, Audited};
 use super::directory;
@@ -92,6 +88,44 @@ pub(crate) struct World {
     _directory: directory::Directory,
 }
 
+/// The adapters, as faults strike them and the audit sees them.
+struct Ports {
+    table: Arc<dyn Table>,
+    queues: EmbeddedQueues,
+    meter: Meter,
+    plan: Arc<Plan>,
+    audit: Audit,
+}
+
+impl Ports {
+    fn table(&self, function: &'static str) -> Arc<dyn Table> {
+        Audited::new(&self.table, function, "Table", &self.audit)
+    }
+
+    fn queues(&self, function: &'static str) -> Queues {
+        let queue = |queue: &EmbeddedQueue, resource| -> Arc<dyn Producer> {
+            let counted = CountingQueue::new(queue.clone(), self.meter.clone());
+            let faulty: Arc<dyn Producer> = Arc::new(Faulty::new(counted, &self.plan));
+            Audited::new(&faulty, function, resource, &self.audit)
+        };
+        Queues {
+            deliveries: queue(&self.queues.deliveries, "DeliveriesQueue"),
+            retries: queue(&self.queues.retries, "RetriesQueue"),
+        }
+    }
+
+    fn dead_letters(&self) -> DeadLetters {
+        let queue = |queue: &EmbeddedQueue, resource| -> Arc<dyn Consumer> {
+            let faulty: Arc<dyn Consumer> = Arc::new(Faulty::new(queue.clone(), &self.plan));
+            Audited::new(&faulty, "retry", resource, &self.audit)
+        };
+        DeadLetters {
+            deliveries: queue(&self.queues.deliveries_dlq, "DeliveriesDlq"),
+            retries: queue(&self.queues.retries_dlq, "RetriesDlq"),
+        }
+    }
+}
+
 /// An answer of the API.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -123,128 +157,51 @@ impl World {
         let network = Network::new();
         let secret = RootSecret::new(ROOT_SECRET).expect("a root secret");
         let tokens = Tokens::new(&secret.token_key());
-        let producer = |queue: &shared::queue::embedded::EmbeddedQueue| -> Arc<dyn Producer> {
-            let counted = CountingQueue::new(queue.clone(), meter.clone());
-            Arc::new(Faulty::new(counted, &plan))
-        };
-        let consumer = |queue: &shared::queue::embedded::EmbeddedQueue| -> Arc<dyn Consumer> {
-            Arc::new(Faulty::new(queue.clone(), &plan))
-        };
-        let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
         let sender = sender.unwrap_or_else(|| network.clone());
         let sender: Arc<dyn Sender> = Arc::new(Faulty::new(Shared(sender), &plan));
-        let audit = Audit::default();
-        let table_of =
-            |function| -> Arc<dyn Table> { Audited::new(&table, function, "Table", &audit) };
-        let sends = |function, queue: &Arc<dyn Producer>, resource| -> Arc<dyn Producer> {
-            Audited::new(queue, function, resource, &audit)
+        let ports = Ports {
+            table,
+            queues: queues.clone(),
+            meter: meter.clone(),
+            plan: plan.clone(),
+            audit: Audit::default(),
         };
-        let dead = |queue, resource| -> Arc<dyn Consumer> {
-            Audited::new(&consumer(queue), "retry", resource, &audit)
+        let own = |function| {
+            let (table, metrics) = (ports.table(function), metrics.clone());
+            Base::new(table, StoreSettings::default(), metrics, ambient.clone())
         };
-        let profile_store = ProfileStore::new(table_of("admin"));
-        let profiles = profiles.stored_in(profile_store.clone(), dyn_clock.clone());
-        let revocations = Revocations::new(table_of("admin"), ambient.clock.clone());
-        let receiver = Receiver {
-            sources: Sources::new(table_of("receive"), ambient.clock.clone(), 0),
-            directory: Directory::new(table_of("receive")),
-            editor: DirectoryEditor::new(table_of("receive"), None),
-            inbox: Inbox::new(table_of("receive")),
-            deliveries: sends("receive", &deliveries, "DeliveriesQueue"),
-            revocations: revocations.clone(),
-            tokens: tokens.clone(),
-            sealer: secret.sealer(),
-            default_org: organisation(),
-            profiles: profiles.clone(),
-            recent: Recent::default(),
-            alone_since: None,
+        // As on one machine, the functions know of each other what is being sent and which tokens
+        // were taken back, and share the profiles that they have read.
+        let first = own("admin");
+        let tenancy = Tenancy::new(&first, &secret, profiles);
+        let in_flight = Some(InFlight::default());
+        let base = |function| {
+            let mut base = Base { in_flight: in_flight.clone(), ..own(function) };
+            base.stores.revocations = first.stores.revocations.clone();
+            base
+        };
+        let taking = receive::Settings {
+            organisation: organisation(),
             retention_days: DEFAULT_RETENTION_DAYS,
-            metrics: metrics.clone(),
-            ambient: ambient.clone(),
+            alone_since: None,
         };
-        let in_flight = InFlight::default();
-        let parts = Parts {
-            event_type_settings: EventTypeSettings::new(
-                table_of("dispatch"),
-                ambient.clock.clone(),
-                EVENT_TYPE_SETTINGS_TTL_MS,
-            ),
-            directory: Directory::new(table_of("dispatch")),
-            editor: DirectoryEditor::new(table_of("dispatch"), None),
-            deliveries: Deliveries::new(table_of("dispatch")),
-            retries: sends("dispatch", &retries, "RetriesQueue"),
-            parking: Parking::new(table_of("dispatch")),
-            sender: sender.clone(),
-            sealer: secret.sealer(),
-            ambient: ambient.clone(),
-            key_sets: KeySets::new(table_of("dispatch"), ambient.clock.clone()),
-            notices: Notices::new(table_of("dispatch"), ambient.clone(), LISTENERS_TTL_MS),
-            profiles: profiles.clone(),
-            in_flight: in_flight.clone(),
-            metrics: metrics.clone(),
-            settings,
-        };
-        let worker = |function| {
-            let deliveries = sends(function, &deliveries, "DeliveriesQueue");
-            let retries = sends(function, &retries, "RetriesQueue");
-            Worker::new(table_of(function), deliveries, retries, ambient.clone())
-                .beside(in_flight.clone())
-        };
-        let sweeper = Sweeper {
-            deliveries: Deliveries::new(table_of("retry")),
-            accepted: sends("retry", &deliveries, "DeliveriesQueue"),
-            retries: sends("retry", &retries, "RetriesQueue"),
-            redrives: vec![
-                Redrive {
-                    name: "deliveries",
-                    dead_letters: dead(&queues.deliveries_dlq, "DeliveriesDlq"),
-                    queue: sends("retry", &deliveries, "DeliveriesQueue"),
-                },
-                Redrive {
-                    name: "retries",
-                    dead_letters: dead(&queues.retries_dlq, "RetriesDlq"),
-                    queue: sends("retry", &retries, "RetriesQueue"),
-                },
-            ],
-            parking: Parking::new(table_of("retry")),
-            worker: worker("retry"),
-            metrics: metrics.clone(),
-            ambient: ambient.clone(),
-        };
-        let admin = Admin {
-            notices: Notices::new(table_of("admin"), ambient.clone(), 0),
-            worker: worker("admin"),
-            directory: Directory::new(table_of("admin")),
-            editor: DirectoryEditor::new(table_of("admin"), None),
-            inbox: Inbox::new(table_of("admin")),
-            history: History::new(table_of("admin")),
-            pending: Deliveries::new(table_of("admin")),
-            deliveries: sends("admin", &deliveries, "DeliveriesQueue"),
-            retries: sends("admin", &retries, "RetriesQueue"),
-            parking: Parking::new(table_of("admin")),
-            profiles,
-            sources: Sources::new(table_of("admin"), ambient.clock.clone(), 0),
-            profile_store,
-            revocations: revocations.clone(),
-            eraser: Eraser::new(table_of("admin")),
-            answers: Answers::new(table_of("admin")),
-            patience: std::time::Duration::ZERO,
-            catalogue: Catalogue::new(table_of("admin")),
-            inspectors: Inspectors::new(table_of("admin")),
-            key_sets: KeySets::new(table_of("admin"), ambient.clock.clone()),
-            rsa: keys::rsa_maker(),
-            tokens: tokens.clone(),
-            sealer: secret.sealer(),
+        let to_dispatch = ports.queues("receive").deliveries;
+        let receiver = Receiver::new(base("receive"), tenancy.clone(), to_dispatch, taking);
+        let again = ports.queues("dispatch").retries;
+        let parts = Parts::new(base("dispatch"), tenancy.clone(), again, sender.clone(), settings);
+        let sweeper = Sweeper::new(base("retry"), ports.queues("retry"), ports.dead_letters());
+        let answering = admin::Settings {
+            operator: organisation(),
             publish_url: None,
             portal_frames: "'self'".to_owned(),
-            operator: organisation(),
-            sender,
             policy,
-            metrics: metrics.clone(),
-            ambient: ambient.clone(),
         };
+        let mut admin =
+            Admin::new(base("admin"), tenancy, ports.queues("admin"), sender, answering);
+        admin.patience = std::time::Duration::ZERO;
+        admin.rsa = keys::rsa_maker();
         Self {
-            audit: audit.clone(),
+            audit: ports.audit.clone(),
             clock,
             ambient,
             network,

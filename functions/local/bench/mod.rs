@@ -11,7 +11,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::platform::Status;
+use crate::machine::Status;
 use crate::{cli, process};
 
 mod publish;

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::Plan;
 use super::publish::Published;
 use super::receiver::Receiver;
-use crate::platform::Status;
+use crate::machine::Status;
 use crate::process::Used;
 
 /// Everything that was measured.

@@ -12,7 +12,7 @@ use super::Plan;
 use super::receiver::{HANG_PATH, Receiver};
 use crate::client::Client;
 use crate::demo::Temporary;
-use crate::platform::Status;
+use crate::machine::Status;
 use crate::{cli, data};
 
 /// Longest wait for a platform to answer.

@@ -7,15 +7,16 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use crate::domain::clock::Ambient;
 use crate::domain::metrics::Collector;
 use crate::domain::secret::RootSecret;
+use crate::host::assembly::Base;
 use crate::host::config::{self, Environment, variable};
 use crate::lambda::aws::{self, AwsEnvironment};
 use crate::lambda::emf::Emf;
 use crate::lambda::invocation::Invocation;
 use crate::lambda::telemetry::Telemetry;
 use crate::queue::sqs::SqsQueue;
+use crate::sender::{HttpSender, Sender, SenderSettings};
 use crate::store::dynamodb::DynamoTable;
-use crate::store::table::Table;
-use crate::store::{ProfileStore, Profiles};
+use crate::store::{Profiles, StoreSettings};
 
 /// The adapters of one process, on one connection pool.
 pub struct Wiring {
@@ -42,21 +43,36 @@ impl Wiring {
         Ok(Self { environment, aws, connections, http, sqs })
     }
 
-    /// The table.
+    /// What every function has, and what writes its metrics down at the end of each invocation,
+    /// when it sends its traces as well.
     ///
     /// # Errors
-    /// When its name is missing.
-    pub fn table(&self) -> Result<Arc<dyn Table>, String> {
+    /// When the name of the table is missing.
+    pub fn base(
+        &self,
+        stores: StoreSettings,
+        telemetry: Telemetry,
+    ) -> Result<(Base, Invocation), String> {
         let client = aws::dynamodb_client(&self.aws, self.http.clone());
         let name = self.environment.required(variable::TABLE)?;
-        Ok(Arc::new(DynamoTable::new(client, name)))
+        let (metrics, ambient) = (Arc::<Collector>::default(), Ambient::system());
+        let emf = Emf::new(metrics.clone(), ambient.clock.clone(), self.environment.stage());
+        let base = Base::new(Arc::new(DynamoTable::new(client, name)), stores, metrics, ambient);
+        Ok((base, Invocation::new(emf, telemetry)))
     }
 
-    /// The profiles: built in, and stored in this table.
-    pub fn profiles(&self, table: Arc<dyn Table>) -> Profiles {
-        Profiles::built_in()
-            .stored_in(ProfileStore::new(table), Ambient::system().clock)
-            .by_default(self.environment.profile())
+    /// The profiles that come with Posthorn.
+    pub fn profiles(&self) -> Profiles {
+        Profiles::built_in().by_default(self.environment.profile())
+    }
+
+    /// The way out, to where endpoints may be.
+    ///
+    /// # Errors
+    /// When no connection could be encrypted.
+    pub fn sender(&self) -> Result<Arc<dyn Sender>, String> {
+        let policy = self.environment.target_policy();
+        Ok(Arc::new(HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?))
     }
 
     /// The root secret: the one in the environment, or the one in Secrets Manager that the
@@ -71,15 +87,6 @@ impl Wiring {
         let id = self.environment.required(variable::ROOT_SECRET_ID)?;
         let secrets = self.aws.secrets(&self.connections);
         RootSecret::new(&secrets.text(&id, Ambient::system().now()).await?)
-    }
-
-    /// Where to tell metrics, and what writes them down at the end of each invocation, when it
-    /// sends its traces as well.
-    pub fn metrics(&self, telemetry: Telemetry) -> (Arc<Collector>, Invocation) {
-        let collector = Arc::<Collector>::default();
-        let stage = self.environment.stage();
-        let emf = Emf::new(collector.clone(), Ambient::system().clock, stage);
-        (collector, Invocation::new(emf, telemetry))
     }
 
     /// The queue whose URL is in this variable.

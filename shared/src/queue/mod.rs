@@ -6,6 +6,8 @@
 //!
 //! Not guaranteed: order, nor that a record comes only once.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::domain::clock::Timestamp;
@@ -95,6 +97,24 @@ pub trait Consumer: Send + Sync {
 
     /// Makes a received record visible again in `after_s` seconds.
     async fn release(&self, receipt: &str, after_s: u32) -> Result<(), QueueError>;
+}
+
+/// The two queues of a platform, as who sends to both sees them.
+#[derive(Clone)]
+pub struct Queues {
+    /// Where accepted messages go.
+    pub deliveries: Arc<dyn Producer>,
+    /// Where retries and resends go.
+    pub retries: Arc<dyn Producer>,
+}
+
+/// What could not be processed of each.
+#[derive(Clone)]
+pub struct DeadLetters {
+    /// Of accepted messages.
+    pub deliveries: Arc<dyn Consumer>,
+    /// Of retries and resends.
+    pub retries: Arc<dyn Consumer>,
 }
 
 /// Sends one record.

@@ -19,8 +19,8 @@
 //! | [`ProfileStore`] | all but retry | read profiles; admin stores them |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
 //!
-//! All of them speak to one [`Table`](table::Table); `keys.rs` is the only file that spells a
-//! key. Everything stored carries a format version.
+//! All of them speak to one [`Table`](table::Table), and [`Stores`] makes them all at once.
+//! `keys.rs` is the only file that spells a key. Everything stored carries a format version.
 
 use std::fmt;
 
@@ -50,6 +50,7 @@ mod profiles;
 mod revocations;
 mod scheduled;
 mod sources;
+mod stores;
 pub mod table;
 mod tasks;
 
@@ -70,6 +71,7 @@ pub use parking::{HeldRecord, PARKED_DAYS, Parked, Parking};
 pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use sources::{SOURCE_TTL_MS, Sources};
+pub use stores::{StoreSettings, Stores};
 pub use tasks::{HeldTask, Tasks};
 
 /// Something as it was read, with what proves it unchanged.

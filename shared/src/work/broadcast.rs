@@ -51,7 +51,7 @@ impl Worker {
         let skipped = accepted.iter().filter(|record| record.is_none()).count();
         let records: Vec<Outgoing> = accepted.into_iter().flatten().collect();
         let sent = records.len();
-        for result in send_all(&*self.deliveries_queue, records).await {
+        for result in send_all(&*self.queues.deliveries, records).await {
             result?;
         }
         task.count(SENT, sent as u64);

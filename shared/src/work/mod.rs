@@ -19,7 +19,6 @@
 //! together.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use tracing::{error, info, warn};
@@ -29,10 +28,10 @@ use crate::domain::delivery::LEASE_MS;
 use crate::domain::id::{OrganisationId, TaskId};
 use crate::domain::notice::Notice;
 use crate::domain::task::{Status, Task, Work};
-use crate::queue::{Producer, QueueError};
-use crate::store::table::{Table, Write};
+use crate::queue::{QueueError, Queues};
+use crate::store::table::Write;
 use crate::store::{
-    Deliveries, Directory, Eraser, HeldTask, History, Inbox, Notices, StoreError, Tasks,
+    Deliveries, Directory, Eraser, HeldTask, History, Inbox, Notices, StoreError, Stores, Tasks,
 };
 
 mod broadcast;
@@ -75,8 +74,7 @@ pub struct Worker {
     directory: Directory,
     notices: Notices,
     inbox: Inbox,
-    deliveries_queue: Arc<dyn Producer>,
-    retries: Arc<dyn Producer>,
+    queues: Queues,
     in_flight: Option<InFlight>,
     ambient: Ambient,
 }
@@ -163,33 +161,26 @@ fn give_up(task: &mut Task, reason: &str) {
 }
 
 impl Worker {
-    /// A worker on this table, with both queues.
+    /// A worker on these stores and both queues. In the process that does all the dispatching it
+    /// knows what is being sent, and need not wait for what might be.
     pub fn new(
-        table: Arc<dyn Table>,
-        deliveries_queue: Arc<dyn Producer>,
-        retries: Arc<dyn Producer>,
+        stores: &Stores,
+        queues: Queues,
+        in_flight: Option<InFlight>,
         ambient: Ambient,
     ) -> Self {
         Self {
-            tasks: Tasks::new(table.clone()),
-            history: History::new(table.clone()),
-            deliveries: Deliveries::new(table.clone()),
-            eraser: Eraser::new(table.clone()),
-            directory: Directory::new(table.clone()),
-            notices: Notices::new(table.clone(), ambient.clone(), 0),
-            inbox: Inbox::new(table),
-            deliveries_queue,
-            retries,
-            in_flight: None,
+            tasks: stores.tasks.clone(),
+            history: stores.history.clone(),
+            deliveries: stores.deliveries.clone(),
+            eraser: stores.eraser.clone(),
+            directory: stores.directory.clone(),
+            notices: stores.notices(0),
+            inbox: stores.inbox.clone(),
+            queues,
+            in_flight,
             ambient,
         }
-    }
-
-    /// The same in the process that does all the dispatching: it knows what is being sent, and
-    /// need not wait for what might be.
-    #[must_use]
-    pub fn beside(self, in_flight: InFlight) -> Self {
-        Self { in_flight: Some(in_flight), ..self }
     }
 
     /// The tasks that it works on.

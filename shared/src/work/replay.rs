@@ -84,7 +84,7 @@ impl Worker {
             .map(|(app, msg)| resend(task, app, msg, ep, delay_s))
             .collect();
         let sent = records.len() as u64;
-        for result in send_all(&*self.retries, records).await {
+        for result in send_all(&*self.queues.retries, records).await {
             result?;
         }
         task.count(SENT, sent);
@@ -166,7 +166,7 @@ impl Worker {
             }
         }
         task.count(SENT, records.len() as u64);
-        send_all(&*self.retries, records).await;
+        send_all(&*self.queues.retries, records).await;
         trouble.map_or(Ok(()), Err)
     }
 

@@ -1,0 +1,46 @@
+//! What stands between the HTTP server and the functions: what API Gateway is on AWS.
+
+use admin::Admin;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use receive::Receiver;
+use shared::api::error::{self, ApiError};
+use shared::api::request;
+use shared::domain::token::Access;
+
+use crate::machine::Machine;
+
+/// What stands behind the HTTP server.
+pub(crate) struct Front {
+    pub(crate) machine: Machine,
+    pub(crate) receiver: Receiver,
+    pub(crate) admin: Admin,
+}
+
+impl Front {
+    /// Routes as API Gateway does: publishing to receive, everything else to admin.
+    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let request = request::plain(request);
+        let segments = request::segments(request.uri().path());
+        match (request.method(), segments.as_slice()) {
+            (&Method::POST, ["api", "v1", "app", _, "msg"]) => self.receiver.handle(request).await,
+            (_, ["in", _]) => self.receiver.handle(request).await,
+            (&Method::GET | &Method::HEAD, ["local", "status"]) => {
+                self.status(&request).await.unwrap_or_else(ApiError::into_response)
+            }
+            _ => self.admin.handle(request).await,
+        }
+    }
+
+    /// For the operator alone: it tells what all customers do together.
+    async fn status(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {
+        let Machine { base, tenancy, .. } = &self.machine;
+        let bearer = request::opened(request.headers(), &tenancy.tokens, base.ambient.now())?;
+        if base.stores.revocations.is_revoked(&bearer).await? {
+            return Err(ApiError::invalid_token());
+        }
+        let Access::Organisation(_) = bearer.access else { return Err(ApiError::forbidden()) };
+        let status = self.machine.status();
+        Ok(error::json(StatusCode::OK, &status))
+    }
+}
