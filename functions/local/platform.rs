@@ -20,7 +20,8 @@ use shared::domain::clock::Ambient;
 use shared::domain::delivery::machine::Event;
 use shared::domain::metrics::{Total, Totals};
 use shared::domain::profile;
-use shared::domain::token::{Access, Tokens};
+use shared::domain::right::Right;
+use shared::domain::token::Tokens;
 use shared::embedded::Engine;
 use shared::host::config::{self, Environment};
 use shared::queue::embedded::{EmbeddedQueue, EmbeddedQueues, QueueSettings};
@@ -333,7 +334,9 @@ impl Front {
         if self.admin.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());
         }
-        let Access::Organisation(_) = bearer.access else { return Err(ApiError::forbidden()) };
+        if !bearer.may(Right::Read) {
+            return Err(ApiError::forbidden());
+        }
         let queued = self.queues.deliveries.len() + self.queues.retries.len();
         let status = Status {
             usage: self.meter.usage(),
