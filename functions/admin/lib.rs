@@ -46,6 +46,7 @@ mod broadcast;
 mod cancel;
 mod check;
 mod counts;
+mod delivery_settings;
 mod docs;
 mod endpoint;
 mod event_type;
@@ -73,7 +74,6 @@ mod secret;
 mod source;
 mod stats;
 mod task;
-mod treatment;
 mod webhooks;
 mod yaml;
 

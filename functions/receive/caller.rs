@@ -75,7 +75,7 @@ impl Receiver {
         let org = bearer.access.organisation();
         match self.directory.application(&org, reference).await? {
             Some(tenant) => Ok(tenant),
-            None => self.welcome(&org, reference, body).await,
+            None => self.create_on_publish(&org, reference, body).await,
         }
     }
 
