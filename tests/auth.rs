@@ -191,16 +191,63 @@ async fn names_of_sessions_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_to_open_less_than_its_application_is_not_made() {
+async fn a_visit_lasts_a_week_unless_something_else_is_said() {
+    let world = World::new();
+    let app = world.application().await;
+    let old = format!("/api/v1/auth/dashboard-access/{app}");
+    let old = text(&world.call("POST", &old, Value::Null).await.body["token"]);
+    let tokens =
+        [visit(&world, &app, Value::Null).await, visit(&world, &app, json!({})).await, old];
+    let path = format!("/api/v1/app/{app}");
+    for (passing_s, expected) in [(7 * 86_400 - 1, 200), (1, 401)] {
+        world.advance_s(passing_s);
+        for token in &tokens {
+            assert_eq!(status(&world, token, &path).await, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_visitor_may_do_is_said_by_its_token_and_by_the_api() {
+    let world = World::new();
+    let app = world.application().await;
+    let all = json!([
+        "ViewBase",
+        "ViewEndpointSecret",
+        "ManageEndpointSecret",
+        "ManageTransformations",
+        "CreateAttempts",
+        "ManageEndpoint",
+    ]);
+    let some = json!(["CreateAttempts", "ViewBase"]);
+    for (asked, held) in [
+        (json!({}), all.clone()),
+        (json!({"readOnly": false}), all.clone()),
+        (json!({"readOnly": null, "capabilities": null}), all),
+        (json!({"capabilities": some}), some.clone()),
+        (json!({"readOnly": true}), json!(["ViewBase"])),
+        (json!({"readOnly": true, "capabilities": some}), json!(["ViewBase"])),
+    ] {
+        let token = visit(&world, &app, asked.clone()).await;
+        let who = world.call_as(&token, "GET", "/api/v1/auth/whoami", Value::Null).await.body;
+        assert_eq!(who["capabilities"], held, "{asked}");
+        assert_eq!(who["scope"], Value::Null, "{asked}");
+    }
+    let who = world.call("GET", "/api/v1/auth/whoami", Value::Null).await.body;
+    assert_eq!((&who["scope"], &who["capabilities"]), (&json!("all"), &Value::Null));
+}
+
+#[tokio::test]
+async fn capabilities_that_make_no_sense_are_refused_at_their_field() {
     let world = World::new();
     let app = world.application().await;
     let path = format!("/api/v1/auth/app-portal-access/{app}");
-    for (field, value) in [("readOnly", json!(true)), ("capabilities", json!(["ViewBase"]))] {
-        let refused = world.call("POST", &path, json!({field: value})).await;
-        assert_eq!(refused.status, 422, "{refused:?}");
-        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", field]));
+    for wrong in [json!([]), json!(["CreateAttempts"]), json!(vec!["ViewBase"; 13])] {
+        let refused = world.call("POST", &path, json!({"capabilities": wrong})).await;
+        assert_eq!(places(&refused), ["body/capabilities"], "{wrong}");
     }
-    assert_eq!(world.call("POST", &path, json!({"readOnly": false})).await.status, 200);
+    let unknown = world.call("POST", &path, json!({"capabilities": ["ViewBase", "Fly"]})).await;
+    assert_eq!(unknown.status, 422, "{unknown:?}");
 }
 
 /// Every operation that there is, as a request.

@@ -83,8 +83,9 @@ async fn a_secret_in_an_answer_rests_sealed() {
 
 #[tokio::test]
 async fn a_repetition_of_work_under_way_is_refused_and_one_of_the_dead_takes_over() {
-    /// It is read whether the token was taken back, and the place is taken.
-    const RELEASING: usize = 2;
+    /// It is read whether the token was taken back, alone or with all others, and the place is
+    /// taken.
+    const RELEASING: usize = 3;
     let world = World::new();
     let token = world.token();
     // Its answer does not get through to the place, as if its process had died.

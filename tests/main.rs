@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admin;
+mod api_tokens;
 mod asymmetric;
 mod at_once;
 mod attempted;
@@ -67,6 +68,7 @@ mod receive;
 mod receivers;
 mod record;
 mod retry;
+mod rights;
 mod root_secret;
 mod schedule;
 mod scheduled;

@@ -186,6 +186,8 @@ async fn story() -> Value {
     let source = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
         "config": {"secret": "s"}});
     post("/ingest/api/v1/source", source).await;
+    post("/api/v1/operator/api-token", json!({"name": "shop", "scope": "publish", "app": app}))
+        .await;
 
     let mut items = BTreeMap::new();
     for item in world.stored.lock().unwrap().values() {

@@ -9,8 +9,9 @@ use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::application::{Application, Expired};
 use shared::domain::event_type::MAX_NAME;
-use shared::domain::id::{ApplicationId, OrganisationId, is_name};
-use shared::domain::token::APPLICATION_TOKEN_S;
+use shared::domain::id::{ApiTokenId, ApplicationId, OrganisationId, is_name};
+use shared::domain::right::{Capability, Grant, Scope};
+use shared::domain::token::{VISIT_S, Visitor};
 use shared::store::{Edited, Tenant};
 
 use crate::inspector::origin;
@@ -25,6 +26,9 @@ const MAX_SESSION: usize = 256;
 /// Most sessions that one request may name.
 const MAX_SESSIONS: usize = 100;
 
+/// Most capabilities that one request may name: each of them twice.
+const MAX_CAPABILITIES: usize = 2 * Capability::ALL.len();
+
 /// Whom the access is for.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -34,21 +38,28 @@ pub(crate) struct AppPortalAccessIn {
     feature_flags: Option<Vec<String>>,
     /// Creates the application, if the path names none that is there.
     application: Option<ApplicationIn>,
-    /// Seconds until the token expires; 28 days if it is not said.
+    /// Seconds until the token expires; 7 days if it is not said.
     #[schemars(range(min = 3600, max = 604_800))]
     expiry: Option<u64>,
     /// The visitor's session, by which its tokens can be taken back.
     #[schemars(length(min = 1, max = MAX_SESSION))]
     session_id: Option<String>,
-    /// Not there yet, and nothing that may be passed over: see [`NOT_LIMITED`].
-    #[schemars(skip)]
+    /// Lets the visitor look and nothing else, whatever `capabilities` say.
     read_only: Option<bool>,
-    #[schemars(skip)]
-    capabilities: Option<Vec<String>>,
+    /// What the visitor may do; all of these if it is not said. `ViewBase` has to be among them.
+    #[schemars(length(min = 1, max = MAX_CAPABILITIES))]
+    capabilities: Option<Vec<Capability>>,
 }
 
-/// Why a token that is to open less than an application is not made.
-const NOT_LIMITED: &str = "must be left out: a visitor's token opens all of its application";
+impl AppPortalAccessIn {
+    /// What the visitor may do; `None` is everything that a visitor may do.
+    fn capabilities(&self) -> Option<Vec<Capability>> {
+        match self.read_only {
+            Some(true) => Some(vec![Capability::ViewBase]),
+            _ => self.capabilities.clone(),
+        }
+    }
+}
 
 /// How a visitor gets in.
 #[derive(Serialize, JsonSchema)]
@@ -70,6 +81,15 @@ pub(crate) struct ExpireIn {
     session_ids: Option<Vec<String>>,
 }
 
+/// When an organisation's tokens are taken back.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ExpireOrganisationIn {
+    /// Seconds until then; at once if it is not said.
+    #[schemars(range(max = 604_800))]
+    expiry: Option<u64>,
+}
+
 /// Whose token it is.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +98,15 @@ pub(crate) struct WhoOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     app_id: Option<ApplicationId>,
     feature_flags: Vec<String>,
+    /// What a visitor may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<Vec<Capability>>,
+    /// What a backend's token is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<Scope>,
+    /// What an API token is on record as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<ApiTokenId>,
     #[schemars(with = "description::Moment")]
     expires_at: String,
 }
@@ -86,10 +115,17 @@ impl Call<'_> {
     /// What the token opens.
     pub(crate) async fn whoami(&self) -> Answer {
         let app_id = self.own.as_ref().map(|own| own.application.id);
+        let (capabilities, scope) = match &self.bearer.grant {
+            Grant::Visitor(held) => (Some(held.clone()), None),
+            Grant::Backend(scope) => (None, Some(*scope)),
+        };
         let out = WhoOut {
             org_id: self.access.organisation(),
             app_id,
             feature_flags: self.bearer.flags.clone(),
+            capabilities,
+            scope,
+            token_id: self.bearer.key,
             expires_at: self.bearer.expires_at.to_rfc3339(),
         };
         Ok(error::json(StatusCode::OK, &out))
@@ -112,13 +148,9 @@ impl Call<'_> {
             check_session(&mut rules, &format!("sessionIds.{position}"), Some(session));
         }
         rules.check()?;
-        let seconds = input.expiry.unwrap_or(0);
-        if seconds > *EXPIRY_S.end() {
-            let rule = format!("must be at most {} seconds", EXPIRY_S.end());
-            return Err(Violation::body("expiry", rule).into());
-        }
+        let delay_ms = delay_ms(input.expiry)?;
         let now = self.admin.ambient.now();
-        let (id, delay_ms) = (&tenant.application.id, seconds * 1_000);
+        let id = &tenant.application.id;
         for session in &sessions {
             self.admin.revocations.revoke_session(id, session, delay_ms).await?;
         }
@@ -134,6 +166,17 @@ impl Call<'_> {
         }
     }
 
+    /// Takes back every token of the organisation that there is by now, this one included.
+    pub(crate) async fn expire_organisation(&self) -> Answer {
+        let input: ExpireOrganisationIn = match self.request.body().is_empty() {
+            true => ExpireOrganisationIn::default(),
+            false => request::body(self.request)?,
+        };
+        let (org, delay_ms) = (self.access.organisation(), delay_ms(input.expiry)?);
+        self.admin.revocations.revoke_organisation(&org, delay_ms).await?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
+    }
+
     /// A token for a visitor of this application.
     pub(crate) async fn app_portal_access(&self, app: &str) -> Answer {
         self.require_organisation()?;
@@ -141,6 +184,7 @@ impl Call<'_> {
             true => AppPortalAccessIn::default(),
             false => request::body(self.request)?,
         };
+        let capabilities = input.capabilities();
         let flags = input.feature_flags.unwrap_or_default();
         let mut rules = Rules::default();
         for (position, flag) in flags.iter().enumerate() {
@@ -153,12 +197,7 @@ impl Call<'_> {
             rules.broken("expiry", format!("must be {least} to {most} seconds"));
         }
         check_session(&mut rules, "sessionId", input.session_id.as_ref());
-        if input.read_only == Some(true) {
-            rules.broken("readOnly", NOT_LIMITED);
-        }
-        if input.capabilities.is_some() {
-            rules.broken("capabilities", NOT_LIMITED);
-        }
+        check_capabilities(&mut rules, input.capabilities.as_deref());
         rules.check()?;
         if let Some(application) = &input.application {
             application.check(Rules::within(BROUGHT))?;
@@ -170,14 +209,14 @@ impl Call<'_> {
             }
             (found, _) => found?,
         };
-        let lifetime_s = input.expiry.unwrap_or(APPLICATION_TOKEN_S);
-        self.visit(&tenant, flags, input.session_id, lifetime_s).await
+        let visitor = Visitor { flags, session: input.session_id, capabilities };
+        self.visit(&tenant, visitor, input.expiry.unwrap_or(VISIT_S)).await
     }
 
     /// The same as it was before there were flags.
     pub(crate) async fn dashboard_access(&self, app: &str) -> Answer {
         self.require_organisation()?;
-        self.visit(&*self.tenant(app).await?, Vec::new(), None, APPLICATION_TOKEN_S).await
+        self.visit(&*self.tenant(app).await?, Visitor::default(), VISIT_S).await
     }
 
     /// Takes back the token that the request came with.
@@ -186,27 +225,40 @@ impl Call<'_> {
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
-    async fn visit(
-        &self,
-        tenant: &Tenant,
-        flags: Vec<String>,
-        session: Option<String>,
-        lifetime_s: u64,
-    ) -> Answer {
+    async fn visit(&self, tenant: &Tenant, visitor: Visitor, lifetime_s: u64) -> Answer {
         let application = &tenant.application;
-        let of_session = match &session {
+        let of_session = match &visitor.session {
             Some(session) => self.admin.revocations.session(&application.id, session).await?,
             None => None,
         };
-        let expired = [application.expired, of_session].into_iter().flatten();
+        let of_all = self.admin.revocations.organisation(&application.org).await?;
+        let expired = [application.expired, of_session, of_all].into_iter().flatten();
         let after = expired.map(|expired| expired.before).max();
-        let ids = [application.org.to_string(), application.id.to_string()];
-        let claims = (flags, session);
+        let ids = (application.org, application.id);
         let token =
-            self.admin.tokens.issue_visit(ids, claims, lifetime_s, after, &self.admin.ambient);
+            self.admin.tokens.issue_visit(ids, visitor, lifetime_s, after, &self.admin.ambient);
         // In the fragment, which browsers keep to themselves.
         let url = format!("{}/portal#key={token}", origin(self.request));
         Ok(error::json(StatusCode::OK, &AppPortalAccessOut { url, token }))
+    }
+}
+
+/// How long tokens live on that are taken back, in milliseconds.
+fn delay_ms(seconds: Option<u64>) -> Result<u64, ApiError> {
+    let seconds = seconds.unwrap_or(0);
+    if seconds > *EXPIRY_S.end() {
+        let rule = format!("must be at most {} seconds", EXPIRY_S.end());
+        return Err(Violation::body("expiry", rule).into());
+    }
+    Ok(seconds * 1_000)
+}
+
+fn check_capabilities(rules: &mut Rules, held: Option<&[Capability]>) {
+    let Some(held) = held else { return };
+    if held.len() > MAX_CAPABILITIES {
+        rules.broken("capabilities", format!("must be at most {MAX_CAPABILITIES}"));
+    } else if !held.contains(&Capability::ViewBase) {
+        rules.broken("capabilities", "must have `ViewBase`: none of the others works without it");
     }
 }
 

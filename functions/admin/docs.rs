@@ -91,6 +91,9 @@ fn show_operation(page: &mut String, path: &str, method: &str, operation: &Value
     put(page, format_args!("<p><b>{}.</b> ", prose(&operation["summary"])));
     put(page, format_args!("{} ", prose(&operation["description"])));
     put(page, format_args!("Caller: {}.", prose(&operation["x-caller"])));
+    if operation["x-capability"].is_string() {
+        put(page, format_args!(" Right: {}.", prose(&operation["x-capability"])));
+    }
     let cost = &operation["x-cost"];
     if cost.is_object() {
         put(

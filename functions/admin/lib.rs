@@ -15,12 +15,14 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 #[cfg(feature = "description")]
 use schemars::JsonSchema;
+use shared::api::access::{confined, is_named};
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
 use shared::api::request;
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::metrics::Metrics;
+use shared::domain::right::{Grant, Right};
 use shared::domain::secret::Sealer;
 use shared::domain::token::{Access, Bearer, Tokens};
 use shared::host::assembly::{Base, Tenancy};
@@ -36,6 +38,7 @@ use shared::work::Worker;
 #[cfg(not(feature = "description"))]
 use undescribed::JsonSchema;
 
+mod api_token;
 mod application;
 mod attempt;
 mod attempted;
@@ -237,20 +240,9 @@ impl Admin {
         if self.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());
         }
-        let own = self.own_application(&bearer).await?;
+        let own = confined(&self.directory, &bearer, self.ambient.now()).await?;
         let access = bearer.access;
         Call { admin: self, request, access, bearer, own }.route_once(&path).await
-    }
-
-    /// The application of an application's token, whatever is asked for with it.
-    async fn own_application(&self, bearer: &Bearer) -> Result<Option<Arc<Tenant>>, ApiError> {
-        let Access::Application(org, app) = bearer.access else { return Ok(None) };
-        let tenant = self.directory.application(&org, &app.to_string()).await?;
-        let tenant = tenant.ok_or_else(ApiError::forbidden)?;
-        match tenant.application.takes_token(bearer.issued_at, self.ambient.now()) {
-            true => Ok(Some(tenant)),
-            false => Err(ApiError::invalid_token()),
-        }
     }
 }
 
@@ -258,9 +250,7 @@ impl Call<'_> {
     /// The application that the path names, if this caller may know of it.
     async fn tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
         if let Some(own) = &self.own {
-            let application = &own.application;
-            let is_uid = application.uid.as_ref().is_some_and(|uid| uid.as_str() == reference);
-            return match is_uid || application.id.to_string() == reference {
+            return match is_named(&own.application, reference) {
                 true => Ok(own.clone()),
                 false => Err(ApiError::forbidden()),
             };
@@ -270,7 +260,15 @@ impl Call<'_> {
         tenant.ok_or_else(ApiError::not_found)
     }
 
-    /// Refuses an application's token.
+    /// Refuses a token whose holder does not have this right.
+    fn require(&self, right: Right) -> Result<(), ApiError> {
+        match self.bearer.may(right) {
+            true => Ok(()),
+            false => Err(ApiError::forbidden()),
+        }
+    }
+
+    /// Refuses a token that is confined to an application.
     fn require_organisation(&self) -> Result<(), ApiError> {
         match self.access {
             Access::Organisation(_) => Ok(()),
@@ -278,11 +276,11 @@ impl Call<'_> {
         }
     }
 
-    /// The feature flags that limit what this caller may know of; none for an organisation.
+    /// The feature flags that limit what this caller may know of; none for a backend.
     fn flags(&self) -> Option<&[String]> {
-        match self.access {
-            Access::Organisation(_) => None,
-            Access::Application(..) => Some(&self.bearer.flags),
+        match self.bearer.grant {
+            Grant::Backend(_) => None,
+            Grant::Visitor(_) => Some(&self.bearer.flags),
         }
     }
 }

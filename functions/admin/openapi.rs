@@ -3,7 +3,7 @@
 //!
 //! To add an operation:
 //!
-//! 1. give it a line in `routes.rs`, and a handler;
+//! 1. give it a line in `routes.rs`, with the right that it asks for, and a handler;
 //! 2. derive `JsonSchema` for its body and its answer (`pub(crate)`; what serde cannot know, such
 //!    as a format, a range or what an id looks like, goes into `#[schemars(...)]`);
 //! 3. describe it in the file of its noun below: `describe(id, summary)`, then who may call it if
@@ -32,16 +32,17 @@ mod task;
 
 /// Every operation that this function answers.
 pub fn routes() -> Vec<Route> {
-    let route = |(id, method, path): (&str, &str, &str)| Route {
+    let route = |(id, method, path): (&str, &str, &str), right| Route {
         id: id.to_owned(),
         method: method.to_owned(),
         path: path.to_owned(),
+        right,
     };
     let table = crate::OPERATIONS.iter().map(|operation| {
         let path = operation.path();
-        route((operation.id, operation.method, &path))
+        route((operation.id, operation.method, &path), Some(operation.right))
     });
-    table.chain(OPEN.map(route)).collect()
+    table.chain(OPEN.map(|open| route(open, None))).collect()
 }
 
 /// What each of them does.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use shared::api::error::ApiError;
+use shared::domain::right::Right;
 
 use crate::{Answer, Call};
 
@@ -15,6 +16,9 @@ pub struct Operation {
     pub id: &'static str,
     /// HTTP method.
     pub method: &'static str,
+    /// What its caller has to be given. An application in the path has to be the one that the
+    /// token is confined to, if it is confined to one.
+    pub right: Right,
     /// Segments of the path after `/api/v1`, or of one after `/ingest/api/v1` with `"ingest"`
     /// before them: a quoted one stands for itself, any other is the
     /// name of a parameter.
@@ -147,17 +151,18 @@ fn refuse(allowed: &[&str]) -> Answer {
 /// Makes both the table and the routing of it. A segment in quotes must be there as it stands;
 /// any other is handed to the handler.
 macro_rules! operations {
-    ($($id:literal $method:ident [$($segment:tt),*] => $handler:ident($($argument:ident),*);)*) => {
+    ($($id:literal $right:ident $method:ident [$($segment:tt),*] => $handler:ident($($argument:ident),*);)*) => {
         /// Every operation of the admin function but the health checks.
         pub const OPERATIONS: &[Operation] = &[$(Operation {
             id: $id,
             method: stringify!($method),
+            right: Right::$right,
             segments: &[$(stringify!($segment)),*],
         }),*];
 
         impl Call<'_> {
-            /// Hands the request to the operation that its method and path name. Segments after
-            /// `/api/v1` only.
+            /// Hands the request to the operation that its method and path name, if the caller has
+            /// the right that it asks for. Segments after `/api/v1` only.
             pub(crate) async fn route(&self, path: &[&str]) -> Answer {
                 // What answers GET answers HEAD; the server leaves the body out.
                 let method = match self.request.method() {
@@ -166,6 +171,7 @@ macro_rules! operations {
                 };
                 match (method, path) {
                     $((&Method::$method, &[$($segment),*]) => {
+                        self.require(Right::$right)?;
                         self.$handler($($argument),*).await
                     })*
                     _ => wrong_method(path),
@@ -175,153 +181,160 @@ macro_rules! operations {
     };
 }
 
+// Each line: name, right, method, path, handler.
 operations! {
-    "v1.message.broadcast" POST ["msg", "broadcast"] => broadcast();
+    "v1.message.broadcast" Broadcast POST ["msg", "broadcast"] => broadcast();
 
-    "v1.application.list" GET ["app"] => list_applications();
-    "v1.application.create" POST ["app"] => create_application();
-    "v1.application.get" GET ["app", app] => get_application(app);
-    "v1.application.update" PUT ["app", app] => update_application(app);
-    "v1.application.patch" PATCH ["app", app] => patch_application(app);
-    "v1.application.delete" DELETE ["app", app] => delete_application(app);
-    "posthorn.integration-key.get" GET ["app", app, "integration-key"] => integration_key(app);
-    "posthorn.integration-key.rotate" POST ["app", app, "integration-key", "rotate"]
+    "v1.application.list" Read GET ["app"] => list_applications();
+    "v1.application.create" Manage POST ["app"] => create_application();
+    "v1.application.get" ViewBase GET ["app", app] => get_application(app);
+    "v1.application.update" Manage PUT ["app", app] => update_application(app);
+    "v1.application.patch" Manage PATCH ["app", app] => patch_application(app);
+    "v1.application.delete" Manage DELETE ["app", app] => delete_application(app);
+    "posthorn.integration-key.get" Keys GET ["app", app, "integration-key"] => integration_key(app);
+    "posthorn.integration-key.rotate" Keys POST ["app", app, "integration-key", "rotate"]
         => rotate_integration_key(app);
 
-    "v1.endpoint.list" GET ["app", app, "endpoint"] => list_endpoints(app);
-    "v1.endpoint.create" POST ["app", app, "endpoint"] => create_endpoint(app);
-    "v1.endpoint.get" GET ["app", app, "endpoint", ep] => get_endpoint(app, ep);
-    "v1.endpoint.update" PUT ["app", app, "endpoint", ep] => update_endpoint(app, ep);
-    "v1.endpoint.patch" PATCH ["app", app, "endpoint", ep] => patch_endpoint(app, ep);
-    "v1.endpoint.delete" DELETE ["app", app, "endpoint", ep] => delete_endpoint(app, ep);
-    "v1.endpoint.get-secret" GET ["app", app, "endpoint", ep, "secret"] => get_secret(app, ep);
-    "v1.endpoint.rotate-secret" POST ["app", app, "endpoint", ep, "secret", "rotate"]
+    "v1.endpoint.list" ViewBase GET ["app", app, "endpoint"] => list_endpoints(app);
+    "v1.endpoint.create" ManageEndpoint POST ["app", app, "endpoint"] => create_endpoint(app);
+    "v1.endpoint.get" ViewBase GET ["app", app, "endpoint", ep] => get_endpoint(app, ep);
+    "v1.endpoint.update" ManageEndpoint PUT ["app", app, "endpoint", ep] => update_endpoint(app, ep);
+    "v1.endpoint.patch" ManageEndpoint PATCH ["app", app, "endpoint", ep] => patch_endpoint(app, ep);
+    "v1.endpoint.delete" ManageEndpoint DELETE ["app", app, "endpoint", ep] => delete_endpoint(app, ep);
+    "v1.endpoint.get-secret" ViewEndpointSecret GET ["app", app, "endpoint", ep, "secret"] => get_secret(app, ep);
+    "v1.endpoint.rotate-secret" ManageEndpointSecret POST ["app", app, "endpoint", ep, "secret", "rotate"]
         => rotate_secret(app, ep);
 
-    "v1.event-type.list" GET ["event-type"] => list_event_types();
-    "v1.event-type.create" POST ["event-type"] => create_event_type();
-    "v1.event-type.import-openapi" POST ["event-type", "import", "openapi"]
+    "v1.event-type.list" ViewBase GET ["event-type"] => list_event_types();
+    "v1.event-type.create" Manage POST ["event-type"] => create_event_type();
+    "v1.event-type.import-openapi" Manage POST ["event-type", "import", "openapi"]
         => import_event_types();
-    "v1.event-type.export-openapi" GET ["event-type", "export", "openapi"]
+    "v1.event-type.export-openapi" Read GET ["event-type", "export", "openapi"]
         => export_event_types();
-    "v1.event-type.get" GET ["event-type", event_type_name] => get_event_type(event_type_name);
-    "v1.event-type.update" PUT ["event-type", event_type_name]
+    "v1.event-type.get" ViewBase GET ["event-type", event_type_name] => get_event_type(event_type_name);
+    "v1.event-type.update" Manage PUT ["event-type", event_type_name]
         => update_event_type(event_type_name);
-    "v1.event-type.patch" PATCH ["event-type", event_type_name]
+    "v1.event-type.patch" Manage PATCH ["event-type", event_type_name]
         => patch_event_type(event_type_name);
-    "v1.event-type.delete" DELETE ["event-type", event_type_name]
+    "v1.event-type.delete" Manage DELETE ["event-type", event_type_name]
         => delete_event_type(event_type_name);
-    "v1.event-type.get-retry-schedule" GET ["event-type", event_type_name, "retry-schedule"]
+    "v1.event-type.get-retry-schedule" Read GET ["event-type", event_type_name, "retry-schedule"]
         => get_retry_schedule(event_type_name);
-    "v1.event-type.update-retry-schedule" PUT ["event-type", event_type_name, "retry-schedule"]
+    "v1.event-type.update-retry-schedule" Manage PUT ["event-type", event_type_name, "retry-schedule"]
         => set_retry_schedule(event_type_name);
 
-    "v1.message.list" GET ["app", app, "msg"] => list_messages(app);
-    "v1.message.get" GET ["app", app, "msg", msg] => get_message(app, msg);
+    "v1.message.list" ViewBase GET ["app", app, "msg"] => list_messages(app);
+    "v1.message.get" ViewBase GET ["app", app, "msg", msg] => get_message(app, msg);
 
-    "v1.endpoint.get-headers" GET ["app", app, "endpoint", ep, "headers"] => get_headers(app, ep);
-    "v1.endpoint.update-headers" PUT ["app", app, "endpoint", ep, "headers"]
+    "v1.endpoint.get-headers" ViewBase GET ["app", app, "endpoint", ep, "headers"] => get_headers(app, ep);
+    "v1.endpoint.update-headers" ManageEndpoint PUT ["app", app, "endpoint", ep, "headers"]
         => set_headers(app, ep);
-    "v1.endpoint.patch-headers" PATCH ["app", app, "endpoint", ep, "headers"]
+    "v1.endpoint.patch-headers" ManageEndpoint PATCH ["app", app, "endpoint", ep, "headers"]
         => patch_headers(app, ep);
-    "v1.endpoint.get-stats" GET ["app", app, "endpoint", ep, "stats"] => endpoint_stats(app, ep);
-    "v1.endpoint.get-attempt-stats" GET ["app", app, "endpoint", ep, "attempt-stats"]
+    "v1.endpoint.get-stats" ViewBase GET ["app", app, "endpoint", ep, "stats"] => endpoint_stats(app, ep);
+    "v1.endpoint.get-attempt-stats" ViewBase GET ["app", app, "endpoint", ep, "attempt-stats"]
         => attempt_stats(app, ep);
-    "posthorn.endpoint.rate-limit-status" GET ["app", app, "endpoint", ep, "rate-limit-status"]
+    "posthorn.endpoint.rate-limit-status" ViewBase GET ["app", app, "endpoint", ep, "rate-limit-status"]
         => rate_status(app, ep);
-    "v1.message-attempt.list-attempted-messages" GET ["app", app, "endpoint", ep, "msg"]
+    "v1.message-attempt.list-attempted-messages" ViewBase GET ["app", app, "endpoint", ep, "msg"]
         => attempted_messages(app, ep);
-    "v1.message.expunge-content" DELETE ["app", app, "msg", msg, "content"]
+    "v1.message.expunge-content" Manage DELETE ["app", app, "msg", msg, "content"]
         => expunge_message(app, msg);
-    "v1.message.bulk-expunge-content" POST ["app", app, "msg", "bulk-expunge"]
+    "v1.message.bulk-expunge-content" Manage POST ["app", app, "msg", "bulk-expunge"]
         => expunge_messages(app);
-    "v1.message.expunge-all-contents" POST ["app", app, "msg", "expunge-all-contents"]
+    "v1.message.expunge-all-contents" Manage POST ["app", app, "msg", "expunge-all-contents"]
         => expunge_all(app);
-    "v1.message-attempt.expunge-content" DELETE
+    "v1.message-attempt.expunge-content" Manage DELETE
         ["app", app, "msg", msg, "attempt", attempt, "content"]
         => expunge_attempt(app, msg, attempt);
 
-    "v1.message-attempt.list-by-msg" GET ["app", app, "attempt", "msg", msg]
+    "v1.message-attempt.list-by-msg" ViewBase GET ["app", app, "attempt", "msg", msg]
         => attempts_of_message(app, msg);
-    "v1.message-attempt.list-by-msg-deprecated" GET ["app", app, "msg", msg, "attempt"]
+    "v1.message-attempt.list-by-msg-deprecated" ViewBase GET ["app", app, "msg", msg, "attempt"]
         => attempts_of_message(app, msg);
-    "v1.message-attempt.list-by-endpoint-deprecated"
+    "v1.message-attempt.list-by-endpoint-deprecated" ViewBase
         GET ["app", app, "msg", msg, "endpoint", ep, "attempt"] => attempts_of_pair(app, msg, ep);
-    "v1.message-attempt.list-by-endpoint" GET ["app", app, "attempt", "endpoint", ep]
+    "v1.message-attempt.list-by-endpoint" ViewBase GET ["app", app, "attempt", "endpoint", ep]
         => attempts_of_endpoint(app, ep);
-    "v1.message-attempt.get" GET ["app", app, "msg", msg, "attempt", attempt]
+    "v1.message-attempt.get" ViewBase GET ["app", app, "msg", msg, "attempt", attempt]
         => get_attempt(app, msg, attempt);
-    "v1.message-attempt.list-attempted-destinations" GET ["app", app, "msg", msg, "endpoint"]
+    "v1.message-attempt.list-attempted-destinations" ViewBase GET ["app", app, "msg", msg, "endpoint"]
         => destinations(app, msg);
-    "v1.message-attempt.resend" POST ["app", app, "msg", msg, "endpoint", ep, "resend"]
+    "v1.message-attempt.resend" CreateAttempts POST ["app", app, "msg", msg, "endpoint", ep, "resend"]
         => resend(app, msg, ep);
 
-    "v1.operational-webhook.endpoint.list" GET ["operational-webhook", "endpoint"]
+    "v1.operational-webhook.endpoint.list" Read GET ["operational-webhook", "endpoint"]
         => list_operational();
-    "v1.operational-webhook.endpoint.create" POST ["operational-webhook", "endpoint"]
+    "v1.operational-webhook.endpoint.create" Manage POST ["operational-webhook", "endpoint"]
         => create_operational();
-    "v1.operational-webhook.endpoint.get" GET ["operational-webhook", "endpoint", op]
+    "v1.operational-webhook.endpoint.get" Read GET ["operational-webhook", "endpoint", op]
         => get_operational(op);
-    "v1.operational-webhook.endpoint.update" PUT ["operational-webhook", "endpoint", op]
+    "v1.operational-webhook.endpoint.update" Manage PUT ["operational-webhook", "endpoint", op]
         => update_operational(op);
-    "v1.operational-webhook.endpoint.delete" DELETE ["operational-webhook", "endpoint", op]
+    "v1.operational-webhook.endpoint.delete" Manage DELETE ["operational-webhook", "endpoint", op]
         => delete_operational(op);
-    "v1.operational-webhook.endpoint.get-secret"
+    "v1.operational-webhook.endpoint.get-secret" Manage
         GET ["operational-webhook", "endpoint", op, "secret"] => get_operational_secret(op);
-    "v1.operational-webhook.endpoint.rotate-secret"
+    "v1.operational-webhook.endpoint.rotate-secret" Manage
         POST ["operational-webhook", "endpoint", op, "secret", "rotate"]
         => rotate_operational_secret(op);
-    "v1.operational-webhook.endpoint.get-headers"
+    "v1.operational-webhook.endpoint.get-headers" Read
         GET ["operational-webhook", "endpoint", op, "headers"] => get_operational_headers(op);
-    "v1.operational-webhook.endpoint.update-headers"
+    "v1.operational-webhook.endpoint.update-headers" Manage
         PUT ["operational-webhook", "endpoint", op, "headers"] => set_operational_headers(op);
 
-    "v1.statistics.aggregate-app-stats" POST ["stats", "usage", "app"] => app_usage();
-    "v1.statistics.aggregate-event-types" PUT ["stats", "usage", "event-types"]
+    "v1.statistics.aggregate-app-stats" Read POST ["stats", "usage", "app"] => app_usage();
+    "v1.statistics.aggregate-event-types" Read PUT ["stats", "usage", "event-types"]
         => event_type_usage();
-    "v1.authentication.whoami" GET ["auth", "whoami"] => whoami();
-    "v1.authentication.expire-all" POST ["auth", "app", app, "expire-all"] => expire_all(app);
-    "v1.message.precheck" POST ["app", app, "msg", "precheck", "active"] => precheck(app);
+    "v1.authentication.whoami" Token GET ["auth", "whoami"] => whoami();
+    "v1.authentication.expire-all" Manage POST ["auth", "app", app, "expire-all"] => expire_all(app);
+    "v1.message.precheck" ViewBase POST ["app", app, "msg", "precheck", "active"] => precheck(app);
 
-    "v1.background-task.list" GET ["background-task"] => list_tasks();
-    "v1.background-task.get" GET ["background-task", task] => get_task(task);
-    "v1.endpoint.recover" POST ["app", app, "endpoint", ep, "recover"] => recover(app, ep);
-    "v1.endpoint.replay-missing" POST ["app", app, "endpoint", ep, "replay-missing"]
+    "v1.background-task.list" Read GET ["background-task"] => list_tasks();
+    "v1.background-task.get" Read GET ["background-task", task] => get_task(task);
+    "v1.endpoint.recover" CreateAttempts POST ["app", app, "endpoint", ep, "recover"] => recover(app, ep);
+    "v1.endpoint.replay-missing" CreateAttempts POST ["app", app, "endpoint", ep, "replay-missing"]
         => replay_missing(app, ep);
-    "v1.endpoint.bulk-replay" POST ["app", app, "endpoint", ep, "bulk-replay"]
+    "v1.endpoint.bulk-replay" Manage POST ["app", app, "endpoint", ep, "bulk-replay"]
         => bulk_replay(app, ep);
-    "posthorn.message.cancel" POST ["app", app, "msg", msg, "cancel"] => cancel_message(app, msg);
-    "v1.endpoint.cancel-msgs" POST ["app", app, "endpoint", ep, "cancel-msgs"]
+    "posthorn.message.cancel" Manage POST ["app", app, "msg", msg, "cancel"] => cancel_message(app, msg);
+    "v1.endpoint.cancel-msgs" Manage POST ["app", app, "endpoint", ep, "cancel-msgs"]
         => cancel_deliveries(app, ep);
-    "posthorn.profile.list" GET ["profile"] => list_profiles();
-    "posthorn.profile.get" GET ["profile", profile] => get_profile(profile);
-    "posthorn.application.profile" GET ["app", app, "profile"] => application_profile(app);
-    "posthorn.profile.put" PUT ["profile", profile] => put_profile(profile);
-    "posthorn.profile.load" POST ["profile", profile, "load"] => load_profile(profile);
-    "v1.endpoint.send-example" POST ["app", app, "endpoint", ep, "send-example"]
+    "posthorn.profile.list" Read GET ["profile"] => list_profiles();
+    "posthorn.profile.get" Read GET ["profile", profile] => get_profile(profile);
+    "posthorn.application.profile" ViewBase GET ["app", app, "profile"] => application_profile(app);
+    "posthorn.profile.put" Manage PUT ["profile", profile] => put_profile(profile);
+    "posthorn.profile.load" Manage POST ["profile", profile, "load"] => load_profile(profile);
+    "v1.endpoint.send-example" CreateAttempts POST ["app", app, "endpoint", ep, "send-example"]
         => send_example(app, ep);
-    "posthorn.endpoint.check" POST ["app", app, "endpoint", ep, "check"]
+    "posthorn.endpoint.check" CreateAttempts POST ["app", app, "endpoint", ep, "check"]
         => check_endpoint(app, ep);
-    "posthorn.event-type-grant.set" PUT ["app", app, "event-type-grant"]
+    "posthorn.event-type-grant.set" Manage PUT ["app", app, "event-type-grant"]
         => grant_event_types(app);
 
-    "posthorn.parked.list" GET ["operator", "parked"] => list_parked();
-    "v1.authentication.app-portal-access" POST ["auth", "app-portal-access", app]
+    "posthorn.api-token.list" Keys GET ["operator", "api-token"] => list_api_tokens();
+    "posthorn.api-token.create" Keys POST ["operator", "api-token"] => create_api_token();
+    "posthorn.api-token.delete" Keys DELETE ["operator", "api-token", key_id]
+        => delete_api_token(key_id);
+    "posthorn.authentication.expire-organisation" Keys POST ["auth", "expire-all"]
+        => expire_organisation();
+    "posthorn.parked.list" Operate GET ["operator", "parked"] => list_parked();
+    "v1.authentication.app-portal-access" Manage POST ["auth", "app-portal-access", app]
         => app_portal_access(app);
-    "v1.authentication.dashboard-access" POST ["auth", "dashboard-access", app]
+    "v1.authentication.dashboard-access" Manage POST ["auth", "dashboard-access", app]
         => dashboard_access(app);
-    "v1.authentication.logout" POST ["auth", "logout"] => logout();
+    "v1.authentication.logout" Token POST ["auth", "logout"] => logout();
 
-    "v1.ingest.source.list" GET ["ingest", "source"] => list_sources();
-    "v1.ingest.source.create" POST ["ingest", "source"] => create_source();
-    "v1.ingest.source.get" GET ["ingest", "source", source_id] => get_source(source_id);
-    "v1.ingest.source.update" PUT ["ingest", "source", source_id] => update_source(source_id);
-    "v1.ingest.source.delete" DELETE ["ingest", "source", source_id] => delete_source(source_id);
+    "v1.ingest.source.list" Read GET ["ingest", "source"] => list_sources();
+    "v1.ingest.source.create" Manage POST ["ingest", "source"] => create_source();
+    "v1.ingest.source.get" Read GET ["ingest", "source", source_id] => get_source(source_id);
+    "v1.ingest.source.update" Manage PUT ["ingest", "source", source_id] => update_source(source_id);
+    "v1.ingest.source.delete" Manage DELETE ["ingest", "source", source_id] => delete_source(source_id);
 
-    "posthorn.jwt-key.list" GET ["operator", "jwt-key"] => list_jwt_keys();
-    "posthorn.jwt-key.rotate" POST ["operator", "jwt-key", "rotate"] => rotate_jwt_key();
-    "posthorn.inspector.create" POST ["operator", "inspector"] => create_inspector();
-    "posthorn.inspector.list" GET ["operator", "inspector", token] => list_inspected(token);
-    "posthorn.parked.redrive-many" POST ["operator", "parked", "redrive"] => redrive_all_parked();
-    "posthorn.parked.redrive" POST ["operator", "parked", id, "redrive"] => redrive_parked(id);
+    "posthorn.jwt-key.list" Read GET ["operator", "jwt-key"] => list_jwt_keys();
+    "posthorn.jwt-key.rotate" Manage POST ["operator", "jwt-key", "rotate"] => rotate_jwt_key();
+    "posthorn.inspector.create" Manage POST ["operator", "inspector"] => create_inspector();
+    "posthorn.inspector.list" Read GET ["operator", "inspector", token] => list_inspected(token);
+    "posthorn.parked.redrive-many" Operate POST ["operator", "parked", "redrive"] => redrive_all_parked();
+    "posthorn.parked.redrive" Operate POST ["operator", "parked", id, "redrive"] => redrive_parked(id);
 }

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use shared::domain::right::Scope;
+use shared::domain::token::ORGANISATION_TOKEN_S;
+
 use crate::cost::Cost;
 
 /// Webhooks on one machine: accepted, signed, delivered, retried, recorded.
@@ -54,14 +57,43 @@ pub(crate) struct Up {
 
 #[derive(Args)]
 pub(crate) struct Token {
-    /// Make it a customer's: it looks after the endpoints of this application (an id), sees what
-    /// they were sent, and publishes nothing.
+    /// Confine it to this application (an id). Without --scope it is a customer's then: it looks
+    /// after the application's endpoints, sees what they were sent, and publishes nothing.
     #[arg(long)]
     pub(crate) app: Option<String>,
+    /// What a backend's token is for: read, publish, manage (neither publishes nor hands out
+    /// tokens) or all.
+    #[arg(long, value_parser = scope)]
+    pub(crate) scope: Option<Scope>,
+    /// How long it lives: 3600s, 90m, 12h or 30d. Ten years if it is not said, 28 days with --app.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) expires: Option<u64>,
     #[command(flatten)]
     pub(crate) of: OfStack,
     #[command(flatten)]
     pub(crate) data: Data,
+}
+
+/// A scope by its name.
+fn scope(text: &str) -> Result<Scope, String> {
+    let unknown = |_| "must be read, publish, manage or all".to_owned();
+    serde_json::from_value(text.into()).map_err(unknown)
+}
+
+/// A span of time in seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let rule = || "must be a number and one of s, m, h and d, as in 90m".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(rule)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(rule()),
+    };
+    let number: u64 = number.parse().map_err(|_| rule())?;
+    let span = number.checked_mul(unit).filter(|span| (1..=ORGANISATION_TOKEN_S).contains(span));
+    span.ok_or_else(|| "must be a second to ten years".to_owned())
 }
 
 #[derive(Args)]

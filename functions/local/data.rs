@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::secret::RootSecret;
-use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::domain::token::{Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::embedded::Engine;
 use shared::host::config::DEFAULT_ORGANISATION;
 
@@ -73,23 +73,6 @@ pub(crate) fn organisation_token(secret: &RootSecret, ambient: &Ambient) -> Stri
         ambient.now(),
         ORGANISATION_TOKEN_S,
     )
-}
-
-/// A token for everything of an organisation, or for one application of it.
-pub(crate) fn issue(
-    tokens: &Tokens,
-    organisation: OrganisationId,
-    app: Option<&str>,
-    ambient: &Ambient,
-) -> Result<String, String> {
-    let (access, seconds) = match app {
-        None => (Access::Organisation(organisation), ORGANISATION_TOKEN_S),
-        Some(app) => {
-            let app = app.parse().map_err(|error| format!("--app {app}: {error}"))?;
-            (Access::Application(organisation, app), APPLICATION_TOKEN_S)
-        }
-    };
-    Ok(tokens.issue(access, ambient.now(), seconds))
 }
 
 /// Leaves a note for the other commands where the platform listens.

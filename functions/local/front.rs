@@ -6,7 +6,7 @@ use http::{Method, Request, Response, StatusCode};
 use receive::Receiver;
 use shared::api::error::{self, ApiError};
 use shared::api::request;
-use shared::domain::token::Access;
+use shared::domain::right::Right;
 
 use crate::machine::Machine;
 
@@ -39,7 +39,9 @@ impl Front {
         if base.stores.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());
         }
-        let Access::Organisation(_) = bearer.access else { return Err(ApiError::forbidden()) };
+        if !bearer.may(Right::Read) {
+            return Err(ApiError::forbidden());
+        }
         let status = self.machine.status();
         Ok(error::json(StatusCode::OK, &status))
     }

@@ -14,7 +14,7 @@ pub(crate) async fn run(options: &cli::Portal) -> Result<(), String> {
     let answer = match options.of.stack() {
         Some(stack) => {
             let stack = Stack::find(&stack)?;
-            let token = stack.token(None, &Ambient::system())?;
+            let token = stack.token(&Ambient::system())?;
             let url = options.api_url.as_deref().map_or_else(|| stack.output("ApiUrl"), Ok)?;
             let remote = Remote::new(url, &token)?;
             remote.call(Method::POST, &path(&options.app), Value::Null).await?

@@ -11,10 +11,10 @@ use serde_json::Value;
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::secret::RootSecret;
-use shared::domain::token::Tokens;
+use shared::domain::token::{Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::host::config::{self, DEFAULT_ORGANISATION};
 
-use crate::{cli, data};
+use crate::cli;
 
 /// The AWS CLI, as its user has set it up.
 #[derive(Clone)]
@@ -114,13 +114,14 @@ impl Stack {
         text.parse().map_err(|error| format!("the parameter Organisation: {error}"))
     }
 
-    /// A token of the stack's organisation, or of an application of it.
+    /// A token of the stack's organisation.
     ///
     /// # Errors
     /// When the secret cannot be read.
-    pub(crate) fn token(&self, app: Option<&str>, ambient: &Ambient) -> Result<String, String> {
+    pub(crate) fn token(&self, ambient: &Ambient) -> Result<String, String> {
         let tokens = Tokens::new(&self.root_secret()?.token_key());
-        data::issue(&tokens, self.organisation()?, app, ambient)
+        let access = Access::Organisation(self.organisation()?);
+        Ok(tokens.issue(access, ambient.now(), ORGANISATION_TOKEN_S))
     }
 
     fn named(&self, list: &str, key: &str, name: &str, value: &str) -> Option<&str> {

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
+use shared::api::access::{confined, is_named};
 use shared::api::error::ApiError;
 use shared::api::request;
 use shared::domain::headers::single;
 use shared::domain::id::ApplicationId;
 use shared::domain::message::{HOPS_HEADER, MAX_HOPS};
+use shared::domain::right::Right;
 use shared::domain::signature::{self, Rejection};
-use shared::domain::token::Access;
+use shared::domain::token::Bearer;
 use shared::sender::USER_AGENT;
 use shared::store::Tenant;
 
@@ -47,14 +49,34 @@ impl Receiver {
         if self.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());
         }
-        // An application's token is a customer's, who could take the names of events to come.
-        let Access::Organisation(org) = bearer.access else { return Err(ApiError::forbidden()) };
+        // A visitor may not: a customer could take the names of events to come.
+        if !bearer.may(Right::Publish) {
+            return Err(ApiError::forbidden());
+        }
         let name = request::idempotency_key(headers)?;
-        let tenant = match self.directory.application(&org, reference).await? {
-            Some(tenant) => tenant,
-            None => self.create_on_publish(&org, reference, request.body()).await?,
-        };
+        let tenant = self.tenant_of(&bearer, reference, request.body()).await?;
         Ok(Caller { tenant, request: name })
+    }
+
+    /// The application that the path names, if this token reaches it. One that is confined to an
+    /// application creates no other.
+    async fn tenant_of(
+        &self,
+        bearer: &Bearer,
+        reference: &str,
+        body: &Bytes,
+    ) -> Result<Arc<Tenant>, ApiError> {
+        if let Some(own) = confined(&self.directory, bearer, self.ambient.now()).await? {
+            return match is_named(&own.application, reference) {
+                true => Ok(own),
+                false => Err(ApiError::forbidden()),
+            };
+        }
+        let org = bearer.access.organisation();
+        match self.directory.application(&org, reference).await? {
+            Some(tenant) => Ok(tenant),
+            None => self.create_on_publish(&org, reference, body).await,
+        }
     }
 
     async fn authorise_signed<'a>(

@@ -3,6 +3,7 @@
 
 use description::{Caller, Description, Route, WITH_CONTENT, describe};
 use shared::api::message::{MessageOut, MessageShape};
+use shared::domain::right::Right;
 
 /// The one operation that this function answers.
 pub fn routes() -> Vec<Route> {
@@ -10,6 +11,7 @@ pub fn routes() -> Vec<Route> {
         id: "v1.message.create".to_owned(),
         method: "POST".to_owned(),
         path: "/api/v1/app/{app_id}/msg".to_owned(),
+        right: Some(Right::Publish),
     }]
 }
 

@@ -13,6 +13,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 use shared::api::error::{Failure, Invalid};
+use shared::domain::right::Right;
 
 mod parts;
 
@@ -54,6 +55,8 @@ pub struct Route {
     pub method: String,
     /// The whole path, parameters in braces.
     pub path: String,
+    /// What its caller has to be given; `None` if it needs no token.
+    pub right: Option<Right>,
 }
 
 /// What an operation does, takes and answers. Made by [`describe`].
@@ -288,6 +291,9 @@ fn operation(
         },
         "responses": responses,
     });
+    if let Some(right) = route.right {
+        operation["x-capability"] = right.name().into();
+    }
     if !description.detail.is_empty() {
         operation["description"] = description.detail.into();
     }

@@ -7,8 +7,8 @@ use shared::domain::id::Uid;
 /// The document about itself.
 pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
     API has as well have its names, paths, fields and statuses, so its SDKs work; those that \
-    start with `posthorn.` are Posthorn's own. `x-caller` says who may call an operation, and \
-    `x-cost` what one call costs in DynamoDB's units and SQS's requests, measured on a small \
+    start with `posthorn.` are Posthorn's own. `x-caller` says who may call an operation, \
+    `x-capability` what their token has to be good for, and `x-cost` what one call costs in DynamoDB's units and SQS's requests, measured on a small \
     page. Every 5xx has the body `{}`: ask again.";
 
 /// A query parameter.

@@ -86,11 +86,14 @@ impl Stage {
         let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
         let begun = world.call("POST", &path, body("v1.endpoint.recover")).await;
         let task = text(&begun.body["id"]);
+        let kept = json!({"name": MARK, "scope": "publish"});
+        let kept = world.call("POST", "/api/v1/operator/api-token", kept).await;
         let profile = "/api/v1/profile/small";
         world.call("PUT", profile, json!({"toml": PROFILE})).await;
         let source = world.call("POST", "/ingest/api/v1/source", source(&app)).await;
         let names = BTreeMap::from([
             ("source_id", text(&source.body["id"])),
+            ("key_id", text(&kept.body["id"])),
             ("profile", "small".to_owned()),
             ("id", format!("{msg}.{ep}.{attempt}")),
             ("app_id", app),
@@ -200,6 +203,7 @@ fn body(id: &str) -> Value {
         | "v1.endpoint.cancel-msgs" => json!({"since": "2027-01-14T00:00:00Z"}),
         "v1.message.broadcast" => json!({"eventType": "order.paid", "payload": {"secret": MARK}}),
         "v1.endpoint.send-example" => json!({"eventType": "order.example"}),
+        "posthorn.api-token.create" => json!({"name": "New", "scope": "read"}),
         "posthorn.profile.put" => json!({"toml": PROFILE}),
         "posthorn.event-type-grant.set" => json!({"eventTypes": []}),
         "v1.ingest.source.create" | "v1.ingest.source.update" => source(MARK),

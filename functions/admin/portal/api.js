@@ -1,10 +1,17 @@
 // The API as the portal uses it: one application, the visitor's token.
 
 const KEPT = "posthorn-token";
+/** Capabilities that have another one in them. */
+const WIDER = new Map([
+  ["ViewEndpointSecret", ["ManageEndpointSecret", "ManageEndpoint"]],
+  ["ManageEndpointSecret", ["ManageEndpoint"]],
+]);
 
 let token = null;
 let application = null;
 let organisation = null;
+/** What the visitor may do; `null` is everything. */
+let capabilities = null;
 
 /** What the API refused: its status and its words. */
 export class Refused extends Error {
@@ -29,7 +36,7 @@ export function enter() {
     history.replaceState(null, "", "#/endpoints");
   }
   token = key ?? token ?? kept();
-  ({ application, organisation } = visitor(token));
+  ({ application, organisation, capabilities } = visitor(token));
   return application !== null;
 }
 
@@ -46,6 +53,16 @@ export async function leave() {
 export function forget() {
   token = application = null;
   keep(null);
+}
+
+/**
+ * Whether the visitor may do what needs this capability. The server asks again; this is for
+ * pages that offer nothing which it would refuse.
+ */
+export function may(capability) {
+  if (capabilities === null || capabilities.includes(capability)) return true;
+  const more = WIDER.get(capability) ?? [];
+  return more.some((wider) => capabilities.includes(wider));
 }
 
 /** Where the keys are that check tokens sent to the visitor. */
@@ -119,10 +136,12 @@ function kept() {
 function visitor(jwt) {
   try {
     const part = jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-    const { sub, org } = JSON.parse(atob(part));
-    if (/^app_\w+$/.test(sub)) return { application: sub, organisation: org };
+    const { sub, org, capabilities } = JSON.parse(atob(part));
+    if (/^app_\w+$/.test(sub)) {
+      return { application: sub, organisation: org, capabilities: capabilities ?? null };
+    }
   } catch {
     // No token at all.
   }
-  return { application: null, organisation: null };
+  return { application: null, organisation: null, capabilities: [] };
 }

@@ -1,6 +1,6 @@
 // Endpoints: the list, one of them, and the form that makes and changes them.
 
-import { all, keySet, own, query } from "./api.js";
+import { all, keySet, may, own, query } from "./api.js";
 import { ask, badge, busy, button, field, growing, h, notice, table, tell, time, untell } from "./dom.js";
 import { offer } from "./events.js";
 
@@ -25,11 +25,11 @@ export async function endpoints() {
       chosen(endpoint),
       state(endpoint),
     ]),
-    "There is no endpoint yet. Add one to be told of events.",
+    may("ManageEndpoint") ? "There is no endpoint yet. Add one to be told of events." : "There is no endpoint yet.",
   );
   return [
     h("div", { className: "bar" }, h("h1", null, "Endpoints"),
-      h("a", { href: "#/endpoints/new", className: "button main" }, "Add endpoint")),
+      may("ManageEndpoint") ? h("a", { href: "#/endpoints/new", className: "button main" }, "Add endpoint") : null),
     await growing((iterator) => own("GET", `/endpoint${query({ limit: 50, iterator })}`), rows),
   ];
 }
@@ -71,7 +71,7 @@ export async function endpoint(id) {
   return [
     h("div", { className: "bar" }, h("h1", { className: "url" }, shown.url), state(shown)),
     shown.description ? h("p", null, shown.description) : null,
-    h("div", { className: "bar left" },
+    may("ManageEndpoint") ? h("div", { className: "bar left" },
       h("a", { href: `#/endpoints/${id}/edit`, className: "button" }, "Edit"),
       button(shown.disabled ? "Enable" : "Disable", async () => {
         await own("PATCH", path, { disabled: !shown.disabled });
@@ -81,14 +81,16 @@ export async function endpoint(id) {
         if (!(await ask(`Delete ${shown.url}? It will get no more events.`, "Delete"))) return;
         await own("DELETE", path);
         location.hash = "#/endpoints";
-      }, "danger")),
+      }, "danger")) : null,
     h("section", null, h("h2", null, "Deliveries of the last 28 days"), numbers),
     h("section", null, h("h2", null, "Events"), h("p", null, chosen(shown, true))),
     h("section", null, h("h2", null, "Signing secret"), secret(shown, offered)),
     h("section", null, h("h2", null, "Headers"), headers(path, extra)),
-    h("section", null, h("h2", null, "Try it"), verified(shown, offered),
-      trial(path, offered.events, soon), isToken(shown, offered) ? null : check(path)),
-    h("section", null, h("h2", null, "Send again"), recovery(path, soon)),
+    may("CreateAttempts") ? [
+      h("section", null, h("h2", null, "Try it"), verified(shown, offered),
+        trial(path, offered.events, soon), isToken(shown, offered) ? null : check(path)),
+      h("section", null, h("h2", null, "Send again"), recovery(path, soon)),
+    ] : null,
     h("section", null,
       h("div", { className: "bar" }, h("h2", null, "Messages"), button("Refresh", look)), log),
   ];
@@ -136,11 +138,12 @@ function secret(shown, offered) {
   const path = `/endpoint/${shown.id}/secret`;
   const place = h("output", { className: "secret" }, "••••••••••••••••");
   const read = async () => (await own("GET", path)).key;
-  const rotate = button("Rotate", async () => {
+  const rotate = !may("ManageEndpointSecret") ? null : button("Rotate", async () => {
     if (!(await ask("Make a new secret? The old one signs along for 24 hours.", "Rotate"))) return;
     place.textContent = (await own("POST", `${path}/rotate`, {})).key;
     notice("This is the new secret. The old one signs along for 24 hours.");
   });
+  if (!may("ViewEndpointSecret")) return h("p", { className: "muted" }, "This link does not show it.");
   if (offered.secretShownOnce) {
     return h("div", { className: "bar left" }, place, rotate,
       h("small", null, "It was shown when it was made; whoever lost it makes a new one."));
@@ -195,7 +198,7 @@ function check(path) {
 
 /** Headers that go out with every event of the endpoint. */
 function headers(path, { headers: plain, sensitive }) {
-  const remove = (name) => button("Remove", async () => {
+  const remove = (name) => !may("ManageEndpoint") ? "" : button("Remove", async () => {
     await own("PATCH", `${path}/headers`, { headers: {}, deleteHeaders: [name] });
     again();
   });
@@ -213,7 +216,8 @@ function headers(path, { headers: plain, sensitive }) {
       again();
     });
   };
-  return [table(["Name", "Value", ""], rows, "No headers of your own are sent along."), form];
+  return [table(["Name", "Value", ""], rows, "No headers of your own are sent along."),
+    may("ManageEndpoint") ? form : null];
 }
 
 function recovery(path, soon) {

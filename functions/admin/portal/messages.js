@@ -1,6 +1,6 @@
 // Messages: the list, and one of them with all that was done to deliver it.
 
-import { own, query } from "./api.js";
+import { may, own, query } from "./api.js";
 import { badge, button, code, growing, h, notice, table, time } from "./dom.js";
 import { names } from "./endpoints.js";
 import { choices } from "./events.js";
@@ -57,7 +57,7 @@ export async function message(id) {
     found.map((endpoint) => [
       h("a", { href: `#/endpoints/${endpoint.id}`, className: "url" }, endpoint.url),
       badge(endpoint.statusText), time(endpoint.nextAttempt),
-      button("Send again", async () => {
+      !may("CreateAttempts") ? "" : button("Send again", async () => {
         await own("POST", `${path}/endpoint/${endpoint.id}/resend`, {});
         notice("Sent again.");
         LOOKS.forEach((wait) => setTimeout(() => look().catch(() => {}), wait));

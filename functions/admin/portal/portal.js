@@ -1,16 +1,17 @@
 // Where to go: the fragment names the page, the token was in the link.
 
-import { enter, forget, leave, own } from "./api.js";
+import { enter, forget, leave, may, own } from "./api.js";
 import { h, notice } from "./dom.js";
 import { editEndpoint, endpoint, endpoints, newEndpoint } from "./endpoints.js";
 import { eventTypes } from "./events.js";
 import { message, messages } from "./messages.js";
 
+/** Pages, and what one needs that not every visitor may do. */
 const ROUTES = [
   [/^#\/endpoints$/, endpoints],
-  [/^#\/endpoints\/new$/, newEndpoint],
+  [/^#\/endpoints\/new$/, newEndpoint, "ManageEndpoint"],
   [/^#\/endpoints\/(ep_\w+)$/, endpoint],
-  [/^#\/endpoints\/(ep_\w+)\/edit$/, editEndpoint],
+  [/^#\/endpoints\/(ep_\w+)\/edit$/, editEndpoint, "ManageEndpoint"],
   [/^#\/messages$/, messages],
   [/^#\/messages\/(msg_\w+)$/, message],
   [/^#\/events$/, eventTypes],
@@ -28,7 +29,8 @@ async function show() {
     await greet();
   }
   const mine = ++turn;
-  const found = ROUTES.map(([pattern, page]) => [location.hash.match(pattern), page])
+  const found = ROUTES.filter(([, , needed]) => !needed || may(needed))
+    .map(([pattern, page]) => [location.hash.match(pattern), page])
     .find(([matched]) => matched);
   if (!found) return location.replace("#/endpoints");
   const [[, ...parts], page] = found;

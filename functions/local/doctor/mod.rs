@@ -28,7 +28,7 @@ pub(crate) async fn run(options: &cli::Doctor) -> Result<(), String> {
 
     let api = options.api_url.as_deref().map_or_else(|| stack.output("ApiUrl"), Ok)?;
     let publish = options.api_url.as_deref().map_or_else(|| stack.output("PublishUrl"), Ok)?;
-    match stack.token(None, &ambient) {
+    match stack.token(&ambient) {
         Ok(token) => trip::take(&Remote::new(api, &token)?, publish, &ambient, &mut report).await,
         Err(why) => {
             report.wrong("root secret", &why, "grant yourself secretsmanager:GetSecretValue")

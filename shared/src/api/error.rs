@@ -104,8 +104,8 @@ impl ApiError {
         Self::http(
             StatusCode::FORBIDDEN,
             "insufficient access",
-            "This token does not give access to this. An application's token reaches only its own \
-             application, and publishes nothing.",
+            "This token does not give access to this. One that is confined to an application \
+             reaches nothing else, and each does only what it was made for.",
         )
     }
 

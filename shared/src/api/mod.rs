@@ -1,5 +1,6 @@
 //! HTTP in our manner: who asks, what is asked, and how an error looks.
 
+pub mod access;
 pub mod application;
 pub mod cors;
 pub mod error;

@@ -1,5 +1,6 @@
 //! Nouns and rules, without I/O: the present and randomness come in as arguments.
 
+pub mod api_token;
 pub mod application;
 pub mod attempt;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod message;
 pub mod metrics;
 pub mod notice;
 pub mod profile;
+pub mod right;
 pub mod schedule;
 pub mod schema;
 pub mod secret;

@@ -3,6 +3,11 @@
 //! A token with `sub` = an organisation opens everything of that organisation. One with `sub` =
 //! an application and `org` = its organisation is confined to that application.
 //!
+//! A token that is confined is a visitor's, who may do what its claim `capabilities` says
+//! (everything that a visitor may do, if it says nothing), unless it has a claim `scope`: then it
+//! is a backend's. `scope` says of any backend's token what it is for; without it, for everything.
+//! `key` names an API token, which is on record and can be taken back by that name.
+//!
 //! A token can be taken back before it expires (see [`Revocations`](crate::store::Revocations)).
 //!
 //! Not guaranteed: that it stops opening at once; a process may remember for half a minute that
@@ -13,13 +18,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::id::{ApplicationId, OrganisationId};
+use crate::domain::id::{ApiTokenId, ApplicationId, OrganisationId};
 use crate::domain::jose;
+use crate::domain::right::{Capability, Grant, Right, Scope};
 
 /// How long an organisation token lives, in seconds: ten years (Svix).
 pub const ORGANISATION_TOKEN_S: u64 = 10 * 365 * 86_400;
-/// How long an application token lives, in seconds: 28 days (Svix).
+/// How long an application token may live, in seconds: 28 days (Svix's open-source server).
 pub const APPLICATION_TOKEN_S: u64 = 28 * 86_400;
+/// How long a visitor's token lives of which nothing else is said, in seconds: a week (Svix).
+pub const VISIT_S: u64 = 7 * 86_400;
 /// How far clocks may be apart, in seconds.
 const LEEWAY_S: u64 = 60;
 
@@ -46,6 +54,10 @@ impl Access {
 pub struct Bearer {
     /// What it opens.
     pub access: Access,
+    /// What its holder may do there.
+    pub grant: Grant,
+    /// The API token that it is, if it is on record as one.
+    pub key: Option<ApiTokenId>,
     /// What its holder may know of beside what is for everybody; an organisation knows all.
     pub flags: Vec<String>,
     /// The visitor's session that it was made for, if it was for one.
@@ -56,6 +68,24 @@ pub struct Bearer {
     pub issued_at: Option<Timestamp>,
     /// When it expires.
     pub expires_at: Timestamp,
+}
+
+impl Bearer {
+    /// Whether this token is enough for an operation that asks for this right.
+    pub fn may(&self, right: Right) -> bool {
+        self.grant.allows(right, matches!(self.access, Access::Application(..)))
+    }
+}
+
+/// A visitor whom a token is made for.
+#[derive(Clone, Debug, Default)]
+pub struct Visitor {
+    /// What it may know of beside what is for everybody.
+    pub flags: Vec<String>,
+    /// Its session, by which its tokens can be taken back.
+    pub session: Option<String>,
+    /// What it may do; `None` is everything that a visitor may do.
+    pub capabilities: Option<Vec<Capability>>,
 }
 
 /// Why a token opens nothing.
@@ -93,33 +123,34 @@ impl Tokens {
         }
     }
 
-    /// A token that opens `access` for `lifetime_s` seconds.
+    /// A token that opens `access` for `lifetime_s` seconds: everything of an organisation, or
+    /// what a visitor may do in an application.
     pub fn issue(&self, access: Access, now: Timestamp, lifetime_s: u64) -> String {
-        let iat = now.as_secs();
-        let (sub, org) = match access {
-            Access::Organisation(org) => (org.to_string(), None),
-            Access::Application(org, app) => (app.to_string(), Some(org.to_string())),
-        };
-        let claims = Claims {
-            iss: Some("posthorn".to_owned()),
-            sub: Some(sub),
-            org,
-            iat: Some(iat),
-            nbf: Some(iat),
-            exp: iat + lifetime_s,
-            jti: None,
-            feature_flags: Vec::new(),
-            session_id: None,
-        };
-        self.encode(&claims)
+        self.encode(&Claims::new(access, now.as_secs(), lifetime_s))
+    }
+
+    /// A backend's token for what `scope` says, in the whole organisation or in one application
+    /// of it. `key` is what it is on record as, if it is.
+    pub fn issue_api(
+        &self,
+        access: Access,
+        (scope, key): (Scope, Option<ApiTokenId>),
+        now: Timestamp,
+        lifetime_s: u64,
+    ) -> String {
+        self.encode(&Claims {
+            scope: Some(scope),
+            key,
+            ..Claims::new(access, now.as_secs(), lifetime_s)
+        })
     }
 
     /// A token for one visitor of an application: no other call makes the same one, so it can
     /// be taken back alone. `after` is when all before it were taken back, if they were.
     pub fn issue_visit(
         &self,
-        [org, app]: [String; 2],
-        (feature_flags, session_id): (Vec<String>, Option<String>),
+        (org, app): (OrganisationId, ApplicationId),
+        visitor: Visitor,
         lifetime_s: u64,
         after: Option<Timestamp>,
         ambient: &Ambient,
@@ -128,16 +159,13 @@ impl Tokens {
         // back must not look like one of them.
         let iat = ambient.now().as_secs().max(after.map_or(0, |at| at.as_secs() + 1));
         let jti: [u8; 12] = ambient.random();
+        let names = |held: Vec<Capability>| held.into_iter().map(Named::Known).collect();
         self.encode(&Claims {
-            iss: Some("posthorn".to_owned()),
-            sub: Some(app),
-            org: Some(org),
-            iat: Some(iat),
-            nbf: Some(iat),
-            exp: iat + lifetime_s,
             jti: Some(jti.iter().map(|byte| format!("{byte:02x}")).collect()),
-            feature_flags,
-            session_id,
+            feature_flags: visitor.flags,
+            session_id: visitor.session,
+            capabilities: visitor.capabilities.map(names),
+            ..Claims::new(Access::Application(org, app), iat, lifetime_s)
         })
     }
 
@@ -164,6 +192,8 @@ impl Tokens {
         }
         Ok(Bearer {
             access: claims.access()?,
+            grant: claims.grant(),
+            key: claims.key,
             flags: claims.feature_flags,
             session: claims.session_id,
             fingerprint: fingerprint(token),
@@ -197,9 +227,58 @@ struct Claims {
     feature_flags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    capabilities: Option<Vec<Named>>,
+    /// One that is not known makes the token invalid: it would otherwise open everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<Scope>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<ApiTokenId>,
+}
+
+/// A capability. What a later version knows beside ours opens nothing here.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Known(Capability),
+    Unknown(String),
 }
 
 impl Claims {
+    fn new(access: Access, iat: u64, lifetime_s: u64) -> Self {
+        let (sub, org) = match access {
+            Access::Organisation(org) => (org.to_string(), None),
+            Access::Application(org, app) => (app.to_string(), Some(org.to_string())),
+        };
+        Self {
+            iss: Some("posthorn".to_owned()),
+            sub: Some(sub),
+            org,
+            iat: Some(iat),
+            nbf: Some(iat),
+            exp: iat + lifetime_s,
+            jti: None,
+            feature_flags: Vec::new(),
+            session_id: None,
+            capabilities: None,
+            scope: None,
+            key: None,
+        }
+    }
+
+    fn grant(&self) -> Grant {
+        let known = |named: &Named| match named {
+            Named::Known(capability) => Some(*capability),
+            Named::Unknown(_) => None,
+        };
+        match (self.scope, &self.org, &self.capabilities) {
+            (Some(scope), ..) => Grant::Backend(scope),
+            (None, None, _) => Grant::Backend(Scope::All),
+            (None, Some(_), None) => Grant::Visitor(Capability::ALL.to_vec()),
+            (None, Some(_), Some(held)) => Grant::Visitor(held.iter().filter_map(known).collect()),
+        }
+    }
+
     fn access(&self) -> Result<Access, Refused> {
         let organisation = |text: &str| {
             let rule =

@@ -22,6 +22,7 @@
 //! | key set | `ORG#{org}` | `JWKS` | | |
 //! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
 //! | token taken back | `REVOKED#{fingerprint}` | `REVOKED` | | |
+//! | API token | `ORG#{org}` | `KEY#{key}` | | |
 //! | answer to a request | `ANSWER#{request}` | `ANSWER` | | |
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
@@ -33,7 +34,8 @@ use sha2::{Digest, Sha256};
 use crate::domain::attempt::Turn;
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{
-    ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId, SourceId, TaskId,
+    ApiTokenId, ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId,
+    SourceId, TaskId,
 };
 
 /// Partition and sort key.
@@ -95,6 +97,8 @@ pub const TREATMENT_PREFIX: &str = "TREAT#";
 pub const ATTEMPT_PREFIX: &str = "ATT#";
 /// How sort keys of sources in their organisation start.
 pub const SOURCE_PREFIX: &str = "SOURCE#";
+/// How sort keys of API tokens start.
+pub const API_TOKEN_PREFIX: &str = "KEY#";
 /// How sort keys of deliveries start.
 pub const DELIVERY_PREFIX: &str = "DLV#";
 /// How sort keys of inspected requests start.
@@ -285,6 +289,11 @@ pub fn key_set(org: &OrganisationId) -> Key {
 /// A token that was taken back.
 pub fn revocation(fingerprint: &str) -> Key {
     key(format!("REVOKED#{fingerprint}"), "REVOKED")
+}
+
+/// An API token.
+pub fn api_token(org: &OrganisationId, id: &ApiTokenId) -> Key {
+    key(organisation_pk(org), format!("{API_TOKEN_PREFIX}{id}"))
 }
 
 /// The answer to a request that may be repeated.

@@ -12,6 +12,7 @@
 //! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
 //! | [`History`] | admin | list and read messages and attempts |
 //! | [`Revocations`] | receive, admin | tokens that were taken back |
+//! | [`ApiTokens`] | receive, admin | API tokens that are on record |
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
 //! | [`EventTypeSettings`] | dispatch | delivery settings of event types |
 //! | [`Tasks`] | admin, retry | background tasks |
@@ -25,6 +26,7 @@
 use std::fmt;
 
 mod answers;
+mod api_tokens;
 mod book;
 pub mod cache;
 mod catalogue;
@@ -55,6 +57,7 @@ pub mod table;
 mod tasks;
 
 pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
+pub use api_tokens::ApiTokens;
 pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
 pub use deliveries::{Advanced, Deliveries, Due, Recorded, Snapshot};

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::api_tokens::ApiTokens;
 use super::cache::Cache;
 use super::change::{Change, change};
 use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, keys};
 use crate::domain::application::Expired;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::id::ApplicationId;
-use crate::domain::token::{APPLICATION_TOKEN_S, Access, Bearer, fingerprint};
+use crate::domain::id::{ApiTokenId, ApplicationId, OrganisationId};
+use crate::domain::token::{
+    APPLICATION_TOKEN_S, Access, Bearer, ORGANISATION_TOKEN_S, fingerprint,
+};
 
 /// How long a process remembers that a token was good, in milliseconds.
 pub const REVOCATION_TTL_MS: u64 = 30_000;
@@ -23,8 +26,11 @@ const MAX_KEPT: usize = 10_000;
 pub struct Revocations {
     table: Arc<dyn Table>,
     clock: Arc<dyn Clock>,
+    api_tokens: ApiTokens,
     /// Whether the tokens with these fingerprints were taken back.
     recent: Cache<String, bool>,
+    /// Which tokens of these organisations were taken back all at once.
+    organisations: Cache<OrganisationId, Option<Expired>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,11 +46,19 @@ impl Revocations {
     /// Revocations in this table.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>) -> Self {
         let recent = Cache::new(clock.clone(), REVOCATION_TTL_MS, MAX_KEPT);
-        Self { table, clock, recent }
+        let organisations = Cache::new(clock.clone(), REVOCATION_TTL_MS, MAX_KEPT);
+        let api_tokens = ApiTokens::new(table.clone());
+        Self { table, clock, api_tokens, recent, organisations }
     }
 
-    /// Whether this token was taken back. One read in [`REVOCATION_TTL_MS`] a token, and another
-    /// one if it is of a session.
+    /// The record of API tokens.
+    pub fn api_tokens(&self) -> &ApiTokens {
+        &self.api_tokens
+    }
+
+    /// Whether this token was taken back. One read in [`REVOCATION_TTL_MS`] a token and one an
+    /// organisation, another one if the token is of a session or on record, and now and then a
+    /// write to note that it is used.
     ///
     /// # Errors
     /// When the store fails.
@@ -65,6 +79,16 @@ impl Revocations {
         let now = self.clock.now();
         let item = self.table.get(&keys::revocation(&bearer.fingerprint)).await?;
         if item.is_some_and(|item| !item.is_expired(now)) {
+            return Ok(true);
+        }
+        let org = bearer.access.organisation();
+        let all = self.organisation(&org).await?;
+        if all.is_some_and(|expired| expired.covers(bearer.issued_at, now)) {
+            return Ok(true);
+        }
+        if let Some(key) = &bearer.key
+            && !self.api_tokens.is_known(&org, key, now).await?
+        {
             return Ok(true);
         }
         let (Access::Application(_, app), Some(session)) = (bearer.access, &bearer.session) else {
@@ -111,9 +135,72 @@ impl Revocations {
         session: &str,
         delay_ms: u64,
     ) -> Result<(), StoreError> {
-        let key = session_key(app, session);
+        // By then they have all expired.
+        self.revoke_all(&session_key(app, session), delay_ms, APPLICATION_TOKEN_S).await
+    }
+
+    /// Which tokens of an organisation are taken back all at once, if any, as it was up to
+    /// [`REVOCATION_TTL_MS`] ago.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn organisation(&self, org: &OrganisationId) -> Result<Option<Expired>, StoreError> {
+        let read = async {
+            let item = self.table.get(&organisation_key(org)).await?;
+            session_of(item.as_ref(), self.clock.now())
+        };
+        self.organisations.get_or_read(*org, read).await
+    }
+
+    /// The first moment, `now` or a second later, at which a token of this organisation can be
+    /// made that is not among those which were taken back all at once.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn first_good(
+        &self,
+        org: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        // Tokens tell seconds.
+        let expired = self.organisation(org).await?;
+        let after = expired.map(|expired| Timestamp((expired.before.as_secs() + 1) * 1_000));
+        Ok(after.map_or(now, |after| after.max(now)))
+    }
+
+    /// Takes back all tokens of an organisation that there are by now, those of its applications
+    /// as well, after `delay_ms` milliseconds.
+    ///
+    /// # Errors
+    /// As [`revoke_session`](Self::revoke_session).
+    pub async fn revoke_organisation(
+        &self,
+        org: &OrganisationId,
+        delay_ms: u64,
+    ) -> Result<(), StoreError> {
+        let revoked = self.revoke_all(&organisation_key(org), delay_ms, ORGANISATION_TOKEN_S).await;
+        self.organisations.forget(org);
+        self.recent.forget_where(|_, revoked| !revoked);
+        revoked
+    }
+
+    /// Takes back an API token; `false` if none is on record under this id.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be taken back then.
+    pub async fn revoke_key(
+        &self,
+        org: &OrganisationId,
+        id: &ApiTokenId,
+    ) -> Result<bool, StoreError> {
+        let deleted = self.api_tokens.delete(org, id).await;
+        self.recent.forget_where(|_, revoked| !revoked);
+        deleted
+    }
+
+    async fn revoke_all(&self, key: &Key, delay_ms: u64, longest_s: u64) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let changed = change(&*self.table, &key, |found| {
+        let changed = change(&*self.table, key, |found| {
             let expired = Expired::all(session_of(found.as_ref(), now)?, now, delay_ms);
             let condition = match &found {
                 Some(item) => Condition::Revision(item.rev),
@@ -122,8 +209,7 @@ impl Revocations {
             let revocation = Revocation { revoked_at: now, session: Some(expired) };
             let item = Item::new(key.clone(), doc::encode(&revocation)?)
                 .revision(found.map_or(0, |item| item.rev) + 1)
-                // By then they have all expired.
-                .until(expired.from.plus_ms(APPLICATION_TOKEN_S * 1000));
+                .until(expired.from.plus_ms(longest_s * 1000));
             Ok(Change::Write(vec![Write::Put(item, condition)], ()))
         });
         let changed = changed.await;
@@ -132,10 +218,14 @@ impl Revocations {
     }
 }
 
-/// Which tokens of its session this item takes back.
+/// Which tokens this item takes back, if it takes back more than one.
 fn session_of(item: Option<&Item>, now: Timestamp) -> Result<Option<Expired>, StoreError> {
     let Some(item) = item.filter(|item| !item.is_expired(now)) else { return Ok(None) };
     Ok(doc::decode::<Revocation>(&item.doc)?.session)
+}
+
+fn organisation_key(org: &OrganisationId) -> Key {
+    keys::revocation(&fingerprint(&org.to_string()))
 }
 
 fn session_key(app: &ApplicationId, session: &str) -> Key {
