@@ -234,7 +234,7 @@ impl Call<'_> {
             .collect();
         let id = |(endpoint, _): &(Endpoint, Standing)| endpoint.id.to_string();
         let listed = page::cut(&walk, known, id);
-        Ok(page::respond(&walk, listed, |(endpoint, standing)| DestinationOut {
+        Ok(page::respond(listed, |(endpoint, standing)| DestinationOut {
             endpoint: EndpointOut::from(endpoint),
             standing,
         }))

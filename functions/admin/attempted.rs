@@ -4,6 +4,8 @@
 //! first attempt by schedule, without one while it waits or where it ended before, or with the
 //! earliest attempt by hand where there was nothing by schedule.
 
+use std::str::FromStr;
+
 use crate::JsonSchema;
 use http::StatusCode;
 use serde::Serialize;
@@ -11,8 +13,8 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::api::message::MessageOut;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Turn};
-use shared::domain::delivery::{Delivery, State};
-use shared::domain::id::{AttemptId, EndpointId};
+use shared::domain::delivery::Delivery;
+use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::store::{Tenant, Trace, Walk};
 
 use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing};
@@ -54,12 +56,27 @@ pub(crate) struct EndpointStats {
     canceled: u64,
 }
 
+/// A place in an endpoint's trail: an attempt's id, or the message's.
+struct Place;
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_place = text.parse::<AttemptId>().is_ok() || text.parse::<MessageId>().is_ok();
+        is_place.then_some(Self).ok_or(())
+    }
+}
+
 impl Call<'_> {
     /// The messages that were sent to an endpoint. A page may be short before the list is done.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?.id;
-        let walk = page::walk::<AttemptId>(self.request, true)?;
+        let mut walk = page::walk::<Place>(self.request, true)?;
+        if let Some(msg) = walk.iterator.as_ref().and_then(|place| place.parse().ok()) {
+            walk.iterator = Some(self.admin.history.place_in_trail(&msg, &endpoint).await?);
+        }
         let filter = Filter::of(self.request);
         let status = self.wanted_status()?;
         let with_content = self.wants_content()?;
@@ -135,7 +152,7 @@ impl Call<'_> {
             true => None,
             false => self.admin.pending.delivery(&msg, ep).await?.map(|found| found.value),
         };
-        let unattempted = delivery.as_ref().is_some_and(is_unattempted);
+        let unattempted = delivery.as_ref().is_some_and(Delivery::is_unattempted);
         match trace {
             Trace::Unattempted(_) if !unattempted => return Ok(None),
             Trace::Attempt(attempt) if matches!(attempt.turn, Turn::Manual(_)) => {
@@ -208,11 +225,6 @@ impl EndpointStats {
         };
         *counter += 1;
     }
-}
-
-/// Whether a delivery waits for its first attempt, or ended before it.
-fn is_unattempted(delivery: &Delivery) -> bool {
-    delivery.attempts == 0 && delivery.state != State::Delivered
 }
 
 fn may_be_first(attempt: &Attempt) -> bool {

@@ -114,7 +114,7 @@ impl Call<'_> {
         };
         let (org, now) = (self.access.organisation(), self.admin.ambient.now());
         let listed = self.admin.history.tasks(&org, &walk, now, keep).await?;
-        Ok(page::respond(&walk, listed, TaskOut::from))
+        Ok(page::respond(listed, TaskOut::from))
     }
 
     pub(crate) async fn get_task(&self, task: &str) -> Answer {

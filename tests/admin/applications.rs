@@ -327,9 +327,8 @@ async fn whoever_walks_back_beyond_the_beginning_starts_anew_without_losing_any(
         (format!("{APPS}/{app}/endpoint"), ep.clone(), vec![ep]),
     ] {
         let before = get(&world, &format!("{path}?iterator=-{first}")).await;
-        assert!(ids(&before).is_empty());
-        assert!(before.body.get("prevIterator").is_none());
-        assert_eq!((&before.body["iterator"], &before.body["done"]), (&json!(null), &json!(false)));
+        let nothing = json!({"data": [], "iterator": null, "prevIterator": null, "done": true});
+        assert_eq!(before.body, nothing);
         // Without an iterator the next page is the first one.
         assert_eq!(ids(&get(&world, &path).await), all);
     }

@@ -188,6 +188,11 @@ impl Delivery {
         }
     }
 
+    /// Whether it waits for its first attempt by schedule, or ended before it.
+    pub fn is_unattempted(&self) -> bool {
+        self.attempts == 0 && self.state != State::Delivered
+    }
+
     /// Whether another attempt will come.
     pub fn is_pending(&self) -> bool {
         self.pending().is_some()
