@@ -164,14 +164,11 @@ impl Call<'_> {
         }
         let (app, now) = (&tenant.application.id, self.admin.ambient.now());
         let found = self.admin.history.message(app, &msg.to_string(), now).await?;
-        let Some(mut message) = found.filter(|message| filter.keeps_message(message)) else {
+        let Some(message) = found.filter(|message| filter.keeps_message(message)) else {
             return Ok(None);
         };
-        if !with_content {
-            message.payload.clear();
-        }
         let standing = Standing::of(delivery.as_ref(), trace.is_success(), now);
-        Ok(Some(AttemptedOut { message: MessageOut::from(message), standing }))
+        Ok(Some(AttemptedOut { message: MessageOut::of(message, with_content), standing }))
     }
 
     async fn is_first(&self, attempt: &Attempt) -> Result<bool, ApiError> {
@@ -200,7 +197,8 @@ impl Call<'_> {
             return Err(Violation::query("until", "must not be before `since`").into());
         }
         if until.since(since) > MAX_SPAN_MS {
-            return Err(Violation::query("since", "must be at most 28 days before `until`").into());
+            let rule = "`since` must be at most 28 days before `until`.";
+            return Err(ApiError::bad_request("invalid_range", rule));
         }
         Ok(Walk {
             limit: STATS_PAGE,

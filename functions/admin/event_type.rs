@@ -8,7 +8,7 @@ use description::{Delays, JsonObject, Moment, TimeoutSeconds};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::patch::Field;
+use shared::api::patch::{Field, not_null};
 use shared::api::request::{self, query_flag};
 use shared::api::rules::Rules;
 use shared::domain::endpoint::MAX_EVENT_TYPE;
@@ -73,8 +73,14 @@ pub(crate) struct EventTypeUpdate {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct EventTypePatch {
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "String")]
     description: Option<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "bool")]
     archived: Option<bool>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "bool")]
     deprecated: Option<bool>,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Field<Schemas>,
@@ -100,11 +106,8 @@ pub(crate) struct EventTypeOut {
     deprecated: bool,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Option<Schemas>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     feature_flag: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     feature_flags: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_schedule: Option<Vec<u64>>,
@@ -148,10 +151,8 @@ impl EventTypeUpdate {
     fn check(&self, rules: &mut Rules) {
         check_description(rules, &self.description);
         check_schemas(rules, self.schemas.as_ref());
-        check_flags(rules, &self.flags());
-        if self.feature_flags.is_some() {
-            check_flags(rules, self.feature_flag.as_slice());
-        }
+        check_flags(rules, self.feature_flags.as_deref().unwrap_or_default());
+        check_flag(rules, "featureFlag", self.feature_flag.as_ref());
         check_group(rules, self.group_name.as_deref());
         check_treatment(rules, self.treatment());
     }
@@ -239,18 +240,17 @@ impl Call<'_> {
         self.require_organisation()?;
         let mut patch: EventTypePatch = request::body(self.request)?;
         let mut rules = Rules::default();
+        check_flag(&mut rules, "featureFlag", patch.feature_flag.value());
+        check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         if patch.feature_flags == Field::Absent {
             patch.feature_flags = match std::mem::take(&mut patch.feature_flag) {
                 Field::Absent => Field::Absent,
                 Field::Null => Field::Null,
                 Field::Value(flag) => Field::Value(vec![flag]),
             };
-        } else {
-            check_flags(&mut rules, patch.feature_flag.value().map_or(&[], std::slice::from_ref));
         }
         patch.description.iter().for_each(|text| check_description(&mut rules, text));
         check_schemas(&mut rules, patch.schemas.value());
-        check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         check_group(&mut rules, patch.group_name.value().map(String::as_str));
         let treatment = (&patch.retry_schedule, &patch.timeout_seconds);
         check_treatment(&mut rules, treatment);
@@ -373,9 +373,13 @@ fn check_flags(rules: &mut Rules, flags: &[String]) {
         return rules.broken("featureFlags", format!("must name at most {MAX_FLAGS}"));
     }
     for (position, flag) in flags.iter().enumerate() {
-        if !is_name(flag, MAX_NAME) {
-            rules.broken(&format!("featureFlags.{position}"), name_rule(MAX_NAME));
-        }
+        check_flag(rules, &format!("featureFlags.{position}"), Some(flag));
+    }
+}
+
+fn check_flag(rules: &mut Rules, field: &str, flag: Option<&String>) {
+    if flag.is_some_and(|flag| !is_name(flag, MAX_NAME)) {
+        rules.broken(field, name_rule(MAX_NAME));
     }
 }
 

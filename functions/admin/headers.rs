@@ -11,6 +11,7 @@ use crate::JsonSchema;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
+use shared::api::patch::not_null;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
@@ -60,6 +61,8 @@ pub(crate) struct HeadersIn {
 pub(crate) struct HeadersPatch {
     headers: BTreeMap<String, Option<String>>,
     /// Names to remove, as the line 2.x of the SDKs says it.
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "Vec<String>")]
     delete_headers: Option<Vec<String>>,
 }
 

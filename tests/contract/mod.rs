@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::support::world::{Reply, World};
 
+mod bodies;
 mod paging;
 
 const URL: &str = "http://127.0.0.1:9/hook";
