@@ -1,9 +1,7 @@
 //! Headers that a customer adds to the requests to an endpoint.
 //!
 //! All values rest sealed: they are often credentials. Those of names that always are come back
-//! by name only.
-//!
-//! Not guaranteed: the letter case of names on the wire; HTTP does not distinguish it.
+//! by name only. Names leave in the letter case in which they were given.
 
 use std::collections::BTreeMap;
 
