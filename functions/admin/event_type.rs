@@ -17,9 +17,10 @@ use shared::domain::id::{is_name, name_rule};
 use shared::domain::json::is_deeper_than;
 use shared::domain::notice::Notice;
 
+use crate::json::Json;
 use crate::limits::{MAX_FLAGS, check_description};
 use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
-use crate::{Answer, Call, page};
+use crate::{Answer, Call, meta_schema, page};
 
 /// Most levels of nesting of a schema: what common readers of JSON take.
 const MAX_LEVELS: usize = 128;
@@ -358,9 +359,13 @@ fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
         let field = || format!("schemas.{version}");
         if !schema.is_object() {
             rules.broken(&field(), "must be a JSON Schema, an object");
-        }
-        if is_deeper_than(schema.as_str(), MAX_LEVELS) {
+        } else if is_deeper_than(schema.as_str(), MAX_LEVELS) {
             rules.broken(&field(), format!("must have at most {MAX_LEVELS} levels"));
+        } else if let Some(json) = Json::parse_within(schema.as_str(), MAX_LEVELS)
+            && let Err(wrong) = meta_schema::check(&json)
+        {
+            let path = wrong.path.iter().fold(field(), |path, step| format!("{path}.{step}"));
+            rules.broken(&path, wrong.rule);
         }
     }
     if serde_json::to_string(schemas).map_or(0, |json| json.len()) > MAX_BYTES {

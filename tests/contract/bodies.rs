@@ -301,3 +301,48 @@ async fn statistics_over_more_than_28_days_are_a_bad_request() {
         assert_eq!(said, (400, &json!("invalid_range")), "{what}");
     }
 }
+
+#[tokio::test]
+async fn the_schemas_of_an_event_type_are_json_schemas_at_every_level() {
+    let world = World::new();
+    world.describe("a").await;
+    let path = format!("{TYPES}/a");
+    for (schema, wrong) in [
+        (json!({"type": "objekt"}), vec!["type"]),
+        (json!({"type": []}), vec!["type"]),
+        (json!({"properties": []}), vec!["properties"]),
+        (json!({"properties": {"p": {"type": 7}}}), vec!["properties", "p", "type"]),
+        (json!({"items": {"minimum": "1"}}), vec!["items", "minimum"]),
+        (json!({"items": [{"minLength": -1}]}), vec!["items", "0", "minLength"]),
+        (json!({"required": ["a", "a"]}), vec!["required"]),
+        (json!({"enum": "a"}), vec!["enum"]),
+        (json!({"multipleOf": 0}), vec!["multipleOf"]),
+        (json!({"anyOf": []}), vec!["anyOf"]),
+        (json!({"not": "x"}), vec!["not"]),
+        (json!({"$ref": 1}), vec!["$ref"]),
+        (json!({"additionalProperties": null}), vec!["additionalProperties"]),
+    ] {
+        let mut expected = vec!["body", "schemas", "1"];
+        expected.extend(wrong);
+        let schemas = json!({"1": schema});
+        for (method, path) in [("POST", TYPES), ("PUT", &path), ("PATCH", &path)] {
+            let body = json!({"name": "b", "description": "", "schemas": schemas});
+            let refused = world.call(method, path, body).await;
+            assert_eq!(place(&refused), json!(expected), "{method} {schemas}");
+        }
+    }
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An order",
+        "type": ["object", "null"], "required": ["id"], "additionalProperties": false,
+        "properties": {
+            "id": {"type": "integer", "minimum": 0.5, "exclusiveMaximum": true},
+            "type": true, "tags": {"items": {"$ref": "#/$defs/tag"}, "uniqueItems": true},
+            "required": {"enum": [1, null], "const": {"type": 7}, "default": {"type": 7}},
+        },
+        "$defs": {"tag": {"type": "string", "maxLength": 3.0}}, "x-own": {"type": 7},
+        "examples": [{"type": 7}], "dependencies": {"a": ["b"], "c": {}},
+    });
+    let body = json!({"schemas": {"1": schema}});
+    let taken = world.call("PATCH", &path, body).await;
+    assert_eq!((taken.status.as_u16(), &taken.body["schemas"]["1"]), (200, &schema));
+}
