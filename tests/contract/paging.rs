@@ -21,8 +21,6 @@ async fn stage() -> (World, Vec<String>) {
         last = world.publish(&app, json!({"n": n})).await;
         world.dispatch_all().await;
         world.call("PUT", "/api/v1/stats/usage/event-types", Value::Null).await;
-        let source = json!({"name": format!("s{n}"), "app": app, "profile": "svix"});
-        world.call("POST", "/ingest/api/v1/source", source).await;
     }
     let below = format!("/api/v1/app/{app}");
     let lists = vec![
