@@ -46,7 +46,8 @@ async fn a_visitor_with_a_flag_sees_what_is_behind_it() {
 #[tokio::test]
 async fn an_application_that_is_not_there_is_created_for_its_visitor() {
     let world = World::new();
-    let token = visit(&world, "new-one", json!({"application": {"name": "New"}})).await;
+    let token =
+        visit(&world, "new-one", json!({"application": {"name": "New", "uid": "new-one"}})).await;
     assert_eq!(status(&world, &token, "/api/v1/app/new-one").await, 200);
     let again = json!({"application": {"name": "Other"}});
     visit(&world, "new-one", again).await;

@@ -6,7 +6,10 @@ use crate::support::world::World;
 
 const PATH: &str = "/api/v1/app/new-one/msg";
 
-fn message(application: Value) -> Value {
+fn message(mut application: Value) -> Value {
+    if application["uid"].is_null() {
+        application["uid"] = json!("new-one");
+    }
     json!({"eventType": "a", "payload": {"n": 1}, "application": application})
 }
 

@@ -118,7 +118,7 @@ async fn every_application_is_treated_alike_whenever_it_came() {
     set_up(&world, json!({"retrySchedule": []})).await;
     apps.push(world.application().await);
     let message = json!({
-        "eventType": "order.slow", "payload": {}, "application": {"name": "On the way"},
+        "eventType": "order.slow", "payload": {}, "application": {"name": "On the way", "uid": "later"},
     });
     let reply = world.call("POST", "/api/v1/app/later/msg", message).await;
     assert_eq!(reply.status, 202, "{reply:?}");

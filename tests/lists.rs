@@ -207,7 +207,10 @@ async fn a_list_of_nothing_but_hidden_names_is_empty_and_done() {
     }
     let (token, path) = (world.app_token(&app), format!("{TYPES}?limit=1"));
     let page = world.call_as(&token, "GET", &path, Value::Null).await;
-    assert_eq!(page.body, json!({"data": [], "iterator": null, "done": true}));
+    assert_eq!(
+        page.body,
+        json!({"data": [], "iterator": null, "prevIterator": null, "done": true})
+    );
 }
 
 #[tokio::test]

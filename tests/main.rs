@@ -17,6 +17,7 @@ mod cache;
 mod check;
 mod conformance;
 mod contention;
+mod contract;
 mod cost;
 mod cost_counts;
 /// The counters of the local platform, which tests wrap around their ports as well.

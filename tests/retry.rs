@@ -599,6 +599,7 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
             app,
             ep,
             turn: Turn::Scheduled(1),
+            by_hand: false,
             at: now,
             url: URL.to_owned(),
             ok: false,

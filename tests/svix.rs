@@ -3,7 +3,10 @@
 //!
 //! `svix-operations.json` has a line of facts for each of their operations: name, method, path,
 //! query parameters, statuses of success, fields of the body that are taken and needed, fields
-//! that are answered and those that are answered always.
+//! that are answered and those that are answered always. `svix-kinds.json` says of each of those
+//! fields what it is: a type of JSON, with `?` where it may be null as well.
+//!
+//! Statuses of errors are not compared: their description has the same six for each operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::stage::described;
 
-/// What differs on purpose: the operation, and a fact of theirs that is not ours.
+/// What differs on purpose: the operation (`*` for any), and a fact of theirs that is not ours.
 const DIFFERENT: &[(&str, &str)] = &[
     // Clients of the line 2.x read the new secret from the answer; earlier ones ignore it.
     ("v1.endpoint.rotate-secret", "status 204"),
@@ -57,12 +60,102 @@ fn what_a_client_of_svix_sends_is_taken_and_what_it_reads_is_answered() {
             continue;
         }
         for difference in differences(&document, theirs, ours) {
-            if !DIFFERENT.contains(&(theirs.id.as_str(), difference.as_str())) {
+            if !is_on_purpose(&theirs.id, &difference) {
                 problems.push(format!("{}: {difference}", theirs.id));
             }
         }
     }
     assert!(problems.is_empty(), "{problems:#?}");
+}
+
+fn is_on_purpose(operation: &str, difference: &str) -> bool {
+    DIFFERENT.iter().any(|(id, known)| [operation, "*"].contains(id) && *known == difference)
+}
+
+#[derive(Deserialize)]
+struct Kinds {
+    method: String,
+    path: String,
+    #[serde(default)]
+    takes: BTreeMap<String, String>,
+    #[serde(default)]
+    answers: BTreeMap<String, String>,
+    #[serde(default)]
+    items: BTreeMap<String, String>,
+}
+
+#[test]
+fn each_field_is_of_their_kind_and_null_where_theirs_may_be_null() {
+    let theirs: Vec<Kinds> = serde_json::from_str(include_str!("svix-kinds.json")).expect("kinds");
+    let document = described(&BTreeMap::new());
+    let mut problems = Vec::new();
+    for theirs in &theirs {
+        let ours = &document["paths"][&theirs.path][theirs.method.to_lowercase()];
+        let operation = word(&ours["operationId"]);
+        let mut differences = Vec::new();
+        let mut is_answered = theirs.answers.is_empty();
+        let body = json_schema(&document, &ours["requestBody"]);
+        kinds("takes", &document, body, &theirs.takes, &mut differences);
+        for (status, answer) in ours["responses"].as_object().into_iter().flatten() {
+            let answer = json_schema(&document, answer);
+            if !status.starts_with('2') || answer.is_null() {
+                continue;
+            }
+            is_answered = true;
+            kinds("answers", &document, answer, &theirs.answers, &mut differences);
+            let item = &resolve(&document, answer)["properties"]["data"]["items"];
+            kinds("lists", &document, item, &theirs.items, &mut differences);
+        }
+        if !is_answered {
+            differences.push("answers nothing".to_owned());
+        }
+        differences.retain(|difference| !is_on_purpose(&operation, difference));
+        problems.extend(differences.into_iter().map(|it| format!("{operation}: {it}")));
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// Compares kinds. What is taken may be null where theirs may; what is answered may be null only
+/// where theirs may, and is there then.
+fn kinds(
+    what: &str,
+    document: &Value,
+    schema: &Value,
+    theirs: &BTreeMap<String, String>,
+    differences: &mut Vec<String>,
+) {
+    let schema = resolve(document, schema);
+    let required = required(schema);
+    for (name, theirs) in theirs {
+        let ours = kind_of(document, &schema["properties"][name]);
+        let (kind, is_null) = match theirs.strip_suffix('?') {
+            Some(kind) => (kind, true),
+            None => (theirs.as_str(), false),
+        };
+        let fits = ours.contains(kind)
+            && match what {
+                "takes" => !is_null || ours.contains("null"),
+                _ => is_null == ours.contains("null") && (!is_null || required.contains(name)),
+            };
+        if !fits {
+            differences.push(format!("{what} {name} as {theirs}"));
+        }
+    }
+}
+
+/// The types of JSON that a field may have.
+fn kind_of(document: &Value, field: &Value) -> BTreeSet<String> {
+    let field = resolve(document, field);
+    let mut kinds: BTreeSet<String> = match &field["type"] {
+        Value::Array(types) => types.iter().map(word).collect(),
+        one => one.as_str().map(str::to_owned).into_iter().collect(),
+    };
+    for choice in ["anyOf", "oneOf", "allOf"] {
+        for one in field[choice].as_array().into_iter().flatten() {
+            kinds.extend(kind_of(document, one));
+        }
+    }
+    kinds
 }
 
 fn differences(document: &Value, theirs: &Theirs, ours: &Value) -> Vec<String> {

@@ -71,7 +71,7 @@ async fn a_recovered_delivery_that_fails_again_has_failed() {
     let attempts = world.attempts(&app, &failed[0]).await.len();
     world.network.next(URL, answer(500));
     begin(&world, &app, &ep, "recover", json!({"since": since})).await;
-    assert_eq!(standing(&world, &app, &failed[0]).await.0, 1);
+    assert_eq!(standing(&world, &app, &failed[0]).await.0, 3);
     world.dispatch_all().await;
     assert_eq!(world.attempts(&app, &failed[0]).await.len(), attempts + 1);
     assert_eq!(standing(&world, &app, &failed[0]).await, (2, "fail".to_owned()));

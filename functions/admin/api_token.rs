@@ -116,7 +116,7 @@ impl Call<'_> {
         let (org, now) = (self.access.organisation(), self.admin.ambient.now());
         let all = self.admin.revocations.api_tokens().list(&org, now).await?;
         let listed = page::cut(&walk, all, |token: &ApiToken| token.id.to_string());
-        Ok(page::respond(&walk, listed, ApiTokenOut::from))
+        Ok(page::respond(listed, ApiTokenOut::from))
     }
 
     pub(crate) async fn delete_api_token(&self, id: &str) -> Answer {

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::api::application::ApplicationIn;
 use shared::api::error::{self, ApiError};
-use shared::api::patch::Field;
+use shared::api::patch::{Field, not_null};
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::application::{Application, Metadata};
@@ -21,7 +21,8 @@ use crate::{Answer, Call, page};
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ApplicationPatch {
-    #[schemars(length(min = 1))]
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(length(min = 1), with = "String")]
     name: Option<String>,
     #[schemars(with = "Option<Uid>")]
     uid: Field<String>,
@@ -29,8 +30,12 @@ pub(crate) struct ApplicationPatch {
     throttle_rate: Field<u16>,
     #[schemars(range(min = 1))]
     rate_limit: Field<u16>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "Metadata")]
     metadata: Option<Metadata>,
     profile: Field<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "bool")]
     sandbox: Option<bool>,
 }
 
@@ -40,9 +45,7 @@ pub(crate) struct ApplicationPatch {
 pub(crate) struct ApplicationOut {
     uid: Option<Uid>,
     name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u16>,
     id: ApplicationId,
     #[schemars(with = "Moment")]
@@ -160,11 +163,11 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let mut patch: ApplicationPatch = request::body(self.request)?;
         let mut rules = Rules::default();
-        rules.throttle_rate(patch.rate_limit.value().copied());
+        rules.rate("rateLimit", patch.rate_limit.value().copied());
         if patch.throttle_rate == Field::Absent {
             patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
         } else {
-            rules.throttle_rate(patch.throttle_rate.value().copied());
+            rules.rate("throttleRate", patch.throttle_rate.value().copied());
         }
         if let Some(name) = &patch.name {
             rules.name(name);

@@ -8,7 +8,7 @@ use http::{Request, StatusCode};
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::api::request::query_value;
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::{Delivery, State};
 use shared::domain::endpoint::Endpoint;
@@ -48,6 +48,7 @@ pub(crate) struct AttemptOut {
 impl AttemptOut {
     fn of(attempt: Attempt, with_content: bool) -> Self {
         let (status, status_text) = if attempt.ok { SUCCESS } else { FAIL };
+        let trigger_type = u8::from(attempt.is_by_hand());
         Self {
             url: attempt.url,
             response: if with_content { attempt.response } else { String::new() },
@@ -55,7 +56,7 @@ impl AttemptOut {
             response_duration_ms: attempt.ms,
             status,
             status_text,
-            trigger_type: u8::from(matches!(attempt.turn, Turn::Manual(_))),
+            trigger_type,
             msg_id: attempt.msg,
             endpoint_id: attempt.ep,
             id: attempt.id,
@@ -99,6 +100,8 @@ impl Standing {
             Some(State::Failed { .. }) => FAIL,
             Some(State::Canceled) => CANCELED,
             Some(State::Pending(pending)) if pending.is_leased(now) => SENDING,
+            // Once it was attempted, it is being sent until it is over (Svix).
+            Some(State::Pending(_)) if !delivery.is_some_and(Delivery::is_unattempted) => SENDING,
             Some(State::Pending(_)) => PENDING,
         };
         let next_at = delivery.and_then(Delivery::next_at);
@@ -234,7 +237,7 @@ impl Call<'_> {
             .collect();
         let id = |(endpoint, _): &(Endpoint, Standing)| endpoint.id.to_string();
         let listed = page::cut(&walk, known, id);
-        Ok(page::respond(&walk, listed, |(endpoint, standing)| DestinationOut {
+        Ok(page::respond(listed, |(endpoint, standing)| DestinationOut {
             endpoint: EndpointOut::from(endpoint),
             standing,
         }))

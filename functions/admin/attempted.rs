@@ -1,8 +1,10 @@
 //! What an endpoint was sent: message by message, and in numbers.
 //!
-//! Both walk the endpoint's trail. A message counts once, where its delivery begins: with the
+//! Both walk the endpoint's trail. A message is listed once, where its delivery begins: with the
 //! first attempt by schedule, without one while it waits or where it ended before, or with the
-//! earliest attempt by hand where there was nothing by schedule.
+//! earliest attempt by hand where there was nothing by schedule. The numbers count attempts.
+
+use std::str::FromStr;
 
 use crate::JsonSchema;
 use http::StatusCode;
@@ -11,8 +13,8 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::api::message::MessageOut;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Turn};
-use shared::domain::delivery::{Delivery, State};
-use shared::domain::id::{AttemptId, EndpointId};
+use shared::domain::delivery::Delivery;
+use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::store::{Tenant, Trace, Walk};
 
 use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing};
@@ -25,14 +27,8 @@ const MAX_SPAN_MS: u64 = 28 * 86_400_000;
 /// Attempts that statistics read at a time, and how often they do at the most.
 const STATS_PAGE: usize = 1000;
 pub(crate) const STATS_PAGES: usize = 40;
-/// Failed first attempts whose fate is looked up for statistics, at the most.
-const STATS_LOOKUPS: usize = 500;
 /// How far apart moments are that ids tell apart, in milliseconds.
 pub(crate) const MOMENT_MS: u64 = 4;
-/// A delivery whose first attempt is older than this has been decided, in milliseconds: longer
-/// than the default schedule takes with the most jitter.
-const DECIDED_MS: u64 = 36 * 3_600_000;
-
 /// A message, and how far it is with the endpoint.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -44,7 +40,7 @@ pub(crate) struct AttemptedOut {
     standing: Standing,
 }
 
-/// How many messages are how far with the endpoint.
+/// How many attempts ended how, and how many deliveries wait for their first.
 #[derive(Serialize, JsonSchema, Default)]
 pub(crate) struct EndpointStats {
     success: u64,
@@ -54,12 +50,27 @@ pub(crate) struct EndpointStats {
     canceled: u64,
 }
 
+/// A place in an endpoint's trail: an attempt's id, or the message's.
+struct Place;
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_place = text.parse::<AttemptId>().is_ok() || text.parse::<MessageId>().is_ok();
+        is_place.then_some(Self).ok_or(())
+    }
+}
+
 impl Call<'_> {
     /// The messages that were sent to an endpoint. A page may be short before the list is done.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?.id;
-        let walk = page::walk::<AttemptId>(self.request, true)?;
+        let mut walk = page::walk::<Place>(self.request, true)?;
+        if let Some(msg) = walk.iterator.as_ref().and_then(|place| place.parse().ok()) {
+            walk.iterator = Some(self.admin.history.place_in_trail(&msg, &endpoint).await?);
+        }
         let filter = Filter::of(self.request);
         let status = self.wanted_status()?;
         let with_content = self.wants_content()?;
@@ -86,32 +97,24 @@ impl Call<'_> {
         Ok(filling.finish())
     }
 
-    /// Numbers of the last 28 days, or of less. Of an endpoint that was sent very much in that
-    /// time, the latest 40,000 attempts count. What was only ever sent by hand does not.
+    /// Numbers of the last 28 days, or of less: the attempts by how they ended, and the deliveries
+    /// that have none by how far they are. Of an endpoint that was sent very much in that time,
+    /// the latest 40,000 count.
     pub(crate) async fn endpoint_stats(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?.id;
         let mut walk = self.counted_span()?;
         let now = self.admin.ambient.now();
         let mut stats = EndpointStats::default();
-        let mut lookups = 0;
         for _ in 0..STATS_PAGES {
             let history = &self.admin.history;
-            let listed = history.trail_of_endpoint(&endpoint, &walk, now, Trace::begins).await?;
+            let listed = history.trail_of_endpoint(&endpoint, &walk, now, |_| true).await?;
             for trace in &listed.items {
-                let status = match trace {
+                stats.count(match trace {
                     Trace::Unattempted(delivery) => Standing::of(Some(delivery), false, now).status,
                     Trace::Attempt(attempt) if attempt.ok => SUCCESS.0,
-                    Trace::Attempt(attempt) if lookups < STATS_LOOKUPS => {
-                        lookups += 1;
-                        let found = self.admin.pending.delivery(&attempt.msg, &endpoint).await?;
-                        let delivery = found.map(|found| found.value);
-                        Standing::of(delivery.as_ref(), false, now).status
-                    }
-                    Trace::Attempt(attempt) if now.since(attempt.at) > DECIDED_MS => FAIL.0,
-                    Trace::Attempt(_) => PENDING.0,
-                };
-                stats.count(status);
+                    Trace::Attempt(_) => FAIL.0,
+                });
             }
             if listed.done {
                 break;
@@ -135,7 +138,7 @@ impl Call<'_> {
             true => None,
             false => self.admin.pending.delivery(&msg, ep).await?.map(|found| found.value),
         };
-        let unattempted = delivery.as_ref().is_some_and(is_unattempted);
+        let unattempted = delivery.as_ref().is_some_and(Delivery::is_unattempted);
         match trace {
             Trace::Unattempted(_) if !unattempted => return Ok(None),
             Trace::Attempt(attempt) if matches!(attempt.turn, Turn::Manual(_)) => {
@@ -147,14 +150,11 @@ impl Call<'_> {
         }
         let (app, now) = (&tenant.application.id, self.admin.ambient.now());
         let found = self.admin.history.message(app, &msg.to_string(), now).await?;
-        let Some(mut message) = found.filter(|message| filter.keeps_message(message)) else {
+        let Some(message) = found.filter(|message| filter.keeps_message(message)) else {
             return Ok(None);
         };
-        if !with_content {
-            message.payload.clear();
-        }
         let standing = Standing::of(delivery.as_ref(), trace.is_success(), now);
-        Ok(Some(AttemptedOut { message: MessageOut::from(message), standing }))
+        Ok(Some(AttemptedOut { message: MessageOut::of(message, with_content), standing }))
     }
 
     async fn is_first(&self, attempt: &Attempt) -> Result<bool, ApiError> {
@@ -183,7 +183,8 @@ impl Call<'_> {
             return Err(Violation::query("until", "must not be before `since`").into());
         }
         if until.since(since) > MAX_SPAN_MS {
-            return Err(Violation::query("since", "must be at most 28 days before `until`").into());
+            let rule = "`since` must be at most 28 days before `until`.";
+            return Err(ApiError::bad_request("invalid_range", rule));
         }
         Ok(Walk {
             limit: STATS_PAGE,
@@ -208,11 +209,6 @@ impl EndpointStats {
         };
         *counter += 1;
     }
-}
-
-/// Whether a delivery waits for its first attempt, or ended before it.
-fn is_unattempted(delivery: &Delivery) -> bool {
-    delivery.attempts == 0 && delivery.state != State::Delivered
 }
 
 fn may_be_first(attempt: &Attempt) -> bool {

@@ -44,6 +44,9 @@ const SLOW_MS: u64 = 2_500;
 const OLD_S: u64 = 12 * TOLERANCE_S;
 /// The event that is sent if the caller names none.
 const TEST_EVENT: &str = "posthorn.test";
+/// An event type that there is for everybody, and its example (Svix).
+const PING: &str = "svix.ping";
+const PING_PAYLOAD: &str = r#"{"success":true}"#;
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -191,14 +194,7 @@ impl Call<'_> {
                 rules.broken("eventType", "is not the name of an event type");
                 None
             }
-            Some(name) => {
-                let example = self.example(tenant, endpoint, name).await?;
-                if example.is_none() {
-                    let rule = format!("`{name}` has no example: give its JSON Schema `examples`");
-                    rules.broken("eventType", rule);
-                }
-                example
-            }
+            Some(name) => Some(self.example(tenant, endpoint, name).await?),
         };
         rules.check()?;
         let event_type = event_type.as_deref().unwrap_or(TEST_EVENT);
@@ -207,25 +203,38 @@ impl Call<'_> {
     }
 
     /// What an event of this type looks like: as it is described, or else as the endpoint's
-    /// profile has it. What a visitor may not know of has no example.
+    /// profile has it.
+    ///
+    /// # Errors
+    /// 404 for a type that the caller may not know of, 400 for one that has no example.
     async fn example(
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
         name: &str,
-    ) -> Result<Option<String>, ApiError> {
+    ) -> Result<String, ApiError> {
+        if name == PING {
+            return Ok(PING_PAYLOAD.to_owned());
+        }
         let described = self.admin.catalogue.find(&self.access.organisation(), name).await?;
         if described.as_ref().is_some_and(|described| !described.is_for(self.flags())) {
-            return Ok(None);
+            return Err(ApiError::not_found());
         }
         if let Some(example) = described.as_ref().and_then(|described| described.example()) {
-            return Ok(Some(example.to_string()));
+            return Ok(example.to_string());
         }
         let profile =
             self.effective_profile(&tenant.application, endpoint.profile.as_ref()).await?;
         let (_, events) = self.profile_and_events(&profile.name).await?;
         let event = events.into_iter().find(|event| event.event_type == name);
-        Ok(event.map(|event| event.example.as_str().to_owned()))
+        match event {
+            Some(event) => Ok(event.example.as_str().to_owned()),
+            None if described.is_some() => {
+                let why = format!("`{name}` has no example: give its JSON Schema `examples`.");
+                Err(ApiError::bad_request("invalid_scheme", why))
+            }
+            None => Err(ApiError::not_found()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::delivery_settings::{DeliverySettings, Format};
-use shared::domain::endpoint::Endpoint;
+use shared::domain::endpoint::{Endpoint, FIRST_VERSION};
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
@@ -42,7 +42,8 @@ impl Call<'_> {
         let input: EndpointIn = request::body(self.request)?;
         let uid = self.check(&input)?;
         self.check_extensions(&tenant, input.extensions(), Some(&input.url), None).await?;
-        self.check_known(&tenant, input.types(), input.profile.value(), None).await?;
+        let types = (input.types_field(), input.types());
+        self.check_known(&tenant, types, input.profile.value(), None).await?;
         self.create_checked(&tenant, input, uid).await
     }
 
@@ -63,7 +64,8 @@ impl Call<'_> {
         let uid = self.check(&input)?;
         let old = tenant.endpoint(ep);
         self.check_extensions(&tenant, input.extensions(), Some(&input.url), old).await?;
-        self.check_known(&tenant, input.types(), input.profile.value(), old).await?;
+        let types = (input.types_field(), input.types());
+        self.check_known(&tenant, types, input.profile.value(), old).await?;
         let Some(endpoint) = old else {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
@@ -72,6 +74,7 @@ impl Call<'_> {
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             endpoint.move_to(&input.url);
             endpoint.uid.clone_from(&uid);
+            endpoint.version = input.version.unwrap_or(endpoint.version);
             endpoint.description.clone_from(&input.description);
             endpoint.set_disabled(input.disabled);
             endpoint.event_types = input.types().cloned();
@@ -88,17 +91,20 @@ impl Call<'_> {
         let endpoint = endpoint_of(&tenant, ep)?;
         let mut patch: EndpointPatch = request::body(self.request)?;
         let mut rules = Rules::default();
-        rules.event_types(patch.filter_types.value().map(Vec::as_slice));
+        check_version(&mut rules, patch.version);
+        let mut types_field = "eventTypes";
+        rules.event_types("filterTypes", patch.filter_types.value().map(Vec::as_slice));
         if patch.event_types == Field::Absent {
             patch.event_types = std::mem::take(&mut patch.filter_types);
+            types_field = "filterTypes";
         } else {
-            rules.event_types(patch.event_types.value().map(Vec::as_slice));
+            rules.event_types("eventTypes", patch.event_types.value().map(Vec::as_slice));
         }
-        rules.throttle_rate(patch.rate_limit.value().copied());
+        rules.rate("rateLimit", patch.rate_limit.value().copied());
         if patch.throttle_rate == Field::Absent {
             patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
         } else {
-            rules.throttle_rate(patch.throttle_rate.value().copied());
+            rules.rate("throttleRate", patch.throttle_rate.value().copied());
         }
         patch.description.iter().for_each(|text| check_description(&mut rules, text));
         patch.url.iter().for_each(|url| rules.url(url, &self.admin.settings.policy));
@@ -112,7 +118,7 @@ impl Call<'_> {
             Field::Absent => endpoint.profile.as_ref(),
             said => said.value(),
         };
-        self.check_known(&tenant, patch.event_types.value(), profile, old).await?;
+        self.check_known(&tenant, (types_field, patch.event_types.value()), profile, old).await?;
         let uid = match patch.uid {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
@@ -125,6 +131,7 @@ impl Call<'_> {
                 endpoint.move_to(url);
             }
             uid.apply(&mut endpoint.uid);
+            endpoint.version = patch.version.unwrap_or(endpoint.version);
             if let Some(description) = &patch.description {
                 endpoint.description.clone_from(description);
             }
@@ -152,14 +159,15 @@ impl Call<'_> {
 
     fn check(&self, input: &EndpointIn) -> Result<Option<Uid>, ApiError> {
         let mut rules = Rules::default();
+        check_version(&mut rules, input.version);
         check_description(&mut rules, &input.description);
         rules.url(&input.url, &self.admin.settings.policy);
         let uid = rules.uid(input.uid.as_deref(), EndpointId::PREFIX);
-        rules.event_types(input.event_types.as_deref());
-        rules.event_types(input.filter_types.as_deref());
+        rules.event_types("eventTypes", input.event_types.as_deref());
+        rules.event_types("filterTypes", input.filter_types.as_deref());
         rules.channels(input.channels.as_deref());
-        rules.throttle_rate(input.throttle_rate);
-        rules.throttle_rate(input.rate_limit);
+        rules.rate("throttleRate", input.throttle_rate);
+        rules.rate("rateLimit", input.rate_limit);
         rules.metadata(&input.metadata);
         match input.secret.as_deref().map(SigningSecret::parse) {
             Some(Err(rule)) => rules.broken("secret", rule),
@@ -234,6 +242,7 @@ impl Call<'_> {
             event_types: input.types().cloned(),
             throttle_rate: input.rate(),
             url: input.url,
+            version: input.version.unwrap_or(FIRST_VERSION),
             description: input.description,
             disabled: input.disabled,
             channels: input.channels,
@@ -291,6 +300,12 @@ pub(crate) fn endpoint_of<'a>(tenant: &'a Tenant, ep: &str) -> Result<&'a Endpoi
 
 fn show(status: StatusCode, endpoint: Endpoint) -> http::Response<bytes::Bytes> {
     error::json(status, &EndpointOut::from(endpoint))
+}
+
+fn check_version(rules: &mut Rules, version: Option<u16>) {
+    if version == Some(0) {
+        rules.broken("version", "must be at least 1");
+    }
 }
 
 fn uid_taken() -> ApiError {

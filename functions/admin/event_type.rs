@@ -8,7 +8,7 @@ use description::{Delays, JsonObject, Moment, TimeoutSeconds};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::patch::Field;
+use shared::api::patch::{Field, not_null};
 use shared::api::request::{self, query_flag};
 use shared::api::rules::Rules;
 use shared::domain::endpoint::MAX_EVENT_TYPE;
@@ -20,8 +20,9 @@ use shared::domain::notice::Notice;
 use crate::delivery_settings::{
     DeliverySettingsIn, apply_delivery_settings, check_delivery_settings,
 };
+use crate::json::Json;
 use crate::limits::{MAX_FLAGS, check_description};
-use crate::{Answer, Call, page};
+use crate::{Answer, Call, meta_schema, page};
 
 /// Most levels of nesting of a schema: what common readers of JSON take.
 const MAX_LEVELS: usize = 128;
@@ -75,8 +76,14 @@ pub(crate) struct EventTypeUpdate {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct EventTypePatch {
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "String")]
     description: Option<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "bool")]
     archived: Option<bool>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "bool")]
     deprecated: Option<bool>,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Field<Schemas>,
@@ -102,11 +109,8 @@ pub(crate) struct EventTypeOut {
     deprecated: bool,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Option<Schemas>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     feature_flag: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     feature_flags: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_schedule: Option<Vec<u64>>,
@@ -150,10 +154,8 @@ impl EventTypeUpdate {
     fn check(&self, rules: &mut Rules) {
         check_description(rules, &self.description);
         check_schemas(rules, self.schemas.as_ref());
-        check_flags(rules, &self.flags());
-        if self.feature_flags.is_some() {
-            check_flags(rules, self.feature_flag.as_slice());
-        }
+        check_flags(rules, self.feature_flags.as_deref().unwrap_or_default());
+        check_flag(rules, "featureFlag", self.feature_flag.as_ref());
         check_group(rules, self.group_name.as_deref());
         check_delivery_settings(rules, self.settings());
     }
@@ -241,18 +243,17 @@ impl Call<'_> {
         self.require_organisation()?;
         let mut patch: EventTypePatch = request::body(self.request)?;
         let mut rules = Rules::default();
+        check_flag(&mut rules, "featureFlag", patch.feature_flag.value());
+        check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         if patch.feature_flags == Field::Absent {
             patch.feature_flags = match std::mem::take(&mut patch.feature_flag) {
                 Field::Absent => Field::Absent,
                 Field::Null => Field::Null,
                 Field::Value(flag) => Field::Value(vec![flag]),
             };
-        } else {
-            check_flags(&mut rules, patch.feature_flag.value().map_or(&[], std::slice::from_ref));
         }
         patch.description.iter().for_each(|text| check_description(&mut rules, text));
         check_schemas(&mut rules, patch.schemas.value());
-        check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         check_group(&mut rules, patch.group_name.value().map(String::as_str));
         let settings = (&patch.retry_schedule, &patch.timeout_seconds);
         check_delivery_settings(&mut rules, settings);
@@ -360,9 +361,13 @@ fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
         let field = || format!("schemas.{version}");
         if !schema.is_object() {
             rules.broken(&field(), "must be a JSON Schema, an object");
-        }
-        if is_deeper_than(schema.as_str(), MAX_LEVELS) {
+        } else if is_deeper_than(schema.as_str(), MAX_LEVELS) {
             rules.broken(&field(), format!("must have at most {MAX_LEVELS} levels"));
+        } else if let Some(json) = Json::parse_within(schema.as_str(), MAX_LEVELS)
+            && let Err(wrong) = meta_schema::check(&json)
+        {
+            let path = wrong.path.iter().fold(field(), |path, step| format!("{path}.{step}"));
+            rules.broken(&path, wrong.rule);
         }
     }
     if serde_json::to_string(schemas).map_or(0, |json| json.len()) > MAX_BYTES {
@@ -375,9 +380,13 @@ fn check_flags(rules: &mut Rules, flags: &[String]) {
         return rules.broken("featureFlags", format!("must name at most {MAX_FLAGS}"));
     }
     for (position, flag) in flags.iter().enumerate() {
-        if !is_name(flag, MAX_NAME) {
-            rules.broken(&format!("featureFlags.{position}"), name_rule(MAX_NAME));
-        }
+        check_flag(rules, &format!("featureFlags.{position}"), Some(flag));
+    }
+}
+
+fn check_flag(rules: &mut Rules, field: &str, flag: Option<&String>) {
+    if flag.is_some_and(|flag| !is_name(flag, MAX_NAME)) {
+        rules.broken(field, name_rule(MAX_NAME));
     }
 }
 

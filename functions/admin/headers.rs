@@ -1,9 +1,7 @@
 //! Headers that a customer adds to the requests to an endpoint.
 //!
 //! All values rest sealed: they are often credentials. Those of names that always are come back
-//! by name only.
-//!
-//! Not guaranteed: the letter case of names on the wire; HTTP does not distinguish it.
+//! by name only. Names leave in the letter case in which they were given.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +9,7 @@ use crate::JsonSchema;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
+use shared::api::patch::not_null;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
@@ -60,6 +59,8 @@ pub(crate) struct HeadersIn {
 pub(crate) struct HeadersPatch {
     headers: BTreeMap<String, Option<String>>,
     /// Names to remove, as the line 2.x of the SDKs says it.
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "Vec<String>")]
     delete_headers: Option<Vec<String>>,
 }
 

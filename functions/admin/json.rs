@@ -26,7 +26,12 @@ pub(crate) enum Json<'a> {
 impl<'a> Json<'a> {
     /// The tree of this text; `None` if that is not JSON of at most [`MAX_DEPTH`] levels.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        Self::read(serde_json::from_str(text).ok()?, MAX_DEPTH)
+        Self::parse_within(text, MAX_DEPTH)
+    }
+
+    /// The same with so many levels at most.
+    pub(crate) fn parse_within(text: &'a str, levels: usize) -> Option<Self> {
+        Self::read(serde_json::from_str(text).ok()?, levels)
     }
 
     /// Each level scans what is below it once more, so the levels bound the time as well.

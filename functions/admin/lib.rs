@@ -61,6 +61,7 @@ mod json;
 mod jwt_key;
 mod limits;
 mod message;
+mod meta_schema;
 #[cfg(feature = "description")]
 pub mod openapi;
 mod operational;

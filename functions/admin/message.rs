@@ -6,7 +6,7 @@ use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
 use shared::api::message::MessageOut;
-use shared::api::request::{self, query_flag, query_value, query_values};
+use shared::api::request::{self, query_flag, query_list, query_value};
 use shared::domain::attempt::Attempt;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::MessageId;
@@ -24,18 +24,11 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The filter of a request. Several event types come as repeated parameters or in one,
-    /// separated by commas.
+    /// The filter of a request.
     pub(crate) fn of(request: &Request<Bytes>) -> Self {
-        let event_types = query_values(request, "event_types")
-            .iter()
-            .flat_map(|value| value.split(','))
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect();
         Self {
             channel: query_value(request, "channel"),
-            event_types,
+            event_types: query_list(request, "event_types"),
             subject: query_value(request, "subject"),
             tag: query_value(request, "tag"),
         }
@@ -113,18 +106,15 @@ impl Call<'_> {
             if with_content && let Some(whole) = self.admin.history.message(app, &id, now).await? {
                 message.payload = whole.payload;
             }
-            filling.push(&MessageOut::from(message))?;
+            filling.push(&MessageOut::of(message, with_content))?;
         }
         Ok(filling.finish())
     }
 
     pub(crate) async fn get_message(&self, app: &str, msg: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let mut message = self.message(&tenant, msg).await?;
-        if !self.wants_content()? {
-            message.payload = Bytes::new();
-        }
-        Ok(error::json(StatusCode::OK, &MessageOut::from(message)))
+        let message = self.message(&tenant, msg).await?;
+        Ok(error::json(StatusCode::OK, &MessageOut::of(message, self.wants_content()?)))
     }
 
     /// The message of this application with this id or event id.

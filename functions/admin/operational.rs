@@ -27,9 +27,9 @@ impl Call<'_> {
         if self.admin.directory.application(&self.access.organisation(), &app).await?.is_some() {
             return self.list_endpoints(&app).await;
         }
-        let walk = page::walk::<EndpointId>(self.request, true)?;
+        page::walk::<EndpointId>(self.request, true)?;
         let none = Listed { items: Vec::new(), iterator: None, prev: None, done: true };
-        Ok(page::respond(&walk, none, |endpoint: Endpoint| EndpointOut::from(endpoint)))
+        Ok(page::respond(none, |endpoint: Endpoint| EndpointOut::from(endpoint)))
     }
 
     pub(crate) async fn create_operational(&self) -> Answer {

@@ -58,7 +58,7 @@ impl Call<'_> {
         let walk = page::walk::<Position>(self.request, true)?;
         let parked = self.admin.parking.list(&walk, self.admin.ambient.now()).await?;
         let listed = page::cut(&walk, parked, |held| held.position.clone());
-        Ok(page::respond(&walk, listed, ParkedOut::from))
+        Ok(page::respond(listed, ParkedOut::from))
     }
 
     /// Sends a parked record back to the queue where its kind belongs.

@@ -29,8 +29,8 @@ const ONWARD: char = '=';
 pub(crate) struct Page<T> {
     data: Vec<T>,
     iterator: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     prev_iterator: Option<String>,
+    /// Nothing comes after this page; before it, where it was walked back to.
     done: bool,
 }
 
@@ -83,13 +83,12 @@ pub(crate) fn moment(request: &Request<Bytes>, name: &str) -> Result<Option<Time
 
 /// A page of what is small.
 pub(crate) fn respond<T, O: Serialize>(
-    walk: &Walk,
     listed: Listed<T>,
     show: impl Fn(T) -> O,
 ) -> Response<Bytes> {
     let Listed { items, iterator, prev, done } = listed;
     let data = items.into_iter().map(show).collect();
-    answer(walk, Listed { items: data, iterator, prev, done })
+    answer(Listed { items: data, iterator, prev, done })
 }
 
 /// A page of what may be large.
@@ -174,14 +173,13 @@ impl<'a, T> Filling<'a, T> {
         if self.walk.backward {
             listed.items.reverse();
         }
-        answer(self.walk, listed)
+        answer(listed)
     }
 }
 
-fn answer<O: Serialize>(walk: &Walk, listed: Listed<O>) -> Response<Bytes> {
+fn answer<O: Serialize>(listed: Listed<O>) -> Response<Bytes> {
     let page = Page {
-        // There is a page before this one only if the caller came from one.
-        prev_iterator: listed.prev.filter(|_| walk.iterator.is_some()).map(|id| format!("-{id}")),
+        prev_iterator: listed.prev.map(|id| format!("-{id}")),
         iterator: listed.iterator.map(|id| match id.starts_with(['-', ONWARD]) {
             true => format!("{ONWARD}{id}"),
             false => id,
@@ -234,8 +232,8 @@ pub(crate) fn cut<T>(walk: &Walk, mut items: Vec<T>, id: impl Fn(&T) -> String) 
         None if walk.backward => None,
         None => walk.iterator.clone(),
     };
-    let prev = kept.first().map(&id).filter(|_| more || !walk.backward);
-    Listed { items: kept, iterator, prev, done: !more && !walk.backward }
+    let prev = kept.first().map(&id);
+    Listed { items: kept, iterator, prev, done: !more }
 }
 
 fn limit_rule() -> String {

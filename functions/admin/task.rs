@@ -114,7 +114,7 @@ impl Call<'_> {
         };
         let (org, now) = (self.access.organisation(), self.admin.ambient.now());
         let listed = self.admin.history.tasks(&org, &walk, now, keep).await?;
-        Ok(page::respond(&walk, listed, TaskOut::from))
+        Ok(page::respond(listed, TaskOut::from))
     }
 
     pub(crate) async fn get_task(&self, task: &str) -> Answer {
@@ -147,7 +147,10 @@ impl Call<'_> {
         let input: BulkReplayIn = request::body(self.request)?;
         let span = self.span(&input.span)?;
         let mut rules = Rules::default();
-        rules.event_types(input.event_types.as_deref().filter(|types| !types.is_empty()));
+        rules.event_types(
+            "eventTypes",
+            input.event_types.as_deref().filter(|types| !types.is_empty()),
+        );
         rules.text("channel", input.channel.as_deref().unwrap_or_default(), MAX_CHANNEL);
         rules.text("tag", input.tag.as_deref().unwrap_or_default(), MAX_TAG);
         rules.check()?;

@@ -58,6 +58,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         app: message.app,
         ep: endpoint.id,
         turn: cleared.turn,
+        by_hand: cleared.held.as_ref().is_some_and(|held| held.value.by_hand),
         at,
         url: endpoint.url.clone(),
         ok: verdict.ok,

@@ -304,10 +304,5 @@ fn too_much(_: TooMuch) -> ApiError {
 
 /// The answer to a message that was taken. Without its content the payload is `{}`.
 pub(crate) fn show(message: &Message, with_content: bool) -> Response<Bytes> {
-    let mut shown = message.clone();
-    if !with_content {
-        shown.payload.clear();
-        shown.expunged = false;
-    }
-    error::json(StatusCode::ACCEPTED, &MessageOut::from(shown))
+    error::json(StatusCode::ACCEPTED, &MessageOut::of(message.clone(), with_content))
 }

@@ -32,7 +32,7 @@ async fn a_name_is_all_that_an_application_needs() {
     assert_eq!(created.status, 201);
     assert_eq!(created.body["uid"], Value::Null);
     assert_eq!(created.body["metadata"], json!({}));
-    assert!(created.body.get("throttleRate").is_none());
+    assert_eq!(created.body.get("throttleRate"), Some(&Value::Null));
 }
 
 #[tokio::test]
@@ -167,6 +167,7 @@ async fn put_replaces_everything_that_a_caller_can_set() {
         updated.body,
         json!({
             "id": created.body["id"], "name": "Second", "uid": null, "metadata": {},
+            "throttleRate": null, "rateLimit": null,
             "createdAt": "2027-01-15T08:00:00Z", "updatedAt": "2027-01-15T08:01:00Z",
         })
     );
@@ -233,8 +234,8 @@ async fn patch_changes_what_is_there_and_clears_what_is_null() {
 
     let patch = json!({"throttleRate": null, "metadata": {"c": "d"}});
     let patched = world.call("PATCH", &path, patch).await;
-    expected.as_object_mut().unwrap().remove("throttleRate");
-    expected.as_object_mut().unwrap().remove("rateLimit");
+    expected["throttleRate"] = Value::Null;
+    expected["rateLimit"] = Value::Null;
     expected["metadata"] = json!({"c": "d"});
     assert_eq!(patched.body, expected);
     assert_eq!(get(&world, &path).await.body, expected);
@@ -327,9 +328,8 @@ async fn whoever_walks_back_beyond_the_beginning_starts_anew_without_losing_any(
         (format!("{APPS}/{app}/endpoint"), ep.clone(), vec![ep]),
     ] {
         let before = get(&world, &format!("{path}?iterator=-{first}")).await;
-        assert!(ids(&before).is_empty());
-        assert!(before.body.get("prevIterator").is_none());
-        assert_eq!((&before.body["iterator"], &before.body["done"]), (&json!(null), &json!(false)));
+        let nothing = json!({"data": [], "iterator": null, "prevIterator": null, "done": true});
+        assert_eq!(before.body, nothing);
         // Without an iterator the next page is the first one.
         assert_eq!(ids(&get(&world, &path).await), all);
     }

@@ -285,7 +285,7 @@ async fn destinations_tell_how_far_a_message_is_with_each_endpoint() {
     assert_eq!((&shown["status"], &shown["statusText"]), (&json!(0), &json!("success")));
     assert_eq!((&shown["nextAttempt"], &shown["url"]), (&Value::Null, &json!(URL)));
     let shown = destination(&failing).await;
-    assert_eq!((&shown["status"], &shown["statusText"]), (&json!(1), &json!("pending")));
+    assert_eq!((&shown["status"], &shown["statusText"]), (&json!(3), &json!("sending")));
     let next =
         shared::domain::clock::Timestamp::parse_rfc3339(&text(&shown["nextAttempt"])).unwrap();
     assert!((4000..=6000).contains(&next.since(START)), "{next:?}");
@@ -332,7 +332,7 @@ async fn a_resend_that_succeeds_ends_a_failing_delivery() {
     let (world, app, ep) = world().await;
     let msg = attempted(&world, &app, event(), 500).await;
     let base = format!("/api/v1/app/{app}/msg/{msg}/endpoint");
-    assert_eq!(get(&world, &base).await.body["data"][0]["statusText"], "pending");
+    assert_eq!(get(&world, &base).await.body["data"][0]["statusText"], "sending");
     post(&world, &format!("{base}/{ep}/resend"), Value::Null).await;
     world.dispatch_all().await;
     assert_eq!(get(&world, &base).await.body["data"][0]["statusText"], "success");

@@ -48,7 +48,7 @@ async fn a_url_is_all_that_an_endpoint_needs() {
         json!({
             "id": id, "url": URL, "uid": null, "description": "", "disabled": false,
             "eventTypes": null, "filterTypes": null, "channels": null, "metadata": {},
-            "version": 1,
+            "version": 1, "throttleRate": null, "rateLimit": null,
             "createdAt": "2027-01-15T08:00:00Z", "updatedAt": "2027-01-15T08:00:00Z",
         })
     );
@@ -65,7 +65,7 @@ async fn the_names_of_older_sdks_are_understood() {
     let patch = json!({"filterTypes": ["b"], "rateLimit": null});
     let patched = world.call("PATCH", &path, patch).await;
     assert_eq!(patched.body["eventTypes"], json!(["b"]));
-    assert!(patched.body.get("throttleRate").is_none());
+    assert_eq!(patched.body.get("throttleRate"), Some(&Value::Null));
 }
 
 #[tokio::test]
@@ -190,6 +190,7 @@ async fn put_replaces_an_endpoint_but_never_its_secret() {
         updated.body,
         json!({
             "id": id, "url": "http://127.0.0.1:9/new", "uid": null, "description": "",
+            "throttleRate": null, "rateLimit": null,
             "disabled": false, "eventTypes": null, "filterTypes": null, "channels": null,
             "metadata": {}, "version": 1,
             "createdAt": "2027-01-15T08:00:00Z", "updatedAt": "2027-01-15T08:01:00Z",
@@ -255,7 +256,7 @@ async fn patch_changes_what_is_there_and_clears_what_is_null() {
     assert_eq!(get(&world, &path).await.body, expected);
     world.advance_s(60);
     let cleared = world.call("PATCH", &path, json!({"throttleRate": null})).await;
-    assert!(cleared.body.get("throttleRate").is_none());
+    assert_eq!(cleared.body.get("throttleRate"), Some(&Value::Null));
     assert_eq!(cleared.body["updatedAt"], "2027-01-15T08:01:00Z");
 }
 

@@ -24,7 +24,7 @@ async fn the_exact_bytes_and_headers_arrive() {
          content-type: application/json\r\n\
          webhook-id: msg_1\r\n\
          webhook-signature: v1,K5oZ v1,abc=\r\n\
-         x-custom:   kept inside, not around  \r\n\
+         X-Custom:   kept inside, not around  \r\n\
          x-twice: 1\r\n\
          x-twice: 2\r\n\
          content-length: 15\r\n\
@@ -35,6 +35,35 @@ async fn the_exact_bytes_and_headers_arrive() {
     expected.extend_from_slice(b"{\"a\": 1.0,\r\n\0\xff}");
     assert_eq!(text(&receiver.requests()[0]), text(&expected));
     assert_eq!(receiver.requests(), [expected]);
+}
+
+#[tokio::test]
+async fn header_names_leave_in_the_letter_case_in_which_they_were_given() {
+    let answers = || vec![Step::Read, Step::Write(NO_CONTENT.to_vec())];
+    let receiver = Receiver::start([answers(), answers()].map(|steps| steps)).await;
+    let mut request = request(&receiver.url());
+    request.headers = headers(&[
+        ("content-type", "application/json"),
+        ("X-API-key", "1"),
+        ("x-Twice", "a"),
+        ("X-tWICE", "b"),
+        ("Etag", "c"),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(answer(sender().send(request.clone()).await).0, 204);
+    }
+    for sent in receiver.requests() {
+        let sent = text(&sent);
+        for line in [
+            "content-type: application/json",
+            "X-API-key: 1",
+            "x-Twice: a",
+            "X-tWICE: b",
+            "Etag: c",
+        ] {
+            assert!(sent.contains(&format!("\r\n{line}\r\n")), "{line}: {sent}");
+        }
+    }
 }
 
 #[tokio::test]

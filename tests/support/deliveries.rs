@@ -21,6 +21,7 @@ pub(crate) fn first() -> Delivery {
             lease_until: None,
             due_at: START.plus_ms(QUEUE_GRACE_MS),
         }),
+        by_hand: false,
         expires_at: START.plus_ms(90 * 86_400_000),
     }
 }

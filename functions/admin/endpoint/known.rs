@@ -16,11 +16,11 @@ use crate::Call;
 const FEW: usize = 10;
 
 impl Call<'_> {
-    /// 422 if any of these is no event type, and was not chosen before.
+    /// 422 at the field if any of these is no event type, and was not chosen before.
     pub(super) async fn check_known(
         &self,
         tenant: &Tenant,
-        chosen: Option<&Vec<String>>,
+        (field, chosen): (&str, Option<&Vec<String>>),
         profile: Option<&String>,
         old: Option<&Endpoint>,
     ) -> Result<(), ApiError> {
@@ -57,6 +57,6 @@ impl Call<'_> {
             "must name existing event types, and `{name}` is not one: describe it first, with \
              POST /api/v1/event-type"
         );
-        Err(Violation::body("eventTypes", rule).into())
+        Err(Violation::body(field, rule).into())
     }
 }

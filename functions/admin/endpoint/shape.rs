@@ -6,7 +6,7 @@ use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::{Channels, Delays, EventTypes, Moment, TimeoutSeconds};
 use serde::{Deserialize, Serialize};
-use shared::api::patch::Field;
+use shared::api::patch::{Field, not_null};
 use shared::domain::application::Metadata;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery_settings::{DeliverySettings, Format};
@@ -23,6 +23,9 @@ use crate::delivery_settings::{DeliverySettingsIn, apply_delivery_settings};
 pub(crate) struct EndpointIn {
     #[schemars(with = "description::Url")]
     pub(super) url: String,
+    /// A number that the caller gives it; Svix has it, and does nothing with it either.
+    #[schemars(range(min = 1))]
+    pub(super) version: Option<u16>,
     #[schemars(with = "Option<Uid>")]
     pub(super) uid: Option<String>,
     #[serde(default)]
@@ -71,6 +74,11 @@ impl EndpointIn {
         self.event_types.as_ref().or(self.filter_types.as_ref())
     }
 
+    /// The name under which they were said.
+    pub(super) fn types_field(&self) -> &'static str {
+        if self.event_types.is_some() { "eventTypes" } else { "filterTypes" }
+    }
+
     pub(super) fn rate(&self) -> Option<u16> {
         self.throttle_rate.or(self.rate_limit)
     }
@@ -89,11 +97,19 @@ impl EndpointIn {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct EndpointPatch {
-    #[schemars(with = "Option<description::Url>")]
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "description::Url")]
     pub(super) url: Option<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "u16", range(min = 1))]
+    pub(super) version: Option<u16>,
     #[schemars(with = "Option<Uid>")]
     pub(super) uid: Field<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "String")]
     pub(super) description: Option<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "bool")]
     pub(super) disabled: Option<bool>,
     #[schemars(with = "Option<EventTypes>")]
     pub(super) event_types: Field<Vec<String>>,
@@ -105,6 +121,8 @@ pub(crate) struct EndpointPatch {
     pub(super) throttle_rate: Field<u16>,
     #[schemars(range(min = 1))]
     pub(super) rate_limit: Field<u16>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "Metadata")]
     pub(super) metadata: Option<Metadata>,
     pub(super) profile: Field<String>,
     pub(super) api_version: Field<String>,
@@ -166,9 +184,7 @@ pub(crate) struct EndpointOut {
     event_types: Option<Vec<String>>,
     filter_types: Option<Vec<String>>,
     channels: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit: Option<u16>,
     disabled: bool,
     id: EndpointId,
@@ -200,7 +216,7 @@ impl From<Endpoint> for EndpointOut {
         Self {
             uid: endpoint.uid,
             url: endpoint.url,
-            version: 1,
+            version: endpoint.version,
             description: endpoint.description,
             event_types: endpoint.event_types.clone(),
             filter_types: endpoint.event_types,

@@ -53,14 +53,14 @@ impl ApplicationIn {
     pub fn check(&self, mut rules: Rules) -> Result<Option<Uid>, ApiError> {
         rules.name(&self.name);
         let uid = rules.uid(self.uid.as_deref(), ApplicationId::PREFIX);
-        rules.throttle_rate(self.throttle_rate);
-        rules.throttle_rate(self.rate_limit);
+        rules.rate("throttleRate", self.throttle_rate);
+        rules.rate("rateLimit", self.rate_limit);
         rules.metadata(&self.metadata);
         rules.check().map(|()| uid)
     }
 
-    /// The uid of one that another request brings along, in its field `application`: the name in
-    /// the path of that request.
+    /// The uid of one that another request brings along, in its field `application`: it has to say
+    /// it, and it is the name in the path of that request (Svix).
     ///
     /// # Errors
     /// 404 when the name in the path cannot be one, 422 with everything that it breaks.
@@ -73,8 +73,8 @@ impl ApplicationIn {
         let path = Uid::parse(named, ApplicationId::PREFIX).map_err(|_| ApiError::not_found())?;
         let own = self.check(Rules::within(BROUGHT))?;
         let mut rules = Rules::within(BROUGHT);
-        if own.is_some_and(|own| own != path) {
-            rules.broken("uid", "must be the name in the path, or be left out");
+        if own.is_none_or(|own| own != path) {
+            rules.broken("uid", "must be the name in the path");
         }
         check_profiles(profiles, org, &self.profile, Some(&self.metadata), &mut rules).await?;
         rules.check().map(|()| path)

@@ -155,9 +155,7 @@ impl Rules {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageOut {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    channels: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<Vec<String>>,
     event_id: Option<Uid>,
     event_type: String,
     id: MessageId,
@@ -191,6 +189,17 @@ pub struct MessageOut {
 /// What stands in the place of a payload that is no longer there (Svix).
 const GONE: &[u8] = br#"{"expired":true}"#;
 
+impl MessageOut {
+    /// A message, with its payload or `{}` in place of whatever that is or was.
+    pub fn of(mut message: Message, with_content: bool) -> Self {
+        if !with_content {
+            message.payload = Bytes::new();
+            message.expunged = false;
+        }
+        Self::from(message)
+    }
+}
+
 impl From<Message> for MessageOut {
     fn from(mut message: Message) -> Self {
         if message.expunged {
@@ -206,7 +215,7 @@ impl From<Message> for MessageOut {
             .unwrap_or_else(|| RawValue::from_string("{}".to_owned()).expect("`{}` is JSON"));
         Self {
             raw_payload: raw.map(str::to_owned),
-            channels: message.channels,
+            channels: Some(message.channels).filter(|channels| !channels.is_empty()),
             event_id: message.event_id,
             event_type: message.event_type,
             id: message.id,

@@ -47,6 +47,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     }
 }
 
+/// Reads a field of a PATCH that cannot be null: it is there with a value, or it is not there.
+///
+/// # Errors
+/// When it is there and is no value, `null` included.
+pub fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 #[cfg(feature = "description")]
 impl<T: JsonSchema> JsonSchema for Field<T> {
     fn inline_schema() -> bool {

@@ -167,6 +167,23 @@ pub fn query_values(request: &Request<Bytes>, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// The values of a query parameter that is a list, in any of the spellings of SDKs: repeated, in
+/// one value with commas between, or with brackets after the name (`types[]`, `types[0]`).
+pub fn query_list(request: &Request<Bytes>, name: &str) -> Vec<String> {
+    let query = request.uri().query().unwrap_or_default();
+    let is_named = |key: &str| {
+        let brackets = key.strip_prefix(name)?;
+        let within = brackets.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_place = |place: &str| place.bytes().all(|byte| byte.is_ascii_digit());
+        (brackets.is_empty() || within.is_some_and(is_place)).then_some(())
+    };
+    url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| is_named(key).is_some())
+        .flat_map(|(_, value)| value.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .filter(|value| !value.is_empty())
+        .collect()
+}
+
 /// The request with a path in its plain spelling: `%2E` and `.` are one, as RFC 3986 (6.2.2.2) has
 /// it for all that need not be encoded. What else is encoded stays so; `%2F` is no slash.
 pub fn plain(request: Request<Bytes>) -> Request<Bytes> {

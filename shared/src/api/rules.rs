@@ -77,10 +77,10 @@ impl Rules {
         }
     }
 
-    /// Deliveries per second.
-    pub fn throttle_rate(&mut self, rate: Option<u16>) {
+    /// Deliveries per second, in this field.
+    pub fn rate(&mut self, field: &str, rate: Option<u16>) {
         if rate == Some(0) {
-            self.broken("throttleRate", "must be at least 1 a second, or null for no limit");
+            self.broken(field, "must be at least 1 a second, or null for no limit");
         }
     }
 
@@ -91,9 +91,9 @@ impl Rules {
         }
     }
 
-    /// The event types that an endpoint wants.
-    pub fn event_types(&mut self, types: Option<&[String]>) {
-        self.names("eventTypes", types, MAX_EVENT_TYPE, MAX_ENDPOINT_EVENT_TYPES);
+    /// The event types that an endpoint wants, in this field.
+    pub fn event_types(&mut self, field: &str, types: Option<&[String]>) {
+        self.names(field, types, MAX_EVENT_TYPE, MAX_ENDPOINT_EVENT_TYPES);
     }
 
     /// The channels that an endpoint listens to.

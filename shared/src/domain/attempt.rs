@@ -32,6 +32,10 @@ pub struct Attempt {
     pub ep: EndpointId,
     /// Which attempt it was.
     pub turn: Turn,
+    /// Whether somebody asked for the delivery that it belongs to; for a turn by hand it goes
+    /// without saying.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
     /// When it began.
     pub at: Timestamp,
     /// The URL that was called: the endpoint's may change later.
@@ -55,4 +59,11 @@ pub struct Attempt {
     /// The message's subject, for the same reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+}
+
+impl Attempt {
+    /// Whether somebody asked for it.
+    pub fn is_by_hand(&self) -> bool {
+        self.by_hand || matches!(self.turn, Turn::Manual(_))
+    }
 }

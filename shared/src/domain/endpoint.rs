@@ -33,6 +33,9 @@ pub struct Endpoint {
     pub uid: Option<Uid>,
     /// Where deliveries go.
     pub url: String,
+    /// The caller's own number for it, from 1: nothing depends on it (Svix).
+    #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
+    pub version: u16,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -75,6 +78,17 @@ pub struct Endpoint {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// The version of an endpoint whose caller does not say any.
+pub const FIRST_VERSION: u16 = 1;
+
+fn first_version() -> u16 {
+    FIRST_VERSION
+}
+
+fn is_first_version(version: &u16) -> bool {
+    *version == FIRST_VERSION
 }
 
 /// A time without success.

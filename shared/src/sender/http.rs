@@ -13,8 +13,7 @@
 //! a new connection, and of an answer that had begun, is [`Ending::Failed`]. Both tries share
 //! the request's one timeout.
 //!
-//! Not guaranteed: the spelling of header names. They leave in lower case, which HTTP/1.1
-//! declares equal. `accept: */*` is added when the request brings no `accept` of its own.
+//! Header names leave in the letter case in which they were given. `accept: */*` is added when the request brings no `accept` of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +34,7 @@ use super::lookup::{LookupLimits, Lookups};
 use super::pool::Pool;
 use super::reason::legible;
 use super::target::{GuardedResolver, Resolver, SystemResolver, TargetPolicy, check_url};
-use super::{Ending, Outbound, Outcome, Sender, tls};
+use super::{Ending, Outbound, Outcome, Sender, spelling, tls};
 
 /// Everything about an [`HttpSender`] that can be chosen.
 #[derive(Clone, Debug)]
@@ -125,10 +124,14 @@ impl HttpSender {
         };
         let timeout_ms = outbound.timeout_ms.min(LONGEST_TIMEOUT_MS);
         let deadline = started + Duration::from_millis(timeout_ms);
-        let (place, request) = match request(&url, outbound) {
+        let names: Vec<String> = outbound.headers.iter().map(|(name, _)| name.clone()).collect();
+        let (place, mut request) = match request(&url, outbound) {
             Ok(parts) => parts,
             Err(reason) => return Ending::Failed(reason),
         };
+        if let Some(spelling) = spelling::of(names.iter().map(String::as_str)).await {
+            *request.extensions_mut() = spelling;
+        }
         match timeout_at(deadline, self.answer(&place, request)).await {
             Err(_) => Ending::TimedOut,
             Ok(Err(ending)) => ending,

@@ -12,6 +12,7 @@ mod http;
 pub mod lookup;
 mod pool;
 mod reason;
+mod spelling;
 pub mod target;
 pub mod tls;
 
@@ -25,7 +26,8 @@ pub const USER_AGENT: &str = concat!("Posthorn/", env!("CARGO_PKG_VERSION"));
 pub struct Outbound {
     /// Where to.
     pub url: String,
-    /// All headers but `host` and `content-length`, in order.
+    /// All headers but `host` and `content-length`, in order, in the letter case in which they
+    /// leave.
     pub headers: Vec<(String, String)>,
     /// The exact bytes.
     pub body: Bytes,

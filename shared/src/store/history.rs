@@ -169,6 +169,31 @@ impl History {
         Ok(parts)
     }
 
+    /// Where a message stands in an endpoint's trail: at the first attempt by schedule, or where
+    /// it waits for that, or at the first one by hand, or where it would wait.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn place_in_trail(
+        &self,
+        msg: &MessageId,
+        ep: &EndpointId,
+    ) -> Result<String, StoreError> {
+        let mut attempts = self.attempts_of_message(msg).await?;
+        attempts.retain(|attempt| attempt.ep == *ep);
+        let first = attempts.iter().find(|attempt| attempt.turn == Turn::Scheduled(1));
+        if let Some(first) = first {
+            return Ok(keys::attempt_time(&first.id));
+        }
+        let deliveries = self.deliveries_of_message(msg).await?;
+        let by_hand = match deliveries.iter().find(|delivery| delivery.ep == *ep) {
+            Some(delivery) if delivery.is_unattempted() => None,
+            _ => attempts.last(),
+        };
+        let unattempted = || keys::unattempted_time(msg);
+        Ok(by_hand.map_or_else(unattempted, |attempt| keys::attempt_time(&attempt.id)))
+    }
+
     /// How far a message is with each endpoint that did not take it at once.
     ///
     /// # Errors

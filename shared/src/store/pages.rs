@@ -46,9 +46,9 @@ pub struct Listed<T> {
     pub items: Vec<T>,
     /// The id that the next page begins after; none for the beginning of the list.
     pub iterator: Option<String>,
-    /// The id that the page before ends before, as far as is known that there is one.
+    /// The id that the page before ends before; none for a page without anything.
     pub prev: Option<String>,
-    /// Nothing comes after this page.
+    /// Nothing comes after this page, on the way that the walk goes.
     pub done: bool,
 }
 
@@ -123,12 +123,13 @@ fn listed<T>(
         found.reverse();
         // What was examined and is not on the page is of no interest to a walk on either.
         let iterator = found.last().map(|(id, _)| id.clone()).or_else(|| furthest.clone());
-        (iterator, furthest.filter(|_| !exhausted))
+        let first = found.first().map(|(id, _)| id.clone());
+        // What was left out beyond the first is gone past once: it is not looked at again.
+        (iterator, if exhausted { first } else { furthest.or(first) })
     } else {
         let prev = found.first().map(|(id, _)| id.clone()).or_else(|| furthest.clone());
         (furthest.or_else(|| walk.iterator.clone()), prev)
     };
     let items = found.into_iter().map(|(_, value)| value).collect();
-    // After a page that was walked back to comes the one that the caller came from.
-    Listed { items, iterator, prev, done: exhausted && !walk.backward }
+    Listed { items, iterator, prev, done: exhausted }
 }

@@ -145,7 +145,7 @@ impl Worker {
             // looked up a moment ago. It is over, and on record, when this one comes.
             None => released_at.plus_ms(2 * LEASE_MS).max(now.plus_ms(LEASE_MS)),
         };
-        let first = Delivery::first(&message, ep, at, now);
+        let first = Delivery { by_hand: true, ..Delivery::first(&message, ep, at, now) };
         let opened = deliveries.open(first.clone(), now).await?;
         Ok(matches!(opened, Advanced::Done { .. }).then(|| retry(&first, at, now)))
     }

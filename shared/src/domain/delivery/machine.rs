@@ -202,7 +202,8 @@ fn recover(delivery: &Delivery, now: Timestamp) -> Result<Transition, Refusal> {
     }
     let pending = Pending::planned(now, now);
     let effects = enqueue(delivery.attempts + 1, pending.next);
-    Ok(to(delivery, State::Pending(pending), effects))
+    let again = Delivery { by_hand: true, ..delivery.clone() };
+    Ok(to(&again, State::Pending(pending), effects))
 }
 
 /// Refuses what must not happen under somebody who may be sending at this moment.

@@ -58,6 +58,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// How far it is.
     pub state: State,
+    /// Whether somebody asked for it after it had been given up: its attempts say so.
+    pub by_hand: bool,
     /// When the message may be forgotten, and this with it once it is over.
     pub expires_at: Timestamp,
 }
@@ -176,6 +178,7 @@ impl Delivery {
             ep,
             attempts: 0,
             state: State::Pending(Pending::planned(at, now)),
+            by_hand: false,
             expires_at: message.expires_at,
         }
     }
@@ -186,6 +189,11 @@ impl Delivery {
             State::Pending(pending) => Some(pending),
             State::Delivered | State::Failed { .. } | State::Canceled => None,
         }
+    }
+
+    /// Whether it waits for its first attempt by schedule, or ended before it.
+    pub fn is_unattempted(&self) -> bool {
+        self.attempts == 0 && self.state != State::Delivered
     }
 
     /// Whether another attempt will come.

@@ -25,6 +25,8 @@ pub(super) struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease_until: Option<Timestamp>,
     due_at: Timestamp,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_hand: bool,
     expires_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -59,8 +61,8 @@ impl From<Stored> for Delivery {
             Progress::Failed => State::Failed { reason: reason(stored.reason) },
             Progress::Canceled => State::Canceled,
         };
-        let Stored { msg, app, ep, attempts, expires_at, .. } = stored;
-        Self { msg, app, ep, attempts, state, expires_at }
+        let Stored { msg, app, ep, attempts, by_hand, expires_at, .. } = stored;
+        Self { msg, app, ep, attempts, state, by_hand, expires_at }
     }
 }
 
@@ -85,7 +87,7 @@ impl From<Delivery> for Stored {
             State::Failed { reason } => (Progress::Failed, None, Some(reason)),
             State::Canceled => (Progress::Canceled, None, None),
         };
-        let Delivery { msg, app, ep, attempts, expires_at, .. } = delivery;
+        let Delivery { msg, app, ep, attempts, by_hand, expires_at, .. } = delivery;
         Self {
             msg,
             app,
@@ -100,6 +102,7 @@ impl From<Delivery> for Stored {
             counted: pending.is_some_and(|pending| pending.counted),
             lease_until: pending.and_then(|pending| pending.lease_until),
             due_at: pending.map_or(Timestamp(0), |pending| pending.due_at),
+            by_hand,
             expires_at,
             reason: reason.map(|reason| reason.as_str().to_owned()),
         }
