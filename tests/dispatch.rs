@@ -33,9 +33,12 @@ mod changes;
 mod deadline;
 mod deaths;
 mod fence;
+mod late;
 mod ports;
 mod recipients;
 mod requests;
+mod reused;
+mod store;
 
 use ports::{Broken, Direct, Gate, Panicking, Slow};
 

@@ -10,6 +10,7 @@ mod asymmetric;
 mod at_once;
 mod attempted;
 mod auth;
+mod backlog;
 mod bounded;
 mod broadcast;
 mod cache;

@@ -53,6 +53,9 @@ pub(crate) struct Builder {
     pub(crate) sender: Option<Arc<dyn Sender>>,
     /// The profiles that come with the process.
     pub(crate) profiles: Profiles,
+    /// Whether background tasks are worked on in the process that dispatches, as on one machine,
+    /// and not elsewhere, as on Lambda.
+    pub(crate) one_process: bool,
 }
 
 impl Default for Builder {
@@ -63,6 +66,7 @@ impl Default for Builder {
             policy: TargetPolicy::local(),
             sender: None,
             profiles: Profiles::built_in(),
+            one_process: true,
         }
     }
 }
@@ -106,7 +110,7 @@ impl World {
     }
 
     pub(crate) fn build(builder: Builder) -> Self {
-        let Builder { settings, plan, policy, sender, profiles } = builder;
+        let Builder { settings, plan, policy, sender, profiles, one_process } = builder;
         let directory = directory::Directory::new();
         let clock = StillClock::new();
         let ambient = still::ambient(&clock);
@@ -187,8 +191,11 @@ impl World {
         let worker = |function| {
             let deliveries = sends(function, &deliveries, "DeliveriesQueue");
             let retries = sends(function, &retries, "RetriesQueue");
-            Worker::new(table_of(function), deliveries, retries, ambient.clone())
-                .beside(in_flight.clone())
+            let worker = Worker::new(table_of(function), deliveries, retries, ambient.clone());
+            match one_process {
+                true => worker.beside(in_flight.clone()),
+                false => worker,
+            }
         };
         let sweeper = Sweeper {
             deliveries: Deliveries::new(table_of("retry")),
