@@ -81,6 +81,7 @@ mod stats;
 mod stored;
 mod support;
 mod svix;
+mod sweep;
 mod systems;
 mod target;
 mod tasks;
