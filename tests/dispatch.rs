@@ -33,6 +33,7 @@ mod changes;
 mod deadline;
 mod deaths;
 mod fence;
+mod health;
 mod late;
 mod ports;
 mod recipients;

@@ -34,6 +34,21 @@ async fn a_first_receive_in_good_time_takes_none() {
 }
 
 #[tokio::test]
+async fn a_late_attempt_by_hand_is_left_to_whoever_gets_its_record_next() {
+    let Waiting { world, app, ep, msg } = waiting().await;
+    resend(&world, &app, &msg, &ep).await;
+    let record = receive(&world.queues.retries).await.remove(0);
+    world.advance_s(170);
+    let undone = world.dispatcher.handle(vec![copy(&record, 1)], None).await;
+    assert_eq!(undone, [record.id.as_str()]);
+    assert_eq!(world.network.sent().len(), 1);
+    world.advance_s(11);
+    assert_eq!(world.dispatcher.handle(vec![copy(&record, 2)], None).await, NONE);
+    assert_eq!(world.network.sent().len(), 2);
+    assert_eq!(standing(&world, &app, &msg).await, "success");
+}
+
+#[tokio::test]
 async fn a_late_message_meets_a_replay_that_has_opened_it_and_is_sent_once() {
     for one_process in [true, false] {
         let (world, app, ep, since) = stage(one_process).await;
