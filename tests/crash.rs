@@ -27,8 +27,8 @@ use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::Profiles;
 use shared::store::table::Table;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, Inbox, KeySets, LISTENERS_TTL_MS, Notices, Parking,
-    Revocations, Sources, TREATMENTS_TTL_MS, Treatments,
+    Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS, EventTypeSettings, Inbox,
+    KeySets, LISTENERS_TTL_MS, Notices, Parking, Revocations, Sources,
 };
 use shared::work::{InFlight, Worker};
 
@@ -150,10 +150,10 @@ impl Process {
                 ambient: world.ambient.clone(),
                 key_sets: KeySets::new(table.clone(), world.ambient.clock.clone()),
                 notices: Notices::new(table.clone(), world.ambient.clone(), LISTENERS_TTL_MS),
-                treatments: Treatments::new(
+                event_type_settings: EventTypeSettings::new(
                     table.clone(),
                     world.ambient.clock.clone(),
-                    TREATMENTS_TTL_MS,
+                    EVENT_TYPE_SETTINGS_TTL_MS,
                 ),
                 profiles: Profiles::built_in(),
                 in_flight: InFlight::default(),

@@ -242,7 +242,7 @@ fn an_error_of_a_json_parser_is_told_without_what_it_quotes() {
     let error = serde_json::from_value::<u32>(json!(PAYLOAD)).unwrap_err();
     assert_eq!(place_in_json(&error), "a value is missing or of a wrong type");
     let error = serde_json::from_str::<u32>("1 2").unwrap_err();
-    assert_eq!(place_in_json(&error), "it is no JSON (line 1, column 3)");
+    assert_eq!(place_in_json(&error), "it is not JSON (line 1, column 3)");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! How an endpoint is treated: its own word counts before the defaults.
+//! Delivery settings: an endpoint's own count before the defaults.
 
 use serde_json::json;
+use shared::domain::delivery_settings::{DeliverySettings, Statuses};
 use shared::domain::endpoint::Endpoint;
-use shared::domain::treatment::{Statuses, Treatment};
 
 use crate::support::network::answer;
 use crate::support::world::World;
@@ -11,14 +11,20 @@ const URL: &str = "http://127.0.0.1:9/hook";
 
 #[tokio::test]
 async fn an_endpoint_is_given_the_time_that_it_asked_for() {
-    let trip = Trip::with(Treatment { timeout_ms: Some(5_000), ..Treatment::default() }).await;
+    let trip =
+        Trip::with(DeliverySettings { timeout_ms: Some(5_000), ..DeliverySettings::default() })
+            .await;
     trip.deliver().await;
     assert_eq!(trip.world.network.sent()[0].timeout_ms, 5_000);
 }
 
 #[tokio::test]
 async fn an_endpoint_without_retries_is_tried_once() {
-    let trip = Trip::with(Treatment { schedule_s: Some(Vec::new()), ..Treatment::default() }).await;
+    let trip = Trip::with(DeliverySettings {
+        schedule_s: Some(Vec::new()),
+        ..DeliverySettings::default()
+    })
+    .await;
     trip.world.network.always(URL, answer(500));
     trip.deliver().await;
     trip.world.live_s(86_400).await;
@@ -27,7 +33,9 @@ async fn an_endpoint_without_retries_is_tried_once() {
 
 #[tokio::test]
 async fn an_endpoint_is_retried_by_its_own_schedule() {
-    let trip = Trip::with(Treatment { schedule_s: Some(vec![100]), ..Treatment::default() }).await;
+    let trip =
+        Trip::with(DeliverySettings { schedule_s: Some(vec![100]), ..DeliverySettings::default() })
+            .await;
     trip.world.network.always(URL, answer(500));
     trip.deliver().await;
     trip.world.live_s(75).await;
@@ -41,7 +49,7 @@ async fn an_endpoint_is_retried_by_its_own_schedule() {
 #[tokio::test]
 async fn only_the_answers_that_an_endpoint_names_are_success() {
     let success = Some(statuses(&["200"]));
-    let trip = Trip::with(Treatment { success, ..Treatment::default() }).await;
+    let trip = Trip::with(DeliverySettings { success, ..DeliverySettings::default() }).await;
     trip.world.network.next(URL, answer(201));
     trip.deliver().await;
     trip.world.live_s(10).await;
@@ -53,7 +61,7 @@ async fn only_the_answers_that_an_endpoint_names_are_success() {
 async fn a_failure_that_is_not_to_be_retried_is_final() {
     for (status, attempts) in [(400, 1), (503, 2)] {
         let retry_on = Some(statuses(&["5xx", "no-answer"]));
-        let trip = Trip::with(Treatment { retry_on, ..Treatment::default() }).await;
+        let trip = Trip::with(DeliverySettings { retry_on, ..DeliverySettings::default() }).await;
         trip.world.network.next(URL, answer(status));
         trip.deliver().await;
         trip.world.live_s(60).await;
@@ -83,24 +91,27 @@ fn what_is_not_a_status_is_refused_with_an_example() {
 
 #[test]
 fn a_layer_leaves_to_the_next_what_it_is_silent_on() {
-    let first = Treatment { timeout_ms: Some(1_000), ..Treatment::default() };
-    let second =
-        Treatment { timeout_ms: Some(2_000), schedule_s: Some(vec![1]), ..Treatment::default() };
+    let first = DeliverySettings { timeout_ms: Some(1_000), ..DeliverySettings::default() };
+    let second = DeliverySettings {
+        timeout_ms: Some(2_000),
+        schedule_s: Some(vec![1]),
+        ..DeliverySettings::default()
+    };
     let both = first.before(&second);
     assert_eq!((both.timeout_ms, both.schedule_s), (Some(1_000), Some(vec![1])));
 }
 
 #[test]
 fn what_cannot_be_done_is_refused() {
-    let wrong = Treatment {
+    let wrong = DeliverySettings {
         timeout_ms: Some(26_000),
         schedule_s: Some(vec![0]),
         success: Some(statuses(&["3xx"])),
-        ..Treatment::default()
+        ..DeliverySettings::default()
     };
     let fields: Vec<&str> = wrong.broken_rules().iter().map(|(field, _)| *field).collect();
     assert_eq!(fields, ["timeoutMs", "scheduleS", "success"]);
-    assert!(Treatment::default().broken_rules().is_empty());
+    assert!(DeliverySettings::default().broken_rules().is_empty());
 }
 
 fn statuses(texts: &[&str]) -> Statuses {
@@ -108,7 +119,7 @@ fn statuses(texts: &[&str]) -> Statuses {
     Statuses::try_from(texts).expect("statuses")
 }
 
-/// A message on its way to an endpoint that is treated in some way.
+/// A message on its way to an endpoint with some settings.
 struct Trip {
     world: World,
     app: String,
@@ -116,12 +127,12 @@ struct Trip {
 }
 
 impl Trip {
-    async fn with(treatment: Treatment) -> Self {
+    async fn with(settings: DeliverySettings) -> Self {
         let world = World::new();
         let app = world.application().await;
         let ep = world.endpoint(&app, URL).await;
         let (app_id, ep_id) = (app.parse().unwrap(), ep.parse().unwrap());
-        let change = |endpoint: &mut Endpoint| endpoint.treatment = treatment.clone();
+        let change = |endpoint: &mut Endpoint| endpoint.settings = settings.clone();
         let editor = &world.parts.editor;
         editor.edit_endpoint(&app_id, &ep_id, world.ambient.now(), change).await.unwrap();
         Self { world, app, msg: std::sync::Mutex::default() }

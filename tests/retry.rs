@@ -470,7 +470,7 @@ async fn a_dead_record_that_cannot_be_read_is_parked_at_once_with_its_reason() {
     assert_eq!((deliveries.as_str(), retries.as_str()), ("deliveries", "retries"));
     assert!(json.starts_with("not a record: "), "{json}");
     // The reason is logged, so it quotes nothing.
-    assert_eq!(kind, "its `kind` is none that a record has");
+    assert_eq!(kind, "its `kind` is not one that a record has");
     assert_eq!(format, "format 99 is not one that this Posthorn reads");
     // Sending it back would not make it readable.
     let id = text(&parked(&world).await[0]["id"]);

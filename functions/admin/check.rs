@@ -19,13 +19,13 @@ use shared::api::error::{self, ApiError};
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
+use shared::domain::delivery_settings::{Format, Statuses};
 use shared::domain::endpoint::{Endpoint, MAX_EVENT_TYPE};
 use shared::domain::id::is_name;
 use shared::domain::message::{Message, NewMessage};
 use shared::domain::profile::Profile;
 use shared::domain::secret::SigningSecret;
 use shared::domain::signature::{self, TOLERANCE_S};
-use shared::domain::treatment::{Format, Statuses};
 use shared::sender::{Ending, Outbound, USER_AGENT};
 use shared::store::{Edited, Tenant};
 
@@ -103,7 +103,7 @@ impl Call<'_> {
         };
         let profile =
             self.effective_profile(&tenant.application, endpoint.profile.as_ref()).await?;
-        let said = endpoint.treatment.before(&profile.delivery);
+        let said = endpoint.settings.before(&profile.delivery);
         if said.format == Some(Format::Jwt) {
             return Err(ApiError::bad_request(
                 "wrong_format",

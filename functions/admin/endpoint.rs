@@ -5,18 +5,18 @@ use shared::api::error::{self, ApiError};
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
+use shared::domain::delivery_settings::{DeliverySettings, Format};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
-use shared::domain::treatment::{Format, Treatment};
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 
 use crate::application::create_or_change;
+use crate::delivery_settings::check_delivery_settings;
 use crate::limits::check_description;
 use crate::profile::check_https;
-use crate::treatment::check_treatment;
 use crate::{Answer, Call, page};
 
 mod known;
@@ -68,8 +68,8 @@ impl Call<'_> {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, input, uid.or(Some(named))).await;
         };
-        let told = self.told_updated(&tenant, endpoint, input.disabled).await?;
-        self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
+        let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
+        self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             endpoint.move_to(&input.url);
             endpoint.uid.clone_from(&uid);
             endpoint.description.clone_from(&input.description);
@@ -119,8 +119,8 @@ impl Call<'_> {
             Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
         };
         let disabled = patch.disabled.unwrap_or(endpoint.disabled);
-        let told = self.told_updated(&tenant, endpoint, disabled).await?;
-        self.edit_endpoint(told, &endpoint.app, &endpoint.id, |endpoint| {
+        let outbox = self.outbox_of_update(&tenant, endpoint, disabled).await?;
+        self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             if let Some(url) = &patch.url {
                 endpoint.move_to(url);
             }
@@ -143,8 +143,8 @@ impl Call<'_> {
     pub(crate) async fn delete_endpoint(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        let told = self.told(&tenant, "endpoint.deleted", endpoint).await?;
-        match self.admin.editor.with(told).delete_endpoint(&endpoint.app, &endpoint.id).await? {
+        let outbox = self.outbox_of(&tenant, "endpoint.deleted", endpoint).await?;
+        match self.admin.editor.with(outbox).delete_endpoint(&endpoint.app, &endpoint.id).await? {
             Edited::Gone => Err(ApiError::not_found()),
             Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),
         }
@@ -192,12 +192,12 @@ impl Call<'_> {
         };
         let effective = self.effective_profile(&tenant.application, named).await?;
         let mut rules = Rules::default();
-        check_treatment(&mut rules, extensions.treatment);
+        check_delivery_settings(&mut rules, extensions.settings);
         if let Some(url) = url.or(old.map(|endpoint| &endpoint.url)) {
             check_https(&mut rules, &effective, url, self.admin.policy.allow_loopback);
         }
         rules.check()?;
-        let mut own = old.map(|endpoint| endpoint.treatment.clone()).unwrap_or_default();
+        let mut own = old.map(|endpoint| endpoint.settings.clone()).unwrap_or_default();
         extensions.treat(&mut own);
         let said = own.before(&effective.delivery);
         if said.format == Some(Format::Jwt) {
@@ -225,8 +225,8 @@ impl Call<'_> {
         let scheme = input.signature_scheme.unwrap_or_default();
         let secret = secret.unwrap_or_else(|| SigningSecret::generate_for(scheme, ambient));
         let now = ambient.now();
-        let mut treatment = Treatment::default();
-        input.extensions().treat(&mut treatment);
+        let mut settings = DeliverySettings::default();
+        input.extensions().treat(&mut settings);
         let endpoint = Endpoint {
             id,
             app: tenant.application.id,
@@ -243,13 +243,13 @@ impl Call<'_> {
             verified_at: None,
             headers: self.first_headers(input.headers.as_ref(), &id.to_string())?,
             failing: None,
-            treatment,
+            settings,
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,
         };
-        let told = self.told(tenant, "endpoint.created", &endpoint).await?;
-        match self.admin.editor.with(told).create_endpoint(&endpoint).await? {
+        let outbox = self.outbox_of(tenant, "endpoint.created", &endpoint).await?;
+        match self.admin.editor.with(outbox).create_endpoint(&endpoint).await? {
             Edited::Done(()) => {
                 let secret = shown_once.then(|| secret.reveal());
                 let mut out = EndpointOut::from(endpoint);
@@ -263,7 +263,7 @@ impl Call<'_> {
 
     async fn edit_endpoint(
         &self,
-        told: Vec<Write>,
+        outbox: Vec<Write>,
         app: &ApplicationId,
         ep: &EndpointId,
         change: impl Fn(&mut Endpoint),
@@ -276,7 +276,7 @@ impl Call<'_> {
                 endpoint.updated_at = now;
             }
         };
-        match self.admin.editor.with(told).edit_endpoint(app, ep, now, edit).await? {
+        match self.admin.editor.with(outbox).edit_endpoint(app, ep, now, edit).await? {
             Edited::Done((endpoint, ())) => Ok(show(StatusCode::OK, endpoint)),
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),

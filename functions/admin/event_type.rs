@@ -17,8 +17,10 @@ use shared::domain::id::{is_name, name_rule};
 use shared::domain::json::is_deeper_than;
 use shared::domain::notice::Notice;
 
+use crate::delivery_settings::{
+    DeliverySettingsIn, apply_delivery_settings, check_delivery_settings,
+};
 use crate::limits::{MAX_FLAGS, check_description};
-use crate::treatment::{TreatmentIn, apply_treatment, check_treatment};
 use crate::{Answer, Call, page};
 
 /// Most levels of nesting of a schema: what common readers of JSON take.
@@ -127,8 +129,8 @@ impl From<EventType> for EventTypeOut {
             feature_flag: event_type.feature_flags.first().cloned(),
             feature_flags: Some(event_type.feature_flags).filter(|flags| !flags.is_empty()),
             group_name: event_type.group_name,
-            retry_schedule: event_type.treatment.schedule_s,
-            timeout_seconds: event_type.treatment.timeout_ms.map(|ms| ms / 1000),
+            retry_schedule: event_type.settings.schedule_s,
+            timeout_seconds: event_type.settings.timeout_ms.map(|ms| ms / 1000),
             created_at: event_type.created_at.to_rfc3339(),
             updated_at: event_type.updated_at.to_rfc3339(),
         }
@@ -141,7 +143,7 @@ impl EventTypeUpdate {
         self.feature_flags.clone().unwrap_or_else(one)
     }
 
-    fn treatment(&self) -> TreatmentIn<'_> {
+    fn settings(&self) -> DeliverySettingsIn<'_> {
         (&self.retry_schedule, &self.timeout_seconds)
     }
 
@@ -153,7 +155,7 @@ impl EventTypeUpdate {
             check_flags(rules, self.feature_flag.as_slice());
         }
         check_group(rules, self.group_name.as_deref());
-        check_treatment(rules, self.treatment());
+        check_delivery_settings(rules, self.settings());
     }
 
     fn apply(&self, event_type: &mut EventType) {
@@ -163,7 +165,7 @@ impl EventTypeUpdate {
         event_type.schemas.clone_from(&self.schemas);
         event_type.feature_flags = self.flags();
         event_type.group_name.clone_from(&self.group_name);
-        apply_treatment(&mut event_type.treatment, self.treatment());
+        apply_delivery_settings(&mut event_type.settings, self.settings());
     }
 }
 
@@ -202,7 +204,7 @@ impl Call<'_> {
                 }
             })
             .await?;
-        self.announce(input.treatment()).await?;
+        self.announce(input.settings()).await?;
         Ok(created)
     }
 
@@ -231,7 +233,7 @@ impl Call<'_> {
                 Ok(Some(new))
             })
             .await?;
-        self.announce(input.treatment()).await?;
+        self.announce(input.settings()).await?;
         Ok(changed)
     }
 
@@ -252,8 +254,8 @@ impl Call<'_> {
         check_schemas(&mut rules, patch.schemas.value());
         check_flags(&mut rules, patch.feature_flags.value().map_or(&[], Vec::as_slice));
         check_group(&mut rules, patch.group_name.value().map(String::as_str));
-        let treatment = (&patch.retry_schedule, &patch.timeout_seconds);
-        check_treatment(&mut rules, treatment);
+        let settings = (&patch.retry_schedule, &patch.timeout_seconds);
+        check_delivery_settings(&mut rules, settings);
         rules.check()?;
         let changed = self
             .change_event_type(name, StatusCode::OK, |old| {
@@ -270,12 +272,12 @@ impl Call<'_> {
                     Field::Value(flags) => new.feature_flags.clone_from(flags),
                 }
                 patch.group_name.apply(&mut new.group_name);
-                apply_treatment(&mut new.treatment, treatment);
+                apply_delivery_settings(&mut new.settings, settings);
                 new.updated_at = self.admin.ambient.now();
                 Ok(Some(new))
             })
             .await?;
-        self.announce(treatment).await?;
+        self.announce(settings).await?;
         Ok(changed)
     }
 
@@ -303,13 +305,13 @@ impl Call<'_> {
         let change = |old: Option<EventType>| Ok::<_, ApiError>(or_same(change(old.clone())?, old));
         let old = self.admin.catalogue.find(&org, name).await?;
         let was = old.as_ref().is_some_and(|old| old.deprecated);
-        let told = match change(old)? {
+        let outbox = match change(old)? {
             Some(new) if new.deprecated && !was => {
                 self.admin.notices.to(&org, &Notice::event_type_deprecated(&new)).await?
             }
             _ => Vec::new(),
         };
-        match self.admin.catalogue.edit_with(&org, name, now, &told, change).await?? {
+        match self.admin.catalogue.edit_with(&org, name, now, &outbox, change).await?? {
             Some(event_type) if status != StatusCode::NO_CONTENT => Ok(show(status, event_type)),
             _ => Ok(error::empty(StatusCode::NO_CONTENT)),
         }
@@ -319,7 +321,7 @@ impl Call<'_> {
     pub(crate) fn event_type(&self, name: &str, old: Option<&EventType>) -> EventType {
         let now = self.admin.ambient.now();
         EventType {
-            treatment: old.map(|old| old.treatment.clone()).unwrap_or_default(),
+            settings: old.map(|old| old.settings.clone()).unwrap_or_default(),
             created_at: old.map_or(now, |old| old.created_at),
             ..EventType::new(self.access.organisation(), name, now)
         }

@@ -43,6 +43,7 @@ mod broadcast;
 mod cancel;
 mod check;
 mod counts;
+mod delivery_settings;
 mod docs;
 mod endpoint;
 mod event_type;
@@ -70,7 +71,6 @@ mod secret;
 mod source;
 mod stats;
 mod task;
-mod treatment;
 mod webhooks;
 mod yaml;
 

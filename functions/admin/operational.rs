@@ -98,7 +98,7 @@ impl Call<'_> {
             expired: None,
             operational: true,
             // Notices are of no type that an organisation describes.
-            treated: false,
+            has_event_type_settings: false,
             integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,
@@ -110,7 +110,7 @@ impl Call<'_> {
     }
 
     /// What has to be written with this change of an endpoint.
-    pub(crate) async fn told(
+    pub(crate) async fn outbox_of(
         &self,
         tenant: &Tenant,
         kind: &'static str,
@@ -121,20 +121,20 @@ impl Call<'_> {
     }
 
     /// The same for an endpoint that is changed, and perhaps enabled or disabled with that.
-    pub(crate) async fn told_updated(
+    pub(crate) async fn outbox_of_update(
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
         disabled: bool,
     ) -> Result<Vec<Write>, ApiError> {
         let application = &tenant.application;
-        let mut told = self.told(tenant, "endpoint.updated", endpoint).await?;
+        let mut outbox = self.outbox_of(tenant, "endpoint.updated", endpoint).await?;
         let turned = match (endpoint.disabled, disabled) {
             (true, false) => Notice::endpoint("endpoint.enabled", application, endpoint),
             (false, true) => Notice::disabled(application, endpoint, Trigger::Manual),
-            _ => return Ok(told),
+            _ => return Ok(outbox),
         };
-        told.extend(self.admin.notices.about(application, &turned).await?);
-        Ok(told)
+        outbox.extend(self.admin.notices.about(application, &turned).await?);
+        Ok(outbox)
     }
 }

@@ -117,14 +117,14 @@ impl Call<'_> {
         let stored = StoredProfile { profile: file.profile, events: file.events };
         let org = self.access.organisation();
         let old = self.admin.profile_store.profile(&org, name).await?;
-        let told = match &stored.profile.deprecated {
+        let outbox = match &stored.profile.deprecated {
             Some(now) if old.and_then(|old| old.deprecated).as_ref() != Some(now) => {
                 let notice = Notice::profile_deprecated(&stored.profile, now);
                 self.admin.notices.to(&org, &notice).await?
             }
             _ => Vec::new(),
         };
-        self.admin.profile_store.put(&org, &stored, &told).await?;
+        self.admin.profile_store.put(&org, &stored, &outbox).await?;
         let StoredProfile { profile, events } = stored;
         Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
     }

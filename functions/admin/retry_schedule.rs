@@ -10,9 +10,9 @@ use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
 #[cfg(feature = "description")]
-use shared::domain::treatment::{MAX_DELAY_S, MAX_RETRIES};
+use shared::domain::delivery_settings::{MAX_DELAY_S, MAX_RETRIES};
 
-use crate::treatment::{apply_treatment, check_treatment};
+use crate::delivery_settings::{apply_delivery_settings, check_delivery_settings};
 use crate::{Answer, Call};
 
 /// What a caller sends: seconds, or durations as older SDKs write them. Without any, or with
@@ -61,7 +61,7 @@ impl Call<'_> {
         self.require_organisation()?;
         let found = self.admin.catalogue.find(&self.access.organisation(), name).await?;
         let found = found.ok_or_else(ApiError::not_found)?;
-        Ok(show(found.treatment.schedule_s.as_deref()))
+        Ok(show(found.settings.schedule_s.as_deref()))
     }
 
     pub(crate) async fn set_retry_schedule(&self, name: &str) -> Answer {
@@ -82,17 +82,17 @@ impl Call<'_> {
             seconds.collect::<Vec<u64>>()
         });
         let schedule = times.map_or(Field::Null, Field::Value);
-        let treatment = (&schedule, &Field::Absent);
-        check_treatment(&mut rules, treatment);
+        let settings = (&schedule, &Field::Absent);
+        check_delivery_settings(&mut rules, settings);
         rules.check()?;
         self.change_event_type(name, StatusCode::NO_CONTENT, |old| {
             let mut new = old.ok_or_else(ApiError::not_found)?;
-            apply_treatment(&mut new.treatment, treatment);
+            apply_delivery_settings(&mut new.settings, settings);
             new.updated_at = self.admin.ambient.now();
             Ok(Some(new))
         })
         .await?;
-        self.announce(treatment).await?;
+        self.announce(settings).await?;
         Ok(show(schedule.value().map(Vec::as_slice)))
     }
 }

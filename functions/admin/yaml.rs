@@ -163,7 +163,7 @@ fn scalar<'a>(
         Some("null") if is(&['n']) => Ok(Cow::Borrowed("null")),
         Some("bool") if is(&['t', 'f']) => Ok(plain.unwrap_or_else(string)),
         Some("int" | "float") if is(&digits) => Ok(plain.unwrap_or_else(string)),
-        Some(kind) => Err(format!("must not have a `!!{kind}` that is none")),
+        Some(kind) => Err(format!("must not have a `!!{kind}` whose value is not one")),
     }
 }
 

@@ -5,7 +5,7 @@ use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
 use shared::store::Snapshot;
 
-use crate::job::{ByHand, Job, Undone};
+use crate::job::{ByHand, Job, NotDone};
 use crate::phases::Cleared;
 use crate::slots::Slot;
 use crate::target::Target;
@@ -17,7 +17,7 @@ pub(crate) async fn first(
     target: &Target,
     freshness: Freshness,
     on_record: Option<&Snapshot>,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     let _slot = slot(job, target.message.app).await?;
     match cleared::first(job, target, freshness, on_record).await? {
         Some(cleared) => make(job, target, cleared).await,
@@ -32,7 +32,7 @@ pub(crate) async fn later(
     msg: MessageId,
     ep: EndpointId,
     number: u32,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     let _slot = slot(job, app).await?;
     let deliveries = &job.context.parts.deliveries;
     let found = deliveries.delivery(&msg, &ep).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn later(
 
 /// An attempt that somebody asked for. It goes out whatever the endpoint's filters say, but not
 /// to a disabled endpoint, nor past what the profile forbids.
-pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), Undone> {
+pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
     let _slot = slot(job, asked.app).await?;
     let deliveries = &job.context.parts.deliveries;
     let Some(tenant) = job.tenant(asked.app).await? else { return Ok(()) };
@@ -95,14 +95,14 @@ pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), Undone> {
     }
 }
 
-async fn make(job: &Job, target: &Target, cleared: Cleared) -> Result<(), Undone> {
+async fn make(job: &Job, target: &Target, cleared: Cleared) -> Result<(), NotDone> {
     let sent = sent::send(job, target, &cleared).await?;
     let recorded = recorded::record(job, target, &cleared, &sent).await?;
     drop(cleared);
     followed_up::follow_up(job, target, &sent, &recorded).await
 }
 
-async fn slot(job: &Job, app: ApplicationId) -> Result<Slot, Undone> {
+async fn slot(job: &Job, app: ApplicationId) -> Result<Slot, NotDone> {
     let slot = job.context.slots.take(app).await;
-    slot.ok_or_else(|| Undone::Failed("the process is shutting down".to_owned()))
+    slot.ok_or_else(|| NotDone::Failed("the process is shutting down".to_owned()))
 }

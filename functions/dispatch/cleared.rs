@@ -16,7 +16,7 @@ use shared::queue::send_one;
 use shared::store::{Advanced, Snapshot, Versioned};
 use shared::work::{Met, Sending};
 
-use crate::job::{ByHand, Job, Undone};
+use crate::job::{ByHand, Job, NotDone};
 use crate::phases::Cleared;
 use crate::target::Target;
 use crate::{WRAP_UP_MS, followed_up, measure, recorded};
@@ -27,7 +27,7 @@ pub(crate) async fn first(
     target: &Target,
     freshness: Freshness,
     on_record: Option<&Snapshot>,
-) -> Result<Option<Cleared>, Undone> {
+) -> Result<Option<Cleared>, NotDone> {
     let ep = &target.endpoint().id;
     let found = on_record.and_then(|snapshot| snapshot.delivery(ep));
     let attempted = on_record.is_some_and(|snapshot| snapshot.was_attempted(ep));
@@ -40,7 +40,7 @@ async fn first_of(
     freshness: Freshness,
     found: Option<&Versioned<Delivery>>,
     attempted: bool,
-) -> Result<Option<Cleared>, Undone> {
+) -> Result<Option<Cleared>, NotDone> {
     let delivery = found.map(|found| &found.value);
     let clearance = clearance::first(freshness, delivery, attempted, job.now());
     match (clearance, found) {
@@ -61,7 +61,7 @@ async fn first_of(
 }
 
 /// The first attempt of a fresh record takes no lease.
-async fn send_unleased(job: &Job, target: &Target) -> Result<Option<Cleared>, Undone> {
+async fn send_unleased(job: &Job, target: &Target) -> Result<Option<Cleared>, NotDone> {
     let (msg, ep) = (target.message.id, target.endpoint().id);
     let sending = match job.context.parts.in_flight.begin(msg, ep) {
         Ok(sending) => sending,
@@ -79,14 +79,14 @@ async fn send_unleased(job: &Job, target: &Target) -> Result<Option<Cleared>, Un
 }
 
 /// A replay is opening this very delivery: it has the delivery's item, or is about to.
-async fn look_and_lease(job: &Job, target: &Target) -> Result<Option<Cleared>, Undone> {
+async fn look_and_lease(job: &Job, target: &Target) -> Result<Option<Cleared>, NotDone> {
     let (msg, ep) = (target.message.id, target.endpoint().id);
     let found = job.context.parts.deliveries.delivery(&msg, &ep).await?;
     let attempted = found.is_none() && was_attempted(job, target).await?;
     Box::pin(first_of(job, target, Freshness::Repeated, found.as_ref(), attempted)).await
 }
 
-async fn was_attempted(job: &Job, target: &Target) -> Result<bool, Undone> {
+async fn was_attempted(job: &Job, target: &Target) -> Result<bool, NotDone> {
     let (msg, ep) = (target.message.id, target.endpoint().id);
     let attempt = job.context.parts.deliveries.attempt(&msg, &ep, Turn::Scheduled(1)).await?;
     Ok(attempt.is_some())
@@ -94,7 +94,7 @@ async fn was_attempted(job: &Job, target: &Target) -> Result<bool, Undone> {
 
 /// Makes a delivery that is leased for its first attempt. `look`: whether that may be on record
 /// already.
-async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Cleared>, Undone> {
+async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Cleared>, NotDone> {
     if put_off_new(job, target).await? {
         return Ok(None);
     }
@@ -110,7 +110,7 @@ async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Clea
 
 /// Puts the first attempt of a delivery that has no item yet off, if it has to wait; whether it
 /// has.
-async fn put_off_new(job: &Job, target: &Target) -> Result<bool, Undone> {
+async fn put_off_new(job: &Job, target: &Target) -> Result<bool, NotDone> {
     let now = job.now();
     let Some(event) = waiting(job, target, false, now) else { return Ok(false) };
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
@@ -127,7 +127,7 @@ pub(crate) async fn under_lease(
     job: &Job,
     target: &Target,
     found: &Versioned<Delivery>,
-) -> Result<Option<Cleared>, Undone> {
+) -> Result<Option<Cleared>, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let now = job.now();
     let counted = found.value.pending().is_some_and(|pending| pending.counted);
@@ -156,7 +156,7 @@ async fn settle_or_go(
     job: &Job,
     target: &Target,
     held: Versioned<Delivery>,
-) -> Result<Option<Cleared>, Undone> {
+) -> Result<Option<Cleared>, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let (msg, ep) = (target.message.id, target.endpoint().id);
     let recorded = deliveries.attempt(&msg, &ep, Turn::Scheduled(1)).await?;
@@ -175,7 +175,7 @@ pub(crate) async fn bar(
     job: &Job,
     found: &Versioned<Delivery>,
     reason: Reason,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     let event = Event::Barred(reason.clone());
     match job.context.parts.deliveries.advance(found, event, job.now()).await? {
         Advanced::Done { .. } => {
@@ -193,7 +193,7 @@ pub(crate) async fn without_sending(
     job: &Job,
     found: &Delivery,
     clearance: Clearance,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     match clearance {
         Clearance::Wait { until } => wait(job, found, until).await,
         Clearance::FollowUp => {
@@ -210,7 +210,7 @@ pub(crate) async fn without_sending(
 /// Sends what a pending delivery waits for once more: it may never have been sent, and once too
 /// often is harmless, since an attempt is leased and made once. The sweep does it for what it
 /// has planned itself.
-async fn send_again(job: &Job, delivery: &Delivery) -> Result<(), Undone> {
+async fn send_again(job: &Job, delivery: &Delivery) -> Result<(), NotDone> {
     let Some(pending) = delivery.pending() else { return Ok(()) };
     match pending.next {
         Plan::Queue { at } if !pending.is_leased(job.now()) => {
@@ -221,11 +221,11 @@ async fn send_again(job: &Job, delivery: &Delivery) -> Result<(), Undone> {
 }
 
 /// Comes back when whoever may be busy with the next attempt is done.
-async fn wait(job: &Job, delivery: &Delivery, until: Timestamp) -> Result<(), Undone> {
+async fn wait(job: &Job, delivery: &Delivery, until: Timestamp) -> Result<(), NotDone> {
     followed_up::enqueue(job, delivery, delivery.attempts + 1, until).await
 }
 
-async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Result<(), Undone> {
+async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Result<(), NotDone> {
     measure::deferred(job, delivery);
     followed_up::enqueue_and_count(job, delivery, effects).await
 }
@@ -249,12 +249,12 @@ fn is_late(job: &Job, target: &Target, now: Timestamp) -> bool {
 }
 
 /// The attempt by hand, if it was made, as far as that can be known.
-pub(crate) async fn made_by_hand(job: &Job, asked: &ByHand) -> Result<Option<Attempt>, Undone> {
+pub(crate) async fn made_by_hand(job: &Job, asked: &ByHand) -> Result<Option<Attempt>, NotDone> {
     let arrival = job.receipt.arrival(asked.again, job.now());
     job.check_first_receive(&arrival)?;
     if arrival.may_be_overtaken(job.now()) {
         // It takes no lease, so whoever gets the record next could not see it.
-        return Err(Undone::Busy);
+        return Err(NotDone::Busy);
     }
     if arrival.freshness(job.now()) == Freshness::First {
         return Ok(None);
@@ -272,7 +272,7 @@ pub(crate) async fn by_hand(
     job: &Job,
     target: &Target,
     asked: &ByHand,
-) -> Result<Option<Cleared>, Undone> {
+) -> Result<Option<Cleared>, NotDone> {
     let now = job.now();
     let kept = asked.not_before;
     let later = match kept {
@@ -290,7 +290,7 @@ pub(crate) async fn by_hand(
     let record = Record::Resend { app, msg, ep, attempt: id, again: true, not_before };
     send_one(&*job.context.parts.retries, record.outgoing(delay_until(at, now)))
         .await
-        .map_err(|error| Undone::Failed(error.to_string()))?;
+        .map_err(|error| NotDone::Failed(error.to_string()))?;
     Ok(None)
 }
 

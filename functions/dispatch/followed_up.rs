@@ -11,7 +11,7 @@ use shared::queue::record::{Record, delay_until};
 use shared::queue::send_one;
 use shared::store::Recorded;
 
-use crate::job::{Job, Undone};
+use crate::job::{Job, NotDone};
 use crate::phases::{GONE, Sent};
 use crate::target::Target;
 use crate::{health, measure};
@@ -26,7 +26,7 @@ pub(crate) async fn follow_up(
     target: &Target,
     sent: &Sent,
     recorded: &Recorded,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     let attempt = &sent.attempt;
     let by_hand = matches!(attempt.turn, Turn::Manual(_));
     let effects = match recorded {
@@ -57,7 +57,7 @@ pub(crate) async fn follow_up(
 
 /// What is left to do for a delivery that is over, when its record comes again: the endpoint that
 /// it found gone may not have been disabled.
-pub(crate) async fn finish(job: &Job, found: &Delivery) -> Result<(), Undone> {
+pub(crate) async fn finish(job: &Job, found: &Delivery) -> Result<(), NotDone> {
     if found.reason() != Some(&Reason::Gone) {
         return Ok(());
     }
@@ -74,7 +74,7 @@ pub(crate) async fn finish_by_hand(
     job: &Job,
     application: &Application,
     made: &Attempt,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     match made.status {
         GONE => health::gone(job, application, made).await,
         _ => Ok(()),
@@ -86,7 +86,7 @@ pub(crate) async fn enqueue_and_count(
     job: &Job,
     delivery: &Delivery,
     effects: &[Effect],
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     for effect in effects {
         match *effect {
             Effect::Enqueue { attempt, at } => enqueue(job, delivery, attempt, at).await?,
@@ -105,13 +105,13 @@ pub(crate) async fn enqueue(
     delivery: &Delivery,
     attempt: u32,
     at: Timestamp,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     let Delivery { app, msg, ep, .. } = *delivery;
     send(job, &Record::Retry { app, msg, ep, attempt }, at).await
 }
 
-async fn send(job: &Job, record: &Record, at: Timestamp) -> Result<(), Undone> {
+async fn send(job: &Job, record: &Record, at: Timestamp) -> Result<(), NotDone> {
     send_one(&*job.context.parts.retries, record.outgoing(delay_until(at, job.now())))
         .await
-        .map_err(|error| Undone::Failed(error.to_string()))
+        .map_err(|error| NotDone::Failed(error.to_string()))
 }

@@ -19,7 +19,7 @@ use shared::store::StoreError;
 use shared::store::table::Write;
 use tracing::{error, warn};
 
-use crate::job::{Job, Undone};
+use crate::job::{Job, NotDone};
 
 /// How long an endpoint may only fail before it is disabled, in milliseconds: five days (Svix).
 pub const DISABLE_AFTER_MS: u64 = 5 * 86_400_000;
@@ -117,7 +117,7 @@ pub(crate) async fn gone(
     job: &Job,
     application: &Application,
     attempt: &Attempt,
-) -> Result<(), Undone> {
+) -> Result<(), NotDone> {
     let Some(tenant) = job.tenant(attempt.app).await? else { return Ok(()) };
     let endpoint = tenant.endpoints.iter().find(|endpoint| endpoint.id == attempt.ep);
     let Some(endpoint) = endpoint.filter(|it| !it.disabled && it.url == attempt.url) else {

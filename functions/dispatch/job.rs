@@ -17,14 +17,14 @@ use crate::Context;
 
 /// Why a record has to come back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Undone {
+pub(crate) enum NotDone {
     /// Whoever received it before may still be busy with it.
     Busy,
     /// Something of ours failed.
     Failed(String),
 }
 
-impl Undone {
+impl NotDone {
     /// A task that panicked. What it said may quote anything, so it is left out; the log of
     /// panics has the place.
     pub(crate) fn ended_early(error: &JoinError) -> Self {
@@ -33,7 +33,7 @@ impl Undone {
     }
 }
 
-impl From<StoreError> for Undone {
+impl From<StoreError> for NotDone {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
     }
@@ -115,20 +115,20 @@ impl Job {
 
     /// Refuses a record that somebody else may still be working on without a lease: whoever
     /// received it first has as long as a lease lasts, and the queue remembers when that was.
-    pub(crate) fn check_first_receive(&self, arrival: &Arrival) -> Result<(), Undone> {
+    pub(crate) fn check_first_receive(&self, arrival: &Arrival) -> Result<(), NotDone> {
         let lease_ms = self.context.parts.settings.lease_ms;
         match arrival.may_be_in_other_hands(self.now(), lease_ms) {
-            true => Err(Undone::Busy),
+            true => Err(NotDone::Busy),
             false => Ok(()),
         }
     }
 }
 
 /// Says in the log why a record comes back.
-pub(crate) fn report(receipt: &Receipt, why: &Undone) {
+pub(crate) fn report(receipt: &Receipt, why: &NotDone) {
     let count = receipt.receive_count;
     match why {
-        Undone::Busy => warn!(record.id = receipt.id, count, "left to whoever is busy with it"),
-        Undone::Failed(reason) => error!(record.id = receipt.id, count, reason, "record failed"),
+        NotDone::Busy => warn!(record.id = receipt.id, count, "left to whoever is busy with it"),
+        NotDone::Failed(reason) => error!(record.id = receipt.id, count, reason, "record failed"),
     }
 }

@@ -34,7 +34,7 @@ use shared::domain::secret::Sealer;
 use shared::queue::{Producer, Received};
 use shared::sender::Sender;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, KeySets, Notices, Parking, Profiles, Treatments,
+    Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets, Notices, Parking, Profiles,
 };
 use shared::work::InFlight;
 use tracing::field::Empty;
@@ -60,7 +60,7 @@ mod throttle;
 mod token;
 
 pub use health::DISABLE_AFTER_MS;
-use job::{Job, Receipt, Tenants, Undone};
+use job::{Job, NotDone, Receipt, Tenants};
 use slots::Slots;
 use throttle::Throttle;
 
@@ -129,8 +129,8 @@ pub struct Parts {
     pub key_sets: KeySets,
     /// Tells organisations what they want to know.
     pub notices: Notices,
-    /// How event types are treated.
-    pub treatments: Treatments,
+    /// The delivery settings of event types.
+    pub event_type_settings: EventTypeSettings,
     /// The systems' ways.
     pub profiles: Profiles,
     /// What this process is sending without a lease.
@@ -190,7 +190,7 @@ impl Dispatcher {
             let why = match task.await {
                 Ok(Ok(())) => continue,
                 Ok(Err(why)) => why,
-                Err(error) => Undone::ended_early(&error),
+                Err(error) => NotDone::ended_early(&error),
             };
             span.in_scope(|| job::report(&receipt, &why));
             undone.push(receipt.id);

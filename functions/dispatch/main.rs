@@ -10,8 +10,8 @@ use shared::lambda::telemetry;
 use shared::lambda::wiring::Wiring;
 use shared::sender::{HttpSender, SenderSettings};
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, KeySets, LISTENERS_TTL_MS, Notices, Parking,
-    TREATMENTS_TTL_MS, Treatments,
+    Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS, EventTypeSettings, KeySets,
+    LISTENERS_TTL_MS, Notices, Parking,
 };
 use shared::work::InFlight;
 
@@ -33,7 +33,11 @@ async fn main() -> Result<(), Error> {
         ambient: Ambient::system(),
         key_sets: KeySets::new(table.clone(), Ambient::system().clock),
         notices: Notices::new(table.clone(), Ambient::system(), LISTENERS_TTL_MS),
-        treatments: Treatments::new(table.clone(), Ambient::system().clock, TREATMENTS_TTL_MS),
+        event_type_settings: EventTypeSettings::new(
+            table.clone(),
+            Ambient::system().clock,
+            EVENT_TYPE_SETTINGS_TTL_MS,
+        ),
         profiles: wiring.profiles(table),
         in_flight: InFlight::default(),
         metrics: metrics.clone(),

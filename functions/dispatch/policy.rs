@@ -1,17 +1,17 @@
 //! The settings that hold for one delivery: every layer of configuration, resolved.
 //!
 //! The layers are read with the application, or kept in memory, so resolving them costs no call
-//! for an application whose profile came with the binary. How event types are treated is looked
+//! for an application whose profile came with the binary. The settings of event types are looked
 //! for only where the application says that there is something to find.
 
 use std::sync::Arc;
 
+use shared::domain::delivery_settings::{DeliverySettings, Format, Statuses};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId, OrganisationId};
 use shared::domain::keyset::Algorithm;
 use shared::domain::profile::Profile;
 use shared::domain::schedule::Schedule;
-use shared::domain::treatment::{Format, Statuses, Treatment};
 use shared::store::{StoreError, Tenant};
 
 use crate::{Parts, Settings};
@@ -65,9 +65,9 @@ pub(crate) async fn resolve(
 ) -> Result<Policy, StoreError> {
     let application = &tenant.application;
     let profile = parts.profiles.of_endpoint(application, endpoint).await?;
-    let event_type = match application.treated {
-        true => parts.treatments.of(&application.org, event_type).await?,
-        false => Treatment::default(),
+    let event_type = match application.has_event_type_settings {
+        true => parts.event_type_settings.of(&application.org, event_type).await?,
+        false => DeliverySettings::default(),
     };
     Ok(layered(&parts.settings, profile, &event_type, tenant, endpoint))
 }
@@ -76,12 +76,12 @@ pub(crate) async fn resolve(
 fn layered(
     settings: &Settings,
     profile: Arc<Profile>,
-    event_type: &Treatment,
+    event_type: &DeliverySettings,
     tenant: &Tenant,
     endpoint: &Endpoint,
 ) -> Policy {
     let application = &tenant.application;
-    let said = endpoint.treatment.before(event_type).before(&profile.delivery);
+    let said = endpoint.settings.before(event_type).before(&profile.delivery);
     Policy {
         schedule: said.schedule_s.map_or_else(|| settings.schedule.clone(), Schedule::new),
         timeout_ms: said.timeout_ms.unwrap_or(settings.timeout_ms),

@@ -11,14 +11,14 @@ use tracing::field::display;
 use tracing::{Instrument, Span, error};
 
 use crate::attempt;
-use crate::job::{ByHand, Job, Undone};
+use crate::job::{ByHand, Job, NotDone};
 use crate::target::Target;
 
 /// Works on one record until there is nothing left to do.
 ///
 /// # Errors
 /// Why it has to come back.
-pub(crate) async fn process(job: Job, body: String) -> Result<(), Undone> {
+pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
     match Record::parse(&body) {
         Ok(Record::Accepted { message, again }) => {
             name(message.id, None);
@@ -40,7 +40,7 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), Undone> {
 }
 
 /// Sends a message to every endpoint that wants it, each in its own task.
-async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), Undone> {
+async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone> {
     let released_at = message.deliver_at.unwrap_or(message.at);
     let arrival = job.receipt.arrival(again, released_at);
     job.check_first_receive(&arrival)?;
@@ -91,9 +91,9 @@ async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), Undone> 
         let why = match task.await {
             Ok(Ok(())) => continue,
             Ok(Err(why)) => why,
-            Err(error) => Undone::ended_early(&error),
+            Err(error) => NotDone::ended_early(&error),
         };
-        if let Undone::Failed(reason) = &why {
+        if let NotDone::Failed(reason) = &why {
             // The record's own line has only one of them.
             error!(endpoint.id = %ep, reason, "delivery failed");
         }
@@ -102,7 +102,7 @@ async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), Undone> 
     result
 }
 
-async fn park(job: &Job, body: String, reason: String) -> Result<(), Undone> {
+async fn park(job: &Job, body: String, reason: String) -> Result<(), NotDone> {
     error!(record.id = job.receipt.id, reason, "parked a record that cannot be read");
     let parked = Parked {
         id: job.receipt.id.clone(),

@@ -15,7 +15,7 @@ use shared::store::table::Write;
 use shared::store::{Recorded, StoreError};
 use tracing::{error, warn};
 
-use crate::job::{Job, Undone};
+use crate::job::{Job, NotDone};
 use crate::phases::{Cleared, Sent, Verdict};
 use crate::target::Target;
 use crate::{Context, measure};
@@ -41,7 +41,7 @@ pub(crate) async fn record(
     target: &Target,
     cleared: &Cleared,
     sent: &Sent,
-) -> Result<Recorded, Undone> {
+) -> Result<Recorded, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let (attempt, message) = (&sent.attempt, &target.message);
     let Turn::Scheduled(number) = attempt.turn else {
@@ -106,7 +106,7 @@ async fn outbox(job: &Job, target: &Target, attempt: &Attempt, about: Notificati
 async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
     job: &Job,
     call: impl Fn() -> F,
-) -> Result<T, Undone> {
+) -> Result<T, NotDone> {
     let mut tries = 0;
     loop {
         let error = match call().await {

@@ -5,7 +5,7 @@ use shared::sender::{Ending, Outcome};
 use tracing::field::Empty;
 use tracing::{Span, instrument};
 
-use crate::job::{Job, Undone};
+use crate::job::{Job, NotDone};
 use crate::phases::{Cleared, GONE, Sent, Verdict};
 use crate::policy::Policy;
 use crate::request::{self, Body};
@@ -25,13 +25,13 @@ use crate::token;
         delivered = Empty,
     )
 )]
-pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Result<Sent, Undone> {
+pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Result<Sent, NotDone> {
     let parts = &job.context.parts;
     let (message, endpoint, policy) = (&target.message, target.endpoint(), &target.policy);
     let at = job.now();
     let owner = endpoint.id.to_string();
     let unopened = |what: &str| {
-        Undone::Failed(format!("{what} of {owner} does not open: has the root secret changed?"))
+        NotDone::Failed(format!("{what} of {owner} does not open: has the root secret changed?"))
     };
     let secrets = endpoint.keyring.live(&owner, &parts.sealer, at);
     if secrets.is_empty() {
@@ -77,7 +77,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
 ///
 /// # Errors
 /// When the request was not sent, for want of something of ours: no attempt of the endpoint's.
-fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, Undone> {
+fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, NotDone> {
     let (status, response, retry_after) = match outcome.ending {
         Ending::Answered { status, excerpt, retry_after } => {
             (status, legible(&excerpt), retry_after)
@@ -85,7 +85,7 @@ fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, Undone> {
         Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
         Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
         Ending::Failed(reason) => (0, reason, None),
-        Ending::Unsent(reason) => return Err(Undone::Failed(reason)),
+        Ending::Unsent(reason) => return Err(NotDone::Failed(reason)),
     };
     let (ok, gone) = (policy.is_success(status), status == GONE);
     Ok(Verdict { ok, gone, retry_after, status, response })

@@ -63,7 +63,7 @@ pub(crate) async fn body(
         )));
     };
     let Ok(payload) = serde_json::from_slice(&message.payload) else {
-        return Ok(Err("the payload is no JSON, so no token can carry it".to_owned()));
+        return Ok(Err("the payload is not JSON, so no token can carry it".to_owned()));
     };
     let rules = policy.profile.jwt.as_ref();
     let urn = rules.cloned().unwrap_or_default().urn(&message.event_type);

@@ -32,9 +32,9 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::keys::DUE_SHARDS;
 use shared::store::table::Table;
 use shared::store::{
-    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox,
-    Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
-    TREATMENTS_TTL_MS, Treatments,
+    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS,
+    Eraser, EventTypeSettings, History, Inbox, Inspectors, KeySets, LISTENERS_TTL_MS, Notices,
+    Parking, ProfileStore, Revocations, Sources,
 };
 use shared::work::{InFlight, Worker};
 use tokio::net::TcpListener;
@@ -143,7 +143,11 @@ impl Platform {
         let (deliveries, retries) = (producer(&queues.deliveries), producer(&queues.retries));
         let sources = Sources::new(table.clone(), ambient.clock.clone(), DIRECTORY_TTL_MS);
         let revocations = Revocations::new(table.clone(), ambient.clock.clone());
-        let treatments = Treatments::new(table.clone(), ambient.clock.clone(), TREATMENTS_TTL_MS);
+        let event_type_settings = EventTypeSettings::new(
+            table.clone(),
+            ambient.clock.clone(),
+            EVENT_TYPE_SETTINGS_TTL_MS,
+        );
         let parking = Parking::new(table.clone());
         let key_sets = KeySets::new(table.clone(), ambient.clock.clone());
 
@@ -186,7 +190,7 @@ impl Platform {
             eraser: Eraser::new(table.clone()),
             answers: Answers::new(table.clone()),
             patience: admin::PATIENCE,
-            catalogue: Catalogue::new(table.clone()).telling(treatments.clone()),
+            catalogue: Catalogue::new(table.clone()).telling(event_type_settings.clone()),
             inspectors: Inspectors::new(table.clone()),
             key_sets: key_sets.clone(),
             rsa: Arc::new(admin::generate_rsa),
@@ -215,7 +219,7 @@ impl Platform {
             ambient: ambient.clone(),
             key_sets,
             notices: Notices::new(table.clone(), ambient.clone(), LISTENERS_TTL_MS),
-            treatments,
+            event_type_settings,
             profiles,
             metrics: metrics.clone(),
             in_flight,

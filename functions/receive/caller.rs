@@ -52,7 +52,7 @@ impl Receiver {
         let name = request::idempotency_key(headers)?;
         let tenant = match self.directory.application(&org, reference).await? {
             Some(tenant) => tenant,
-            None => self.welcome(&org, reference, request.body()).await?,
+            None => self.create_on_publish(&org, reference, request.body()).await?,
         };
         Ok(Caller { tenant, request: name })
     }

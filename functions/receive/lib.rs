@@ -42,7 +42,7 @@ use tracing::field::{Empty, display};
 use tracing::{Span, debug, instrument};
 
 mod caller;
-mod newcomer;
+mod create_on_publish;
 #[cfg(feature = "description")]
 pub mod openapi;
 mod recent;

@@ -27,9 +27,9 @@ use shared::store::Profiles;
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
-    KeySets, LISTENERS_TTL_MS, Notices, Parking, ProfileStore, Revocations, Sources,
-    TREATMENTS_TTL_MS, Treatments,
+    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS, Eraser,
+    EventTypeSettings, History, Inbox, Inspectors, KeySets, LISTENERS_TTL_MS, Notices, Parking,
+    ProfileStore, Revocations, Sources,
 };
 use shared::work::{InFlight, Worker};
 
@@ -168,10 +168,10 @@ impl World {
         };
         let in_flight = InFlight::default();
         let parts = Parts {
-            treatments: Treatments::new(
+            event_type_settings: EventTypeSettings::new(
                 table_of("dispatch"),
                 ambient.clock.clone(),
-                TREATMENTS_TTL_MS,
+                EVENT_TYPE_SETTINGS_TTL_MS,
             ),
             directory: Directory::new(table_of("dispatch")),
             editor: DirectoryEditor::new(table_of("dispatch"), None),

@@ -54,7 +54,7 @@ impl Call<'_> {
         }
         let Some(name) = new.first() else { return Ok(()) };
         let rule = format!(
-            "must be event types that there are, and `{name}` is none: describe it first, with \
+            "must name existing event types, and `{name}` is not one: describe it first, with \
              POST /api/v1/event-type"
         );
         Err(Violation::body("eventTypes", rule).into())

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use shared::api::patch::Field;
 use shared::domain::application::Metadata;
 use shared::domain::clock::Timestamp;
+use shared::domain::delivery_settings::{DeliverySettings, Format};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{EndpointId, Uid};
 use shared::domain::keyset::Algorithm;
 use shared::domain::secret::SignatureScheme;
-use shared::domain::treatment::{Format, Treatment};
 
-use crate::treatment::{TreatmentIn, apply_treatment};
+use crate::delivery_settings::{DeliverySettingsIn, apply_delivery_settings};
 
 /// What a caller sends. `filterTypes` and `rateLimit` are the names of older SDKs.
 #[derive(Deserialize, JsonSchema)]
@@ -81,7 +81,7 @@ impl EndpointIn {
             api_version: &self.api_version,
             format: &self.format,
             algorithm: &self.jwt_algorithm,
-            treatment: (&self.retry_schedule, &self.timeout_seconds),
+            settings: (&self.retry_schedule, &self.timeout_seconds),
         }
     }
 }
@@ -123,7 +123,7 @@ impl EndpointPatch {
             api_version: &self.api_version,
             format: &self.format,
             algorithm: &self.jwt_algorithm,
-            treatment: (&self.retry_schedule, &self.timeout_seconds),
+            settings: (&self.retry_schedule, &self.timeout_seconds),
         }
     }
 }
@@ -136,22 +136,22 @@ pub(super) struct Extensions<'a> {
     pub(super) api_version: &'a Field<String>,
     pub(super) format: &'a Field<Format>,
     pub(super) algorithm: &'a Field<Algorithm>,
-    pub(super) treatment: TreatmentIn<'a>,
+    pub(super) settings: DeliverySettingsIn<'a>,
 }
 
 impl Extensions<'_> {
-    /// Does to an endpoint's treatment what was said.
-    pub(super) fn treat(&self, treatment: &mut Treatment) {
-        self.format.apply(&mut treatment.format);
-        self.algorithm.apply(&mut treatment.algorithm);
-        apply_treatment(treatment, self.treatment);
+    /// Changes an endpoint's delivery settings as the caller says.
+    pub(super) fn treat(&self, settings: &mut DeliverySettings) {
+        self.format.apply(&mut settings.format);
+        self.algorithm.apply(&mut settings.algorithm);
+        apply_delivery_settings(settings, self.settings);
     }
 
     /// Does to an endpoint what was said.
     pub(super) fn apply(&self, endpoint: &mut Endpoint) {
         self.profile.apply(&mut endpoint.profile);
         self.api_version.apply(&mut endpoint.api_version);
-        self.treat(&mut endpoint.treatment);
+        self.treat(&mut endpoint.settings);
     }
 }
 
@@ -214,10 +214,10 @@ impl From<Endpoint> for EndpointOut {
             metadata: endpoint.metadata,
             profile: endpoint.profile,
             api_version: endpoint.api_version,
-            format: endpoint.treatment.format,
-            jwt_algorithm: endpoint.treatment.algorithm,
-            retry_schedule: endpoint.treatment.schedule_s,
-            timeout_seconds: endpoint.treatment.timeout_ms.map(|ms| ms / 1000),
+            format: endpoint.settings.format,
+            jwt_algorithm: endpoint.settings.algorithm,
+            retry_schedule: endpoint.settings.schedule_s,
+            timeout_seconds: endpoint.settings.timeout_ms.map(|ms| ms / 1000),
             verified_at: endpoint.verified_at.map(Timestamp::to_rfc3339),
             secret: None,
         }

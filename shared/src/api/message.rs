@@ -22,8 +22,8 @@ use crate::domain::id::{MessageId, Uid, is_name, name_rule};
 use crate::domain::json::is_deeper_than;
 use crate::domain::message::{
     HOURS_A_DAY, MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH,
-    MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message, NewMessage, POSTPONE_MS, RAW_CONTENT_TYPE,
-    RETENTION_DAYS, RETENTION_HOURS, is_content_type, is_tag,
+    MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message, NewMessage, RAW_CONTENT_TYPE, RETENTION_DAYS,
+    RETENTION_HOURS, SCHEDULE_AHEAD_MS, is_content_type, is_tag,
 };
 use crate::domain::schema::JsonSchema;
 
@@ -123,7 +123,7 @@ impl Rules {
 
     fn deliver_at(&mut self, text: Option<&str>, now: Timestamp) -> Option<Timestamp> {
         let at = text.map(Timestamp::parse_rfc3339)?;
-        if !at.is_some_and(|at| at > now && POSTPONE_MS.contains(&at.since(now))) {
+        if !at.is_some_and(|at| at > now && SCHEDULE_AHEAD_MS.contains(&at.since(now))) {
             let rule = "must be a date such as 2026-01-31T12:00:00Z, at least a minute and at \
                         most 30 days from now";
             self.broken("deliverAt", rule);

@@ -34,8 +34,8 @@ pub fn opened(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Be
     tokens.open_bearer(token, now).map_err(|refused| match refused {
         Refused::Invalid => ApiError::invalid_token(),
         Refused::NoToken => ApiError::unauthenticated(
-            "Invalid token: this is no JWT. The secret that tokens are made with is no token \
-             itself; `posthorn token` makes one.",
+            "Invalid token: this is not a JWT. The secret that tokens are made with is not a \
+             token itself; `posthorn token` makes one.",
         ),
         Refused::Claims(rule) => ApiError::bad_request("bad_token", format!("Bad token: {rule}.")),
     })

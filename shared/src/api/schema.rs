@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use crate::domain::delivery_settings::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
 use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
 use crate::domain::message::{MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
-use crate::domain::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
 
 /// What a uid, an event type or a channel is made of.
 const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";

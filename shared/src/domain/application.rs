@@ -55,8 +55,8 @@ pub struct Application {
     pub operational: bool,
     /// Whether its organisation treats event types in ways of their own, so that it is worth a
     /// read to look.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub treated: bool,
+    #[serde(rename = "treated", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_event_type_settings: bool,
     /// Verifies signed publish requests of this application.
     pub integration_key: Keyring,
     /// When it was created.
@@ -122,7 +122,7 @@ impl Application {
             granted: Vec::new(),
             expired: None,
             operational: false,
-            treated: false,
+            has_event_type_settings: false,
             integration_key: Keyring::new(&secret, &id.to_string(), sealer, ambient),
             created_at: now,
             updated_at: now,

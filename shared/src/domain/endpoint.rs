@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::application::Metadata;
 use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::id::{ApplicationId, EndpointId, Uid};
 use crate::domain::keyring::Keyring;
 use crate::domain::secret::{Sealed, Sealer};
-use crate::domain::treatment::Treatment;
 
 /// Longest event type name, in characters (Svix).
 pub const MAX_EVENT_TYPE: usize = 256;
@@ -61,8 +61,8 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
     /// What is different for it from what its profile and the defaults say.
-    #[serde(default, skip_serializing_if = "Treatment::is_silent")]
-    pub treatment: Treatment,
+    #[serde(rename = "treatment", default, skip_serializing_if = "DeliverySettings::is_silent")]
+    pub settings: DeliverySettings,
     /// Since when it only fails, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,

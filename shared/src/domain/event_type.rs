@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::id::OrganisationId;
 use crate::domain::json::Verbatim;
-use crate::domain::treatment::Treatment;
 
 /// Most bytes of an event type as it is stored: what fits an item of 400 KB.
 pub const MAX_BYTES: usize = 390 * 1024;
@@ -47,9 +47,9 @@ pub struct EventType {
     /// What it is shown with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
-    /// How its deliveries are treated.
-    #[serde(default, skip_serializing_if = "Treatment::is_silent")]
-    pub treatment: Treatment,
+    /// What its deliveries follow, before the profile.
+    #[serde(rename = "treatment", default, skip_serializing_if = "DeliverySettings::is_silent")]
+    pub settings: DeliverySettings,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -68,7 +68,7 @@ impl EventType {
             schemas: None,
             feature_flags: Vec::new(),
             group_name: None,
-            treatment: Treatment::default(),
+            settings: DeliverySettings::default(),
             created_at: now,
             updated_at: now,
         }

@@ -59,7 +59,7 @@ pub fn place_in_json(error: &serde_json::Error) -> String {
 
     let what = match error.classify() {
         Category::Io => "it cannot be read",
-        Category::Syntax => "it is no JSON",
+        Category::Syntax => "it is not JSON",
         Category::Data => "a value is missing or of a wrong type",
         Category::Eof => "it ends early",
     };

@@ -35,7 +35,7 @@ pub const MAX_TAG: usize = 128;
 pub const RETENTION_HOURS: std::ops::RangeInclusive<u64> = 1..=90 * 24;
 /// How far ahead a message may be published, in milliseconds: at least a minute (Svix), so that
 /// the sweep is in time, and at most 30 days.
-pub const POSTPONE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * DAY_MS;
+pub const SCHEDULE_AHEAD_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * DAY_MS;
 
 /// The header of a delivery that tells how many deliveries led to its event, where any did.
 pub const HOPS_HEADER: &str = "posthorn-hops";

@@ -203,14 +203,14 @@ impl Claims {
     fn access(&self) -> Result<Access, Refused> {
         let organisation = |text: &str| {
             let rule =
-                "the claim with the organisation (`org`, or `sub` without it) is no id of one";
+                "the claim with the organisation (`org`, or `sub` without it) is not an id of one";
             text.parse().map_err(|_| Refused::Claims(rule))
         };
         let Some(sub) = &self.sub else { return Err(Refused::Claims("`sub` is missing")) };
         match &self.org {
             None => organisation(sub).map(Access::Organisation),
             Some(org) => {
-                let rule = "`sub` is no application's id, as it has to be beside `org`";
+                let rule = "`sub` is not an application's id, as it has to be beside `org`";
                 let app = sub.parse().map_err(|_| Refused::Claims(rule))?;
                 Ok(Access::Application(organisation(org)?, app))
             }

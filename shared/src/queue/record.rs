@@ -194,7 +194,7 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
             let (again, not_before) = (wire.again, wire.not_before);
             Record::Resend { app, msg, ep, attempt, again, not_before }
         }
-        _ => return Err("its `kind` is none that a record has".to_owned()),
+        _ => return Err("its `kind` is not one that a record has".to_owned()),
     };
     Ok((record, wire.redrives))
 }

@@ -6,7 +6,7 @@ use super::change::{Change, Changed, change};
 use super::keys::EVENT_TYPE_PREFIX;
 use super::pages::{self, Bounds, Listed, Walk};
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
-use super::{StoreError, Treatments, doc, keys, treatments};
+use super::{EventTypeSettings, StoreError, doc, event_type_settings, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::event_type::EventType;
 use crate::domain::id::OrganisationId;
@@ -19,7 +19,7 @@ const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Catalogue {
     table: Arc<dyn Table>,
-    readers: Option<Treatments>,
+    readers: Option<EventTypeSettings>,
 }
 
 impl Catalogue {
@@ -30,7 +30,7 @@ impl Catalogue {
 
     /// The same, which tells readers in the same process to forget what it changes.
     #[must_use]
-    pub fn telling(self, readers: Treatments) -> Self {
+    pub fn telling(self, readers: EventTypeSettings) -> Self {
         Self { readers: Some(readers), ..self }
     }
 
@@ -104,7 +104,7 @@ impl Catalogue {
         org: &OrganisationId,
         name: &str,
         now: Timestamp,
-        told: &[Write],
+        outbox: &[Write],
         edit: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
         let key = keys::event_type(org, name);
@@ -123,8 +123,8 @@ impl Catalogue {
                 Some(event_type) => Write::Put(item_of(event_type, rev + 1)?, condition),
                 None => Write::Delete(key.clone(), condition),
             };
-            let beside = treatments::beside(org, name, old.as_ref(), new.as_ref())?;
-            let writes = std::iter::once(write).chain(told.iter().cloned()).chain(beside);
+            let settings = event_type_settings::writes_with(org, name, old.as_ref(), new.as_ref())?;
+            let writes = std::iter::once(write).chain(outbox.iter().cloned()).chain(settings);
             Ok(Change::Write(writes.collect(), Ok(new)))
         });
         let changed = changed.await;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::Cache;
 use super::change::{Change, Changed, change};
 use super::table::{Condition, Item, Key, Table, Write, prefix_range};
-use super::{StoreError, doc, keys, treatments, write_with};
+use super::{StoreError, doc, event_type_settings, keys, write_with};
 use crate::domain::application::Application;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::endpoint::Endpoint;
@@ -132,7 +132,7 @@ impl Cached {
 pub struct DirectoryEditor {
     pub(super) table: Arc<dyn Table>,
     kept: Option<Cached>,
-    beside: Vec<Write>,
+    outbox: Vec<Write>,
 }
 
 /// What became of a change.
@@ -150,13 +150,13 @@ impl DirectoryEditor {
     /// Changes the table, and tells `kept` to forget what changed: the memory of the readers
     /// in the same process.
     pub fn new(table: Arc<dyn Table>, kept: Option<Cached>) -> Self {
-        Self { table, kept, beside: Vec::new() }
+        Self { table, kept, outbox: Vec::new() }
     }
 
     /// An editor that writes these in the same transaction as a change of an endpoint.
     #[must_use]
-    pub fn with(&self, beside: Vec<Write>) -> Self {
-        Self { beside, ..self.clone() }
+    pub fn with(&self, outbox: Vec<Write>) -> Self {
+        Self { outbox, ..self.clone() }
     }
 
     /// Stores a new application, and notes in it whether its organisation treats event types in
@@ -170,7 +170,8 @@ impl DirectoryEditor {
     ) -> Result<Edited<()>, StoreError> {
         let now = application.created_at;
         let mut born = application.clone();
-        born.treated = !born.operational && treatments::any(&*self.table, &born.org).await?;
+        born.has_event_type_settings =
+            !born.operational && event_type_settings::any(&*self.table, &born.org).await?;
         let mut writes = vec![Write::Put(application_item(&born, 1)?, Condition::AbsentAt(now))];
         if let Some(uid) = &application.uid {
             let alias = application_alias(&application.org, uid, application.id)?;
@@ -269,7 +270,7 @@ impl DirectoryEditor {
                 new.uid.as_ref().map(|uid| endpoint_alias(app, uid, new.id)).transpose()?,
                 now,
             );
-            writes.extend(self.beside.iter().cloned());
+            writes.extend(self.outbox.iter().cloned());
             Ok(Change::Write(writes, Edited::Done((new, answer))))
         })
         .await
@@ -289,7 +290,7 @@ impl DirectoryEditor {
             let endpoint: Endpoint = doc::decode(&item.doc)?;
             let alias = endpoint.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str()));
             let mut writes = removal(item, alias);
-            writes.extend(self.beside.iter().cloned());
+            writes.extend(self.outbox.iter().cloned());
             Ok(Change::Write(writes, Edited::Done(())))
         })
         .await
@@ -322,8 +323,8 @@ impl DirectoryEditor {
     ) -> Result<Edited<()>, StoreError> {
         let mut writes = writes.into_iter();
         let Some(first) = writes.next() else { return Ok(Edited::Done(())) };
-        let beside: Vec<Write> = writes.chain(self.beside.iter().cloned()).collect();
-        let done = write_with(&*self.table, first, &beside).await;
+        let outbox: Vec<Write> = writes.chain(self.outbox.iter().cloned()).collect();
+        let done = write_with(&*self.table, first, &outbox).await;
         self.forget(app);
         // Ids are new, so the only condition that can be lost is the uid's.
         Ok(if done? { Edited::Done(()) } else { Edited::UidTaken })

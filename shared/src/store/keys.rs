@@ -5,7 +5,7 @@
 //! | application | `APP#{app}` | `APP` | `ORG#{org}`, `{app}` | |
 //! | endpoint | `APP#{app}` | `EP#{ep}` | | |
 //! | event type | `ORG#{org}` | `ETYPE#{name}` | | |
-//! | treatment of an event type | `ORG#{org}` | `TREAT#{name}` | | |
+//! | settings of an event type | `ORG#{org}` | `TREAT#{name}` | | |
 //! | uid of an application | `ORG#{org}` | `UID#{uid}` | | |
 //! | uid of an endpoint | `APP#{app}` | `UID#{uid}` | | |
 //! | message | `MSG#{key}` | `MSG` | `APP#{app}#0`, `{msg}` | |
@@ -89,7 +89,7 @@ pub const MESSAGE_SK: &str = "MSG";
 pub const ENDPOINT_PREFIX: &str = "EP#";
 /// How sort keys of event types start.
 pub const EVENT_TYPE_PREFIX: &str = "ETYPE#";
-/// How sort keys of treatments of event types start.
+/// How sort keys of the settings of event types start.
 pub const TREATMENT_PREFIX: &str = "TREAT#";
 /// How sort keys of attempts start.
 pub const ATTEMPT_PREFIX: &str = "ATT#";
@@ -138,8 +138,8 @@ pub fn event_type(org: &OrganisationId, name: &str) -> Key {
     key(format!("ORG#{org}"), format!("{EVENT_TYPE_PREFIX}{name}"))
 }
 
-/// How an event type is treated.
-pub fn treatment(org: &OrganisationId, name: &str) -> Key {
+/// The delivery settings of an event type.
+pub fn settings(org: &OrganisationId, name: &str) -> Key {
     key(organisation_pk(org), format!("{TREATMENT_PREFIX}{name}"))
 }
 

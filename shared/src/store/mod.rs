@@ -13,7 +13,7 @@
 //! | [`History`] | admin | list and read messages and attempts |
 //! | [`Revocations`] | receive, admin | tokens that were taken back |
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
-//! | [`Treatments`] | dispatch | how event types are treated |
+//! | [`EventTypeSettings`] | dispatch | delivery settings of event types |
 //! | [`Tasks`] | admin, retry | background tasks |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`ProfileStore`] | all but retry | read profiles; admin stores them |
@@ -38,6 +38,7 @@ pub mod dynamodb;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod eraser;
+mod event_type_settings;
 mod history;
 mod inbox;
 mod inspectors;
@@ -52,7 +53,6 @@ mod scheduled;
 mod sources;
 pub mod table;
 mod tasks;
-mod treatments;
 
 pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
 pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
@@ -61,6 +61,7 @@ pub use deliveries::{Advanced, Deliveries, Recorded, Snapshot};
 pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
 pub use due::Due;
 pub use eraser::{EXPUNGED, Eraser};
+pub use event_type_settings::{EVENT_TYPE_SETTINGS_TTL_MS, EventTypeSettings};
 pub use history::{History, Trace};
 pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
@@ -72,7 +73,6 @@ pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use sources::{SOURCE_TTL_MS, Sources};
 pub use tasks::{HeldTask, Tasks};
-pub use treatments::{TREATMENTS_TTL_MS, Treatments};
 
 /// Something as it was read, with what proves it unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,12 +116,12 @@ impl std::error::Error for StoreError {}
 async fn write_with(
     table: &dyn table::Table,
     write: table::Write,
-    told: &[table::Write],
+    outbox: &[table::Write],
 ) -> Result<bool, StoreError> {
-    if told.is_empty() {
+    if outbox.is_empty() {
         return Ok(table.write(write).await? == table::Written::Done);
     }
-    let writes = std::iter::once(write).chain(told.iter().cloned()).collect();
+    let writes = std::iter::once(write).chain(outbox.iter().cloned()).collect();
     Ok(table.transact(writes).await? == table::Transacted::Done)
 }
 

@@ -1,5 +1,5 @@
-//! Parked records: what nobody can process, kept with its reason until an operator decides, or
-//! for [`PARKED_DAYS`].
+//! Parked records, the archive of dead letters: what could not be processed, even after a redrive,
+//! kept with its reason until an operator decides, or for [`PARKED_DAYS`].
 //!
 //! A record is parked under what it is about: a message, or a delivery of it. So what keeps
 //! failing is parked once, with its latest reason. What does not read is parked under the queue's

@@ -88,10 +88,10 @@ impl ProfileStore {
         &self,
         org: &OrganisationId,
         stored: &StoredProfile,
-        told: &[Write],
+        outbox: &[Write],
     ) -> Result<(), StoreError> {
         let item = Item::new(keys::profile(org, &stored.profile.name), doc::encode(stored)?);
-        write_with(&*self.table, Write::Put(item, Condition::Always), told).await?;
+        write_with(&*self.table, Write::Put(item, Condition::Always), outbox).await?;
         Ok(())
     }
 }

@@ -87,15 +87,15 @@ impl Tasks {
     pub async fn save_with(
         &self,
         held: HeldTask,
-        beside: Vec<Write>,
+        outbox: Vec<Write>,
     ) -> Result<Option<HeldTask>, StoreError> {
         let rev = held.rev + 1;
         let item = task_item(&held.task, rev)?;
         let put = Write::Put(item, Condition::Revision(held.rev));
-        let done = match beside.is_empty() {
+        let done = match outbox.is_empty() {
             true => self.table.write(put).await? == Written::Done,
             false => {
-                let writes = std::iter::once(put).chain(beside).collect();
+                let writes = std::iter::once(put).chain(outbox).collect();
                 self.table.transact(writes).await? == Transacted::Done
             }
         };

@@ -8,7 +8,7 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{SECOND_COPY_DELAY_S, Step, Trouble, Worker};
+use super::{SECOND_COPY_DELAY_S, Step, StepError, Worker};
 use crate::domain::id::{ApplicationId, MessageKey};
 use crate::domain::message::{DEFAULT_RETENTION_DAYS, HOURS_A_DAY, Message, NewMessage};
 use crate::domain::task::Task;
@@ -31,7 +31,7 @@ impl Worker {
         &self,
         task: &mut Task,
         event: &NewMessage,
-    ) -> Result<Step, Trouble> {
+    ) -> Result<Step, StepError> {
         let walk = Walk {
             limit: PAGE,
             descending: false,
@@ -61,7 +61,7 @@ impl Worker {
     }
 
     /// Stores a message; what is to be put in the queue, unless another event has its name.
-    async fn accept(&self, message: Message) -> Result<Option<Outgoing>, Trouble> {
+    async fn accept(&self, message: Message) -> Result<Option<Outgoing>, StepError> {
         let (message, again) = match self.inbox.accept(&message).await? {
             Accepted::New => (message, false),
             // An earlier try of this step, which may have died before it sent.

@@ -82,20 +82,20 @@ pub struct Worker {
 }
 
 /// Why a step could not be done.
-enum Trouble {
+enum StepError {
     /// Something that may be over the next time.
     Passing(String),
     /// Something that stays, in a sentence for whoever asked for the task.
     Lasting(String),
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {
         Self::Passing(error.to_string())
     }
 }
 
-impl From<QueueError> for Trouble {
+impl From<QueueError> for StepError {
     fn from(error: QueueError) -> Self {
         Self::Passing(error.to_string())
     }
@@ -132,7 +132,7 @@ enum Step {
 const TOO_MUCH: &str = "The result is larger than what can be kept: ask for less at once.";
 
 /// What a step has done to its task.
-fn note(task: &mut Task, done: Result<Step, Trouble>) {
+fn note(task: &mut Task, done: Result<Step, StepError>) {
     match done {
         Ok(done) => {
             task.failures = 0;
@@ -143,8 +143,8 @@ fn note(task: &mut Task, done: Result<Step, Trouble>) {
                 give_up(task, TOO_MUCH);
             }
         }
-        Err(Trouble::Lasting(reason)) => give_up(task, &reason),
-        Err(Trouble::Passing(reason)) => {
+        Err(StepError::Lasting(reason)) => give_up(task, &reason),
+        Err(StepError::Passing(reason)) => {
             warn!(task.id = %task.id, reason, "a step of a task failed");
             task.failures += 1;
             if task.failures >= MAX_FAILURES {
@@ -314,21 +314,21 @@ impl Worker {
     /// Stores how far a task has come. One that the store can never take, however small we think
     /// it is, ends here instead of repeating its last step for ever.
     async fn save(&self, held: HeldTask) -> Result<Option<HeldTask>, StoreError> {
-        let tidings = self.tidings(&held.task).await?;
-        match self.tasks.save_with(held.clone(), tidings).await {
+        let outbox = self.outbox(&held.task).await?;
+        match self.tasks.save_with(held.clone(), outbox).await {
             Err(StoreError::Invalid(reason)) if held.task.status != Status::Failed => {
                 warn!(task.id = %held.task.id, reason, "what a task has to say cannot be stored");
                 let mut ended = held;
                 give_up(&mut ended.task, TOO_MUCH);
-                let tidings = self.tidings(&ended.task).await?;
-                self.tasks.save_with(ended, tidings).await
+                let outbox = self.outbox(&ended.task).await?;
+                self.tasks.save_with(ended, outbox).await
             }
             saved => saved,
         }
     }
 
     /// What the organisation is told when a task is over, to be written with its end.
-    async fn tidings(&self, task: &Task) -> Result<Vec<Write>, StoreError> {
+    async fn outbox(&self, task: &Task) -> Result<Vec<Write>, StoreError> {
         match task.status {
             Status::Running => Ok(Vec::new()),
             Status::Finished | Status::Failed => {
@@ -338,7 +338,7 @@ impl Worker {
     }
 
     /// Does the next step of a task and moves its cursor on.
-    async fn step(&self, task: &mut Task, delay_s: u32) -> Result<Step, Trouble> {
+    async fn step(&self, task: &mut Task, delay_s: u32) -> Result<Step, StepError> {
         match task.work.clone() {
             Work::Recover { ep, span, .. } => self.recover(task, ep, span).await,
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,

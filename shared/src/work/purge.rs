@@ -2,7 +2,7 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Step, Trouble, Worker};
+use super::{Step, StepError, Worker};
 use crate::domain::id::ApplicationId;
 use crate::domain::message::Message;
 use crate::domain::task::Task;
@@ -17,7 +17,11 @@ const PURGED: &str = "messagesPurged";
 
 impl Worker {
     /// Expunges every message that an application had when this was asked for.
-    pub(super) async fn purge(&self, task: &mut Task, app: ApplicationId) -> Result<Step, Trouble> {
+    pub(super) async fn purge(
+        &self,
+        task: &mut Task,
+        app: ApplicationId,
+    ) -> Result<Step, StepError> {
         let walk = Walk {
             limit: PAGE,
             descending: false,

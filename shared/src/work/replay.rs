@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 #[cfg(doc)]
 use super::InFlight;
-use super::{Step, Trouble, Worker};
+use super::{Step, StepError, Worker};
 use crate::domain::attempt::Turn;
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Event;
@@ -33,7 +33,7 @@ impl Worker {
         task: &mut Task,
         ep: EndpointId,
         span: Span,
-    ) -> Result<Step, Trouble> {
+    ) -> Result<Step, StepError> {
         let keep = |trace: &Trace| !trace.is_success() && begins_in(trace, span);
         let mut listed = self.beginnings(task, &ep, span, keep).await?;
         let recovered = side_by_side(&mut listed, |trace| self.recover_one(trace.msg(), ep)).await;
@@ -48,7 +48,7 @@ impl Worker {
         app: ApplicationId,
         ep: EndpointId,
         span: Span,
-    ) -> Result<Step, Trouble> {
+    ) -> Result<Step, StepError> {
         let tenant = self.directory.tenant(&app).await?;
         let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint(&ep.to_string()));
         let Some(endpoint) = endpoint else { return Ok(Step::Last) };
@@ -73,7 +73,7 @@ impl Worker {
         span: Span,
         selection: &Selection,
         delay_s: u32,
-    ) -> Result<Step, Trouble> {
+    ) -> Result<Step, StepError> {
         let keep = |trace: &Trace| begins_in(trace, span) && selection.may_keep(trace);
         let mut listed = self.beginnings(task, &ep, span, keep).await?;
         let chosen = side_by_side(&mut listed, |trace| self.choose(trace, selection)).await;
@@ -97,7 +97,7 @@ impl Worker {
         ep: &EndpointId,
         span: Span,
         keep: impl Fn(&Trace) -> bool,
-    ) -> Result<Listed<Trace>, Trouble> {
+    ) -> Result<Listed<Trace>, StepError> {
         // A message may be attempted long after it was published.
         let walk = walk(task, span.since, None);
         Ok(self.history.trail_of_endpoint(ep, &walk, self.ambient.now(), keep).await?)
@@ -107,7 +107,7 @@ impl Worker {
         &self,
         msg: MessageId,
         ep: EndpointId,
-    ) -> Result<Option<Outgoing>, Trouble> {
+    ) -> Result<Option<Outgoing>, StepError> {
         let Some(found) = self.deliveries.delivery(&msg, &ep).await? else { return Ok(None) };
         let now = self.ambient.now();
         let advanced = self.deliveries.advance(&found, Event::Recovered, now).await?;
@@ -117,7 +117,7 @@ impl Worker {
     /// Opens the delivery of a message that has none, or that was given up before its first
     /// attempt. A message that has not been dispatched yet looks like one that is missing: see
     /// [`InFlight`].
-    async fn open(&self, message: Message, ep: EndpointId) -> Result<Option<Outgoing>, Trouble> {
+    async fn open(&self, message: Message, ep: EndpointId) -> Result<Option<Outgoing>, StepError> {
         let deliveries = &self.deliveries;
         let turn = Turn::Scheduled(1);
         if let Some(found) = deliveries.delivery(&message.id, &ep).await? {
@@ -155,8 +155,8 @@ impl Worker {
     async fn send_opened(
         &self,
         task: &mut Task,
-        opened: Vec<Result<Option<Outgoing>, Trouble>>,
-    ) -> Result<(), Trouble> {
+        opened: Vec<Result<Option<Outgoing>, StepError>>,
+    ) -> Result<(), StepError> {
         let mut records = Vec::new();
         let mut trouble = None;
         for result in opened {
@@ -175,7 +175,7 @@ impl Worker {
         &self,
         trace: Trace,
         selection: &Selection,
-    ) -> Result<Option<(ApplicationId, MessageId)>, Trouble> {
+    ) -> Result<Option<(ApplicationId, MessageId)>, StepError> {
         let (app, msg, ep) = match &trace {
             Trace::Attempt(attempt) => (attempt.app, attempt.msg, attempt.ep),
             // What still waits for its first attempt is sent by itself.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Step, Trouble, Worker};
+use super::{Step, StepError, Worker};
 use crate::domain::id::{ApplicationId, EndpointId};
 use crate::domain::task::{Span, Task};
 use crate::store::{Tenant, Trace, Walk};
@@ -46,7 +46,7 @@ impl Worker {
         task: &mut Task,
         span: Span,
         apps: &[ApplicationId],
-    ) -> Result<Step, Trouble> {
+    ) -> Result<Step, StepError> {
         let place = Place::read(task.cursor.as_deref());
         // Between two endpoints, the application in the cursor is the one under way.
         let app = match (place.app, place.ep) {
@@ -97,7 +97,7 @@ impl Worker {
     }
 
     /// Collects which event types the endpoints of each application chose.
-    pub(super) async fn event_types(&self, task: &mut Task) -> Result<Step, Trouble> {
+    pub(super) async fn event_types(&self, task: &mut Task) -> Result<Step, StepError> {
         let walk = applications(task.cursor.clone(), APPLICATIONS);
         let listed = self.history.applications(&task.org, &walk).await?;
         for application in &listed.items {
@@ -129,7 +129,7 @@ impl Worker {
         task: &mut Task,
         named: &[ApplicationId],
         after: Option<ApplicationId>,
-    ) -> Result<Option<ApplicationId>, Trouble> {
+    ) -> Result<Option<ApplicationId>, StepError> {
         task.data.entry("appStats").or_insert_with(|| json!([]));
         if !named.is_empty() {
             return Ok(named.iter().find(|app| after.is_none_or(|after| **app > after)).copied());
@@ -151,11 +151,11 @@ fn endpoint_after(tenant: &Tenant, after: Option<EndpointId>) -> Option<Endpoint
 }
 
 /// Adds to what the task has to say.
-fn tell(task: &mut Task, list: &str, line: Value) -> Result<(), Trouble> {
+fn tell(task: &mut Task, list: &str, line: Value) -> Result<(), StepError> {
     let told = task.data.entry(list).or_insert_with(|| json!([]));
-    let Some(told) = told.as_array_mut() else { return Err(Trouble::Passing("no list".into())) };
+    let Some(told) = told.as_array_mut() else { return Err(StepError::Passing("no list".into())) };
     if told.len() >= MAX_TOLD {
-        return Err(Trouble::Lasting(format!(
+        return Err(StepError::Lasting(format!(
             "There are more than {MAX_TOLD} applications: name those that are wanted."
         )));
     }

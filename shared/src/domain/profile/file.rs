@@ -12,9 +12,9 @@ use super::catalogue::CatalogueEvent;
 use super::envelope::Envelope;
 use super::split::Split;
 use super::{Deprecation, EndpointRules, HeaderFamily, MAX_NAME, Profile, TokenRules};
+use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::endpoint::MAX_EVENT_TYPE;
 use crate::domain::id::{is_name, name_rule};
-use crate::domain::treatment::Treatment;
 
 /// A profile with its events.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ struct File {
     note: Option<String>,
     #[serde(default)]
     inferred: Vec<String>,
-    delivery: Option<Spanned<Treatment>>,
+    delivery: Option<Spanned<DeliverySettings>>,
     envelope: Option<Envelope>,
     signature_headers: Option<Spanned<Vec<HeaderFamily>>>,
     api_version: Option<String>,

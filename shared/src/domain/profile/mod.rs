@@ -1,6 +1,6 @@
 //! Profiles: a system's way with webhooks, as data.
 //!
-//! A [`Profile`] says how deliveries look and how they are treated, what endpoints may be, and
+//! A [`Profile`] says how deliveries look and which settings they follow, what endpoints may be, and
 //! which kinds of events there are. The ones in `shared/profiles/*.toml` are part of every
 //! binary: a build script turns them into JSON, the rules apart from the catalogue of events,
 //! so that receive and dispatch carry neither a TOML reader nor schemas. More of them come from
@@ -19,10 +19,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::application::Application;
+use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::message::Message;
 use crate::domain::signature;
-use crate::domain::treatment::Treatment;
 
 pub mod catalogue;
 pub mod envelope;
@@ -50,9 +50,9 @@ pub struct Profile {
     /// Fields of this profile that its system does not document: names like `delivery.success`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inferred: Vec<String>,
-    /// How deliveries are treated.
-    #[serde(default, skip_serializing_if = "Treatment::is_silent")]
-    pub delivery: Treatment,
+    /// The settings that deliveries follow.
+    #[serde(default, skip_serializing_if = "DeliverySettings::is_silent")]
+    pub delivery: DeliverySettings,
     /// What goes around the published payload; none sends the exact published bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<Envelope>,

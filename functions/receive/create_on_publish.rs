@@ -19,17 +19,17 @@ struct Body {
 
 impl Receiver {
     /// The application that this body brings along, under the name in the path.
-    pub(crate) async fn welcome(
+    pub(crate) async fn create_on_publish(
         &self,
         org: &OrganisationId,
         named: &str,
         body: &Bytes,
     ) -> Result<Arc<Tenant>, ApiError> {
         // Whatever else is wrong with the body is said when there is an application.
-        let newcomer = serde_json::from_slice::<Body>(body).ok().and_then(|body| body.application);
-        let Some(newcomer) = newcomer else { return Err(ApiError::not_found()) };
-        let uid = newcomer.check_brought(org, named, &self.profiles).await?;
-        let application = newcomer.create(*org, Some(uid), &self.sealer, &self.ambient);
+        let brought = serde_json::from_slice::<Body>(body).ok().and_then(|body| body.application);
+        let Some(brought) = brought else { return Err(ApiError::not_found()) };
+        let uid = brought.check_brought(org, named, &self.profiles).await?;
+        let application = brought.create(*org, Some(uid), &self.sealer, &self.ambient);
         match self.editor.create_application(&application).await? {
             // Somebody else was faster, or not: it is there now.
             Edited::Done(()) | Edited::UidTaken => {}

@@ -87,7 +87,7 @@ async fn a_schedule_goes_with_its_event_type() {
     world.live_s(2 * DAY_S).await;
     assert_eq!(world.attempts(&app, &msg).await.len(), 8);
     let org = crate::support::world::organisation();
-    let left = world.table.get(&keys::treatment(&org, "order.slow")).await.unwrap();
+    let left = world.table.get(&keys::settings(&org, "order.slow")).await.unwrap();
     assert_eq!(left, None);
 }
 

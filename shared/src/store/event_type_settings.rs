@@ -1,16 +1,16 @@
-//! How an organisation's event types are treated, beside the event types themselves.
+//! The delivery settings of an organisation's event types, beside the event types themselves.
 //!
-//! An event type may be large, with all its schemas, and most are treated like any other. So
+//! An event type may be large, with all its schemas, and most have no settings of their own. So
 //! what is different for one has an item of its own, written at once with the event type, and
 //! one range of small items brings all of an organisation.
 //!
 //! Dispatch reads an application with every batch, so the application says whether there is
 //! anything to look for: organisations that treat all event types alike pay nothing. The first
-//! treatment marks the organisation's applications, and what is created later is born marked.
+//! settings mark the organisation's applications, and what is created later is born marked.
 //!
 //! Not guaranteed: that a reader sees a change before its memory of the organisation is over;
 //! that an application is marked which was created in the second before its organisation's first
-//! treatment was. Setting a treatment once more marks what was missed.
+//! settings were. Setting them once more marks what was missed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use super::table::{Condition, Index, Item, Table, Write, prefix_range};
 use super::{DirectoryEditor, StoreError, base_query, doc, keys};
 use crate::domain::application::Application;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::event_type::EventType;
 use crate::domain::id::{ApplicationId, OrganisationId};
-use crate::domain::treatment::Treatment;
 
-/// How long dispatch remembers an organisation's treatments, in milliseconds.
-pub const TREATMENTS_TTL_MS: u64 = 30_000;
+/// How long dispatch remembers the settings of an organisation's event types, in milliseconds.
+pub const EVENT_TYPE_SETTINGS_TTL_MS: u64 = 30_000;
 /// Most organisations that a reader remembers.
 const MAX_KEPT: usize = 10_000;
 /// Applications that are read together to be marked.
@@ -36,12 +36,12 @@ const MARKED_AT_ONCE: usize = 250;
 /// Applications that are marked at the same time: some thousands a second.
 const WRITES_AT_ONCE: usize = 32;
 
-/// Treatments by the name of the event type.
-type ByName = Arc<BTreeMap<String, Treatment>>;
+/// EventTypeSettings by the name of the event type.
+type ByName = Arc<BTreeMap<String, DeliverySettings>>;
 
-/// Reads treatments of event types. Clones share their memory.
+/// Reads the delivery settings of event types. Clones share their memory.
 #[derive(Clone)]
-pub struct Treatments {
+pub struct EventTypeSettings {
     table: Arc<dyn Table>,
     recent: Cache<OrganisationId, ByName>,
 }
@@ -49,11 +49,11 @@ pub struct Treatments {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     name: String,
-    treatment: Treatment,
+    settings: DeliverySettings,
 }
 
-impl Treatments {
-    /// Treatments in this table, remembered for `ttl_ms` milliseconds.
+impl EventTypeSettings {
+    /// EventTypeSettings in this table, remembered for `ttl_ms` milliseconds.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>, ttl_ms: u64) -> Self {
         Self { table, recent: Cache::new(clock, ttl_ms, MAX_KEPT) }
     }
@@ -66,7 +66,7 @@ impl Treatments {
         &self,
         org: &OrganisationId,
         event_type: &str,
-    ) -> Result<Treatment, StoreError> {
+    ) -> Result<DeliverySettings, StoreError> {
         Ok(self.all(org).await?.get(event_type).cloned().unwrap_or_default())
     }
 
@@ -85,7 +85,7 @@ impl Treatments {
         let mut read = BTreeMap::new();
         for item in items {
             let stored: Stored = doc::decode(&item.doc)?;
-            read.insert(stored.name, stored.treatment);
+            read.insert(stored.name, stored.settings);
         }
         Ok(Arc::new(read))
     }
@@ -98,7 +98,7 @@ impl DirectoryEditor {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn mark_treated(
+    pub async fn mark_applications(
         &self,
         org: &OrganisationId,
         now: Timestamp,
@@ -111,7 +111,7 @@ impl DirectoryEditor {
             let mut unmarked = Vec::new();
             for item in &page.items {
                 let application: Application = doc::decode(&item.doc)?;
-                if !application.treated {
+                if !application.has_event_type_settings {
                     unmarked.push(application.id);
                 }
             }
@@ -133,34 +133,34 @@ impl DirectoryEditor {
 }
 
 fn mark(application: &mut Application) {
-    application.treated = true;
+    application.has_event_type_settings = true;
 }
 
-/// Whether any event type of this organisation is treated in a way of its own.
+/// Whether any event type of this organisation has settings of its own.
 pub(super) async fn any(table: &dyn Table, org: &OrganisationId) -> Result<bool, StoreError> {
     let (from, to) = prefix_range(keys::TREATMENT_PREFIX);
     let query = base_query(keys::organisation_pk(org), from, to, 1);
     Ok(!table.query(&query).await?.items.is_empty())
 }
 
-/// What has to be written with a change of an event type, so that readers find its treatment.
-pub(super) fn beside(
+/// What has to be written with a change of an event type, so that readers find its settings.
+pub(super) fn writes_with(
     org: &OrganisationId,
     name: &str,
     old: Option<&EventType>,
     new: Option<&EventType>,
 ) -> Result<Option<Write>, StoreError> {
-    let treatment = |known: Option<&EventType>| {
-        known.map(|event_type| event_type.treatment.clone()).unwrap_or_default()
+    let settings = |known: Option<&EventType>| {
+        known.map(|event_type| event_type.settings.clone()).unwrap_or_default()
     };
-    let (old, new) = (treatment(old), treatment(new));
+    let (old, new) = (settings(old), settings(new));
     if old == new {
         return Ok(None);
     }
-    let key = keys::treatment(org, name);
+    let key = keys::settings(org, name);
     if new.is_silent() {
         return Ok(Some(Write::Delete(key, Condition::Always)));
     }
-    let item = Item::new(key, doc::encode(&Stored { name: name.to_owned(), treatment: new })?);
+    let item = Item::new(key, doc::encode(&Stored { name: name.to_owned(), settings: new })?);
     Ok(Some(Write::Put(item, Condition::Always)))
 }

@@ -1,4 +1,5 @@
-//! How an endpoint is treated: what one layer of configuration has to say about it.
+//! Delivery settings: what one layer of configuration says about deliveries. Dispatch resolves
+//! the layers into its policy.
 //!
 //! The layers, each before the one that follows it: the endpoint itself, the event type, the
 //! application's profile, the deployment's defaults. A layer that is silent on something leaves
@@ -23,7 +24,7 @@ pub const MAX_DELAY_S: u64 = 604_800;
 /// What one layer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Treatment {
+pub struct DeliverySettings {
     /// Delays before the retries, in seconds. None at all means a single attempt.
     #[serde(default, alias = "schedule_s", skip_serializing_if = "Option::is_none")]
     pub schedule_s: Option<Vec<u64>>,
@@ -44,7 +45,7 @@ pub struct Treatment {
     pub algorithm: Option<Algorithm>,
 }
 
-impl Treatment {
+impl DeliverySettings {
     /// Whether it says nothing.
     pub fn is_silent(&self) -> bool {
         *self == Self::default()

@@ -3,30 +3,33 @@
 use shared::api::error::ApiError;
 use shared::api::patch::Field;
 use shared::api::rules::Rules;
-use shared::domain::treatment::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS, Treatment};
+use shared::domain::delivery_settings::{DeliverySettings, MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
 
 use crate::Call;
 
 /// What a caller says: a schedule of delays and a timeout, both in seconds.
-pub(crate) type TreatmentIn<'a> = (&'a Field<Vec<u64>>, &'a Field<u64>);
+pub(crate) type DeliverySettingsIn<'a> = (&'a Field<Vec<u64>>, &'a Field<u64>);
 
 impl Call<'_> {
     /// Sees to it that what was said about an event type is found by deliveries: its
     /// organisation's applications say whether there is anything to look for.
     pub(crate) async fn announce(
         &self,
-        (schedule, timeout): TreatmentIn<'_>,
+        (schedule, timeout): DeliverySettingsIn<'_>,
     ) -> Result<(), ApiError> {
         if schedule.value().is_some() || timeout.value().is_some() {
             let org = self.access.organisation();
-            self.admin.editor.mark_treated(&org, self.admin.ambient.now()).await?;
+            self.admin.editor.mark_applications(&org, self.admin.ambient.now()).await?;
         }
         Ok(())
     }
 }
 
 /// Refuses what cannot be done.
-pub(crate) fn check_treatment(rules: &mut Rules, (schedule, timeout): TreatmentIn<'_>) {
+pub(crate) fn check_delivery_settings(
+    rules: &mut Rules,
+    (schedule, timeout): DeliverySettingsIn<'_>,
+) {
     let delays = schedule.value().map(Vec::as_slice).unwrap_or_default();
     if delays.len() > MAX_RETRIES {
         let rule = format!("must have at most {MAX_RETRIES} delays: leave the last ones out");
@@ -44,12 +47,15 @@ pub(crate) fn check_treatment(rules: &mut Rules, (schedule, timeout): TreatmentI
     }
 }
 
-/// Does to a treatment what was said.
-pub(crate) fn apply_treatment(treatment: &mut Treatment, (schedule, timeout): TreatmentIn<'_>) {
-    schedule.apply(&mut treatment.schedule_s);
+/// Changes delivery settings as the caller says.
+pub(crate) fn apply_delivery_settings(
+    settings: &mut DeliverySettings,
+    (schedule, timeout): DeliverySettingsIn<'_>,
+) {
+    schedule.apply(&mut settings.schedule_s);
     match timeout {
         Field::Absent => {}
-        Field::Null => treatment.timeout_ms = None,
-        Field::Value(seconds) => treatment.timeout_ms = Some(seconds.saturating_mul(1000)),
+        Field::Null => settings.timeout_ms = None,
+        Field::Value(seconds) => settings.timeout_ms = Some(seconds.saturating_mul(1000)),
     }
 }
