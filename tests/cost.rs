@@ -65,6 +65,21 @@ async fn a_first_attempt_that_succeeds_costs_two_writes_and_one_read() {
 }
 
 #[tokio::test]
+async fn a_message_older_than_a_lease_costs_one_read_more_and_no_write() {
+    let (world, app) = world_with(Settings::default()).await;
+    for n in 1..10 {
+        world.endpoint(&app, &format!("{URL}/{n}")).await;
+    }
+    world.publish(&app, event()).await;
+    world.advance_s(60);
+    let dispatch = cost(&world, world.dispatch_all()).await;
+    assert_eq!(world.network.sent().len(), 10);
+    // It is looked up for all its endpoints at once.
+    assert_eq!(billed(&dispatch), (20, 2.0, 0));
+    assert_eq!(dispatch.store_calls, 12);
+}
+
+#[tokio::test]
 async fn a_batch_reads_its_application_once() {
     let (world, app) = world_with(Settings::default()).await;
     for _ in 0..10 {

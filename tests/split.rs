@@ -159,6 +159,60 @@ async fn what_is_expunged_of_an_event_is_expunged_of_its_parts() {
 }
 
 #[tokio::test]
+async fn what_is_canceled_of_an_event_is_canceled_of_its_parts() {
+    for by_endpoint in [false, true] {
+        let world = World::new();
+        let (app, ep) = customer(&world).await;
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+        world.call("PATCH", &path, json!({"retrySchedule": [600, 600]})).await;
+        for _ in 0..2 {
+            world.network.next(URL, crate::support::network::answer(500));
+        }
+        let published = publish(&world, &app, &token(&world), "k", &[1, 1]).await;
+        world.dispatch_all().await;
+        assert_eq!(world.network.sent().len(), 2);
+        let parent = text(&published.body["id"]);
+        let canceled = match by_endpoint {
+            false => {
+                world
+                    .call("POST", &format!("/api/v1/app/{app}/msg/{parent}/cancel"), Value::Null)
+                    .await
+            }
+            true => {
+                world
+                    .call("POST", &format!("{path}/cancel-msgs"), json!({"msgIds": [parent]}))
+                    .await
+            }
+        };
+        assert_eq!((canceled.status.as_u16(), &canceled.body["canceled"]), (200, &json!(2)));
+        world.live_s(3_600).await;
+        assert_eq!(world.network.sent().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_canceled_of_an_event_before_its_time_is_canceled_of_its_parts() {
+    // Before and after the sweep has put them in the queue.
+    for waited_s in [0, 560] {
+        let world = World::new();
+        let (app, _) = customer(&world).await;
+        let body = json!({
+            "eventType": "newTransactions", "subject": "user-1", "payload": payload(&[1, 1]),
+            "deliverAt": world.ambient.now().plus_ms(600_000).to_rfc3339(),
+        });
+        let published = world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+        assert_eq!(published.body["parts"], 2, "{published:?}");
+        world.advance_s(waited_s);
+        world.sweep().await;
+        let path = format!("/api/v1/app/{app}/msg/{}/cancel", text(&published.body["id"]));
+        let canceled = world.call("POST", &path, Value::Null).await;
+        assert_eq!((canceled.status.as_u16(), &canceled.body["canceled"]), (200, &json!(2)));
+        world.live_s(1_200).await;
+        assert_eq!(world.network.sent().len(), 0, "after {waited_s} s");
+    }
+}
+
+#[tokio::test]
 async fn another_event_of_the_same_name_is_refused() {
     let world = World::new();
     let (app, _) = customer(&world).await;

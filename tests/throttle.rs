@@ -1,10 +1,14 @@
 //! The rates that endpoints and applications ask for: kept, and waiting is not an attempt.
 
+use dispatch::Settings;
 use serde_json::{Value, json};
+use shared::domain::schedule::Schedule;
+use shared::queue::record::redriven;
+use shared::queue::{Consumer, Producer};
 
 use crate::support::faults::Fault;
 use crate::support::network::{answer, header};
-use crate::support::world::{World, text};
+use crate::support::world::{Builder, World, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 
@@ -104,7 +108,7 @@ async fn a_record_that_comes_again_does_not_bring_what_waits_forward() {
 }
 
 #[tokio::test]
-async fn retries_are_counted_and_not_held_back() {
+async fn retries_count_against_the_rate() {
     let world = World::new();
     let app = world.application().await;
     world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
@@ -120,6 +124,146 @@ async fn retries_are_counted_and_not_held_back() {
     world.advance_s(1);
     world.dispatch_all().await;
     assert_eq!(world.network.sent().len(), 3);
+}
+
+#[tokio::test]
+async fn retries_beyond_the_rate_wait() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    for _ in 0..5 {
+        world.network.next(URL, answer(500));
+    }
+    let ids = publish(&world, &app, 5).await;
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.call("PATCH", &path, json!({"throttleRate": 1})).await;
+    world.advance_s(7);
+    assert_eq!(one_a_second(&world, 5).await, [6, 7, 8, 9, 10]);
+    for id in ids {
+        assert_eq!(world.attempts(&app, &id).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn messages_whose_time_has_come_wait_for_the_rate() {
+    let (world, app, _) = stage().await;
+    let at = world.ambient.now().plus_ms(600_000).to_rfc3339();
+    for n in 0..5 {
+        let body = json!({"eventType": "a.b", "payload": {"n": n}, "deliverAt": at});
+        world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+    }
+    world.advance_s(590);
+    world.sweep().await;
+    world.advance_s(10);
+    assert_eq!(one_a_second(&world, 5).await, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn replayed_messages_wait_for_the_rate() {
+    for one_process in [true, false] {
+        let world = World::build(Builder { one_process, ..Builder::default() });
+        let app = world.application().await;
+        let since = world.ambient.now().to_rfc3339();
+        publish(&world, &app, 5).await;
+        world.dispatch_all().await;
+        let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/replay-missing");
+        world.call("POST", &path, json!({"since": since})).await;
+        // Elsewhere than in the dispatchers' process, a replay waits for theirs to be over.
+        world.advance_s(if one_process { 0 } else { 80 });
+        assert_eq!(one_a_second(&world, 5).await, [1, 2, 3, 4, 5], "{one_process}");
+    }
+}
+
+#[tokio::test]
+async fn recovered_messages_wait_for_the_rate() {
+    let schedule = Schedule::new(vec![5]);
+    let settings = Settings { schedule, ..Settings::default() };
+    let world = World::build(Builder { settings, ..Builder::default() });
+    let app = world.application().await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
+    let since = world.ambient.now().to_rfc3339();
+    for _ in 0..10 {
+        world.network.next(URL, answer(500));
+    }
+    publish(&world, &app, 5).await;
+    world.live_s(120).await;
+    let before = world.network.sent().len();
+    assert_eq!(before, 10);
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
+    world.call("POST", &path, json!({"since": since})).await;
+    assert_eq!(one_a_second(&world, 5).await, [11, 12, 13, 14, 15]);
+}
+
+#[tokio::test]
+async fn redriven_messages_wait_for_the_rate() {
+    let (world, app, _) = stage().await;
+    publish(&world, &app, 5).await;
+    let batch = world.queues.deliveries.receive(10, 0).await.unwrap();
+    assert_eq!(batch.len(), 5);
+    let records = batch.iter().map(|record| redriven(&record.body, 0).unwrap().0);
+    world.queues.deliveries.send(records.collect()).await.unwrap();
+    assert_eq!(one_a_second(&world, 5).await, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn messages_that_are_sent_by_hand_wait_for_the_rate() {
+    let (world, app, ep) = stage().await;
+    let ids = publish(&world, &app, 5).await;
+    world.live_s(30).await;
+    for msg in &ids {
+        let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+        assert_eq!(world.call("POST", &path, Value::Null).await.status, 202);
+    }
+    assert_eq!(one_a_second(&world, 5).await, [6, 7, 8, 9, 10]);
+    for msg in &ids {
+        assert_eq!(world.attempts(&app, msg).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_by_hand_that_waited_and_failed_leaves_the_delivery_as_it_was() {
+    let (world, app, ep) = stage().await;
+    let first = publish(&world, &app, 1).await;
+    world.dispatch_all().await;
+    world.advance_s(10);
+    // One that fails and waits for its retry takes this second.
+    world.network.next(URL, answer(500));
+    let msg = publish(&world, &app, 1).await.remove(0);
+    world.dispatch_all().await;
+    let (id, to) = (msg.parse().unwrap(), ep.parse().unwrap());
+    let before = world.parts.deliveries.delivery(&id, &to).await.unwrap().unwrap();
+    for msg in [&msg, &first[0]] {
+        let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+        world.network.next(URL, answer(503));
+        assert_eq!(world.call("POST", &path, Value::Null).await.status, 202);
+    }
+    assert_eq!(one_a_second(&world, 3).await, [2, 3, 4]);
+    let after = world.parts.deliveries.delivery(&id, &to).await.unwrap().unwrap();
+    assert_eq!(after, before);
+    let path = format!("/api/v1/app/{app}/msg/{}/endpoint", first[0]);
+    let standing = world.call("GET", &path, Value::Null).await.body["data"][0].clone();
+    assert_eq!(standing["statusText"], "success");
+}
+
+/// How many requests there are, from now on each second.
+async fn one_a_second(world: &World, seconds: usize) -> Vec<usize> {
+    let mut sent = Vec::new();
+    for _ in 0..seconds {
+        world.dispatch_all().await;
+        sent.push(world.network.sent().len());
+        world.advance_s(1);
+    }
+    sent
+}
+
+/// An application whose endpoint takes one event a second.
+async fn stage() -> (World, String, String) {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
+    (world, app, ep)
 }
 
 async fn publish(world: &World, app: &str, count: usize) -> Vec<String> {

@@ -72,8 +72,11 @@ pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let Some(tenant) = job.tenant(asked.app).await? else { return Ok(()) };
     let enabled = tenant.endpoints.iter().any(|it| it.id == asked.ep && !it.disabled);
-    if !enabled || !cleared::is_first_by_hand(job, &asked).await? {
+    if !enabled {
         return Ok(());
+    }
+    if let Some(made) = cleared::made_by_hand(job, &asked).await? {
+        return followed_up::finish_by_hand(job, &tenant.application, &made).await;
     }
     let Some(message) = deliveries.message(&asked.msg, job.now()).await? else { return Ok(()) };
     if message.parts > 0 {

@@ -5,7 +5,7 @@
 //! want of time before the invocation ends, the delivery is on record as pending and its record
 //! comes again at its moment. The record that was received is done.
 
-use shared::domain::attempt::Turn;
+use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Refusal};
@@ -248,19 +248,23 @@ fn is_late(job: &Job, target: &Target, now: Timestamp) -> bool {
     job.deadline.is_some_and(|deadline| deadline.since(now) < needed_ms)
 }
 
-/// Whether an attempt by hand has not been made, as far as that can be known.
-pub(crate) async fn is_first_by_hand(job: &Job, asked: &ByHand) -> Result<bool, NotDone> {
+/// The attempt by hand, if it was made, as far as that can be known.
+pub(crate) async fn made_by_hand(job: &Job, asked: &ByHand) -> Result<Option<Attempt>, NotDone> {
     let arrival = job.receipt.arrival(asked.again, job.now());
     job.check_first_receive(&arrival)?;
+    if arrival.may_be_overtaken(job.now()) {
+        // It takes no lease, so whoever gets the record next could not see it.
+        return Err(NotDone::Busy);
+    }
     if arrival.freshness(job.now()) == Freshness::First {
-        return Ok(true);
+        return Ok(None);
     }
     let turn = Turn::Manual(asked.id);
     let made = job.context.parts.deliveries.attempt(&asked.msg, &asked.ep, turn).await?;
     if made.is_some() {
         measure::found_done(job);
     }
-    Ok(made.is_none())
+    Ok(made)
 }
 
 /// Whether an attempt by hand may be made now: it counts against the rate like any other.

@@ -2,7 +2,8 @@
 //! whatever is said about the endpoint is best effort and never brings the record back; a next
 //! attempt that cannot be put in the queue does.
 
-use shared::domain::attempt::Turn;
+use shared::domain::application::Application;
+use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::Effect;
 use shared::domain::delivery::{Delivery, Reason};
@@ -11,7 +12,7 @@ use shared::queue::send_one;
 use shared::store::Recorded;
 
 use crate::job::{Job, NotDone};
-use crate::phases::Sent;
+use crate::phases::{GONE, Sent};
 use crate::target::Target;
 use crate::{health, measure};
 
@@ -65,6 +66,18 @@ pub(crate) async fn finish(job: &Job, found: &Delivery) -> Result<(), NotDone> {
     match job.context.parts.deliveries.attempt(&found.msg, &found.ep, turn).await? {
         Some(attempt) => health::gone(job, &tenant.application, &attempt).await,
         None => Ok(()),
+    }
+}
+
+/// The same for an attempt by hand that is on record.
+pub(crate) async fn finish_by_hand(
+    job: &Job,
+    application: &Application,
+    made: &Attempt,
+) -> Result<(), NotDone> {
+    match made.status {
+        GONE => health::gone(job, application, made).await,
+        _ => Ok(()),
     }
 }
 

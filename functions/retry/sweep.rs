@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use shared::domain::clock::Timestamp;
-use shared::domain::delivery::Delivery;
 use shared::domain::delivery::machine::{Effect, Event};
 use shared::domain::delivery::scheduled::ScheduledMessage;
+use shared::domain::delivery::{Delivery, LEASE_MS};
 use shared::domain::id::TaskId;
 use shared::queue::record::{Record, delay_until};
 use shared::queue::{Outgoing, send_all};
@@ -199,8 +199,9 @@ async fn release(
     released
 }
 
-/// Claims a scheduled message. Its record says that it may come again if another sweep had it
-/// before.
+/// Claims a scheduled message. If another sweep had it before, its record says that it may come
+/// again, and comes when the first attempt of the other one's record is over: that one takes no
+/// lease.
 async fn claim_scheduled(
     sweeper: &Sweeper,
     found: Versioned<ScheduledMessage>,
@@ -215,7 +216,11 @@ async fn claim_scheduled(
     };
     let again = found.value.was_claimed();
     let record = Record::Accepted { message: Box::new(message), again };
-    let outgoing = record.outgoing(delay_until(held.value.at, now));
+    let at = match again {
+        true => held.value.at.max(now).plus_ms(LEASE_MS),
+        false => held.value.at,
+    };
+    let outgoing = record.outgoing(delay_until(at, now));
     Ok(Some(Claim { held, outgoing }))
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct Builder {
     pub(crate) sender: Option<Arc<dyn Sender>>,
     /// The profiles that come with the process.
     pub(crate) profiles: Profiles,
+    /// Whether background tasks are worked on in the process that dispatches, as on one machine,
+    /// and not elsewhere, as on Lambda.
+    pub(crate) one_process: bool,
 }
 
 impl Default for Builder {
@@ -59,6 +62,7 @@ impl Default for Builder {
             policy: TargetPolicy::local(),
             sender: None,
             profiles: Profiles::built_in(),
+            one_process: true,
         }
     }
 }
@@ -140,7 +144,7 @@ impl World {
     }
 
     pub(crate) fn build(builder: Builder) -> Self {
-        let Builder { settings, plan, policy, sender, profiles } = builder;
+        let Builder { settings, plan, policy, sender, profiles, one_process } = builder;
         let directory = directory::Directory::new();
         let clock = StillClock::new();
         let ambient = still::ambient(&clock);
@@ -174,7 +178,7 @@ impl World {
         // were taken back, and share the profiles that they have read.
         let first = own("admin");
         let tenancy = Tenancy::new(&first, &secret, profiles);
-        let in_flight = Some(InFlight::default());
+        let in_flight = one_process.then(InFlight::default);
         let base = |function| {
             let mut base = Base { in_flight: in_flight.clone(), ..own(function) };
             base.stores.revocations = first.stores.revocations.clone();

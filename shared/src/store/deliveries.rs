@@ -21,39 +21,20 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::scheduled::{self, read_scheduled};
-use super::table::{
-    Condition, Index, Item, Key, Query, Table, Transacted, Write, Written, prefix_range,
-};
+use super::table::{Condition, Item, Key, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, Versioned, doc, inbox, keys};
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::{Effect, Event, Outcome, Refusal, Transition, step};
 use crate::domain::delivery::scheduled::{ScheduledMessage, Waiting};
 use crate::domain::delivery::{Delivery, State};
-use crate::domain::id::{EndpointId, MessageId, TaskId};
+use crate::domain::id::{EndpointId, MessageId};
 use crate::domain::message::Message;
-
-/// How long the sweep leaves alone what it cannot read, in milliseconds: an hour, in which a
-/// rollback is over or an operator has heard of it.
-const UNREADABLE_MS: u64 = 3_600_000;
 
 /// Loads deliveries, saves what becomes of them, records attempts.
 #[derive(Clone)]
 pub struct Deliveries {
-    table: Arc<dyn Table>,
-}
-
-/// Something that the sweep has to look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// A delivery whose next attempt comes soon.
-    Delivery(Box<Versioned<Delivery>>),
-    /// A message whose time comes soon.
-    Scheduled(Box<Versioned<ScheduledMessage>>),
-    /// A background task that nobody works on.
-    Task(TaskId),
-    /// Something that this version cannot read.
-    Unreadable(Key),
+    pub(super) table: Arc<dyn Table>,
 }
 
 /// Everything on record about a message's attempts.
@@ -396,55 +377,6 @@ impl Deliveries {
         scheduled::save(&*self.table, seen, next).await
     }
 
-    /// What the sweep should look at by now in one shard, oldest first, at most `limit`.
-    /// Something that has just changed may be missing or out of date.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn due(
-        &self,
-        shard: u32,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Due>, StoreError> {
-        let query = due_until(shard, now, limit);
-        Ok(self.table.query(&query).await?.items.iter().map(read_due).collect())
-    }
-
-    /// Moves something that cannot be read out of the way of what can, for an hour.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be moved then.
-    pub async fn set_aside(&self, key: &Key, now: Timestamp) -> Result<(), StoreError> {
-        let Some(mut item) = self.table.get(key).await? else { return Ok(()) };
-        let Some(due) = &mut item.due else { return Ok(()) };
-        due.sk = keys::due_sk(now.plus_ms(UNREADABLE_MS));
-        let condition = Condition::Revision(item.rev);
-        item.rev += 1;
-        self.table.write(Write::Put(item, condition)).await?;
-        Ok(())
-    }
-
-    /// Every pending delivery of one shard, whenever it is due.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn pending(&self, shard: u32) -> Result<Vec<Versioned<Delivery>>, StoreError> {
-        let mut query = due_until(shard, Timestamp(9_999_999_999_999), 1000);
-        let mut pending = Vec::new();
-        loop {
-            let page = self.table.query(&query).await?;
-            pending.extend(page.items.iter().filter_map(|item| match read_due(item) {
-                Due::Delivery(found) => Some(*found),
-                Due::Scheduled(_) | Due::Task(_) | Due::Unreadable(_) => None,
-            }));
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(pending),
-            }
-        }
-    }
-
     /// Whatever delivery stands in this place: of this message, or one that an earlier message
     /// of the same event left there.
     async fn in_place_of(
@@ -454,18 +386,6 @@ impl Deliveries {
     ) -> Result<Option<Versioned<Delivery>>, StoreError> {
         let item = self.table.get(&keys::delivery(&msg.key(), ep)).await?;
         item.as_ref().map(read_delivery).transpose()
-    }
-}
-
-fn due_until(shard: u32, until: Timestamp, limit: usize) -> Query {
-    Query {
-        index: Index::Due,
-        pk: keys::due_pk(shard),
-        from: keys::due_sk(Timestamp(0)),
-        to: keys::due_sk(until),
-        descending: false,
-        after: None,
-        limit,
     }
 }
 
@@ -511,19 +431,6 @@ fn delivery_item(delivery: &Delivery, rev: u64) -> Result<Item, StoreError> {
     })
 }
 
-fn read_due(item: &Item) -> Due {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        id: TaskId,
-    }
-    let read = match item.key.sk.as_str() {
-        keys::TASK_SK => doc::decode(&item.doc).map(|Named { id }| Due::Task(id)),
-        keys::SCHEDULED_SK => read_scheduled(item).map(|found| Due::Scheduled(Box::new(found))),
-        _ => read_delivery(item).map(|found| Due::Delivery(Box::new(found))),
-    };
-    read.unwrap_or_else(|_| Due::Unreadable(item.key.clone()))
-}
-
-fn read_delivery(item: &Item) -> Result<Versioned<Delivery>, StoreError> {
+pub(super) fn read_delivery(item: &Item) -> Result<Versioned<Delivery>, StoreError> {
     Ok(Versioned { value: doc::decode(&item.doc)?, rev: item.rev })
 }

@@ -34,6 +34,7 @@ pub mod change;
 mod deliveries;
 mod directory;
 mod doc;
+mod due;
 #[cfg(feature = "aws")]
 pub mod dynamodb;
 #[cfg(feature = "embedded")]
@@ -60,8 +61,9 @@ pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
 pub use api_tokens::ApiTokens;
 pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
-pub use deliveries::{Advanced, Deliveries, Due, Recorded, Snapshot};
+pub use deliveries::{Advanced, Deliveries, Recorded, Snapshot};
 pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
+pub use due::Due;
 pub use eraser::{EXPUNGED, Eraser};
 pub use event_type_settings::{EVENT_TYPE_SETTINGS_TTL_MS, EventTypeSettings};
 pub use history::{History, Trace};

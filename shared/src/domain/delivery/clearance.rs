@@ -44,18 +44,20 @@ pub enum Freshness {
 impl Arrival {
     /// What has to be done before a first attempt is sent.
     pub fn freshness(&self, now: Timestamp) -> Freshness {
-        let held_ms = now.since(self.first_received_at);
-        if self.again
-            || self.receive_count > 1
-            // Its visibility may be over before the attempt is: then somebody else gets it.
-            || held_ms.saturating_add(LEASE_MS) > self.visibility_ms
-        {
+        if self.again || self.receive_count > 1 || self.may_be_overtaken(now) {
             return Freshness::Repeated;
         }
         match now.since(self.released_at) > LEASE_MS {
             true => Freshness::Late,
             false => Freshness::First,
         }
+    }
+
+    /// Whether the visibility of a first receive may be over before the attempt is: then somebody
+    /// else gets the record.
+    pub fn may_be_overtaken(&self, now: Timestamp) -> bool {
+        let held_ms = now.since(self.first_received_at);
+        self.receive_count == 1 && held_ms.saturating_add(LEASE_MS) > self.visibility_ms
     }
 
     /// Whether whoever received the record before may still be sending without a lease.

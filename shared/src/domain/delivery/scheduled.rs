@@ -71,10 +71,12 @@ impl ScheduledMessage {
         Self { due_at: self.at.max(now).plus_ms(QUEUE_GRACE_MS), ..self.clone() }
     }
 
-    /// Given back by a sweep that could not send it: due at once.
+    /// Given back by a sweep that could not send it: due at once, and not as if it had never been
+    /// claimed, since a send that failed may have had its effect.
     #[must_use]
     pub fn unclaimed(&self, now: Timestamp) -> Self {
-        Self { due_at: now, ..self.clone() }
+        let first_due = self.at.minus_ms(SWEEP_AHEAD_MS);
+        Self { due_at: now.max(first_due.plus_ms(1)), ..self.clone() }
     }
 
     /// Over: it is in the queue.

@@ -1,0 +1,103 @@
+//! What the sweep has to look at: the `due` index, shard by shard.
+
+use super::deliveries::{Deliveries, read_delivery};
+use super::scheduled::read_scheduled;
+use super::table::{Condition, Index, Item, Key, Query, Write};
+use super::{StoreError, Versioned, doc, keys};
+use crate::domain::clock::Timestamp;
+use crate::domain::delivery::Delivery;
+use crate::domain::delivery::scheduled::ScheduledMessage;
+use crate::domain::id::TaskId;
+
+/// How long the sweep leaves alone what it cannot read, in milliseconds: an hour, in which a
+/// rollback is over or an operator has heard of it.
+const UNREADABLE_MS: u64 = 3_600_000;
+
+/// Something that the sweep has to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// A delivery whose next attempt comes soon.
+    Delivery(Box<Versioned<Delivery>>),
+    /// A message whose time comes soon.
+    Scheduled(Box<Versioned<ScheduledMessage>>),
+    /// A background task that nobody works on.
+    Task(TaskId),
+    /// Something that this version cannot read.
+    Unreadable(Key),
+}
+
+impl Deliveries {
+    /// What the sweep should look at by now in one shard, oldest first, at most `limit`.
+    /// Something that has just changed may be missing or out of date.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn due(
+        &self,
+        shard: u32,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        let query = due_until(shard, now, limit);
+        Ok(self.table.query(&query).await?.items.iter().map(read_due).collect())
+    }
+
+    /// Moves something that cannot be read out of the way of what can, for an hour.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be moved then.
+    pub async fn set_aside(&self, key: &Key, now: Timestamp) -> Result<(), StoreError> {
+        let Some(mut item) = self.table.get(key).await? else { return Ok(()) };
+        let Some(due) = &mut item.due else { return Ok(()) };
+        due.sk = keys::due_sk(now.plus_ms(UNREADABLE_MS));
+        let condition = Condition::Revision(item.rev);
+        item.rev += 1;
+        self.table.write(Write::Put(item, condition)).await?;
+        Ok(())
+    }
+
+    /// Every pending delivery of one shard, whenever it is due.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn pending(&self, shard: u32) -> Result<Vec<Versioned<Delivery>>, StoreError> {
+        let mut query = due_until(shard, Timestamp(9_999_999_999_999), 1000);
+        let mut pending = Vec::new();
+        loop {
+            let page = self.table.query(&query).await?;
+            pending.extend(page.items.iter().filter_map(|item| match read_due(item) {
+                Due::Delivery(found) => Some(*found),
+                Due::Scheduled(_) | Due::Task(_) | Due::Unreadable(_) => None,
+            }));
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(pending),
+            }
+        }
+    }
+}
+
+fn due_until(shard: u32, until: Timestamp, limit: usize) -> Query {
+    Query {
+        index: Index::Due,
+        pk: keys::due_pk(shard),
+        from: keys::due_sk(Timestamp(0)),
+        to: keys::due_sk(until),
+        descending: false,
+        after: None,
+        limit,
+    }
+}
+
+fn read_due(item: &Item) -> Due {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: TaskId,
+    }
+    let read = match item.key.sk.as_str() {
+        keys::TASK_SK => doc::decode(&item.doc).map(|Named { id }| Due::Task(id)),
+        keys::SCHEDULED_SK => read_scheduled(item).map(|found| Due::Scheduled(Box::new(found))),
+        _ => read_delivery(item).map(|found| Due::Delivery(Box::new(found))),
+    };
+    read.unwrap_or_else(|_| Due::Unreadable(item.key.clone()))
+}

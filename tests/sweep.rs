@@ -1,0 +1,140 @@
+//! What the sweep does when something in its way cannot be read, sent or given back; and that
+//! nobody's endpoints hold up another's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dispatch::{Dispatcher, Settings};
+use retry::Sweeper;
+use serde_json::json;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::MessageId;
+use shared::domain::schedule::Schedule;
+use shared::queue::{Consumer, MAX_BATCH};
+use shared::sender::{Outbound, Outcome, Sender};
+use shared::store::keys;
+use shared::store::table::{Condition, Item, Key, Write, Written};
+
+use crate::support::faults::{Fault, Faulty, Plan};
+use crate::support::network::{Network, answer};
+use crate::support::world::{Builder, World};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+
+#[tokio::test]
+async fn what_cannot_be_read_is_set_aside_and_does_not_block_its_shard() {
+    let settings = Settings { schedule: Schedule::new(vec![3_600]), ..Settings::default() };
+    let world = World::build(Builder { settings, ..Builder::default() });
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    world.network.next(URL, answer(500));
+    let msg = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    world.advance_s(2 * 3_600);
+    // More than a page of it, all due before the delivery.
+    let shard = keys::due_shard_of(&msg.parse().unwrap(), &ep.parse().unwrap());
+    for n in 0..250 {
+        let due = Key { pk: keys::due_pk(shard), sk: keys::due_sk(Timestamp(n)) };
+        let key = Key {
+            pk: format!("MSG#{n}"),
+            sk: keys::delivery(&msg.parse::<MessageId>().unwrap().key(), &ep.parse().unwrap()).sk,
+        };
+        let item = Item::new(key, r#"{"written":"by a later version"}"#.to_owned()).due(Some(due));
+        let put = Write::Put(item, Condition::AbsentAt(world.ambient.now()));
+        assert_eq!(world.table.write(put).await.unwrap(), Written::Done);
+    }
+    let report = world.sweep().await;
+    assert_eq!((report.failed, report.enqueued), (250, 1));
+    world.dispatch_all().await;
+    assert_eq!(world.network.sent().len(), 2);
+    // It is left alone for an hour, and not for ever.
+    assert_eq!(world.sweep().await.failed, 0);
+    world.advance_s(3_601);
+    assert_eq!(world.sweep().await.failed, 250);
+}
+
+#[tokio::test]
+async fn a_message_that_could_not_be_released_is_due_again_at_once() {
+    let (world, sweeper) = scheduled(Fault::Before).await;
+    let report = sweeper.run(None).await;
+    assert_eq!((report.released, report.failed), (0, 1));
+    world.clock.advance_ms(1);
+    let report = world.sweep().await;
+    assert_eq!((report.released, report.failed), (1, 0));
+    // The first may be in the queue all the same, so this one leaves it the time of a lease.
+    world.live_s(60 + 35).await;
+    assert_eq!(world.network.sent().len(), 1);
+}
+
+/// The first record is in the queue although the answer was lost, so that there are two.
+#[tokio::test]
+async fn a_message_that_was_released_twice_is_sent_once() {
+    let (world, sweeper) = scheduled(Fault::After).await;
+    assert_eq!(sweeper.run(None).await.released, 0);
+    world.clock.advance_ms(1);
+    assert_eq!(world.sweep().await.released, 1);
+    world.live_s(1_200).await;
+    assert_eq!(world.network.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn endpoints_that_hang_do_not_keep_another_applications_waiting() {
+    const HANGS: &str = "http://127.0.0.1:9/hangs";
+    let settings = Settings { parallel: 3, parallel_per_application: 2, ..Settings::default() };
+    let world = World::build(Builder { settings: settings.clone(), ..Builder::default() });
+    let (hangs, answers) = (world.application().await, world.application().await);
+    world.endpoint(&hangs, HANGS).await;
+    world.endpoint(&answers, URL).await;
+    for _ in 0..5 {
+        world.publish(&hangs, json!({})).await;
+    }
+    for _ in 0..3 {
+        world.publish(&answers, json!({})).await;
+    }
+    let mut parts = world.parts.clone();
+    parts.sender = Arc::new(Hanging { network: world.network.clone(), url: HANGS });
+    let dispatcher = Dispatcher::new(parts);
+    let batch = world.queues.deliveries.receive(MAX_BATCH, 0).await.unwrap();
+    assert_eq!(batch.len(), 8);
+    let work = tokio::spawn(async move { dispatcher.handle(batch, None).await });
+    let arrive = async {
+        while world.network.sent_to(URL).len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), arrive).await.expect("they wait");
+    work.abort();
+}
+
+/// A message whose time comes in exactly a minute, when it is first due; and a sweep whose first
+/// send goes wrong.
+async fn scheduled(fault: Fault) -> (World, Sweeper) {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    let at = world.ambient.now().plus_ms(600_000).to_rfc3339();
+    let body = json!({"eventType": "a.b", "payload": {}, "deliverAt": at});
+    let reply = world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    world.advance_s(540);
+    let plan = Plan::new(vec![(0, fault)]);
+    let accepted = Arc::new(Faulty::new(world.queues.deliveries.clone(), &plan));
+    let sweeper = Sweeper { accepted, ..world.sweeper.clone() };
+    (world, sweeper)
+}
+
+/// A network where one URL never answers.
+struct Hanging {
+    network: Arc<Network>,
+    url: &'static str,
+}
+
+#[async_trait]
+impl Sender for Hanging {
+    async fn send(&self, request: Outbound) -> Outcome {
+        if request.url == self.url {
+            std::future::pending::<()>().await;
+        }
+        self.network.send(request).await
+    }
+}
