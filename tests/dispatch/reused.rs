@@ -15,7 +15,7 @@ async fn an_event_in_the_place_of_an_expired_one_that_is_pending_gets_all_its_re
     let new = publish_again(&world, &app, json!({})).await;
     assert_ne!(new, old);
     world.dispatch_all().await;
-    assert_eq!(standing(&world, &app, &new).await, "pending");
+    assert_eq!(standing(&world, &app, &new).await, "sending");
     world.live_s(4 * 3_600).await;
     assert_eq!(codes(&world.attempts(&app, &new).await), [500; 5]);
     assert_eq!(standing(&world, &app, &new).await, "fail");

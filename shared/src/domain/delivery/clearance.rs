@@ -14,6 +14,10 @@ use crate::domain::clock::Timestamp;
 /// What a dispatcher may run ahead of a planned time, in milliseconds: queues count in seconds.
 pub const EARLY_MS: u64 = 1_500;
 
+/// Longest that a first receive can be under way, in milliseconds: no batch waits for an invocation
+/// through several visibility time-outs. What says otherwise is a sample or made up.
+const LONGEST_HELD_MS: u64 = 3_600_000;
+
 /// How a record came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -57,7 +61,8 @@ impl Arrival {
     /// else gets the record.
     pub fn may_be_overtaken(&self, now: Timestamp) -> bool {
         let held_ms = now.since(self.first_received_at);
-        self.receive_count == 1 && held_ms.saturating_add(LEASE_MS) > self.visibility_ms
+        let is_late = held_ms.saturating_add(LEASE_MS) > self.visibility_ms;
+        self.receive_count == 1 && is_late && held_ms < LONGEST_HELD_MS
     }
 
     /// Whether whoever received the record before may still be sending without a lease.
