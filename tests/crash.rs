@@ -2,9 +2,16 @@
 //! twice, unless the break fell between the request and its record.
 //!
 //! Each case publishes a few messages to a few endpoints, some of which fail at first, while
-//! faults strike at random calls of the ports: errors before and after the effect, records
-//! that are delivered twice, and the death of the process. Then the faults end and time passes.
+//! faults strike at random calls of the ports: errors before and after the effect, a store that
+//! throttles for a while, records that are delivered twice or come late, and the death of the
+//! process. Meanwhile somebody replays, recovers, cancels and sends by hand, and disables
+//! endpoints for a while. Then the faults end and time passes.
+//!
+//! In the end each message was taken by each endpoint, or its delivery ended with a reason that
+//! the API shows and that the case gave. What ended because its endpoint was disabled can be
+//! brought back, all of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,35 +24,69 @@ use proptest::test_runner::{Config, TestRunner};
 use receive::Receiver;
 use retry::Sweeper;
 use serde_json::json;
+use shared::domain::delivery::scheduled::Waiting;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
 use shared::domain::metrics::Metric;
 use shared::domain::schedule::Schedule;
 use shared::domain::secret::RootSecret;
 use shared::host::assembly::{Base, Tenancy};
+use shared::queue::record::Record;
 use shared::queue::{Consumer, DeadLetters, MAX_BATCH, Queues, Received};
 use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
 use shared::store::{Profiles, StoreSettings};
 
+use crate::profiles::application;
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer, header};
-use crate::support::world::{ROOT_SECRET, World, organisation, text};
+use crate::support::world::{Builder, ROOT_SECRET, World, organisation, text};
 
 /// Cases of each of the two tests.
-const CASES: u32 = 1_200;
+const CASES: u32 = 800;
 /// Rounds of a minute after which everything must have arrived: hours of schedule, and every
 /// fault's detour through visibility time-outs and dead-letter queues.
 const MAX_ROUNDS: usize = 400;
 
+/// What is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// To be delivered in some minutes.
+    Scheduled,
+    /// To be cut into two.
+    Split,
+}
+
+/// What somebody does by hand.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    ReplayMissing,
+    Recover,
+    Cancel,
+    CancelSince,
+    Resend,
+    /// The endpoint is disabled, until the minute is over.
+    Disable,
+}
+
+/// Through the queue, through the sweep, through the queue, and so on.
+const SCHEDULE: [u64; 8] = [5, 1200, 300, 1200, 300, 1200, 300, 1200];
+/// How late a batch may come, in seconds: its visibility is nearly over.
+const LATE_S: u64 = 170;
+
 /// One case.
 #[derive(Clone, Debug)]
 struct Case {
-    messages: usize,
+    messages: Vec<Kind>,
     /// For each endpoint, how often it fails before it takes anything.
     failures: Vec<usize>,
     faults: Vec<(usize, Fault)>,
     /// Which batches come twice.
     doubled: Vec<bool>,
+    /// Which batches are held back, until others are about to get them.
+    late: Vec<bool>,
+    /// What is done while which batch is worked on, and to which message and endpoint.
+    acts: Vec<(usize, Act, usize)>,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -53,12 +94,35 @@ fn cases() -> impl Strategy<Value = Case> {
         Just(Fault::Before),
         Just(Fault::After),
         Just(Fault::DieBefore),
-        Just(Fault::DieAfter)
+        Just(Fault::DieAfter),
+        (1u32..4).prop_map(Fault::Throttle),
     ];
-    let faults = vec((0usize..90, fault), 0..6);
-    (1usize..4, vec(0usize..3, 1..4), faults, vec(any::<bool>(), 12)).prop_map(
-        |(messages, failures, faults, doubled)| Case { messages, failures, faults, doubled },
+    let kind =
+        prop_oneof![6 => Just(Kind::Plain), 2 => Just(Kind::Scheduled), 1 => Just(Kind::Split)];
+    let act = prop_oneof![
+        Just(Act::ReplayMissing),
+        Just(Act::Recover),
+        Just(Act::Cancel),
+        Just(Act::CancelSince),
+        Just(Act::Resend),
+        Just(Act::Disable),
+    ];
+    (
+        vec(kind, 1..4),
+        vec(0usize..3, 1..4),
+        vec((0usize..90, fault), 0..6),
+        vec(any::<bool>(), 12),
+        vec(prop::bool::weighted(0.2), 12),
+        vec((0usize..10, act, 0usize..12), 0..4),
     )
+        .prop_map(|(messages, failures, faults, doubled, late, acts)| Case {
+            messages,
+            failures,
+            faults,
+            doubled,
+            late,
+            acts,
+        })
 }
 
 #[test]
@@ -114,8 +178,7 @@ impl Process {
             retries: Arc::new(Faulty::new(embedded.retries_dlq.clone(), plan)),
         };
         let settings = Settings {
-            // Through the queue, through the sweep, through the queue, and so on.
-            schedule: Schedule::new(vec![5, 1200, 300, 1200, 300, 1200, 300, 1200]),
+            schedule: Schedule::new(SCHEDULE.to_vec()),
             always_lease,
             ..Settings::default()
         };
@@ -156,52 +219,125 @@ struct Trial {
     plan: Arc<Plan>,
     process: Process,
     always_lease: bool,
+    began: String,
+    app: String,
+    /// Whether its profile wraps payloads in an envelope.
+    wrapped: bool,
+    /// The endpoints, and the URL of each.
+    endpoints: Vec<(String, String)>,
+    published: Vec<Published>,
     doubled: std::vec::IntoIter<bool>,
+    late: std::vec::IntoIter<bool>,
+    acts: Vec<(usize, Act, usize)>,
+    /// Batches so far.
+    batches: usize,
+    /// Endpoints that are disabled, and all that ever were.
+    disabled: BTreeSet<String>,
+    ever_disabled: BTreeSet<String>,
+    /// Messages that somebody wanted to call off.
+    canceled: BTreeSet<String>,
+    everything_canceled: bool,
+}
+
+/// An event that was accepted.
+struct Published {
+    id: String,
+    /// Its messages: itself, or its parts.
+    messages: Vec<String>,
+    body: serde_json::Value,
+}
+
+/// How a message and an endpoint are with each other.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Taken,
+    Canceled,
+    Disabled(String),
+    /// Something is still to come, or nothing will.
+    Open(String),
 }
 
 impl Trial {
     /// Runs a case; how many faults struck and how many requests were sent.
     async fn start(case: Case, always_lease: bool) -> Result<(usize, usize), String> {
-        let world = World::new();
+        let world = World::build(Builder { one_process: false, ..Builder::default() });
         let plan = Plan::new(case.faults);
-        let app = world.application().await;
-        let mut urls = Vec::new();
+        let cut = case.messages.contains(&Kind::Split);
+        let app = match cut {
+            true => application(&world, "moneyhub").await,
+            false => world.application().await,
+        };
+        let mut endpoints = Vec::new();
         for (number, failures) in case.failures.iter().enumerate() {
             let url = format!("http://127.0.0.1:9/{number}");
-            let ep = world.endpoint(&app, &url).await;
+            let mut body = json!({"url": url});
+            if cut {
+                // The profile's own has no retries.
+                body["retrySchedule"] = json!(SCHEDULE);
+            }
+            let ep = world.endpoint_with(&app, body).await;
             plan.endpoint(&ep, &url);
             for _ in 0..*failures {
                 world.network.next(&url, answer(503));
             }
-            urls.push(url);
+            endpoints.push((ep, url));
         }
         let process = Process::start(&world, &plan, always_lease);
-        let doubled = case.doubled.into_iter();
-        let mut trial = Self { world, plan, process, always_lease, doubled };
-        let mut messages = Vec::new();
-        for number in 0..case.messages {
-            messages.push(trial.publish(&app, number).await?);
+        let mut trial = Self {
+            began: world.ambient.now().to_rfc3339(),
+            world,
+            plan,
+            process,
+            always_lease,
+            app,
+            wrapped: cut,
+            endpoints,
+            published: Vec::new(),
+            doubled: case.doubled.into_iter(),
+            late: case.late.into_iter(),
+            acts: case.acts,
+            batches: 0,
+            disabled: BTreeSet::new(),
+            ever_disabled: BTreeSet::new(),
+            canceled: BTreeSet::new(),
+            everything_canceled: false,
+        };
+        for (number, kind) in case.messages.into_iter().enumerate() {
+            let published = trial.publish(number, kind).await?;
+            trial.published.push(published);
             trial.dispatch().await;
         }
         for _ in 0..8 {
             trial.minute().await;
         }
         trial.plan.end();
-        for _ in 0..MAX_ROUNDS {
-            if trial.is_quiet() && trial.all_delivered(&app, &messages, &urls).await {
-                break;
-            }
-            trial.minute().await;
+        trial.acts.clear();
+        trial.settle(|end| !matches!(end, End::Open(_))).await?;
+        if !trial.ever_disabled.is_empty() {
+            trial.bring_back().await?;
         }
-        trial.judge(&app, &messages, &urls).await?;
+        trial.judge().await?;
         Ok((trial.plan.fired(), trial.world.network.sent().len()))
     }
 
     /// Publishes as an SDK does: the same request again until it is answered well.
-    async fn publish(&mut self, app: &str, number: usize) -> Result<String, String> {
+    async fn publish(&mut self, number: usize, kind: Kind) -> Result<Published, String> {
+        let mut body = json!({"eventType": "a.b", "subject": "u", "payload": {"number": number}});
+        match kind {
+            Kind::Plain => {}
+            Kind::Scheduled => {
+                let at = self.world.ambient.now().plus_ms(150_000).to_rfc3339();
+                body["deliverAt"] = json!(at);
+            }
+            Kind::Split => {
+                let id = |n: usize| format!("{number:08x}-0000-4000-8000-{n:012x}");
+                let account = |n: usize| json!({"id": n.to_string(), "transactions": [id(n)]});
+                body["eventType"] = json!("newTransactions");
+                body["payload"] = json!({"accounts": [account(0), account(1)]});
+            }
+        }
         for _ in 0..20 {
-            let body = json!({"eventType": "a.b", "payload": {"number": number}});
-            let request = Request::post(format!("/api/v1/app/{app}/msg"))
+            let request = Request::post(format!("/api/v1/app/{}/msg", self.app))
                 .header("authorization", format!("Bearer {}", self.world.token()))
                 .header("idempotency-key", format!("key-{number}"))
                 .body(body.to_string().into())
@@ -214,8 +350,11 @@ impl Trial {
             match response {
                 None => self.restart(),
                 Some(response) if response.status() == 202 => {
-                    let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-                    return Ok(text(&body["id"]));
+                    let answered: serde_json::Value =
+                        serde_json::from_slice(response.body()).unwrap();
+                    let id = text(&answered["id"]);
+                    let messages = self.messages(&id).await;
+                    return Ok(Published { id, messages, body: body["payload"].take() });
                 }
                 Some(response) if response.status() == 500 => {}
                 Some(response) => return Err(format!("publishing was answered {response:?}")),
@@ -224,8 +363,21 @@ impl Trial {
         Err("publishing never succeeded".to_owned())
     }
 
+    /// The messages that an event became.
+    async fn messages(&self, id: &str) -> Vec<String> {
+        let path = format!("/api/v1/app/{}/msg/{id}", self.app);
+        let shown = self.world.call("GET", &path, json!(null)).await.body;
+        match shown["parts"].as_u64() {
+            None | Some(0) => vec![id.to_owned()],
+            Some(_) => shown["payload"]["parts"].as_array().unwrap().iter().map(text).collect(),
+        }
+    }
+
     /// A minute goes by: a sweep, and dispatch all the while.
     async fn minute(&mut self) {
+        for ep in std::mem::take(&mut self.disabled) {
+            self.switch(&ep, false).await;
+        }
         let swept = tokio::select! {
             biased;
             () = self.plan.death() => false,
@@ -240,26 +392,39 @@ impl Trial {
         }
     }
 
-    /// Dispatches what can be received, some of it twice at the same time.
+    async fn switch(&self, ep: &str, disabled: bool) {
+        let path = format!("/api/v1/app/{}/endpoint/{ep}", self.app);
+        let changed = self.world.call("PATCH", &path, json!({"disabled": disabled})).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+    }
+
+    /// Dispatches what can be received, some of it twice at the same time, some of it late.
     async fn dispatch(&mut self) {
         for queue in [self.world.queues.deliveries.clone(), self.world.queues.retries.clone()] {
             let batch = queue.receive(MAX_BATCH, 0).await.unwrap();
             if batch.is_empty() {
                 continue;
             }
+            if self.late.next().unwrap_or(false) {
+                self.world.advance_s(LATE_S);
+            }
             let copy: Vec<Received> =
                 if self.doubled.next().unwrap_or(false) { self.copy(&batch) } else { Vec::new() };
             let held: Vec<(String, String)> =
                 batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
+            let acts = self.acts_now();
             let work = async {
-                let doubled = !copy.is_empty();
-                let (first, second) = tokio::join!(
+                let doubled: BTreeSet<_> = copy.iter().map(|record| record.id.clone()).collect();
+                let (first, second, ()) = tokio::join!(
                     self.process.dispatcher.handle(batch, None),
                     self.process.dispatcher.handle(copy, None),
+                    self.act(acts),
                 );
                 // A record is deleted by whichever of its receivers was done with it.
                 held.into_iter()
-                    .filter(|(id, _)| !first.contains(id) || (doubled && !second.contains(id)))
+                    .filter(|(id, _)| {
+                        !first.contains(id) || (doubled.contains(id) && !second.contains(id))
+                    })
                     .map(|(_, receipt)| receipt)
                     .collect::<Vec<String>>()
             };
@@ -276,12 +441,64 @@ impl Trial {
         }
     }
 
+    /// What is to be done by hand at this batch, and to whom.
+    fn acts_now(&mut self) -> Vec<(Act, String, String)> {
+        let batch = self.batches;
+        self.batches += 1;
+        let mut now = Vec::new();
+        for (_, act, whom) in self.acts.iter().filter(|(at, ..)| *at == batch) {
+            let Some(published) = self.published.get(whom % self.published.len().max(1)) else {
+                continue;
+            };
+            let (ep, _) = self.endpoints[whom % self.endpoints.len()].clone();
+            let named = match act {
+                Act::Resend => published.messages[0].clone(),
+                _ => published.id.clone(),
+            };
+            match act {
+                Act::Cancel => self.canceled.extend(published.messages.iter().cloned()),
+                Act::CancelSince => self.everything_canceled = true,
+                Act::Disable => {
+                    self.disabled.insert(ep.clone());
+                    self.ever_disabled.insert(ep.clone());
+                }
+                Act::ReplayMissing | Act::Recover | Act::Resend => {}
+            }
+            now.push((*act, named, ep));
+        }
+        now
+    }
+
+    async fn act(&self, acts: Vec<(Act, String, String)>) {
+        let since = json!({"since": self.began});
+        for (act, msg, ep) in acts {
+            let app = format!("/api/v1/app/{}", self.app);
+            let of_endpoint = |what: &str| format!("{app}/endpoint/{ep}/{what}");
+            let (path, body) = match act {
+                Act::ReplayMissing => (of_endpoint("replay-missing"), since.clone()),
+                Act::Recover => (of_endpoint("recover"), since.clone()),
+                Act::CancelSince => (of_endpoint("cancel-msgs"), since.clone()),
+                Act::Cancel => (format!("{app}/msg/{msg}/cancel"), json!(null)),
+                Act::Resend => (format!("{app}/msg/{msg}/endpoint/{ep}/resend"), json!(null)),
+                Act::Disable => {
+                    self.switch(&ep, true).await;
+                    continue;
+                }
+            };
+            let reply = self.world.call("POST", &path, body).await;
+            // Not to a disabled endpoint; and not while a sweep has the message in its hands.
+            assert!([200, 202, 400, 409].contains(&reply.status.as_u16()), "{path}: {reply:?}");
+        }
+    }
+
     /// The same records as another receiver gets them. SQS counts that receive; where every
-    /// attempt is leased, dispatch does not depend on the count.
+    /// attempt is leased, dispatch does not depend on the count. An attempt by
+    /// hand never is, and is not given to two.
     fn copy(&self, batch: &[Received]) -> Vec<Received> {
         let counted = u32::from(!self.always_lease);
         batch
             .iter()
+            .filter(|record| !matches!(Record::parse(&record.body), Ok(Record::Resend { .. })))
             .map(|record| Received {
                 receive_count: record.receive_count + counted,
                 ..record.clone()
@@ -301,32 +518,90 @@ impl Trial {
             .all(|queue| queue.is_empty())
     }
 
-    async fn all_delivered(&self, app: &str, messages: &[String], urls: &[String]) -> bool {
-        for msg in messages {
-            let attempts = self.world.attempts(app, msg).await;
-            let delivered = |url: &String| {
-                attempts.iter().any(|attempt| attempt["url"] == **url && attempt["status"] == 0)
-            };
-            if !urls.iter().all(delivered) {
-                return false;
+    /// Lets time pass until every message and endpoint are as they should be.
+    async fn settle(&mut self, is_end: impl Fn(&End) -> bool) -> Result<(), String> {
+        let mut open = String::new();
+        for _ in 0..MAX_ROUNDS {
+            open.clear();
+            for msg in self.all_messages() {
+                for (ep, url) in &self.endpoints {
+                    let end = self.end_of(&msg, ep, url).await;
+                    if !is_end(&end) {
+                        open = format!("{msg} and {url}: {end:?}");
+                    }
+                }
+            }
+            if open.is_empty() && self.is_quiet() {
+                return Ok(());
+            }
+            self.minute().await;
+        }
+        Err(format!("never settled: {open}"))
+    }
+
+    /// Everything that ended because its endpoint was disabled, or was never begun.
+    async fn bring_back(&mut self) -> Result<(), String> {
+        let since = json!({"since": self.began});
+        // Whoever died while disabling one may have done it all the same.
+        for ep in &self.ever_disabled {
+            self.switch(ep, false).await;
+        }
+        for (ep, _) in &self.endpoints {
+            for task in ["recover", "replay-missing"] {
+                let path = format!("/api/v1/app/{}/endpoint/{ep}/{task}", self.app);
+                let reply = self.world.call("POST", &path, since.clone()).await;
+                assert_eq!(reply.status, 202, "{reply:?}");
             }
         }
-        true
+        self.settle(|end| matches!(end, End::Taken | End::Canceled)).await
+    }
+
+    fn all_messages(&self) -> Vec<String> {
+        self.published.iter().flat_map(|published| published.messages.clone()).collect()
+    }
+
+    async fn end_of(&self, msg: &str, ep: &str, url: &str) -> End {
+        let attempts = self.world.attempts(&self.app, msg).await;
+        if attempts.iter().any(|attempt| attempt["url"] == *url && attempt["status"] == 0) {
+            return End::Taken;
+        }
+        let canceled = self.everything_canceled || self.canceled.contains(msg);
+        let disabled = self.ever_disabled.contains(ep);
+        let path = format!("/api/v1/app/{}/msg/{msg}/endpoint", self.app);
+        let shown = self.world.call("GET", &path, json!(null)).await.body;
+        let shown = shown["data"].as_array().unwrap().iter().find(|shown| shown["id"] == *ep);
+        match shown {
+            Some(shown) if shown["status"] == 4 && canceled => End::Canceled,
+            Some(shown) if shown["reason"] == "endpoint disabled" && disabled => {
+                End::Disabled(shown.to_string())
+            }
+            Some(shown) => End::Open(shown.to_string()),
+            // It was called off before its time.
+            None if self.was_called_off(msg).await && canceled => End::Canceled,
+            // It was not for an endpoint that was disabled at the time.
+            None if disabled => End::Disabled("nothing".to_owned()),
+            None => End::Open("nothing".to_owned()),
+        }
+    }
+
+    async fn was_called_off(&self, msg: &str) -> bool {
+        let found = self.world.parts.deliveries.scheduled(&msg.parse().unwrap()).await.unwrap();
+        found.is_some_and(|found| found.value.waiting == Waiting::Canceled)
     }
 
     /// Nothing is counted twice; and nothing is missing where nothing broke.
-    async fn judge_metrics(&self, app: &str, messages: &[String]) -> Result<(), String> {
+    async fn judge_metrics(&self) -> Result<(), String> {
         let told = self.world.metrics.take();
         let sum = |metric| told.get(&metric).map_or(0, |values| values.iter().sum::<u64>());
         let mut recorded = (0, 0, 0);
-        for msg in messages {
-            for attempt in self.world.attempts(app, msg).await {
+        for msg in self.all_messages() {
+            for attempt in self.world.attempts(&self.app, &msg).await {
                 let ok = attempt["status"] == 0;
                 recorded.0 += u64::from(ok);
                 recorded.1 += u64::from(!ok);
             }
         }
-        recorded.2 = messages.len() as u64;
+        recorded.2 = self.all_messages().len() as u64;
         let counted = (sum(Metric::Delivered), sum(Metric::Failed), sum(Metric::Accepted));
         let at_most = counted.0 <= recorded.0 && counted.1 <= recorded.1 && counted.2 <= recorded.2;
         let exactly = self.plan.fired() > 0 || counted == recorded;
@@ -336,37 +611,40 @@ impl Trial {
         }
     }
 
-    async fn judge(&self, app: &str, messages: &[String], urls: &[String]) -> Result<(), String> {
+    async fn judge(&self) -> Result<(), String> {
         let sent = self.world.network.sent();
-        for (number, msg) in messages.iter().enumerate() {
-            let attempts = self.world.attempts(app, msg).await;
-            for url in urls {
-                let requests: Vec<_> = sent
-                    .iter()
-                    .filter(|sent| sent.url == *url && header(sent, "webhook-id") == msg)
-                    .collect();
-                let recorded: Vec<_> =
-                    attempts.iter().filter(|attempt| attempt["url"] == **url).collect();
-                if !recorded.iter().any(|attempt| attempt["status"] == 0) {
-                    return Err(format!("message {number} never reached {url}: {recorded:?}"));
-                }
-                let payload = format!(r#"{{"number":{number}}}"#);
-                if requests.iter().any(|request| request.body != payload) {
-                    return Err(format!("message {number} changed on its way to {url}"));
-                }
-                // A fault before the request leaves an attempt on record that nobody saw.
-                let unrecorded = requests.len().saturating_sub(recorded.len());
-                let excused = self.plan.excused(msg, url);
-                if unrecorded > excused {
-                    return Err(format!(
-                        "message {number} to {url}: {} requests, {} on record, {excused} excused",
-                        requests.len(),
-                        recorded.len(),
-                    ));
+        for published in &self.published {
+            let payload = published.body.to_string();
+            for msg in &published.messages {
+                let attempts = self.world.attempts(&self.app, msg).await;
+                let whole = published.messages.len() == 1;
+                for (_, url) in &self.endpoints {
+                    let requests: Vec<_> = sent
+                        .iter()
+                        .filter(|sent| sent.url == *url && header(sent, "webhook-id") == msg)
+                        .collect();
+                    let recorded =
+                        attempts.iter().filter(|attempt| attempt["url"] == **url).count();
+                    let carries = |request: &&Outbound| match self.wrapped {
+                        true => String::from_utf8_lossy(&request.body).contains(&payload),
+                        false => request.body == payload,
+                    };
+                    if whole && !requests.iter().all(carries) {
+                        return Err(format!("{msg} changed on its way to {url}"));
+                    }
+                    // A fault before the request leaves an attempt on record that nobody saw.
+                    let unrecorded = requests.len().saturating_sub(recorded);
+                    let excused = self.plan.excused(msg, url);
+                    if unrecorded > excused {
+                        return Err(format!(
+                            "{msg} to {url}: {} requests, {recorded} on record, {excused} excused",
+                            requests.len(),
+                        ));
+                    }
                 }
             }
         }
-        self.judge_metrics(app, messages).await?;
+        self.judge_metrics().await?;
         let parked = self.world.call("GET", "/api/v1/operator/parked", json!(null)).await;
         match parked.body["data"].as_array().map(Vec::len) {
             Some(0) => Ok(()),

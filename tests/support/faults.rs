@@ -23,6 +23,9 @@ pub(crate) enum Fault {
     DieBefore,
     /// The process dies after the effect.
     DieAfter,
+    /// From now on the store refuses so many writes, as one that throttles does. Whoever is
+    /// refused asks again, so this excuses nothing.
+    Throttle(u32),
 }
 
 /// Which calls go wrong. The calls of all ports share one count.
@@ -41,12 +44,27 @@ struct State {
     calls: usize,
     fired: usize,
     dead: bool,
+    /// Writes that are still to be refused.
+    throttled: u32,
     /// Requests that were sent and whose attempt is not on record yet, by message and URL.
     open: BTreeMap<(String, String), usize>,
     /// Requests of these that a fault kept from being recorded.
     excused: BTreeMap<(String, String), usize>,
     /// The URL of each endpoint, so that a record can be matched with its request.
     urls: BTreeMap<String, String>,
+}
+
+impl State {
+    /// One request less is open: an attempt by schedule and one by hand may be under way at once.
+    /// Whether there was any.
+    fn close(&mut self, delivery: &(String, String)) -> bool {
+        let Some(count) = self.open.get_mut(delivery) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.open.remove(delivery);
+        }
+        true
+    }
 }
 
 impl Plan {
@@ -61,7 +79,9 @@ impl Plan {
 
     /// No more faults.
     pub(crate) fn end(&self) {
-        self.state.lock().unwrap().faults.clear();
+        let mut state = self.state.lock().unwrap();
+        state.faults.clear();
+        state.throttled = 0;
     }
 
     /// A fault at the call after `skip` more.
@@ -117,7 +137,19 @@ impl Plan {
         }
         state.faults.pop();
         state.fired += 1;
+        if let Fault::Throttle(writes) = fault {
+            state.throttled += writes;
+            return None;
+        }
         Some(fault)
+    }
+
+    /// Whether a write is refused because the store throttles.
+    fn throttles(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let throttles = state.throttled > 0 && !state.dead;
+        state.throttled -= u32::from(throttles);
+        throttles
     }
 
     async fn die(&self) {
@@ -150,7 +182,7 @@ impl Plan {
         error: impl FnOnce(&str) -> E,
     ) -> Result<T, E> {
         match self.next(generation).await {
-            None => {
+            None | Some(Fault::Throttle(_)) => {
                 let result = call.await;
                 self.stop_if_dead(generation).await;
                 result
@@ -186,8 +218,8 @@ impl Plan {
     fn excuse(&self, about: &BTreeSet<(String, String)>) {
         let mut state = self.state.lock().unwrap();
         for delivery in about {
-            if let Some(count) = state.open.remove(delivery) {
-                *state.excused.entry(delivery.clone()).or_default() += count;
+            if state.close(delivery) {
+                *state.excused.entry(delivery.clone()).or_default() += 1;
             }
         }
     }
@@ -195,7 +227,7 @@ impl Plan {
     fn recorded(&self, about: &BTreeSet<(String, String)>) {
         let mut state = self.state.lock().unwrap();
         for delivery in about {
-            state.open.remove(delivery);
+            state.close(delivery);
         }
     }
 
@@ -271,6 +303,9 @@ impl Table for Faulty<Arc<dyn Table>> {
         let about = self.plan.deliveries(docs(std::slice::from_ref(&write)), false);
         let attempts = self.plan.deliveries(docs(std::slice::from_ref(&write)), true);
         let call = async {
+            if self.plan.throttles() {
+                return Err(store("throttled"));
+            }
             let written = self.inner.write(write).await?;
             if written == Written::Done {
                 self.plan.recorded(&attempts);
@@ -284,6 +319,9 @@ impl Table for Faulty<Arc<dyn Table>> {
         let about = self.plan.deliveries(docs(&writes), false);
         let attempts = self.plan.deliveries(docs(&writes), true);
         let call = async {
+            if self.plan.throttles() {
+                return Err(store("throttled"));
+            }
             let done = self.inner.transact(writes).await?;
             if done == Transacted::Done {
                 self.plan.recorded(&attempts);
@@ -322,7 +360,7 @@ impl<S: Sender> Sender for Faulty<S> {
     async fn send(&self, request: Outbound) -> Outcome {
         let timed_out = Outcome { duration_ms: 15_000, ending: Ending::TimedOut };
         match self.plan.next(self.generation).await {
-            None => {
+            None | Some(Fault::Throttle(_)) => {
                 self.plan.sent(&request);
                 let outcome = self.inner.send(request).await;
                 self.plan.stop_if_dead(self.generation).await;
