@@ -196,7 +196,7 @@ async function visit(page) {
   await page.getByRole("link", { name: "Endpoints" }).click();
   await page.getByRole("link", { name: hooks }).click();
   await heading(hooks);
-  await press("Send again what failed");
+  await press("Recover failed");
   await until("that arrives", async () =>
     (await api("GET", `/app/${app}/attempt/msg/${missed}`)).answer.data.some((one) => one.status === 0));
   done("what failed is sent again at once");
@@ -239,11 +239,11 @@ async function visit(page) {
 
   const token = await page.evaluate(() => sessionStorage.getItem("posthorn-token"));
   await press("Log out");
-  await heading("This link opens nothing any more");
+  await heading("Link expired");
   assert.equal((await api("GET", `/app/${app}`, undefined, token)).status, 401);
   await page.goto(link);
   await page.reload();
-  await heading("This link opens nothing any more");
+  await heading("Link expired");
   assert.ok(await page.getByRole("navigation", { includeHidden: true }).isHidden());
   done("after logging out the link and its token open nothing");
 }

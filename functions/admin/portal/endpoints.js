@@ -87,7 +87,7 @@ export async function endpoint(id) {
     h("section", null, h("h2", null, "Signing secret"), secret(shown, offered)),
     h("section", null, h("h2", null, "Headers"), headers(path, extra)),
     may("CreateAttempts") ? [
-      h("section", null, h("h2", null, "Try it"), verified(shown, offered),
+      h("section", null, h("h2", null, "Test endpoint"), verified(shown, offered),
         trial(path, offered.events, soon), isToken(shown, offered) ? null : check(path)),
       h("section", null, h("h2", null, "Send again"), recovery(path, soon)),
     ] : null,
@@ -229,8 +229,8 @@ function recovery(path, soon) {
     soon();
   };
   return h("div", { className: "bar left" }, choice,
-    button("Send again what failed", start("recover", "What failed is being sent again.")),
-    button("Send what was missed", start("replay-missing", "What was never sent is being sent.")));
+    button("Recover failed", start("recover", "What failed is being sent again.")),
+    button("Replay missing", start("replay-missing", "What was never sent is being sent.")));
 }
 
 /** The form of an endpoint; without an id it is a new one. */

@@ -73,7 +73,7 @@ function expired() {
   turn += 1;
   forget();
   nav.hidden = true;
-  view.replaceChildren(h("h1", null, "This link opens nothing any more"),
+  view.replaceChildren(h("h1", null, "Link expired"),
     h("p", null, "Go back to where you came from and open the webhooks page again."));
 }
 
