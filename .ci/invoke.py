@@ -128,12 +128,14 @@ class Trip:
         self.ask("receive", "receive-publish.json", 409)
         # The other events bring messages of their own.
         del self.values[MSG]
-        self.dispatch("dispatch-batch.json")
-        self.expect(2)
-        self.dispatch("dispatch-poison.json")
-        self.expect(0)
         self.dispatch("dispatch-mixed.json")
         self.expect(1)
+        # These messages are days old, so what is on record is looked up: the one that the batch
+        # shares with the event before is there.
+        self.dispatch("dispatch-batch.json")
+        self.expect(1)
+        self.dispatch("dispatch-poison.json")
+        self.expect(0)
         parked = self.call("GET", "/api/v1/operator/parked", 200)["data"]
         check(len(parked) == 2, "two records are parked", parked)
 
