@@ -44,7 +44,7 @@ pub(crate) async fn later(
     }
     let bar = async |reason| cleared::bar(job, found, reason).await;
     let Some(tenant) = job.tenant(app).await? else { return bar(Reason::EndpointDeleted).await };
-    match tenant.endpoints.iter().find(|endpoint| endpoint.id == ep) {
+    match tenant.endpoint_by_id(&ep) {
         None => return bar(Reason::EndpointDeleted).await,
         Some(endpoint) if endpoint.disabled => return bar(Reason::EndpointDisabled).await,
         Some(_) => {}
@@ -71,7 +71,7 @@ pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
     let _slot = slot(job, asked.app).await?;
     let deliveries = &job.context.parts.deliveries;
     let Some(tenant) = job.tenant(asked.app).await? else { return Ok(()) };
-    let enabled = tenant.endpoints.iter().any(|it| it.id == asked.ep && !it.disabled);
+    let enabled = tenant.endpoint_by_id(&asked.ep).is_some_and(|it| !it.disabled);
     if !enabled {
         return Ok(());
     }

@@ -11,8 +11,7 @@ use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Refusal};
 use shared::domain::delivery::{Delivery, Plan, Reason};
 use shared::domain::id::AttemptId;
-use shared::queue::record::{Record, delay_until};
-use shared::queue::send_one;
+use shared::queue::record::Record;
 use shared::store::{Advanced, Snapshot, Versioned};
 use shared::work::{Met, Sending};
 
@@ -288,9 +287,7 @@ pub(crate) async fn by_hand(
     let ByHand { app, msg, ep, id, .. } = *asked;
     let not_before = Some(at).filter(|at| kept.is_some() || *at > now);
     let record = Record::Resend { app, msg, ep, attempt: id, again: true, not_before };
-    send_one(&*job.context.parts.retries, record.outgoing(delay_until(at, now)))
-        .await
-        .map_err(|error| NotDone::Failed(error.to_string()))?;
+    followed_up::send(job, &record, at).await?;
     Ok(None)
 }
 

@@ -110,8 +110,10 @@ pub(crate) async fn enqueue(
     send(job, &Record::Retry { app, msg, ep, attempt }, at).await
 }
 
-async fn send(job: &Job, record: &Record, at: Timestamp) -> Result<(), NotDone> {
-    send_one(&*job.context.parts.retries, record.outgoing(delay_until(at, job.now())))
+/// Puts a record in the retries queue, to be received at `at`.
+pub(crate) async fn send(job: &Job, record: &Record, at: Timestamp) -> Result<(), NotDone> {
+    let outgoing = record.outgoing(delay_until(at, job.now()));
+    send_one(&*job.context.parts.retries, outgoing)
         .await
         .map_err(|error| NotDone::Failed(error.to_string()))
 }

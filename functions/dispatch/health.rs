@@ -119,7 +119,7 @@ pub(crate) async fn gone(
     attempt: &Attempt,
 ) -> Result<(), NotDone> {
     let Some(tenant) = job.tenant(attempt.app).await? else { return Ok(()) };
-    let endpoint = tenant.endpoints.iter().find(|endpoint| endpoint.id == attempt.ep);
+    let endpoint = tenant.endpoint_by_id(&attempt.ep);
     let Some(endpoint) = endpoint.filter(|it| !it.disabled && it.url == attempt.url) else {
         return Ok(());
     };

@@ -27,7 +27,7 @@ use shared::api::error::{self, ApiError};
 use shared::api::message::{self, MessageOut};
 use shared::api::request;
 use shared::domain::clock::{Ambient, Timestamp};
-use shared::domain::delivery::LEASE_MS;
+use shared::domain::delivery::SECOND_COPY_DELAY_S;
 use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::{Metric, Metrics};
@@ -58,9 +58,6 @@ pub const APPLICATION_TTL_MS: u64 = 30_000;
 /// Largest body of an event that its profile may cut into several, in bytes: well below the
 /// 6 MB that Lambda takes.
 pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;
-/// Seconds before a second copy of a message can be received: as long as a dispatcher may be
-/// busy with the first.
-const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// How many characters of its hash tell one idempotency key from another.
 const REQUEST_HASH_CHARS: usize = 16;
 

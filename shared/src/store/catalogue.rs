@@ -109,18 +109,16 @@ impl Catalogue {
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
         let key = keys::event_type(org, name);
         let changed = change(&*self.table, &key, |found| {
-            let rev = found.as_ref().map_or(0, |item| item.rev);
+            let condition = Condition::unchanged(found.as_ref().map(|item| item.rev), now);
             let old = found.map(|item| doc::decode::<EventType>(&item.doc)).transpose()?;
             let new = match edit(old.clone()) {
                 Ok(new) if new != old => new,
                 same_or_error => return Ok(Change::None(same_or_error)),
             };
-            let condition = match rev {
-                0 => Condition::AbsentAt(now),
-                rev => Condition::Revision(rev),
-            };
             let write = match &new {
-                Some(event_type) => Write::Put(item_of(event_type, rev + 1)?, condition),
+                Some(event_type) => {
+                    Write::Put(item_of(event_type, condition.next_revision())?, condition)
+                }
                 None => Write::Delete(key.clone(), condition),
             };
             let settings = event_type_settings::writes_with(org, name, old.as_ref(), new.as_ref())?;

@@ -258,37 +258,11 @@ impl Deliveries {
             return Err(StoreError::Invalid("an attempt by hand has no outcome".into()));
         };
         let event = Event::Outcome { number, outcome: outcome.clone() };
-        let put = put_attempt(attempt, message)?;
         if held.is_none() && *outcome == Outcome::Delivered {
-            return self.record_alone(put, attempt, Recorded::Done(Vec::new())).await;
+            return self.record_alone(attempt, message, Recorded::Done(Vec::new())).await;
         }
-        let unseen = Delivery::first(message, attempt.ep, attempt.at, attempt.at);
-        let mut base = held.map(|held| (held.value.clone(), Condition::Revision(held.rev)));
-        loop {
-            let (delivery, condition) =
-                base.take().unwrap_or_else(|| (unseen.clone(), Condition::AbsentAt(attempt.at)));
-            let Ok(next) = step(&delivery, event.clone(), now) else {
-                // It went on without this attempt.
-                return self.record_alone(put, attempt, Recorded::Superseded).await;
-            };
-            let writes = [put.clone(), put_delivery(&next.delivery, condition)?];
-            let writes = writes.into_iter().chain(outbox.iter().cloned()).collect();
-            let lost = match self.table.transact(writes).await? {
-                Transacted::Done => return Ok(Recorded::Done(next.effects)),
-                Transacted::Lost(lost) => lost,
-            };
-            if lost.contains(&0) {
-                return match self.is_ours(attempt).await? {
-                    true => Ok(Recorded::Done(next.effects)),
-                    false => Ok(Recorded::Already),
-                };
-            }
-            base = self.in_place_of(&attempt.msg, &attempt.ep).await?.map(|found| {
-                let of_another = found.value.msg != attempt.msg;
-                let delivery = if of_another { unseen.clone() } else { found.value };
-                (delivery, Condition::Revision(found.rev))
-            });
-        }
+        let first = held.cloned();
+        self.record_with(attempt, message, first, &event, outbox, now).await
     }
 
     /// Records an attempt that was asked for by hand. If it succeeded, the delivery is done,
@@ -302,23 +276,37 @@ impl Deliveries {
         message: &Message,
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
-        let put = put_attempt(attempt, message)?;
         if !attempt.ok {
-            return self.record_alone(put, attempt, Recorded::Done(Vec::new())).await;
+            return self.record_alone(attempt, message, Recorded::Done(Vec::new())).await;
         }
+        let found = self.in_place_of(&attempt.msg, &attempt.ep).await?;
+        self.record_with(attempt, message, found, &Event::SentByHand, &[], now).await
+    }
+
+    /// Records an attempt together with what `event` makes of its delivery, and `outbox`. `found`
+    /// is what is thought to stand in the delivery's place; where that turns out to be wrong, it
+    /// is read.
+    async fn record_with(
+        &self,
+        attempt: &Attempt,
+        message: &Message,
+        mut found: Option<Versioned<Delivery>>,
+        event: &Event,
+        outbox: &[Write],
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
         loop {
-            let found = self.in_place_of(&attempt.msg, &attempt.ep).await?;
-            let condition = found
-                .as_ref()
-                .map_or(Condition::AbsentAt(attempt.at), |found| Condition::Revision(found.rev));
+            let condition = Condition::unchanged(found.as_ref().map(|it| it.rev), attempt.at);
             let seen = found.filter(|found| found.value.msg == attempt.msg).map_or_else(
                 || Delivery::first(message, attempt.ep, attempt.at, attempt.at),
                 |found| found.value,
             );
-            let Ok(next) = step(&seen, Event::SentByHand, now) else {
-                return self.record_alone(put, attempt, Recorded::Superseded).await;
+            let Ok(next) = step(&seen, event.clone(), now) else {
+                // It went on without this attempt.
+                return self.record_alone(attempt, message, Recorded::Superseded).await;
             };
-            let writes = vec![put.clone(), put_delivery(&next.delivery, condition)?];
+            let writes = [put_attempt(attempt, message)?, put_delivery(&next.delivery, condition)?];
+            let writes = writes.into_iter().chain(outbox.iter().cloned()).collect();
             match self.table.transact(writes).await? {
                 Transacted::Done => return Ok(Recorded::Done(next.effects)),
                 Transacted::Lost(lost) if lost.contains(&0) => {
@@ -329,16 +317,17 @@ impl Deliveries {
                 }
                 Transacted::Lost(_) => {}
             }
+            found = self.in_place_of(&attempt.msg, &attempt.ep).await?;
         }
     }
 
     async fn record_alone(
         &self,
-        put: Write,
         attempt: &Attempt,
+        message: &Message,
         done: Recorded,
     ) -> Result<Recorded, StoreError> {
-        Ok(match self.table.write(put).await? {
+        Ok(match self.table.write(put_attempt(attempt, message)?).await? {
             Written::Done => done,
             Written::Lost(Some(item)) if doc::decode::<Attempt>(&item.doc)?.id == attempt.id => {
                 done
@@ -406,8 +395,7 @@ fn put_attempt(attempt: &Attempt, message: &Message) -> Result<Write, StoreError
 }
 
 fn put_delivery(delivery: &Delivery, condition: Condition) -> Result<Write, StoreError> {
-    let rev = if let Condition::Revision(rev) = condition { rev + 1 } else { 1 };
-    Ok(Write::Put(delivery_item(delivery, rev)?, condition))
+    Ok(Write::Put(delivery_item(delivery, condition.next_revision())?, condition))
 }
 
 /// While no attempt is on record or under way, the delivery itself stands in the endpoint's list,

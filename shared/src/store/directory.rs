@@ -39,12 +39,17 @@ pub struct Tenant {
 impl Tenant {
     /// The endpoint with this id or uid.
     pub fn endpoint(&self, reference: &str) -> Option<&Endpoint> {
-        match reference.parse::<EndpointId>() {
-            Ok(id) => self.endpoints.iter().find(|endpoint| endpoint.id == id),
+        match reference.parse() {
+            Ok(id) => self.endpoint_by_id(&id),
             Err(_) => self.endpoints.iter().find(|endpoint| {
                 endpoint.uid.as_ref().is_some_and(|uid| uid.as_str() == reference)
             }),
         }
+    }
+
+    /// The endpoint with this id.
+    pub fn endpoint_by_id(&self, id: &EndpointId) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.id == *id)
     }
 }
 

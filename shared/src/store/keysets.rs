@@ -58,7 +58,7 @@ impl KeySets {
         edit: impl Fn(&mut KeySet) -> Result<T, E>,
     ) -> Result<Result<T, E>, StoreError> {
         let key = keys::key_set(org);
-        let absent = Condition::AbsentAt(self.clock.now());
+        let now = self.clock.now();
         let changed = change(&*self.table, &key, |found| {
             let old = read(found.as_ref())?;
             let mut new = old.clone();
@@ -66,9 +66,9 @@ impl KeySets {
             if edited.is_err() || new == old {
                 return Ok(Change::None(edited));
             }
-            let rev = found.map_or(0, |item| item.rev);
-            let condition = if rev == 0 { absent } else { Condition::Revision(rev) };
-            let item = Item::new(key.clone(), doc::encode(&new)?).revision(rev + 1);
+            let condition = Condition::unchanged(found.map(|item| item.rev), now);
+            let item = Item::new(key.clone(), doc::encode(&new)?);
+            let item = item.revision(condition.next_revision());
             Ok(Change::Write(vec![Write::Put(item, condition)], edited))
         });
         let changed = changed.await;

@@ -27,6 +27,11 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// Oldest first, from the beginning or from where another page ended, whatever its time.
+    pub fn onward(limit: usize, iterator: Option<String>) -> Self {
+        Self { limit, descending: false, iterator, backward: false, after: None, before: None }
+    }
+
     /// Whether the walk meets the largest sort key first.
     pub(super) fn goes_down(&self) -> bool {
         self.descending != self.backward

@@ -89,11 +89,8 @@ impl Parking {
             .until(parked.at.plus_ms(PARKED_MS))
             .body(body);
         let changed = change(&*self.table, &key, |found| {
-            let condition = match &found {
-                Some(item) => Condition::Revision(item.rev),
-                None => Condition::AbsentAt(parked.at),
-            };
-            let put = new.clone().revision(found.map_or(0, |item| item.rev) + 1);
+            let condition = Condition::unchanged(found.map(|item| item.rev), parked.at);
+            let put = new.clone().revision(condition.next_revision());
             Ok(Change::Write(vec![Write::Put(put, condition)], ()))
         });
         changed.await.map(|_| ())

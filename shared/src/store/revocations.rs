@@ -202,13 +202,10 @@ impl Revocations {
         let now = self.clock.now();
         let changed = change(&*self.table, key, |found| {
             let expired = Expired::all(session_of(found.as_ref(), now)?, now, delay_ms);
-            let condition = match &found {
-                Some(item) => Condition::Revision(item.rev),
-                None => Condition::AbsentAt(now),
-            };
+            let condition = Condition::unchanged(found.map(|item| item.rev), now);
             let revocation = Revocation { revoked_at: now, session: Some(expired) };
             let item = Item::new(key.clone(), doc::encode(&revocation)?)
-                .revision(found.map_or(0, |item| item.rev) + 1)
+                .revision(condition.next_revision())
                 .until(expired.from.plus_ms(longest_s * 1000));
             Ok(Change::Write(vec![Write::Put(item, condition)], ()))
         });

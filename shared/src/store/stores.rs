@@ -33,7 +33,7 @@ impl Default for StoreSettings {
 pub struct Stores {
     /// Keeps answers to requests that may be repeated.
     pub answers: Answers,
-    /// Reads and changes event types, and tells `treatments`.
+    /// Reads and changes event types, and tells `event_type_settings`.
     pub catalogue: Catalogue,
     /// Leases, records and schedules attempts.
     pub deliveries: Deliveries,
@@ -61,7 +61,7 @@ pub struct Stores {
     pub sources: Sources,
     /// Background tasks.
     pub tasks: Tasks,
-    /// How event types are treated.
+    /// The delivery settings of event types.
     pub event_type_settings: EventTypeSettings,
     table: Arc<dyn Table>,
     ambient: Ambient,

@@ -119,6 +119,21 @@ pub enum Condition {
     Revision(u64),
 }
 
+impl Condition {
+    /// That an item is still as it was found: with this revision, or not there.
+    pub fn unchanged(rev: Option<u64>, now: Timestamp) -> Self {
+        rev.map_or(Self::AbsentAt(now), Self::Revision)
+    }
+
+    /// The revision of what is written under this condition.
+    pub fn next_revision(self) -> u64 {
+        match self {
+            Self::Always | Self::AbsentAt(_) => 1,
+            Self::Revision(rev) => rev + 1,
+        }
+    }
+}
+
 /// One conditional change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {

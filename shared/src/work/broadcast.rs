@@ -8,7 +8,8 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{SECOND_COPY_DELAY_S, Step, StepError, Worker};
+use super::{Step, StepError, Worker, turn_page};
+use crate::domain::delivery::SECOND_COPY_DELAY_S;
 use crate::domain::id::{ApplicationId, MessageKey};
 use crate::domain::message::{DEFAULT_RETENTION_DAYS, HOURS_A_DAY, Message, NewMessage};
 use crate::domain::task::Task;
@@ -32,14 +33,7 @@ impl Worker {
         task: &mut Task,
         event: &NewMessage,
     ) -> Result<Step, StepError> {
-        let walk = Walk {
-            limit: PAGE,
-            descending: false,
-            iterator: task.cursor.clone(),
-            backward: false,
-            after: None,
-            before: None,
-        };
+        let walk = Walk::onward(PAGE, task.cursor.clone());
         let listed = self.history.applications(&task.org, &walk).await?;
         let apps = listed.items.iter().map(|application| application.id);
         let messages: Vec<Message> = apps.map(|app| message(task, event, app)).collect();
@@ -56,8 +50,7 @@ impl Worker {
         }
         task.count(SENT, sent as u64);
         task.count(SKIPPED, skipped as u64);
-        task.cursor = listed.iterator;
-        Ok(if listed.done { Step::Last } else { Step::More })
+        Ok(turn_page(task, listed))
     }
 
     /// Stores a message; what is to be put in the queue, unless another event has its name.

@@ -24,14 +24,15 @@ use bytes::Bytes;
 use tracing::{error, info, warn};
 
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::delivery::LEASE_MS;
+use crate::domain::delivery::SECOND_COPY_DELAY_S;
 use crate::domain::id::{OrganisationId, TaskId};
 use crate::domain::notice::Notice;
 use crate::domain::task::{Status, Task, Work};
 use crate::queue::{QueueError, Queues};
 use crate::store::table::Write;
 use crate::store::{
-    Deliveries, Directory, Eraser, HeldTask, History, Inbox, Notices, StoreError, Stores, Tasks,
+    Deliveries, Directory, Eraser, HeldTask, History, Inbox, Listed, Notices, StoreError, Stores,
+    Tasks,
 };
 
 mod broadcast;
@@ -58,9 +59,6 @@ const TURN_MS: u64 = 2_000;
 const MAX_DATA_BYTES: usize = 300 * 1024;
 /// Where a task says why it was given up.
 const ERROR: &str = "error";
-/// Seconds before a second copy of a resend can be received: as long as a dispatcher may be busy
-/// with the first.
-const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// Failures in a row after which a task is given up.
 const MAX_FAILURES: u32 = 10;
 
@@ -158,6 +156,12 @@ fn give_up(task: &mut Task, reason: &str) {
     task.status = Status::Failed;
     task.data.retain(|_, value| !value.is_array());
     task.data.insert(ERROR.to_owned(), reason.into());
+}
+
+/// Moves a task's cursor past a page; whether that was the last one.
+fn turn_page<T>(task: &mut Task, listed: Listed<T>) -> Step {
+    task.cursor = listed.iterator;
+    if listed.done { Step::Last } else { Step::More }
 }
 
 impl Worker {

@@ -2,7 +2,7 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Step, StepError, Worker};
+use super::{Step, StepError, Worker, turn_page};
 use crate::domain::id::ApplicationId;
 use crate::domain::message::Message;
 use crate::domain::task::Task;
@@ -23,19 +23,15 @@ impl Worker {
         app: ApplicationId,
     ) -> Result<Step, StepError> {
         let walk = Walk {
-            limit: PAGE,
-            descending: false,
-            iterator: task.cursor.clone(),
-            backward: false,
-            after: None,
             // What was published in this very moment is taken too: ids tell 4 ms apart.
             before: Some(task.created_at.plus_ms(4)),
+            ..Walk::onward(PAGE, task.cursor.clone())
         };
         let now = self.ambient.now();
         let whole = |message: &Message| !message.expunged;
-        let listed = self.history.messages(&app, &walk, now, whole).await?;
+        let mut listed = self.history.messages(&app, &walk, now, whole).await?;
         let purged = listed.items.len() as u64;
-        stream::iter(listed.items)
+        stream::iter(std::mem::take(&mut listed.items))
             .map(|message| {
                 let eraser = self.eraser.clone();
                 async move { eraser.message(&message).await }
@@ -44,7 +40,6 @@ impl Worker {
             .try_for_each(|()| async { Ok(()) })
             .await?;
         task.count(PURGED, purged);
-        task.cursor = listed.iterator;
-        Ok(if listed.done { Step::Last } else { Step::More })
+        Ok(turn_page(task, listed))
     }
 }

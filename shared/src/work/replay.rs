@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 #[cfg(doc)]
 use super::InFlight;
-use super::{Step, StepError, Worker};
+use super::{Step, StepError, Worker, turn_page};
 use crate::domain::attempt::Turn;
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Event;
@@ -50,7 +50,7 @@ impl Worker {
         span: Span,
     ) -> Result<Step, StepError> {
         let tenant = self.directory.tenant(&app).await?;
-        let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint(&ep.to_string()));
+        let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint_by_id(&ep));
         let Some(endpoint) = endpoint else { return Ok(Step::Last) };
         let walk = walk(task, span.since, Some(span.until));
         let keep = |message: &Message| {
@@ -245,14 +245,7 @@ fn begins_in(trace: &Trace, span: Span) -> bool {
 }
 
 fn walk(task: &Task, after: Timestamp, before: Option<Timestamp>) -> Walk {
-    Walk {
-        limit: PAGE,
-        descending: false,
-        iterator: task.cursor.clone(),
-        backward: false,
-        after: Some(after),
-        before,
-    }
+    Walk { after: Some(after), before, ..Walk::onward(PAGE, task.cursor.clone()) }
 }
 
 /// Does something about everything on a page, some of it at the same time.
@@ -262,11 +255,6 @@ async fn side_by_side<T, F: Future>(
 ) -> Vec<F::Output> {
     let items = std::mem::take(&mut listed.items);
     stream::iter(items).map(work).buffer_unordered(PARALLEL).collect().await
-}
-
-fn turn_page<T>(task: &mut Task, listed: Listed<T>) -> Step {
-    task.cursor = listed.iterator;
-    if listed.done { Step::Last } else { Step::More }
 }
 
 fn retry(delivery: &Delivery, at: Timestamp, now: Timestamp) -> Outgoing {

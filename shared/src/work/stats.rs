@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Step, StepError, Worker};
+use super::{Step, StepError, Worker, turn_page};
 use crate::domain::id::{ApplicationId, EndpointId};
 use crate::domain::task::{Span, Task};
 use crate::store::{Tenant, Trace, Walk};
@@ -76,12 +76,9 @@ impl Worker {
             return Ok(Step::More);
         };
         let walk = Walk {
-            limit: ATTEMPTS,
-            descending: false,
-            iterator: place.attempt,
-            backward: false,
             after: Some(span.since),
             before: Some(span.until),
+            ..Walk::onward(ATTEMPTS, place.attempt)
         };
         let now = self.ambient.now();
         let listed = self.history.trail_of_endpoint(&ep, &walk, now, Trace::begins).await?;
@@ -98,7 +95,7 @@ impl Worker {
 
     /// Collects which event types the endpoints of each application chose.
     pub(super) async fn event_types(&self, task: &mut Task) -> Result<Step, StepError> {
-        let walk = applications(task.cursor.clone(), APPLICATIONS);
+        let walk = Walk::onward(APPLICATIONS, task.cursor.clone());
         let listed = self.history.applications(&task.org, &walk).await?;
         for application in &listed.items {
             let Some(tenant) = self.directory.tenant(&application.id).await? else { continue };
@@ -119,8 +116,7 @@ impl Worker {
             )?;
         }
         task.data.entry("event_types").or_insert_with(|| json!([]));
-        task.cursor = listed.iterator;
-        Ok(if listed.done { Step::Last } else { Step::More })
+        Ok(turn_page(task, listed))
     }
 
     /// The application that comes after this one: of those that were named, or of all.
@@ -134,14 +130,10 @@ impl Worker {
         if !named.is_empty() {
             return Ok(named.iter().find(|app| after.is_none_or(|after| **app > after)).copied());
         }
-        let walk = applications(after.map(|app| app.to_string()), 1);
+        let walk = Walk::onward(1, after.map(|app| app.to_string()));
         let listed = self.history.applications(&task.org, &walk).await?;
         Ok(listed.items.first().map(|application| application.id))
     }
-}
-
-fn applications(iterator: Option<String>, limit: usize) -> Walk {
-    Walk { limit, descending: false, iterator, backward: false, after: None, before: None }
 }
 
 fn endpoint_after(tenant: &Tenant, after: Option<EndpointId>) -> Option<EndpointId> {

@@ -37,6 +37,9 @@ mod stored;
 /// How long a dispatcher may be busy with an attempt, in milliseconds: longer than the dispatch
 /// function may run (30 s), so that a lease never runs out under somebody alive.
 pub const LEASE_MS: u64 = 35_000;
+/// Seconds before a second copy of a record can be received: as long as a dispatcher may be busy
+/// with the first.
+pub const SECOND_COPY_DELAY_S: u32 = (LEASE_MS / 1000) as u32;
 /// How far the sweep looks ahead, in milliseconds: a minute, the shortest interval of a
 /// schedule on AWS.
 pub const SWEEP_AHEAD_MS: u64 = 60_000;
