@@ -85,7 +85,6 @@ impl From<Application> for ApplicationOut {
 
 impl Call<'_> {
     pub(crate) async fn list_applications(&self) -> Answer {
-        self.require_organisation()?;
         let walk = page::walk::<ApplicationId>(self.request, false)?;
         let org = self.access.organisation();
         let listed = self.admin.history.applications(&org, &walk).await?;
@@ -94,7 +93,6 @@ impl Call<'_> {
     }
 
     pub(crate) async fn create_application(&self) -> Answer {
-        self.require_organisation()?;
         let input: ApplicationIn = request::body(self.request)?;
         let uid = input.check(Rules::default())?;
         self.check_profile(&input.profile, Some(&input.metadata)).await?;
@@ -130,7 +128,6 @@ impl Call<'_> {
     /// Changes an application, or creates one whose uid is the name in the path. Not for an
     /// application's own token: with another's uid it would get what is published to that one.
     pub(crate) async fn update_application(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         create_or_change(|| self.put_application(app)).await
     }
 
@@ -159,7 +156,6 @@ impl Call<'_> {
     }
 
     pub(crate) async fn patch_application(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let mut patch: ApplicationPatch = request::body(self.request)?;
         let mut rules = Rules::default();
@@ -197,7 +193,6 @@ impl Call<'_> {
     }
 
     pub(crate) async fn delete_application(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         match self.admin.editor.delete_application(&tenant.application.id).await? {
             Edited::Gone => Err(ApiError::not_found()),

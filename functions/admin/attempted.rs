@@ -187,13 +187,11 @@ impl Call<'_> {
             return Err(ApiError::bad_request("invalid_range", rule));
         }
         Ok(Walk {
-            limit: STATS_PAGE,
             descending: true,
-            iterator: None,
-            backward: false,
             after: Some(since),
             // What was sent in this very moment counts.
             before: Some(until.plus_ms(MOMENT_MS)),
+            ..Walk::onward(STATS_PAGE, None)
         })
     }
 }

@@ -44,7 +44,6 @@ impl Call<'_> {
     /// Calls a message off: it is not sent if it waits for its time, and to no endpoint again
     /// if it does not. What is being sent at this moment is left alone.
     pub(crate) async fn cancel_message(&self, app: &str, msg: &str) -> Answer {
-        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         let mut canceled = self.cancel_one(&message).await?;
@@ -85,7 +84,6 @@ impl Call<'_> {
     /// names, or of those published in a span of time. What is being sent at this moment is
     /// left alone.
     pub(crate) async fn cancel_deliveries(&self, app: &str, ep: &str) -> Answer {
-        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let input: CancelIn = request::body(self.request)?;
@@ -113,18 +111,7 @@ impl Call<'_> {
             return Err(Violation::body("iterator", "must be that of an answer").into());
         }
         let span = self.span(&SpanIn { since, until: input.until })?;
-        let iterator = input.iterator.map(|text| match text.parse::<AttemptId>() {
-            Ok(id) => Ok(id.to_string()),
-            Err(error) => Err(Violation::body("iterator", error.to_string())),
-        });
-        let walk = Walk {
-            limit: CANCEL_PAGE,
-            descending: false,
-            iterator: iterator.transpose()?,
-            backward: false,
-            after: Some(span.since),
-            before: None,
-        };
+        let walk = Walk { after: Some(span.since), ..Walk::onward(CANCEL_PAGE, input.iterator) };
         let keep = |trace: &Trace| {
             let published: Timestamp = trace.msg().ksuid().timestamp();
             trace.begins() && !trace.is_success() && span.contains(published)

@@ -96,12 +96,9 @@ impl Call<'_> {
     async fn last_minute(&self, endpoint: &EndpointId) -> Result<Vec<Attempt>, ApiError> {
         let now = self.admin.ambient.now();
         let walk = Walk {
-            limit: MAX_COUNTED,
             descending: true,
-            iterator: None,
-            backward: false,
             after: Some(now.minus_ms(MINUTE_MS)),
-            before: None,
+            ..Walk::onward(MAX_COUNTED, None)
         };
         let listed = self.admin.history.attempts_of_endpoint(endpoint, &walk, now, |_| true);
         Ok(listed.await?.items)

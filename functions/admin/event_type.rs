@@ -187,7 +187,6 @@ impl Call<'_> {
 
     /// Creates an event type, or brings one back that was archived.
     pub(crate) async fn create_event_type(&self) -> Answer {
-        self.require_organisation()?;
         let Named { name } = request::body(self.request)?;
         let input: EventTypeUpdate = request::body(self.request)?;
         let mut rules = Rules::default();
@@ -218,7 +217,6 @@ impl Call<'_> {
 
     /// Changes an event type, or creates it.
     pub(crate) async fn update_event_type(&self, name: &str) -> Answer {
-        self.require_organisation()?;
         let input: EventTypeUpdate = request::body(self.request)?;
         let mut rules = Rules::default();
         input.check(&mut rules);
@@ -240,7 +238,6 @@ impl Call<'_> {
     }
 
     pub(crate) async fn patch_event_type(&self, name: &str) -> Answer {
-        self.require_organisation()?;
         let mut patch: EventTypePatch = request::body(self.request)?;
         let mut rules = Rules::default();
         check_flag(&mut rules, "featureFlag", patch.feature_flag.value());
@@ -284,7 +281,6 @@ impl Call<'_> {
 
     /// Archives an event type, or removes it altogether.
     pub(crate) async fn delete_event_type(&self, name: &str) -> Answer {
-        self.require_organisation()?;
         let expunge = query_flag(self.request, "expunge", false)?;
         self.change_event_type(name, StatusCode::NO_CONTENT, |old| {
             let mut old = old.ok_or_else(ApiError::not_found)?;

@@ -37,7 +37,6 @@ enum BulkExpungeStatus {
 
 impl Call<'_> {
     pub(crate) async fn expunge_message(&self, app: &str, msg: &str) -> Answer {
-        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         self.admin.eraser.message(&message).await?;
@@ -45,7 +44,6 @@ impl Call<'_> {
     }
 
     pub(crate) async fn expunge_messages(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let input: BulkExpungeContentsIn = request::body(self.request)?;
         if input.ids.len() > MAX_NAMED {
@@ -69,7 +67,6 @@ impl Call<'_> {
 
     /// In the background.
     pub(crate) async fn expunge_all(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         let app = self.tenant(app).await?.application.id;
         self.begin(Work::Purge { app }).await
     }

@@ -23,7 +23,7 @@ const PROFILE: &str = "svix";
 
 impl Call<'_> {
     pub(crate) async fn list_operational(&self) -> Answer {
-        let app = self.operational()?;
+        let app = self.operational();
         if self.admin.directory.application(&self.access.organisation(), &app).await?.is_some() {
             return self.list_endpoints(&app).await;
         }
@@ -33,47 +33,46 @@ impl Call<'_> {
     }
 
     pub(crate) async fn create_operational(&self) -> Answer {
-        let app = self.operational()?;
+        let app = self.operational();
         self.ensure_operational().await?;
         self.create_endpoint(&app).await
     }
 
     pub(crate) async fn get_operational(&self, ep: &str) -> Answer {
-        self.get_endpoint(&self.operational()?, ep).await
+        self.get_endpoint(&self.operational(), ep).await
     }
 
     pub(crate) async fn update_operational(&self, ep: &str) -> Answer {
-        let app = self.operational()?;
+        let app = self.operational();
         self.ensure_operational().await?;
         self.update_endpoint(&app, ep).await
     }
 
     pub(crate) async fn delete_operational(&self, ep: &str) -> Answer {
-        self.delete_endpoint(&self.operational()?, ep).await
+        self.delete_endpoint(&self.operational(), ep).await
     }
 
     pub(crate) async fn get_operational_secret(&self, ep: &str) -> Answer {
-        self.get_secret(&self.operational()?, ep).await
+        self.get_secret(&self.operational(), ep).await
     }
 
     /// Svix answers without a body here.
     pub(crate) async fn rotate_operational_secret(&self, ep: &str) -> Answer {
-        self.rotate_secret(&self.operational()?, ep).await?;
+        self.rotate_secret(&self.operational(), ep).await?;
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn get_operational_headers(&self, ep: &str) -> Answer {
-        self.get_headers(&self.operational()?, ep).await
+        self.get_headers(&self.operational(), ep).await
     }
 
     pub(crate) async fn set_operational_headers(&self, ep: &str) -> Answer {
-        self.set_headers(&self.operational()?, ep).await
+        self.set_headers(&self.operational(), ep).await
     }
 
     /// The application whose endpoints get notices.
-    fn operational(&self) -> Result<String, ApiError> {
-        self.require_organisation()?;
-        Ok(application_id(&self.access.organisation()).to_string())
+    fn operational(&self) -> String {
+        application_id(&self.access.organisation()).to_string()
     }
 
     async fn ensure_operational(&self) -> Result<(), ApiError> {

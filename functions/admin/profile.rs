@@ -65,7 +65,6 @@ pub(crate) struct LoadOut {
 
 impl Call<'_> {
     pub(crate) async fn list_profiles(&self) -> Answer {
-        self.require_organisation()?;
         let mut by_name: BTreeMap<String, Profile> = BTreeMap::new();
         for stored in self.admin.profile_store.list(&self.access.organisation(), MAX_LISTED).await?
         {
@@ -78,7 +77,6 @@ impl Call<'_> {
     }
 
     pub(crate) async fn get_profile(&self, name: &str) -> Answer {
-        self.require_organisation()?;
         let (profile, events) = self.profile_and_events(name).await?;
         Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
     }
@@ -95,7 +93,6 @@ impl Call<'_> {
     /// Stores a profile that is not part of the binary, in place of one of the same name. There
     /// is no way to take one away: deliveries that follow it could not go out.
     pub(crate) async fn put_profile(&self, name: &str) -> Answer {
-        self.require_organisation()?;
         let input: ProfileIn = request::body(self.request)?;
         let mut rules = Rules::default();
         let file = match profile::file::parse("toml", &input.toml) {
@@ -131,7 +128,6 @@ impl Call<'_> {
 
     /// Loads a profile's events into the organisation's event types.
     pub(crate) async fn load_profile(&self, name: &str) -> Answer {
-        self.require_organisation()?;
         let (profile, events) = self.profile_and_events(name).await?;
         let org = self.access.organisation();
         let now = self.admin.ambient.now();
@@ -154,7 +150,6 @@ impl Call<'_> {
 
     /// Grants opt-in event types to an application, in place of those it had.
     pub(crate) async fn grant_event_types(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         let tenant = self.tenant(app).await?;
         let input: GrantIn = request::body(self.request)?;
         let profile = self.admin.profiles.of(&tenant.application).await?;

@@ -98,13 +98,11 @@ impl Call<'_> {
     }
 
     pub(crate) async fn integration_key(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         let application = &self.tenant(app).await?.application;
         self.reveal(&application.integration_key, &application.id.to_string())
     }
 
     pub(crate) async fn rotate_integration_key(&self, app: &str) -> Answer {
-        self.require_organisation()?;
         let application = &self.tenant(app).await?.application;
         let owner = application.id.to_string();
         let rotation = self.key_rotation()?;
