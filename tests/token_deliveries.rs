@@ -151,18 +151,24 @@ async fn deliveries_from_before_and_after_a_rotation_verify() {
     }
 }
 
+/// Sends an event to a new endpoint that chose this algorithm; the URL.
+async fn sent_by(world: &World, app: &str, algorithm: &str) -> String {
+    let url = format!("{URL}/{algorithm}");
+    let said = json!({
+        "url": url, "profile": "moneyhub", "format": "jwt", "jwtAlgorithm": algorithm,
+    });
+    world.endpoint_with(app, said).await;
+    publish(world, app).await;
+    world.dispatch_all().await;
+    url
+}
+
 #[tokio::test]
 async fn an_endpoint_may_choose_another_algorithm() {
     let world = World::new();
     for (algorithm, expected) in [("ES256", Algorithm::ES256), ("EdDSA", Algorithm::EdDSA)] {
         let app = world.application().await;
-        let url = format!("{URL}/{algorithm}");
-        let said = json!({
-            "url": url, "profile": "moneyhub", "format": "jwt", "jwtAlgorithm": algorithm,
-        });
-        world.endpoint_with(&app, said).await;
-        publish(&world, &app).await;
-        world.dispatch_all().await;
+        let url = sent_by(&world, &app, algorithm).await;
         world.advance_s(61);
         let sent = &world.network.sent_to(&url)[0];
         assert_eq!(decode_header(&sent.body[..]).unwrap().alg, expected);
@@ -178,13 +184,7 @@ async fn the_first_key_of_an_algorithm_is_there_at_once_for_sender_and_receiver(
         world.parts.key_sets.recent(&organisation()).await.unwrap();
         jwks(&world).await;
         let app = world.application().await;
-        let url = format!("{URL}/{algorithm}");
-        let said = json!({
-            "url": url, "profile": "moneyhub", "format": "jwt", "jwtAlgorithm": algorithm,
-        });
-        world.endpoint_with(&app, said).await;
-        publish(&world, &app).await;
-        world.dispatch_all().await;
+        let url = sent_by(&world, &app, algorithm).await;
         let sent = &world.network.sent_to(&url)[0];
         if algorithm == "RS256" {
             assert!(verify(sent, &jwks(&world).await, &app).is_ok());

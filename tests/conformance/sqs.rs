@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use shared::lambda::aws::{AwsEnvironment, SetupError, sqs_client};
@@ -130,19 +128,10 @@ impl Scripted {
         let environment = AwsEnvironment::from_lookup(&|name| {
             (name != "AWS_ENDPOINT_URL").then(|| "us-east-1".to_owned())
         });
-        let http = SharedHttpClient::new(self.clone());
+        let connector = SharedHttpConnector::new(self.clone());
+        let http = http_client_fn(move |_, _| connector.clone());
         let client = sqs_client(&environment.expect("an environment"), http);
         SqsQueue::new(client, "https://sqs.us-east-1.amazonaws.com/123456789012/deliveries")
-    }
-}
-
-impl HttpClient for Scripted {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
     }
 }
 

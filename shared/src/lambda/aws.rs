@@ -19,12 +19,10 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
@@ -131,7 +129,8 @@ pub fn connections() -> Result<reqwest::Client, SetupError> {
 
 /// These connections as the SDK's clients want them.
 pub fn http_client(connections: reqwest::Client) -> SharedHttpClient {
-    SharedHttpClient::new(OneReqwest(connections))
+    let connector = SharedHttpConnector::new(OneReqwest(connections));
+    http_client_fn(move |_, _| connector.clone())
 }
 
 /// A DynamoDB client. Repeating a conditional write is safe only for callers that remember
@@ -170,18 +169,8 @@ pub fn sqs_client(environment: &AwsEnvironment, http: SharedHttpClient) -> aws_s
 ///
 /// It ignores the SDK's connector timeouts: the client has its own connect timeout, and the
 /// SDK drops a call whose time is up.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct OneReqwest(reqwest::Client);
-
-impl HttpClient for OneReqwest {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
 
 impl HttpConnector for OneReqwest {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
