@@ -22,6 +22,7 @@ use crate::support::world::{Reply, World, organisation, text};
 
 mod access;
 mod answers;
+mod batch;
 mod circles;
 mod crashes;
 mod once;

@@ -103,8 +103,8 @@ async fn asking_again_gets_the_same_answer_and_sends_nothing_twice() {
 
 #[tokio::test]
 async fn a_crash_half_way_and_a_second_try_lose_nothing_and_double_nothing() {
-    /// Reading the application, storing the parent, storing and sending three parts.
-    const CALLS: usize = 8;
+    /// Reading the application, storing the parent, storing three parts and sending them at once.
+    const CALLS: usize = 6;
     for call in 0..CALLS {
         for fault in [Fault::Before, Fault::After] {
             let world = World::new();
@@ -245,8 +245,8 @@ async fn the_same_event_published_again_is_refused_unless_it_is_the_same_request
 
 #[tokio::test]
 async fn a_part_that_was_expunged_before_it_was_sent_is_not_sent_by_a_second_try() {
-    /// Reading the application, storing the parent, storing the first part.
-    const BEFORE_QUEUE: usize = 3;
+    /// Reading the application, storing the parent, storing three parts.
+    const BEFORE_QUEUE: usize = 5;
     let world = World::new();
     let (app, _) = customer(&world).await;
     let token = token(&world);
@@ -374,6 +374,27 @@ fn a_quarter_of_a_million_fields_are_looked_through_once() {
 
 fn split(path: &str, most: usize) -> Split {
     serde_json::from_value(json!({"path": path, "most": most, "types": ["a.b"]})).unwrap()
+}
+
+#[tokio::test]
+async fn the_events_of_a_batch_may_become_as_many_parts_together_as_one_event() {
+    let world = World::new();
+    let (app, _) = customer(&world).await;
+    let event = |accounts: usize| {
+        json!({"eventType": "newTransactions", "subject": "user-1",
+            "payload": payload(&vec![0; accounts])})
+    };
+    let other = json!({"eventType": "other", "subject": "user-1", "payload": {}});
+    let messages = [event(600), event(600), event(2), other];
+    let path = format!("/api/v1/app/{app}/msg/batch");
+    let reply = world.call("POST", &path, json!({"messages": messages})).await;
+    let statuses: Vec<&Value> =
+        reply.body["results"].as_array().unwrap().iter().map(|one| &one["status"]).collect();
+    assert_eq!(statuses, [202, 413, 413, 202], "{reply:?}");
+    assert_eq!(reply.body["results"][0]["message"]["parts"], 600);
+    world.dispatch_all().await;
+    assert_eq!(world.network.sent().len(), 601);
+    assert_eq!(publish(&world, &app, &token(&world), "k", &vec![0; 600]).await.status, 202);
 }
 
 async fn customer(world: &World) -> (String, String) {

@@ -515,6 +515,7 @@ fn publishing_goes_to_receive_and_everything_else_to_admin() {
         ("$default", "AdminFunction"),
         ("ANY /in/{source_id}", "ReceiveFunction"),
         ("POST /api/v1/app/{app_id}/msg", "ReceiveFunction"),
+        ("POST /api/v1/app/{app_id}/msg/batch", "ReceiveFunction"),
     ]
     .map(|(key, function)| (key.to_owned(), function.to_owned()));
     assert_eq!(routes, expected);
@@ -533,7 +534,8 @@ fn the_gateway_may_call_the_two_functions_that_it_routes_to() {
         })
         .collect();
     permitted.sort();
-    assert_eq!(permitted, ["AdminFunction", "ReceiveFunction", "ReceiveFunction"]);
+    let receive = "ReceiveFunction";
+    assert_eq!(permitted, ["AdminFunction", receive, receive, receive]);
 }
 
 #[test]

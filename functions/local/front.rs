@@ -23,7 +23,10 @@ impl Front {
         let request = request::plain(request);
         let segments = request::segments(request.uri().path());
         match (request.method(), segments.as_slice()) {
-            (&Method::POST, ["api", "v1", "app", _, "msg"]) => self.receiver.handle(request).await,
+            (
+                &Method::POST,
+                ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"],
+            ) => self.receiver.handle(request).await,
             (_, ["in", _]) => self.receiver.handle(request).await,
             (&Method::GET | &Method::HEAD, ["local", "status"]) => {
                 self.status(&request).await.unwrap_or_else(ApiError::into_response)

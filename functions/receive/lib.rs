@@ -1,9 +1,9 @@
 //! First stage of the trip: an event comes in, is checked, stored and enqueued.
 //!
-//! The cast: [`Receiver`] answers `POST /api/v1/app/{app_id}/msg`. It knows who asks by a
-//! bearer token or by a Standard Webhooks signature made with the application's integration
-//! key, reads the application (kept for a while), puts the message in the [`Inbox`] and sends
-//! it to the deliveries queue.
+//! The cast: [`Receiver`] answers `POST /api/v1/app/{app_id}/msg`, and `.../msg/batch` for many
+//! messages at once. It knows who asks by a bearer token or by a Standard Webhooks signature made
+//! with the application's integration key, reads the application (kept for a while), puts the
+//! message in the [`Inbox`] and sends it to the deliveries queue.
 //!
 //! 202 is given only when the store and the queue have both acknowledged. If the process dies
 //! between the two, no 202 was given; the publisher asks again, the message is found in its
@@ -21,27 +21,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use shared::api::cors;
-use shared::api::error::{self, ApiError};
-use shared::api::message::{self, MessageOut};
+use shared::api::error::ApiError;
+use shared::api::message;
 use shared::api::request;
 use shared::domain::clock::{Ambient, Timestamp};
-use shared::domain::delivery::SECOND_COPY_DELAY_S;
 use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
-use shared::domain::metrics::{Metric, Metrics};
-use shared::domain::profile::Profile;
-use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, TooMuch};
+use shared::domain::metrics::Metrics;
 use shared::domain::secret::Sealer;
 use shared::domain::token::Tokens;
 use shared::host::assembly::{Base, Tenancy};
-use shared::queue::{Producer, record::Record, send_one};
-use shared::store::Profiles;
-use shared::store::{Accepted, Directory, DirectoryEditor, Inbox, Revocations, Sources};
-use tracing::field::{Empty, display};
-use tracing::{Span, debug, instrument};
+use shared::queue::Producer;
+use shared::store::{Directory, DirectoryEditor, Inbox, Profiles, Revocations, Sources};
+use tracing::field::Empty;
+use tracing::instrument;
 
+mod batch;
 mod caller;
 mod create_on_publish;
 #[cfg(feature = "description")]
@@ -49,9 +46,12 @@ pub mod openapi;
 mod recent;
 mod source;
 mod split;
+mod take;
 
 use caller::Caller;
 use recent::Recent;
+
+pub use batch::{MAX_BATCH_BODY_BYTES, MAX_MESSAGES};
 
 /// How long the receive function on Lambda keeps an application that it read, in milliseconds.
 pub const APPLICATION_TTL_MS: u64 = 30_000;
@@ -145,6 +145,11 @@ impl Receiver {
                 let caller = self.authorise(request, app).await?;
                 self.publish(request, &caller).await
             }
+            (&Method::POST, ["api", "v1", "app", app, "msg", "batch"]) => {
+                batch::check_size(request.body().len())?;
+                let caller = self.authorise(request, app).await?;
+                self.publish_batch(request, &caller).await
+            }
             (_, ["in", source]) => self.source(request, source).await,
             _ => Err(ApiError::not_found()),
         }
@@ -168,101 +173,6 @@ impl Receiver {
         self.take(message, &profile, with_content).await
     }
 
-    /// Takes a message, once those of the same name before it are through.
-    async fn take(
-        &self,
-        message: Message,
-        profile: &Profile,
-        with_content: bool,
-    ) -> Result<Response<Bytes>, ApiError> {
-        if message.event_id.is_none() && message.request.is_none() {
-            return self.take_now(message, profile, with_content).await;
-        }
-        let busy = "Another request publishes under this name at the moment: ask again.";
-        let turn = self.recent.turn(message.id.key()).await;
-        let _turn = turn.ok_or_else(|| ApiError::conflict(busy))?;
-        self.take_now(message, profile, with_content).await
-    }
-
-    /// Stores a message, or its parts, and sends it on its way.
-    async fn take_now(
-        &self,
-        message: Message,
-        profile: &Profile,
-        with_content: bool,
-    ) -> Result<Response<Bytes>, ApiError> {
-        let split = profile.split.as_ref().filter(|_| message.content_type.is_none());
-        let parts = split.map(|split| split.parts(&message.event_type, &message.payload));
-        if let Some(parts) = parts.transpose().map_err(too_much)?.flatten() {
-            for part in &parts {
-                message::check_payload(part.len())?;
-            }
-            return self.publish_parts(message, parts, with_content).await;
-        }
-        message::check_payload(message.payload.len())?;
-        match self.inbox.accept(&message).await? {
-            Accepted::New => {
-                self.metrics.count(Metric::Accepted);
-                let out = show(&message, with_content);
-                self.enqueue(message, false).await?;
-                Ok(out)
-            }
-            Accepted::Existing(first) => self.repeat(*first, &message, with_content).await,
-        }
-    }
-
-    /// The place of the message is taken: by an earlier try of the same request, or by another
-    /// event of the same name.
-    async fn repeat(
-        &self,
-        first: Message,
-        message: &Message,
-        with_content: bool,
-    ) -> Result<Response<Bytes>, ApiError> {
-        let same_request = is_repeated(&first, message);
-        let out = show(&first, with_content);
-        if !self.finish(first).await? {
-            self.metrics.count(Metric::Duplicates);
-        }
-        match same_request {
-            true => Ok(out),
-            false => Err(taken()),
-        }
-    }
-
-    /// Sends what an earlier try stored, as it may have died before it did so itself; whether
-    /// there was need of it. What was cut is not sent itself, what waits for its time not from
-    /// here, and of what was expunged there is nothing to send.
-    async fn finish(&self, stored: Message) -> Result<bool, ApiError> {
-        let is_never_sent = stored.parts > 0 || stored.deliver_at.is_some() || stored.expunged;
-        if is_never_sent
-            || self.recent.contains(&stored.id)
-            || self.inbox.has_outcome(&stored).await?
-        {
-            return Ok(false);
-        }
-        self.enqueue(stored, true).await.map(|()| true)
-    }
-
-    async fn enqueue(&self, message: Message, again: bool) -> Result<(), ApiError> {
-        if message.deliver_at.is_some() {
-            // The sweep puts it in the queue when its time has come.
-            return Ok(());
-        }
-        let id = message.id;
-        // A second copy waits until whoever has the first one is done with it: a first attempt
-        // takes no lease, so while it is under way there is nothing to see of it.
-        // Whoever has one of an earlier process's is dead.
-        let is_left_over = self.settings.alone_since.is_some_and(|since| message.at < since);
-        let delay_s = if again && !is_left_over { SECOND_COPY_DELAY_S } else { 0 };
-        let record = Record::Accepted { message: Box::new(message), again };
-        send_one(&*self.deliveries, record.outgoing(delay_s)).await?;
-        self.recent.remember(id);
-        Span::current().record("message.id", display(id));
-        debug!(message.id = %id, again, "accepted");
-        Ok(())
-    }
-
     fn message(&self, new: NewMessage, app: ApplicationId, request: Option<&str>) -> Message {
         let key = match (&new.event_id, request) {
             (Some(event_id), _) => MessageKey::of_event(&app, event_id.as_str()),
@@ -276,30 +186,4 @@ impl Receiver {
             ..Message::new(new, app, key, self.ambient.now(), usual_hours)
         }
     }
-}
-
-/// Whether a message comes of the request that the first one in its place came of.
-fn is_repeated(first: &Message, message: &Message) -> bool {
-    message.request.is_some() && first.request == message.request
-}
-
-/// The answer to another event of the same name.
-fn taken() -> ApiError {
-    ApiError::conflict(
-        "A message with this eventId exists in this application. It was accepted before and is \
-         not sent a second time.",
-    )
-}
-
-/// The answer to an event that would become too many.
-fn too_much(_: TooMuch) -> ApiError {
-    ApiError::too_large(format!(
-        "The event would be delivered in more than {MAX_PARTS} parts, or in parts of more than \
-         {MAX_PARTS_BYTES} bytes together: publish several."
-    ))
-}
-
-/// The answer to a message that was taken. Without its content the payload is `{}`.
-pub(crate) fn show(message: &Message, with_content: bool) -> Response<Bytes> {
-    error::json(StatusCode::ACCEPTED, &MessageOut::of(message.clone(), with_content))
 }

@@ -6,27 +6,26 @@
 //! missing are stored and sent, the others are left alone.
 
 use bytes::Bytes;
-use http::Response;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::api::error::ApiError;
 use shared::domain::message::{Manifest, Message};
 use shared::domain::metrics::Metric;
 use shared::domain::signature::sha256_hex;
 use shared::store::Accepted;
 
-use crate::{Receiver, is_repeated, show, taken};
+use crate::Receiver;
+use crate::take::{Offered, Unsent, is_repeated, taken, to_send};
 
-/// Largest payload that is shown to its publisher, in bytes: Lambda answers with 6,291,556 bytes at
-/// the most, in which every quotation mark of the answer counts twice.
-const MAX_SHOWN_BYTES: usize = 2 * 1024 * 1024;
+/// Parts that are stored at the same time.
+const PARALLEL: usize = 8;
 
 impl Receiver {
-    /// Stores and sends an event in parts.
-    pub(crate) async fn publish_parts(
+    /// Stores an event in parts.
+    pub(crate) async fn offer_parts(
         &self,
         whole: Message,
         parts: Vec<Bytes>,
-        with_content: bool,
-    ) -> Result<Response<Bytes>, ApiError> {
+    ) -> Result<Offered, ApiError> {
         let sha256 = sha256_hex(&whole.payload);
         let parent = parent(&whole, parts.len(), &sha256);
         let (first, is_ours) = match self.inbox.accept(&parent).await? {
@@ -34,32 +33,31 @@ impl Receiver {
             Accepted::Existing(first) => {
                 let manifest = Manifest::of(&first);
                 if first.parts == 0 || manifest.is_none_or(|manifest| manifest.sha256 != sha256) {
-                    return self.repeat(*first, &parent, with_content).await;
+                    return self.repeat(*first, &parent).await;
                 }
                 let is_repeated = is_repeated(&first, &whole);
                 (*first, is_repeated)
             }
         };
-        for (number, payload) in (1..).zip(parts) {
-            self.publish_part(part(&first, number, payload)).await?;
-        }
-        if !is_ours {
-            return Err(taken());
-        }
-        // The publisher sees its own payload, whatever is kept of it, unless Lambda could not
-        // answer with so much.
-        let with_content = with_content && whole.payload.len() <= MAX_SHOWN_BYTES;
+        let offers = (1..).zip(parts).map(|(number, payload)| {
+            let part = part(&first, number, payload);
+            async move { self.offer_part(part).await }
+        });
+        let offers: Vec<Vec<Unsent>> =
+            stream::iter(offers).buffered(PARALLEL).try_collect().await?;
+        // The publisher sees its own payload, whatever is kept of it.
         let shown = Message { payload: whole.payload, ..first };
-        Ok(show(&shown, with_content))
+        let answer = if is_ours { Ok(shown) } else { Err(taken()) };
+        Ok(Offered { unsent: offers.into_iter().flatten().collect(), answer })
     }
 
-    async fn publish_part(&self, part: Message) -> Result<(), ApiError> {
+    async fn offer_part(&self, part: Message) -> Result<Vec<Unsent>, ApiError> {
         match self.inbox.accept(&part).await? {
             Accepted::New => {
                 self.metrics.count(Metric::Accepted);
-                self.enqueue(part, false).await
+                Ok(to_send(part, false))
             }
-            Accepted::Existing(stored) => self.finish(*stored).await.map(drop),
+            Accepted::Existing(stored) => self.unfinished(*stored).await,
         }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod deliveries;
 pub(crate) mod directory;
 pub(crate) mod dynoxide;
 pub(crate) mod faults;
+pub(crate) mod gauge;
 pub(crate) mod golden;
 pub(crate) mod interleaved;
 pub(crate) mod keys;

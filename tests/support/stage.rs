@@ -185,6 +185,9 @@ fn body(id: &str) -> Value {
         "v1.event-type.update-retry-schedule" => json!({"retrySchedule": [60, 3_600]}),
         "v1.message.bulk-expunge-content" => json!({"ids": ["nobody"]}),
         "v1.message.create" => json!({"eventType": "test.event", "payload": {"order": "1001"}}),
+        "posthorn.message.create-batch" => {
+            json!({"messages": [{"eventType": "test.event", "payload": {"order": "1001"}}]})
+        }
         "v1.operational-webhook.endpoint.create" => {
             // Nothing in the plays is told to it.
             json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})

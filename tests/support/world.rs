@@ -32,6 +32,7 @@ use shared::work::InFlight;
 use super::audit::{Audit, Audited};
 use super::directory;
 use super::faults::{Faulty, Plan};
+use super::gauge::Gauge;
 use super::keys;
 use super::kinds::{Stored, Watched};
 use super::network::Network;
@@ -77,6 +78,8 @@ pub(crate) struct World {
     pub(crate) queues: EmbeddedQueues,
     pub(crate) table: Arc<dyn Table>,
     pub(crate) meter: Meter,
+    /// How much is done side by side.
+    pub(crate) gauge: Gauge,
     /// Everything that was stored, in its last form.
     pub(crate) stored: Stored,
     pub(crate) plan: Arc<Plan>,
@@ -97,6 +100,7 @@ struct Ports {
     table: Arc<dyn Table>,
     queues: EmbeddedQueues,
     meter: Meter,
+    gauge: Gauge,
     plan: Arc<Plan>,
     audit: Audit,
 }
@@ -109,6 +113,7 @@ impl Ports {
     fn queues(&self, function: &'static str) -> Queues {
         let queue = |queue: &EmbeddedQueue, resource| -> Arc<dyn Producer> {
             let counted = CountingQueue::new(queue.clone(), self.meter.clone());
+            let counted = self.gauge.of(counted);
             let faulty: Arc<dyn Producer> = Arc::new(Faulty::new(counted, &self.plan));
             Audited::new(&faulty, function, resource, &self.audit)
         };
@@ -156,7 +161,9 @@ impl World {
         let metrics = Arc::<Collector>::default();
         let stored = Stored::default();
         let counting = CountingTable::new(EmbeddedTable::new(engine), meter.clone());
-        let bare: Arc<dyn Table> = Arc::new(Watched { inner: counting, stored: stored.clone() });
+        let gauge = Gauge::default();
+        let watched = Watched { inner: counting, stored: stored.clone() };
+        let bare: Arc<dyn Table> = Arc::new(gauge.of(watched));
         let table: Arc<dyn Table> = Arc::new(Faulty::new(bare.clone(), &plan));
         let network = Network::new();
         let secret = RootSecret::new(ROOT_SECRET).expect("a root secret");
@@ -167,6 +174,7 @@ impl World {
             table,
             queues: queues.clone(),
             meter: meter.clone(),
+            gauge: gauge.clone(),
             plan: plan.clone(),
             audit: Audit::default(),
         };
@@ -212,6 +220,7 @@ impl World {
             queues,
             table: bare,
             meter,
+            gauge,
             stored,
             plan,
             metrics,
@@ -261,8 +270,9 @@ impl World {
     /// A request, answered by whichever function API Gateway would route it to.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Reply {
         let path = request.uri().path().trim_end_matches('/');
-        let publishes =
-            path.starts_with("/in/") || request.method() == Method::POST && path.ends_with("/msg");
+        let publishes = path.starts_with("/in/")
+            || request.method() == Method::POST
+                && (path.ends_with("/msg") || path.ends_with("/msg/batch"));
         let response = match publishes {
             true => self.receiver.handle(request).await,
             false => self.admin.handle(request).await,

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::limits::{MAX_BATCH_BYTES, MAX_QUEUE_DELAY_S};
@@ -23,6 +24,8 @@ pub mod sqs;
 pub const MAX_BATCH: usize = 10;
 /// Receives after which a record moves to the dead-letter queue (`maxReceiveCount`).
 pub const MAX_RECEIVES: u32 = 5;
+/// Calls that [`send_all`] makes at the same time: a hundred records.
+const PARALLEL_SENDS: usize = 10;
 /// How long a received record stays invisible, in seconds: six times the dispatch function's
 /// timeout, as Lambda advises for event source mappings.
 pub const VISIBILITY_S: u32 = 180;
@@ -123,22 +126,23 @@ pub async fn send_one(queue: &dyn Producer, record: Outgoing) -> Result<(), Queu
     results.pop().unwrap_or_else(|| Err(QueueError::Unavailable("the answer was empty".into())))
 }
 
-/// Sends any number of records in as few calls as the limits allow. The answer says for each
-/// record, in order, whether it is in the queue.
+/// Sends any number of records in as few calls as the limits allow, some of them at the same time.
+/// The answer says for each record, in order, whether it is in the queue.
 pub async fn send_all(queue: &dyn Producer, records: Vec<Outgoing>) -> Vec<Result<(), QueueError>> {
-    let mut results = Vec::with_capacity(records.len());
-    for batch in into_batches(records) {
-        let count = batch.len();
-        match queue.send(batch).await {
-            Ok(mut batch_results) => {
-                let missing = || Err(QueueError::Unavailable("no answer for this record".into()));
-                batch_results.resize_with(count, missing);
-                results.append(&mut batch_results);
-            }
-            Err(error) => results.extend(std::iter::repeat_n(Err(error), count)),
+    let sends = into_batches(records).into_iter().map(|batch| send_batch(queue, batch));
+    stream::iter(sends).buffered(PARALLEL_SENDS).collect::<Vec<_>>().await.concat()
+}
+
+async fn send_batch(queue: &dyn Producer, batch: Vec<Outgoing>) -> Vec<Result<(), QueueError>> {
+    let count = batch.len();
+    match queue.send(batch).await {
+        Ok(mut results) => {
+            let missing = || Err(QueueError::Unavailable("no answer for this record".into()));
+            results.resize_with(count, missing);
+            results
         }
+        Err(error) => vec![Err(error); count],
     }
-    results
 }
 
 fn into_batches(records: Vec<Outgoing>) -> Vec<Vec<Outgoing>> {
