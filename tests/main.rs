@@ -79,6 +79,7 @@ mod secrets_manager;
 mod sender;
 mod server;
 mod signature;
+mod simulate;
 mod sources;
 mod split;
 mod stats;

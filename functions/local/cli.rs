@@ -9,6 +9,7 @@ use shared::domain::right::Scope;
 use shared::domain::token::ORGANISATION_TOKEN_S;
 
 use crate::cost::Cost;
+use crate::simulate::Simulate;
 
 /// Webhooks on one machine: accepted, signed, delivered, retried, recorded.
 #[derive(Parser)]
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Print what a month on AWS would cost.
     Cost(Cost),
+    /// Simulate a load on AWS, in virtual time, and say what would happen.
+    Simulate(Simulate),
     /// Examine a deployed stack, send an event through it, and say what is wrong.
     Doctor(Doctor),
 }

@@ -27,6 +27,7 @@ mod portal;
 mod process;
 mod remote;
 mod send;
+mod simulate;
 mod stack;
 mod terminal;
 mod token;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
             Command::Listen(options) => listen::run(&options).await,
             Command::Bench(options) => bench::run(&options).await,
             Command::Cost(options) => cost::run(&options),
+            Command::Simulate(options) => simulate::run(&options),
             Command::Doctor(options) => doctor::run(&options).await,
         }
     });

@@ -1,6 +1,7 @@
 //! Changing what is stored: read it, decide, write under its revision, and start over when
 //! somebody else was faster.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -93,7 +94,21 @@ async fn write_all(table: &dyn Table, mut writes: Vec<Write>) -> Result<Vec<usiz
     })
 }
 
+thread_local! {
+    /// Where the lengths of pauses come from: each thread has its own.
+    static PAUSES: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
+}
+
+/// Lets the pauses of this thread follow from `seed`, so that what happens on it can be repeated.
+pub fn repeat_pauses(seed: u64) {
+    PAUSES.set(seed);
+}
+
 /// At least 1. Only to keep two that met from meeting again.
 fn random_up_to(most: u64) -> u64 {
-    1 + RandomState::new().hash_one(0) % most
+    // splitmix64: good enough for that.
+    let next = PAUSES.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+    PAUSES.set(next);
+    let mixed = (next ^ (next >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    1 + (mixed ^ (mixed >> 27)) % most
 }

@@ -1,0 +1,258 @@
+//! An account with the platform in it: the real handlers, each process of them on ports of its
+//! own, and everything that AWS puts between them.
+
+use std::sync::Arc;
+
+use admin::Admin;
+use bytes::Bytes;
+use dispatch::{Dispatcher, Parts};
+use http::Request;
+use receive::{APPLICATION_TTL_MS, Receiver};
+use retry::Sweeper;
+use serde_json::{Value, json};
+use shared::domain::clock::{Ambient, Clock};
+use shared::domain::id::OrganisationId;
+use shared::domain::message::DEFAULT_RETENTION_DAYS;
+use shared::domain::metrics::Totals;
+use shared::domain::secret::RootSecret;
+use shared::domain::token::{Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::host::assembly::{Base, Tenancy};
+use shared::host::config::DEFAULT_ORGANISATION;
+use shared::queue::{DeadLetters, Producer, Queues};
+use shared::sender::Sender;
+use shared::sender::target::TargetPolicy;
+use shared::store::{Profiles, SOURCE_TTL_MS, StoreSettings};
+
+use super::aws::dice::Dice;
+use super::aws::queue::SimulatedQueue;
+use super::aws::table::SimulatedTable;
+use super::aws::virtual_clock::VirtualClock;
+use super::aws::weather::Weather;
+use super::endpoints::Endpoints;
+use super::lambda::{Concurrency, Function};
+use super::ledger::Ledger;
+use super::life::{Life, Mortal};
+use super::plan::Plan;
+use crate::counting::{CountingQueue, CountingTable, Meter};
+
+/// The root secret of every simulation. Nothing that it seals leaves the process.
+const ROOT_SECRET: &str = "a simulation has no secrets at all";
+/// Timeouts of the functions, in milliseconds (`template.yaml`).
+const RECEIVE_TIMEOUT_MS: u64 = 10_000;
+const DISPATCH_TIMEOUT_MS: u64 = 30_000;
+const RETRY_TIMEOUT_MS: u64 = 50_000;
+
+/// The queues of a stack.
+#[derive(Clone)]
+pub(crate) struct Pipes {
+    pub(crate) deliveries: SimulatedQueue,
+    pub(crate) retries: SimulatedQueue,
+    pub(crate) deliveries_dlq: SimulatedQueue,
+    pub(crate) retries_dlq: SimulatedQueue,
+}
+
+/// A stack in an account.
+pub(crate) struct Account {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ports: Ports,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) concurrency: Arc<Concurrency>,
+    pub(crate) receive: Arc<Function<Receiver>>,
+    pub(crate) dispatch: Arc<Function<Dispatcher>>,
+    pub(crate) retry: Arc<Function<Sweeper>>,
+    pub(crate) token: String,
+    admin: Admin,
+}
+
+/// What every process is put together from.
+#[derive(Clone)]
+pub(crate) struct Ports {
+    pub(crate) table: SimulatedTable,
+    pub(crate) pipes: Pipes,
+    pub(crate) meter: Meter,
+    pub(crate) metrics: Arc<Totals>,
+    pub(crate) ambient: Ambient,
+    sender: Arc<dyn Sender>,
+    profiles: Profiles,
+    secret: RootSecret,
+}
+
+impl Ports {
+    fn base(&self, life: &Life, settings: StoreSettings) -> Base {
+        let counting = CountingTable::new(self.table.clone(), self.meter.clone());
+        let table = Mortal::new(counting, life);
+        Base::new(table, settings, self.metrics.clone(), self.ambient.clone())
+    }
+
+    fn tenancy(&self, base: &Base) -> Tenancy {
+        Tenancy::new(base, &self.secret, self.profiles.clone())
+    }
+
+    /// A queue that is counted.
+    pub(crate) fn counted(&self, queue: &SimulatedQueue) -> CountingQueue<SimulatedQueue> {
+        CountingQueue::new(queue.clone(), self.meter.clone())
+    }
+
+    fn producer(&self, queue: &SimulatedQueue, life: &Life) -> Arc<dyn Producer> {
+        Mortal::new(self.counted(queue), life)
+    }
+
+    fn queues(&self, life: &Life) -> Queues {
+        let Pipes { deliveries, retries, .. } = &self.pipes;
+        Queues {
+            deliveries: self.producer(deliveries, life),
+            retries: self.producer(retries, life),
+        }
+    }
+
+    fn receiver(&self, life: &Life) -> Receiver {
+        let settings = StoreSettings {
+            directory_ttl_ms: APPLICATION_TTL_MS,
+            sources_ttl_ms: SOURCE_TTL_MS,
+            ..StoreSettings::default()
+        };
+        let base = self.base(life, settings);
+        let tenancy = self.tenancy(&base);
+        let settings = receive::Settings {
+            organisation: organisation(),
+            retention_days: DEFAULT_RETENTION_DAYS,
+            alone_since: None,
+        };
+        Receiver::new(base, tenancy, self.producer(&self.pipes.deliveries, life), settings)
+    }
+
+    fn dispatcher(&self, life: &Life) -> Dispatcher {
+        let base = self.base(life, StoreSettings::default());
+        let tenancy = self.tenancy(&base);
+        let retries = self.producer(&self.pipes.retries, life);
+        let sender = Mortal::new(self.sender.clone(), life);
+        Dispatcher::new(Parts::new(base, tenancy, retries, sender, dispatch::Settings::default()))
+    }
+
+    fn sweeper(&self, life: &Life) -> Sweeper {
+        let Pipes { deliveries_dlq, retries_dlq, .. } = &self.pipes;
+        let dead = DeadLetters {
+            deliveries: Mortal::new(self.counted(deliveries_dlq), life),
+            retries: Mortal::new(self.counted(retries_dlq), life),
+        };
+        Sweeper::new(self.base(life, StoreSettings::default()), self.queues(life), dead)
+    }
+
+    fn admin(&self, life: &Life) -> Admin {
+        let base = self.base(life, StoreSettings::default());
+        let tenancy = self.tenancy(&base);
+        let settings = admin::Settings {
+            operator: organisation(),
+            publish_url: None,
+            portal_frames: "'self'".to_owned(),
+            policy: TargetPolicy::local(),
+        };
+        Admin::new(base, tenancy, self.queues(life), self.sender.clone(), settings)
+    }
+}
+
+impl Account {
+    /// An empty stack in an account of this plan, in calm weather.
+    pub(crate) fn new(plan: &Plan, seed: u64) -> Result<Self, String> {
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
+        let dice = |stream| Arc::new(Dice::new(seed, stream));
+        let ambient = Ambient { clock: clock.clone(), entropy: dice(0) };
+        let ledger = Ledger::new(clock.clone());
+        let endpoints = Endpoints::new(clock.clone(), dice(1), ledger.clone());
+        let calm = Weather::calm;
+        let queue = |stream, dead| SimulatedQueue::new(clock.clone(), dice(stream), calm(), dead);
+        let (deliveries_dlq, retries_dlq) = (queue(2, None), queue(3, None));
+        let pipes = Pipes {
+            deliveries: queue(4, Some(deliveries_dlq.clone())),
+            retries: queue(5, Some(retries_dlq.clone())),
+            deliveries_dlq,
+            retries_dlq,
+        };
+        let ports = Ports {
+            table: SimulatedTable::new(clock.clone(), dice(6), calm(), ledger.clone()),
+            pipes,
+            meter: Meter::default(),
+            metrics: Arc::default(),
+            ambient,
+            sender: endpoints.clone(),
+            profiles: Profiles::built_in(),
+            secret: RootSecret::new(ROOT_SECRET)?,
+        };
+        let concurrency = Concurrency::new(clock.clone(), plan.account_concurrency);
+        let (time, all) = (|| clock.clone(), || concurrency.clone());
+        let (on, on_dispatch, on_retry) = (ports.clone(), ports.clone(), ports.clone());
+        let receive = Function::new(RECEIVE_TIMEOUT_MS, time(), dice(7), all(), move |life| {
+            on.receiver(life)
+        });
+        let dispatch = Function::new(DISPATCH_TIMEOUT_MS, time(), dice(8), all(), move |life| {
+            on_dispatch.dispatcher(life)
+        });
+        let retry = Function::new(RETRY_TIMEOUT_MS, time(), dice(9), all(), move |life| {
+            on_retry.sweeper(life)
+        });
+        let tokens = Tokens::new(&ports.secret.token_key());
+        let access = Access::Organisation(organisation());
+        let token = tokens.issue(access, clock.now(), ORGANISATION_TOKEN_S);
+        let admin = ports.admin(&Life::default());
+        Ok(Self {
+            clock,
+            ports,
+            ledger,
+            endpoints,
+            concurrency,
+            receive,
+            dispatch,
+            retry,
+            token,
+            admin,
+        })
+    }
+
+    /// Creates what the plan has: the ids of its applications.
+    pub(crate) async fn furnish(&self, plan: &Plan) -> Result<Vec<String>, String> {
+        let mut applications = Vec::with_capacity(plan.tenants.len());
+        let mut number = 0;
+        for tenant in &plan.tenants {
+            let app = self.create("/api/v1/app", json!({"name": "Customer"})).await?;
+            let mut endpoints = Vec::with_capacity(tenant.endpoints.len());
+            for behaviour in &tenant.endpoints {
+                let body = json!({"url": Endpoints::url(number)});
+                endpoints.push(self.create(&format!("/api/v1/app/{app}/endpoint"), body).await?);
+                self.endpoints.add(behaviour);
+                number += 1;
+            }
+            self.ledger.register(&app, &endpoints, !tenant.troubled);
+            applications.push(app);
+        }
+        Ok(applications)
+    }
+
+    async fn create(&self, path: &str, body: Value) -> Result<String, String> {
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(Bytes::from(body.to_string()))
+            .map_err(|error| error.to_string())?;
+        let answer = self.admin.handle(request).await;
+        let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        match body["id"].as_str() {
+            Some(id) if answer.status().is_success() => Ok(id.to_owned()),
+            _ => Err(format!("{path}: {}: {body}", answer.status())),
+        }
+    }
+
+    /// From now on the account has its limits and latencies.
+    pub(crate) fn set_weather(&self, weather: &Weather) {
+        self.ports.table.set_weather(weather.clone());
+        let Pipes { deliveries, retries, deliveries_dlq, retries_dlq } = &self.ports.pipes;
+        for queue in [deliveries, retries, deliveries_dlq, retries_dlq] {
+            queue.set_weather(weather.clone());
+        }
+    }
+}
+
+fn organisation() -> OrganisationId {
+    DEFAULT_ORGANISATION.parse().expect("the id in the code is one")
+}

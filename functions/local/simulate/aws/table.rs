@@ -1,0 +1,372 @@
+//! The table port on a simulated DynamoDB: the same calls, tries and pauses as the real adapter
+//! makes with the SDK, against a table that throttles, lags and is unwell to order.
+//!
+//! A change has its effect when the call begins; what takes time is the answer. Whoever is killed
+//! while waiting for it does not learn of the effect, as with the real one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared::domain::clock::{Clock, Timestamp};
+use shared::store::StoreError;
+use shared::store::table::{
+    Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted, Write,
+    Written,
+};
+
+use super::capacity::{Capacity, Demand, Throttled, demand};
+use super::dice::Dice;
+use super::items::Items;
+use super::weather::{INDEX_LAG_MS, Weather};
+
+/// Tries of a call (`MAX_ATTEMPTS` of `shared::lambda::aws`).
+const TRIES: u32 = 3;
+/// Longest wait for the answer to one try (`ATTEMPT_TIMEOUT` of `shared::aws`).
+const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a call with all its tries (`OPERATION_TIMEOUT` there).
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// Largest pause before the second try; it doubles with each (the SDK's standard mode, with full
+/// jitter: aws-smithy-runtime, `standard.rs`).
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Pauses after a conflict with somebody's transaction (`CONFLICT_PAUSES_MS` of
+/// `shared::store::dynamodb`).
+const CONFLICT_PAUSES_MS: [u64; 4] = [10, 20, 40, 80];
+
+/// Hears of every change that was made.
+pub(crate) trait Watch: Send + Sync {
+    /// This item is stored now; it replaced `old`.
+    fn stored(&self, item: &Item, old: Option<&Item>);
+}
+
+/// A table of one account. Clones are the same table.
+#[derive(Clone)]
+pub(crate) struct SimulatedTable {
+    state: Arc<Mutex<State>>,
+    dice: Arc<Dice>,
+    clock: Arc<dyn Clock>,
+    watch: Arc<dyn Watch>,
+}
+
+struct State {
+    items: Items,
+    capacity: Capacity,
+    weather: Weather,
+}
+
+/// Why a try came to nothing.
+enum Trouble {
+    /// No capacity, without an effect.
+    Throttled,
+    /// Somebody's transaction is at work on the same key.
+    Conflict,
+    /// No answer, or an error of the service's own.
+    Unanswered,
+}
+
+/// What a try of a write came to, if it came to anything.
+enum Effect {
+    Done,
+    Lost(Vec<usize>, Option<Box<Item>>),
+}
+
+/// Keys that a transaction is at work on, until it is answered.
+struct Locks<'a>(&'a SimulatedTable, Vec<Key>);
+
+impl Drop for Locks<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        for key in &self.1 {
+            state.items.locked.remove(key);
+        }
+    }
+}
+
+impl SimulatedTable {
+    /// An empty table.
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        dice: Arc<Dice>,
+        weather: Weather,
+        watch: Arc<dyn Watch>,
+    ) -> Self {
+        let capacity = Capacity::new(weather.warm_writes, clock.now());
+        let state = State { items: Items::default(), capacity, weather };
+        Self { state: Arc::new(Mutex::new(state)), dice, clock, watch }
+    }
+
+    /// Changes what the table is like from now on.
+    pub(crate) fn set_weather(&self, weather: Weather) {
+        let mut state = self.lock();
+        state.capacity = Capacity::new(weather.warm_writes, self.clock.now());
+        state.weather = weather;
+    }
+
+    /// What was throttled so far.
+    pub(crate) fn throttled(&self) -> Throttled {
+        self.lock().capacity.throttled
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer_in(&self) {
+        let latency = self.dice.latency(self.lock().weather.table);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+    }
+
+    /// The SDK's pause before another try; whether there is one.
+    async fn pause(&self, tries: &mut u32) -> bool {
+        *tries += 1;
+        if *tries >= TRIES {
+            return false;
+        }
+        let most = FIRST_PAUSE * (1 << (*tries - 1));
+        tokio::time::sleep(most.mul_f64(self.dice.share())).await;
+        true
+    }
+
+    /// A read, tried as often as the SDK tries it.
+    async fn reading<T>(
+        &self,
+        (index, pk): (Index, &str),
+        read: impl Fn(&mut Items, Timestamp) -> (T, usize),
+    ) -> Result<T, StoreError> {
+        let mut tries = 0;
+        loop {
+            let found = {
+                let (now, mut state) = (self.clock.now(), self.lock());
+                let State { items, capacity, weather } = &mut *state;
+                if !weather.limited || capacity.may_read(index, pk, now) {
+                    let (found, bytes) = read(items, now);
+                    if weather.limited {
+                        capacity.read(index, pk, bytes, now);
+                    }
+                    Some(found)
+                } else {
+                    None
+                }
+            };
+            self.answer_in().await;
+            match found {
+                Some(found) => return Ok(found),
+                None if self.pause(&mut tries).await => {}
+                None => return Err(unavailable("ThrottlingException on a read")),
+            }
+        }
+    }
+
+    /// One try of writes, all or none. With a transaction of several their keys are locked until
+    /// it is answered.
+    async fn try_write(&self, writes: &[Write]) -> Result<Effect, Trouble> {
+        let alone = writes.len() == 1;
+        let trouble = self.lock().weather.brown_out(self.clock.now());
+        if let Some(trouble) = trouble {
+            return self.brown_out(writes, trouble.failing, trouble.slow_ms).await;
+        }
+        let (effect, _locks) = {
+            let (now, mut state) = (self.clock.now(), self.lock());
+            let effect = self.effect(&mut state, writes, now);
+            let locks = match (&effect, alone) {
+                (Ok(_), false) => writes.iter().map(Write::key).cloned().collect(),
+                _ => Vec::new(),
+            };
+            for key in &locks {
+                state.items.locked.insert(key.clone(), 1);
+            }
+            (effect, Locks(self, locks))
+        };
+        self.answer_in().await;
+        effect
+    }
+
+    /// A try while the table is unwell: no effect, or one that is answered too late.
+    async fn brown_out(
+        &self,
+        writes: &[Write],
+        failing: f64,
+        slow_ms: u64,
+    ) -> Result<Effect, Trouble> {
+        if self.dice.hits(failing) {
+            self.answer_in().await;
+            return Err(Trouble::Unanswered);
+        }
+        let effect = {
+            let (now, mut state) = (self.clock.now(), self.lock());
+            self.effect(&mut state, writes, now)
+        };
+        let takes = Duration::from_millis(slow_ms);
+        tokio::time::sleep(takes.min(TRY_TIMEOUT)).await;
+        if takes > TRY_TIMEOUT { Err(Trouble::Unanswered) } else { effect }
+    }
+
+    fn effect(
+        &self,
+        state: &mut State,
+        writes: &[Write],
+        now: Timestamp,
+    ) -> Result<Effect, Trouble> {
+        if writes.iter().any(|write| state.items.locked.contains_key(write.key())) {
+            return Err(Trouble::Conflict);
+        }
+        // Transactions are charged twice for the table (pricing).
+        let times = if writes.len() == 1 { 1.0 } else { 2.0 };
+        let mut wanted = Demand::new();
+        for write in writes {
+            demand(state.items.get(write.key()).map(|it| &**it), write, times, &mut wanted);
+        }
+        if state.weather.limited && !state.capacity.write(&wanted, now) {
+            return Err(Trouble::Throttled);
+        }
+        let failed =
+            |(_, write): &(usize, &Write)| !state.items.holds(write.key(), write.condition());
+        let lost: Vec<usize> = writes.iter().enumerate().filter(failed).map(|(at, _)| at).collect();
+        if !lost.is_empty() {
+            let in_the_way = state.items.get(writes[lost[0]].key());
+            return Ok(Effect::Lost(lost, in_the_way.map(|item| Box::new(Item::clone(item)))));
+        }
+        for write in writes {
+            let old = state.items.get(write.key()).cloned();
+            if let Write::Put(item, _) = write {
+                self.watch.stored(item, old.as_deref());
+            }
+            let seen_at = now.plus_ms(self.lag_ms(state));
+            state.items.apply(write.clone(), now, seen_at);
+        }
+        Ok(Effect::Done)
+    }
+
+    fn lag_ms(&self, state: &State) -> u64 {
+        let lag = self.dice.latency(state.weather.lag).as_millis();
+        let (least, most) = INDEX_LAG_MS;
+        match u64::try_from(lag).unwrap_or(most) {
+            0 if state.weather.lag.p50_ms <= 0.0 => 0,
+            lag => lag.clamp(least, most),
+        }
+    }
+
+    async fn write_tried(&self, write: Write) -> Result<Written, StoreError> {
+        let (mut tries, mut unanswered) = (0, false);
+        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        let writes = [write];
+        loop {
+            match self.try_write(&writes).await {
+                Ok(Effect::Done) => return Ok(Written::Done),
+                Ok(Effect::Lost(..)) if unanswered => {
+                    return Err(unavailable("the condition failed after a try without an answer"));
+                }
+                Ok(Effect::Lost(_, in_the_way)) => return Ok(Written::Lost(in_the_way)),
+                Err(Trouble::Conflict) => wait_for_the_other(&mut pauses).await?,
+                Err(Trouble::Throttled) if self.pause(&mut tries).await => {}
+                Err(Trouble::Throttled) => return Err(unavailable("ThrottlingException")),
+                Err(Trouble::Unanswered) => {
+                    unanswered = true;
+                    if !self.pause(&mut tries).await {
+                        return Err(unavailable("no answer"));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn transact_tried(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        let mut tries = 0;
+        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        loop {
+            match self.try_write(&writes).await {
+                Ok(Effect::Done) => return Ok(Transacted::Done),
+                // DynamoDB knows a repetition by its token.
+                Ok(Effect::Lost(..)) if self.is_done(&writes) => return Ok(Transacted::Done),
+                Ok(Effect::Lost(positions, _)) => return Ok(Transacted::Lost(positions)),
+                Err(Trouble::Conflict) => wait_for_the_other(&mut pauses).await?,
+                // The SDK does not know a cancelled transaction as throttled.
+                Err(Trouble::Throttled) => {
+                    return Err(unavailable("TransactionCanceledException: ThrottlingError"));
+                }
+                Err(Trouble::Unanswered) if self.pause(&mut tries).await => {}
+                Err(Trouble::Unanswered) => return Err(unavailable("no answer")),
+            }
+        }
+    }
+
+    /// Whether everything is stored exactly as these writes would leave it.
+    fn is_done(&self, writes: &[Write]) -> bool {
+        let state = self.lock();
+        writes.iter().all(|write| match write {
+            Write::Put(item, _) => {
+                let found = state.items.get(&item.key);
+                found.is_some_and(|found| found.rev == item.rev && found.doc == item.doc)
+            }
+            Write::Delete(key, _) => state.items.get(key).is_none(),
+        })
+    }
+}
+
+#[async_trait]
+impl Table for SimulatedTable {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let read = |items: &mut Items, _| {
+            let found = items.get(key).map(|item| Item::clone(item));
+            let bytes = found.as_ref().map_or(0, Item::size);
+            (found, bytes)
+        };
+        within(self.reading((Index::Base, &key.pk), read)).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        let read = |items: &mut Items, now| {
+            let page = items.query(query, now);
+            let bytes = page.items.iter().map(Item::size).sum();
+            (page, bytes)
+        };
+        within(self.reading((query.index, &query.pk), read)).await
+    }
+
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        check_size(&write)?;
+        within(self.write_tried(write)).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        if writes.is_empty() {
+            return Ok(Transacted::Done);
+        }
+        if writes.len() > MAX_TRANSACTION {
+            return Err(StoreError::Invalid(format!("over {MAX_TRANSACTION} writes at once")));
+        }
+        let mut keys: Vec<&Key> = writes.iter().map(Write::key).collect();
+        keys.sort();
+        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(StoreError::Invalid("two writes of one transaction share a key".into()));
+        }
+        writes.iter().try_for_each(check_size)?;
+        within(self.transact_tried(writes)).await
+    }
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let done = tokio::time::timeout(CALL_TIMEOUT, call).await;
+    done.unwrap_or_else(|_| Err(unavailable("no answer within 8 s")))
+}
+
+async fn wait_for_the_other(pauses: &mut impl Iterator<Item = u64>) -> Result<(), StoreError> {
+    let pause = pauses.next().ok_or_else(|| unavailable("TransactionConflict"))?;
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+    Ok(())
+}
+
+fn check_size(write: &Write) -> Result<(), StoreError> {
+    match write {
+        Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
+            Err(StoreError::TooLarge(item.size()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unavailable(why: &str) -> StoreError {
+    StoreError::Unavailable(why.to_owned())
+}

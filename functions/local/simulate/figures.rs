@@ -1,0 +1,241 @@
+//! What a run came to.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::account::Account;
+use super::aws::capacity::Throttled;
+use super::lambda::Stats;
+use super::ledger::Times;
+use super::publishers::Publishers;
+use crate::counting::Usage;
+
+/// GB of memory of each function (`template.yaml`).
+const MEMORY_GB: f64 = 0.25;
+
+/// Times, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Quantiles {
+    pub(crate) p50_ms: u64,
+    pub(crate) p95_ms: u64,
+    pub(crate) p99_ms: u64,
+    pub(crate) longest_ms: u64,
+}
+
+/// Times of everybody, and of those who are in no trouble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Spread {
+    pub(crate) all: Quantiles,
+    pub(crate) innocent: Quantiles,
+}
+
+/// What publishers were answered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Published {
+    /// Events that they had.
+    pub(crate) events: u64,
+    /// Requests that they made.
+    pub(crate) requests: u64,
+    /// Answers of 429.
+    pub(crate) limited: u64,
+    /// Answers of 5xx.
+    pub(crate) errors: u64,
+    /// Of these, with `Retry-After`.
+    pub(crate) errors_with_advice: u64,
+    /// The share of 5xx after the warm-up.
+    pub(crate) warm_error_share: f64,
+    /// Events that they gave up.
+    pub(crate) refused: u64,
+    /// How long an answer of 202 took.
+    pub(crate) took: Quantiles,
+}
+
+/// What a function did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Work {
+    pub(crate) invocations: u64,
+    pub(crate) throttled: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) cold_starts: u64,
+    /// Most at once.
+    pub(crate) peak: u64,
+    /// At once on average.
+    pub(crate) mean: f64,
+    pub(crate) gb_s: f64,
+}
+
+/// Calls that were throttled after the warm-up, by what could not follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Refused {
+    /// Before, by anything.
+    pub(crate) warming_up: u64,
+    pub(crate) table: u64,
+    pub(crate) partition: u64,
+    pub(crate) index: u64,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Figures {
+    /// Virtual seconds from the first request to the last settled delivery.
+    pub(crate) took_s: f64,
+    pub(crate) accepted: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) delivered: u64,
+    /// Given up, on record.
+    pub(crate) ended: u64,
+    /// On record as pending at the end.
+    pub(crate) pending: u64,
+    /// Only in a queue at the end.
+    pub(crate) queued: u64,
+    pub(crate) lost: u64,
+    /// Never attempted, of those that are not over.
+    pub(crate) unattempted: u64,
+    pub(crate) parked: u64,
+    /// Attempts on record.
+    pub(crate) attempts: u64,
+    /// Requests to endpoints.
+    pub(crate) posts: u64,
+    /// Requests without an attempt of their own on record.
+    pub(crate) sent_twice: u64,
+    /// Of these, those of processes that were killed.
+    pub(crate) died: u64,
+    /// Deliveries that an endpoint took more than once.
+    pub(crate) delivered_again: u64,
+    /// From acceptance to the first request.
+    pub(crate) first: Spread,
+    /// From acceptance to the answer that took it.
+    pub(crate) end_to_end: Spread,
+    /// How late later attempts were.
+    pub(crate) late: Spread,
+    /// When the last first attempt was made, after its message was due, in milliseconds.
+    pub(crate) last_first_ms: u64,
+    pub(crate) published: Published,
+    pub(crate) receive: Work,
+    pub(crate) dispatch: Work,
+    pub(crate) retry: Work,
+    /// Most invocations at once in the account.
+    pub(crate) concurrency: u64,
+    pub(crate) throttled: Refused,
+    pub(crate) usage: Usage,
+    /// Write units, read units and SQS requests for each delivery that was taken.
+    pub(crate) write_units_each: f64,
+    pub(crate) read_units_each: f64,
+    pub(crate) sqs_requests_each: f64,
+}
+
+impl Figures {
+    /// What is in the books at the end of a run that began with this usage and had throttled so
+    /// much when it was warm.
+    pub(crate) fn of(
+        account: &Account,
+        publishers: &Publishers,
+        (before, cold): (&Usage, Throttled),
+        took_s: f64,
+    ) -> Self {
+        let fates = account.ledger.fates();
+        let books = account.ledger.lock();
+        let usage = since(before, &account.ports.meter.usage());
+        let throttled = account.ports.table.throttled();
+        let died = account.dispatch.stats().unrecorded;
+        let each = |count: f64| round(count / books.delivered.max(1) as f64);
+        let work = |stats| work(stats, took_s);
+        Self {
+            took_s: round(took_s),
+            accepted: books.accepted,
+            deliveries: books.deliveries,
+            delivered: fates.delivered,
+            ended: fates.ended,
+            pending: fates.pending,
+            queued: fates.queued,
+            lost: fates.lost,
+            unattempted: fates.unattempted,
+            parked: books.parked,
+            attempts: books.recorded,
+            posts: books.posts,
+            sent_twice: books.posts.saturating_sub(books.recorded),
+            died,
+            delivered_again: books.delivered_again,
+            first: spread(&books.first),
+            end_to_end: spread(&books.end_to_end),
+            late: spread(&books.late),
+            last_first_ms: books.last_first_ms,
+            published: published(publishers),
+            receive: work(account.receive.stats()),
+            dispatch: work(account.dispatch.stats()),
+            retry: work(account.retry.stats()),
+            concurrency: account.concurrency.peak(),
+            throttled: Refused {
+                warming_up: cold.table + cold.partition + cold.index,
+                table: throttled.table - cold.table,
+                partition: throttled.partition - cold.partition,
+                index: throttled.index - cold.index,
+            },
+            write_units_each: each(usage.write_units as f64),
+            read_units_each: each(usage.read_units),
+            sqs_requests_each: each(usage.sqs_requests as f64),
+            usage,
+        }
+    }
+}
+
+fn since(before: &Usage, after: &Usage) -> Usage {
+    Usage {
+        write_units: after.write_units - before.write_units,
+        read_units: after.read_units - before.read_units,
+        sqs_requests: after.sqs_requests - before.sqs_requests,
+        empty_receives: after.empty_receives - before.empty_receives,
+        store_calls: after.store_calls - before.store_calls,
+    }
+}
+
+fn published(publishers: &Publishers) -> Published {
+    let answers = publishers.answers();
+    let requests = answers.warm_requests.max(1) as f64;
+    Published {
+        events: answers.events,
+        requests: answers.requests,
+        limited: answers.limited,
+        errors: answers.errors,
+        errors_with_advice: answers.errors_with_advice,
+        warm_error_share: answers.warm_errors as f64 / requests,
+        refused: answers.refused,
+        took: quantiles(&answers.took),
+    }
+}
+
+fn work(stats: Stats, took_s: f64) -> Work {
+    let busy_s = stats.billed_ms as f64 / 1000.0;
+    Work {
+        invocations: stats.invocations,
+        throttled: stats.throttled,
+        timed_out: stats.timed_out,
+        cold_starts: stats.cold_starts,
+        peak: stats.peak,
+        mean: round(busy_s / took_s.max(1.0)),
+        gb_s: round(busy_s * MEMORY_GB),
+    }
+}
+
+fn spread(times: &Times) -> Spread {
+    Spread { all: quantiles(&times.all), innocent: quantiles(&times.innocent) }
+}
+
+fn quantiles(times: &Histogram<u64>) -> Quantiles {
+    Quantiles {
+        p50_ms: times.value_at_quantile(0.5),
+        p95_ms: times.value_at_quantile(0.95),
+        p99_ms: times.value_at_quantile(0.99),
+        longest_ms: times.max(),
+    }
+}
+
+fn round(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}

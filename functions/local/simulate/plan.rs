@@ -1,0 +1,119 @@
+//! What happens in a run: who publishes how much, what the endpoints are like, and what goes wrong
+//! when. Data; nothing here acts.
+
+use super::aws::dice::Latency;
+use super::aws::weather::NEW_TABLE_WRITES;
+use super::lambda::ACCOUNT_CONCURRENCY;
+
+/// A time within a run, in seconds from the start of its load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Span {
+    /// From when on.
+    pub(crate) from_s: f64,
+    /// Until when.
+    pub(crate) until_s: f64,
+}
+
+/// What an endpoint is like.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Behaviour {
+    /// How long it takes to answer.
+    pub(crate) latency: Latency,
+    /// Deliveries whose first attempt it answers with 500.
+    pub(crate) fails_once: f64,
+    /// It takes connections and never answers.
+    pub(crate) hangs: bool,
+    /// When it answers 503 to everything.
+    pub(crate) down: Option<Span>,
+    /// Requests a second above which it answers 429 with `Retry-After`.
+    pub(crate) most_per_s: Option<f64>,
+    /// It answers 410 to everything.
+    pub(crate) gone: bool,
+}
+
+/// How long a healthy endpoint takes: 150 ms in the middle (as `cost --latency`).
+const HEALTHY: Latency = Latency { p50_ms: 150.0, p99_ms: 400.0 };
+
+impl Behaviour {
+    /// An endpoint that takes everything, but for a share of first attempts.
+    pub(crate) fn healthy(fails_once: f64) -> Self {
+        Self {
+            latency: HEALTHY,
+            fails_once,
+            hangs: false,
+            down: None,
+            most_per_s: None,
+            gone: false,
+        }
+    }
+
+    /// One that never answers.
+    pub(crate) fn hanging() -> Self {
+        Self { hangs: true, ..Self::healthy(0.0) }
+    }
+}
+
+/// An application with its endpoints.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tenant {
+    /// What share of the traffic is its own, relative to the others.
+    pub(crate) weight: f64,
+    /// Its endpoints, all of which get all that it publishes.
+    pub(crate) endpoints: Vec<Behaviour>,
+    /// Whether it is in trouble, so that others are to be spared of it.
+    pub(crate) troubled: bool,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    /// The applications.
+    pub(crate) tenants: Vec<Tenant>,
+    /// Messages a second, of all of them.
+    pub(crate) rate: f64,
+    /// How many messages at the most; the load ends after them.
+    pub(crate) most: Option<u64>,
+    /// How long the load lasts, in seconds.
+    pub(crate) load_s: f64,
+    /// How long of it the account takes to follow: times and throttling count from then on.
+    pub(crate) warm_up_s: f64,
+    /// How long is waited at the most for the rest, in seconds.
+    pub(crate) rest_s: f64,
+    /// Bytes of each payload.
+    pub(crate) payload: usize,
+    /// `MaximumConcurrency` of both mappings.
+    pub(crate) dispatch_concurrency: usize,
+    /// The account's concurrency.
+    pub(crate) account_concurrency: u64,
+    /// How much of it others take, and when.
+    pub(crate) others: Option<(Span, u64)>,
+    /// Write units a second that the table takes at once (warm throughput).
+    pub(crate) warm_writes: f64,
+    /// When writes take long or fail: the share that fails, and milliseconds of the others.
+    pub(crate) brown_out: Option<(Span, f64, u64)>,
+}
+
+impl Plan {
+    /// So many messages a second, for so long, to one healthy endpoint of each application.
+    pub(crate) fn steady(rate: f64, load_s: f64, applications: usize, fails_once: f64) -> Self {
+        let tenant = Tenant {
+            weight: 1.0,
+            endpoints: vec![Behaviour::healthy(fails_once)],
+            troubled: false,
+        };
+        Self {
+            tenants: vec![tenant; applications.max(1)],
+            rate,
+            most: None,
+            load_s,
+            warm_up_s: 60.0_f64.min(load_s / 4.0),
+            rest_s: 120.0,
+            payload: 1024,
+            dispatch_concurrency: 50,
+            account_concurrency: ACCOUNT_CONCURRENCY,
+            others: None,
+            warm_writes: NEW_TABLE_WRITES,
+            brown_out: None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One run of a plan, from the first request to the last settled delivery.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use shared::domain::clock::Timestamp;
+use shared::store::change;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::subscriber::NoSubscriber;
+
+use super::account::{Account, Pipes};
+use super::aws::capacity::Throttled;
+use super::aws::dice::Dice;
+use super::aws::queue::SimulatedQueue;
+use super::aws::weather::{BrownOut, Weather};
+use super::figures::Figures;
+use super::front::Front;
+use super::mapping::{Backlog, Mapping, Open};
+use super::plan::{Plan, Span};
+use super::publishers::Publishers;
+
+/// How often retry is invoked, in seconds (`template.yaml`: rate(1 minute)).
+const SWEEP_EVERY_S: u64 = 60;
+/// How long it is waited for invocations at the end, in seconds: longer than any may take.
+const LAST_S: u64 = 60;
+
+/// Hears how far a run is: seconds of its time that have passed, and all of them.
+pub(crate) type Progress<'a> = &'a (dyn Fn(f64, f64) + Sync);
+
+/// Runs a plan, in a thread of its own: everything in it happens in the order of its virtual time.
+pub(crate) fn run(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures, String> {
+    let result =
+        std::thread::scope(|scope| scope.spawn(|| in_virtual_time(plan, seed, progress)).join());
+    result.unwrap_or_else(|_| Err("the simulation panicked".to_owned()))
+}
+
+fn in_virtual_time(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures, String> {
+    // The handlers warn of everything that a simulation is made to let happen.
+    let _silence = tracing::subscriber::set_default(NoSubscriber::new());
+    change::repeat_pauses(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(play(plan, seed, progress))
+}
+
+async fn play(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures, String> {
+    let account = Account::new(plan, seed)?;
+    let applications = account.furnish(plan).await?;
+    let publishers = Publishers::new(
+        Front::new(account.receive.clone(), account.clock.clone()),
+        account.clock.clone(),
+        Arc::new(Dice::new(seed, 10)),
+        account.ledger.clone(),
+        account.token.clone(),
+        plan.payload,
+    );
+    let began = Instant::now();
+    let from = account.clock.now();
+    let before = account.ports.meter.usage();
+    begin(&account, plan, from);
+    let warm = warm_up(&account, plan);
+    let warm_from = from.plus_ms((plan.warm_up_s * 1000.0) as u64);
+    account.ledger.warm_from(warm_from);
+    publishers.warm_from(warm_from);
+    let open: Open = Arc::new(AtomicBool::new(true));
+    map(&account, plan, &open);
+    sweep(&account, &open);
+    let dice = Dice::new(seed, 11);
+    let seconds = plan.load_s + plan.rest_s;
+    load(plan, &applications, &publishers, &dice, &|s| progress(s, seconds)).await;
+    let is_settled = || {
+        let under_way = publishers.answers().under_way;
+        under_way == 0 && account.ledger.lock().open <= 0
+    };
+    let rest = Instant::now() + Duration::from_secs_f64(plan.rest_s);
+    while Instant::now() < rest && !is_settled() {
+        progress(began.elapsed().as_secs_f64(), seconds);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let took_s = began.elapsed().as_secs_f64();
+    end(&account, &open).await;
+    let cold = warm.await.unwrap_or_default();
+    Ok(Figures::of(&account, &publishers, (&before, cold), took_s))
+}
+
+/// What was throttled until the account had followed.
+fn warm_up(account: &Account, plan: &Plan) -> JoinHandle<Throttled> {
+    let (table, after) = (account.ports.table.clone(), Duration::from_secs_f64(plan.warm_up_s));
+    tokio::spawn(async move {
+        tokio::time::sleep(after).await;
+        table.throttled()
+    })
+}
+
+/// The account gets its limits, and everything that is planned its moment.
+fn begin(account: &Account, plan: &Plan, from: Timestamp) {
+    let moment = |s: f64| from.plus_ms((s * 1000.0) as u64);
+    let brown_outs = plan.brown_out.map(|(Span { from_s, until_s }, failing, slow_ms)| BrownOut {
+        from: moment(from_s),
+        until: moment(until_s),
+        failing,
+        slow_ms,
+    });
+    account.set_weather(&Weather {
+        warm_writes: plan.warm_writes,
+        brown_outs: brown_outs.into_iter().collect(),
+        ..Weather::default()
+    });
+    account.endpoints.begin(from);
+    if let Some((Span { from_s, until_s }, much)) = plan.others {
+        account.concurrency.others_take(moment(from_s), moment(until_s), much);
+    }
+}
+
+/// Both mappings.
+fn map(account: &Account, plan: &Plan, open: &Open) {
+    let Pipes { deliveries, retries, .. } = &account.ports.pipes;
+    for queue in [deliveries, retries] {
+        let of = queue.clone();
+        let backlog: Backlog = Arc::new(move || of.backlog());
+        let counted = account.ports.counted(queue);
+        let dispatch = account.dispatch.clone();
+        Mapping::start(counted, dispatch, plan.dispatch_concurrency, open, backlog);
+    }
+}
+
+/// The schedule of retry.
+fn sweep(account: &Account, open: &Open) {
+    let (retry, open) = (account.retry.clone(), open.clone());
+    tokio::spawn(async move {
+        while open.load(Ordering::Relaxed) {
+            let retry = retry.clone();
+            tokio::spawn(async move {
+                let run = |sweeper: retry::Sweeper, deadline| async move {
+                    sweeper.run(Some(deadline)).await
+                };
+                // One that is throttled or killed is followed by another.
+                let _ = retry.invoke(run).await;
+            });
+            tokio::time::sleep(Duration::from_secs(SWEEP_EVERY_S)).await;
+        }
+    });
+}
+
+/// Publishes at the plan's rate for as long as it says.
+async fn load(
+    plan: &Plan,
+    applications: &[String],
+    publishers: &Arc<Publishers>,
+    dice: &Dice,
+    progress: &dyn Fn(f64),
+) {
+    let began = Instant::now();
+    let end = began + Duration::from_secs_f64(plan.load_s);
+    let weights: f64 = plan.tenants.iter().map(|tenant| tenant.weight).sum();
+    let (mut next, mut published) = (began, 0);
+    while plan.rate > 0.0 && plan.most.is_none_or(|most| published < most) {
+        next += dice.gap(plan.rate);
+        if next >= end {
+            break;
+        }
+        tokio::time::sleep_until(next).await;
+        let mut place = dice.share() * weights;
+        let chosen = plan.tenants.iter().position(|tenant| {
+            place -= tenant.weight;
+            place < 0.0
+        });
+        publishers.publish(&applications[chosen.unwrap_or(0)]);
+        published += 1;
+        if published % 64 == 0 {
+            progress(began.elapsed().as_secs_f64());
+        }
+    }
+    tokio::time::sleep_until(end).await;
+}
+
+/// Nothing more begins; what has begun ends.
+async fn end(account: &Account, open: &Open) {
+    open.store(false, Ordering::Relaxed);
+    let until = Instant::now() + Duration::from_secs(LAST_S);
+    while Instant::now() < until && account.dispatch.stats().running > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let Pipes { deliveries, retries, deliveries_dlq, retries_dlq } = &account.ports.pipes;
+    for queue in [deliveries, retries, deliveries_dlq, retries_dlq] {
+        account.ledger.queued(&SimulatedQueue::bodies(queue));
+    }
+}
