@@ -80,6 +80,10 @@ mod sender;
 mod server;
 mod signature;
 mod simulate;
+/// The account that the local platform simulates a load on.
+#[path = "../functions/local/simulate/aws/mod.rs"]
+#[allow(dead_code, reason = "the engine uses the rest")]
+mod simulated_aws;
 mod sources;
 mod split;
 mod stats;

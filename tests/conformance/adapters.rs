@@ -16,8 +16,12 @@ use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::sqs::SqsQueue;
 use shared::queue::{Consumer, MAX_RECEIVES, Producer, VISIBILITY_S};
 use shared::store::embedded::EmbeddedTable;
-use shared::store::table::Table;
+use shared::store::table::{Item, Table};
 
+use crate::simulated_aws::dice::Dice;
+use crate::simulated_aws::queue::SimulatedQueue;
+use crate::simulated_aws::table::{SimulatedTable, Watch};
+use crate::simulated_aws::weather::Weather;
 use crate::support::dynoxide::Dynoxide;
 
 /// A queue with its dead-letter queue, and a way to let time pass.
@@ -105,6 +109,63 @@ impl QueueUnderTest for EmbeddedUnderTest {
     async fn advance(&self, seconds: u32) {
         self.now.0.fetch_add(u64::from(seconds) * 1000, Ordering::SeqCst);
     }
+}
+
+/// The table of a simulated account without limits.
+pub(crate) async fn simulated_table() -> Arc<dyn Table> {
+    let clock = Arc::new(StandingClock(AtomicU64::new(1_800_000_000_000)));
+    let dice = Arc::new(Dice::new(1, 0));
+    Arc::new(SimulatedTable::new(clock, dice, Weather::calm(), Arc::new(Nobody)))
+}
+
+/// The queues of a simulated account without limits, with a clock that stands still.
+pub(crate) async fn simulated_queue() -> SimulatedUnderTest {
+    let now = Arc::new(StandingClock(AtomicU64::new(1_800_000_000_000)));
+    let queue =
+        |dead| SimulatedQueue::new(now.clone(), Arc::new(Dice::new(1, 0)), Weather::calm(), dead);
+    let dead_letters = queue(None);
+    SimulatedUnderTest { queue: queue(Some(dead_letters.clone())), dead_letters, now }
+}
+
+/// Simulated queues.
+pub(crate) struct SimulatedUnderTest {
+    queue: SimulatedQueue,
+    dead_letters: SimulatedQueue,
+    now: Arc<StandingClock>,
+}
+
+#[async_trait]
+impl QueueUnderTest for SimulatedUnderTest {
+    fn producer(&self) -> Arc<dyn Producer> {
+        Arc::new(self.queue.clone())
+    }
+
+    fn consumer(&self) -> Arc<dyn Consumer> {
+        Arc::new(self.queue.clone())
+    }
+
+    fn dead_letters(&self) -> Arc<dyn Consumer> {
+        Arc::new(self.dead_letters.clone())
+    }
+
+    fn visibility_s(&self) -> u32 {
+        VISIBILITY_S
+    }
+
+    fn wait_s(&self) -> u32 {
+        0
+    }
+
+    async fn advance(&self, seconds: u32) {
+        self.now.0.fetch_add(u64::from(seconds) * 1000, Ordering::SeqCst);
+    }
+}
+
+/// Keeps no books.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn stored(&self, _: &Item, _: Option<&Item>) {}
 }
 
 /// DynamoDB, in the test process.

@@ -47,6 +47,14 @@ mod embedded_queue {
     queue_claims!(run, super::adapters::embedded_queue);
 }
 
+mod simulated_table {
+    table_claims!(run, super::adapters::simulated_table);
+}
+
+mod simulated_queue {
+    queue_claims!(run, super::adapters::simulated_queue);
+}
+
 mod dynamodb_table {
     table_claims!(run, super::adapters::dynamodb_table);
 }

@@ -147,6 +147,75 @@ pub(crate) fn run(cost: &Cost) -> Result<(), String> {
     Ok(())
 }
 
+/// What was used of AWS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// Requests to the API, in pieces of 512 KB.
+    pub(crate) api: f64,
+    /// Invocations of all functions.
+    pub(crate) invocations: f64,
+    /// Time of functions, by their memory.
+    pub(crate) gb_s: f64,
+    /// SQS requests that brought something.
+    pub(crate) sqs_requests: f64,
+    /// SQS requests that brought nothing.
+    pub(crate) empty_receives: f64,
+    /// DynamoDB write units.
+    pub(crate) write_units: f64,
+    /// DynamoDB read units.
+    pub(crate) read_units: f64,
+    /// GB that are kept for a month.
+    pub(crate) stored_gb: f64,
+    /// Bytes of logs.
+    pub(crate) log_bytes: f64,
+    /// Bytes to the internet.
+    pub(crate) egress_bytes: f64,
+    /// Secrets for a month.
+    pub(crate) secrets: f64,
+}
+
+/// What a run was seen to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ran {
+    /// Requests of publishers.
+    pub(crate) requests: u64,
+    /// Bytes of each payload.
+    pub(crate) payload: usize,
+    /// Invocations of all functions.
+    pub(crate) invocations: u64,
+    /// Time of functions, by their memory.
+    pub(crate) gb_s: f64,
+    /// Attempts, and those of them that failed.
+    pub(crate) attempts: u64,
+    pub(crate) failures: u64,
+    /// Days for which messages are kept.
+    pub(crate) stored_days: u64,
+}
+
+/// Dollars for what a run did, which was metered by the `usage` of its ports; line by line. What
+/// is paid by the month, whatever happens in it, is left out.
+pub(crate) fn bill_of(ran: &Ran, usage: &crate::counting::Usage) -> Vec<(&'static str, f64)> {
+    let months = ran.stored_days as f64 / 30.0;
+    let write_units = usage.write_units as f64;
+    let api = ran.requests as f64 * prices::chunks(ran.payload, prices::API_REQUEST_BYTES);
+    let used = Used {
+        api,
+        invocations: ran.invocations as f64,
+        gb_s: ran.gb_s,
+        sqs_requests: usage.sqs_requests as f64,
+        empty_receives: 0.0,
+        write_units,
+        read_units: usage.read_units,
+        stored_gb: write_units * 1024.0 * months / prices::GB,
+        log_bytes: ran.invocations as f64 * f64::from(LINE_BYTES)
+            + ran.failures as f64 * f64::from(FAILURE_BYTES),
+        egress_bytes: ran.attempts as f64 * (ran.payload + OVERHEAD_BYTES) as f64,
+        secrets: 0.0,
+    };
+    let paid = lines(&used).into_iter().filter(|line| line.dollars > 0.0);
+    paid.map(|line| (line.name, line.dollars)).collect()
+}
+
 fn bill(cost: &Cost) -> Vec<Line> {
     let messages = cost.messages;
     let deliveries = messages * f64::from(cost.endpoints);
@@ -171,9 +240,23 @@ fn bill(cost: &Cost) -> Vec<Line> {
     let log_bytes = invocations * f64::from(cost.log_bytes)
         + failures * f64::from(FAILURE_BYTES)
         + SWEEPS * f64::from(SWEEP_BYTES);
-    let logs = log_bytes / prices::GB;
-    let egress = attempts * (cost.payload + OVERHEAD_BYTES) as f64 / prices::GB;
-    let reads = counts.read_units + SWEEPS * SWEEP_READ_UNITS;
+    lines(&Used {
+        api,
+        invocations,
+        gb_s,
+        sqs_requests: counts.sqs_requests,
+        empty_receives: EMPTY_RECEIVES,
+        write_units: counts.write_units,
+        read_units: counts.read_units + SWEEPS * SWEEP_READ_UNITS,
+        stored_gb: stored,
+        log_bytes,
+        egress_bytes: attempts * (cost.payload + OVERHEAD_BYTES) as f64,
+        secrets: 1.0,
+    })
+}
+
+fn lines(used: &Used) -> Vec<Line> {
+    let (logs, egress) = (used.log_bytes / prices::GB, used.egress_bytes / prices::GB);
     let million = |name, quantity: f64, unit, price: f64| Line {
         name,
         quantity,
@@ -187,17 +270,17 @@ fn bill(cost: &Cost) -> Vec<Line> {
         dollars: quantity * price,
     };
     vec![
-        million("API Gateway", api, "requests", prices::API_REQUESTS),
-        million("Lambda, invocations", invocations, "requests", prices::LAMBDA_REQUESTS),
-        each("Lambda, time", gb_s, "GB-s", prices::LAMBDA_GB_S),
-        million("SQS", counts.sqs_requests, "requests", prices::SQS_REQUESTS),
-        million("SQS, idle pollers", EMPTY_RECEIVES, "requests", prices::SQS_EMPTY_RECEIVES),
-        million("DynamoDB, writes", counts.write_units, "units", prices::WRITE_UNITS),
-        million("DynamoDB, reads", reads, "units", prices::READ_UNITS),
-        each("DynamoDB, storage", stored, "GB", prices::STORED_GB + prices::RECOVERY_GB),
+        million("API Gateway", used.api, "requests", prices::API_REQUESTS),
+        million("Lambda, invocations", used.invocations, "requests", prices::LAMBDA_REQUESTS),
+        each("Lambda, time", used.gb_s, "GB-s", prices::LAMBDA_GB_S),
+        million("SQS", used.sqs_requests, "requests", prices::SQS_REQUESTS),
+        million("SQS, idle pollers", used.empty_receives, "requests", prices::SQS_EMPTY_RECEIVES),
+        million("DynamoDB, writes", used.write_units, "units", prices::WRITE_UNITS),
+        million("DynamoDB, reads", used.read_units, "units", prices::READ_UNITS),
+        each("DynamoDB, storage", used.stored_gb, "GB", prices::STORED_GB + prices::RECOVERY_GB),
         each("CloudWatch, logs", logs, "GB", prices::LOGS_GB),
         each("Internet, out", egress, "GB", prices::EGRESS_GB),
-        each("Secrets Manager", 1.0, "secret", prices::SECRET),
+        each("Secrets Manager", used.secrets, "secret", prices::SECRET),
     ]
 }
 

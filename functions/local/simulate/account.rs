@@ -21,7 +21,7 @@ use shared::host::config::DEFAULT_ORGANISATION;
 use shared::queue::{DeadLetters, Producer, Queues};
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
-use shared::store::{Profiles, SOURCE_TTL_MS, StoreSettings};
+use shared::store::{Profiles, SOURCE_TTL_MS, StoreSettings, Stores};
 
 use super::aws::dice::Dice;
 use super::aws::queue::SimulatedQueue;
@@ -65,6 +65,12 @@ pub(crate) struct Account {
     admin: Admin,
 }
 
+/// An application and its endpoints, by their ids.
+pub(crate) struct Customer {
+    pub(crate) app: String,
+    pub(crate) endpoints: Vec<String>,
+}
+
 /// What every process is put together from.
 #[derive(Clone)]
 pub(crate) struct Ports {
@@ -79,6 +85,11 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    /// The stores of a process.
+    pub(crate) fn stores(&self, life: &Life) -> Stores {
+        self.base(life, StoreSettings::default()).stores
+    }
+
     fn base(&self, life: &Life, settings: StoreSettings) -> Base {
         let counting = CountingTable::new(self.table.clone(), self.meter.clone());
         let table = Mortal::new(counting, life);
@@ -106,7 +117,8 @@ impl Ports {
         }
     }
 
-    fn receiver(&self, life: &Life) -> Receiver {
+    /// The receive function of a process.
+    pub(crate) fn receiver(&self, life: &Life) -> Receiver {
         let settings = StoreSettings {
             directory_ttl_ms: APPLICATION_TTL_MS,
             sources_ttl_ms: SOURCE_TTL_MS,
@@ -179,16 +191,19 @@ impl Account {
             profiles: Profiles::built_in(),
             secret: RootSecret::new(ROOT_SECRET)?,
         };
-        let concurrency = Concurrency::new(clock.clone(), plan.account_concurrency);
+        let reserved = plan.receive_reserved;
+        let shared = plan.account_concurrency.saturating_sub(reserved.unwrap_or(0));
+        let concurrency = Concurrency::new(clock.clone(), shared);
         let (time, all) = (|| clock.clone(), || concurrency.clone());
         let (on, on_dispatch, on_retry) = (ports.clone(), ports.clone(), ports.clone());
-        let receive = Function::new(RECEIVE_TIMEOUT_MS, time(), dice(7), all(), move |life| {
-            on.receiver(life)
-        });
-        let dispatch = Function::new(DISPATCH_TIMEOUT_MS, time(), dice(8), all(), move |life| {
-            on_dispatch.dispatcher(life)
-        });
-        let retry = Function::new(RETRY_TIMEOUT_MS, time(), dice(9), all(), move |life| {
+        let own = (all(), reserved);
+        let receive =
+            Function::new(RECEIVE_TIMEOUT_MS, time(), dice(7), own, move |life| on.receiver(life));
+        let dispatch =
+            Function::new(DISPATCH_TIMEOUT_MS, time(), dice(8), (all(), None), move |life| {
+                on_dispatch.dispatcher(life)
+            });
+        let retry = Function::new(RETRY_TIMEOUT_MS, time(), dice(9), (all(), None), move |life| {
             on_retry.sweeper(life)
         });
         let tokens = Tokens::new(&ports.secret.token_key());
@@ -209,23 +224,30 @@ impl Account {
         })
     }
 
-    /// Creates what the plan has: the ids of its applications.
-    pub(crate) async fn furnish(&self, plan: &Plan) -> Result<Vec<String>, String> {
-        let mut applications = Vec::with_capacity(plan.tenants.len());
+    /// Creates what the plan has. Endpoints that an application may not have are left out.
+    ///
+    /// # Errors
+    /// When an application cannot be created, or has no endpoint.
+    pub(crate) async fn furnish(&self, plan: &Plan) -> Result<Vec<Customer>, String> {
+        let mut customers = Vec::with_capacity(plan.tenants.len());
         let mut number = 0;
         for tenant in &plan.tenants {
             let app = self.create("/api/v1/app", json!({"name": "Customer"})).await?;
             let mut endpoints = Vec::with_capacity(tenant.endpoints.len());
             for behaviour in &tenant.endpoints {
                 let body = json!({"url": Endpoints::url(number)});
-                endpoints.push(self.create(&format!("/api/v1/app/{app}/endpoint"), body).await?);
+                match self.create(&format!("/api/v1/app/{app}/endpoint"), body).await {
+                    Ok(endpoint) => endpoints.push(endpoint),
+                    Err(why) if endpoints.is_empty() => return Err(why),
+                    Err(_) => break,
+                }
                 self.endpoints.add(behaviour);
                 number += 1;
             }
             self.ledger.register(&app, &endpoints, !tenant.troubled);
-            applications.push(app);
+            customers.push(Customer { app, endpoints });
         }
-        Ok(applications)
+        Ok(customers)
     }
 
     async fn create(&self, path: &str, body: Value) -> Result<String, String> {

@@ -2,12 +2,14 @@
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use shared::domain::message::DEFAULT_RETENTION_DAYS;
 
-use super::account::Account;
+use super::account::{Account, Pipes};
 use super::aws::capacity::Throttled;
 use super::lambda::Stats;
 use super::ledger::Times;
-use super::publishers::Publishers;
+use super::publishers::{Answers, Publishers};
+use crate::cost::{Ran, bill_of};
 use crate::counting::Usage;
 
 /// GB of memory of each function (`template.yaml`).
@@ -43,7 +45,9 @@ pub(crate) struct Published {
     pub(crate) limited: u64,
     /// Answers of 5xx.
     pub(crate) errors: u64,
-    /// Of these, with `Retry-After`.
+    /// Of these, those of the API itself, because receive was not there to answer.
+    pub(crate) unserved: u64,
+    /// Answers of 5xx with `Retry-After`.
     pub(crate) errors_with_advice: u64,
     /// The share of 5xx after the warm-up.
     pub(crate) warm_error_share: f64,
@@ -98,6 +102,13 @@ pub(crate) struct Figures {
     /// Never attempted, of those that are not over.
     pub(crate) unattempted: u64,
     pub(crate) parked: u64,
+    /// Records that became dead letters.
+    pub(crate) dead_letters: u64,
+    /// When there was no dead letter for the first time, in milliseconds.
+    pub(crate) dead_gone_ms: u64,
+    /// Endpoints, and those that were planned.
+    pub(crate) endpoints: u64,
+    pub(crate) planned_endpoints: u64,
     /// Attempts on record.
     pub(crate) attempts: u64,
     /// Requests to endpoints.
@@ -128,24 +139,58 @@ pub(crate) struct Figures {
     pub(crate) write_units_each: f64,
     pub(crate) read_units_each: f64,
     pub(crate) sqs_requests_each: f64,
+    /// Dollars for a million deliveries that were taken, line by line.
+    pub(crate) bill: Vec<(&'static str, f64)>,
+}
+
+impl Refused {
+    /// All of it.
+    pub(crate) fn when_warm(self) -> u64 {
+        self.table + self.partition + self.index
+    }
 }
 
 impl Figures {
+    /// Invocations at once, on average, of all functions.
+    pub(crate) fn at_once(&self) -> f64 {
+        self.receive.mean + self.dispatch.mean + self.retry.mean
+    }
+
     /// What is in the books at the end of a run that began with this usage and had throttled so
     /// much when it was warm.
     pub(crate) fn of(
         account: &Account,
         publishers: &Publishers,
         (before, cold): (&Usage, Throttled),
-        took_s: f64,
+        (took_s, payload): (f64, usize),
     ) -> Self {
         let fates = account.ledger.fates();
+        let endpoints = account.ledger.endpoints() as u64;
+        let Pipes { deliveries_dlq, retries_dlq, .. } = &account.ports.pipes;
         let books = account.ledger.lock();
         let usage = since(before, &account.ports.meter.usage());
         let throttled = account.ports.table.throttled();
         let died = account.dispatch.stats().unrecorded;
         let each = |count: f64| round(count / books.delivered.max(1) as f64);
         let work = |stats| work(stats, took_s);
+        let (receive, dispatch, retry) = (
+            work(account.receive.stats()),
+            work(account.dispatch.stats()),
+            work(account.retry.stats()),
+        );
+        let answers = publishers.answers();
+        let ran = Ran {
+            requests: answers.requests,
+            payload,
+            invocations: receive.invocations + dispatch.invocations + retry.invocations,
+            gb_s: receive.gb_s + dispatch.gb_s + retry.gb_s,
+            attempts: books.posts,
+            failures: books.posts.saturating_sub(books.delivered),
+            stored_days: DEFAULT_RETENTION_DAYS,
+        };
+        let million = |dollars: f64| round(dollars / books.delivered.max(1) as f64 * 1e6);
+        let bill = bill_of(&ran, &usage);
+        let bill = bill.into_iter().map(|(name, dollars)| (name, million(dollars))).collect();
         Self {
             took_s: round(took_s),
             accepted: books.accepted,
@@ -157,6 +202,10 @@ impl Figures {
             lost: fates.lost,
             unattempted: fates.unattempted,
             parked: books.parked,
+            dead_letters: deliveries_dlq.ever() + retries_dlq.ever(),
+            dead_gone_ms: 0,
+            endpoints,
+            planned_endpoints: endpoints,
             attempts: books.recorded,
             posts: books.posts,
             sent_twice: books.posts.saturating_sub(books.recorded),
@@ -166,10 +215,11 @@ impl Figures {
             end_to_end: spread(&books.end_to_end),
             late: spread(&books.late),
             last_first_ms: books.last_first_ms,
-            published: published(publishers),
-            receive: work(account.receive.stats()),
-            dispatch: work(account.dispatch.stats()),
-            retry: work(account.retry.stats()),
+            published: published(&answers),
+            receive,
+            dispatch,
+            retry,
+            bill,
             concurrency: account.concurrency.peak(),
             throttled: Refused {
                 warming_up: cold.table + cold.partition + cold.index,
@@ -195,14 +245,14 @@ fn since(before: &Usage, after: &Usage) -> Usage {
     }
 }
 
-fn published(publishers: &Publishers) -> Published {
-    let answers = publishers.answers();
+fn published(answers: &Answers) -> Published {
     let requests = answers.warm_requests.max(1) as f64;
     Published {
         events: answers.events,
         requests: answers.requests,
         limited: answers.limited,
         errors: answers.errors,
+        unserved: answers.unserved,
         errors_with_advice: answers.errors_with_advice,
         warm_error_share: answers.warm_errors as f64 / requests,
         refused: answers.refused,

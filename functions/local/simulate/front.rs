@@ -12,10 +12,11 @@ use shared::domain::clock::Clock;
 use super::aws::bucket::Bucket;
 use super::lambda::{Failure, Function};
 
-/// Requests a second of an account's HTTP APIs, and their burst (docs: API Gateway quotas). The
+/// Requests a second of an account's HTTP APIs, and their burst, as a share of a second's
+/// (docs: API Gateway quotas: 10,000 and 5,000). The
 /// stack's own `RequestsPerSecond` and `RequestBurst` are for each deployment to choose.
-const REQUESTS_PER_S: f64 = 10_000.0;
-const BURST: f64 = 5_000.0;
+pub(crate) const REQUESTS_PER_S: f64 = 10_000.0;
+const BURST_S: f64 = 0.5;
 /// Longest wait for a function (docs: HTTP API quotas: 30 s; Lambda's answer has to be in by 29).
 const TIMEOUT: Duration = Duration::from_secs(29);
 /// Largest request that Lambda takes, in bytes (docs: Lambda quotas).
@@ -29,6 +30,7 @@ pub(crate) struct Front {
     receive: Arc<Function<Receiver>>,
     clock: Arc<dyn Clock>,
     bucket: Mutex<Bucket>,
+    per_s: f64,
 }
 
 /// What a publisher is answered.
@@ -38,21 +40,23 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     /// Seconds of `Retry-After`, if it says so.
     pub(crate) retry_after_s: Option<u64>,
+    /// Whether the function answered, and not the API for want of it.
+    pub(crate) served: bool,
     /// The message's id, if it was taken.
     pub(crate) message: Option<String>,
 }
 
 impl Reply {
     fn of(status: StatusCode) -> Self {
-        Self { status, retry_after_s: None, message: None }
+        Self { status, retry_after_s: None, served: false, message: None }
     }
 }
 
 impl Front {
-    /// The API in front of this function.
-    pub(crate) fn new(receive: Arc<Function<Receiver>>, clock: Arc<dyn Clock>) -> Self {
-        let bucket = Mutex::new(Bucket::full(BURST, clock.now()));
-        Self { receive, clock, bucket }
+    /// The API in front of this function, which lets so many requests in.
+    pub(crate) fn new(receive: Arc<Function<Receiver>>, clock: Arc<dyn Clock>, per_s: f64) -> Self {
+        let bucket = Mutex::new(Bucket::full(per_s * BURST_S, clock.now()));
+        Self { receive, clock, bucket, per_s }
     }
 
     /// One request.
@@ -73,7 +77,7 @@ impl Front {
                 let retry_after_s = header.and_then(|value| value.to_str().ok()?.parse().ok());
                 let taken = response.status() == StatusCode::ACCEPTED;
                 let message = taken.then(|| message_id(response.body())).flatten();
-                Reply { status: response.status(), retry_after_s, message }
+                Reply { status: response.status(), retry_after_s, served: true, message }
             }
             // What an HTTP API answers when Lambda throttles is not documented (est.).
             Ok(Err(Failure::Throttled)) => Reply::of(StatusCode::SERVICE_UNAVAILABLE),
@@ -84,7 +88,7 @@ impl Front {
 
     fn admits(&self) -> bool {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let admits = bucket.has(REQUESTS_PER_S, BURST, self.clock.now());
+        let admits = bucket.has(self.per_s, self.per_s * BURST_S, self.clock.now());
         if admits {
             bucket.take(1.0);
         }

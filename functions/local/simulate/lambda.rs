@@ -23,11 +23,19 @@ pub(crate) struct Concurrency {
     limit: u64,
     /// What others in the account use, and when.
     others: Mutex<Vec<(Timestamp, Timestamp, u64)>>,
-    used: Mutex<(u64, u64)>,
+    used: Mutex<Used>,
+}
+
+/// What is in use: of what all share, and in all.
+#[derive(Default)]
+struct Used {
+    shared: u64,
+    all: u64,
+    peak: u64,
 }
 
 impl Concurrency {
-    /// So much in all.
+    /// So much in all, beside what functions have reserved for themselves.
     pub(crate) fn new(clock: Arc<dyn Clock>, limit: u64) -> Arc<Self> {
         Arc::new(Self { clock, limit, others: Mutex::default(), used: Mutex::default() })
     }
@@ -39,29 +47,39 @@ impl Concurrency {
 
     /// The most that was used at once.
     pub(crate) fn peak(&self) -> u64 {
-        hold(&self.used).1
+        hold(&self.used).peak
     }
 
-    fn take(self: &Arc<Self>) -> Option<Held> {
+    /// One invocation of a function that has `own` of its own, which nobody else may use, and no
+    /// more than that; or of one that has none.
+    fn take(self: &Arc<Self>, own: Option<(u64, u64)>) -> Option<Held> {
         let now = self.clock.now();
         let is_now = |other: &&(Timestamp, Timestamp, u64)| other.0 <= now && now < other.1;
         let others = hold(&self.others).iter().filter(is_now).map(|other| other.2).sum::<u64>();
         let mut used = hold(&self.used);
-        if used.0 + others >= self.limit {
-            return None;
+        match own {
+            Some((reserved, running)) if running >= reserved => return None,
+            Some(_) => {}
+            None if used.shared + others >= self.limit => return None,
+            None => used.shared += 1,
         }
-        used.0 += 1;
-        used.1 = used.1.max(used.0);
-        Some(Held(self.clone()))
+        used.all += 1;
+        used.peak = used.peak.max(used.all);
+        Some(Held { of: self.clone(), shared: own.is_none() })
     }
 }
 
 /// One of the invocations at once.
-struct Held(Arc<Concurrency>);
+struct Held {
+    of: Arc<Concurrency>,
+    shared: bool,
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        hold(&self.0.used).0 -= 1;
+        let mut used = hold(&self.of.used);
+        used.all -= 1;
+        used.shared -= u64::from(self.shared);
     }
 }
 
@@ -101,6 +119,8 @@ pub(crate) struct Function<T> {
     clock: Arc<dyn Clock>,
     dice: Arc<Dice>,
     account: Arc<Concurrency>,
+    /// Concurrency that is this function's alone.
+    reserved: Option<u64>,
     make: Box<dyn Fn(&Life) -> T + Send + Sync>,
     idle: Mutex<Vec<Process<T>>>,
     stats: Mutex<Stats>,
@@ -118,11 +138,20 @@ impl<T: Clone> Function<T> {
         timeout_ms: u64,
         clock: Arc<dyn Clock>,
         dice: Arc<Dice>,
-        account: Arc<Concurrency>,
+        (account, reserved): (Arc<Concurrency>, Option<u64>),
         make: impl Fn(&Life) -> T + Send + Sync + 'static,
     ) -> Arc<Self> {
         let (idle, stats) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { timeout_ms, clock, dice, account, make: Box::new(make), idle, stats })
+        Arc::new(Self {
+            timeout_ms,
+            clock,
+            dice,
+            account,
+            reserved,
+            make: Box::new(make),
+            idle,
+            stats,
+        })
     }
 
     /// What it did so far.
@@ -135,7 +164,8 @@ impl<T: Clone> Function<T> {
         &self,
         work: impl FnOnce(T, Timestamp) -> W,
     ) -> Result<W::Output, Failure> {
-        let Some(_held) = self.account.take() else {
+        let running = self.stats().running;
+        let Some(_held) = self.account.take(self.reserved.map(|own| (own, running))) else {
             hold(&self.stats).throttled += 1;
             return Err(Failure::Throttled);
         };

@@ -99,6 +99,7 @@ struct Stored {
     endpoints: u32,
     innocent: bool,
     accepted: bool,
+    attempted_before: bool,
     queued: bool,
 }
 
@@ -173,19 +174,29 @@ impl Ledger {
         books.accept(at);
     }
 
+    /// This message was accepted before the run, and attempted once.
+    pub(crate) fn accepted_before(&self, message: &str) {
+        self.accepted(message);
+        let Ok(id) = message.parse::<MessageId>() else { return };
+        let mut books = self.lock();
+        if let Some(at) = books.messages.get(id.key().to_string().as_str()).copied() {
+            books.stored[at as usize].attempted_before = true;
+        }
+    }
+
     /// A request to an endpoint begins: how many there were of its delivery, this one included.
     pub(crate) fn posted(&self, endpoint: u32, message: &str) -> u16 {
         let now = self.clock.now();
         let mut books = self.lock();
         books.posts += 1;
         let Some((at, slot)) = books.slot(endpoint, message) else { return 1 };
-        let Stored { due, innocent, .. } = books.stored[at];
+        let Stored { due, innocent, attempted_before, .. } = books.stored[at];
         let (nth, planned) = {
             let slot = &mut books.slots[slot];
             slot.posts = slot.posts.saturating_add(1);
             (slot.posts, slot.planned)
         };
-        if nth == 1 && due >= books.warm_from {
+        if nth == 1 && !attempted_before && due >= books.warm_from {
             books.first.add(now.since(due), innocent);
             books.last_first_ms = books.last_first_ms.max(now.since(due));
         }
@@ -252,6 +263,11 @@ impl Ledger {
         fates
     }
 
+    /// How many endpoints there are.
+    pub(crate) fn endpoints(&self) -> usize {
+        self.lock().endpoints.len()
+    }
+
     /// The books, to read.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
@@ -275,6 +291,7 @@ impl Ledger {
             endpoints,
             innocent,
             accepted: false,
+            attempted_before: false,
             queued: false,
         });
     }

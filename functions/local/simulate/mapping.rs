@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dispatch::Dispatcher;
+use shared::queue::record::FORMAT;
 use shared::queue::{Consumer, MAX_BATCH, Received};
 
 use super::lambda::Function;
@@ -24,11 +25,22 @@ const IDLE_LOOKS: usize = 30;
 const BATCH_MS: u64 = 3;
 const RECORD_MS: u64 = 2;
 
+/// How a mapping is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    /// Most batches at once (`MaximumConcurrency`).
+    pub(crate) most: usize,
+    /// Whether every other process is of the version before, and every other record of a format
+    /// that only the new one reads.
+    pub(crate) mixed: bool,
+}
+
 /// A mapping of one queue.
 pub(crate) struct Mapping<Q> {
     queue: Q,
     dispatch: Arc<Function<Dispatcher>>,
-    most: usize,
+    setup: Setup,
+    batches: AtomicUsize,
     wanted: AtomicUsize,
     pollers: AtomicUsize,
     open: Open,
@@ -37,20 +49,38 @@ pub(crate) struct Mapping<Q> {
 /// Whether the mappings receive anything more.
 pub(crate) type Open = Arc<AtomicBool>;
 
+impl Setup {
+    /// Batches at once at first.
+    fn first(self) -> usize {
+        FIRST_POLLERS.min(self.most)
+    }
+}
+
+/// Every other record is of a format that the version before does not know.
+fn as_the_old_version_sees(received: &mut Received) {
+    let is_newer = received.id.bytes().last().is_some_and(|digit| digit % 2 == 1);
+    let known = format!(r#"{{"v":{FORMAT},"#);
+    if is_newer && let Some(rest) = received.body.strip_prefix(&known) {
+        received.body = format!(r#"{{"v":{},{rest}"#, FORMAT + 1);
+    }
+}
+
 /// How many records of its queue wait to be received.
 pub(crate) type Backlog = Arc<dyn Fn() -> usize + Send + Sync>;
 
 impl<Q: Consumer + 'static> Mapping<Q> {
-    /// A mapping of at most so many batches at once (`MaximumConcurrency`).
+    /// A mapping that has begun to poll.
     pub(crate) fn start(
         queue: Q,
         dispatch: Arc<Function<Dispatcher>>,
-        most: usize,
+        setup: Setup,
         open: &Open,
         backlog: Backlog,
     ) {
-        let (wanted, pollers) = (AtomicUsize::new(FIRST_POLLERS.min(most)), AtomicUsize::new(0));
-        let mapping = Arc::new(Self { queue, dispatch, most, wanted, pollers, open: open.clone() });
+        let wanted = AtomicUsize::new(setup.first());
+        let (pollers, batches) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let open = open.clone();
+        let mapping = Arc::new(Self { queue, dispatch, setup, batches, wanted, pollers, open });
         tokio::spawn(mapping.scale(backlog));
     }
 
@@ -63,11 +93,11 @@ impl<Q: Consumer + 'static> Mapping<Q> {
             let wanted = self.wanted.load(Ordering::Relaxed);
             let next = if backlog() > 0 {
                 idle = 0;
-                (wanted + MORE_A_MINUTE / 60 * LOOK_EVERY_S).min(self.most)
+                (wanted + MORE_A_MINUTE / 60 * LOOK_EVERY_S).min(self.setup.most)
             } else {
                 idle += 1;
                 let fewer = usize::from(idle > IDLE_LOOKS);
-                wanted.saturating_sub(fewer).max(FIRST_POLLERS.min(self.most))
+                wanted.saturating_sub(fewer).max(self.setup.first())
             };
             self.wanted.store(next, Ordering::Relaxed);
         }
@@ -95,7 +125,11 @@ impl<Q: Consumer + 'static> Mapping<Q> {
 
     /// Hands a batch to the function and deletes what it has done. The rest, and all of a batch
     /// that was throttled or killed, becomes visible when its time has passed.
-    async fn work(&self, batch: Vec<Received>) {
+    async fn work(&self, mut batch: Vec<Received>) {
+        let nth = self.batches.fetch_add(1, Ordering::Relaxed);
+        if self.setup.mixed && nth % 2 == 1 {
+            batch.iter_mut().for_each(as_the_old_version_sees);
+        }
         let held: Vec<(String, String)> =
             batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
         let takes = Duration::from_millis(BATCH_MS + RECORD_MS * batch.len() as u64);

@@ -3,6 +3,7 @@
 
 use super::aws::dice::Latency;
 use super::aws::weather::NEW_TABLE_WRITES;
+use super::front::REQUESTS_PER_S;
 use super::lambda::ACCOUNT_CONCURRENCY;
 
 /// A time within a run, in seconds from the start of its load.
@@ -64,6 +65,17 @@ pub(crate) struct Tenant {
     pub(crate) troubled: bool,
 }
 
+/// Work that is there when the load begins, beside dead letters.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Waiting {
+    /// Messages that are scheduled for one second: how many, and when, in seconds.
+    pub(crate) scheduled: (u64, f64),
+    /// Retries that are due when it begins.
+    pub(crate) retries: u64,
+    /// Retries that are dead letters.
+    pub(crate) dead: u64,
+}
+
 /// A run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
@@ -75,12 +87,23 @@ pub(crate) struct Plan {
     pub(crate) most: Option<u64>,
     /// How long the load lasts, in seconds.
     pub(crate) load_s: f64,
-    /// How long of it the account takes to follow: times and throttling count from then on.
+    /// How long of it the rate grows and the account follows: times and throttling count from
+    /// then on.
     pub(crate) warm_up_s: f64,
     /// How long is waited at the most for the rest, in seconds.
     pub(crate) rest_s: f64,
     /// Bytes of each payload.
     pub(crate) payload: usize,
+    /// What is there at first.
+    pub(crate) waiting: Waiting,
+    /// How large the account is, of a real one.
+    pub(crate) scale: f64,
+    /// Concurrency that is kept for receive.
+    pub(crate) receive_reserved: Option<u64>,
+    /// Half of the processes are of the version before, half of the records of the newest format.
+    pub(crate) mixed_versions: bool,
+    /// What the stack's and the account's throttles let in, in requests a second.
+    pub(crate) requests_per_s: f64,
     /// `MaximumConcurrency` of both mappings.
     pub(crate) dispatch_concurrency: usize,
     /// The account's concurrency.
@@ -94,6 +117,28 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The same with everything smaller: the load, and the account that bears it.
+    #[must_use]
+    pub(crate) fn scaled(self, scale: f64) -> Self {
+        let count = |number: u64| (number as f64 * scale).round() as u64;
+        let at_least_one = |number: usize| ((number as f64 * scale).round() as usize).max(1);
+        let Waiting { scheduled: (scheduled, at_s), retries, dead } = self.waiting;
+        Self {
+            rate: self.rate * scale,
+            waiting: Waiting {
+                scheduled: (count(scheduled), at_s),
+                retries: count(retries),
+                dead: count(dead),
+            },
+            scale,
+            dispatch_concurrency: at_least_one(self.dispatch_concurrency),
+            account_concurrency: count(self.account_concurrency).max(1),
+            receive_reserved: self.receive_reserved.map(count),
+            others: self.others.map(|(span, much)| (span, count(much))),
+            ..self
+        }
+    }
+
     /// So many messages a second, for so long, to one healthy endpoint of each application.
     pub(crate) fn steady(rate: f64, load_s: f64, applications: usize, fails_once: f64) -> Self {
         let tenant = Tenant {
@@ -109,6 +154,11 @@ impl Plan {
             warm_up_s: 60.0_f64.min(load_s / 4.0),
             rest_s: 120.0,
             payload: 1024,
+            waiting: Waiting::default(),
+            scale: 1.0,
+            receive_reserved: None,
+            mixed_versions: false,
+            requests_per_s: REQUESTS_PER_S,
             dispatch_concurrency: 50,
             account_concurrency: ACCOUNT_CONCURRENCY,
             others: None,

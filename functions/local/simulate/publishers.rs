@@ -38,7 +38,9 @@ pub(crate) struct Answers {
     pub(crate) limited: u64,
     /// Requests that were answered with 5xx.
     pub(crate) errors: u64,
-    /// Of these, with a `Retry-After`.
+    /// Of these, those of the API itself.
+    pub(crate) unserved: u64,
+    /// Answers of 5xx with a `Retry-After`.
     pub(crate) errors_with_advice: u64,
     /// Requests after the warm-up.
     pub(crate) warm_requests: u64,
@@ -68,6 +70,7 @@ impl Publishers {
             requests: 0,
             limited: 0,
             errors: 0,
+            unserved: 0,
             errors_with_advice: 0,
             warm_requests: 0,
             warm_errors: 0,
@@ -148,6 +151,7 @@ impl Publishers {
         let error = u64::from(reply.status.is_server_error());
         answers.requests += 1;
         answers.errors += error;
+        answers.unserved += error * u64::from(!reply.served);
         answers.errors_with_advice += error * u64::from(reply.retry_after_s.is_some());
         answers.limited += u64::from(reply.status == StatusCode::TOO_MANY_REQUESTS);
         answers.warm_requests += u64::from(warm);

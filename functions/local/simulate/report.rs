@@ -1,7 +1,7 @@
 //! A run as a table for people.
 
 use super::figures::{Figures, Quantiles, Work};
-use super::scenario::Claim;
+use super::scenario::claim::Claim;
 
 /// Prints what a run came to.
 pub(crate) fn print(run: &Figures) {
@@ -13,7 +13,10 @@ pub(crate) fn print(run: &Figures) {
     line("delivered", format!("{}{rest}", run.delivered));
     line("attempts", format!("{} on record, {} requests", run.attempts, run.posts));
     line("sent twice", format!("{}, of which {} in processes that died", run.sent_twice, run.died));
-    line("lost, parked", format!("{}, {}", run.lost, run.parked));
+    line(
+        "lost, parked",
+        format!("{}, {}; {} dead letters", run.lost, run.parked, run.dead_letters),
+    );
     line("first attempt", quantiles(&run.first.all));
     line("  of the others", quantiles(&run.first.innocent));
     line("end to end", quantiles(&run.end_to_end.all));
@@ -23,10 +26,11 @@ pub(crate) fn print(run: &Figures) {
     line(
         "publishers",
         format!(
-            "{} requests, {} x 429, {} x 5xx, {} events given up; 202 in {}",
+            "{} requests, {} x 429, {} x 5xx ({} for want of receive), {} events given up; 202 in {}",
             published.requests,
             published.limited,
             published.errors,
+            published.unserved,
             published.refused,
             quantiles(&published.took)
         ),
@@ -52,13 +56,51 @@ pub(crate) fn print(run: &Figures) {
             run.write_units_each, run.read_units_each, run.sqs_requests_each
         ),
     );
+    let dollars: f64 = run.bill.iter().map(|(_, dollars)| dollars).sum();
+    let parts = run.bill.iter().map(|(name, dollars)| format!("{name} {dollars:.2}"));
+    let parts = parts.collect::<Vec<_>>().join("; ");
+    line("a million", format!("{dollars:.2} USD: {parts}"));
+}
+
+/// Prints several runs, a line each.
+pub(crate) fn print_beside(runs: &[Figures]) {
+    println!(
+        "{:>10}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}{:>10}{:>10}",
+        "accepted",
+        "first p99",
+        "e2e p50",
+        "at once",
+        "peak",
+        "W each",
+        "R each",
+        "SQS each",
+        "throttled"
+    );
+    for run in runs {
+        println!(
+            "{:>10}{:>9} ms{:>9} ms{:>10.1}{:>8}{:>10.2}{:>10.3}{:>10.2}{:>10}",
+            run.accepted,
+            run.first.all.p99_ms,
+            run.end_to_end.all.p50_ms,
+            run.at_once(),
+            run.concurrency,
+            run.write_units_each,
+            run.read_units_each,
+            run.sqs_requests_each,
+            run.throttled.warming_up + run.throttled.when_warm(),
+        );
+    }
 }
 
 /// Prints what was claimed of it.
 pub(crate) fn print_claims(claims: &[Claim]) {
     for claim in claims {
-        let mark = if claim.holds { "holds" } else { "FAILS" };
-        println!("{mark}  {}: {}", claim.claim, claim.found);
+        let mark = match claim {
+            Claim { holds: true, .. } => "holds",
+            Claim { not_yet: true, .. } => "not yet",
+            Claim { .. } => "FAILS",
+        };
+        println!("{mark:<9}{}: {}", claim.claim, claim.found);
     }
 }
 

@@ -10,19 +10,24 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::subscriber::NoSubscriber;
 
-use super::account::{Account, Pipes};
+use super::account::{Account, Customer, Pipes};
 use super::aws::capacity::Throttled;
 use super::aws::dice::Dice;
 use super::aws::queue::SimulatedQueue;
 use super::aws::weather::{BrownOut, Weather};
 use super::figures::Figures;
 use super::front::Front;
-use super::mapping::{Backlog, Mapping, Open};
+use super::mapping::{Backlog, Mapping, Open, Setup};
 use super::plan::{Plan, Span};
 use super::publishers::Publishers;
+use super::waiting;
 
 /// How often retry is invoked, in seconds (`template.yaml`: rate(1 minute)).
 const SWEEP_EVERY_S: u64 = 60;
+/// The share of its rate that a load begins with. It grows evenly during the warm-up.
+const LEAST_RAMP: f64 = 0.05;
+/// A time that is never reached, in milliseconds.
+const LONGEST_MS: u64 = u64::MAX;
 /// How long it is waited for invocations at the end, in seconds: longer than any may take.
 const LAST_S: u64 = 60;
 
@@ -50,9 +55,10 @@ fn in_virtual_time(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Fig
 
 async fn play(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures, String> {
     let account = Account::new(plan, seed)?;
-    let applications = account.furnish(plan).await?;
+    let customers = account.furnish(plan).await?;
+    waiting::prepare(&account, plan, &customers).await?;
     let publishers = Publishers::new(
-        Front::new(account.receive.clone(), account.clock.clone()),
+        Front::new(account.receive.clone(), account.clock.clone(), plan.requests_per_s),
         account.clock.clone(),
         Arc::new(Dice::new(seed, 10)),
         account.ledger.clone(),
@@ -64,6 +70,7 @@ async fn play(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures,
     let before = account.ports.meter.usage();
     begin(&account, plan, from);
     let warm = warm_up(&account, plan);
+    let dead_gone = dead_gone(&account);
     let warm_from = from.plus_ms((plan.warm_up_s * 1000.0) as u64);
     account.ledger.warm_from(warm_from);
     publishers.warm_from(warm_from);
@@ -72,7 +79,7 @@ async fn play(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures,
     sweep(&account, &open);
     let dice = Dice::new(seed, 11);
     let seconds = plan.load_s + plan.rest_s;
-    load(plan, &applications, &publishers, &dice, &|s| progress(s, seconds)).await;
+    load(plan, &customers, &publishers, &dice, &|s| progress(s, seconds)).await;
     let is_settled = || {
         let under_way = publishers.answers().under_way;
         under_way == 0 && account.ledger.lock().open <= 0
@@ -85,7 +92,25 @@ async fn play(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures,
     let took_s = began.elapsed().as_secs_f64();
     end(&account, &open).await;
     let cold = warm.await.unwrap_or_default();
-    Ok(Figures::of(&account, &publishers, (&before, cold), took_s))
+    dead_gone.abort();
+    let dead_gone_ms = dead_gone.await.map_or(LONGEST_MS, |ms| ms);
+    let figures = Figures::of(&account, &publishers, (&before, cold), (took_s, plan.payload));
+    let endpoints: usize = plan.tenants.iter().map(|tenant| tenant.endpoints.len()).sum();
+    let dead_letters = figures.dead_letters - plan.waiting.dead;
+    let planned_endpoints = endpoints as u64;
+    Ok(Figures { dead_gone_ms, dead_letters, planned_endpoints, ..figures })
+}
+
+/// How long it takes until there is no dead letter, in milliseconds.
+fn dead_gone(account: &Account) -> JoinHandle<u64> {
+    let began = Instant::now();
+    let Pipes { deliveries_dlq, retries_dlq, .. } = account.ports.pipes.clone();
+    tokio::spawn(async move {
+        while !(deliveries_dlq.is_empty() && retries_dlq.is_empty()) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        u64::try_from(began.elapsed().as_millis()).unwrap_or(LONGEST_MS)
+    })
 }
 
 /// What was throttled until the account had followed.
@@ -108,6 +133,7 @@ fn begin(account: &Account, plan: &Plan, from: Timestamp) {
     });
     account.set_weather(&Weather {
         warm_writes: plan.warm_writes,
+        scale: plan.scale,
         brown_outs: brown_outs.into_iter().collect(),
         ..Weather::default()
     });
@@ -120,12 +146,13 @@ fn begin(account: &Account, plan: &Plan, from: Timestamp) {
 /// Both mappings.
 fn map(account: &Account, plan: &Plan, open: &Open) {
     let Pipes { deliveries, retries, .. } = &account.ports.pipes;
+    let setup = Setup { most: plan.dispatch_concurrency, mixed: plan.mixed_versions };
     for queue in [deliveries, retries] {
         let of = queue.clone();
         let backlog: Backlog = Arc::new(move || of.backlog());
         let counted = account.ports.counted(queue);
         let dispatch = account.dispatch.clone();
-        Mapping::start(counted, dispatch, plan.dispatch_concurrency, open, backlog);
+        Mapping::start(counted, dispatch, setup, open, backlog);
     }
 }
 
@@ -147,10 +174,10 @@ fn sweep(account: &Account, open: &Open) {
     });
 }
 
-/// Publishes at the plan's rate for as long as it says.
+/// Publishes at the plan's rate for as long as it says, and more slowly while it warms up.
 async fn load(
     plan: &Plan,
-    applications: &[String],
+    customers: &[Customer],
     publishers: &Arc<Publishers>,
     dice: &Dice,
     progress: &dyn Fn(f64),
@@ -160,7 +187,8 @@ async fn load(
     let weights: f64 = plan.tenants.iter().map(|tenant| tenant.weight).sum();
     let (mut next, mut published) = (began, 0);
     while plan.rate > 0.0 && plan.most.is_none_or(|most| published < most) {
-        next += dice.gap(plan.rate);
+        let ramp = (next - began).as_secs_f64() / plan.warm_up_s.max(1e-3);
+        next += dice.gap(plan.rate * ramp.clamp(LEAST_RAMP, 1.0));
         if next >= end {
             break;
         }
@@ -170,7 +198,7 @@ async fn load(
             place -= tenant.weight;
             place < 0.0
         });
-        publishers.publish(&applications[chosen.unwrap_or(0)]);
+        publishers.publish(&customers[chosen.unwrap_or(0)].app);
         published += 1;
         if published % 64 == 0 {
             progress(began.elapsed().as_secs_f64());

@@ -38,6 +38,8 @@ pub(crate) struct Capacity {
     reads: [Ceiling; 3],
     /// What was refused so far.
     pub(crate) throttled: Throttled,
+    partition_writes: f64,
+    partition_reads: f64,
     next_look: usize,
 }
 
@@ -45,12 +47,15 @@ pub(crate) struct Capacity {
 pub(crate) type Demand = Vec<(Index, String, f64)>;
 
 impl Capacity {
-    /// Of a table that takes so many writes from the beginning.
-    pub(crate) fn new(warm_writes: f64, now: Timestamp) -> Self {
+    /// Of a table that takes so many writes from the beginning, in an account of this scale.
+    pub(crate) fn new(warm_writes: f64, scale: f64, now: Timestamp) -> Self {
+        let ceiling = |first| Ceiling::new(first * scale, TABLE_QUOTA * scale, now);
         Self {
             partitions: HashMap::new(),
-            writes: [Ceiling::new(warm_writes, TABLE_QUOTA, now); 3],
-            reads: [Ceiling::new(NEW_TABLE_READS, TABLE_QUOTA, now); 3],
+            writes: [ceiling(warm_writes); 3],
+            reads: [ceiling(NEW_TABLE_READS); 3],
+            partition_writes: PARTITION_WRITES * scale,
+            partition_reads: PARTITION_READS * scale,
             throttled: Throttled::default(),
             next_look: MAX_REMEMBERED,
         }
@@ -63,7 +68,8 @@ impl Capacity {
                 self.throttled.table += 1;
                 return false;
             }
-            if !self.partition(*index, pk, now)[0].has(PARTITION_WRITES, PARTITION_WRITES, now) {
+            let most = self.partition_writes;
+            if !self.partition(*index, pk, now)[0].has(most, most, now) {
                 match index {
                     Index::Base => self.throttled.partition += 1,
                     Index::ByTime | Index::Due => self.throttled.index += 1,
@@ -84,7 +90,8 @@ impl Capacity {
             self.throttled.table += 1;
             return false;
         }
-        let may = self.partition(index, pk, now)[1].has(PARTITION_READS, PARTITION_READS, now);
+        let most = self.partition_reads;
+        let may = self.partition(index, pk, now)[1].has(most, most, now);
         self.throttled.partition += u64::from(!may);
         may
     }
@@ -98,14 +105,14 @@ impl Capacity {
     }
 
     fn partition(&mut self, index: Index, pk: &str, now: Timestamp) -> &mut [Bucket; 2] {
+        let (writes, reads) = (self.partition_writes, self.partition_reads);
         if self.partitions.len() > self.next_look {
-            self.partitions.retain(|_, [writes, reads]| {
-                !(writes.is_full(PARTITION_WRITES, PARTITION_WRITES, now)
-                    && reads.is_full(PARTITION_READS, PARTITION_READS, now))
+            self.partitions.retain(|_, [written, read]| {
+                !(written.is_full(writes, writes, now) && read.is_full(reads, reads, now))
             });
             self.next_look = MAX_REMEMBERED.max(2 * self.partitions.len());
         }
-        let full = || [Bucket::full(PARTITION_WRITES, now), Bucket::full(PARTITION_READS, now)];
+        let full = || [Bucket::full(writes, now), Bucket::full(reads, now)];
         self.partitions.entry((index, pk.to_owned())).or_insert_with(full)
     }
 }

@@ -46,6 +46,7 @@ struct State {
     later: BinaryHeap<Reverse<(Timestamp, u64)>>,
     next: u64,
     weather: Weather,
+    ever: u64,
 }
 
 struct Record {
@@ -76,6 +77,16 @@ impl SimulatedQueue {
     /// Changes what the queue is like from now on.
     pub(crate) fn set_weather(&self, weather: Weather) {
         self.lock().weather = weather;
+    }
+
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().records.is_empty()
+    }
+
+    /// Records that were ever put in it.
+    pub(crate) fn ever(&self) -> u64 {
+        self.lock().ever
     }
 
     /// The bodies of everything in it, in the order in which it came.
@@ -170,6 +181,7 @@ impl State {
     fn add(&mut self, mut record: Record, visible_at: Timestamp, now: Timestamp) {
         let key = self.next;
         self.next += 1;
+        self.ever += 1;
         if record.id == u64::MAX {
             record.id = key;
         }

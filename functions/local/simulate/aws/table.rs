@@ -90,7 +90,7 @@ impl SimulatedTable {
         weather: Weather,
         watch: Arc<dyn Watch>,
     ) -> Self {
-        let capacity = Capacity::new(weather.warm_writes, clock.now());
+        let capacity = Capacity::new(weather.warm_writes, weather.scale, clock.now());
         let state = State { items: Items::default(), capacity, weather };
         Self { state: Arc::new(Mutex::new(state)), dice, clock, watch }
     }
@@ -98,7 +98,7 @@ impl SimulatedTable {
     /// Changes what the table is like from now on.
     pub(crate) fn set_weather(&self, weather: Weather) {
         let mut state = self.lock();
-        state.capacity = Capacity::new(weather.warm_writes, self.clock.now());
+        state.capacity = Capacity::new(weather.warm_writes, weather.scale, self.clock.now());
         state.weather = weather;
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct BrownOut {
 pub(crate) struct Weather {
     /// Whether units, keys in flight and partitions are limited.
     pub(crate) limited: bool,
+    /// How large the limits are, of the real ones: a small run needs a small account.
+    pub(crate) scale: f64,
     /// Write units a second that the table takes from the beginning.
     pub(crate) warm_writes: f64,
     /// How long a call to the table takes.
@@ -62,6 +64,7 @@ impl Default for Weather {
     fn default() -> Self {
         Self {
             limited: true,
+            scale: 1.0,
             warm_writes: NEW_TABLE_WRITES,
             table: TABLE_LATENCY,
             queue: QUEUE_LATENCY,

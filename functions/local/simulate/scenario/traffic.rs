@@ -1,0 +1,103 @@
+//! Much traffic, and nothing wrong: `steady`, `hot` and `growth`.
+
+use super::claim::Claim;
+use super::size::Size;
+use crate::simulate::figures::Figures;
+use crate::simulate::plan::{Behaviour, Plan, Tenant};
+
+/// The load of the size, spread out, with the share of hanging endpoints that was asked for.
+pub(crate) fn steady(size: &Size) -> Vec<Plan> {
+    let mut plan = size.steady();
+    let hanging = (size.hang * plan.tenants.len() as f64).round() as usize;
+    for tenant in plan.tenants.iter_mut().take(hanging) {
+        tenant.troubled = true;
+        tenant.endpoints = vec![Behaviour::hanging()];
+    }
+    vec![plan]
+}
+
+pub(crate) fn steady_holds(runs: &[Figures]) -> Vec<Claim> {
+    runs.iter()
+        .flat_map(|run| {
+            [
+                Claim::within_ms("first attempt, p99", run.first.all.p99_ms, 2_000),
+                Claim::at_most("throttled after the warm-up", run.throttled.when_warm(), 0),
+            ]
+        })
+        .collect()
+}
+
+/// One application with one endpoint has all the traffic. The table is warm.
+pub(crate) fn hot(size: &Size) -> Vec<Plan> {
+    let mut plan = size.steady();
+    let endpoints = vec![Behaviour::healthy(0.0)];
+    plan.tenants = vec![Tenant { weight: 1.0, endpoints, troubled: false }];
+    plan.warm_writes = 4.0 * size.rate;
+    plan.dispatch_concurrency = 200;
+    vec![plan]
+}
+
+pub(crate) fn hot_holds(runs: &[Figures]) -> Vec<Claim> {
+    runs.iter()
+        .flat_map(|run| {
+            let share = run.published.warm_error_share;
+            let refused = run.published.refused;
+            [
+                Claim::new(
+                    "publishers answered with 5xx after the warm-up: less than 0.1 %",
+                    share < 0.001,
+                    format!("{:.2} %", 100.0 * share),
+                ),
+                Claim::at_most("events that publishers give up", refused, 0),
+                Claim::at_most(
+                    "deliveries not taken at the end",
+                    run.deliveries - run.delivered,
+                    0,
+                ),
+            ]
+        })
+        .collect()
+}
+
+/// A tenth, all and ten times the rate of the size, on accounts that were made ready for it.
+pub(crate) fn growth(size: &Size) -> Vec<Plan> {
+    [0.1, 1.0, 10.0]
+        .map(|times| {
+            let rate = size.rate * times;
+            let mut plan = Size { rate, ..*size }.steady();
+            plan.warm_writes = plan.warm_writes.max(3.0 * rate);
+            plan.dispatch_concurrency = plan.dispatch_concurrency.max((rate / 10.0) as usize);
+            plan.account_concurrency = plan.account_concurrency.max((rate / 2.0) as u64);
+            plan.requests_per_s = 2.0 * rate.max(5_000.0);
+            plan
+        })
+        .into()
+}
+
+pub(crate) fn growth_holds(runs: &[Figures]) -> Vec<Claim> {
+    let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Vec::new() };
+    let concurrency = |run: &Figures| run.dispatch.gb_s / run.delivered.max(1) as f64 * 1e6;
+    let mut claims = steady_holds(runs);
+    claims.extend([
+        Claim::at_most_times(
+            "write units each",
+            last.write_units_each,
+            1.1,
+            first.write_units_each,
+        ),
+        Claim::at_most_times("read units each", last.read_units_each, 1.1, first.read_units_each),
+        Claim::at_most_times(
+            "SQS requests each",
+            last.sqs_requests_each,
+            1.1,
+            first.sqs_requests_each,
+        ),
+        Claim::at_most_times(
+            "GB-s of dispatch a million",
+            concurrency(last),
+            1.1,
+            concurrency(first),
+        ),
+    ]);
+    claims
+}
