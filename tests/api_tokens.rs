@@ -34,14 +34,14 @@ async fn a_token_for_one_application_publishes_to_it_and_does_nothing_else() {
     let (token, _) = make(&world, asked).await;
     assert_eq!(publish(&world, &token, &app).await, 202);
     assert_eq!(publish(&world, &token, "mine").await, 202);
-    assert_eq!(publish(&world, &token, &other).await, 403);
-    assert_eq!(publish(&world, &token, "nobody").await, 403);
+    assert_eq!(publish(&world, &token, &other).await, 404);
+    assert_eq!(publish(&world, &token, "nobody").await, 404);
     // Nor does it create an application on the way.
     let bringing = json!({
         "eventType": "a", "payload": {}, "application": {"name": "New", "uid": "new"},
     });
     let brought = world.call_as(&token, "POST", "/api/v1/app/new/msg", bringing).await;
-    assert_eq!(brought.status, 403);
+    assert_eq!(brought.status, 404);
     assert_eq!(get(&world, &token, &format!("/api/v1/app/{app}")).await, 403);
     assert_eq!(get(&world, &token, TOKENS).await, 403);
     let who = world.call_as(&token, "GET", "/api/v1/auth/whoami", Value::Null).await.body;

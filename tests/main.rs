@@ -36,6 +36,7 @@ mod event_type_settings;
 mod event_types;
 mod events;
 mod expunge;
+mod fuzz;
 mod headers;
 /// What the local platform's API and endpoints listen with.
 #[path = "../functions/local/http_server.rs"]
@@ -102,3 +103,4 @@ mod terminal;
 mod throttle;
 mod token;
 mod token_deliveries;
+mod worst;

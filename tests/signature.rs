@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use shared::domain::clock::Timestamp;
 use shared::domain::secret::{PublicKey, SigningSecret};
-use shared::domain::signature::{Rejection, TOLERANCE_S, sign, verify, verify_public};
+use shared::domain::signature::{
+    MAX_SIGNATURES, Rejection, TOLERANCE_S, sign, verify, verify_public,
+};
 
 /// The example that the specification's reference libraries test with.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -53,6 +55,14 @@ fn the_published_example_of_an_ed25519_signature_comes_out_as_published() {
     assert!(public(BODY) && !public(b"{}"));
     let both = sign(&[secret(), private.clone()], ID, SENT_S, BODY);
     assert_eq!(both, format!("{SIGNATURE} {signature}"));
+}
+
+#[test]
+fn a_signature_after_the_sixteenth_is_not_looked_at() {
+    let behind = |others: usize| format!("{}{SIGNATURE}", "v1,AAAA ".repeat(others));
+    assert_eq!(check(&behind(MAX_SIGNATURES - 1)), Ok(()));
+    assert_eq!(check(&behind(MAX_SIGNATURES)), Err(Rejection::Signature));
+    assert_eq!(MAX_SIGNATURES, 16);
 }
 
 #[test]

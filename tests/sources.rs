@@ -8,10 +8,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::domain::clock::Timestamp;
 use shared::domain::keyset::{Algorithm, KeySet, PrivateKey};
+use shared::domain::metrics::Metric;
 use shared::domain::secret::RootSecret;
 use shared::domain::source::{Encoding, Kind, Refusal, Scheme, hmac_text, verify};
 use shared::sender::Outbound;
 
+use crate::support::captured::Captured;
 use crate::support::still::{self, StillClock};
 use crate::support::world::{ROOT_SECRET, Reply, World, organisation, text};
 
@@ -630,4 +632,33 @@ async fn a_source_that_feeds_itself_comes_to_an_end() {
         rounds += 1;
     }
     assert_eq!(rounds, 4);
+}
+
+#[tokio::test]
+async fn what_is_not_proved_is_counted_in_one_line_a_source_and_minute() {
+    let (log, _guard) = Captured::everything();
+    let world = World::new();
+    let app = world.application().await;
+    let one = source(&world, &app, "github", "s").await;
+    let other = source(&world, &app, "shopify", "s").await;
+    let refuse = async |source: &str, times: usize| {
+        for _ in 0..times {
+            assert_eq!(post(&world, source, &[], "{}").await.status, 401);
+        }
+    };
+    let counts = || -> Vec<u64> {
+        let lines = log.lines().into_iter().filter(|line| line.contains("unverified webhook"));
+        let fields = |line: String| serde_json::from_str::<Value>(&line).unwrap();
+        lines.map(|line| fields(line)["fields"]["count"].as_u64().unwrap()).collect()
+    };
+    refuse(&one, 100).await;
+    refuse(&other, 3).await;
+    assert_eq!(counts(), [1, 1]);
+    world.advance_s(59);
+    refuse(&one, 1).await;
+    assert_eq!(counts(), [1, 1]);
+    world.advance_s(1);
+    refuse(&one, 2).await;
+    assert_eq!(counts(), [1, 1, 101], "the hundred before, and this one");
+    assert_eq!(world.metrics.take()[&Metric::Unverified].iter().sum::<u64>(), 106);
 }

@@ -12,9 +12,11 @@ use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
+use url::Url;
 
 use crate::application::create_or_change;
 use crate::delivery_settings::check_delivery_settings;
+use crate::inspector::origin;
 use crate::limits::check_description;
 use crate::profile::check_https;
 use crate::{Answer, Call, page};
@@ -107,7 +109,7 @@ impl Call<'_> {
             rules.rate("throttleRate", patch.throttle_rate.value().copied());
         }
         patch.description.iter().for_each(|text| check_description(&mut rules, text));
-        patch.url.iter().for_each(|url| rules.url(url, &self.admin.settings.policy));
+        patch.url.iter().for_each(|url| self.check_url(&mut rules, url));
         let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
         rules.channels(patch.channels.value().map(Vec::as_slice));
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
@@ -161,7 +163,7 @@ impl Call<'_> {
         let mut rules = Rules::default();
         check_version(&mut rules, input.version);
         check_description(&mut rules, &input.description);
-        rules.url(&input.url, &self.admin.settings.policy);
+        self.check_url(&mut rules, &input.url);
         let uid = rules.uid(input.uid.as_deref(), EndpointId::PREFIX);
         rules.event_types("eventTypes", input.event_types.as_deref());
         rules.event_types("filterTypes", input.filter_types.as_deref());
@@ -175,6 +177,26 @@ impl Call<'_> {
             None => {}
         }
         rules.check().map(|()| uid)
+    }
+
+    /// An endpoint may be anywhere but where we take events and requests ourselves: what we send
+    /// would come back to us. Inspectors are there to be sent to.
+    fn check_url(&self, rules: &mut Rules, url: &str) {
+        rules.url(url, &self.admin.settings.policy);
+        let place = |url: &str| {
+            let url = Url::parse(url).ok()?;
+            Some((url.host_str()?.to_owned(), url.port_or_known_default(), url.path().to_owned()))
+        };
+        let own =
+            [origin(self.request), self.admin.settings.publish_url.clone().unwrap_or_default()];
+        let Some((host, port, path)) = place(url) else { return };
+        let is_own = own
+            .iter()
+            .filter_map(|own| place(own))
+            .any(|own| (own.0, own.1) == (host.clone(), port));
+        if is_own && !path.starts_with("/inspect/") {
+            rules.broken("url", "must not lead back to this service: use your receiver's address");
+        }
     }
 
     /// What the profile that will hold asks of the endpoint, and a key if it gets tokens.

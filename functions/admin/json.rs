@@ -31,27 +31,9 @@ impl<'a> Json<'a> {
 
     /// The same with so many levels at most.
     pub(crate) fn parse_within(text: &'a str, levels: usize) -> Option<Self> {
-        Self::read(serde_json::from_str(text).ok()?, levels)
-    }
-
-    /// Each level scans what is below it once more, so the levels bound the time as well.
-    fn read(raw: &'a RawValue, levels: usize) -> Option<Self> {
-        let text = raw.get();
-        if !text.starts_with(['{', '[']) {
-            return Some(Self::Scalar(Cow::Borrowed(raw)));
-        }
-        let levels = levels.checked_sub(1)?;
-        if text.starts_with('[') {
-            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-            return items
-                .into_iter()
-                .map(|item| Self::read(item, levels))
-                .collect::<Option<_>>()
-                .map(Self::List);
-        }
-        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-        let field = |(name, value)| Some((name, Self::read(value, levels)?));
-        fields.into_iter().map(field).collect::<Option<_>>().map(Self::Object)
+        // Whatever is no JSON is found out here, so the reader need not look for it.
+        let json: &RawValue = serde_json::from_str(text).ok()?;
+        Reader { rest: json.get() }.value(levels)
     }
 
     /// A text.
@@ -104,6 +86,92 @@ impl Serialize for Json<'_> {
             Self::Object(fields) => fields.serialize(serializer),
         }
     }
+}
+
+/// Reads JSON that is known to be JSON, each byte once.
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, levels: usize) -> Option<Json<'a>> {
+        match self.peek()? {
+            b'{' => self.object(levels.checked_sub(1)?),
+            b'[' => self.list(levels.checked_sub(1)?),
+            _ => self.scalar().map(|raw| Json::Scalar(Cow::Borrowed(raw))),
+        }
+    }
+
+    fn object(&mut self, levels: usize) -> Option<Json<'a>> {
+        let mut fields = BTreeMap::new();
+        self.skip(1);
+        while self.peek()? != b'}' {
+            let name = serde_json::from_str(self.scalar()?.get()).ok()?;
+            self.take(b':');
+            fields.insert(name, self.value(levels)?);
+            self.take(b',');
+        }
+        self.skip(1);
+        Some(Json::Object(fields))
+    }
+
+    fn list(&mut self, levels: usize) -> Option<Json<'a>> {
+        let mut items = Vec::new();
+        self.skip(1);
+        while self.peek()? != b']' {
+            items.push(self.value(levels)?);
+            self.take(b',');
+        }
+        self.skip(1);
+        Some(Json::List(items))
+    }
+
+    /// A text, a number or a word.
+    fn scalar(&mut self) -> Option<&'a RawValue> {
+        let end = match self.peek()? {
+            b'"' => text_end(self.rest.as_bytes())?,
+            _ => {
+                let is_end = |byte| b",]} \t\r\n".contains(&byte);
+                self.rest.bytes().position(is_end).unwrap_or(self.rest.len())
+            }
+        };
+        let (scalar, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        serde_json::from_str(scalar).ok()
+    }
+
+    /// The next byte that is no white space.
+    fn peek(&mut self) -> Option<u8> {
+        self.rest = self.rest.trim_ascii_start();
+        self.rest.bytes().next()
+    }
+
+    fn take(&mut self, wanted: u8) {
+        if self.peek() == Some(wanted) {
+            self.skip(1);
+        }
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
+}
+
+/// Where a text ends, its quotation mark included.
+fn text_end(text: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    let end = text.iter().skip(1).position(|byte| match byte {
+        _ if is_escaped => {
+            is_escaped = false;
+            false
+        }
+        b'\\' => {
+            is_escaped = true;
+            false
+        }
+        byte => *byte == b'"',
+    });
+    end.map(|at| at + 2)
 }
 
 /// A description in which references are followed.

@@ -236,6 +236,7 @@ impl Admin {
             return Ok(error::empty(StatusCode::NO_CONTENT));
         }
         request::check_size(request.body().len())?;
+        request::check_encoding(request.headers())?;
         request::idempotency_key(request.headers())?;
         let bearer = request::opened(request.headers(), &self.tokens, self.ambient.now())?;
         if self.revocations.is_revoked(&bearer).await? {
@@ -251,9 +252,10 @@ impl Call<'_> {
     /// The application that the path names, if this caller may know of it.
     async fn tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
         if let Some(own) = &self.own {
+            // Not a word of whether there is such a one.
             return match is_named(&own.application, reference) {
                 true => Ok(own.clone()),
-                false => Err(ApiError::forbidden()),
+                false => Err(ApiError::not_found()),
             };
         }
         let org = self.access.organisation();

@@ -1,5 +1,7 @@
 //! Messages: list, read.
 
+use std::collections::BTreeSet;
+
 use crate::JsonSchema;
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -7,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
 use shared::api::message::MessageOut;
 use shared::api::request::{self, query_flag, query_list, query_value};
+use shared::api::rules::Rules;
 use shared::domain::attempt::Attempt;
-use shared::domain::endpoint::Endpoint;
+use shared::domain::endpoint::{Endpoint, MAX_CHANNEL};
 use shared::domain::id::MessageId;
-use shared::domain::message::Message;
+use shared::domain::message::{MAX_MESSAGE_CHANNELS, Message};
 use shared::store::Tenant;
 
 use crate::{Answer, Call, page};
@@ -19,7 +22,7 @@ use crate::{Answer, Call, page};
 pub(crate) struct Filter {
     channel: Option<String>,
     tag: Option<String>,
-    event_types: Vec<String>,
+    event_types: BTreeSet<String>,
     subject: Option<String>,
 }
 
@@ -28,7 +31,7 @@ impl Filter {
     pub(crate) fn of(request: &Request<Bytes>) -> Self {
         Self {
             channel: query_value(request, "channel"),
-            event_types: query_list(request, "event_types"),
+            event_types: query_list(request, "event_types").into_iter().collect(),
             subject: query_value(request, "subject"),
             tag: query_value(request, "tag"),
         }
@@ -53,8 +56,7 @@ impl Filter {
         subject: Option<&str>,
     ) -> bool {
         let subject_fits = self.subject.is_none() || self.subject.as_deref() == subject;
-        let type_fits =
-            self.event_types.is_empty() || self.event_types.iter().any(|name| name == event_type);
+        let type_fits = self.event_types.is_empty() || self.event_types.contains(event_type);
         let tag_fits = self.tag.as_ref().is_none_or(|tag| tags.contains(tag));
         type_fits
             && tag_fits
@@ -82,6 +84,9 @@ impl Call<'_> {
     pub(crate) async fn precheck(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let input: PrecheckIn = request::body(self.request)?;
+        let mut rules = Rules::default();
+        rules.names("channels", input.channels.as_deref(), MAX_CHANNEL, MAX_MESSAGE_CHANNELS);
+        rules.check()?;
         let channels = input.channels.unwrap_or_default();
         let wants = |endpoint: &Endpoint| endpoint.wants(&input.event_type, &channels);
         let active = tenant.endpoints.iter().any(wants);

@@ -40,6 +40,7 @@ pub(crate) struct ProfileList {
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct ProfileIn {
     /// The file's text.
+    #[schemars(length(max = MAX_TOML))]
     toml: String,
 }
 
@@ -62,6 +63,10 @@ pub(crate) struct GrantOut {
 pub(crate) struct LoadOut {
     event_types: Vec<String>,
 }
+
+/// Longest profile, in characters: ten times the largest that comes with Posthorn. Reading TOML
+/// takes a hundred times its size.
+const MAX_TOML: usize = 128 * 1024;
 
 impl Call<'_> {
     pub(crate) async fn list_profiles(&self) -> Answer {
@@ -94,6 +99,9 @@ impl Call<'_> {
     /// is no way to take one away: deliveries that follow it could not go out.
     pub(crate) async fn put_profile(&self, name: &str) -> Answer {
         let input: ProfileIn = request::body(self.request)?;
+        let mut rules = Rules::default();
+        rules.text("toml", &input.toml, MAX_TOML);
+        rules.check()?;
         let mut rules = Rules::default();
         let file = match profile::file::parse("toml", &input.toml) {
             Ok(file) => Some(file),

@@ -62,6 +62,7 @@ pub(crate) fn whole(
         anchors: BTreeSet::new(),
         names: BTreeMap::new(),
         taken: own.keys().cloned().collect(),
+        numbers: BTreeMap::new(),
         waiting: Vec::new(),
     };
     anchors(root, &mut copier.anchors);
@@ -94,6 +95,8 @@ struct Copier<'t, 'a> {
     /// What each definition is called, by its place in the description.
     names: BTreeMap<Vec<String>, String>,
     taken: BTreeSet<String>,
+    /// The number that the next one of this name gets at least: each is tried once.
+    numbers: BTreeMap<String, u32>,
     /// Definitions that are still to be copied.
     waiting: Vec<(String, &'t Json<'a>)>,
 }
@@ -190,13 +193,17 @@ impl<'t, 'a> Copier<'t, 'a> {
             return name.clone();
         }
         let wanted = place.last().cloned().unwrap_or_default();
-        let mut name = wanted.clone();
-        for number in 2.. {
+        let number = self.numbers.entry(wanted.clone()).or_insert(1);
+        let name = loop {
+            let name = match *number {
+                1 => wanted.clone(),
+                more => format!("{wanted}-{more}"),
+            };
+            *number += 1;
             if self.taken.insert(name.clone()) {
-                break;
+                break name;
             }
-            name = format!("{wanted}-{number}");
-        }
+        };
         self.names.insert(place, name.clone());
         self.waiting.push((name.clone(), target));
         name

@@ -69,7 +69,7 @@ impl Receiver {
         if let Some(own) = confined(&self.directory, bearer, self.ambient.now()).await? {
             return match is_named(&own.application, reference) {
                 true => Ok(own),
-                false => Err(ApiError::forbidden()),
+                false => Err(ApiError::not_found()),
             };
         }
         let org = bearer.access.organisation();

@@ -47,9 +47,11 @@ mod recent;
 mod source;
 mod split;
 mod take;
+mod unverified;
 
 use caller::Caller;
 use recent::Recent;
+use unverified::Unverified;
 
 pub use batch::{MAX_BATCH_BODY_BYTES, MAX_MESSAGES};
 
@@ -82,6 +84,8 @@ pub struct Receiver {
     profiles: Profiles,
     /// What this process has put in the queue lately.
     recent: Recent,
+    /// What the log has said of webhooks that were not proved.
+    unverified: Unverified,
     metrics: Arc<dyn Metrics>,
     ambient: Ambient,
 }
@@ -119,6 +123,7 @@ impl Receiver {
             sealer,
             profiles,
             recent: Recent::default(),
+            unverified: Unverified::default(),
             metrics: base.metrics,
             ambient: base.ambient,
         }
@@ -135,6 +140,7 @@ impl Receiver {
 
     async fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, ApiError> {
         let segments = request::segments(request.uri().path());
+        request::check_encoding(request.headers())?;
         match (request.method(), segments.as_slice()) {
             (&Method::POST, ["api", "v1", "app", app, "msg"]) => {
                 let size = request.body().len();

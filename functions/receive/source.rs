@@ -116,15 +116,18 @@ impl Receiver {
         sealed.map(open).transpose()
     }
 
-    /// 401, a line in the log and a count.
+    /// 401 and a count; a line in the log once in a while.
     fn refuse(&self, source: &Source, refusal: Refusal) -> ApiError {
         self.metrics.count(Metric::Unverified);
-        tracing::warn!(
-            source.id = %source.id,
-            scheme = source.scheme.name(),
-            reason = ?refusal,
-            "unverified webhook"
-        );
+        if let Some(count) = self.unverified.count(source.id, self.ambient.now()) {
+            tracing::warn!(
+                source.id = %source.id,
+                scheme = source.scheme.name(),
+                reason = ?refusal,
+                count,
+                "unverified webhook"
+            );
+        }
         ApiError::unauthenticated(
             "This request is not proved to come from the system that this source is for: check \
              the secret on both sides, and the clock.",

@@ -335,3 +335,32 @@ async fn an_application_has_at_most_200_endpoints() {
     assert_error(&put, 400, "limit_reached");
     assert_eq!(ids(&get(&world, &format!("{path}?limit=250")).await).len(), 200);
 }
+
+#[tokio::test]
+async fn an_endpoint_does_not_lead_back_to_where_events_come_in() {
+    let mut world = World::new();
+    world.admin.settings.publish_url = Some("https://events.example.org".to_owned());
+    let path = format!("/api/v1/app/{}/endpoint", world.application().await);
+    let create = async |url: &str| {
+        let request = http::Request::post(&path)
+            .header("authorization", format!("Bearer {}", world.token()))
+            .header("host", "api.example.org")
+            .header("x-forwarded-proto", "https")
+            .body(json!({"url": url}).to_string().into())
+            .unwrap();
+        world.send(request).await
+    };
+    for url in [
+        "https://api.example.org/api/v1/app/x/msg",
+        "https://API.example.org:443/in/src_x",
+        "https://api.example.org/",
+        "https://events.example.org/in/src_x",
+    ] {
+        let refused = create(url).await;
+        assert_eq!(refused.status, 422, "{url}: {refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "url"]), "{url}");
+    }
+    for url in ["https://api.example.org/inspect/0123", "https://hooks.example.org/"] {
+        assert_eq!(create(url).await.status, 201, "{url}");
+    }
+}

@@ -139,7 +139,7 @@ impl Description {
 
     /// A status of failure that is this operation's own. Those that every operation of its kind
     /// has are added by themselves: 400, 401 and 403 with a token, 404 with a name in the path,
-    /// 413 with a body, 422 with a query or a body.
+    /// 413 and 415 with a body, 422 with a query or a body.
     pub fn fails(mut self, status: u16, meaning: &'static str) -> Self {
         self.answers.push((status, Some(schema_of::<Failure>), meaning));
         self
@@ -159,6 +159,7 @@ impl Description {
         }
         if self.body.is_some() {
             common.push((413, failure, "More bytes than a body may have"));
+            common.push((415, failure, "A body that is compressed"));
         }
         if self.body.is_some() || !self.query.is_empty() {
             let invalid: Option<SchemaOf> = Some(schema_of::<Invalid>);

@@ -65,6 +65,23 @@ pub struct Violation {
     pub kind: &'static str,
 }
 
+/// Most steps to a field that are told.
+const MAX_STEPS: usize = 128;
+/// Longest step that is told, in characters: as long as a name may be.
+const MAX_STEP: usize = 256;
+/// Longest sentence about a field, in characters. Some repeat what was sent.
+const MAX_MESSAGE: usize = 1_024;
+
+/// A text of at most so many characters. What a caller sends comes back in errors, and an error is
+/// not to be larger than what it is about.
+fn shortened(mut text: String, max_chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(max_chars) {
+        text.truncate(end);
+        text.push('\u{2026}');
+    }
+    text
+}
+
 impl Violation {
     /// A field of the body that breaks a rule; `channels.0` is the first of the channels.
     pub fn body(field: &str, msg: impl Into<String>) -> Self {
@@ -83,8 +100,9 @@ impl Violation {
     }
 
     fn at(place: &str, path: impl IntoIterator<Item = String>, msg: impl Into<String>) -> Self {
+        let path = path.into_iter().take(MAX_STEPS).map(|step| shortened(step, MAX_STEP));
         let loc = std::iter::once(place.to_owned()).chain(path).collect();
-        Self { loc, msg: msg.into(), kind: "value_error" }
+        Self { loc, msg: shortened(msg.into(), MAX_MESSAGE), kind: "value_error" }
     }
 }
 
@@ -139,6 +157,15 @@ impl ApiError {
         Self::http(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
     }
 
+    /// 415: a body that is compressed.
+    pub fn encoded() -> Self {
+        Self::http(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            "Send the body as it is, without `content-encoding`.",
+        )
+    }
+
     /// 400: anything else that the caller has to change.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::http(StatusCode::BAD_REQUEST, code, detail)
@@ -164,7 +191,7 @@ impl ApiError {
     }
 
     fn http(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Http { status, code, detail: detail.into() }
+        Self::Http { status, code, detail: shortened(detail.into(), MAX_MESSAGE) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading API requests: who asks, the body, the query.
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request, Uri};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
@@ -101,6 +102,18 @@ pub fn check_size(bytes: usize) -> Result<(), ApiError> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a body that is encoded: what is signed and what is limited are the bytes as they came.
+///
+/// # Errors
+/// 415.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    match encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        true => Ok(()),
+        false => Err(ApiError::encoded()),
+    }
 }
 
 /// Why this body does not read as a `T`: the slow way, which finds the field.

@@ -99,21 +99,15 @@ fn bytes(json: &str) -> impl Iterator<Item = (u8, bool)> {
 }
 
 /// What is at a pointer (RFC 6901) in some JSON, as it stands there. Of a field that is there
-/// twice it is the last.
+/// twice it is the last. Each byte is read once, however many steps there are.
 pub fn at<'a>(json: &'a str, pointer: &str) -> Option<&'a str> {
     let Some(path) = pointer.strip_prefix('/') else {
         return pointer.is_empty().then_some(json);
     };
-    path.split('/').try_fold(json, |json, step| {
-        let step = step.replace("~1", "/").replace("~0", "~");
-        let mut reader = serde_json::Deserializer::from_str(json);
-        let found = match json.trim_ascii_start().as_bytes().first() {
-            Some(b'{') => reader.deserialize_map(Step(&step)),
-            Some(b'[') => reader.deserialize_seq(Step(&step)),
-            _ => return None,
-        };
-        found.ok().flatten().map(RawValue::get)
-    })
+    let unescape = |step: &str| step.replace("~1", "/").replace("~0", "~");
+    let steps: Vec<String> = path.split('/').map(unescape).collect();
+    let mut reader = serde_json::Deserializer::from_str(json);
+    Steps(&steps).deserialize(&mut reader).ok().flatten().map(RawValue::get)
 }
 
 /// A text or a number as a name: a text without its escapes, a number digit by digit; a text
@@ -126,10 +120,21 @@ pub fn name_of(json: &str) -> Option<String> {
     }
 }
 
-/// Looks for one field or item.
-struct Step<'s>(&'s str);
+/// Looks for what is at the end of these steps.
+struct Steps<'s>(&'s [String]);
 
-impl<'de> Visitor<'de> for Step<'_> {
+impl<'de> DeserializeSeed<'de> for Steps<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        match self.0 {
+            [] => Deserialize::deserialize(deserializer).map(Some),
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Steps<'_> {
     type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,10 +142,11 @@ impl<'de> Visitor<'de> for Step<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some((step, rest)) = self.0.split_first() else { return Ok(None) };
         let mut found = None;
-        while let Some(is_it) = map.next_key_seed(Name(self.0))? {
+        while let Some(is_it) = map.next_key_seed(Name(step))? {
             match is_it {
-                true => found = Some(map.next_value()?),
+                true => found = map.next_value_seed(Steps(rest))?,
                 false => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -148,18 +154,45 @@ impl<'de> Visitor<'de> for Step<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let Some((step, rest)) = self.0.split_first() else { return Ok(None) };
         // As in RFC 6901: digits, without a zero before others.
         let index: Option<usize> =
-            self.0.parse().ok().filter(|index: &usize| self.0 == index.to_string());
+            step.parse().ok().filter(|index: &usize| *step == index.to_string());
         let mut position = 0;
         let mut found = None;
-        while let Some(item) = items.next_element::<&RawValue>()? {
+        loop {
             if Some(position) == index {
-                found = Some(item);
+                let Some(item) = items.next_element_seed(Steps(rest))? else { return Ok(found) };
+                found = item;
+            } else if items.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(found);
             }
             position += 1;
         }
-        Ok(found)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 
