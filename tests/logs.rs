@@ -171,6 +171,7 @@ async fn the_real_sender_logs_neither_what_it_sends_nor_what_it_gets() {
         headers: vec![("x-customer".to_owned(), HEADER.to_owned())],
         body: PAYLOAD.into(),
         timeout_ms: 5_000,
+        owner: None,
     };
     let receiver = async {
         let (mut stream, _) = listener.accept().await.unwrap();

@@ -4,7 +4,7 @@ use shared::domain::clock::Ambient;
 use shared::domain::secret::RootSecret;
 use shared::embedded::Engine;
 
-use crate::local_data::{check_secret, root_secret, warning};
+use crate::local_data::{check_secret, root_secret};
 use crate::support::directory::Directory;
 use crate::terminal::shown;
 
@@ -53,9 +53,6 @@ fn a_root_secret_that_others_can_read_is_refused() {
             assert!(reason.contains("chmod 600"), "{reason}");
         }
     }
-    assert_eq!(warning(&directory), None);
-    std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
-    assert!(warning(&directory).unwrap().contains("chmod 700"));
 }
 
 #[tokio::test]
@@ -82,4 +79,27 @@ fn what_a_stranger_sends_cannot_steer_a_terminal() {
     ] {
         assert_eq!(shown(text), expected);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_others_can_look_into_is_closed_or_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let open = |name: Option<&str>| {
+        let directory = Directory::new();
+        if let Some(name) = name {
+            std::fs::write(directory.path().join(name), "x").unwrap();
+        }
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let made = shared::embedded::create_directory(directory.path());
+        let mode = std::fs::metadata(directory.path()).unwrap().permissions().mode() & 0o777;
+        (made.map_err(|error| error.to_string()), mode)
+    };
+    for ours in [None, Some("posthorn.db"), Some("posthorn.db-wal"), Some("address")] {
+        assert_eq!(open(ours), (Ok(()), 0o700), "{ours:?}");
+    }
+    let (refused, mode) = open(Some("thesis.tex"));
+    assert!(refused.unwrap_err().contains("`thesis.tex`"));
+    assert_eq!(mode, 0o755, "what is not ours is left as it is");
 }

@@ -1,6 +1,7 @@
 //! The HTTP server of the local platform, and strangers who take their time.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
@@ -11,18 +12,31 @@ use crate::http_server::{Limits, Peers, serve_within};
 
 fn limits() -> Limits {
     let long = Duration::from_secs(60);
-    Limits { head: long, body: long, least_rate: 1024, connections: 100, of_one_peer: 100 }
+    Limits {
+        head: long,
+        body: long,
+        least_rate: 1024,
+        of_a_stranger: usize::MAX,
+        connections: 100,
+        of_one_peer: 100,
+    }
 }
 
 /// A server that answers with the body that came.
 async fn echo(limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(serve_within(limits, listener, |request: http::Request<_>| async move {
-        let mut response = Response::new(request.into_body());
-        *response.status_mut() = StatusCode::ACCEPTED;
-        response
-    }));
+    let knows = |head: &http::request::Parts| head.headers.contains_key("authorization");
+    tokio::spawn(serve_within(
+        limits,
+        listener,
+        Arc::new(knows),
+        |request: http::Request<_>| async move {
+            let mut response = Response::new(request.into_body());
+            *response.status_mut() = StatusCode::ACCEPTED;
+            response
+        },
+    ));
     addr
 }
 
@@ -96,6 +110,24 @@ async fn a_large_body_may_take_the_time_that_the_least_rate_allows() {
         stream.write_all(&[b'x'; 100]).await.unwrap();
     }
     assert!(heard(stream).await.starts_with("HTTP/1.1 202 "));
+}
+
+#[tokio::test]
+async fn of_a_stranger_no_long_body_is_read() {
+    let addr = echo(Limits { of_a_stranger: 1_000, ..limits() }).await;
+    let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let send = async |more: &str| heard(say(addr, format!("{head}{more}").as_bytes()).await).await;
+    // It is answered before any of it has come.
+    let announced = send("content-length: 1001\r\n\r\n").await;
+    assert!(announced.starts_with("HTTP/1.1 401 "), "{announced}");
+    let long = format!("3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1_001));
+    let chunked = send(&format!("transfer-encoding: chunked\r\n\r\n{long}")).await;
+    assert!(chunked.starts_with("HTTP/1.1 401 "), "{chunked}");
+    let short = send(&format!("content-length: 1000\r\n\r\n{}", "x".repeat(1_000))).await;
+    assert!(short.starts_with("HTTP/1.1 202 "), "{short}");
+    let known = "authorization: x\r\ncontent-length: 1001\r\n\r\n";
+    let known = send(&format!("{known}{}", "x".repeat(1_001))).await;
+    assert!(known.starts_with("HTTP/1.1 202 "), "{known}");
 }
 
 #[tokio::test]

@@ -444,16 +444,37 @@ fn a_url_beyond_the_longest_is_refused() {
 }
 
 #[test]
-fn our_own_host_is_refused_in_every_spelling() {
-    let policy = TargetPolicy {
-        refused_hosts: vec!["api.posthorn.example".to_owned()],
-        ..TargetPolicy::default()
-    };
-    for host in ["api.posthorn.example", "API.Posthorn.Example", "api.posthorn.example."] {
-        let text = check_url(&format!("https://{host}/"), &policy).expect_err(host);
-        assert!(text.contains("this service itself"), "{text}");
+fn what_an_operator_refuses_is_refused_in_every_spelling() {
+    let targets = "api.posthorn.example, .corp.example 9.9.0.0/16,2606:4700::/32 8.8.4.4";
+    let refused = || TargetPolicy::default().refusing(targets).unwrap();
+    for host in [
+        "api.posthorn.example",
+        "API.Posthorn.Example",
+        "api.posthorn.example.",
+        "a.b.corp.example",
+        "9.9.255.1",
+        "0x09090001",
+        "8.8.4.4",
+        "[2606:4700::1]",
+        "[::ffff:9.9.9.9]",
+    ] {
+        let text = check_url(&format!("https://{host}/"), &refused()).expect_err(host);
+        assert!(text.contains("operator of this service"), "{text}");
     }
-    assert!(check_url("https://hooks.posthorn.example/", &policy).is_ok());
+    for host in ["hooks.posthorn.example", "corp.example", "8.8.4.5", "9.10.0.1", "[2606:4701::1]"]
+    {
+        assert!(check_url(&format!("https://{host}/"), &refused()).is_ok(), "{host}");
+    }
+    let inside: IpAddr = "9.9.9.9".parse().unwrap();
+    assert!(refused().refusal(inside).is_some());
+    let local = TargetPolicy::local().refusing("127.0.0.2").unwrap();
+    assert!(check_url("http://127.0.0.2/", &local).is_err());
+    assert!(check_url("http://127.0.0.1/", &local).is_ok());
+    let everything = TargetPolicy::default().refusing("0.0.0.0/0").unwrap();
+    assert!(check_url("https://8.8.8.8/", &everything).is_err());
+    for wrong in ["9.9.0.0/33", "9.9.0/8", "::/129", "9.9.0.0/-1", "a/b", "9"] {
+        assert!(TargetPolicy::default().refusing(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -492,7 +513,7 @@ fn guard(answer: Result<Vec<IpAddr>, String>) -> GuardedResolver {
 
 fn lookup(guard: &GuardedResolver) -> Result<Vec<IpAddr>, LookupError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(guard.addresses("hooks.example.com"))
+    runtime.block_on(guard.addresses("hooks.example.com", None))
 }
 
 fn addresses(texts: &[&str]) -> Vec<IpAddr> {

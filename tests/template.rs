@@ -44,6 +44,7 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
         (".always_lease()", variable::FIRST_LEASE),
         (".auto_disable()", variable::AUTO_DISABLE),
         (".target_policy()", variable::ALLOW_HTTP),
+        (".target_policy()", variable::REFUSED_TARGETS),
         (".publish_url()", variable::PUBLISH_URL),
         (".portal_frames()", variable::PORTAL_FRAMES),
     ];
@@ -116,6 +117,7 @@ fn variables_that_name_a_resource_name_the_right_one() {
             (variable::AUTO_DISABLE, "AutoDisable"),
             (variable::ALLOW_HTTP, "AllowHttp"),
             (variable::PORTAL_FRAMES, "PortalFrames"),
+            (variable::REFUSED_TARGETS, "RefusedTargets"),
         ] {
             let value = &set[variable];
             assert!(value.is_null() || *value == json!({ "Ref": resource }), "{name}: {value}");

@@ -255,7 +255,13 @@ fn outbound(
     ];
     headers.extend_from_slice(trial.custom);
     headers.extend(profile.signed_headers(&id, &timestamp, &signatures));
-    Outbound { url: endpoint.url.clone(), headers, body, timeout_ms: TIMEOUT_MS }
+    Outbound {
+        url: endpoint.url.clone(),
+        headers,
+        body,
+        timeout_ms: TIMEOUT_MS,
+        owner: Some(endpoint.app),
+    }
 }
 
 /// What is not as it should be, and what to do about it.

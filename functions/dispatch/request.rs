@@ -54,5 +54,11 @@ pub(crate) fn signed(
     }
     headers.extend(custom);
     headers.extend(policy.profile.signed_headers(&id, &timestamp, &signatures));
-    Outbound { url: endpoint.url.clone(), headers, body: body.bytes, timeout_ms: policy.timeout_ms }
+    Outbound {
+        url: endpoint.url.clone(),
+        headers,
+        body: body.bytes,
+        timeout_ms: policy.timeout_ms,
+        owner: Some(endpoint.app),
+    }
 }

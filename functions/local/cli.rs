@@ -215,6 +215,10 @@ pub(crate) struct Bench {
     /// Beside it, publish as much to an application whose endpoint hangs for 25 s.
     #[arg(long)]
     pub(crate) hang: bool,
+    /// Measure twice: alone, and beside a customer whose endpoints, names, bodies and lists are as
+    /// many and as large as the platform takes.
+    #[arg(long, conflicts_with_all = ["kill", "hang"])]
+    pub(crate) hostile: bool,
     /// Kill the platform in the middle and start it again (only one that was started for this).
     #[arg(long)]
     pub(crate) kill: bool,

@@ -24,8 +24,9 @@ const SECRET_BYTES: usize = 32;
 pub(crate) fn root_secret(directory: &Path, ambient: &Ambient) -> Result<RootSecret, String> {
     let path = directory.join(SECRET_FILE);
     let describe = |error: std::io::Error| format!("{}: {error}", path.display());
+    let of_directory = |error| format!("{}: {error}", directory.display());
+    shared::embedded::create_directory(directory).map_err(of_directory)?;
     if !path.try_exists().map_err(describe)? {
-        shared::embedded::create_directory(directory).map_err(describe)?;
         let text: String =
             ambient.random::<SECRET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect();
         write_private(&path, &text).map_err(describe)?;
@@ -50,15 +51,6 @@ pub(crate) async fn check_secret(engine: &Engine, secret: &RootSecret) -> Result
         "{SECRET_FILE} is not the one that this database was begun with: secrets in it would not \
          open; put the old one back, or begin with another directory"
     ))
-}
-
-/// What an operator should know about who can look into this directory.
-pub(crate) fn warning(directory: &Path) -> Option<String> {
-    let mode = mode(directory)?;
-    (mode & OTHERS != 0).then(|| {
-        let name = directory.display();
-        format!("Others on this machine can look into {name} (mode {mode:o}); `chmod 700 {name}`.")
-    })
 }
 
 /// The organisation of a platform on one machine.

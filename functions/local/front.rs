@@ -2,10 +2,13 @@
 
 use admin::Admin;
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use receive::Receiver;
 use shared::api::error::{self, ApiError};
 use shared::api::request;
+use shared::domain::id::SourceId;
 use shared::domain::right::Right;
 
 use crate::machine::Machine;
@@ -33,6 +36,25 @@ impl Front {
             }
             _ => self.admin.handle(request).await,
         }
+    }
+
+    /// Whether a request's head is of somebody to be heard out: who has a token, or proves the
+    /// whole request by what is in it. What waits for no answer from the store is asked here.
+    pub(crate) fn knows(&self, head: &Parts) -> bool {
+        let Machine { base, tenancy, .. } = &self.machine;
+        let segments = request::segments(head.uri.path());
+        let is_proved_within = match segments.as_slice() {
+            ["in", source] => source.parse::<SourceId>().is_ok(),
+            ["inspect", _] => true,
+            ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"] => {
+                let has = |name: &str| head.headers.contains_key(name);
+                !has(AUTHORIZATION.as_str())
+                    && ["webhook-signature", "svix-signature"].into_iter().any(has)
+            }
+            _ => false,
+        };
+        is_proved_within
+            || request::opened(&head.headers, &tenancy.tokens, base.ambient.now()).is_ok()
     }
 
     /// For the operator alone: it tells what all customers do together.

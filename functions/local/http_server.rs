@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) body: Duration,
     /// Bytes of a body that must come in a second.
     pub(crate) least_rate: u32,
+    /// Bytes that are read of the body of somebody who is not known.
+    pub(crate) of_a_stranger: usize,
     /// Connections at once. More wait until one of them ends.
     pub(crate) connections: usize,
     /// Connections at once of one peer that is not this machine. More are closed.
@@ -45,6 +49,7 @@ impl Limits {
             head: Duration::from_secs(30),
             body: Duration::from_secs(30),
             least_rate: 16 * 1024,
+            of_a_stranger: 64 * 1024,
             connections,
             of_one_peer: connections / 2,
         }
@@ -58,18 +63,25 @@ const SPARE_DESCRIPTORS: usize = 64;
 /// Most connections at once, however many descriptors there are.
 const MOST_CONNECTIONS: usize = 8192;
 
+/// Whether somebody is known by the head of a request: enough to be heard out.
+pub(crate) type Knows = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+
 /// Serves until the task is dropped. `answer` gets every request that can be read.
 pub(crate) async fn serve<A, F>(listener: TcpListener, answer: A)
 where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
-    serve_within(Limits::of_this_process(), listener, answer).await;
+    serve_within(Limits::of_this_process(), listener, Arc::new(|_| true), answer).await;
 }
 
-/// Like [`serve`], with these limits.
-pub(crate) async fn serve_within<A, F>(limits: Limits, listener: TcpListener, answer: A)
-where
+/// Like [`serve`], with these limits, and long bodies only of who is known.
+pub(crate) async fn serve_within<A, F>(
+    limits: Limits,
+    listener: TcpListener,
+    knows: Knows,
+    answer: A,
+) where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
@@ -89,10 +101,13 @@ where
         let Some(guest) = peers.admit(peer.ip()) else { continue };
         // Without it small answers wait for the other side's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let answer = answer.clone();
+        let (knows, answer) = (knows.clone(), answer.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let answer = answer.clone();
-            async move { Ok::<_, Infallible>(respond(limits, request, answer).await.map(Full::new)) }
+            let (knows, answer) = (knows.clone(), answer.clone());
+            async move {
+                let answer = respond(limits, request, &*knows, answer).await;
+                Ok::<_, Infallible>(answer.map(Full::new))
+            }
         });
         tokio::spawn(async move {
             // A connection that breaks is its client's affair.
@@ -165,24 +180,43 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-async fn respond<A, F>(limits: Limits, request: Request<Incoming>, answer: A) -> Response<Bytes>
+async fn respond<A, F>(
+    limits: Limits,
+    request: Request<Incoming>,
+    knows: &(dyn Fn(&Parts) -> bool + Send + Sync),
+    answer: A,
+) -> Response<Bytes>
 where
     A: Fn(Request<Bytes>) -> F,
     F: Future<Output = Response<Bytes>>,
 {
     let (head, body) = request.into_parts();
-    match whole(limits, body).await {
+    match whole(limits, body, || knows(&head)).await {
         Ok(body) => answer(Request::from_parts(head, body)).await,
         Err(refusal) => refusal,
     }
 }
 
 /// The body, if it is not too large and comes fast enough; the answer, if not.
-async fn whole(limits: Limits, body: Incoming) -> Result<Bytes, Response<Bytes>> {
+async fn whole(
+    limits: Limits,
+    body: Incoming,
+    is_known: impl Fn() -> bool,
+) -> Result<Bytes, Response<Bytes>> {
+    let expected = body.size_hint().lower();
+    let mut is_stranger = true;
     let mut body = Limited::new(body, MAX_BODY_BYTES);
     let mut deadline = Instant::now() + limits.body;
     let mut parts: Vec<Bytes> = Vec::new();
+    let mut read = 0;
     loop {
+        // Who says that more will come is asked before any of it is read.
+        if is_stranger && expected.max(read) > limits.of_a_stranger as u64 {
+            if !is_known() {
+                return Err(stranger());
+            }
+            is_stranger = false;
+        }
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame,
@@ -198,10 +232,20 @@ async fn whole(limits: Limits, body: Incoming) -> Result<Bytes, Response<Bytes>>
         // What has come buys the time that it may take.
         deadline +=
             Duration::from_secs(1).mul_f64(part.len() as f64 / f64::from(limits.least_rate));
+        read += part.len() as u64;
         parts.push(part);
     }
     // Almost every body comes in one part.
     Ok(if parts.len() == 1 { parts.remove(0) } else { parts.concat().into() })
+}
+
+/// The answer to somebody who is not known and sends much. Whatever else comes over this connection
+/// is not read.
+fn stranger() -> Response<Bytes> {
+    let detail = "Send a token that holds: without one no more of the body is read.";
+    let mut response = ApiError::unauthenticated(detail).into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// How many connections to others leave room for as many from others.

@@ -10,7 +10,6 @@ use receive::Receiver;
 use retry::Sweeper;
 use shared::domain::profile;
 use shared::host::config::{self, Environment};
-use shared::sender::target::TargetPolicy;
 use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::Profiles;
 use tokio::net::TcpListener;
@@ -58,10 +57,6 @@ pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
     println!();
     println!("{}", platform.token);
     warn_of_few_descriptors();
-    if let Some(warning) = data::warning(&options.data) {
-        println!();
-        println!("{warning}");
-    }
     tokio::select! {
         _ = tokio::signal::ctrl_c() => Ok(()),
         _ = platform.tasks.join_next() => Err("a part of the platform stopped".to_owned()),
@@ -75,6 +70,8 @@ impl Platform {
         addr: SocketAddr,
         profiles: Profiles,
     ) -> Result<Self, String> {
+        // The system may refuse; then `warn_of_few_descriptors` tells.
+        let _ = rlimit::increase_nofile_limit(ENOUGH_DESCRIPTORS as u64);
         let machine = Machine::open(directory, profiles).await?;
         check_default(&machine.tenancy.profiles).await?;
         let Functions { receiver, admin, dispatcher, sweeper } = Functions::on(&machine)?;
@@ -95,7 +92,10 @@ impl Platform {
         let engine = machine.engine.clone();
         tasks.spawn(async move { engine.stopped().await });
         let front = Arc::new(Front { machine, receiver, admin });
-        tasks.spawn(http_server::serve(listener, move |request| {
+        let door = front.clone();
+        let limits = http_server::Limits::of_this_process();
+        let knows: http_server::Knows = Arc::new(move |head| door.knows(head));
+        tasks.spawn(http_server::serve_within(limits, listener, knows, move |request| {
             let front = front.clone();
             async move { front.answer(request).await }
         }));
@@ -106,10 +106,10 @@ impl Platform {
 impl Functions {
     fn on(machine: &Machine) -> Result<Self, String> {
         let (base, tenancy) = (|| machine.base.clone(), || machine.tenancy.clone());
-        let (queues, policy) = (machine.queues(), TargetPolicy::local());
+        let environment = Environment::new(&config::from_process);
+        let (queues, policy) = (machine.queues(), environment.local_target_policy()?);
         let sending = SenderSettings { policy: policy.clone(), ..SenderSettings::default() };
         let sender: Arc<dyn Sender> = Arc::new(HttpSender::new(sending)?);
-        let environment = Environment::new(&config::from_process);
         let receive = receive::Settings {
             organisation: data::organisation(),
             retention_days: environment.retention_days()?,

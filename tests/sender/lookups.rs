@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use futures_util::future::join_all;
+use shared::domain::clock::Timestamp;
+use shared::domain::id::{ApplicationId, Ksuid, RANDOM_BYTES};
 use shared::sender::lookup::{LookupLimits, Lookups};
 use tokio::sync::Semaphore;
 
@@ -161,4 +163,39 @@ async fn names_of_a_zone_full_of_slow_ones_do_not_take_the_places_of_others() {
     for answer in later.await {
         assert_eq!(answer.unwrap(), addresses(&["127.0.0.1"]));
     }
+}
+
+#[tokio::test]
+async fn an_application_whose_names_are_slow_does_not_take_the_places_of_others() {
+    let (names, let_go) = Names::held();
+    let limits = LookupLimits {
+        quick: 8,
+        of_an_application: 3,
+        slow_after_ms: 60_000,
+        ..LookupLimits::default()
+    };
+    let lookups = Lookups::new(names.clone(), limits);
+    let one = |byte| {
+        Some(ApplicationId::from_ksuid(Ksuid::from_parts(Timestamp(0), [byte; RANDOM_BYTES])))
+    };
+    let hostile: Vec<_> = (0..40)
+        .map(|i| {
+            let lookups = lookups.clone();
+            let host = format!("slow.{i}.example");
+            tokio::spawn(async move { lookups.resolve_for(&host, one(1)).await })
+        })
+        .collect();
+    names.until_asked(3).await;
+    settle().await;
+    assert_eq!(names.most_at_once(), 3, "each in a zone of its own, and none known to be slow");
+    for i in 0..20 {
+        let host = format!("quick.{i}.example");
+        lookups.resolve_for(&host, one(2)).await.unwrap();
+    }
+    // Who has given up keeps no place waiting, and a look-up under way goes on.
+    hostile.iter().for_each(tokio::task::JoinHandle::abort);
+    let_go.add_permits(3);
+    let host = "quick.last.example";
+    assert!(lookups.resolve_for(host, one(1)).await.is_ok());
+    assert_eq!(names.asked.lock().unwrap().len(), 3 + 20 + 1);
 }

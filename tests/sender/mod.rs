@@ -200,7 +200,7 @@ fn request(url: &str) -> Outbound {
 
 fn request_within(url: &str, timeout_ms: u64) -> Outbound {
     let body = Bytes::from_static(b"{}");
-    Outbound { url: url.to_owned(), headers: Vec::new(), body, timeout_ms }
+    Outbound { url: url.to_owned(), headers: Vec::new(), body, timeout_ms, owner: None }
 }
 
 fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

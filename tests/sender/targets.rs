@@ -39,7 +39,8 @@ async fn a_name_that_leads_inside_is_refused() {
         let settings = SenderSettings { policy: public(), ..settings() };
         let sender = HttpSender::with_resolver(settings, resolver.clone()).unwrap();
         let reason = refused(sender.send(request(&url)).await);
-        assert!(reason.contains("\"hooks.example.com\" resolves to"), "{reason}");
+        // What is inside is not the customer's to know.
+        assert_eq!(reason, "\"hooks.example.com\" resolves to an address that is not public");
     }
     assert_eq!(receiver.connections(), 0);
 }

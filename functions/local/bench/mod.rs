@@ -8,17 +8,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::machine::Status;
 use crate::{cli, process};
 
+mod hostile;
 mod publish;
 mod receiver;
 mod report;
 mod target;
 
+use hostile::Hostile;
 use publish::Publishers;
 use receiver::Receiver;
 use report::Report;
@@ -27,8 +30,8 @@ use target::Target;
 /// How long nothing may arrive before the rest counts as lost. Longer than the first retry
 /// takes, and than a lease that a killed platform left behind.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// Messages a second beside an endpoint that hangs, unless the caller says otherwise.
-const RATE_WITH_HANG: u64 = 50;
+/// Messages a second beside somebody who does harm, unless the caller says otherwise.
+const RATE_BESIDE_OTHERS: u64 = 50;
 
 /// What one run is asked to do.
 #[derive(Clone)]
@@ -40,6 +43,7 @@ pub(crate) struct Plan {
     latency: Duration,
     rate: u64,
     hang: bool,
+    hostile: bool,
     kill: bool,
 }
 
@@ -51,20 +55,33 @@ pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
         endpoints: options.endpoints.max(1),
         payload: options.payload,
         latency: Duration::from_millis(options.latency),
-        rate: if options.hang && options.rate == 0 { RATE_WITH_HANG } else { options.rate },
+        rate: match options.rate {
+            0 if options.hang || options.hostile => RATE_BESIDE_OTHERS,
+            rate => rate,
+        },
         hang: options.hang,
+        hostile: options.hostile,
         kill: options.kill,
     };
     let mut target = Target::find(options).await?;
     println!("platform: {}", target.description);
+    let alone = match plan.hostile {
+        true => Some(alone(&plan, &mut target).await?),
+        false => None,
+    };
     let receiver = Arc::new(Receiver::start(&plan).await?);
     let apps = target.prepare(&plan, &receiver).await?;
+    let hostile = match plan.hostile {
+        true => Some(Hostile::start(&mut target, receiver.addr).await?),
+        false => None,
+    };
     let before = (target.status().await?, process::used());
     let started = Instant::now();
     let publishers = Publishers::start(&plan, &target, apps, &receiver);
     let killed = watch(&plan, &mut target, &receiver).await?;
     let published = publishers.finish().await?;
     let elapsed = started.elapsed();
+    let harm = hostile.map(Hostile::finish);
     let after: Status = target.status().await?;
     let report = Report {
         plan: &plan,
@@ -72,6 +89,8 @@ pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
         published: &published,
         elapsed,
         killed,
+        alone,
+        harm,
         platform_before: before.0,
         platform_after: after,
         own_before: before.1,
@@ -79,6 +98,16 @@ pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
     };
     report.print();
     if report.lost() > 0 { Err(format!("{} deliveries were lost", report.lost())) } else { Ok(()) }
+}
+
+/// The same run without anybody beside it: what the customer is to be compared with.
+async fn alone(plan: &Plan, target: &mut Target) -> Result<Histogram<u64>, String> {
+    let receiver = Arc::new(Receiver::start(plan).await?);
+    let apps = target.prepare(plan, &receiver).await?;
+    let publishers = Publishers::start(plan, target, apps, &receiver);
+    watch(plan, target, &receiver).await?;
+    publishers.finish().await?;
+    Ok(receiver.latencies())
 }
 
 /// Shows progress until everything has arrived, or nothing does any more. Kills and restarts

@@ -17,6 +17,10 @@ pub(crate) struct Report<'a> {
     pub(crate) published: &'a Published,
     pub(crate) elapsed: Duration,
     pub(crate) killed: Option<Duration>,
+    /// End to end without the one who does harm.
+    pub(crate) alone: Option<Histogram<u64>>,
+    /// What that one did.
+    pub(crate) harm: Option<String>,
     pub(crate) platform_before: Status,
     pub(crate) platform_after: Status,
     pub(crate) own_before: Used,
@@ -52,6 +56,13 @@ impl Report<'_> {
         line("end to end", quantiles(&self.receiver.latencies()));
         line("lost", self.lost().to_string());
         line("delivered twice", self.receiver.repeated().to_string());
+        if let (Some(alone), Some(harm)) = (&self.alone, &self.harm) {
+            let p99 = |latencies: &Histogram<u64>| latencies.value_at_quantile(0.99).max(1) as f64;
+            let times = p99(&self.receiver.latencies()) / p99(alone);
+            line("beside", harm);
+            line("alone", quantiles(alone));
+            line("p99", format!("{times:.2} times that of the run alone"));
+        }
         if plan.hang {
             line("hanging endpoint", format!("{} requests", self.receiver.hung()));
         }

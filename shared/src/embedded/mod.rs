@@ -176,15 +176,43 @@ impl Engine {
 }
 
 /// Creates the directory that everything is kept in, for its owner's eyes only: payloads and
-/// the root secret rest in it. One that is there already is left as it is.
+/// the root secret rest in it. One that is there already is made private if nothing of anybody
+/// else's is in it.
 ///
 /// # Errors
-/// When it cannot be created.
+/// When it cannot be created, or others can look into it and it is not ours to close.
 pub fn create_directory(directory: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(directory)
+    builder.recursive(true).create(directory)?;
+    #[cfg(unix)]
+    close_to_others(directory)?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn close_to_others(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    /// What we keep in it starts with one of these.
+    const OURS: [&str; 4] = ["posthorn.", "root-secret", "address", "lock"];
+    let mode = std::fs::metadata(directory)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if !OURS.iter().any(|ours| name.starts_with(ours)) {
+            return Err(std::io::Error::other(format!(
+                "others can look into it (mode {:o}), and it has other things in it (`{name}`): \
+                 choose a directory for Posthorn alone",
+                mode & 0o777
+            )));
+        }
+    }
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }
 
 /// Opens a file for writing; if it is made by this, it is for its owner's eyes only.

@@ -20,6 +20,7 @@
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
 //! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
+//! | `POSTHORN_REFUSED_TARGETS` | dispatch, admin | networks (`203.0.113.0/24`) and hosts (`.corp.example` for all below) that no endpoint may be in, beside all that is not public; with spaces between them |
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
 
 use crate::domain::id::OrganisationId;
@@ -66,6 +67,8 @@ pub mod variable {
     pub const AUTO_DISABLE: &str = "POSTHORN_AUTO_DISABLE";
     /// Whether endpoints may be called without TLS.
     pub const ALLOW_HTTP: &str = "POSTHORN_ALLOW_HTTP";
+    /// Where endpoints may not be, beside what is not public.
+    pub const REFUSED_TARGETS: &str = "POSTHORN_REFUSED_TARGETS";
     /// Whether endpoints may be on the machine itself.
     pub const ALLOW_LOOPBACK: &str = "POSTHORN_ALLOW_LOOPBACK";
 }
@@ -162,11 +165,29 @@ impl<'a> Environment<'a> {
     }
 
     /// Which addresses may be called.
-    pub fn target_policy(&self) -> TargetPolicy {
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with those that are refused.
+    pub fn target_policy(&self) -> Result<TargetPolicy, String> {
         if self.flag(variable::ALLOW_LOOPBACK) {
-            return TargetPolicy::local();
+            return self.refusing(TargetPolicy::local());
         }
-        TargetPolicy { https_only: !self.flag(variable::ALLOW_HTTP), ..TargetPolicy::default() }
+        let https_only = !self.flag(variable::ALLOW_HTTP);
+        self.refusing(TargetPolicy { https_only, ..TargetPolicy::default() })
+    }
+
+    /// The same, on a developer's machine.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with those that are refused.
+    pub fn local_target_policy(&self) -> Result<TargetPolicy, String> {
+        self.refusing(TargetPolicy::local())
+    }
+
+    fn refusing(&self, policy: TargetPolicy) -> Result<TargetPolicy, String> {
+        let targets = (self.look_up)(variable::REFUSED_TARGETS).unwrap_or_default();
+        let policy = policy.refusing(&targets);
+        policy.map_err(|wrong| format!("{}: {wrong}", variable::REFUSED_TARGETS))
     }
 
     /// The root secret, if it is in the environment itself.

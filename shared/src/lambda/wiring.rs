@@ -69,9 +69,9 @@ impl Wiring {
     /// The way out, to where endpoints may be.
     ///
     /// # Errors
-    /// When no connection could be encrypted.
+    /// When no connection could be encrypted, or what is refused does not read.
     pub fn sender(&self) -> Result<Arc<dyn Sender>, String> {
-        let policy = self.environment.target_policy();
+        let policy = self.environment.target_policy()?;
         Ok(Arc::new(HttpSender::new(SenderSettings { policy, ..SenderSettings::default() })?))
     }
 

@@ -24,6 +24,7 @@ use url::{Host, Url};
 
 use super::target::{GuardedResolver, LookupError, TargetPolicy};
 use super::{Ending, reason};
+use crate::domain::id::ApplicationId;
 
 /// Most headers of an answer, far more than servers send.
 const MOST_ANSWER_HEADERS: usize = 1_000;
@@ -55,10 +56,14 @@ pub(super) struct Connector {
 
 impl Connector {
     /// A new connection to this place; how the request ends when there is none.
-    pub(super) async fn open(&self, place: &Place) -> Result<Connection, Ending> {
+    pub(super) async fn open(
+        &self,
+        place: &Place,
+        owner: Option<ApplicationId>,
+    ) -> Result<Connection, Ending> {
         let deadline = Instant::now() + self.patience;
         let opened = async {
-            let addresses = self.addresses(&place.host).await?;
+            let addresses = self.addresses(&place.host, owner).await?;
             let tcp = self.connect(&addresses, place.port, deadline).await?;
             let stream = self.secure(tcp, place).await?;
             Connection::over(stream).await
@@ -66,13 +71,17 @@ impl Connector {
         timeout_at(deadline, opened).await.unwrap_or(Err(Ending::TimedOut))
     }
 
-    async fn addresses(&self, host: &Host) -> Result<Vec<IpAddr>, Ending> {
+    async fn addresses(
+        &self,
+        host: &Host,
+        owner: Option<ApplicationId>,
+    ) -> Result<Vec<IpAddr>, Ending> {
         let name = match host {
             Host::Ipv4(address) => return Ok(vec![(*address).into()]),
             Host::Ipv6(address) => return Ok(vec![(*address).into()]),
             Host::Domain(name) => name,
         };
-        self.resolver.addresses(name).await.map_err(|error| match error {
+        self.resolver.addresses(name, owner).await.map_err(|error| match error {
             LookupError::Refused(text) => Ending::Refused(reason::legible(&text)),
             LookupError::Failed(text) => Ending::Failed(reason::legible(&format!("dns: {text}"))),
             LookupError::Unsent(text) => Ending::Unsent(reason::legible(&format!("dns: {text}"))),

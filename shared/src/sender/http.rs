@@ -29,6 +29,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
+use crate::domain::id::ApplicationId;
+
 use super::connection::{Connection, Connector, Place};
 use super::lookup::{LookupLimits, Lookups};
 use super::pool::Pool;
@@ -124,6 +126,7 @@ impl HttpSender {
         };
         let timeout_ms = outbound.timeout_ms.min(LONGEST_TIMEOUT_MS);
         let deadline = started + Duration::from_millis(timeout_ms);
+        let owner = outbound.owner;
         let names: Vec<String> = outbound.headers.iter().map(|(name, _)| name.clone()).collect();
         let (place, mut request) = match request(&url, outbound) {
             Ok(parts) => parts,
@@ -132,7 +135,7 @@ impl HttpSender {
         if let Some(spelling) = spelling::of(names.iter().map(String::as_str)).await {
             *request.extensions_mut() = spelling;
         }
-        match timeout_at(deadline, self.answer(&place, request)).await {
+        match timeout_at(deadline, self.answer(&place, owner, request)).await {
             Err(_) => Ending::TimedOut,
             Ok(Err(ending)) => ending,
             Ok(Ok((connection, response))) => {
@@ -145,6 +148,7 @@ impl HttpSender {
     async fn answer(
         &self,
         place: &Place,
+        owner: Option<ApplicationId>,
         request: Request<Full<Bytes>>,
     ) -> Result<(Connection, Response<Incoming>), Ending> {
         if let Some(mut kept) = self.pool.take(place) {
@@ -154,7 +158,7 @@ impl HttpSender {
                 Err(broken) => return Err(broken.ending()),
             }
         }
-        let mut fresh = self.connector.open(place).await?;
+        let mut fresh = self.connector.open(place, owner).await?;
         let response = fresh.send(request).await.map_err(|broken| broken.ending())?;
         Ok((fresh, response))
     }

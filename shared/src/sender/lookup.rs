@@ -4,7 +4,8 @@
 //! server far away likes, and cannot be stopped. Endpoints are chosen by strangers. So a look-up
 //! that takes long gives up its place among the quick ones, its name and, where there are many
 //! such names, its whole zone wait in a lane of their own from then on, and when it fails, the
-//! failure is remembered for a while.
+//! failure is remembered for a while. And no application has more than its share of them under way,
+//! however many zones its names are in.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,10 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::target::Resolver;
+use crate::domain::id::ApplicationId;
 
 /// How many look-ups there may be, and which count as slow.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub struct LookupLimits {
     pub quick: usize,
     /// Most look-ups at once of names that are.
     pub slow: usize,
+    /// Most look-ups at once of the names of one application's endpoints.
+    pub of_an_application: usize,
     /// After this time a look-up is slow, in milliseconds.
     pub slow_after_ms: u64,
     /// How long the failure of a slow look-up is remembered, in milliseconds.
@@ -35,7 +39,14 @@ pub struct LookupLimits {
 impl Default for LookupLimits {
     /// Together they take half of the 512 threads that there are for such work.
     fn default() -> Self {
-        Self { quick: 128, slow: 128, slow_after_ms: 1_000, failure_ms: 5_000, slow_ms: 600_000 }
+        Self {
+            quick: 128,
+            slow: 128,
+            of_an_application: 32,
+            slow_after_ms: 1_000,
+            failure_ms: 5_000,
+            slow_ms: 600_000,
+        }
     }
 }
 
@@ -46,6 +57,7 @@ pub struct Lookups {
     limits: LookupLimits,
     quick: Arc<Semaphore>,
     slow: Arc<Semaphore>,
+    shares: Arc<Mutex<HashMap<ApplicationId, Arc<Semaphore>>>>,
     names: Arc<Mutex<Names>>,
 }
 
@@ -74,7 +86,7 @@ impl Lookups {
     pub fn new(resolver: Arc<dyn Resolver>, limits: LookupLimits) -> Self {
         let lane = |places| Arc::new(Semaphore::new(places));
         let (quick, slow) = (lane(limits.quick), lane(limits.slow));
-        Self { resolver, limits, quick, slow, names: Arc::default() }
+        Self { resolver, limits, quick, slow, shares: Arc::default(), names: Arc::default() }
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
@@ -82,22 +94,42 @@ impl Lookups {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer that the look-up under way will have; begins one if there is none.
-    fn join(&self, host: &str) -> watch::Receiver<Option<Answer>> {
+    /// The answer that the look-up under way will have, or that is remembered.
+    fn known(&self, host: &str) -> Option<watch::Receiver<Option<Answer>>> {
+        self.names().known(host)
+    }
+
+    /// One of the places of this application, for as long as the look-up takes.
+    async fn share_of(&self, owner: ApplicationId) -> Option<OwnedSemaphorePermit> {
+        let share = {
+            let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+            if shares.len() > MOST_ZONES {
+                shares.retain(|_, share| Arc::strong_count(share) > 1);
+            }
+            let new = || Arc::new(Semaphore::new(self.limits.of_an_application));
+            shares.entry(owner).or_insert_with(new).clone()
+        };
+        share.acquire_owned().await.ok()
+    }
+
+    /// Begins a look-up if there is none under way; the answer that it will have.
+    fn join(
+        &self,
+        host: &str,
+        share: Option<OwnedSemaphorePermit>,
+    ) -> watch::Receiver<Option<Answer>> {
         let mut names = self.names();
-        if let Some(answer) = names.flying.get(host) {
-            return answer.clone();
+        if let Some(answer) = names.known(host) {
+            return answer;
         }
-        let (tell, answer) = watch::channel(names.failure(host, Instant::now()).map(Err));
-        if answer.borrow().is_none() {
-            names.flying.insert(host.to_owned(), answer.clone());
-            let flight = Flight { lookups: self.clone(), host: host.to_owned() };
-            tokio::spawn(async move {
-                let answer = flight.look_up().await;
-                drop(flight);
-                let _ = tell.send(Some(answer));
-            });
-        }
+        let (tell, answer) = watch::channel(None);
+        names.flying.insert(host.to_owned(), answer.clone());
+        let flight = Flight { lookups: self.clone(), host: host.to_owned() };
+        tokio::spawn(async move {
+            let answer = flight.look_up().await;
+            drop((flight, share));
+            let _ = tell.send(Some(answer));
+        });
         answer
     }
 }
@@ -105,7 +137,18 @@ impl Lookups {
 #[async_trait]
 impl Resolver for Lookups {
     async fn resolve(&self, host: &str) -> Answer {
-        let mut answer = self.join(host);
+        self.resolve_for(host, None).await
+    }
+
+    async fn resolve_for(&self, host: &str, owner: Option<ApplicationId>) -> Answer {
+        let mut answer = match (self.known(host), owner) {
+            (Some(answer), _) => answer,
+            (None, None) => self.join(host, None),
+            (None, Some(owner)) => {
+                let share = self.share_of(owner).await;
+                self.join(host, share)
+            }
+        };
         match answer.wait_for(Option::is_some).await {
             Ok(answer) => answer.clone().unwrap_or_else(|| Err(UNANSWERED.to_owned())),
             Err(_) => Err(UNANSWERED.to_owned()),
@@ -161,6 +204,12 @@ impl Drop for Flight {
 }
 
 impl Names {
+    fn known(&self, host: &str) -> Option<watch::Receiver<Option<Answer>>> {
+        let failure = || self.failure(host, Instant::now());
+        let remembered = || failure().map(|reason| watch::channel(Some(Err(reason))).1);
+        self.flying.get(host).cloned().or_else(remembered)
+    }
+
     fn failure(&self, host: &str, now: Instant) -> Option<String> {
         let (reason, until) = self.slow.get(zone(host))?.get(host)?.failed.as_ref()?;
         (*until > now).then(|| reason.clone())

@@ -7,6 +7,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::domain::id::ApplicationId;
+
 mod connection;
 mod http;
 pub mod lookup;
@@ -34,6 +36,8 @@ pub struct Outbound {
     /// Longest the exchange may take, in milliseconds, from name resolution to the last byte
     /// that we care to read.
     pub timeout_ms: u64,
+    /// Whose endpoint it is: what there is little of is shared out among applications.
+    pub owner: Option<ApplicationId>,
 }
 
 /// What came of a request. Never an error: every ending but [`Ending::Unsent`] is something to

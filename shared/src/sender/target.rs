@@ -8,17 +8,19 @@
 //!
 //! Not guaranteed: that a public address belongs to who registered it, that a public address
 //! does not forward to a private one behind our back, or that networks which an operator numbers
-//! from public space (a peered network, say) are out of reach. Those need a firewall.
+//! from public space (a peered network, say) are out of reach unless the operator names them.
 
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use url::{Host, Url};
 
 use super::reason::is_out_of_files;
+use crate::domain::id::ApplicationId;
 
 /// Longest URL that is accepted, in bytes: what every common HTTP server takes as well.
 pub const MAX_URL_BYTES: usize = 2048;
@@ -29,7 +31,7 @@ pub const MAX_URL_BYTES: usize = 2048;
 /// range and its kind: `10.0.0.0/8 is private use`.
 pub fn refusal(address: IpAddr) -> Option<&'static str> {
     let address = address.to_canonical();
-    REFUSED.iter().find(|range| range.contains(address)).map(|range| range.reason)
+    REFUSED.iter().find(|range| range.network.contains(address)).map(|range| range.reason)
 }
 
 /// What an operator permits beyond, or within, the public internet.
@@ -42,9 +44,52 @@ pub struct TargetPolicy {
     pub https_only: bool,
     /// The ports that may be called; `None` permits every port but 0.
     pub allowed_ports: Option<Vec<u16>>,
-    /// Host names that are refused whatever they resolve to: our own API's, lest an endpoint
-    /// feed its deliveries back to us. Lower case, without a trailing dot.
+    /// Host names that are refused whatever they resolve to. Lower case, without a trailing dot;
+    /// one that begins with a dot stands for all names below it.
     pub refused_hosts: Vec<String>,
+    /// Addresses that are refused beside those that are not public: networks which an operator
+    /// numbers from public space.
+    pub refused_networks: Vec<Network>,
+}
+
+/// A block of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    /// Reads `203.0.113.0/24`, or an address alone.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no network: write it like 203.0.113.0/24");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(most), |prefix| prefix.parse().map_err(|_| wrong()))?;
+        if prefix <= most { Ok(Self { address, prefix }) } else { Err(wrong()) }
+    }
+}
+
+impl Network {
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let differs = network.to_bits() ^ address.to_bits();
+                differs.checked_shr(32 - self.prefix).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let differs = network.to_bits() ^ address.to_bits();
+                differs.checked_shr(128 - self.prefix).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Default for TargetPolicy {
@@ -57,6 +102,7 @@ impl Default for TargetPolicy {
             https_only: true,
             allowed_ports: Some(vec![80, 443, 8080, 8443]),
             refused_hosts: Vec::new(),
+            refused_networks: Vec::new(),
         }
     }
 }
@@ -70,17 +116,50 @@ impl TargetPolicy {
             https_only: false,
             allowed_ports: None,
             refused_hosts: Vec::new(),
+            refused_networks: Vec::new(),
         }
     }
 
     /// Why this policy does not call `address`, or `None` when it does.
     pub fn refusal(&self, address: IpAddr) -> Option<&'static str> {
+        let canonical = address.to_canonical();
+        if self.refused_networks.iter().any(|network| network.contains(canonical)) {
+            return Some(BY_OPERATOR);
+        }
         if self.allow_loopback && address.to_canonical().is_loopback() {
             return None;
         }
         refusal(address)
     }
+
+    /// Whether a host name, in lower case, is refused whatever it resolves to.
+    fn refuses_name(&self, name: &str) -> bool {
+        let is_it = |refused: &String| {
+            name == refused || refused.starts_with('.') && name.ends_with(refused.as_str())
+        };
+        self.refused_hosts.iter().any(is_it)
+    }
+
+    /// Adds what an operator refuses: networks and names of hosts, with spaces or commas between
+    /// them.
+    ///
+    /// # Errors
+    /// What is neither, and how to write it.
+    pub fn refusing(mut self, targets: &str) -> Result<Self, String> {
+        for target in targets.split([' ', ',']).filter(|target| !target.is_empty()) {
+            let is_name = |target: &str| target.contains(|c: char| c.is_ascii_alphabetic());
+            if is_name(target) && !target.contains([':', '/']) {
+                self.refused_hosts.push(target.trim_end_matches('.').to_ascii_lowercase());
+            } else {
+                self.refused_networks.push(target.parse()?);
+            }
+        }
+        Ok(self)
+    }
 }
+
+/// What is said of an address that an operator refuses.
+const BY_OPERATOR: &str = "it is in a network that the operator of this service refuses";
 
 /// Reads an endpoint's URL and judges everything about it that needs no network.
 ///
@@ -132,6 +211,19 @@ pub trait Resolver: Send + Sync {
     ///
     /// Why there are none, in few words.
     async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String>;
+
+    /// The same for an endpoint of this application, where look-ups are counted by whose they are.
+    ///
+    /// # Errors
+    ///
+    /// Why there are none, in few words.
+    async fn resolve_for(
+        &self,
+        host: &str,
+        _owner: Option<ApplicationId>,
+    ) -> Result<Vec<IpAddr>, String> {
+        self.resolve(host).await
+    }
 }
 
 /// The operating system's resolver.
@@ -191,15 +283,22 @@ impl GuardedResolver {
     /// [`LookupError::Refused`] when any address is refused: a name that points both inside
     /// and outside is an attack or a mistake. [`LookupError::Failed`] when there is no answer or
     /// an empty one. [`LookupError::Unsent`] when there is none because we could not ask.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        let mut addresses = self.resolver.resolve(host).await.map_err(no_answer)?;
+    pub async fn addresses(
+        &self,
+        host: &str,
+        owner: Option<ApplicationId>,
+    ) -> Result<Vec<IpAddr>, LookupError> {
+        let found = self.resolver.resolve_for(host, owner).await;
+        let mut addresses = found.map_err(no_answer)?;
         if addresses.is_empty() {
             return Err(LookupError::Failed("the name has no address".to_owned()));
         }
         for address in &addresses {
             if let Some(reason) = self.policy.refusal(*address) {
+                // What is inside is the operator's to know, not the customer's.
+                tracing::info!(host, %address, reason, "endpoint not called");
                 return Err(LookupError::Refused(format!(
-                    "\"{host}\" resolves to {address}, which is not public: {reason}"
+                    "\"{host}\" resolves to an address that is not public"
                 )));
             }
         }
@@ -235,10 +334,9 @@ fn check_name(name: &str, policy: &TargetPolicy) -> Result<(), String> {
     if bare.split('.').any(str::is_empty) {
         return Err(format!("\"{name}\" is not a host name: two dots in a row; correct the name"));
     }
-    if policy.refused_hosts.contains(&bare) {
+    if policy.refuses_name(&bare) {
         return Err(format!(
-            "\"{bare}\" is this service itself, which would deliver to itself forever; use your \
-             receiver's host name"
+            "\"{bare}\" is refused by the operator of this service; use another host name"
         ));
     }
     if policy.allow_loopback && is_or_is_below(&bare, "localhost") {
@@ -303,30 +401,14 @@ fn check_second_parser(url: &Url) -> Result<(), String> {
 
 /// A block of addresses that we do not call.
 struct Range {
-    network: IpAddr,
-    prefix: u32,
+    network: Network,
     reason: &'static str,
-}
-
-impl Range {
-    fn contains(&self, address: IpAddr) -> bool {
-        match (self.network, address) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let shift = 32 - self.prefix;
-                network.to_bits() >> shift == address.to_bits() >> shift
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let shift = 128 - self.prefix;
-                network.to_bits() >> shift == address.to_bits() >> shift
-            }
-            _ => false,
-        }
-    }
 }
 
 const fn v4(octets: [u8; 4], prefix: u32, reason: &'static str) -> Range {
     let [a, b, c, d] = octets;
-    Range { network: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix, reason }
+    let address = IpAddr::V4(Ipv4Addr::new(a, b, c, d));
+    Range { network: Network { address, prefix }, reason }
 }
 
 const fn v6(leading: [u16; 4], prefix: u32, reason: &'static str) -> Range {
@@ -335,7 +417,8 @@ const fn v6(leading: [u16; 4], prefix: u32, reason: &'static str) -> Range {
 
 const fn v6_host(leading: [u16; 4], last: u16, prefix: u32, reason: &'static str) -> Range {
     let [a, b, c, d] = leading;
-    Range { network: IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, last)), prefix, reason }
+    let address = IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, last));
+    Range { network: Network { address, prefix }, reason }
 }
 
 /// Everything that is not the public internet. The first match gives the reason, so narrow
