@@ -9,9 +9,9 @@ use aws_smithy_types::timeout::TimeoutConfig;
 /// Longest wait for a connection. Within a region it takes milliseconds.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for the answer to one try. Both services answer in tens of milliseconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest wait for a call with all its tries: well within every function's own timeout.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Longest wait for a call with all its tries: what dispatch keeps for the end of an invocation.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The timeouts of a call that the service may hold open for `held` (a long poll).
 pub(crate) fn timeouts(held: Duration) -> TimeoutConfig {

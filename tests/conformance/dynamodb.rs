@@ -56,6 +56,22 @@ async fn a_conflict_of_transactions_is_waited_out() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_is_throttled_is_made_again_as_the_sdk_does_with_a_put() {
+    let database = Dynoxide::start();
+    let table = database.table();
+    database.next(cancelled(&["ThrottlingError", "None"]));
+    database.next(cancelled(&["None", "ProvisionedThroughputExceeded"]));
+    database.next(cancelled(&["ThrottlingError", "TransactionConflict"]));
+    database.next(Fault::Answer(400, error("TransactionInProgressException")));
+    let writes = vec![Write::Put(item("a"), ABSENT), Write::Put(item("b"), ABSENT)];
+    assert_eq!(table.transact(writes).await, Ok(Transacted::Done));
+    // What cannot be repeated is not.
+    database.next(cancelled(&["ThrottlingError", "ConditionalCheckFailed"]));
+    let writes = vec![Write::Put(item("c"), ABSENT), Write::Put(item("b"), ABSENT)];
+    assert_eq!(table.transact(writes).await, Ok(Transacted::Lost(vec![1])));
+}
+
+#[tokio::test]
 async fn a_conflict_without_end_is_unavailable() {
     let database = Dynoxide::start();
     let table = database.table();

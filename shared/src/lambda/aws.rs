@@ -33,7 +33,10 @@ use crate::lambda::secrets_manager::SecretsManager;
 use crate::sender::tls;
 
 /// Tries of a call that may be repeated (the SDK's "standard" mode).
-const MAX_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 4;
+/// Longest first pause between two tries; the SDK doubles it and takes anything up to that. Its
+/// own second is far too long for a service that answers in milliseconds.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(25);
 /// How long an unused connection is kept. A frozen Lambda process does not notice that the
 /// other side has hung up, so this is shorter than the services' own limits.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -144,11 +147,15 @@ pub fn dynamodb_client(
         .region(aws_sdk_dynamodb::config::Region::new(environment.region.clone()))
         .credentials_provider(environment.credentials.clone())
         .http_client(http)
-        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .retry_config(retries())
         .timeout_config(timeouts(Duration::ZERO))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     config.set_endpoint_url(environment.endpoint_url.clone());
     aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(INITIAL_BACKOFF)
 }
 
 /// An SQS client. Calls are repeated as usual; the queue adapter turns that off for sends.
@@ -158,7 +165,7 @@ pub fn sqs_client(environment: &AwsEnvironment, http: SharedHttpClient) -> aws_s
         .region(aws_sdk_sqs::config::Region::new(environment.region.clone()))
         .credentials_provider(environment.credentials.clone())
         .http_client(http)
-        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .retry_config(retries())
         .timeout_config(timeouts(Duration::ZERO))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     config.set_endpoint_url(environment.endpoint_url.clone());

@@ -37,12 +37,18 @@ use super::table::{
     Write, Written,
 };
 use crate::aws::describe;
+use crate::domain::clock::Ambient;
 
 mod attributes;
 
-/// Pauses before a write is tried again that met somebody else's transaction, in milliseconds.
-/// Such a transaction is over within a few milliseconds.
-const CONFLICT_PAUSES_MS: [u64; 4] = [10, 20, 40, 80];
+/// Longest pauses before a write is tried again that met somebody else's transaction, or a
+/// transaction that was throttled, in milliseconds. Such a transaction is over within a few
+/// milliseconds; the SDK does not repeat a transaction that was throttled. Whoever has more
+/// patience asks again.
+const PAUSES_MS: [u64; 4] = [10, 20, 40, 80];
+/// Why DynamoDB cancels a transaction that may succeed the next time.
+const PASSING: [&str; 3] =
+    ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
 
 /// A DynamoDB table with the key `pk`, `sk` and the indexes `by_time` (`tpk`, `tsk`) and `due`
 /// (`dpk`, `dsk`), both with `doc`, `rev` and `expires_at` in them.
@@ -114,7 +120,7 @@ impl Table for DynamoTable {
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         check_size(&write)?;
         let unanswered = Unanswered::default();
-        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        let mut pauses = PAUSES_MS.into_iter();
         loop {
             let refused = match &write {
                 Write::Put(item, condition) => self.put(item, *condition, &unanswered).await,
@@ -147,7 +153,7 @@ impl Table for DynamoTable {
         writes.iter().try_for_each(check_size)?;
         let actions = writes.iter().map(|write| self.action(write));
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
-        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        let mut pauses = PAUSES_MS.into_iter();
         loop {
             let request = self.client.transact_write_items();
             let answer = request.set_transact_items(Some(actions.clone())).send().await;
@@ -272,6 +278,9 @@ fn cancelled(error: SdkError<TransactWriteItemsError>) -> Cancelled {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
             cancelled.cancellation_reasons()
         }
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+            return Cancelled::Conflict(describe("TransactWriteItems", &error));
+        }
         _ => return Cancelled::Failed(failed("TransactWriteItems", &error)),
     };
     let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
@@ -284,7 +293,7 @@ fn cancelled(error: SdkError<TransactWriteItemsError>) -> Cancelled {
         };
         let positions = reasons.iter().enumerate().filter(lost).map(|(position, _)| position);
         Cancelled::Lost(positions.collect())
-    } else if has("TransactionConflict") {
+    } else if PASSING.into_iter().any(has) {
         Cancelled::Conflict(why)
     } else {
         Cancelled::Failed(StoreError::Unavailable(why))
@@ -313,7 +322,10 @@ async fn wait_for_the_other(
     pauses: &mut impl Iterator<Item = u64>,
     why: String,
 ) -> Result<(), StoreError> {
-    let pause = pauses.next().ok_or(StoreError::Unavailable(why))?;
+    let whole = pauses.next().ok_or(StoreError::Unavailable(why))?;
+    // Those who met each other must not meet again.
+    let random = u64::from_be_bytes(Ambient::system().random());
+    let pause = whole / 2 + random % (whole / 2 + 1);
     tokio::time::sleep(Duration::from_millis(pause)).await;
     Ok(())
 }
