@@ -3,12 +3,15 @@
 //!
 //! `TOKEN` and the ids in the files stand for those of a world that a test makes.
 
+use std::sync::Arc;
+
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bytes::Bytes;
 use http::{Request, Response};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use shared::domain::clock::{self, Timestamp};
+use shared::queue::Consumer;
 
 use crate::support::network::{answer, header};
 use crate::support::world::{World, text};
@@ -368,7 +371,12 @@ fn an_hour_left(world: &World) -> Timestamp {
 /// Invokes dispatch; the list of failures as Lambda gets it.
 async fn dispatch(world: &World, event: &Event, deadline: Timestamp) -> Value {
     let event = event.invocation::<SqsEvent>(deadline);
-    let response = dispatch::lambda::handle(&world.dispatcher, event).await.expect("an answer");
+    let queue = &|name: &str| -> Arc<dyn Consumer> {
+        assert!(!name.is_empty() && !name.contains([':', '/']), "{name}");
+        Arc::new(world.queues.deliveries.clone())
+    };
+    let response =
+        dispatch::lambda::handle(&world.dispatcher, queue, event).await.expect("an answer");
     let answer = serde_json::to_value::<SqsBatchResponse>(response).expect("JSON");
     answer["batchItemFailures"].clone()
 }

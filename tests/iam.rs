@@ -111,6 +111,13 @@ async fn records_that_die() -> World {
         queue.send(vec![record]).await.unwrap();
     }
     world.dispatch_all().await;
+    // What a newer version has written is given back.
+    for queue in [&world.queues.deliveries, &world.queues.retries] {
+        let body = r#"{"v":99}"#.to_owned();
+        let record = Outgoing { body, group: "g".into(), delay_s: 0 };
+        queue.send(vec![record]).await.unwrap();
+    }
+    world.dispatch_all().await;
     for dead in [&world.queues.deliveries_dlq, &world.queues.retries_dlq] {
         let record = Outgoing { body: "no record".into(), group: "g".into(), delay_s: 0 };
         dead.send(vec![record]).await.unwrap();

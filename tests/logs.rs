@@ -425,7 +425,7 @@ async fn sweep_and_administer(world: &World, app: &str) {
         assert_eq!(reply.status, 422, "{body} {reply:?}");
     }
     let parked = world.call("GET", "/api/v1/operator/parked", Value::Null).await;
-    assert_eq!(parked.body["data"].as_array().unwrap().len(), 7, "{parked:?}");
+    assert_eq!(parked.body["data"].as_array().unwrap().len(), 6, "{parked:?}");
     let list = format!("/api/v1/app/{app}/msg?with_content=true");
     let list = world.call("GET", &list, Value::Null).await;
     assert!(list.body.to_string().contains(PAYLOAD));

@@ -456,7 +456,13 @@ async fn a_dead_record_that_cannot_be_read_is_parked_at_once_with_its_reason() {
     put(&world.queues.deliveries_dlq, "not JSON").await;
     put(&world.queues.retries_dlq, r#"{"v":1,"kind":"parcel"}"#).await;
     put(&world.queues.retries_dlq, r#"{"v":99,"kind":"retry"}"#).await;
-    assert_eq!(world.sweep().await, Report { parked: 3, ..Report::default() });
+    assert_eq!(world.sweep().await, Report { parked: 1, ..Report::default() });
+    // The others may be a newer version's. They have a day to find it.
+    world.advance_s(86_000);
+    assert_eq!(world.sweep().await, Report::default());
+    assert_eq!((world.queues.retries_dlq.len(), parked(&world).await.len()), (2, 1));
+    world.advance_s(500);
+    assert_eq!(world.sweep().await, Report { parked: 2, ..Report::default() });
     assert!(world.queues.deliveries_dlq.is_empty() && world.queues.retries_dlq.is_empty());
     let mut shown: Vec<(String, String)> = parked(&world)
         .await
@@ -470,7 +476,7 @@ async fn a_dead_record_that_cannot_be_read_is_parked_at_once_with_its_reason() {
     assert_eq!((deliveries.as_str(), retries.as_str()), ("deliveries", "retries"));
     assert!(json.starts_with("not a record: "), "{json}");
     // The reason is logged, so it quotes nothing.
-    assert_eq!(kind, "its `kind` is not one that a record has");
+    assert_eq!(kind, "its `kind` is not one that this Posthorn reads");
     assert_eq!(format, "format 99 is not one that this Posthorn reads");
     // Sending it back would not make it readable.
     let id = text(&parked(&world).await[0]["id"]);

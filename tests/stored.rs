@@ -23,6 +23,7 @@ use crate::support::network::{answer, header};
 use crate::support::world::{World, text};
 
 const GOLDEN: &str = "tests/golden/stored.json";
+const SECOND: &str = "tests/golden/second-format.json";
 const URL: &str = "http://127.0.0.1:9/hook";
 
 #[tokio::test]
@@ -73,12 +74,34 @@ fn records_of_the_first_format_are_still_read_and_still_written() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["accepted", "resend", "retry"]);
 }
 
+#[test]
+fn records_of_the_second_format_are_written_as_in_the_golden_file_and_read() {
+    use shared::domain::delivery::Reason;
+    use shared::domain::delivery::machine::Outcome;
+    let outcomes = [
+        Some(Outcome::Delivered),
+        Some(Outcome::Retry { at: Timestamp(1_800_000_005_000) }),
+        Some(Outcome::Failed(Reason::NotRetried)),
+        None,
+    ];
+    let records: Vec<Record> = outcomes.into_iter().map(crate::record::outcome).collect();
+    let bodies = records.iter().map(|record| record.outgoing(0).body);
+    let written: Vec<Value> = bodies.map(|body| serde_json::from_str(&body).unwrap()).collect();
+    golden::check(SECOND, &json!(written), "a reader of this format would not know it");
+    let golden: Vec<Value> = serde_json::from_str(&golden::read(SECOND)).unwrap();
+    for (body, record) in golden.iter().zip(records) {
+        assert_eq!(body["v"], 2);
+        assert_eq!(Record::parse(&body.to_string()).unwrap(), record);
+    }
+}
+
 /// Exhaustive, so that a new kind of record is not forgotten here.
 fn kind_of_record(record: &Record) -> &'static str {
     match record {
         Record::Accepted { .. } => "accepted",
         Record::Retry { .. } => "retry",
         Record::Resend { .. } => "resend",
+        Record::Outcome { .. } => "outcome",
     }
 }
 

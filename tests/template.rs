@@ -712,7 +712,9 @@ pub(crate) fn grants_of(template: &Value, function: &str) -> BTreeSet<(String, S
                     let named = resource["Fn::GetAtt"][0].as_str().map(str::to_owned);
                     let referred = resource["Ref"].as_str().map(str::to_owned);
                     let resource = of_index.or(named).or(referred).expect("a resource");
-                    let polled = text(&action) != "sqs:SendMessage" && resource.ends_with("Queue");
+                    let ours = ["sqs:SendMessage", "sqs:ChangeMessageVisibility"];
+                    let polled =
+                        !ours.contains(&text(&action).as_str()) && resource.ends_with("Queue");
                     if !polled && !text(&action).starts_with("logs:") {
                         grants.insert((text(&action), resource));
                     }

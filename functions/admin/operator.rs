@@ -92,11 +92,13 @@ impl Call<'_> {
             .and_then(|(outgoing, _)| Ok((Record::parse(&held.parked.body)?, outgoing)));
         let (record, outgoing) = match read {
             Ok(read) => read,
-            Err(why) => return Ok(Redriven::Unreadable(why)),
+            Err(why) => return Ok(Redriven::Unreadable(why.reason().to_owned())),
         };
         let queue = match record {
             Record::Accepted { .. } => &self.admin.queues.deliveries,
-            Record::Retry { .. } | Record::Resend { .. } => &self.admin.queues.retries,
+            Record::Retry { .. } | Record::Resend { .. } | Record::Outcome { .. } => {
+                &self.admin.queues.retries
+            }
         };
         send_one(&**queue, outgoing).await?;
         self.admin.parking.remove(&held).await?;

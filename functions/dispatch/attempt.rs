@@ -1,12 +1,16 @@
 //! The way of one attempt through its phases: received, cleared, sent, recorded, followed up.
 
+use shared::domain::attempt::Attempt;
 use shared::domain::delivery::Reason;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
+use shared::domain::delivery::machine::Outcome;
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
+use shared::domain::message::Message;
 use shared::store::Snapshot;
 
+use crate::budget::within;
 use crate::job::{ByHand, Job, NotDone};
-use crate::phases::Cleared;
+use crate::phases::{About, Cleared};
 use crate::slots::Slot;
 use crate::target::Target;
 use crate::{cleared, followed_up, recorded, sent};
@@ -18,7 +22,7 @@ pub(crate) async fn first(
     freshness: Freshness,
     on_record: Option<&Snapshot>,
 ) -> Result<(), NotDone> {
-    let _slot = slot(job, target.message.app).await?;
+    let _slot = slot(job, target.message.app).await;
     match cleared::first(job, target, freshness, on_record).await? {
         Some(cleared) => make(job, target, cleared).await,
         None => Ok(()),
@@ -33,7 +37,7 @@ pub(crate) async fn later(
     ep: EndpointId,
     number: u32,
 ) -> Result<(), NotDone> {
-    let _slot = slot(job, app).await?;
+    let _slot = slot(job, app).await;
     let deliveries = &job.context.parts.deliveries;
     let found = deliveries.delivery(&msg, &ep).await?;
     let delivery = found.as_ref().map(|found| &found.value);
@@ -68,7 +72,7 @@ pub(crate) async fn later(
 /// An attempt that somebody asked for. It goes out whatever the endpoint's filters say, but not
 /// to a disabled endpoint, nor past what the profile forbids.
 pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
-    let _slot = slot(job, asked.app).await?;
+    let _slot = slot(job, asked.app).await;
     let deliveries = &job.context.parts.deliveries;
     let Some(tenant) = job.tenant(asked.app).await? else { return Ok(()) };
     let enabled = tenant.endpoint_by_id(&asked.ep).is_some_and(|it| !it.disabled);
@@ -96,13 +100,34 @@ pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
 }
 
 async fn make(job: &Job, target: &Target, cleared: Cleared) -> Result<(), NotDone> {
-    let sent = sent::send(job, target, &cleared).await?;
-    let recorded = recorded::record(job, target, &cleared, &sent).await?;
+    let sent = match job.context.unwritten.find(target, &cleared) {
+        Some(made) => made,
+        None => sent::send(job, target, &cleared).await?,
+    };
+    let Some(recorded) = recorded::record(job, target, &cleared, &sent).await? else {
+        return Ok(());
+    };
     drop(cleared);
-    followed_up::follow_up(job, target, &sent, &recorded).await
+    let about = About { message: &target.message, tenant: Some(target.tenant()) };
+    followed_up::follow_up(job, about, &sent.attempt, &recorded).await
 }
 
-async fn slot(job: &Job, app: ApplicationId) -> Result<Slot, NotDone> {
-    let slot = job.context.slots.take(app).await;
-    slot.ok_or_else(|| NotDone::Failed("the process is shutting down".to_owned()))
+/// An attempt that was made before, and is only to be written.
+pub(crate) async fn outcome(
+    job: &Job,
+    message: &Message,
+    attempt: &Attempt,
+    outcome: Option<&Outcome>,
+) -> Result<(), NotDone> {
+    let tenant = job.tenant(message.app).await?;
+    let about = About { message, tenant: tenant.as_deref() };
+    let recorded = recorded::write(job, about, attempt, outcome, None).await?;
+    followed_up::follow_up(job, about, attempt, &recorded).await
+}
+
+/// Waits for a slot. `None` when it is too late by then to begin anything: what is left to do
+/// needs no slot.
+async fn slot(job: &Job, app: ApplicationId) -> Option<Slot> {
+    let slot = job.context.slots.take(app);
+    within(job.budget().waiting(job.now()), slot).await.flatten()
 }

@@ -11,6 +11,7 @@ use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Refusal};
 use shared::domain::delivery::{Delivery, Plan, Reason};
 use shared::domain::id::AttemptId;
+use shared::queue::VISIBILITY_S;
 use shared::queue::record::Record;
 use shared::store::{Advanced, Snapshot, Versioned};
 use shared::work::{Met, Sending};
@@ -18,7 +19,7 @@ use shared::work::{Met, Sending};
 use crate::job::{ByHand, Job, NotDone};
 use crate::phases::Cleared;
 use crate::target::Target;
-use crate::{WRAP_UP_MS, followed_up, measure, recorded};
+use crate::{followed_up, measure, recorded};
 
 /// Whether the first attempt of a message may be made.
 pub(crate) async fn first(
@@ -74,7 +75,7 @@ async fn send_unleased(job: &Job, target: &Target) -> Result<Option<Cleared>, No
     if put_off_new(job, target).await? {
         return Ok(None);
     }
-    Ok(Some(cleared(job, 1, None, Some(sending))))
+    Ok(Some(cleared(job, target, 1, None, Some(sending))))
 }
 
 /// A replay is opening this very delivery: it has the delivery's item, or is about to.
@@ -102,7 +103,7 @@ async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Clea
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
     match job.context.parts.deliveries.begin(&first, Event::Leased { until }, now).await? {
         Advanced::Done { held, .. } if look => settle_or_go(job, target, held).await,
-        Advanced::Done { held, .. } => Ok(Some(cleared(job, 1, Some(held), None))),
+        Advanced::Done { held, .. } => Ok(Some(cleared(job, target, 1, Some(held), None))),
         Advanced::Refused(_) | Advanced::Lost => wait(job, &first, until).await.map(|()| None),
     }
 }
@@ -140,7 +141,7 @@ pub(crate) async fn under_lease(
     match deliveries.advance(found, Event::Leased { until }, now).await? {
         Advanced::Done { held, .. } => match held.value.attempts {
             0 => settle_or_go(job, target, held).await,
-            made => Ok(Some(cleared(job, made + 1, Some(held), None))),
+            made => Ok(Some(cleared(job, target, made + 1, Some(held), None))),
         },
         Advanced::Refused(_) | Advanced::Lost => {
             wait(job, &found.value, until).await.map(|()| None)
@@ -159,7 +160,9 @@ async fn settle_or_go(
     let deliveries = &job.context.parts.deliveries;
     let (msg, ep) = (target.message.id, target.endpoint().id);
     let recorded = deliveries.attempt(&msg, &ep, Turn::Scheduled(1)).await?;
-    let Some(attempt) = recorded else { return Ok(Some(cleared(job, 1, Some(held), None))) };
+    let Some(attempt) = recorded else {
+        return Ok(Some(cleared(job, target, 1, Some(held), None)));
+    };
     let outcome = recorded::outcome_of(job, target, &attempt);
     let event = Event::Outcome { number: 1, outcome };
     if let Advanced::Done { effects, .. } = deliveries.advance(&held, event, job.now()).await? {
@@ -243,8 +246,7 @@ fn waiting(job: &Job, target: &Target, counted: bool, now: Timestamp) -> Option<
 
 /// Whether what is started now may not be over and recorded before the deadline.
 fn is_late(job: &Job, target: &Target, now: Timestamp) -> bool {
-    let needed_ms = target.policy.timeout_ms + WRAP_UP_MS;
-    job.deadline.is_some_and(|deadline| deadline.since(now) < needed_ms)
+    job.budget().is_late(target.policy.timeout_ms, now)
 }
 
 /// The attempt by hand, if it was made, as far as that can be known.
@@ -253,7 +255,8 @@ pub(crate) async fn made_by_hand(job: &Job, asked: &ByHand) -> Result<Option<Att
     job.check_first_receive(&arrival)?;
     if arrival.may_be_overtaken(job.now()) {
         // It takes no lease, so whoever gets the record next could not see it.
-        return Err(NotDone::Busy);
+        let until = job.receipt.first_received_at.plus_ms(u64::from(VISIBILITY_S) * 1000);
+        return Err(NotDone::Busy { until });
     }
     if arrival.freshness(job.now()) == Freshness::First {
         return Ok(None);
@@ -282,7 +285,7 @@ pub(crate) async fn by_hand(
     };
     let Some(at) = later else {
         let turn = Turn::Manual(asked.id);
-        return Ok(Some(Cleared { turn, id: asked.id, held: None, _sending: None }));
+        return Ok(Some(go(job, target, (turn, asked.id), None, None)));
     };
     let ByHand { app, msg, ep, id, .. } = *asked;
     let not_before = Some(at).filter(|at| kept.is_some() || *at > now);
@@ -293,10 +296,23 @@ pub(crate) async fn by_hand(
 
 fn cleared(
     job: &Job,
+    target: &Target,
     number: u32,
     held: Option<Versioned<Delivery>>,
     sending: Option<Sending>,
 ) -> Cleared {
     let id = AttemptId::new(&job.context.parts.ambient);
-    Cleared { turn: Turn::Scheduled(number), id, held, _sending: sending }
+    go(job, target, (Turn::Scheduled(number), id), held, sending)
+}
+
+/// The attempt may be made, and take what is left of the time if it needs more.
+fn go(
+    job: &Job,
+    target: &Target,
+    (turn, id): (Turn, AttemptId),
+    held: Option<Versioned<Delivery>>,
+    sending: Option<Sending>,
+) -> Cleared {
+    let timeout_ms = job.budget().cut_ms(target.policy.timeout_ms, job.now());
+    Cleared { turn, id, held, timeout_ms, _sending: sending }
 }

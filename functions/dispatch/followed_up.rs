@@ -12,8 +12,7 @@ use shared::queue::send_one;
 use shared::store::Recorded;
 
 use crate::job::{Job, NotDone};
-use crate::phases::{GONE, Sent};
-use crate::target::Target;
+use crate::phases::{About, GONE};
 use crate::{health, measure};
 
 /// Sends what comes next on its way, and notes what the attempt says about the endpoint.
@@ -23,11 +22,10 @@ use crate::{health, measure};
 /// record comes again, and finds what is left to do.
 pub(crate) async fn follow_up(
     job: &Job,
-    target: &Target,
-    sent: &Sent,
+    about: About<'_>,
+    attempt: &Attempt,
     recorded: &Recorded,
 ) -> Result<(), NotDone> {
-    let attempt = &sent.attempt;
     let by_hand = matches!(attempt.turn, Turn::Manual(_));
     let effects = match recorded {
         Recorded::Done(effects) => effects.as_slice(),
@@ -41,16 +39,18 @@ pub(crate) async fn follow_up(
             send(job, &Record::Retry { app, msg, ep, attempt: number }, at).await?;
         }
     }
-    if sent.verdict.gone {
-        return health::gone(job, target.application(), attempt).await;
+    let Some(tenant) = about.tenant else { return Ok(()) };
+    if attempt.status == GONE {
+        return health::gone(job, &tenant.application, attempt).await;
     }
+    let Some(endpoint) = tenant.endpoint_by_id(&attempt.ep) else { return Ok(()) };
     if attempt.ok {
-        if !by_hand && target.message.test {
-            health::verified(job, target.endpoint()).await;
+        if !by_hand && about.message.test {
+            health::verified(job, endpoint).await;
         }
-        health::succeeded(job, target.endpoint()).await;
+        health::succeeded(job, endpoint).await;
     } else if effects.contains(&Effect::CountExhausted) {
-        health::given_up(job, target.endpoint(), target.application()).await;
+        health::given_up(job, endpoint, &tenant.application).await;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use shared::queue::{Received, VISIBILITY_S};
 use shared::store::{StoreError, Tenant};
 use tokio::sync::OnceCell;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{error, warn};
 
 use crate::Context;
@@ -19,17 +19,46 @@ use crate::Context;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotDone {
     /// Whoever received it before may still be busy with it.
-    Busy,
+    Busy {
+        /// Until then at the most.
+        until: Timestamp,
+    },
     /// Something of ours failed.
     Failed(String),
+    /// A newer version has written it, and will read it.
+    Unknown(String),
 }
 
 impl NotDone {
     /// A task that panicked. What it said may quote anything, so it is left out; the log of
     /// panics has the place.
-    pub(crate) fn ended_early(error: &JoinError) -> Self {
+    fn ended_early(error: &JoinError) -> Self {
         let how = if error.is_panic() { "it panicked" } else { "it was cancelled" };
         Self::Failed(format!("the task ended early: {how}"))
+    }
+}
+
+/// Some work of its own, so that a panic in it touches nothing else. It ends when this is dropped.
+pub(crate) struct Task(JoinHandle<Result<(), NotDone>>);
+
+impl Task {
+    /// Begins.
+    pub(crate) fn spawn(work: impl Future<Output = Result<(), NotDone>> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+
+    /// What came of it.
+    pub(crate) async fn done(mut self) -> Result<(), NotDone> {
+        match (&mut self.0).await {
+            Ok(done) => done,
+            Err(error) => Err(NotDone::ended_early(&error)),
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -67,6 +96,8 @@ pub(crate) struct Job {
 #[derive(Clone, Debug)]
 pub(crate) struct Receipt {
     pub(crate) id: String,
+    /// What gives it back.
+    pub(crate) receipt: String,
     pub(crate) receive_count: u32,
     pub(crate) first_received_at: Timestamp,
 }
@@ -75,6 +106,7 @@ impl Receipt {
     pub(crate) fn of(received: &Received) -> Self {
         Self {
             id: received.id.clone(),
+            receipt: received.receipt.clone(),
             receive_count: received.receive_count,
             first_received_at: received.first_received_at,
         }
@@ -118,7 +150,7 @@ impl Job {
     pub(crate) fn check_first_receive(&self, arrival: &Arrival) -> Result<(), NotDone> {
         let lease_ms = self.context.parts.settings.lease_ms;
         match arrival.may_be_in_other_hands(self.now(), lease_ms) {
-            true => Err(NotDone::Busy),
+            true => Err(NotDone::Busy { until: self.receipt.first_received_at.plus_ms(lease_ms) }),
             false => Ok(()),
         }
     }
@@ -128,7 +160,12 @@ impl Job {
 pub(crate) fn report(receipt: &Receipt, why: &NotDone) {
     let count = receipt.receive_count;
     match why {
-        NotDone::Busy => warn!(record.id = receipt.id, count, "left to whoever is busy with it"),
+        NotDone::Busy { .. } => {
+            warn!(record.id = receipt.id, count, "left to whoever is busy with it");
+        }
+        NotDone::Unknown(reason) => {
+            warn!(record.id = receipt.id, count, reason, "left to a newer version");
+        }
         NotDone::Failed(reason) => error!(record.id = receipt.id, count, reason, "record failed"),
     }
 }

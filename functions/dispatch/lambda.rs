@@ -1,21 +1,28 @@
 //! Between Lambda's SQS events and the dispatcher.
 
+use std::sync::Arc;
+
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Error, LambdaEvent};
 use shared::domain::clock::{self, Timestamp};
-use shared::queue::Received;
+use shared::queue::{Consumer, Received};
 
 use crate::Dispatcher;
 
-/// Works on one SQS event and reports the records that have to come again.
+/// Works on one SQS event, gives back what is not done and reports it, so that Lambda does not
+/// delete it. `queue` finds the queue of a name.
 ///
 /// # Errors
 /// When a record has no id: it could not be reported alone, so the whole batch comes again.
 pub async fn handle(
     dispatcher: &Dispatcher,
+    queue: &(dyn Fn(&str) -> Arc<dyn Consumer> + Sync),
     event: LambdaEvent<SqsEvent>,
 ) -> Result<SqsBatchResponse, Error> {
     let deadline = clock::deadline(event.context.deadline);
+    // Lambda makes a batch of one queue's records.
+    let arn = event.payload.records.first().and_then(|record| record.event_source_arn.clone());
+    let queue = queue(arn.as_deref().and_then(queue_name).unwrap_or_default());
     let batch = event
         .payload
         .records
@@ -24,12 +31,17 @@ pub async fn handle(
         .collect::<Option<Vec<Received>>>()
         .ok_or("a record without an id")?;
     let mut response = SqsBatchResponse::default();
-    for id in dispatcher.handle(batch, deadline).await {
+    for id in dispatcher.serve(&*queue, batch, deadline).await {
         let mut failure = BatchItemFailure::default();
         failure.item_identifier = id;
         response.batch_item_failures.push(failure);
     }
     Ok(response)
+}
+
+/// The last part of a queue's ARN.
+fn queue_name(arn: &str) -> Option<&str> {
+    arn.rsplit(':').next()
 }
 
 fn received(message: SqsMessage) -> Option<Received> {

@@ -32,19 +32,22 @@ use shared::domain::metrics::Metrics;
 use shared::domain::schedule::Schedule;
 use shared::domain::secret::Sealer;
 use shared::host::assembly::{Base, Tenancy};
-use shared::queue::{Producer, Received};
+use shared::queue::{Consumer, Producer, Received};
 use shared::sender::Sender;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets, LISTENERS_TTL_MS, Notices,
     Parking, Profiles,
 };
 use shared::work::InFlight;
+use tokio::time::Instant;
 use tracing::field::Empty;
-use tracing::{Instrument, info_span, instrument};
+use tracing::{Instrument, Span, info_span, instrument};
 
 mod attempt;
+mod budget;
 mod cleared;
 mod followed_up;
+mod given_back;
 mod health;
 mod job;
 #[cfg(feature = "lambda")]
@@ -60,19 +63,21 @@ mod slots;
 mod target;
 mod throttle;
 mod token;
+mod unwritten;
 
+use budget::{Budget, within};
+use given_back::Undone;
 pub use health::DISABLE_AFTER_MS;
-use job::{Job, NotDone, Receipt, Tenants};
+use job::{Job, NotDone, Receipt, Task, Tenants};
 use slots::Slots;
 use throttle::Throttle;
+use unwritten::Unwritten;
 
 // A panic that aborted would take the whole batch with it.
 const _: () = assert!(cfg!(panic = "unwind"), "dispatch must be built with panic = \"unwind\"");
 
 /// Longest exchange with an endpoint, in milliseconds (Svix Cloud and Dots: 15 s).
 pub const REQUEST_TIMEOUT_MS: u64 = 15_000;
-/// Time that is kept for recording, in milliseconds: no attempt starts with less left.
-const WRAP_UP_MS: u64 = 3_000;
 
 /// How dispatch behaves.
 #[derive(Clone, Debug)]
@@ -92,6 +97,15 @@ pub struct Settings {
     pub parallel: usize,
     /// Most of them for one application, so that its hanging endpoints hold up nobody else's.
     pub parallel_per_application: usize,
+    /// What a simulation takes out of dispatch, to show what it is there for.
+    pub without: Without,
+}
+
+/// Parts of dispatch that can be taken out. Nothing but code can: there is no setting for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Without {
+    /// A store that would not take an attempt is not asked again, and the attempt made again.
+    pub patience: bool,
 }
 
 impl Default for Settings {
@@ -104,6 +118,7 @@ impl Default for Settings {
             disable_after_ms: Some(DISABLE_AFTER_MS),
             parallel: 512,
             parallel_per_application: 64,
+            without: Without::default(),
         }
     }
 }
@@ -183,6 +198,7 @@ struct Context {
     parts: Parts,
     slots: Slots,
     throttle: Throttle,
+    unwritten: Unwritten,
 }
 
 impl Dispatcher {
@@ -190,16 +206,55 @@ impl Dispatcher {
     pub fn new(parts: Parts) -> Self {
         let Settings { parallel, parallel_per_application, .. } = parts.settings;
         let slots = Slots::new(parallel, parallel_per_application);
-        Self(Arc::new(Context { parts, slots, throttle: Throttle::default() }))
+        let (throttle, unwritten) = (Throttle::default(), Unwritten::default());
+        Self(Arc::new(Context { parts, slots, throttle, unwritten }))
     }
 
-    /// Works on a batch and answers with the ids of the records that are not done and have to
-    /// come again. `deadline` is when the invocation will be cut off.
-    #[instrument(name = "dispatch", skip_all, fields(records = batch.len()))]
+    /// Works on a batch from this queue and answers with the ids of the records that are not done:
+    /// they are given back, and come again soon. `deadline` is when the invocation will be cut
+    /// off.
+    pub async fn serve(
+        &self,
+        queue: &dyn Consumer,
+        batch: Vec<Received>,
+        deadline: Option<Timestamp>,
+    ) -> Vec<String> {
+        let undone = self.work(batch, deadline).await;
+        given_back::give_back(queue, &undone).await;
+        undone.into_iter().map(|undone| undone.id).collect()
+    }
+
+    /// The same, without giving anything back: what is not done comes when its visibility ends.
     pub async fn handle(&self, batch: Vec<Received>, deadline: Option<Timestamp>) -> Vec<String> {
+        self.work(batch, deadline).await.into_iter().map(|undone| undone.id).collect()
+    }
+
+    #[instrument(name = "dispatch", skip_all, fields(records = batch.len()))]
+    async fn work(&self, batch: Vec<Received>, deadline: Option<Timestamp>) -> Vec<Undone> {
+        let ambient = &self.0.parts.ambient;
+        let begun = Instant::now();
+        let limit = Budget::until(deadline).all(ambient.now());
+        let mut undone = Vec::new();
+        for (receipt, span, task) in self.begin(batch, deadline) {
+            let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+            let done = within(left, task.done()).await;
+            let late = || Err(NotDone::Failed("it took too long".to_owned()));
+            let Err(why) = done.unwrap_or_else(late) else { continue };
+            span.in_scope(|| job::report(&receipt, &why));
+            let random = u64::from_be_bytes(ambient.random());
+            undone.push(Undone::new(receipt, &why, ambient.now(), random));
+        }
+        undone
+    }
+
+    /// Each record of a batch in a task of its own.
+    fn begin(
+        &self,
+        batch: Vec<Received>,
+        deadline: Option<Timestamp>,
+    ) -> Vec<(Receipt, Span, Task)> {
         let tenants = Tenants::default();
-        let mut tasks = Vec::with_capacity(batch.len());
-        for received in batch {
+        let begin = |received: Received| {
             let receipt = Receipt::of(&received);
             let job = Job {
                 context: self.0.clone(),
@@ -215,19 +270,9 @@ impl Dispatcher {
                 endpoint.id = Empty
             );
             let work = received::process(job, received.body);
-            let task = tokio::spawn(work.instrument(span.clone()));
-            tasks.push((receipt, span, task));
-        }
-        let mut undone = Vec::new();
-        for (receipt, span, task) in tasks {
-            let why = match task.await {
-                Ok(Ok(())) => continue,
-                Ok(Err(why)) => why,
-                Err(error) => NotDone::ended_early(&error),
-            };
-            span.in_scope(|| job::report(&receipt, &why));
-            undone.push(receipt.id);
-        }
-        undone
+            let task = Task::spawn(work.instrument(span.clone()));
+            (receipt, span, task)
+        };
+        batch.into_iter().map(begin).collect()
     }
 }

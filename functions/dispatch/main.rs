@@ -1,11 +1,14 @@
 //! Wires the dispatch function: SQS events, DynamoDB, the retries queue, the way out.
 
+use std::sync::Arc;
+
 use dispatch::{DISABLE_AFTER_MS, Dispatcher, Parts, Settings, lambda};
 use lambda_runtime::{Error, run, service_fn};
 use shared::host::assembly::Tenancy;
 use shared::host::config::{self, variable};
 use shared::lambda::telemetry;
 use shared::lambda::wiring::Wiring;
+use shared::queue::Consumer;
 use shared::store::StoreSettings;
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,7 +23,8 @@ async fn main() -> Result<(), Error> {
         ..Settings::default()
     };
     let retries = wiring.queue(variable::RETRIES_QUEUE)?;
-    let parts = Parts::new(base, tenancy, retries, wiring.sender()?, settings);
+    let parts = Parts::new(base, tenancy, retries.clone(), wiring.sender()?, settings);
     let (dispatcher, invocation) = (&Dispatcher::new(parts), &invocation);
-    run(service_fn(|event| invocation.of(lambda::handle(dispatcher, event)))).await
+    let queue = &|name: &str| -> Arc<dyn Consumer> { Arc::new(retries.sibling(name)) };
+    run(service_fn(|event| invocation.of(lambda::handle(dispatcher, queue, event)))).await
 }

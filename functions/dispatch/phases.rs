@@ -3,7 +3,8 @@
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::delivery::Delivery;
 use shared::domain::id::AttemptId;
-use shared::store::Versioned;
+use shared::domain::message::Message;
+use shared::store::{Tenant, Versioned};
 use shared::work::Sending;
 
 /// "This address is gone for good": Standard Webhooks asks to stop calling it.
@@ -16,17 +17,30 @@ pub(crate) struct Cleared {
     pub(crate) id: AttemptId,
     /// The delivery as it was leased, if it was.
     pub(crate) held: Option<Versioned<Delivery>>,
+    /// Longest that the exchange may take, in milliseconds.
+    pub(crate) timeout_ms: u64,
     /// Kept until the attempt is on record.
     pub(crate) _sending: Option<Sending>,
 }
 
 /// An attempt that was made, in the form in which it is recorded.
+#[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) attempt: Attempt,
     pub(crate) verdict: Verdict,
 }
 
+/// What an attempt is about, as far as it is known when it is recorded.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    /// The message; its payload may be missing.
+    pub(crate) message: &'a Message,
+    /// Its application with its endpoints, unless it was deleted meanwhile.
+    pub(crate) tenant: Option<&'a Tenant>,
+}
+
 /// What an answer comes to.
+#[derive(Clone)]
 pub(crate) struct Verdict {
     pub(crate) ok: bool,
     pub(crate) gone: bool,

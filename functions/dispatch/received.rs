@@ -5,13 +5,13 @@ use std::sync::Arc;
 use shared::domain::delivery::clearance::Freshness;
 use shared::domain::id::{EndpointId, MessageId};
 use shared::domain::message::Message;
-use shared::queue::record::Record;
+use shared::queue::record::{Record, Unread};
 use shared::store::{Parked, Snapshot};
 use tracing::field::display;
 use tracing::{Instrument, Span, error};
 
 use crate::attempt;
-use crate::job::{ByHand, Job, NotDone};
+use crate::job::{ByHand, Job, NotDone, Task};
 use crate::target::Target;
 
 /// Works on one record until there is nothing left to do.
@@ -34,8 +34,13 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
             let asked = ByHand { app, msg, ep, id: attempt, again, not_before };
             attempt::by_hand(&job, asked).await
         }
+        Ok(Record::Outcome { message, attempt, outcome }) => {
+            name(message.id, Some(attempt.ep));
+            attempt::outcome(&job, &message, &attempt, outcome.as_ref()).await
+        }
+        Err(Unread::Unknown(reason)) => Err(NotDone::Unknown(reason)),
         // It will not read better the next time.
-        Err(reason) => park(&job, body, reason).await,
+        Err(Unread::Broken(reason)) => park(&job, body, reason).await,
     }
 }
 
@@ -83,16 +88,12 @@ async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone>
                 let (job, snapshot) = &*shared;
                 attempt::first(job, &target, freshness, snapshot.as_ref()).await
             };
-            (ep, tokio::spawn(work.in_current_span()))
+            (ep, Task::spawn(work.in_current_span()))
         })
         .collect();
     let mut result = Ok(());
     for (ep, task) in tasks {
-        let why = match task.await {
-            Ok(Ok(())) => continue,
-            Ok(Err(why)) => why,
-            Err(error) => NotDone::ended_early(&error),
-        };
+        let Err(why) = task.done().await else { continue };
         if let NotDone::Failed(reason) = &why {
             // The record's own line has only one of them.
             error!(endpoint.id = %ep, reason, "delivery failed");

@@ -2,64 +2,108 @@
 //! means for its delivery and with what the organisation is told.
 //!
 //! The request is out by now, so an attempt that is not recorded would be sent again. A store
-//! that throttles or is away for a moment is asked again until the invocation has to end.
+//! that throttles or is away is asked again until shortly before the invocation has to end. If
+//! it takes nothing by then, the attempt itself travels on as a record that is only to be
+//! written, and this process remembers it: where its outcome is known it is not made again.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use shared::domain::attempt::{Attempt, Turn};
-use shared::domain::clock::Timestamp;
-use shared::domain::delivery::Reason;
 use shared::domain::delivery::machine::{Notification, Outcome, notification};
+use shared::domain::delivery::{Delivery, Reason};
+use shared::domain::message::Message;
 use shared::domain::notice::Notice;
+use shared::queue::record::Record;
 use shared::store::table::Write;
-use shared::store::{Recorded, StoreError};
+use shared::store::{Recorded, StoreError, Versioned};
 use tracing::{error, warn};
 
+use crate::budget::within;
 use crate::job::{Job, NotDone};
-use crate::phases::{Cleared, Sent, Verdict};
+use crate::phases::{About, Cleared, Sent, Verdict};
 use crate::target::Target;
-use crate::{Context, measure};
+use crate::{Context, followed_up, measure};
 
-/// First pause before a store that failed is asked again, in milliseconds; each later one is
-/// twice as long.
-const FIRST_PAUSE_MS: u64 = 10;
+/// Longest first pause before a store that failed is asked again, in milliseconds; each later one
+/// may be twice as long.
+const FIRST_PAUSE_MS: u64 = 25;
 /// Longest pause, in milliseconds.
-const LONGEST_PAUSE_MS: u64 = 1_000;
-/// How often the store is asked again where nothing ends the invocation: about five seconds.
+const LONGEST_PAUSE_MS: u64 = 2_000;
+/// How often the store is asked again where nothing ends the invocation: about six seconds.
 const TRIES_WITHOUT_DEADLINE: u32 = 11;
-/// How often it is asked again at the most: about as long as an invocation may take.
-const MAX_TRIES: u32 = 40;
-/// Time that is kept for the last answer, in milliseconds.
-const LAST_CALL_MS: u64 = 500;
+/// How long an attempt that could not be written rests in the queue, in milliseconds.
+const REST_MS: u64 = 5_000;
 
-/// Puts an attempt on record.
+/// Puts an attempt on record. `None`: the queue has it instead, and it will be written later.
 ///
 /// # Errors
-/// When the store could not be brought to do it before the deadline.
+/// When neither the store nor the queue would take it.
 pub(crate) async fn record(
     job: &Job,
     target: &Target,
     cleared: &Cleared,
     sent: &Sent,
+) -> Result<Option<Recorded>, NotDone> {
+    let attempt = &sent.attempt;
+    let about = About { message: &target.message, tenant: Some(target.tenant()) };
+    let outcome = match attempt.turn {
+        Turn::Scheduled(number) => Some(outcome(job, target, &sent.verdict, number)),
+        Turn::Manual(_) => None,
+    };
+    let written = write(job, about, attempt, outcome.as_ref(), cleared.held.as_ref()).await;
+    match written {
+        Ok(recorded) => Ok(Some(recorded)),
+        Err(why) if job.context.parts.settings.without.patience => Err(why),
+        Err(_) => queue(job, about, sent, outcome).await.map(|()| None),
+    }
+}
+
+/// Writes an attempt and what it came to. `held` is its delivery as it was leased, as far as that
+/// is known.
+///
+/// # Errors
+/// When the store could not be brought to do it in time.
+pub(crate) async fn write(
+    job: &Job,
+    about: About<'_>,
+    attempt: &Attempt,
+    outcome: Option<&Outcome>,
+    held: Option<&Versioned<Delivery>>,
 ) -> Result<Recorded, NotDone> {
-    let deliveries = &job.context.parts.deliveries;
-    let (attempt, message) = (&sent.attempt, &target.message);
-    let Turn::Scheduled(number) = attempt.turn else {
-        let recorded =
-            persist(job, || deliveries.record_by_hand(attempt, message, job.now())).await?;
-        measure::recorded(job, attempt, message, &recorded, None);
-        return Ok(recorded);
+    let (deliveries, message) = (&job.context.parts.deliveries, about.message);
+    let recorded = match (attempt.turn, outcome) {
+        (Turn::Scheduled(number), Some(outcome)) => {
+            let outbox = match notification(number, outcome) {
+                Some(told) => outbox(job, about, attempt, told).await,
+                None => Vec::new(),
+            };
+            let call = || deliveries.record(attempt, message, held, outcome, &outbox, job.now());
+            persist(job, call).await?
+        }
+        _ => persist(job, || deliveries.record_by_hand(attempt, message, job.now())).await?,
     };
-    let outcome = outcome(job, target, &sent.verdict, number);
-    let outbox = match notification(number, &outcome) {
-        Some(about) => outbox(job, target, attempt, about).await,
-        None => Vec::new(),
-    };
-    let held = cleared.held.as_ref();
-    let call = || deliveries.record(attempt, message, held, &outcome, &outbox, job.now());
-    let recorded = persist(job, call).await?;
-    measure::recorded(job, attempt, message, &recorded, Some(&outcome));
+    job.context.unwritten.forget(attempt);
+    measure::recorded(job, attempt, message, &recorded, outcome);
     Ok(recorded)
+}
+
+/// Leaves an attempt that the store would not take to whoever gets its record.
+async fn queue(
+    job: &Job,
+    about: About<'_>,
+    sent: &Sent,
+    outcome: Option<Outcome>,
+) -> Result<(), NotDone> {
+    job.context.unwritten.keep(sent);
+    let message = Message { payload: Bytes::new(), ..about.message.clone() };
+    let attempt = Box::new(sent.attempt.clone());
+    let record = Record::Outcome { message: Box::new(message), attempt, outcome };
+    let random = u64::from_be_bytes(job.context.parts.ambient.random());
+    let at = job.now().plus_ms(REST_MS + random % REST_MS);
+    followed_up::send(job, &record, at).await?;
+    warn!(message.id = %sent.attempt.msg, endpoint.id = %sent.attempt.ep, "to be written later");
+    Ok(())
 }
 
 /// What an attempt that is on record came to.
@@ -87,17 +131,18 @@ fn outcome(job: &Job, target: &Target, verdict: &Verdict, number: u32) -> Outcom
 
 /// What the organisation is told about this attempt. If the store cannot say who listens, nobody
 /// is told, and the log has it: the attempt itself has to be recorded.
-async fn outbox(job: &Job, target: &Target, attempt: &Attempt, about: Notification) -> Vec<Write> {
-    let kind = match about {
+async fn outbox(job: &Job, about: About<'_>, attempt: &Attempt, told: Notification) -> Vec<Write> {
+    let Some(tenant) = about.tenant else { return Vec::new() };
+    let kind = match told {
         Notification::Exhausted => "message.attempt.exhausted",
         Notification::Failing => "message.attempt.failing",
         Notification::Recovered => "message.attempt.recovered",
     };
-    let application = target.application();
-    let notice = Notice::attempt(kind, application, &target.message, attempt);
-    let about = || job.context.parts.notices.about(application, &notice);
-    persist(job, about).await.unwrap_or_else(|why| {
-        error!(message.id = %target.message.id, kind, ?why, "a notice is lost");
+    let application = &tenant.application;
+    let notice = Notice::attempt(kind, application, about.message, attempt);
+    let call = || job.context.parts.notices.about(application, &notice);
+    persist(job, call).await.unwrap_or_else(|why| {
+        error!(message.id = %attempt.msg, kind, ?why, "a notice is lost");
         Vec::new()
     })
 }
@@ -107,35 +152,46 @@ async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
     job: &Job,
     call: impl Fn() -> F,
 ) -> Result<T, NotDone> {
+    let limit = job.budget().store(job.now());
+    let mut last = StoreError::Unavailable("there was no time to ask".to_owned());
+    let asked = within(limit, ask(job, call, &mut last)).await;
+    asked.unwrap_or(Err(last)).map_err(NotDone::from)
+}
+
+/// Leaves in `last` what the store said while it is waited for.
+async fn ask<T, F: Future<Output = Result<T, StoreError>>>(
+    job: &Job,
+    call: impl Fn() -> F,
+    last: &mut StoreError,
+) -> Result<T, StoreError> {
     let mut tries = 0;
     loop {
         let error = match call().await {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let pause_ms = pause_ms(&job.context, tries);
-        let again = matches!(error, StoreError::Unavailable(_))
-            && may_ask_again(job.deadline, job.now(), tries, pause_ms);
-        if !again {
-            return Err(error.into());
+        if !matches!(error, StoreError::Unavailable(_)) || !may_ask_again(job, tries) {
+            return Err(error);
         }
         warn!(%error, tries, "the store is asked again");
+        *last = error;
+        let pause_ms = pause_ms(&job.context, tries);
         tries += 1;
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
 }
 
-fn may_ask_again(deadline: Option<Timestamp>, now: Timestamp, tries: u32, pause_ms: u64) -> bool {
-    match deadline {
-        None => tries < TRIES_WITHOUT_DEADLINE,
-        Some(deadline) => tries < MAX_TRIES && now.plus_ms(pause_ms + LAST_CALL_MS) < deadline,
-    }
+fn may_ask_again(job: &Job, tries: u32) -> bool {
+    let enough = match job.deadline {
+        None => tries >= TRIES_WITHOUT_DEADLINE,
+        Some(_) => job.budget().store(job.now()).is_some_and(|left| left.is_zero()),
+    };
+    !enough && !job.context.parts.settings.without.patience
 }
 
-/// Half to all of a pause that doubles, so that those who failed together do not come back
+/// Anything up to a pause that doubles, so that those who failed together do not come back
 /// together.
 fn pause_ms(context: &Context, tries: u32) -> u64 {
     let whole = FIRST_PAUSE_MS.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE_MS);
-    let random = u64::from_be_bytes(context.parts.ambient.random());
-    whole / 2 + random % (whole / 2 + 1)
+    u64::from_be_bytes(context.parts.ambient.random()) % (whole + 1)
 }

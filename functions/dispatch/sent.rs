@@ -1,7 +1,7 @@
 //! Third phase: the request is out, and its answer is judged.
 
 use shared::domain::attempt::{Attempt, EXCERPT_BYTES};
-use shared::sender::{Ending, Outcome};
+use shared::sender::{Ending, Outbound, Outcome};
 use tracing::field::Empty;
 use tracing::{Span, instrument};
 
@@ -33,6 +33,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
     let unopened = |what: &str| {
         NotDone::Failed(format!("{what} of {owner} does not open: has the root secret changed?"))
     };
+    let timeout_ms = cleared.timeout_ms;
     let secrets = endpoint.keyring.live(&owner, &parts.sealer, at);
     if secrets.is_empty() {
         return Err(unopened("the secret"));
@@ -45,7 +46,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
     let outcome = match body {
         Ok(body) => {
             let outbound = request::signed(message, endpoint, body, &secrets, (policy, custom), at);
-            parts.sender.send(outbound).await
+            parts.sender.send(Outbound { timeout_ms, ..outbound }).await
         }
         Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },
     };

@@ -68,6 +68,11 @@ impl Target {
         &self.tenant.endpoints[self.position]
     }
 
+    /// The application and all its endpoints, as they were then.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
     /// Whose it is.
     pub(crate) fn application(&self) -> &Application {
         &self.tenant.application

@@ -9,8 +9,6 @@ use tokio::sync::Semaphore;
 
 /// Seconds that one receive waits (SQS limit).
 const WAIT_S: u32 = 20;
-/// Longest pause before a record that failed comes again, in seconds.
-const MAX_PAUSE_S: u32 = 60;
 
 /// Feeds dispatch from a queue until the task is dropped. At most `in_flight` records are
 /// worked on at once.
@@ -38,25 +36,14 @@ pub(crate) async fn poll(queue: Arc<dyn Consumer>, dispatcher: Dispatcher, in_fl
 }
 
 async fn work(queue: &dyn Consumer, dispatcher: &Dispatcher, batch: Vec<Received>) {
-    let held: Vec<(String, String, u32)> = batch
-        .iter()
-        .map(|record| (record.id.clone(), record.receipt.clone(), record.receive_count))
-        .collect();
-    let failed = dispatcher.handle(batch, None).await;
-    let (failed, done): (Vec<_>, Vec<_>) =
-        held.into_iter().partition(|(id, _, _)| failed.contains(id));
-    let receipts: Vec<String> = done.into_iter().map(|(_, receipt, _)| receipt).collect();
+    let held: Vec<(String, String)> =
+        batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
+    let failed = dispatcher.serve(queue, batch, None).await;
+    let done = held.into_iter().filter(|(id, _)| !failed.contains(id));
+    let receipts: Vec<String> = done.map(|(_, receipt)| receipt).collect();
     if !receipts.is_empty()
         && let Err(error) = queue.delete(&receipts).await
     {
         tracing::warn!(%error, "cannot delete: these records come again");
-    }
-    for (_, receipt, count) in failed {
-        // On AWS a failed record stays invisible for three minutes. Here it may come sooner,
-        // but five times must take longer than a lease, or it would be buried alive.
-        let pause_s = 2u32.saturating_pow(count).min(MAX_PAUSE_S);
-        if let Err(error) = queue.release(&receipt, pause_s).await {
-            tracing::warn!(%error, "cannot release: the record comes after its visibility");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Dead letters: back into their queue once, then parked with a reason.
 
 use shared::domain::clock::Timestamp;
-use shared::queue::record::redriven;
+use shared::queue::record::{Unread, redriven};
 use shared::queue::{MAX_BATCH, Outgoing, Received, send_all};
 use shared::store::Parked;
 use tracing::{error, warn};
@@ -10,6 +10,9 @@ use crate::{Redrive, Report, Sweeper};
 
 /// Records that one run takes from a dead-letter queue at the most.
 const MAX_REDRIVEN: usize = 10_000;
+/// How long a record that this version does not know waits for one that does, in milliseconds: a
+/// day, in which an update or a rollback is over.
+const UNKNOWN_MS: u64 = 86_400_000;
 /// Times that a record is redriven before it is parked.
 const MAX_REDRIVES: u32 = 1;
 
@@ -37,9 +40,13 @@ async fn empty(sweeper: &Sweeper, redrive: &Redrive, until: Option<Timestamp>) -
             }
         };
         taken += dead.len();
+        let failed = report.failed;
         let handled = revive(sweeper, redrive, dead, &mut report).await;
-        if handled.is_empty() {
+        if handled.is_empty() && report.failed > failed {
             break;
+        }
+        if handled.is_empty() {
+            continue;
         }
         if let Err(error) = redrive.dead_letters.delete(&handled).await {
             // They come again, and dispatch finds what is on record.
@@ -77,7 +84,14 @@ async fn revive(
                 );
                 handled.extend(park(sweeper, redrive, record, reason, report).await);
             }
-            Err(reason) => handled.extend(park(sweeper, redrive, record, reason, report).await),
+            // A newer version may be on its way, and would bring it back.
+            Err(Unread::Unknown(_)) if is_young(sweeper, &record) => {
+                warn!(queue = redrive.name, record.id, "left to a newer version");
+            }
+            Err(why) => {
+                let reason = why.reason().to_owned();
+                handled.extend(park(sweeper, redrive, record, reason, report).await);
+            }
         }
     }
     for (record, sent) in back.into_iter().zip(send_all(&*redrive.queue, outgoing).await) {
@@ -93,6 +107,11 @@ async fn revive(
         }
     }
     handled
+}
+
+/// Whether a record that this version does not know has not been dead for long.
+fn is_young(sweeper: &Sweeper, record: &Received) -> bool {
+    sweeper.ambient.now().since(record.first_received_at) < UNKNOWN_MS
 }
 
 /// Keeps a record for the operator; its receipt, if it may be deleted.

@@ -40,7 +40,7 @@ async fn a_delete_without_an_answer_is_repeated() {
     let service = Scripted::default();
     let deleted = service.queue().delete(&["receipt".into()]).await;
     assert!(matches!(deleted, Err(QueueError::Unavailable(_))), "{deleted:?}");
-    assert_eq!(service.calls(), ["DeleteMessageBatch"; 3]);
+    assert_eq!(service.calls(), ["DeleteMessageBatch"; 4]);
 }
 
 #[tokio::test]

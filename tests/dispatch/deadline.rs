@@ -1,23 +1,34 @@
 //! Time runs out.
 
+use shared::store::Directory;
+use shared::store::keys::application_pk;
+
+use super::ports::{Hanging, Stuck};
 use super::*;
+use crate::support::awake::Awake;
 
 #[tokio::test]
-async fn an_attempt_starts_only_if_it_can_end_before_the_deadline() {
+async fn an_attempt_starts_if_its_endpoint_gets_five_seconds_and_gets_no_more_than_there_are() {
     let world = World::new();
     let app = world.application().await;
     world.endpoint(&app, URL).await;
     world.publish(&app, json!({})).await;
     let batch = receive(&world.queues.deliveries).await;
-    // A request may take 15 s, and recording 3 s. What cannot start is put off: its record is
-    // done, and spends none of its receives.
-    let late = Some(START.plus_ms(17_999));
+    // Recording takes 4 s. What cannot start is put off: its record is done, and spends none of
+    // its receives.
+    let late = Some(START.plus_ms(8_999));
     assert_eq!(world.dispatcher.handle(batch, late).await, NONE);
     assert_eq!((world.network.sent().len(), pending(&world).await), (0, 1));
     let put_off = receive(&world.queues.retries).await;
-    let in_time = Some(START.plus_ms(18_000));
+    let in_time = Some(START.plus_ms(9_000));
     assert_eq!(world.dispatcher.handle(put_off, in_time).await, NONE);
     assert_eq!((world.network.sent().len(), pending(&world).await), (1, 0));
+    for (left_ms, timeout_ms) in [(12_000, 8_000), (19_000, 15_000), (30_000, 15_000)] {
+        world.publish(&app, json!({})).await;
+        let batch = receive(&world.queues.deliveries).await;
+        world.dispatcher.handle(batch, Some(START.plus_ms(left_ms))).await;
+        assert_eq!(world.network.sent().pop().unwrap().timeout_ms, timeout_ms);
+    }
 }
 
 #[tokio::test]
@@ -29,11 +40,11 @@ async fn what_cannot_be_started_in_time_is_put_off_and_delivered_later() {
         world.publish(&app, json!({"n": n})).await;
     }
     let slow = slow_dispatcher(&world);
-    let deadline = Some(START.plus_ms(40_000));
+    let deadline = Some(START.plus_ms(38_000));
     let batch = receive(&world.queues.deliveries).await;
     let receipts: Vec<_> = batch.iter().map(|record| record.receipt.clone()).collect();
     assert_eq!(slow.handle(batch, deadline).await, NONE);
-    // Begun with 40, 30 and 20 s left, but not with 10.
+    // Begun with 38, 28 and 18 s left, but not with 8.
     assert_eq!((world.network.sent().len(), pending(&world).await), (3, 2));
     world.queues.deliveries.delete(&receipts).await.unwrap();
     world.dispatch_all().await;
@@ -54,7 +65,7 @@ async fn endpoints_that_were_reached_in_time_are_not_called_again_with_the_rest(
     let slow = slow_dispatcher(&world);
     let batch = receive(&world.queues.deliveries).await;
     let receipt = batch[0].receipt.clone();
-    assert_eq!(slow.handle(batch, Some(START.plus_ms(30_000))).await, NONE);
+    assert_eq!(slow.handle(batch, Some(START.plus_ms(28_000))).await, NONE);
     assert_eq!(receivers(&world).len(), 2);
     world.queues.deliveries.delete(&[receipt]).await.unwrap();
     world.dispatch_all().await;
@@ -85,4 +96,58 @@ async fn no_more_attempts_are_under_way_than_set() {
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
     assert_eq!(world.network.sent().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_until_the_end_is_put_off_and_spends_no_receive() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    for n in 0..3 {
+        world.publish(&app, json!({"n": n})).await;
+    }
+    let hanging = Arc::new(Hanging { clock: world.clock.clone(), under_way: Semaphore::new(0) });
+    let narrow = dispatcher(&world, |parts| {
+        parts.sender = hanging.clone();
+        parts.settings.parallel_per_application = 1;
+        let table: Arc<dyn Table> = Arc::new(Awake(world.table.clone()));
+        parts.deliveries = Deliveries::new(table.clone());
+        parts.directory = Directory::new(table);
+        parts.retries = Arc::new(Awake(parts.retries.clone()));
+    });
+    let batch = receive(&world.queues.deliveries).await;
+    // The first holds the slot for 15 s; with less than 9 s left no other begins.
+    let deadline = Some(world.ambient.now().plus_ms(23_500));
+    assert_eq!(narrow.handle(batch, deadline).await, NONE);
+    assert_eq!(hanging.under_way.available_permits(), 1);
+    assert_eq!(pending(&world).await, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unfinished_a_second_before_the_end_is_given_back_alone() {
+    let world = World::new();
+    let (app, stuck) = (world.application().await, world.application().await);
+    world.endpoint(&app, URL).await;
+    world.endpoint(&stuck, OTHER).await;
+    let msg = world.publish(&app, json!({})).await;
+    world.publish(&stuck, json!({})).await;
+    let batch = receive(&world.queues.deliveries).await;
+    let expected = batch.iter().find(|record| !record.body.contains(&msg)).unwrap().id.clone();
+    let behind = dispatcher(&world, |parts| {
+        let table: Arc<dyn Table> = Arc::new(Awake(world.table.clone()));
+        parts.deliveries = Deliveries::new(table.clone());
+        // Its application is never read.
+        let table = Stuck { inner: table, pk: application_pk(&stuck.parse().unwrap()) };
+        parts.directory = Directory::new(Arc::new(table));
+    });
+    let begun = tokio::time::Instant::now();
+    let deadline = Some(world.ambient.now().plus_ms(30_000));
+    let undone = behind.serve(&world.queues.deliveries, batch, deadline).await;
+    assert_eq!(undone, [expected]);
+    assert_eq!(begun.elapsed().as_millis(), 29_000);
+    assert_eq!(codes(&world.attempts(&app, &msg).await), [200]);
+    // It comes soon, and not only when its visibility ends.
+    world.advance_s(11);
+    let again = receive(&world.queues.deliveries).await;
+    assert!(again.iter().any(|record| undone.contains(&record.id)));
 }

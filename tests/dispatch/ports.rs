@@ -124,3 +124,48 @@ impl Table for Broken {
         self.inner.transact(writes).await
     }
 }
+
+/// A network in which every request takes all of its time, and the clock goes with it.
+pub(super) struct Hanging {
+    pub(super) clock: Arc<StillClock>,
+    /// Requests that were begun.
+    pub(super) under_way: Semaphore,
+}
+
+#[async_trait]
+impl Sender for Hanging {
+    async fn send(&self, request: Outbound) -> Outcome {
+        self.under_way.add_permits(1);
+        self.clock.advance_ms(request.timeout_ms);
+        tokio::time::sleep(std::time::Duration::from_millis(request.timeout_ms)).await;
+        Outcome { duration_ms: request.timeout_ms, ending: Ending::TimedOut }
+    }
+}
+
+/// A table that never answers about one partition.
+pub(super) struct Stuck {
+    pub(super) inner: Arc<dyn Table>,
+    pub(super) pk: String,
+}
+
+#[async_trait]
+impl Table for Stuck {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.inner.get(key).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        match query.pk == self.pk {
+            true => std::future::pending().await,
+            false => self.inner.query(query).await,
+        }
+    }
+
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        self.inner.write(write).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        self.inner.transact(writes).await
+    }
+}

@@ -1,10 +1,13 @@
 //! A store that throttles, or whose answers get lost, when the request is out already.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use shared::domain::metrics::Metric;
+use shared::store::keys::ATTEMPT_PREFIX;
+use shared::store::{Directory, DirectoryEditor};
 
 use super::*;
+use crate::support::awake::Awake;
 
 /// Calls before the record of a first attempt: the application is read, the request sent.
 const BEFORE_RECORD: usize = 2;
@@ -50,25 +53,115 @@ async fn the_record_of_an_attempt_by_hand_is_tried_again_while_the_store_throttl
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_stays_away_is_asked_until_shortly_before_the_deadline() {
+async fn what_the_store_takes_until_shortly_before_the_end_at_no_time_is_written_later() {
+    for (status, in_time) in [(200, true), (500, true), (200, false), (500, false)] {
+        let (world, app, msg, record) = accepted().await;
+        world.network.next(URL, answer(status));
+        let (away, behind) = without_writes(&world);
+        // Either there is no time to ask the store, or none for anything else.
+        let left_ms = if in_time { 9_100 } else { 30_000 };
+        let deadline = world.ambient.now().plus_ms(left_ms);
+        assert_eq!(behind.handle(vec![record.clone()], Some(deadline)).await, NONE);
+        assert!(world.ambient.now() < deadline);
+        assert_eq!(away.refused.load(Ordering::SeqCst) > 20, !in_time);
+        assert_eq!(world.attempts(&app, &msg).await, NO_VALUES);
+        world.queues.deliveries.delete(&[record.receipt]).await.unwrap();
+        // It is written by another process, which knows nothing but the record.
+        world.advance_s(10);
+        assert_eq!(world.dispatch().await, 1);
+        assert_eq!(codes(&world.attempts(&app, &msg).await), [u64::from(status)]);
+        assert_eq!(world.network.sent().len(), 1, "{status}");
+        // And what follows from it is as ever.
+        world.live_s(600).await;
+        let sent = if status == 200 { 1 } else { 2 };
+        assert_eq!((world.network.sent().len(), pending(&world).await), (sent, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_cannot_be_written_yet_stays_in_the_queue() {
     let (world, app, msg, record) = accepted().await;
-    let away = Arc::new(Away {
-        inner: world.table.clone(),
-        clock: world.clock.clone(),
-        refused: AtomicUsize::new(0),
-    });
-    let behind = dispatcher(&world, |parts| {
-        let table: Arc<dyn Table> = away.clone();
-        parts.deliveries = Deliveries::new(table);
-    });
-    let deadline = world.ambient.now().plus_ms(30_000);
-    let undone = behind.handle(vec![copy(&record, 1)], Some(deadline)).await;
-    assert_eq!(undone, [record.id.as_str()]);
-    let now = world.ambient.now();
-    assert!(now < deadline && now.plus_ms(3_000) > deadline, "{} ms left", deadline.since(now));
-    assert!(away.refused.load(Ordering::SeqCst) > 20);
+    let (_, behind) = without_writes(&world);
+    let deadline = || Some(world.ambient.now().plus_ms(9_100));
+    assert_eq!(behind.handle(vec![record.clone()], deadline()).await, NONE);
+    world.queues.deliveries.delete(&[record.receipt]).await.unwrap();
+    for _ in 0..6 {
+        world.advance_s(31);
+        let batch = receive(&world.queues.retries).await;
+        let id = batch[0].id.clone();
+        assert_eq!(behind.serve(&world.queues.retries, batch, deadline()).await, [id]);
+    }
+    world.advance_s(31);
+    world.dispatch_all().await;
+    assert_eq!(codes(&world.attempts(&app, &msg).await), [200]);
     assert_eq!(world.network.sent().len(), 1);
-    assert_eq!(world.attempts(&app, &msg).await, NO_VALUES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_knows_an_outcome_makes_no_other_request_for_it() {
+    for turn in ["first", "retry", "by hand"] {
+        let Waiting { world, app, ep, msg } = waiting().await;
+        let record = match turn {
+            "first" => {
+                world.publish(&app, json!({"n": 2})).await;
+                receive(&world.queues.deliveries).await.remove(0)
+            }
+            "retry" => {
+                world.advance_s(7);
+                receive(&world.queues.retries).await.remove(0)
+            }
+            _ => {
+                resend(&world, &app, &msg, &ep).await;
+                receive(&world.queues.retries).await.remove(0)
+            }
+        };
+        let away = Away::new(&world);
+        // Neither the store nor the queue takes it; a lease is taken before.
+        let behind = dispatcher(&world, |parts| {
+            on_table(parts, &world.table, away.clone());
+            let plan = Plan::new((0..9).map(|call| (call, Fault::Before)).collect());
+            let queue = Faulty::new(world.queues.retries.clone(), &plan);
+            let queue: Arc<dyn Producer> = Arc::new(queue);
+            parts.retries = Arc::new(Awake(queue));
+        });
+        away.only_attempts.store(true, Ordering::SeqCst);
+        let deadline = || Some(world.ambient.now().plus_ms(9_100));
+        let undone = behind.handle(vec![copy(&record, 1)], deadline()).await;
+        assert_eq!(undone, [record.id.as_str()], "{turn}");
+        assert_eq!(world.network.sent().len(), 2, "{turn}");
+        away.back.store(true, Ordering::SeqCst);
+        world.advance_s(u64::from(VISIBILITY_S) + 60);
+        assert_eq!(behind.handle(vec![copy(&record, 2)], None).await, NONE, "{turn}");
+        assert_eq!(world.network.sent().len(), 2, "{turn}");
+        world.queues.retries.delete(&[record.receipt]).await.unwrap();
+        world.live_s(600).await;
+        // The other message's retry, unless this was it or ended it.
+        let others = usize::from(turn == "first");
+        assert_eq!(world.network.sent().len(), 2 + others, "{turn}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_patience_a_store_that_throttles_once_makes_a_second_request() {
+    for patience in [true, false] {
+        let (world, app, msg, record) = accepted().await;
+        world.network.next(URL, answer(500));
+        let plan = Plan::new(vec![(0, Fault::Throttle(1))]);
+        let table: Arc<dyn Table> = Arc::new(Faulty::new(world.table.clone(), &plan));
+        let behind = dispatcher(&world, |parts| {
+            parts.settings.without.patience = !patience;
+            on_table(parts, &world.table, table);
+        });
+        let undone = behind.handle(vec![copy(&record, 1)], None).await;
+        assert_eq!(undone.is_empty(), patience);
+        if patience {
+            assert_eq!(codes(&world.attempts(&app, &msg).await), [500]);
+        } else {
+            world.advance_s(VISIBILITY_S.into());
+            assert_eq!(behind.handle(vec![copy(&record, 2)], None).await, NONE);
+        }
+        assert_eq!(world.network.sent().len(), if patience { 1 } else { 2 });
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,14 +217,52 @@ async fn an_attempt_by_hand_whose_record_was_answered_with_an_error_is_recognise
     }
 }
 
+/// Has a dispatcher keep deliveries in one table and everything else in another, in a time that
+/// only moves on while nobody works.
+fn on_table(parts: &mut Parts, others: &Arc<dyn Table>, deliveries: Arc<dyn Table>) {
+    parts.deliveries = Deliveries::new(Arc::new(Awake(deliveries)));
+    let others: Arc<dyn Table> = Arc::new(Awake(others.clone()));
+    parts.directory = Directory::new(others.clone());
+    parts.editor = DirectoryEditor::new(others, None);
+}
+
+/// A dispatcher that cannot write, and its table.
+fn without_writes(world: &World) -> (Arc<Away>, Dispatcher) {
+    let away = Away::new(world);
+    let behind = dispatcher(world, |parts| {
+        on_table(parts, &world.table, away.clone());
+        parts.retries = Arc::new(Awake(parts.retries.clone()));
+    });
+    (away, behind)
+}
+
 /// A table that takes a second to refuse every write.
 struct Away {
     inner: Arc<dyn Table>,
     clock: Arc<StillClock>,
     refused: AtomicUsize,
+    /// Whether it refuses attempts alone.
+    only_attempts: AtomicBool,
+    /// Whether it refuses nothing any more.
+    back: AtomicBool,
 }
 
 impl Away {
+    fn new(world: &World) -> Arc<Self> {
+        Arc::new(Self {
+            inner: world.table.clone(),
+            clock: world.clock.clone(),
+            refused: AtomicUsize::default(),
+            only_attempts: AtomicBool::default(),
+            back: AtomicBool::default(),
+        })
+    }
+
+    fn takes(&self, write: &Write) -> bool {
+        let attempt = write.key().sk.starts_with(ATTEMPT_PREFIX);
+        self.back.load(Ordering::SeqCst) || self.only_attempts.load(Ordering::SeqCst) && !attempt
+    }
+
     fn refuse<T>(&self) -> Result<T, StoreError> {
         self.refused.fetch_add(1, Ordering::SeqCst);
         self.clock.advance_ms(1_000);
@@ -149,11 +280,17 @@ impl Table for Away {
         self.inner.query(query).await
     }
 
-    async fn write(&self, _: Write) -> Result<Written, StoreError> {
-        self.refuse()
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        match self.takes(&write) {
+            true => self.inner.write(write).await,
+            false => self.refuse(),
+        }
     }
 
-    async fn transact(&self, _: Vec<Write>) -> Result<Transacted, StoreError> {
-        self.refuse()
+    async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        match writes.iter().all(|write| self.takes(write)) {
+            true => self.inner.transact(writes).await,
+            false => self.refuse(),
+        }
     }
 }

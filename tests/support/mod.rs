@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod audit;
+pub(crate) mod awake;
 pub(crate) mod captured;
 pub(crate) mod deliveries;
 pub(crate) mod directory;

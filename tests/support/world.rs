@@ -359,17 +359,19 @@ impl World {
     // The work.
 
     /// Dispatches what can be received now, once, as Lambda's event source does: what was done
-    /// is deleted, the rest becomes visible again with time. How many records were done.
+    /// is deleted, the rest is given back. How many records were done.
     pub(crate) async fn dispatch(&self) -> usize {
         let mut done = 0;
-        for queue in [&self.queues.deliveries, &self.queues.retries] {
+        for (queue, resource) in self.outlets() {
             let batch = queue.receive(MAX_BATCH, 0).await.expect("a batch");
             if batch.is_empty() {
                 continue;
             }
             let records: Vec<(String, String)> =
                 batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
-            let failed = self.dispatcher.handle(batch, None).await;
+            let inner: Arc<dyn Consumer> = Arc::new(queue.clone());
+            let given_back = Audited::new(&inner, "dispatch", resource, &self.audit);
+            let failed = self.dispatcher.serve(&*given_back, batch, None).await;
             let receipts: Vec<String> = records
                 .into_iter()
                 .filter(|(id, _)| !failed.contains(id))
@@ -379,6 +381,11 @@ impl World {
             queue.delete(&receipts).await.expect("a deletion");
         }
         done
+    }
+
+    /// The queues that dispatch is fed from, with their names in the template.
+    fn outlets(&self) -> [(&EmbeddedQueue, &'static str); 2] {
+        [(&self.queues.deliveries, "DeliveriesQueue"), (&self.queues.retries, "RetriesQueue")]
     }
 
     /// Dispatches until nothing can be received now.

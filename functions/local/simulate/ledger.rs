@@ -231,7 +231,9 @@ impl Ledger {
         let mut books = self.lock();
         for body in bodies {
             let id = match Record::parse(body) {
-                Ok(Record::Accepted { message, .. }) => message.id,
+                Ok(Record::Accepted { message, .. } | Record::Outcome { message, .. }) => {
+                    message.id
+                }
                 Ok(Record::Retry { msg, .. } | Record::Resend { msg, .. }) => msg,
                 Err(_) => continue,
             };

@@ -123,8 +123,8 @@ impl<Q: Consumer + 'static> Mapping<Q> {
         self.pollers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Hands a batch to the function and deletes what it has done. The rest, and all of a batch
-    /// that was throttled or killed, becomes visible when its time has passed.
+    /// Hands a batch to the function and deletes what it has done. The rest was given back; all of
+    /// a batch that was throttled or killed becomes visible when its time has passed.
     async fn work(&self, mut batch: Vec<Received>) {
         let nth = self.batches.fetch_add(1, Ordering::Relaxed);
         if self.setup.mixed && nth % 2 == 1 {
@@ -133,9 +133,10 @@ impl<Q: Consumer + 'static> Mapping<Q> {
         let held: Vec<(String, String)> =
             batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
         let takes = Duration::from_millis(BATCH_MS + RECORD_MS * batch.len() as u64);
+        let queue = &self.queue;
         let answer = self.dispatch.invoke(|dispatcher, deadline| async move {
             tokio::time::sleep(takes).await;
-            dispatcher.handle(batch, Some(deadline)).await
+            dispatcher.serve(queue, batch, Some(deadline)).await
         });
         let Ok(failed) = answer.await else { return };
         let is_done = |(id, _): &(String, String)| !failed.contains(id);

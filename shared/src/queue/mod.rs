@@ -22,12 +22,14 @@ pub mod sqs;
 
 /// Most records in one batch call (SQS limit).
 pub const MAX_BATCH: usize = 10;
-/// Receives after which a record moves to the dead-letter queue (`maxReceiveCount`).
-pub const MAX_RECEIVES: u32 = 5;
+/// Receives after which a record moves to the dead-letter queue (`maxReceiveCount`): what is
+/// given back each time it fails comes up to 30 s later, so a store may be away for a quarter of
+/// an hour.
+pub const MAX_RECEIVES: u32 = 50;
 /// Calls that [`send_all`] makes at the same time: a hundred records.
 const PARALLEL_SENDS: usize = 10;
-/// How long a received record stays invisible, in seconds: six times the dispatch function's
-/// timeout, as Lambda advises for event source mappings.
+/// How long a received record stays invisible that nobody gives back, in seconds: six times the
+/// dispatch function's timeout, as Lambda advises for event source mappings.
 pub const VISIBILITY_S: u32 = 180;
 
 /// A record on its way in.

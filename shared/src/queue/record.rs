@@ -1,23 +1,64 @@
 //! What travels in the queues: JSON with a version, the payload inline and untouched.
 //!
-//! Three kinds: a message that was just accepted, a retry that has come due, and a resend that
-//! somebody asked for. The last two name the message; its payload is read from the store.
+//! Four kinds: a message that was just accepted, a retry that has come due, a resend that somebody
+//! asked for, and the outcome of an attempt that the store would not take. The second and the
+//! third name the message; its payload is read from the store. The fourth needs none.
+//!
+//! Each kind is written in the first format that had it, so that a dispatcher which is about to
+//! be replaced reads as much as possible. What a reader does not know it leaves to a newer one
+//! ([`Unread::Unknown`]).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Outgoing, is_allowed};
+use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
+use crate::domain::delivery::machine::Outcome;
 use crate::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use crate::domain::json::place_in_json;
 use crate::domain::limits::MAX_QUEUE_DELAY_S;
 use crate::domain::message::Message;
 
-/// Format of the records. Readers accept this and every earlier one.
-pub const FORMAT: u8 = 1;
+/// Newest format of the records. Readers accept this and every earlier one.
+pub const FORMAT: u8 = 2;
+/// The first format: everything but [`Record::Outcome`].
+const FIRST_FORMAT: u8 = 1;
+
+/// Why a text is not read as a record. A sentence for the operator, without the payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is of a format or kind that this version does not know: a newer one may have written
+    /// it, and will read it.
+    Unknown(String),
+    /// It is no record, and never will be.
+    Broken(String),
+}
+
+impl Unread {
+    /// What is wrong with it.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unknown(reason) | Self::Broken(reason) => reason,
+        }
+    }
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl From<String> for Unread {
+    fn from(reason: String) -> Self {
+        Self::Broken(reason)
+    }
+}
 
 /// A record, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +96,15 @@ pub enum Record {
         /// The moment that the endpoint's rate has kept for it, if it had to wait.
         not_before: Option<Timestamp>,
     },
+    /// An attempt that was made and could not be recorded: it is only to be written.
+    Outcome {
+        /// The message, without its payload.
+        message: Box<Message>,
+        /// The attempt.
+        attempt: Box<Attempt>,
+        /// What it came to; nothing for one that was asked for by hand.
+        outcome: Option<Outcome>,
+    },
 }
 
 impl Record {
@@ -66,7 +116,7 @@ impl Record {
     /// The application that it belongs to.
     pub fn app(&self) -> ApplicationId {
         match self {
-            Self::Accepted { message, .. } => message.app,
+            Self::Accepted { message, .. } | Self::Outcome { message, .. } => message.app,
             Self::Retry { app, .. } | Self::Resend { app, .. } => *app,
         }
     }
@@ -74,13 +124,13 @@ impl Record {
     /// Reads a record's body.
     ///
     /// # Errors
-    /// A sentence for the operator that says what is wrong, without the payload.
-    pub fn parse(body: &str) -> Result<Self, String> {
+    /// What is wrong with it.
+    pub fn parse(body: &str) -> Result<Self, Unread> {
         parse(body).map(|(record, _)| record)
     }
 
     fn wire(&self, redrives: u32) -> String {
-        let mut wire = Wire { v: FORMAT, redrives, ..Wire::default() };
+        let mut wire = Wire { v: FIRST_FORMAT, redrives, ..Wire::default() };
         // Lives as long as `wire`, which borrows it.
         let raw: Option<&RawValue>;
         match self {
@@ -106,8 +156,15 @@ impl Record {
                 wire.resend = Some(*attempt);
                 wire.not_before = *not_before;
             }
+            Self::Outcome { message, attempt, outcome } => {
+                wire.v = FORMAT;
+                wire.kind = "outcome".into();
+                wire.message = serde_json::to_value(message).ok();
+                wire.made = serde_json::to_value(attempt).ok();
+                wire.outcome.clone_from(outcome);
+            }
         }
-        serde_json::to_string(&wire).expect("strings, numbers and checked JSON can be written")
+        escaped(serde_json::to_string(&wire).expect("checked JSON can be written"))
     }
 }
 
@@ -115,8 +172,8 @@ impl Record {
 /// It may have been worked on, so it says that it comes again.
 ///
 /// # Errors
-/// A sentence for the operator, when the body is not a record.
-pub fn redriven(body: &str, delay_s: u32) -> Result<(Outgoing, u32), String> {
+/// When the body is not a record that this version reads.
+pub fn redriven(body: &str, delay_s: u32) -> Result<(Outgoing, u32), Unread> {
     let (mut record, redrives) = parse(body)?;
     if let Record::Accepted { again, .. } | Record::Resend { again, .. } = &mut record {
         *again = true;
@@ -151,6 +208,16 @@ struct Wire<'a> {
     resend: Option<AttemptId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     not_before: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<Outcome>,
+}
+
+/// What tells which reader a text is for, whatever else is in it.
+#[derive(Deserialize)]
+struct Label {
+    v: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,26 +227,23 @@ struct DeliveryWire {
     ep: EndpointId,
 }
 
-fn parse(body: &str) -> Result<(Record, u32), String> {
+fn parse(body: &str) -> Result<(Record, u32), Unread> {
+    check_format(body)?;
     let wire: Wire<'_> = serde_json::from_str(body)
         .map_err(|error| format!("not a record: {}", place_in_json(&error)))?;
-    if wire.v == 0 || wire.v > FORMAT {
-        return Err(format!("format {} is not one that this Posthorn reads", wire.v));
-    }
     let missing = |what: &str| format!("a record of kind `{}` without its {what}", wire.kind);
     let delivery = || wire.delivery.as_ref().ok_or_else(|| missing("delivery"));
     let record = match wire.kind.as_str() {
         "accepted" => {
-            let message = wire.message.clone().ok_or_else(|| missing("message"))?;
-            let mut message: Message = serde_json::from_value(message)
-                .map_err(|error| format!("its message: {}", place_in_json(&error)))?;
+            let mut message =
+                part::<Message>(&wire.message, "message").ok_or_else(|| missing("message"))??;
             message.payload = match (wire.payload, &wire.payload64) {
                 (Some(raw), _) => Bytes::copy_from_slice(raw.get().as_bytes()),
                 (None, Some(encoded)) => STANDARD
                     .decode(encoded)
                     .map_err(|_| "its payload is not base64".to_owned())?
                     .into(),
-                (None, None) => return Err(missing("payload")),
+                (None, None) => return Err(missing("payload").into()),
             };
             Record::Accepted { message: Box::new(message), again: wire.again }
         }
@@ -194,9 +258,63 @@ fn parse(body: &str) -> Result<(Record, u32), String> {
             let (again, not_before) = (wire.again, wire.not_before);
             Record::Resend { app, msg, ep, attempt, again, not_before }
         }
-        _ => return Err("its `kind` is not one that a record has".to_owned()),
+        "outcome" => {
+            let message = part(&wire.message, "message").ok_or_else(|| missing("message"))??;
+            let attempt: Attempt =
+                part(&wire.made, "attempt").ok_or_else(|| missing("attempt"))??;
+            let outcome = wire.outcome.clone();
+            if outcome.is_none() && matches!(attempt.turn, Turn::Scheduled(_)) {
+                return Err(missing("outcome").into());
+            }
+            Record::Outcome { message: Box::new(message), attempt: Box::new(attempt), outcome }
+        }
+        // Whoever writes a new kind may keep the format.
+        _ => return Err(Unread::Unknown("its `kind` is not one that this Posthorn reads".into())),
     };
     Ok((record, wire.redrives))
+}
+
+/// Only the format is looked at: what else a newer one holds may have any shape.
+fn check_format(body: &str) -> Result<(), Unread> {
+    if !body.trim_start().starts_with('{') {
+        return Err(Unread::Broken("not a record: it is no JSON object".to_owned()));
+    }
+    let label: Label = serde_json::from_str(body)
+        .map_err(|error| format!("not a record: {}", place_in_json(&error)))?;
+    let reason = format!("format {} is not one that this Posthorn reads", label.v);
+    match label.v {
+        0 => Err(Unread::Broken(reason)),
+        v if v > u64::from(FORMAT) => Err(Unread::Unknown(reason)),
+        _ => Ok(()),
+    }
+}
+
+/// A part of a record that is a document of its own; `None` when it is missing.
+fn part<T: DeserializeOwned>(
+    value: &Option<serde_json::Value>,
+    name: &str,
+) -> Option<Result<T, String>> {
+    let read = |value: &serde_json::Value| {
+        T::deserialize(value).map_err(|error| format!("its {name}: {}", place_in_json(&error)))
+    };
+    value.as_ref().map(read)
+}
+
+/// The same JSON without characters that SQS refuses: they can only stand in strings, where they
+/// may be escaped.
+fn escaped(json: String) -> String {
+    if json.chars().all(is_allowed) {
+        return json;
+    }
+    let mut allowed = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match is_allowed(c) {
+            true => allowed.push(c),
+            // U+FFFE and U+FFFF are all that JSON itself does not escape.
+            false => allowed.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+    }
+    allowed
 }
 
 /// The payload as part of the record's own JSON: exactly as it is, and without a third more

@@ -44,6 +44,16 @@ impl SqsQueue {
         Self { client, url: queue_url.into(), fair: true }
     }
 
+    /// The queue of this name in the same account and region.
+    #[must_use]
+    pub fn sibling(&self, name: &str) -> Self {
+        let url = match self.url.rsplit_once('/') {
+            Some((account, _)) => format!("{account}/{name}"),
+            None => self.url.clone(),
+        };
+        Self { client: self.client.clone(), url, fair: self.fair }
+    }
+
     /// Whether its records name their group, as they do unless this says otherwise. SQS then
     /// serves the groups in turn, for $0.10 a million requests (November 2026).
     #[must_use]

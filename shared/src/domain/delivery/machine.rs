@@ -5,6 +5,8 @@
 //! Who loses that race does nothing. The effects come after: one that is lost with a process is
 //! made good by the sweep, because what is pending is always due at some time.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Delivery, Pending, Plan, QUEUE_GRACE_MS, Reason, State};
 use crate::domain::clock::Timestamp;
 use crate::domain::notice::FAILING_AFTER;
@@ -49,7 +51,8 @@ pub enum Event {
 }
 
 /// What a scheduled attempt came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// The endpoint took the message.
     Delivered,

@@ -139,7 +139,8 @@ impl Plan {
 }
 
 /// Why a delivery was given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Reason {
     /// The last attempt of its schedule failed.
     Exhausted,

@@ -109,6 +109,18 @@ impl From<Delivery> for Stored {
     }
 }
 
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.as_str().to_owned()
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        reason(Some(text))
+    }
+}
+
 /// The first format gave no reason where the last attempt's answer was one, and said the others
 /// in sentences.
 fn reason(text: Option<String>) -> Reason {
