@@ -23,7 +23,10 @@ const SENTENCE: usize = 4_096;
 #[test]
 fn a_record_of_a_queue_reads_back_or_is_refused_in_a_sentence() {
     fuzz("queue record", include_str!("corpus/records"), |input| match Record::parse(input) {
-        Err(reason) => claim(reason.len() < SENTENCE, || format!("says {} bytes", reason.len())),
+        Err(unread) => {
+            let said = unread.reason().len();
+            claim(said < SENTENCE, || format!("says {said} bytes"))
+        }
         Ok(record) => {
             let written = record.outgoing(0).body;
             claim(Record::parse(&written).as_ref() == Ok(&record), || {
