@@ -16,6 +16,7 @@ mod bounded;
 mod broadcast;
 mod cache;
 mod check;
+mod cli;
 mod conformance;
 mod contention;
 mod contract;
@@ -57,12 +58,20 @@ mod lists;
 mod local_data;
 mod logs;
 mod metrics;
+/// What the local platform says of each delivery.
+#[path = "../functions/local/narrator.rs"]
+#[allow(dead_code, reason = "only the platform writes it down")]
+mod narrator;
 mod notices;
 mod older_paths;
 mod openapi;
 #[cfg(feature = "otel")]
 mod otel;
 mod outcomes;
+/// How the local platform's commands answer.
+#[path = "../functions/local/output.rs"]
+#[allow(dead_code, reason = "the commands use the rest")]
+mod output;
 mod policy;
 mod portal;
 mod profiles;
