@@ -76,6 +76,7 @@ mod policy;
 mod portal;
 mod profiles;
 mod raw;
+mod readme;
 mod receive;
 mod receivers;
 mod record;
