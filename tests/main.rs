@@ -91,6 +91,7 @@ mod sender;
 mod server;
 mod signature;
 mod simulate;
+mod simulated_account;
 /// The account that the local platform simulates a load on.
 #[path = "../functions/local/simulate/aws/mod.rs"]
 #[allow(dead_code, reason = "the engine uses the rest")]
