@@ -401,3 +401,79 @@ async fn a_body_that_is_compressed_is_refused_wherever_it_is_sent() {
     }
     assert!(taken > 60, "{taken}");
 }
+
+#[tokio::test]
+async fn a_link_that_opens_once_has_a_code_that_is_exchanged_once() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/auth/app-portal-access/{app}");
+    let asked = json!({"oneTime": true, "readOnly": true, "sessionId": "one"});
+    let link = world.call("POST", &path, asked).await.body;
+    let (page, code) = text(&link["url"]).split_once("#code=").map(own).unwrap();
+    assert!(page.ends_with("/portal"));
+    let token = text(&link["token"]);
+    assert!(!text(&link["url"]).contains(&token));
+    assert!(!world.on_disk(&code) && !world.on_disk(&token));
+    let exchange = async |code: &str| {
+        let request = http::Request::post("/api/v1/auth/one-time-token")
+            .body(json!({"oneTimeToken": code}).to_string().into())
+            .unwrap();
+        world.send(request).await
+    };
+    for wrong in ["", "nobody", &code[1..], &"x".repeat(100_000)] {
+        assert_eq!(exchange(wrong).await.status, 401);
+    }
+    let first = exchange(&code).await;
+    assert_eq!((first.status.as_u16(), &first.body), (200, &json!({"token": token})));
+    assert_eq!(exchange(&code).await.status, 401);
+    assert_eq!(status(&world, &token, &format!("/api/v1/app/{app}")).await, 200);
+    let endpoint = format!("/api/v1/app/{app}/endpoint/x");
+    let delete = world.call_as(&token, "DELETE", &endpoint, Value::Null).await;
+    assert_eq!(delete.status, 403, "it is what was asked for");
+    // One that waited too long, and one whose session was ended meanwhile.
+    let late = world.call("POST", &path, json!({"oneTime": true})).await.body;
+    let late = text(&late["url"]).split_once("#code=").map(own).unwrap().1;
+    world.advance_s(15 * 60);
+    assert_eq!(exchange(&late).await.status, 401);
+    let asked = json!({"oneTime": true, "sessionId": "two"});
+    let ended = text(&world.call("POST", &path, asked).await.body["url"]);
+    let expire = json!({"sessionIds": ["two"]});
+    world.call("POST", &format!("/api/v1/auth/app/{app}/expire-all"), expire).await;
+    let ended = exchange(ended.split_once("#code=").unwrap().1).await;
+    let token = text(&ended.body["token"]);
+    assert_eq!(status(&world, &token, &format!("/api/v1/app/{app}")).await, 401);
+    let get = world.call("GET", "/api/v1/auth/one-time-token", Value::Null).await;
+    assert_eq!(get.status, 405);
+}
+
+#[tokio::test]
+async fn of_many_who_exchange_a_code_at_once_one_gets_the_token() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/auth/app-portal-access/{app}");
+    let link = text(&world.call("POST", &path, json!({"oneTime": true})).await.body["url"]);
+    let body = json!({"oneTimeToken": link.split_once("#code=").unwrap().1});
+    let exchange = || world.call("POST", "/api/v1/auth/one-time-token", body.clone());
+    let replies = futures_util::future::join_all((0..8).map(|_| exchange())).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 1);
+}
+
+fn own((one, other): (&str, &str)) -> (String, String) {
+    (one.to_owned(), other.to_owned())
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_where_other_systems_shake_hands_as_well() {
+    let world = World::new();
+    let app = world.application().await;
+    let source = json!({"name": "n", "type": "meta", "app": app,
+        "config": {"secret": "s", "verifyToken": "v"}});
+    let source = world.call("POST", "/ingest/api/v1/source", source).await.body;
+    let id = text(&source["id"]);
+    for query in ["?hub.challenge=1&hub.verify_token=v", "?hub.challenge=1", ""] {
+        let path = format!("/in/{id}{query}");
+        let get = world.call("GET", &path, Value::Null).await;
+        let head = world.call("HEAD", &path, Value::Null).await;
+        assert_eq!(head.status, get.status, "{path}");
+    }
+}

@@ -209,6 +209,12 @@ async fn story() -> Value {
     let source = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
         "config": {"secret": "s"}});
     post("/ingest/api/v1/source", source).await;
+    post(
+        &format!("/api/v1/app/{app}/integration"),
+        json!({"name": "Zap", "featureFlags": ["beta"]}),
+    )
+    .await;
+    post(&format!("/api/v1/auth/app-portal-access/{app}"), json!({"oneTime": true})).await;
     post("/api/v1/operator/api-token", json!({"name": "shop", "scope": "publish", "app": app}))
         .await;
 

@@ -194,6 +194,8 @@ impl Call<'_> {
 
     pub(crate) async fn delete_application(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
+        // First what nobody would find any more.
+        self.admin.revocations.integrations().delete_all(&tenant.application.id).await?;
         match self.admin.editor.delete_application(&tenant.application.id).await? {
             Edited::Gone => Err(ApiError::not_found()),
             Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),

@@ -1,5 +1,7 @@
 //! Attempts: list by message and by endpoint, read, and ask for another one.
 
+use std::collections::HashMap;
+
 use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
@@ -7,13 +9,16 @@ use description::Moment;
 use http::{Request, StatusCode};
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::api::request::query_value;
+use shared::api::message::MessageOut;
+use shared::api::request::{query_flag, query_value};
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::{Delivery, State};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
+use shared::domain::message::Message;
 use shared::queue::{record::Record, send_one};
+use shared::store::{Listed, Tenant, Walk};
 
 use crate::endpoint::{EndpointOut, endpoint_of};
 use crate::message::Filter;
@@ -43,6 +48,10 @@ pub(crate) struct AttemptOut {
     id: AttemptId,
     #[schemars(with = "Moment")]
     timestamp: String,
+    /// The message, never with its payload, where it was asked for with `with_msg` and is there
+    /// still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msg: Option<MessageOut>,
 }
 
 impl AttemptOut {
@@ -61,6 +70,7 @@ impl AttemptOut {
             endpoint_id: attempt.ep,
             id: attempt.id,
             timestamp: attempt.at.to_rfc3339(),
+            msg: None,
         }
     }
 }
@@ -116,7 +126,7 @@ impl Standing {
 }
 
 /// Which attempts a caller wants to see.
-struct AttemptFilter {
+pub(crate) struct AttemptFilter {
     message: Filter,
     ok: Option<bool>,
     class: Option<u16>,
@@ -124,7 +134,11 @@ struct AttemptFilter {
 }
 
 impl AttemptFilter {
-    fn of(request: &Request<Bytes>) -> Result<Self, ApiError> {
+    /// The filter of a request.
+    ///
+    /// # Errors
+    /// 400 that names a parameter which does not read.
+    pub(crate) fn of(request: &Request<Bytes>) -> Result<Self, ApiError> {
         let class = match query_value(request, "status_code_class").as_deref() {
             None => None,
             Some(class @ ("0" | "100" | "200" | "300" | "400" | "500")) => class.parse().ok(),
@@ -151,7 +165,8 @@ impl AttemptFilter {
         Self { message: Filter::of(request), ok: None, class: Some(u16::MAX), endpoint: None }
     }
 
-    fn keeps(&self, attempt: &Attempt) -> bool {
+    /// Whether this attempt is wanted.
+    pub(crate) fn keeps(&self, attempt: &Attempt) -> bool {
         self.message.keeps_attempt(attempt)
             && self.ok.is_none_or(|ok| attempt.ok == ok)
             && self.class.is_none_or(|class| attempt.status / 100 * 100 == class)
@@ -185,9 +200,7 @@ impl Call<'_> {
                 && walk.before.is_none_or(|at| attempt.at < at)
         });
         let id = |attempt: &Attempt| attempt.id.to_string();
-        let with_content = self.wants_content()?;
-        let listed = page::cut(&walk, attempts, id);
-        page::respond_within(&walk, listed, id, |it| AttemptOut::of(it, with_content))
+        self.show_attempts(&tenant, &walk, page::cut(&walk, attempts, id)).await
     }
 
     pub(crate) async fn attempts_of_endpoint(&self, app: &str, ep: &str) -> Answer {
@@ -201,19 +214,40 @@ impl Call<'_> {
             .history
             .attempts_of_endpoint(&endpoint.id, &walk, now, |attempt| filter.keeps(attempt))
             .await?;
+        self.show_attempts(&tenant, &walk, listed).await
+    }
+
+    /// A page of attempts, with their messages if the caller asks for them: each is read once.
+    async fn show_attempts(&self, tenant: &Tenant, walk: &Walk, listed: Listed<Attempt>) -> Answer {
         let with_content = self.wants_content()?;
-        let id = |attempt: &Attempt| attempt.id.to_string();
-        page::respond_within(&walk, listed, id, |it| AttemptOut::of(it, with_content))
+        let with_msg = query_flag(self.request, "with_msg", false)?;
+        let (app, now) = (&tenant.application.id, self.admin.ambient.now());
+        let mut known: HashMap<MessageId, Option<MessageOut>> = HashMap::new();
+        let mut filling = page::Filling::new(walk, listed);
+        while let Some(attempt) = filling.next(|attempt| attempt.id.to_string()) {
+            let msg = attempt.msg;
+            if with_msg && !known.contains_key(&msg) {
+                let found = self.admin.history.message(app, &msg.to_string(), now).await?;
+                known.insert(msg, found.map(|message| MessageOut::of(message, false)));
+            }
+            let msg = known.get(&msg).cloned().flatten();
+            filling.push(&AttemptOut { msg, ..AttemptOut::of(attempt, with_content) })?;
+        }
+        Ok(filling.finish())
     }
 
     pub(crate) async fn get_attempt(&self, app: &str, msg: &str, attempt: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
-        let id: AttemptId = attempt.parse().map_err(|_| ApiError::not_found())?;
-        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
-        let found = attempts.into_iter().find(|attempt| attempt.id == id);
-        let found = found.ok_or_else(ApiError::not_found)?;
+        let found = self.attempt(&message, attempt).await?;
         Ok(error::json(StatusCode::OK, &AttemptOut::of(found, true)))
+    }
+
+    /// The attempt of this message with this id.
+    pub(crate) async fn attempt(&self, message: &Message, id: &str) -> Result<Attempt, ApiError> {
+        let id: AttemptId = id.parse().map_err(|_| ApiError::not_found())?;
+        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
+        attempts.into_iter().find(|attempt| attempt.id == id).ok_or_else(ApiError::not_found)
     }
 
     /// The endpoints that a message was sent to, and how far it is with each.
@@ -247,10 +281,7 @@ impl Call<'_> {
     pub(crate) async fn expunge_attempt(&self, app: &str, msg: &str, attempt: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
-        let id: AttemptId = attempt.parse().map_err(|_| ApiError::not_found())?;
-        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
-        let found = attempts.iter().find(|attempt| attempt.id == id);
-        self.admin.eraser.attempt(found.ok_or_else(ApiError::not_found)?).await?;
+        self.admin.eraser.attempt(&self.attempt(&message, attempt).await?).await?;
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 

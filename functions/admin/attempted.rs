@@ -23,9 +23,9 @@ use crate::message::Filter;
 use crate::{Answer, Call, page};
 
 /// Longest time that statistics can be asked about, in milliseconds: 28 days (Svix).
-const MAX_SPAN_MS: u64 = 28 * 86_400_000;
+pub(crate) const MAX_SPAN_MS: u64 = 28 * 86_400_000;
 /// Attempts that statistics read at a time, and how often they do at the most.
-const STATS_PAGE: usize = 1000;
+pub(crate) const STATS_PAGE: usize = 1000;
 pub(crate) const STATS_PAGES: usize = 40;
 /// How far apart moments are that ids tell apart, in milliseconds.
 pub(crate) const MOMENT_MS: u64 = 4;

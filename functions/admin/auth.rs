@@ -49,6 +49,8 @@ pub(crate) struct AppPortalAccessIn {
     /// What the visitor may do; all of these if it is not said. `ViewBase` has to be among them.
     #[schemars(length(min = 1, max = MAX_CAPABILITIES))]
     capabilities: Option<Vec<Capability>>,
+    /// Makes the link open once, within 15 minutes: it has a code, which the portal exchanges.
+    one_time: Option<bool>,
 }
 
 impl AppPortalAccessIn {
@@ -208,12 +210,13 @@ impl Call<'_> {
             (found, _) => found?,
         };
         let visitor = Visitor { flags, session: input.session_id, capabilities };
-        self.visit(&tenant, visitor, input.expiry.unwrap_or(VISIT_S)).await
+        let once = input.one_time.unwrap_or(false);
+        self.visit(&tenant, visitor, input.expiry.unwrap_or(VISIT_S), once).await
     }
 
     /// The same as it was before there were flags.
     pub(crate) async fn dashboard_access(&self, app: &str) -> Answer {
-        self.visit(&*self.tenant(app).await?, Visitor::default(), VISIT_S).await
+        self.visit(&*self.tenant(app).await?, Visitor::default(), VISIT_S, false).await
     }
 
     /// Takes back the token that the request came with.
@@ -222,7 +225,13 @@ impl Call<'_> {
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
-    async fn visit(&self, tenant: &Tenant, visitor: Visitor, lifetime_s: u64) -> Answer {
+    async fn visit(
+        &self,
+        tenant: &Tenant,
+        visitor: Visitor,
+        lifetime_s: u64,
+        once: bool,
+    ) -> Answer {
         let application = &tenant.application;
         let of_session = match &visitor.session {
             Some(session) => self.admin.revocations.session(&application.id, session).await?,
@@ -235,7 +244,11 @@ impl Call<'_> {
         let token =
             self.admin.tokens.issue_visit(ids, visitor, lifetime_s, after, &self.admin.ambient);
         // In the fragment, which browsers keep to themselves.
-        let url = format!("{}/portal#key={token}", origin(self.request));
+        let entry = match once {
+            true => format!("code={}", self.admin.code_for(&token).await?),
+            false => format!("key={token}"),
+        };
+        let url = format!("{}/portal#{entry}", origin(self.request));
         Ok(error::json(StatusCode::OK, &AppPortalAccessOut { url, token }))
     }
 }

@@ -5,6 +5,7 @@ use shared::api::error::{self, ApiError};
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
+use shared::domain::credentials;
 use shared::domain::delivery_settings::{DeliverySettings, Format};
 use shared::domain::endpoint::{Endpoint, FIRST_VERSION};
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
@@ -41,12 +42,19 @@ impl Call<'_> {
 
     pub(crate) async fn create_endpoint(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let input: EndpointIn = request::body(self.request)?;
+        let (input, said) = self.endpoint_in()?;
         let uid = self.check(&input)?;
         self.check_extensions(&tenant, input.extensions(), Some(&input.url), None).await?;
         let types = (input.types_field(), input.types());
         self.check_known(&tenant, types, input.profile.value(), None).await?;
-        self.create_checked(&tenant, input, uid).await
+        self.create_checked(&tenant, (input, said), uid).await
+    }
+
+    /// The body, and the credentials that its URL said, which are out of it.
+    fn endpoint_in(&self) -> Result<(EndpointIn, Option<String>), ApiError> {
+        let mut input: EndpointIn = request::body(self.request)?;
+        let said = credentials::take(&mut input.url);
+        Ok((input, said))
     }
 
     pub(crate) async fn get_endpoint(&self, app: &str, ep: &str) -> Answer {
@@ -62,7 +70,7 @@ impl Call<'_> {
 
     async fn put_endpoint(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let input: EndpointIn = request::body(self.request)?;
+        let (input, said) = self.endpoint_in()?;
         let uid = self.check(&input)?;
         let old = tenant.endpoint(ep);
         self.check_extensions(&tenant, input.extensions(), Some(&input.url), old).await?;
@@ -70,11 +78,11 @@ impl Call<'_> {
         self.check_known(&tenant, types, input.profile.value(), old).await?;
         let Some(endpoint) = old else {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
-            return self.create_checked(&tenant, input, uid.or(Some(named))).await;
+            return self.create_checked(&tenant, (input, said), uid.or(Some(named))).await;
         };
         let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
-            endpoint.move_to(&input.url);
+            self.move_endpoint(endpoint, &input.url, said.as_deref());
             endpoint.uid.clone_from(&uid);
             endpoint.version = input.version.unwrap_or(endpoint.version);
             endpoint.description.clone_from(&input.description);
@@ -92,6 +100,7 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let mut patch: EndpointPatch = request::body(self.request)?;
+        let said = patch.url.as_mut().and_then(credentials::take);
         let mut rules = Rules::default();
         check_version(&mut rules, patch.version);
         let mut types_field = "eventTypes";
@@ -130,7 +139,7 @@ impl Call<'_> {
         let outbox = self.outbox_of_update(&tenant, endpoint, disabled).await?;
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             if let Some(url) = &patch.url {
-                endpoint.move_to(url);
+                self.move_endpoint(endpoint, url, said.as_deref());
             }
             uid.apply(&mut endpoint.uid);
             endpoint.version = patch.version.unwrap_or(endpoint.version);
@@ -237,7 +246,12 @@ impl Call<'_> {
         Ok(())
     }
 
-    async fn create_checked(&self, tenant: &Tenant, input: EndpointIn, uid: Option<Uid>) -> Answer {
+    async fn create_checked(
+        &self,
+        tenant: &Tenant,
+        (input, said): (EndpointIn, Option<String>),
+        uid: Option<Uid>,
+    ) -> Answer {
         let profile = self.admin.profiles.of(&tenant.application).await?;
         let most = profile.endpoints.most.unwrap_or(MAX_ENDPOINTS).min(MAX_ENDPOINTS);
         if tenant.endpoints.len() >= most {
@@ -257,13 +271,13 @@ impl Call<'_> {
         let now = ambient.now();
         let mut settings = DeliverySettings::default();
         input.extensions().treat(&mut settings);
-        let endpoint = Endpoint {
+        let mut endpoint = Endpoint {
             id,
             app: tenant.application.id,
             uid,
             event_types: input.types().cloned(),
             throttle_rate: input.rate(),
-            url: input.url,
+            url: input.url.clone(),
             version: input.version.unwrap_or(FIRST_VERSION),
             description: input.description,
             disabled: input.disabled,
@@ -279,6 +293,7 @@ impl Call<'_> {
             created_at: now,
             updated_at: now,
         };
+        self.move_endpoint(&mut endpoint, &input.url, said.as_deref());
         let outbox = self.outbox_of(tenant, "endpoint.created", &endpoint).await?;
         match self.admin.editor.with(outbox).create_endpoint(&endpoint).await? {
             Edited::Done(()) => {

@@ -12,6 +12,7 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::api::patch::not_null;
 use shared::api::request;
 use shared::api::rules::Rules;
+use shared::domain::credentials;
 use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
 use shared::store::Edited;
 
@@ -68,15 +69,20 @@ pub(crate) struct HeadersPatch {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "EndpointHeadersOut")]
 pub(crate) struct HeadersOut {
-    headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     /// Names of those whose values are not shown.
-    sensitive: Vec<String>,
+    pub(crate) sensitive: Vec<String>,
 }
 
 impl Call<'_> {
     pub(crate) async fn get_headers(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
+        Ok(error::json(StatusCode::OK, &self.headers_of(endpoint)?))
+    }
+
+    /// The headers that an endpoint's requests carry, those of sensitive names without values.
+    pub(crate) fn headers_of(&self, endpoint: &Endpoint) -> Result<HeadersOut, ApiError> {
         let owner = endpoint.id.to_string();
         let mut out = HeadersOut { headers: BTreeMap::new(), sensitive: Vec::new() };
         for header in &endpoint.headers {
@@ -89,7 +95,7 @@ impl Call<'_> {
                 }
             }
         }
-        Ok(error::json(StatusCode::OK, &out))
+        Ok(out)
     }
 
     /// Replaces all headers.
@@ -138,6 +144,22 @@ impl Call<'_> {
             let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
             headers.push(CustomHeader::new(name, value, owner, sealer, ambient));
         }
+    }
+
+    /// Moves an endpoint to this URL, which said these credentials if any. Those of the URL before
+    /// do not go to another place.
+    pub(crate) fn move_endpoint(&self, endpoint: &mut Endpoint, url: &str, said: Option<&str>) {
+        if endpoint.url != url {
+            endpoint.headers.retain(|header| !header.of_url);
+        }
+        if said.is_some() {
+            let owner = endpoint.id.to_string();
+            self.put_header(&mut endpoint.headers, &owner, credentials::HEADER, said);
+            endpoint.headers.iter_mut().for_each(|header| {
+                header.of_url |= header.name == credentials::HEADER;
+            });
+        }
+        endpoint.move_to(url);
     }
 
     async fn change_headers(

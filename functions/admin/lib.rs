@@ -31,8 +31,8 @@ use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::Profiles;
 use shared::store::{
-    Answers, Catalogue, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox, Inspectors,
-    KeySets, Notices, Parking, ProfileStore, Revocations, Sources, Tenant,
+    Answers, Catalogue, Codes, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox,
+    Inspectors, KeySets, Notices, Parking, ProfileStore, Revocations, Sources, Tenant,
 };
 use shared::work::Worker;
 #[cfg(not(feature = "description"))]
@@ -57,11 +57,13 @@ mod headers;
 mod idempotency;
 mod import;
 mod inspector;
+mod integration;
 mod json;
 mod jwt_key;
 mod limits;
 mod message;
 mod meta_schema;
+mod one_time;
 #[cfg(feature = "description")]
 pub mod openapi;
 mod operational;
@@ -73,8 +75,12 @@ mod retry_schedule;
 mod routes;
 mod schemas;
 mod secret;
+mod sent_headers;
 mod source;
+mod source_change;
+mod source_endpoint;
 mod stats;
+mod tally;
 mod task;
 mod webhooks;
 mod yaml;
@@ -114,6 +120,7 @@ pub struct Admin {
     queues: Queues,
     parking: Parking,
     catalogue: Catalogue,
+    codes: Codes,
     inspectors: Inspectors,
     eraser: Eraser,
     revocations: Revocations,
@@ -181,6 +188,7 @@ impl Admin {
             queues,
             parking: stores.parking,
             catalogue: stores.catalogue,
+            codes: stores.codes,
             inspectors: stores.inspectors,
             eraser: stores.eraser,
             revocations: stores.revocations,
@@ -216,7 +224,7 @@ impl Admin {
         if let Some(wrong) = routes::refuse_open(request.method(), request.uri().path()) {
             return wrong;
         }
-        let open = docs::serve(request, &segments)
+        let open = docs::serve(request.method(), &segments)
             .or_else(|| portal::serve(request.method(), &segments, &self.settings.portal_frames));
         if let Some(page) = open {
             return Ok(page);
@@ -234,6 +242,9 @@ impl Admin {
         };
         if path == ["health"] || path == ["health", "ping"] {
             return Ok(error::empty(StatusCode::NO_CONTENT));
+        }
+        if path == ["auth", "one-time-token"] {
+            return self.exchange(request).await;
         }
         request::check_size(request.body().len())?;
         request::check_encoding(request.headers())?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::message::MessageOut;
+use shared::api::message::{GONE, MessageOut};
 use shared::api::request::{self, query_flag, query_list, query_value};
 use shared::api::rules::Rules;
 use shared::domain::attempt::Attempt;
@@ -79,6 +79,14 @@ pub(crate) struct PrecheckOut {
     active: bool,
 }
 
+/// A payload as it goes out.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageRawPayloadOut")]
+pub(crate) struct RawPayloadOut {
+    /// The exact text that was published.
+    payload: String,
+}
+
 impl Call<'_> {
     /// Whether any endpoint wants a message of this type on these channels.
     pub(crate) async fn precheck(&self, app: &str) -> Answer {
@@ -120,6 +128,15 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         Ok(error::json(StatusCode::OK, &MessageOut::of(message, self.wants_content()?)))
+    }
+
+    /// The payload to the letter: members in their order, numbers with every digit.
+    pub(crate) async fn raw_payload(&self, app: &str, msg: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let message = self.message(&tenant, msg).await?;
+        let bytes = if message.expunged { GONE } else { &message.payload };
+        let payload = String::from_utf8_lossy(bytes).into_owned();
+        Ok(error::json(StatusCode::OK, &RawPayloadOut { payload }))
     }
 
     /// The message of this application with this id or event id.

@@ -10,11 +10,12 @@
 //!    not everybody, `query`, `takes`, `answers` and the failures of its own;
 //! 4. give it a line in `tests/support/stage.rs` if it needs a body or a name of a new kind;
 //! 5. run `UPDATE_GOLDEN=1 cargo test golden`, and read what changed in `openapi.json` and
-//!    `examples.json` beside this file. After a conflict in these two, run it again.
+//!    `costs.json` beside this file. After a conflict in these two, run it again.
 
 use crate::JsonSchema;
 use description::{Caller, Description, JsonObject, Route, describe};
 
+use crate::one_time::{OneTimeTokenIn, OneTimeTokenOut};
 use crate::routes::OPEN;
 
 mod application;
@@ -22,6 +23,7 @@ mod attempt;
 mod auth;
 mod endpoint;
 mod event_type;
+mod integration;
 mod message;
 mod operational;
 mod operator;
@@ -53,6 +55,7 @@ pub fn descriptions() -> Vec<Description> {
         auth::descriptions(),
         endpoint::descriptions(),
         event_type::descriptions(),
+        integration::descriptions(),
         message::descriptions(),
         open(),
         operational::descriptions(),
@@ -77,17 +80,17 @@ fn open() -> Vec<Description> {
             "application/json",
             "The document",
         ),
+        open("v1.authentication.exchange-one-time-token", "Exchange the code of a link for its token")
+            .detail("Once: the code opens nothing after that.")
+            .takes::<OneTimeTokenIn>()
+            .answers::<OneTimeTokenOut>(200, "The token")
+            .fails(401, "It was exchanged before, or nobody made it, or it is too old"),
         open("posthorn.jwks.get", "Get the keys that check security event tokens")
             .detail("Those of the deployment's own organisation. To be kept for five minutes.")
             .answers::<JwkSet>(200, "The key set (RFC 7517)"),
         open("posthorn.jwks.get-of", "Get the keys of an organisation")
             .answers::<JwkSet>(200, "The key set, empty if it has none")
             .fails(404, "That is no organisation's id"),
-        open("posthorn.welcome.get", "See where to go from here").answers_as(
-            200,
-            "text/html",
-            "The page",
-        ),
         open("posthorn.docs.get", "Read this document").answers_as(200, "text/html", "The page"),
         open("posthorn.portal.get", "Open the portal of an application")
             .detail("Shows what the token opens that is in its fragment, as `app-portal-access` links to it.")

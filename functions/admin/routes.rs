@@ -2,6 +2,7 @@
 //! API's description is made of.
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use shared::api::error::ApiError;
@@ -42,10 +43,10 @@ pub(crate) fn below<'a>(segments: &[&'a str]) -> Option<Vec<&'a str>> {
 
 /// What is answered without a token, before the table of routes is asked.
 pub(crate) const OPEN: [(&str, &str, &str); 8] = [
-    ("posthorn.welcome.get", "GET", "/"),
     ("v1.health.get", "GET", "/api/v1/health"),
     ("posthorn.health.ping", "GET", "/api/v1/health/ping"),
     ("posthorn.openapi.get", "GET", "/api/v1/openapi.json"),
+    ("v1.authentication.exchange-one-time-token", "POST", "/api/v1/auth/one-time-token"),
     ("posthorn.docs.get", "GET", "/docs"),
     ("posthorn.portal.get", "GET", "/portal"),
     ("posthorn.jwks.get", "GET", "/.well-known/jwks.json"),
@@ -96,9 +97,12 @@ pub(crate) fn refuse_open(method: &Method, path: &str) -> Option<Answer> {
         let fits = |(own, part): (&&str, &&str)| own.starts_with('{') || own == part;
         pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
     };
-    let is_wrong = method != Method::GET && method != Method::HEAD;
-    let is_open = OPEN.iter().any(|(_, _, pattern)| is_at(pattern));
-    (is_wrong && is_open).then(|| refuse(&["GET", "HEAD"]))
+    let (_, takes, _) = OPEN.iter().find(|(_, _, pattern)| is_at(pattern))?;
+    let allowed: &[&str] = match *takes {
+        "GET" => &["GET", "HEAD"],
+        _ => std::slice::from_ref(takes),
+    };
+    (!allowed.contains(&method.as_str())).then(|| refuse(allowed))
 }
 
 /// 308 for an event that is published with a slash at the end of the path. API Gateway has no
@@ -173,7 +177,11 @@ macro_rules! operations {
                 match (method, path) {
                     $((&Method::$method, &[$($segment),*]) => {
                         self.require(Right::$right)?;
-                        self.$handler($($argument),*).await
+                        // Made apart: here, all of them together would be on the stack.
+                        let begin = || -> BoxFuture<'_, Answer> {
+                            Box::pin(self.$handler($($argument),*))
+                        };
+                        begin().await
                     })*
                     _ => wrong_method(path),
                 }
@@ -196,6 +204,19 @@ operations! {
     "posthorn.integration-key.rotate" Keys POST ["app", app, "integration-key", "rotate"]
         => rotate_integration_key(app);
 
+    "v1.integration.list" Read GET ["app", app, "integration"] => list_integrations(app);
+    "v1.integration.create" Manage POST ["app", app, "integration"] => create_integration(app);
+    "v1.integration.get" Read GET ["app", app, "integration", integ_id]
+        => get_integration(app, integ_id);
+    "v1.integration.update" Manage PUT ["app", app, "integration", integ_id]
+        => update_integration(app, integ_id);
+    "v1.integration.delete" Manage DELETE ["app", app, "integration", integ_id]
+        => delete_integration(app, integ_id);
+    "v1.integration.get-key" Keys GET ["app", app, "integration", integ_id, "key"]
+        => integration_s_key(app, integ_id);
+    "v1.integration.rotate-key" Keys POST ["app", app, "integration", integ_id, "key", "rotate"]
+        => rotate_integration_s_key(app, integ_id);
+
     "v1.endpoint.list" ViewBase GET ["app", app, "endpoint"] => list_endpoints(app);
     "v1.endpoint.create" ManageEndpoint POST ["app", app, "endpoint"] => create_endpoint(app);
     "v1.endpoint.get" ViewBase GET ["app", app, "endpoint", ep] => get_endpoint(app, ep);
@@ -210,7 +231,9 @@ operations! {
     "v1.event-type.create" Manage POST ["event-type"] => create_event_type();
     "v1.event-type.import-openapi" Manage POST ["event-type", "import", "openapi"]
         => import_event_types();
-    "v1.event-type.export-openapi" Read GET ["event-type", "export", "openapi"]
+    "posthorn.event-type.export-openapi" Read GET ["event-type", "export", "openapi"]
+        => export_event_types();
+    "v1.event-type.export-openapi" Read POST ["event-type", "export", "openapi"]
         => export_event_types();
     "v1.event-type.get" ViewBase GET ["event-type", event_type_name] => get_event_type(event_type_name);
     "v1.event-type.update" Manage PUT ["event-type", event_type_name]
@@ -226,6 +249,7 @@ operations! {
 
     "v1.message.list" ViewBase GET ["app", app, "msg"] => list_messages(app);
     "v1.message.get" ViewBase GET ["app", app, "msg", msg] => get_message(app, msg);
+    "v1.message.get-raw-payload" ViewBase GET ["app", app, "msg", msg, "raw"] => raw_payload(app, msg);
 
     "v1.endpoint.get-headers" ViewBase GET ["app", app, "endpoint", ep, "headers"] => get_headers(app, ep);
     "v1.endpoint.update-headers" ManageEndpoint PUT ["app", app, "endpoint", ep, "headers"]
@@ -257,6 +281,10 @@ operations! {
         GET ["app", app, "msg", msg, "endpoint", ep, "attempt"] => attempts_of_pair(app, msg, ep);
     "v1.message-attempt.list-by-endpoint" ViewBase GET ["app", app, "attempt", "endpoint", ep]
         => attempts_of_endpoint(app, ep);
+    "v1.message-attempt.count-by-endpoint" ViewBase
+        GET ["app", app, "attempt", "endpoint", ep, "count"] => count_attempts(app, ep);
+    "v1.message-attempt.get-headers" ViewBase
+        GET ["app", app, "msg", msg, "attempt", attempt, "headers"] => sent_headers(app, msg, attempt);
     "v1.message-attempt.get" ViewBase GET ["app", app, "msg", msg, "attempt", attempt]
         => get_attempt(app, msg, attempt);
     "v1.message-attempt.list-attempted-destinations" ViewBase GET ["app", app, "msg", msg, "endpoint"]
@@ -284,6 +312,11 @@ operations! {
     "v1.operational-webhook.endpoint.update-headers" Manage
         PUT ["operational-webhook", "endpoint", op, "headers"] => set_operational_headers(op);
 
+    "v1.application.get-stats" ViewBase GET ["app", app, "stats"] => application_stats(app);
+    "posthorn.endpoint.count" ViewBase GET ["app", app, "endpoint-count"] => count_endpoints(app);
+    "v1.stats.app-attempts" ViewBase GET ["stats", "app", app, "attempt"] => application_series(app);
+    "v1.stats.endpoint-attempts" ViewBase GET ["stats", "app", app, "ep", ep, "attempt"]
+        => endpoint_series(app, ep);
     "v1.statistics.aggregate-app-stats" Read POST ["stats", "usage", "app"] => app_usage();
     "v1.statistics.aggregate-event-types" Read PUT ["stats", "usage", "event-types"]
         => event_type_usage();
@@ -330,7 +363,32 @@ operations! {
     "v1.ingest.source.create" Manage POST ["ingest", "source"] => create_source();
     "v1.ingest.source.get" Read GET ["ingest", "source", source_id] => get_source(source_id);
     "v1.ingest.source.update" Manage PUT ["ingest", "source", source_id] => update_source(source_id);
+    "v1.ingest.source.patch" Manage PATCH ["ingest", "source", source_id] => patch_source(source_id);
+    "v1.ingest.source.rotate-token" Manage POST ["ingest", "source", source_id, "token", "rotate"]
+        => rotate_source_token(source_id);
     "v1.ingest.source.delete" Manage DELETE ["ingest", "source", source_id] => delete_source(source_id);
+
+    "v1.ingest.endpoint.list" Read GET ["ingest", "source", source_id, "endpoint"]
+        => list_source_endpoints(source_id);
+    "v1.ingest.endpoint.create" Manage POST ["ingest", "source", source_id, "endpoint"]
+        => create_source_endpoint(source_id);
+    "v1.ingest.endpoint.get" Read GET ["ingest", "source", source_id, "endpoint", ep]
+        => get_source_endpoint(source_id, ep);
+    "v1.ingest.endpoint.update" Manage PUT ["ingest", "source", source_id, "endpoint", ep]
+        => update_source_endpoint(source_id, ep);
+    "v1.ingest.endpoint.delete" Manage DELETE ["ingest", "source", source_id, "endpoint", ep]
+        => delete_source_endpoint(source_id, ep);
+    "v1.ingest.endpoint.get-secret" Manage GET ["ingest", "source", source_id, "endpoint", ep, "secret"]
+        => source_endpoint_secret(source_id, ep);
+    "v1.ingest.endpoint.rotate-secret" Manage
+        POST ["ingest", "source", source_id, "endpoint", ep, "secret", "rotate"]
+        => rotate_source_endpoint_secret(source_id, ep);
+    "v1.ingest.endpoint.get-headers" Read
+        GET ["ingest", "source", source_id, "endpoint", ep, "headers"]
+        => source_endpoint_headers(source_id, ep);
+    "v1.ingest.endpoint.update-headers" Manage
+        PUT ["ingest", "source", source_id, "endpoint", ep, "headers"]
+        => set_source_endpoint_headers(source_id, ep);
 
     "posthorn.jwt-key.list" Read GET ["operator", "jwt-key"] => list_jwt_keys();
     "posthorn.jwt-key.rotate" Manage POST ["operator", "jwt-key", "rotate"] => rotate_jwt_key();

@@ -11,7 +11,7 @@ use shared::api::rules::Rules;
 use shared::domain::application::Metadata;
 use shared::domain::id::{ApplicationId, SourceId, Uid};
 use shared::domain::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
-use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source};
+use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source, TOKEN_MARK};
 
 use crate::application::create_or_change;
 use crate::inspector::origin;
@@ -25,29 +25,29 @@ const METADATA_KEY: &str = "posthorn.app";
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IngestSourceIn {
     #[schemars(length(min = 1))]
-    name: String,
+    pub(crate) name: String,
     #[schemars(with = "Option<Uid>")]
-    uid: Option<String>,
+    pub(crate) uid: Option<String>,
     #[serde(default)]
-    metadata: Option<Metadata>,
+    pub(crate) metadata: Option<Metadata>,
     #[serde(rename = "type")]
-    kind: Kind,
+    pub(crate) kind: Kind,
     #[serde(default)]
-    config: Config,
+    pub(crate) config: Config,
     /// Id or uid of the application that the events go to; or say it in the metadata, under
     /// `posthorn.app`.
-    app: Option<String>,
+    pub(crate) app: Option<String>,
     /// How requests are proved; needed for `generic-webhook`, fixed for the others.
-    verification: Option<Scheme>,
-    event_type: Option<Rule>,
-    event_id: Option<Rule>,
+    pub(crate) verification: Option<Scheme>,
+    pub(crate) event_type: Option<Rule>,
+    pub(crate) event_id: Option<Rule>,
 }
 
 /// Never shown again.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "SourceConfig")]
-struct Config {
+pub(crate) struct Config {
     /// What requests are proved with; left out in a change, it stays.
     secret: Option<String>,
     /// What Meta's handshake must say.
@@ -94,7 +94,11 @@ impl Call<'_> {
         let all = self.admin.sources.list(&self.access.organisation()).await?;
         let id = |source: &Source| source.id.to_string();
         let listed = page::cut(&walk, all, id);
-        page::respond_within(&walk, listed, id, |source| self.source_out(source))
+        let mut filling = page::Filling::new(&walk, listed);
+        while let Some(source) = filling.next(id) {
+            filling.push(&self.source_out(source)?)?;
+        }
+        Ok(filling.finish())
     }
 
     pub(crate) async fn create_source(&self) -> Answer {
@@ -105,7 +109,7 @@ impl Call<'_> {
 
     pub(crate) async fn get_source(&self, source: &str) -> Answer {
         let found = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
-        Ok(self.show_source(StatusCode::OK, found))
+        self.show_source(StatusCode::OK, found)
     }
 
     /// Changes a source, or creates one whose uid is the name in the path.
@@ -123,7 +127,12 @@ impl Call<'_> {
             checked.uid = checked.uid.or(named);
             return self.new_source(input, checked).await;
         };
-        let checked = self.check_source(&input, Some(&old)).await?;
+        self.change_source(&old, &input).await
+    }
+
+    /// Makes a source what the caller says; a secret that is left out stays.
+    pub(crate) async fn change_source(&self, old: &Source, input: &IngestSourceIn) -> Answer {
+        let checked = self.check_source(input, Some(old)).await?;
         let now = self.admin.ambient.now();
         let (secret, verify_token) = self.seal_config(&old.id, &input.config);
         let same_scheme = old.scheme == checked.scheme;
@@ -141,7 +150,7 @@ impl Call<'_> {
             source.updated_at = now;
         });
         let edited = edited.await?.ok_or_else(ApiError::not_found)?;
-        Ok(self.show_source(StatusCode::OK, edited))
+        self.show_source(StatusCode::OK, edited)
     }
 
     pub(crate) async fn delete_source(&self, source: &str) -> Answer {
@@ -150,7 +159,7 @@ impl Call<'_> {
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
-    async fn source_named(&self, reference: &str) -> Result<Option<Source>, ApiError> {
+    pub(crate) async fn source_named(&self, reference: &str) -> Result<Option<Source>, ApiError> {
         let is_it = |source: &Source| {
             source.id.to_string() == reference
                 || source.uid.as_ref().is_some_and(|uid| uid.as_str() == reference)
@@ -238,13 +247,15 @@ impl Call<'_> {
             scheme: checked.scheme,
             secret,
             verify_token,
+            token: None,
+            before: Vec::new(),
             event_type: input.event_type,
             event_id: input.event_id,
             created_at: now,
             updated_at: now,
         };
         match self.admin.sources.create(&source).await? {
-            true => Ok(self.show_source(StatusCode::CREATED, source)),
+            true => self.show_source(StatusCode::CREATED, source),
             false => Err(ApiError::conflict("A source with this uid already exists.")),
         }
     }
@@ -257,14 +268,24 @@ impl Call<'_> {
         (config.secret.as_ref().map(seal), config.verify_token.as_ref().map(seal))
     }
 
-    /// Where receive is reached.
-    fn entrance(&self) -> String {
-        self.admin.settings.publish_url.clone().unwrap_or_else(|| origin(self.request))
+    /// Where the other system sends its webhooks.
+    pub(crate) fn ingest_url(&self, source: &Source) -> Result<String, ApiError> {
+        // Where receive is reached.
+        let publish_url = self.admin.settings.publish_url.clone();
+        let entrance = publish_url.unwrap_or_else(|| origin(self.request));
+        let id = source.id.to_string();
+        let Some(sealed) = &source.token else { return Ok(format!("{entrance}/in/{id}")) };
+        let token = self.admin.sealer.open_bytes(sealed, &id);
+        let token = token.and_then(|token| String::from_utf8(token).ok());
+        match token {
+            Some(token) => Ok(format!("{entrance}/in/{id}{TOKEN_MARK}{token}")),
+            None => Err(ApiError::Internal(format!("the address of {id} does not open"))),
+        }
     }
 
-    fn source_out(&self, source: Source) -> IngestSourceOut {
-        IngestSourceOut {
-            ingest_url: format!("{}/in/{}", self.entrance(), source.id),
+    fn source_out(&self, source: Source) -> Result<IngestSourceOut, ApiError> {
+        Ok(IngestSourceOut {
+            ingest_url: self.ingest_url(&source)?,
             id: source.id,
             uid: source.uid,
             name: source.name,
@@ -277,11 +298,11 @@ impl Call<'_> {
             event_id: source.event_id,
             created_at: source.created_at.to_rfc3339(),
             updated_at: source.updated_at.to_rfc3339(),
-        }
+        })
     }
 
-    fn show_source(&self, status: StatusCode, source: Source) -> http::Response<bytes::Bytes> {
-        error::json(status, &self.source_out(source))
+    fn show_source(&self, status: StatusCode, source: Source) -> Answer {
+        Ok(error::json(status, &self.source_out(source)?))
     }
 }
 

@@ -10,7 +10,10 @@ use shared::domain::id::{MessageId, SourceId, Uid};
 use shared::domain::json;
 use shared::domain::message::{Message, NewMessage};
 use shared::domain::metrics::Metric;
-use shared::domain::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, same, verify};
+use shared::domain::secret::Sealed;
+use shared::domain::source::{
+    Encoding, Kind, Refusal, Scheme, Source, TOKEN_MARK, hmac_text, same, verify,
+};
 
 use crate::{Receiver, caller};
 
@@ -24,10 +27,20 @@ impl Receiver {
         id: &str,
     ) -> Result<Response<Bytes>, ApiError> {
         request::check_size(request.body().len())?;
+        let (id, token) = match id.split_once(TOKEN_MARK) {
+            Some((id, token)) => (id, Some(token)),
+            None => (id, None),
+        };
         let id: SourceId = id.parse().map_err(|_| ApiError::not_found())?;
         let source = self.sources.find(&id).await?.ok_or_else(ApiError::not_found)?;
+        let owner = id.to_string();
+        let open = |sealed: &Sealed| self.sealer.open_bytes(sealed, &owner);
+        if !source.is_at(token, self.ambient.now(), open) {
+            return Err(ApiError::not_found());
+        }
         match *request.method() {
-            Method::GET => self.handshake(request, &source),
+            // The server leaves the body out for `HEAD`.
+            Method::GET | Method::HEAD => self.handshake(request, &source),
             Method::POST => self.incoming(request, &source).await,
             _ => Err(ApiError::wrong_method()),
         }
@@ -105,7 +118,7 @@ impl Receiver {
     fn secret_of(
         &self,
         source: &Source,
-        sealed: Option<&shared::domain::secret::Sealed>,
+        sealed: Option<&Sealed>,
     ) -> Result<Option<Vec<u8>>, ApiError> {
         let owner = source.id.to_string();
         let open = |sealed| {

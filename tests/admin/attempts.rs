@@ -363,3 +363,81 @@ async fn a_resend_of_nothing_or_to_nobody_is_not_found() {
         assert_error(&post(&world, &path, Value::Null).await, 404, "not_found");
     }
 }
+
+#[tokio::test]
+async fn attempts_come_with_their_messages_where_those_are_asked_for_and_never_with_payloads() {
+    let (world, app, ep) = world().await;
+    let event = json!({
+        "eventType": "a", "eventId": "order-1", "channels": ["eu"], "payload": {"secret": "s3cret"},
+    });
+    let msg = attempted(&world, &app, event, 503).await;
+    world.live_s(10).await;
+    for list in [format!("endpoint/{ep}"), format!("msg/{msg}")] {
+        let path = format!("/api/v1/app/{app}/attempt/{list}");
+        let plain = get(&world, &path).await;
+        assert!(plain.body["data"][0].get("msg").is_none());
+        let before = world.meter.usage().read_units;
+        let shown = get(&world, &format!("{path}?with_msg=true")).await;
+        let read = world.meter.usage().read_units - before;
+        let attempts = shown.body["data"].as_array().unwrap();
+        assert_eq!(attempts.len(), 2);
+        for attempt in attempts {
+            let of = &attempt["msg"];
+            assert_eq!((&of["id"], &of["eventId"]), (&json!(msg), &json!("order-1")));
+            assert_eq!((&of["channels"], &of["payload"]), (&json!(["eu"]), &json!({})));
+        }
+        let before = world.meter.usage().read_units;
+        get(&world, &path).await;
+        let without = world.meter.usage().read_units - before;
+        assert_eq!(read - without, 1.0, "a message is read once, however many attempts it has");
+    }
+    let wrong = get(&world, &format!("/api/v1/app/{app}/attempt/msg/{msg}?with_msg=maybe")).await;
+    assert_eq!(wrong.status, 400);
+}
+
+#[tokio::test]
+async fn a_payload_can_be_had_to_the_letter() {
+    let (world, app, _) = world().await;
+    let event = r#"{"eventType":"a","payload":{"b":1.50e3,  "a":0.10, "id":12345678901234567890}}"#;
+    let request = http::Request::post(format!("/api/v1/app/{app}/msg"))
+        .header("authorization", format!("Bearer {}", world.token()))
+        .body(bytes::Bytes::from(event))
+        .unwrap();
+    let published = world.send(request).await;
+    assert_eq!(published.status, 202, "{published:?}");
+    let msg = text(&published.body["id"]);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/raw");
+    let raw = get(&world, &path).await.body;
+    assert_eq!(raw, json!({"payload": r#"{"b":1.50e3,  "a":0.10, "id":12345678901234567890}"#}));
+    world.call("DELETE", &format!("/api/v1/app/{app}/msg/{msg}/content"), Value::Null).await;
+    assert_eq!(get(&world, &path).await.body, json!({"payload": r#"{"expired":true}"#}));
+    assert_eq!(get(&world, &format!("/api/v1/app/{app}/msg/nobody/raw")).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_headers_of_an_attempt_are_what_was_sent_but_for_what_is_secret() {
+    let (world, app, ep) = world().await;
+    let own = json!({"headers": {"X-Team": "payments", "X-Api-Key": "s3cret"}});
+    world.call("PUT", &format!("/api/v1/app/{app}/endpoint/{ep}/headers"), own).await;
+    let msg = attempted(&world, &app, event(), 200).await;
+    let attempt = text(&world.attempts(&app, &msg).await[0]["id"]);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/attempt/{attempt}/headers");
+    let shown = get(&world, &path).await.body;
+    let sent = world.network.sent().pop().unwrap();
+    let sensitive: Vec<&str> =
+        shown["sensitive"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(sensitive, ["X-Api-Key", "webhook-signature", "svix-signature"]);
+    for (name, value) in &sent.headers {
+        match sensitive.contains(&name.as_str()) {
+            true => assert!(shown["sentHeaders"].get(name).is_none(), "{name}"),
+            false => assert_eq!(shown["sentHeaders"][name], value.as_str(), "{name}"),
+        }
+    }
+    assert_eq!(shown["sentHeaders"].as_object().unwrap().len() + 3, sent.headers.len());
+    assert_eq!(shown["responseHeaders"], Value::Null);
+    // What is left of one whose endpoint is gone.
+    world.call("DELETE", &format!("/api/v1/app/{app}/endpoint/{ep}"), Value::Null).await;
+    let left = get(&world, &path).await.body;
+    assert_eq!(left["sentHeaders"]["webhook-id"], msg);
+    assert_eq!(left["sentHeaders"].get("X-Team"), None);
+}

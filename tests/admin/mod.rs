@@ -21,6 +21,7 @@ mod endpoints;
 mod messages;
 mod operator;
 mod secrets;
+mod tally;
 
 const URL: &str = "http://127.0.0.1:9/hook";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) names: BTreeMap<&'static str, String>,
     /// Another application of the same organisation.
     pub(crate) other_app: String,
+    /// What is exchanged for a token, once.
+    code: String,
 }
 
 /// A request that succeeds.
@@ -91,7 +93,12 @@ impl Stage {
         let profile = "/api/v1/profile/small";
         world.call("PUT", profile, json!({"toml": PROFILE})).await;
         let source = world.call("POST", "/ingest/api/v1/source", source(&app)).await;
+        let link = format!("/api/v1/auth/app-portal-access/{app}");
+        let integration = json!({"name": MARK});
+        let integrations = format!("/api/v1/app/{app}/integration");
+        let integration = world.call("POST", &integrations, integration).await;
         let names = BTreeMap::from([
+            ("integ_id", text(&integration.body["id"])),
             ("source_id", text(&source.body["id"])),
             ("key_id", text(&kept.body["id"])),
             ("profile", "small".to_owned()),
@@ -106,7 +113,9 @@ impl Stage {
             ("task_id", task),
             ("operational_endpoint_id", operational),
         ]);
-        Self { world, names, other_app }
+        let link = world.call("POST", &link, json!({"oneTime": true})).await;
+        let code = text(&link.body["url"]).split_once("code=").unwrap().1.to_owned();
+        Self { world, names, other_app, code }
     }
 
     /// What has to happen before this operation can succeed.
@@ -135,7 +144,11 @@ impl Stage {
         });
         let path = segments.collect::<Vec<&str>>().join("/") + query(&route.id);
         let (id, method) = (route.id.clone(), route.method.clone());
-        Play { body: body(&id), id, method, path }
+        let body = match id.as_str() {
+            "v1.authentication.exchange-one-time-token" => json!({"oneTimeToken": self.code}),
+            _ => body(&id),
+        };
+        Play { body, id, method, path }
     }
 
     /// Sends a request with this token.
@@ -171,11 +184,16 @@ fn body(id: &str) -> Value {
         "v1.application.create" => json!({"name": "New", "uid": "new"}),
         "v1.application.update" => json!({"name": "Changed"}),
         "v1.application.patch" => json!({"name": "Changed"}),
-        "v1.endpoint.create" => json!({"url": "http://127.0.0.1:9/new"}),
-        "v1.endpoint.update" => json!({"url": "http://127.0.0.1:9/changed"}),
+        "v1.endpoint.create" | "v1.ingest.endpoint.create" => {
+            json!({"url": "http://127.0.0.1:9/new"})
+        }
+        "v1.endpoint.update" | "v1.ingest.endpoint.update" => {
+            json!({"url": "http://127.0.0.1:9/changed"})
+        }
         "v1.endpoint.patch" => json!({"url": "http://127.0.0.1:9/changed"}),
         "v1.endpoint.update-headers"
         | "v1.endpoint.patch-headers"
+        | "v1.ingest.endpoint.update-headers"
         | "v1.operational-webhook.endpoint.update-headers" => {
             json!({"headers": {"X-Team": "payments"}})
         }
@@ -209,6 +227,9 @@ fn body(id: &str) -> Value {
         "posthorn.api-token.create" => json!({"name": "New", "scope": "read"}),
         "posthorn.profile.put" => json!({"toml": PROFILE}),
         "posthorn.event-type-grant.set" => json!({"eventTypes": []}),
+        "v1.integration.create" => json!({"name": "New"}),
+        "v1.integration.update" => json!({"name": "Changed"}),
+        "v1.ingest.source.patch" => json!({"name": "Changed"}),
         "v1.ingest.source.create" | "v1.ingest.source.update" => source(MARK),
         _ => Value::Null,
     }

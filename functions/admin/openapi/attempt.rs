@@ -1,7 +1,8 @@
 //! Attempts.
 
 use description::{
-    Caller, Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, describe, moment, name, page,
+    Caller, Description, EmptyObject, Parameter, WINDOW, WITH_CONTENT, boolean, describe, moment,
+    name, page,
 };
 use shared::domain::id::{AttemptId, EndpointId};
 
@@ -9,9 +10,16 @@ use crate::attempt::{AttemptOut, DestinationOut};
 use crate::attempted::{AttemptedOut, EndpointStats};
 use crate::counts::{AttemptStats, RateStatus};
 use crate::page::Page;
+use crate::sent_headers::SentHeadersOut;
+use crate::tally::CountOut;
 
 /// What both lists of attempts take.
-const FILTER: [Parameter; 3] = [Parameter::STATUS, Parameter::STATUS_CODE_CLASS, WITH_CONTENT];
+const FILTER: [Parameter; 4] = [
+    Parameter::STATUS,
+    Parameter::STATUS_CODE_CLASS,
+    WITH_CONTENT,
+    boolean("with_msg", "Whether each comes with its message, without the payload: a read each."),
+];
 
 pub(super) fn descriptions() -> Vec<Description> {
     vec![
@@ -79,6 +87,19 @@ pub(super) fn descriptions() -> Vec<Description> {
                  process keeps the rate for itself.",
             )
             .answers::<RateStatus>(200, "The rate, and what was sent"),
+        describe("v1.message-attempt.count-by-endpoint", "Count the attempts to reach an endpoint")
+            .detail(
+                "The list of attempts by endpoint as a number; the latest 40,000 are looked at.",
+            )
+            .query(WINDOW)
+            .query([Parameter::STATUS, Parameter::STATUS_CODE_CLASS])
+            .answers::<CountOut>(200, "The number"),
+        describe("v1.message-attempt.get-headers", "See what headers an attempt was made with")
+            .detail(
+                "Worked out anew: the endpoint's own headers are those that it has today, and the \
+                 signature is not shown.",
+            )
+            .answers::<SentHeadersOut>(200, "The headers"),
         describe("v1.message-attempt.get", "Get an attempt")
             .answers::<AttemptOut>(200, "The attempt"),
         describe(

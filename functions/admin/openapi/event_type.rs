@@ -28,7 +28,13 @@ pub(super) fn descriptions() -> Vec<Description> {
             )
             .takes::<ImportIn>()
             .answers::<ImportOut>(200, "What was changed, or would be"),
+        change(
+            "posthorn.event-type.export-openapi",
+            "Export event types as an OpenAPI description",
+        )
+        .answers::<JsonObject>(200, "The description"),
         change("v1.event-type.export-openapi", "Export event types as an OpenAPI description")
+            .detail("The same by POST: at once, not in the background.")
             .answers::<JsonObject>(200, "The description"),
         change("v1.event-type.create", "Create an event type")
             .detail("One that was archived comes back with what is said here.")

@@ -5,6 +5,7 @@ use shared::api::message::{MessageOut, MessageShape};
 use shared::domain::id::MessageId;
 
 use crate::expunge::{BulkExpungeContentsIn, BulkExpungeContentsOut};
+use crate::message::RawPayloadOut;
 use crate::page::Page;
 use crate::task::BegunOut;
 
@@ -19,6 +20,8 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.message.get", "Get a message")
             .query([WITH_CONTENT])
             .answers::<MessageOut>(200, "The message"),
+        describe("v1.message.get-raw-payload", "Get a message's payload to the letter")
+            .answers::<RawPayloadOut>(200, "The payload, as text"),
         describe("v1.message.broadcast", "Publish an event to every application")
             .caller(Caller::Organisation)
             .detail("In the background, to those that there are when it gets to them; at once.")

@@ -1,10 +1,14 @@
 //! Sources.
 
 use description::{Caller, Description, describe, page};
-use shared::domain::id::SourceId;
+use shared::domain::id::{EndpointId, SourceId};
 
+use crate::endpoint::{EndpointIn, EndpointOut};
+use crate::headers::{HeadersIn, HeadersOut};
 use crate::page::Page;
+use crate::secret::{RotateIn, SecretOut};
 use crate::source::{IngestSourceIn, IngestSourceOut};
+use crate::source_change::{IngestSourcePatch, RotateTokenOut};
 
 const UID_TAKEN: &str = "The uid is taken";
 
@@ -29,6 +33,55 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<IngestSourceOut>(201, "The new source")
             .fails(400, "There are too many")
             .fails(409, UID_TAKEN),
+        describe("v1.ingest.source.patch", "Change some of a source")
+            .detail("A field left out stays as it is. It takes half a minute to be everywhere.")
+            .takes::<IngestSourcePatch>()
+            .answers::<IngestSourceOut>(200, "The changed source"),
+        describe("v1.ingest.source.rotate-token", "Give a source another address")
+            .detail("The address before it holds for two days.")
+            .answers::<RotateTokenOut>(200, "The new address")
+            .fails(400, "Three addresses before it still hold"),
         describe("v1.ingest.source.delete", "Delete a source").answers_empty(204, "It is gone"),
+    ]
+    .into_iter()
+    .chain(endpoints())
+    .collect()
+}
+
+/// A source's endpoints: those of its application.
+fn endpoints() -> Vec<Description> {
+    let describe = |id, summary| describe(id, summary).caller(Caller::Organisation);
+    vec![
+        describe("v1.ingest.endpoint.list", "List a source's endpoints")
+            .detail("They are those of the application that it publishes to.")
+            .query(page(EndpointId::PREFIX))
+            .answers::<Page<EndpointOut>>(200, "A page"),
+        describe("v1.ingest.endpoint.create", "Create an endpoint of a source")
+            .detail("An endpoint of its application: it gets what others publish there as well.")
+            .takes::<EndpointIn>()
+            .answers::<EndpointOut>(201, "The new endpoint")
+            .fails(400, "The application has as many endpoints as it may have")
+            .fails(409, UID_TAKEN),
+        describe("v1.ingest.endpoint.get", "Get an endpoint of a source")
+            .answers::<EndpointOut>(200, "The endpoint"),
+        describe("v1.ingest.endpoint.update", "Change an endpoint of a source, or create it")
+            .takes::<EndpointIn>()
+            .answers::<EndpointOut>(200, "The changed endpoint")
+            .answers::<EndpointOut>(201, "The new endpoint")
+            .fails(400, "The application has as many endpoints as it may have")
+            .fails(409, UID_TAKEN),
+        describe("v1.ingest.endpoint.delete", "Delete an endpoint of a source")
+            .answers_empty(204, "It is gone"),
+        describe("v1.ingest.endpoint.get-secret", "Get the secret of a source's endpoint")
+            .answers::<SecretOut>(200, "The secret"),
+        describe("v1.ingest.endpoint.rotate-secret", "Replace the secret of a source's endpoint")
+            .may_take::<RotateIn>()
+            .answers::<SecretOut>(200, "The new secret")
+            .fails(400, "Too many old secrets still hold"),
+        describe("v1.ingest.endpoint.get-headers", "Get the headers of a source's endpoint")
+            .answers::<HeadersOut>(200, "The headers; credentials by name only"),
+        describe("v1.ingest.endpoint.update-headers", "Replace the headers of a source's endpoint")
+            .takes::<HeadersIn>()
+            .answers_empty(204, "They are replaced"),
     ]
 }

@@ -25,6 +25,18 @@ export class Refused extends Error {
   }
 }
 
+/** Exchanges the code of a link that opens once for the token that it stands for. */
+export async function redeem() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (!given.has("code")) return;
+  const body = JSON.stringify({ oneTimeToken: given.get("code") });
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch("/api/v1/auth/one-time-token", { method: "POST", headers, body });
+  given.delete("code");
+  if (answer.ok) given.set("key", (await answer.json()).token);
+  history.replaceState(null, "", `#${given}`);
+}
+
 /**
  * Takes the token from the link and out of the address bar, or finds the one that this tab had
  * before. False if there is none.

@@ -1,6 +1,6 @@
 // Where to go: the fragment names the page, the token was in the link.
 
-import { enter, forget, leave, may, own } from "./api.js";
+import { enter, forget, leave, may, own, redeem } from "./api.js";
 import { h, notice } from "./dom.js";
 import { editEndpoint, endpoint, endpoints, newEndpoint } from "./endpoints.js";
 import { eventTypes } from "./events.js";
@@ -23,6 +23,7 @@ const nav = document.querySelector("nav");
 let turn = 0;
 
 async function show() {
+  await redeem();
   // Another link, opened in this tab.
   if (new URLSearchParams(location.hash.slice(1)).has("key")) {
     if (!enter()) return expired();
@@ -84,6 +85,7 @@ document.getElementById("leave").onclick = async () => {
   expired();
 };
 
+await redeem();
 if (enter()) {
   await greet();
   await show();

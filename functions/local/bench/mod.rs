@@ -13,7 +13,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::machine::Status;
-use crate::reach::Reach;
 use crate::{cli, process};
 
 mod hostile;
@@ -49,7 +48,7 @@ pub(crate) struct Plan {
 }
 
 /// Measures and prints.
-pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), String> {
+pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
     let plan = Plan {
         messages: options.messages.max(1),
         concurrency: options.concurrency.max(1),
@@ -64,10 +63,8 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), Strin
         hostile: options.hostile,
         kill: options.kill,
     };
-    let mut target = Target::find(reach, options).await?;
-    if !reach.json {
-        println!("platform: {}", target.description);
-    }
+    let mut target = Target::find(options).await?;
+    println!("platform: {}", target.description);
     let alone = match plan.hostile {
         true => Some(alone(&plan, &mut target).await?),
         false => None,
@@ -99,10 +96,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), Strin
         own_before: before.1,
         own_after: process::used(),
     };
-    match reach.json {
-        true => crate::output::line(&report.json().to_string()),
-        false => report.print(),
-    }
+    report.print();
     if report.lost() > 0 { Err(format!("{} deliveries were lost", report.lost())) } else { Ok(()) }
 }
 

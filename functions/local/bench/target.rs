@@ -13,8 +13,7 @@ use super::receiver::{HANG_PATH, Receiver};
 use crate::client::Client;
 use crate::demo::Temporary;
 use crate::machine::Status;
-use crate::reach::Reach;
-use crate::{cli, data, reach};
+use crate::{cli, data};
 
 /// Longest wait for a platform to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,11 +41,10 @@ pub(crate) struct Apps {
 
 impl Target {
     /// The running platform, or a new one where none runs or one of its own is wanted.
-    pub(crate) async fn find(reach: &Reach, options: &cli::Bench) -> Result<Self, String> {
-        reach.only_here("bench")?;
+    pub(crate) async fn find(options: &cli::Bench) -> Result<Self, String> {
         let wants_own = options.own || options.kill;
-        if !wants_own && let Ok(client) = Client::of(&reach.data).await {
-            let description = format!("the one that runs on {}", reach.data.display());
+        if !wants_own && let Ok(client) = Client::of(&options.data.directory).await {
+            let description = format!("the one that runs on {}", options.data.directory.display());
             return Ok(Self { client, description, own: None });
         }
         let directory = Temporary::new();
@@ -104,7 +102,7 @@ impl Target {
 
     async fn new_application(&mut self, name: &str) -> Result<String, String> {
         let app = self.client.call("POST", "/api/v1/app", json!({"name": name})).await?;
-        reach::string(&app, "id")
+        crate::client::string(&app, "id")
     }
 }
 
@@ -138,7 +136,7 @@ impl Drop for Own {
 fn spawn(directory: &Path, addr: &str) -> Result<Child, String> {
     let program: PathBuf = std::env::current_exe().map_err(|error| error.to_string())?;
     Command::new(program)
-        .args(["up", "--quiet", "--addr", addr, "--data"])
+        .args(["up", "--addr", addr, "--data"])
         .arg(directory)
         .stdout(Stdio::null())
         .spawn()

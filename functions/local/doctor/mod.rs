@@ -1,4 +1,4 @@
-//! `posthorn doctor --stack NAME`: looks at a deployed stack from outside, sends an event
+//! `cargo run -- doctor --stack NAME`: looks at a deployed stack from outside, sends an event
 //! through it, and says what is wrong and what to do about it.
 //!
 //! [`account`] asks AWS about every part; [`trip`] publishes to an inspector of the stack's own
@@ -12,27 +12,23 @@ use shared::domain::clock::Ambient;
 mod account;
 mod trip;
 
-use serde_json::json;
-
-use crate::output::line;
-use crate::reach::Reach;
+use crate::cli;
 use crate::remote::Remote;
-use crate::{cli, stack};
+use crate::stack::Stack;
 
 /// `posthorn doctor`.
-pub(crate) async fn run(reach: &Reach, options: &cli::Doctor) -> Result<(), String> {
+pub(crate) async fn run(options: &cli::Doctor) -> Result<(), String> {
     let ambient = Ambient::system();
-    let stack = reach.find_stack()?.ok_or("doctor examines a stack: name it with --stack")?;
-    let mut report = Report { json: reach.json, ..Report::default() };
+    let stack = Stack::find(&options.stack)?;
+    let mut report = Report::default();
     account::examine(&stack, &mut report);
     if options.no_trip {
         return report.conclude(&stack.name);
     }
 
-    let named = reach.url();
-    let place = |output| named.as_deref().map_or_else(|| stack.output(output), Ok);
-    let (api, publish) = (place("ApiUrl")?, place("PublishUrl")?);
-    match stack.token(&ambient, stack::SHORT_TOKEN_S) {
+    let api = options.api_url.as_deref().map_or_else(|| stack.output("ApiUrl"), Ok)?;
+    let publish = options.api_url.as_deref().map_or_else(|| stack.output("PublishUrl"), Ok)?;
+    match stack.token(&ambient) {
         Ok(token) => trip::take(&Remote::new(api, &token)?, publish, &ambient, &mut report).await,
         Err(why) => {
             report.wrong("root secret", &why, "grant yourself secretsmanager:GetSecretValue")
@@ -44,7 +40,6 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Doctor) -> Result<(), Stri
 /// What was found, told as it is found.
 #[derive(Default)]
 pub(crate) struct Report {
-    json: bool,
     well: usize,
     wrong: usize,
 }
@@ -53,30 +48,18 @@ impl Report {
     /// Something is as it should be.
     pub(crate) fn well(&mut self, what: &str, found: &str) {
         self.well += 1;
-        match self.json {
-            true => line(&json!({"well": true, "what": what, "found": found}).to_string()),
-            false => line(&format!("ok     {what}: {found}")),
-        }
+        println!("ok     {what}: {found}");
     }
 
     /// Something is not, and what to do.
     pub(crate) fn wrong(&mut self, what: &str, found: &str, remedy: &str) {
         self.wrong += 1;
-        let told = json!({"well": false, "what": what, "found": found, "remedy": remedy});
-        match self.json {
-            true => line(&told.to_string()),
-            false => line(&format!("WRONG  {what}: {found}\n       do: {remedy}")),
-        }
+        println!("WRONG  {what}: {found}\n       do: {remedy}");
     }
 
     /// Something that is worth a look, though nothing is broken.
     pub(crate) fn note(&mut self, what: &str, found: &str) {
-        match self.json {
-            true => {
-                line(&json!({"well": true, "note": true, "what": what, "found": found}).to_string())
-            }
-            false => line(&format!("note   {what}: {found}")),
-        }
+        println!("note   {what}: {found}");
     }
 
     /// Well if `holds`.
@@ -92,9 +75,7 @@ impl Report {
             let all = self.well + self.wrong;
             return Err(format!("{} of {all} checks of the stack {stack} failed", self.wrong));
         }
-        if !self.json {
-            line(&format!("\nall {} checks of the stack {stack} are well", self.well));
-        }
+        println!("\nall {} checks of the stack {stack} are well", self.well);
         Ok(())
     }
 }

@@ -152,7 +152,7 @@ impl Rules {
 }
 
 /// What a caller gets.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageOut {
     channels: Option<Vec<String>>,
@@ -187,7 +187,7 @@ pub struct MessageOut {
 }
 
 /// What stands in the place of a payload that is no longer there (Svix).
-const GONE: &[u8] = br#"{"expired":true}"#;
+pub const GONE: &[u8] = br#"{"expired":true}"#;
 
 impl MessageOut {
     /// A message, with its payload or `{}` in place of whatever that is or was.

@@ -112,13 +112,16 @@ pub struct CustomHeader {
     /// Its name, as it was written.
     pub name: String,
     value: Sealed,
+    /// Whether it was said in the endpoint's URL, and so goes when the URL changes.
+    #[serde(rename = "url", default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_url: bool,
 }
 
 impl CustomHeader {
     /// Seals a value for the endpoint with the id `owner`.
     pub fn new(name: &str, value: &str, owner: &str, sealer: &Sealer, ambient: &Ambient) -> Self {
         let value = sealer.seal_bytes(value.as_bytes(), &place(owner, name), ambient);
-        Self { name: name.to_owned(), value }
+        Self { name: name.to_owned(), value, of_url: false }
     }
 
     /// The value; `None` when it does not open.

@@ -1,4 +1,4 @@
-//! Ids: `app_`, `ep_`, `msg_`, `atmpt_`, `org_`, `src_`, `key_`, `qtask_` and 27 characters of KSUID.
+//! Ids: `app_`, `ep_`, `msg_`, `atmpt_`, `org_`, `src_`, `key_`, `integ_`, `qtask_` and 27 characters of KSUID.
 //!
 //! A KSUID is 20 bytes in base 62: four bytes of seconds since 2014-05-13, one byte of
 //! 4-millisecond steps (the millisecond flavour that Svix uses), fifteen random bytes. Ids
@@ -191,6 +191,8 @@ ids! {
     SourceId, "src_";
     /// A backend's token that is on record.
     ApiTokenId, "key_";
+    /// Another system that publishes to an application.
+    IntegrationId, "integ_";
     /// Work that outlives the request that asked for it.
     TaskId, "qtask_";
 }

@@ -52,6 +52,12 @@ pub struct Source {
     /// What Meta's handshake must say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify_token: Option<Sealed>,
+    /// What its address ends with since that was replaced; before, its id is the whole of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Sealed>,
+    /// Addresses before this one that hold a while longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<EarlierAddress>,
     /// Where the event's type is, if not where this kind of system has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<Rule>,
@@ -62,6 +68,58 @@ pub struct Source {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// An address that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierAddress {
+    /// What it ended with, if with anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Sealed>,
+    /// When it stops leading here.
+    pub until: Timestamp,
+}
+
+/// How long an address holds after it was replaced, in milliseconds: two days (Svix).
+pub const ADDRESS_GRACE_MS: u64 = 2 * 86_400_000;
+/// How often an address may be replaced within that time (Svix).
+pub const MAX_EARLIER: usize = 3;
+/// What stands between a source's id and its token in its address.
+pub const TOKEN_MARK: char = '.';
+
+impl Source {
+    /// Whether this is what its address ends with now, or did a while ago. `open` unseals what
+    /// is on record.
+    pub fn is_at(
+        &self,
+        token: Option<&str>,
+        now: Timestamp,
+        open: impl Fn(&Sealed) -> Option<Vec<u8>>,
+    ) -> bool {
+        let fits = |sealed: Option<&Sealed>| match (sealed, token) {
+            (None, None) => true,
+            (Some(sealed), Some(token)) => {
+                open(sealed).is_some_and(|known| same(&known, token.as_bytes()))
+            }
+            _ => false,
+        };
+        let mut before = self.before.iter().filter(|before| now < before.until);
+        fits(self.token.as_ref()) || before.any(|before| fits(before.token.as_ref()))
+    }
+
+    /// Puts another address in the place of this one, which holds for [`ADDRESS_GRACE_MS`];
+    /// `false`, and nothing is changed, if [`MAX_EARLIER`] others still do.
+    pub fn replace_token(&mut self, token: Sealed, now: Timestamp) -> bool {
+        let living = self.before.iter().filter(|before| now < before.until).count();
+        if living >= MAX_EARLIER {
+            return false;
+        }
+        self.before.retain(|before| now < before.until);
+        let token = self.token.replace(token);
+        self.before.push(EarlierAddress { token, until: now.plus_ms(ADDRESS_GRACE_MS) });
+        self.updated_at = now;
+        true
+    }
 }
 
 /// The systems that are known by name (Svix's names of source types).

@@ -6,7 +6,8 @@
 //! A token that is confined is a visitor's, who may do what its claim `capabilities` says
 //! (everything that a visitor may do, if it says nothing), unless it has a claim `scope`: then it
 //! is a backend's. `scope` says of any backend's token what it is for; without it, for everything.
-//! `key` names an API token, which is on record and can be taken back by that name.
+//! `key` names an API token, which is on record and can be taken back by that name; beside
+//! `integration` it names one of the keys of an integration.
 //!
 //! A token can be taken back before it expires (see [`Revocations`](crate::store::Revocations)).
 //!
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::id::{ApiTokenId, ApplicationId, OrganisationId};
+use crate::domain::id::{ApiTokenId, ApplicationId, IntegrationId, OrganisationId};
+use crate::domain::integration::Integration;
 use crate::domain::jose;
 use crate::domain::right::{Capability, Grant, Right, Scope};
 
@@ -58,6 +60,8 @@ pub struct Bearer {
     pub grant: Grant,
     /// The API token that it is, if it is on record as one.
     pub key: Option<ApiTokenId>,
+    /// The integration whose key it is, if it is one's; `key` says which of its keys.
+    pub integration: Option<IntegrationId>,
     /// What its holder may know of beside what is for everybody; an organisation knows all.
     pub flags: Vec<String>,
     /// The visitor's session that it was made for, if it was for one.
@@ -145,6 +149,18 @@ impl Tokens {
         })
     }
 
+    /// The key of an integration: a token that publishes to its application. It follows from
+    /// what is on record, so it is the same whenever it is shown.
+    pub fn issue_integration(&self, integration: &Integration) -> String {
+        let access = Access::Application(integration.org, integration.app);
+        self.encode(&Claims {
+            scope: Some(Scope::Publish),
+            key: Some(integration.key),
+            integration: Some(integration.id),
+            ..Claims::new(access, integration.key_from.as_secs(), ORGANISATION_TOKEN_S)
+        })
+    }
+
     /// A token for one visitor of an application: no other call makes the same one, so it can
     /// be taken back alone. `after` is when all before it were taken back, if they were.
     pub fn issue_visit(
@@ -194,6 +210,7 @@ impl Tokens {
             access: claims.access()?,
             grant: claims.grant(),
             key: claims.key,
+            integration: claims.integration,
             flags: claims.feature_flags,
             session: claims.session_id,
             fingerprint: fingerprint(token),
@@ -234,6 +251,8 @@ struct Claims {
     scope: Option<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<ApiTokenId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    integration: Option<IntegrationId>,
 }
 
 /// A capability. What a later version knows beside ours opens nothing here.
@@ -263,6 +282,7 @@ impl Claims {
             capabilities: None,
             scope: None,
             key: None,
+            integration: None,
         }
     }
 

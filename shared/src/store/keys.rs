@@ -23,6 +23,8 @@
 //! | background task | `TASK#{task}` | `TASK` | `TASKS#{org}`, `{task}` | `DUE#{shard}`, `{epoch ms}` |
 //! | token taken back | `REVOKED#{fingerprint}` | `REVOKED` | | |
 //! | API token | `ORG#{org}` | `KEY#{key}` | | |
+//! | integration | `INTEG#{app}` | `{integ}` | | |
+//! | code for a token | `CODE#{fingerprint}` | `CODE` | | |
 //! | answer to a request | `ANSWER#{request}` | `ANSWER` | | |
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
@@ -34,8 +36,8 @@ use sha2::{Digest, Sha256};
 use crate::domain::attempt::Turn;
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{
-    ApiTokenId, ApplicationId, AttemptId, EndpointId, MessageId, MessageKey, OrganisationId,
-    SourceId, TaskId,
+    ApiTokenId, ApplicationId, AttemptId, EndpointId, IntegrationId, MessageId, MessageKey,
+    OrganisationId, SourceId, TaskId,
 };
 
 /// Partition and sort key.
@@ -294,6 +296,21 @@ pub fn revocation(fingerprint: &str) -> Key {
 /// An API token.
 pub fn api_token(org: &OrganisationId, id: &ApiTokenId) -> Key {
     key(organisation_pk(org), format!("{API_TOKEN_PREFIX}{id}"))
+}
+
+/// The partition of an application's integrations.
+pub fn integrations_pk(app: &ApplicationId) -> String {
+    format!("INTEG#{app}")
+}
+
+/// An integration.
+pub fn integration(app: &ApplicationId, id: &IntegrationId) -> Key {
+    key(integrations_pk(app), id.to_string())
+}
+
+/// A code that is exchanged for a token.
+pub fn code(fingerprint: &str) -> Key {
+    key(format!("CODE#{fingerprint}"), "CODE")
 }
 
 /// The answer to a request that may be repeated.

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::api_tokens::ApiTokens;
 use super::cache::Cache;
 use super::change::{Change, change};
+use super::integrations::Integrations;
 use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, keys};
 use crate::domain::application::Expired;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::id::{ApiTokenId, ApplicationId, OrganisationId};
+use crate::domain::id::{ApiTokenId, ApplicationId, IntegrationId, OrganisationId};
 use crate::domain::token::{
     APPLICATION_TOKEN_S, Access, Bearer, ORGANISATION_TOKEN_S, fingerprint,
 };
@@ -27,6 +28,7 @@ pub struct Revocations {
     table: Arc<dyn Table>,
     clock: Arc<dyn Clock>,
     api_tokens: ApiTokens,
+    integrations: Integrations,
     /// Whether the tokens with these fingerprints were taken back.
     recent: Cache<String, bool>,
     /// Which tokens of these organisations were taken back all at once.
@@ -48,12 +50,18 @@ impl Revocations {
         let recent = Cache::new(clock.clone(), REVOCATION_TTL_MS, MAX_KEPT);
         let organisations = Cache::new(clock.clone(), REVOCATION_TTL_MS, MAX_KEPT);
         let api_tokens = ApiTokens::new(table.clone());
-        Self { table, clock, api_tokens, recent, organisations }
+        let integrations = Integrations::new(table.clone());
+        Self { table, clock, api_tokens, integrations, recent, organisations }
     }
 
     /// The record of API tokens.
     pub fn api_tokens(&self) -> &ApiTokens {
         &self.api_tokens
+    }
+
+    /// The record of integrations.
+    pub fn integrations(&self) -> &Integrations {
+        &self.integrations
     }
 
     /// Whether this token was taken back. One read in [`REVOCATION_TTL_MS`] a token and one an
@@ -86,9 +94,7 @@ impl Revocations {
         if all.is_some_and(|expired| expired.covers(bearer.issued_at, now)) {
             return Ok(true);
         }
-        if let Some(key) = &bearer.key
-            && !self.api_tokens.is_known(&org, key, now).await?
-        {
+        if !self.is_on_record(bearer, now).await? {
             return Ok(true);
         }
         let (Access::Application(_, app), Some(session)) = (bearer.access, &bearer.session) else {
@@ -96,6 +102,21 @@ impl Revocations {
         };
         let expired = self.session(&app, session).await?;
         Ok(expired.is_some_and(|expired| expired.covers(bearer.issued_at, now)))
+    }
+
+    /// Whether a token that has to be on record is.
+    async fn is_on_record(&self, bearer: &Bearer, now: Timestamp) -> Result<bool, StoreError> {
+        match (&bearer.access, &bearer.integration, &bearer.key) {
+            (_, None, None) => Ok(true),
+            (access, None, Some(key)) => {
+                self.api_tokens.is_known(&access.organisation(), key, now).await
+            }
+            (Access::Application(_, app), Some(integration), Some(key)) => {
+                self.integrations.holds(app, integration, key).await
+            }
+            // Nobody makes such.
+            (_, Some(_), _) => Ok(false),
+        }
     }
 
     /// Takes a token back for the rest of its life.
@@ -180,7 +201,7 @@ impl Revocations {
     ) -> Result<(), StoreError> {
         let revoked = self.revoke_all(&organisation_key(org), delay_ms, ORGANISATION_TOKEN_S).await;
         self.organisations.forget(org);
-        self.recent.forget_where(|_, revoked| !revoked);
+        self.forget_good();
         revoked
     }
 
@@ -194,8 +215,27 @@ impl Revocations {
         id: &ApiTokenId,
     ) -> Result<bool, StoreError> {
         let deleted = self.api_tokens.delete(org, id).await;
-        self.recent.forget_where(|_, revoked| !revoked);
+        self.forget_good();
         deleted
+    }
+
+    /// Removes an integration, whose key opens nothing from then on; `false` if there is none.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be gone then.
+    pub async fn revoke_integration(
+        &self,
+        app: &ApplicationId,
+        id: &IntegrationId,
+    ) -> Result<bool, StoreError> {
+        let deleted = self.integrations.delete(app, id).await;
+        self.forget_good();
+        deleted
+    }
+
+    /// Forgets which tokens were good, so that what was taken back just now is at once, here.
+    pub fn forget_good(&self) {
+        self.recent.forget_where(|_, revoked| !revoked);
     }
 
     async fn revoke_all(&self, key: &Key, delay_ms: u64, longest_s: u64) -> Result<(), StoreError> {
@@ -210,7 +250,7 @@ impl Revocations {
             Ok(Change::Write(vec![Write::Put(item, condition)], ()))
         });
         let changed = changed.await;
-        self.recent.forget_where(|_, revoked| !revoked);
+        self.forget_good();
         changed.map(|_| ())
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::table::Table;
 use super::{
-    Answers, Cached, Catalogue, Deliveries, Directory, DirectoryEditor, EVENT_TYPE_SETTINGS_TTL_MS,
-    Eraser, EventTypeSettings, History, Inbox, Inspectors, KeySets, Notices, Parking, ProfileStore,
-    Revocations, Sources, Tasks,
+    Answers, Cached, Catalogue, Codes, Deliveries, Directory, DirectoryEditor,
+    EVENT_TYPE_SETTINGS_TTL_MS, Eraser, EventTypeSettings, History, Inbox, Inspectors, KeySets,
+    Notices, Parking, ProfileStore, Revocations, Sources, Tasks,
 };
 use crate::domain::clock::Ambient;
 
@@ -37,6 +37,8 @@ pub struct Stores {
     pub catalogue: Catalogue,
     /// Leases, records and schedules attempts.
     pub deliveries: Deliveries,
+    /// Codes that are exchanged for tokens.
+    pub codes: Codes,
     /// Reads applications and endpoints.
     pub directory: Directory,
     /// Changes them.
@@ -78,6 +80,7 @@ impl Stores {
         Self {
             answers: Answers::new(table()),
             catalogue: Catalogue::new(table()).telling(event_type_settings.clone()),
+            codes: Codes::new(table()),
             deliveries: Deliveries::new(table()),
             directory: match kept.clone() {
                 Some(kept) => Directory::cached(table(), kept),

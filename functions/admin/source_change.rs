@@ -1,0 +1,90 @@
+//! Changes of a source beside those of the whole of it: some of its fields, and its address.
+
+use crate::JsonSchema;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::api::error::{self, ApiError};
+use shared::api::patch::{Field, not_null};
+use shared::api::request;
+use shared::domain::application::Metadata;
+use shared::domain::source::{MAX_EARLIER, Rule, Scheme};
+
+use crate::source::{Config, IngestSourceIn};
+use crate::{Answer, Call};
+
+/// Random bytes of an address: nobody guesses them.
+const TOKEN_BYTES: usize = 18;
+
+/// What changes; the type of a source does not.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct IngestSourcePatch {
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(length(min = 1), with = "String")]
+    name: Option<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "Metadata")]
+    metadata: Option<Metadata>,
+    config: Config,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "String")]
+    app: Option<String>,
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "Scheme")]
+    verification: Option<Scheme>,
+    event_type: Field<Rule>,
+    event_id: Field<Rule>,
+}
+
+/// Where the other system sends its webhooks from now on.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RotateTokenOut {
+    ingest_url: String,
+}
+
+impl Call<'_> {
+    pub(crate) async fn patch_source(&self, source: &str) -> Answer {
+        let patch: IngestSourcePatch = request::body(self.request)?;
+        let old = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
+        let is_free = old.kind.scheme().is_none();
+        let (mut event_type, mut event_id) = (old.event_type.clone(), old.event_id.clone());
+        patch.event_type.apply(&mut event_type);
+        patch.event_id.apply(&mut event_id);
+        let input = IngestSourceIn {
+            name: patch.name.unwrap_or_else(|| old.name.clone()),
+            uid: None,
+            metadata: Some(patch.metadata.unwrap_or_else(|| old.metadata.clone())),
+            kind: old.kind,
+            config: patch.config,
+            // Its own note in the metadata would say it again.
+            app: Some(patch.app.unwrap_or_else(|| old.app.to_string())),
+            verification: patch.verification.or_else(|| is_free.then(|| old.scheme.clone())),
+            event_type,
+            event_id,
+        };
+        self.change_source(&old, &input).await
+    }
+
+    /// Gives a source another address. The one before holds for two days.
+    pub(crate) async fn rotate_source_token(&self, source: &str) -> Answer {
+        let found = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
+        let ambient = &self.admin.ambient;
+        let (now, owner) = (ambient.now(), found.id.to_string());
+        let random: [u8; TOKEN_BYTES] = ambient.random();
+        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sealed = self.admin.sealer.seal_bytes(token.as_bytes(), &owner, ambient);
+        let edited = self.admin.sources.edit(&found.id, |source| {
+            source.replace_token(sealed.clone(), now);
+        });
+        let edited = edited.await?.ok_or_else(ApiError::not_found)?;
+        if edited.token.as_ref() != Some(&sealed) {
+            return Err(ApiError::bad_request(
+                "limit_reached",
+                format!("{MAX_EARLIER} earlier addresses of this source still hold: wait."),
+            ));
+        }
+        let ingest_url = self.ingest_url(&edited)?;
+        Ok(error::json(StatusCode::OK, &RotateTokenOut { ingest_url }))
+    }
+}
