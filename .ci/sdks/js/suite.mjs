@@ -485,6 +485,67 @@ test("authentication: expire all", ["POST /auth/app/{}/expire-all"], async (b) =
   await waitFor(() => portal.endpoint.list(b.app).then(() => false, (error) => error.code === 401));
 });
 
+test("authentication: less", ["AppPortalAccessIn.capabilities"], async (b) => {
+  const ep = await b.endpoint();
+  const visit = async (shape) => {
+    const access = await b.svix.authentication.appPortalAccess(b.app, shape);
+    return new Svix(access.token, { serverUrl: url });
+  };
+  const looks = await visit({ readOnly: true });
+  assert.deepEqual((await looks.endpoint.list(b.app)).data.map((one) => one.id), [ep.id]);
+  await expect(403, () => looks.endpoint.getSecret(b.app, ep.id));
+  await expect(403, () => looks.endpoint.delete(b.app, ep.id));
+  const sees = await visit({ capabilities: ["ViewBase", "ViewEndpointSecret"] });
+  assert.match((await sees.endpoint.getSecret(b.app, ep.id)).key, /^whsec_/);
+  await expect(403, () => sees.endpoint.rotateSecret(b.app, ep.id, {}));
+});
+
+test("integration", ["POST /app/{}/integration"], async (b) => {
+  const all = b.svix.integration;
+  const made = await all.create(b.app, { name: "Zap", featureFlags: ["beta"] });
+  assert.deepEqual([made.name, made.featureFlags], ["Zap", ["beta"]]);
+  assert.equal((await all.update(b.app, made.id, { name: "Zip" })).name, "Zip");
+  assert.equal((await all.get(b.app, made.id)).name, "Zip");
+  assert.deepEqual((await all.list(b.app)).data.map((one) => one.id), [made.id]);
+  const { key } = await all.rotateKey(b.app, made.id);
+  if (!b.recent) assert.equal((await all.getKey(b.app, made.id)).key, key);
+  const other = new Svix(key, { serverUrl: url });
+  await other.message.create(b.app, { eventType: "order.paid", payload: {} });
+  await expect(403, () => other.endpoint.list(b.app));
+  await all.delete(b.app, made.id);
+  await expect(404, () => all.get(b.app, made.id));
+});
+
+test("message attempt: with it", ["GET /app/{}/attempt/endpoint/{}"], async (b) => {
+  const ep = await b.endpoint();
+  const sent = await b.send();
+  await b.arrival(ep);
+  const listed = await waitFor(async () => {
+    const { data } = await b.svix.messageAttempt.listByEndpoint(b.app, ep.id, { withMsg: true });
+    return data.length === 1 && data;
+  });
+  assert.equal(listed[0].msg.id, sent.id);
+  assert.deepEqual(listed[0].msg.payload, {});
+});
+
+test("ingest: source", ["POST /ingest/api/v1/source/{}/token/rotate"], async (b) => {
+  const sources = b.svix.ingest.source;
+  const metadata = { "posthorn.app": b.app };
+  const made = await sources.create({
+    name: "Hub", type: "github", config: { secret: "s3cret" }, metadata,
+  });
+  try {
+    assert.equal((await sources.get(made.id)).ingestUrl, made.ingestUrl);
+    assert.ok((await sources.list()).data.some((one) => one.id === made.id));
+    const { ingestUrl } = await sources.rotateToken(made.id);
+    assert.notEqual(ingestUrl, made.ingestUrl);
+    assert.equal((await sources.get(made.id)).ingestUrl, ingestUrl);
+  } finally {
+    await sources.delete(made.id);
+  }
+  await expect(404, () => sources.get(made.id));
+});
+
 test("operational webhook", ["POST /operational-webhook/endpoint"], async (b) => {
   const hooks = b.recent ? b.svix.operationalWebhook.endpoint : b.svix.operationalWebhookEndpoint;
   const hook = await hooks.create({ url: b.place(), [b.types]: ["endpoint.created"] });

@@ -7,6 +7,7 @@ its name, `ok`, `fail` or `not there`, and the reason. A test that needs an oper
 served description does not have is `not there`.
 """
 
+import hmac
 import http.server
 import json
 import queue
@@ -566,6 +567,102 @@ def refused(call):
     except HttpError as error:
         return error.status_code == 401
     return False
+
+
+@test("authentication: less", "AppPortalAccessIn.capabilities")
+def capabilities(b):
+    ep = b.endpoint()
+
+    def visit(**more):
+        shape = api.AppPortalAccessIn(**more)
+        access = b.svix.authentication.app_portal_access(b.app, shape)
+        return Svix(access.token, SvixOptions(server_url=b.url))
+
+    looks = visit(read_only=True)
+    assert [one.id for one in looks.endpoint.list(b.app).data] == [ep.id]
+    expect(403, lambda: looks.endpoint.get_secret(b.app, ep.id))
+    expect(403, lambda: looks.endpoint.delete(b.app, ep.id))
+    held = [api.AppPortalCapability.VIEW_BASE, api.AppPortalCapability.VIEW_ENDPOINT_SECRET]
+    sees = visit(capabilities=held)
+    assert sees.endpoint.get_secret(b.app, ep.id).key.startswith("whsec_")
+    expect(403, lambda: sees.endpoint.rotate_secret(b.app, ep.id, api.EndpointSecretRotateIn()))
+    session = visit(session_id="one", expiry=3600, feature_flags=["beta"])
+    session.endpoint.list(b.app)
+    ended = api.ApplicationTokenExpireIn(session_ids=["one"])
+    b.svix.authentication.expire_all(b.app, ended)
+    wait_for(lambda: refused(lambda: session.endpoint.list(b.app)))
+    looks.endpoint.list(b.app)
+    # The application is made on the way.
+    uid = f"made-{time.time_ns()}"
+    shape = api.AppPortalAccessIn(application=api.ApplicationIn(name="Made", uid=uid))
+    b.svix.authentication.app_portal_access(uid, shape)
+    assert b.svix.application.get(uid).name == "Made"
+
+
+@test("integration", "POST /app/{}/integration")
+def integration(b):
+    all_of = b.svix.integration
+    made = all_of.create(b.app, api.IntegrationIn(name="Zap", feature_flags=["beta"]))
+    assert (made.name, made.feature_flags) == ("Zap", ["beta"])
+    changed = all_of.update(b.app, made.id, api.IntegrationUpdate(name="Zip"))
+    assert (changed.id, changed.name) == (made.id, "Zip")
+    assert all_of.get(b.app, made.id).name == "Zip"
+    assert [one.id for one in all_of.list(b.app).data] == [made.id]
+    key = all_of.rotate_key(b.app, made.id).key
+    if not NEW:
+        assert all_of.get_key(b.app, made.id).key == key
+    other = Svix(key, SvixOptions(server_url=b.url))
+    other.message.create(b.app, api.MessageIn(event_type="order.paid", payload={}))
+    expect(403, lambda: other.endpoint.list(b.app))
+    all_of.delete(b.app, made.id)
+    expect(404, lambda: all_of.get(b.app, made.id))
+
+
+@test("message attempt: with it", "GET /app/{}/attempt/endpoint/{}")
+def with_msg(b):
+    ep = b.endpoint()
+    sent = b.send(event_id=f"order-{time.time_ns()}")
+    b.arrival(ep)
+    options = api.MessageAttemptListByEndpointOptions(with_msg=True)
+    tries = b.svix.message_attempt
+    listed = wait_for(lambda: tries.list_by_endpoint(b.app, ep.id, options).data)
+    assert (listed[0].msg.id, listed[0].msg.event_id) == (sent.id, sent.event_id)
+    assert listed[0].msg.payload == {}
+
+
+@test("ingest: source", "POST /ingest/api/v1/source/{}/token/rotate")
+def ingest_source(b):
+    sources = b.svix.ingest.source
+    shape = api.IngestSourceIn(
+        name="Hub", type="github", config=api.GithubConfig(secret="s3cret"),
+        metadata={"posthorn.app": b.app},
+    )
+    made = sources.create(shape)
+    try:
+        assert sources.get(made.id).ingest_url == made.ingest_url
+        assert made.id in [one.id for one in sources.list().data]
+        shape.name = "Renamed"
+        change = sources.upsert if NEW else sources.update
+        assert change(made.id, shape).name == "Renamed"
+        new = sources.rotate_token(made.id).ingest_url
+        assert new != made.ingest_url
+        assert sources.get(made.id).ingest_url == new
+        hooks = b.svix.ingest.endpoint
+        ep = hooks.create(made.id, api.IngestEndpointIn(url=b.place()))
+        assert [one.id for one in hooks.list(made.id).data] == [ep.id]
+        assert hooks.get(made.id, ep.id).url == ep.url
+        assert hooks.get_secret(made.id, ep.id).key.startswith("whsec_")
+        body = b'{"action":"opened"}'
+        signature = "sha256=" + hmac.new(b"s3cret", body, "sha256").hexdigest()
+        for address in (made.ingest_url, new):
+            request = urllib.request.Request(address, body, {
+                "x-hub-signature-256": signature, "x-github-event": "a.b",
+            })
+            urllib.request.urlopen(request, timeout=20).close()
+            assert b.arrival(ep)[1] == body
+    finally:
+        sources.delete(made.id)
+    expect(404, lambda: sources.get(made.id))
 
 
 @test("operational webhook", "POST /operational-webhook/endpoint")

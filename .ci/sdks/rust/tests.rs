@@ -54,6 +54,10 @@ tests! {
     send_example "send example" ["POST /app/{}/endpoint/{}/send-example", "POST /event-type"];
     authentication "authentication" ["POST /auth/app-portal-access/{}", "POST /auth/logout"];
     expire_all "authentication: expire all" ["POST /auth/app/{}/expire-all"];
+    capabilities "authentication: less" ["AppPortalAccessIn.capabilities"];
+    integration "integration" ["POST /app/{}/integration"];
+    with_msg "message attempt: with it" ["GET /app/{}/attempt/endpoint/{}"];
+    ingest_source "ingest: source" ["POST /ingest/api/v1/source/{}/token/rotate"];
     operational_webhook "operational webhook" ["POST /operational-webhook/endpoint"];
     errors "errors" [];
 }
@@ -459,6 +463,69 @@ async fn expire_all(b: Bench) {
     portal.endpoint().list(b.app(), None).await.unwrap();
     access.expire_all(b.app(), ApplicationTokenExpireIn::new(), None).await.unwrap();
     wait_for(async || portal.endpoint().list(b.app(), None).await.is_err()).await;
+}
+
+async fn capabilities(b: Bench) {
+    let ep = b.endpoint(200).await;
+    let held = vec![AppPortalCapability::ViewBase, AppPortalCapability::ViewEndpointSecret];
+    for (shape, sees) in [
+        (AppPortalAccessIn { read_only: Some(true), ..AppPortalAccessIn::new() }, false),
+        (AppPortalAccessIn { capabilities: Some(held), ..AppPortalAccessIn::new() }, true),
+    ] {
+        let access = b.svix.authentication();
+        let access = access.app_portal_access(b.app(), shape, None).await.unwrap();
+        let portal = client(&b.url, &access.token);
+        assert_eq!(portal.endpoint().list(b.app(), None).await.unwrap().data.len(), 1);
+        let secret = portal.endpoint().get_secret(b.app(), ep.id.clone()).await;
+        assert_eq!(secret.is_ok(), sees);
+        expect(403, portal.endpoint().delete(b.app(), ep.id.clone()).await);
+    }
+}
+
+async fn integration(b: Bench) {
+    let all = b.svix.integration();
+    let made = all.create(b.app(), IntegrationIn::new("Zap".into()), None).await.unwrap();
+    let id = || made.id.clone();
+    let changed = all.update(b.app(), id(), IntegrationUpdate::new("Zip".into())).await.unwrap();
+    assert_eq!(changed.name, "Zip");
+    assert_eq!(all.get(b.app(), id()).await.unwrap().name, "Zip");
+    assert_eq!(all.list(b.app(), None).await.unwrap().data.len(), 1);
+    let key = all.rotate_key(b.app(), id(), None).await.unwrap().key;
+    let other = client(&b.url, &key);
+    let event = MessageIn::new("order.paid".into(), json!({}));
+    other.message().create(b.app(), event, None).await.unwrap();
+    expect(403, other.endpoint().list(b.app(), None).await);
+    all.delete(b.app(), id()).await.unwrap();
+    expect(404, all.get(b.app(), id()).await);
+}
+
+async fn with_msg(b: Bench) {
+    let ep = b.endpoint(200).await;
+    let sent = b.send().await;
+    b.receiver.arrival(&ep.url);
+    let tries = b.svix.message_attempt();
+    let list = async || {
+        let options =
+            MessageAttemptListByEndpointOptions { with_msg: Some(true), ..Default::default() };
+        tries.list_by_endpoint(b.app(), ep.id.clone(), Some(options)).await.unwrap().data
+    };
+    wait_for(async || !list().await.is_empty()).await;
+    let msg = list().await[0].msg.clone().unwrap();
+    assert_eq!((msg.id, msg.payload), (sent.id, json!({})));
+}
+
+async fn ingest_source(b: Bench) {
+    let ingest = b.svix.ingest();
+    let sources = ingest.source();
+    let config = IngestSourceInConfig::Github(GithubConfig { secret: Some("s3cret".into()) });
+    let metadata = Some([("posthorn.app".to_owned(), b.app())].into());
+    let shape = IngestSourceIn { name: "Hub".into(), uid: None, metadata, config };
+    let made = sources.create(shape, None).await.unwrap();
+    let new = sources.rotate_token(made.id.clone(), None).await.unwrap().ingest_url;
+    assert_ne!(Some(&new), made.ingest_url.as_ref());
+    assert_eq!(sources.get(made.id.clone()).await.unwrap().ingest_url, Some(new));
+    sources.delete(made.id.clone()).await.unwrap();
+    expect(404, sources.get(made.id).await);
 }
 
 async fn operational_webhook(b: Bench) {
