@@ -36,12 +36,16 @@ pub(crate) const CANCELED: (u8, &str) = (4, "canceled");
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MessageAttemptOut")]
 pub(crate) struct AttemptOut {
+    #[schemars(with = "description::Url")]
     url: String,
     response: String,
     response_status_code: u16,
     response_duration_ms: u64,
+    #[schemars(with = "description::AttemptStatus")]
     status: u8,
+    #[schemars(with = "description::AttemptStatusText")]
     status_text: &'static str,
+    #[schemars(with = "description::TriggerType")]
     trigger_type: u8,
     msg_id: MessageId,
     endpoint_id: EndpointId,
@@ -90,7 +94,9 @@ pub(crate) struct DestinationOut {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Standing {
+    #[schemars(with = "description::MessageStatus")]
     pub(crate) status: u8,
+    #[schemars(with = "description::MessageStatusText")]
     pub(crate) status_text: &'static str,
     #[schemars(with = "Option<Moment>")]
     next_attempt: Option<String>,

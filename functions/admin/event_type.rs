@@ -103,12 +103,14 @@ pub(crate) struct EventTypePatch {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventTypeOut {
+    #[schemars(with = "description::EventType")]
     name: String,
     description: String,
     archived: bool,
     deprecated: bool,
     #[schemars(with = "Option<std::collections::BTreeMap<String, JsonObject>>")]
     schemas: Option<Schemas>,
+    #[schemars(with = "Option<description::EventType>")]
     feature_flag: Option<String>,
     feature_flags: Option<Vec<String>>,
     group_name: Option<String>,

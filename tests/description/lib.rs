@@ -22,8 +22,9 @@ pub use parts::{
     text,
 };
 pub use shared::api::schema::{
-    Channels, ContentType, Delays, EmptyObject, EventType, EventTypes, JsonObject, MessageChannels,
-    Moment, SecretText, SymmetricText, Tags, TimeoutSeconds, Url,
+    AttemptStatus, AttemptStatusText, Channels, ContentType, Delays, EmptyObject, EventType,
+    EventTypes, JsonObject, MessageChannels, MessageStatus, MessageStatusText, Moment, SecretText,
+    SymmetricText, Tags, TimeoutSeconds, TriggerType, Url,
 };
 
 /// Where a document's schemas are.

@@ -24,7 +24,8 @@ enum Kind {
     Text,
     Iterator(&'static str),
     NameIterator,
-    Boolean,
+    /// What it means when it is not there.
+    Boolean(bool),
     Moment,
     Name(usize),
     Names,
@@ -38,9 +39,9 @@ pub const fn text(name: &'static str, meaning: &'static str) -> Parameter {
     Parameter { name, meaning, kind: Kind::Text }
 }
 
-/// `true` or `false`.
+/// `true` or `false`; `false` if it is not there.
 pub const fn boolean(name: &'static str, meaning: &'static str) -> Parameter {
-    Parameter { name, meaning, kind: Kind::Boolean }
+    Parameter { name, meaning, kind: Kind::Boolean(false) }
 }
 
 /// A moment of RFC 3339.
@@ -116,8 +117,11 @@ impl Parameter {
 }
 
 /// Whether payloads and answers are shown.
-pub const WITH_CONTENT: Parameter =
-    boolean("with_content", "Whether payloads and answers are shown; they are unless it is false.");
+pub const WITH_CONTENT: Parameter = Parameter {
+    name: "with_content",
+    meaning: "Whether payloads and answers are shown; they are unless it is false.",
+    kind: Kind::Boolean(true),
+};
 
 impl Parameter {
     pub(super) fn in_query(&self) -> Value {
@@ -131,7 +135,7 @@ impl Parameter {
             Kind::NameIterator => {
                 json!({"type": "string", "pattern": "^[-=]?[a-zA-Z0-9\\-_.]{1,256}$"})
             }
-            Kind::Boolean => json!({"type": "boolean"}),
+            Kind::Boolean(default) => json!({"type": "boolean", "default": default}),
             Kind::Moment => json!({"type": "string", "format": "date-time"}),
             Kind::Name(max) => named(max),
             Kind::Names => json!({"type": "array", "items": {"type": "string"}}),

@@ -178,11 +178,15 @@ impl Extensions<'_> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointOut {
     uid: Option<Uid>,
+    #[schemars(with = "description::Url")]
     url: String,
     version: u16,
     description: String,
+    #[schemars(with = "Option<EventTypes>")]
     event_types: Option<Vec<String>>,
+    #[schemars(with = "Option<EventTypes>")]
     filter_types: Option<Vec<String>>,
+    #[schemars(with = "Option<Channels>")]
     channels: Option<Vec<String>>,
     throttle_rate: Option<u16>,
     rate_limit: Option<u16>,

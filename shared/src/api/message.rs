@@ -155,8 +155,10 @@ impl Rules {
 #[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageOut {
+    #[schemars(with = "Option<MessageChannels>")]
     channels: Option<Vec<String>>,
     event_id: Option<Uid>,
+    #[schemars(with = "EventType")]
     event_type: String,
     id: MessageId,
     #[schemars(with = "JsonObject")]

@@ -97,6 +97,18 @@ schemas! {
     SecretText = {
         "type": "string", "pattern": SECRET_PATTERN
     };
+    /// How an attempt is, as a number (Svix).
+    AttemptStatus = {"type": "integer", "enum": [0, 1, 2, 3]};
+    /// The same in a word.
+    AttemptStatusText = {"type": "string", "enum": ["success", "pending", "fail", "sending"]};
+    /// How a message is with an endpoint: as an attempt may be, or canceled.
+    MessageStatus = {"type": "integer", "enum": [0, 1, 2, 3, 4]};
+    /// The same in a word.
+    MessageStatusText = {
+        "type": "string", "enum": ["success", "pending", "fail", "sending", "canceled"]
+    };
+    /// Who asked for an attempt: the schedule or somebody.
+    TriggerType = {"type": "integer", "enum": [0, 1]};
     /// Any JSON object.
     JsonObject = {"type": "object"};
     /// An object without anything in it.
