@@ -1,5 +1,5 @@
 //! The counts that `cargo run -- cost` reckons with are those of the real handlers, and the
-//! README shows what the command prints.
+//! functions/README.md shows what the command prints.
 
 use std::process::Command;
 
@@ -62,7 +62,10 @@ fn the_readme_shows_what_the_cost_command_prints() {
     assert!(ran.status.success(), "{ran:?}");
     let printed = String::from_utf8(ran.stdout).expect("text");
     let block = format!("```\n$ cargo run -- {arguments}\n{printed}```\n");
-    assert!(include_str!("../README.md").contains(&block), "the README should show:\n{block}");
+    assert!(
+        include_str!("../functions/README.md").contains(&block),
+        "functions/README.md should show:\n{block}"
+    );
 }
 
 #[test]

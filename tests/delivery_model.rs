@@ -2,7 +2,7 @@
 //! an admin, a publisher that asks twice, three attempts, and a crash between any two steps. The
 //! rules are the real ones (`machine::step`, `clearance`); what is modelled is who calls them when.
 //!
-//! Left out is what the README leaves out of its promise: see `is_caveat`.
+//! Left out is what shared/README.md leaves out of its promise: see `is_caveat`.
 //!
 //! In every state that can be reached: no attempt was sent more often than crashes between its
 //! request and its record excuse. From every state, if nothing breaks any more: the delivery comes

@@ -229,7 +229,9 @@ async fn of_a_batch_only_the_record_that_somebody_may_be_busy_with_comes_back(ev
 async fn a_batch_that_no_time_is_left_for_is_put_off_untried(event: Event) {
     let world = World::new();
     let app = application(&world).await;
-    let failures = dispatch(&world, &event.with(APP, &app), world.ambient.now()).await;
+    // Time to put it off, but none to send it.
+    let deadline = world.ambient.now().plus_ms(3_000);
+    let failures = dispatch(&world, &event.with(APP, &app), deadline).await;
     assert_eq!((failures, world.network.sent().len()), (json!([]), 0));
     assert_eq!(world.queues.retries.len(), 2);
 }

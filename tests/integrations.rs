@@ -70,7 +70,7 @@ async fn the_key_of_an_integration_publishes_to_its_application_and_does_nothing
     assert_eq!(key(&world, &app, &id).await, shown, "it is shown again");
     assert!(!world.on_disk(&shown));
     assert_eq!(publish(&world, &shown, &app).await, 202);
-    assert_eq!(publish(&world, &shown, &other).await, 403);
+    assert_eq!(publish(&world, &shown, &other).await, 404);
     for path in [
         "/api/v1/app".to_owned(),
         format!("/api/v1/app/{app}"),

@@ -16,6 +16,7 @@ mod bounded;
 mod broadcast;
 mod cache;
 mod check;
+mod cli;
 mod conformance;
 mod contention;
 mod contract;
@@ -58,16 +59,25 @@ mod lists;
 mod local_data;
 mod logs;
 mod metrics;
+/// What the local platform says of each delivery.
+#[path = "../functions/local/narrator.rs"]
+#[allow(dead_code, reason = "only the platform writes it down")]
+mod narrator;
 mod notices;
 mod older_paths;
 mod openapi;
 #[cfg(feature = "otel")]
 mod otel;
 mod outcomes;
+/// How the local platform's commands answer.
+#[path = "../functions/local/output.rs"]
+#[allow(dead_code, reason = "the commands use the rest")]
+mod output;
 mod policy;
 mod portal;
 mod profiles;
 mod raw;
+mod readme;
 mod receive;
 mod receivers;
 mod record;
@@ -82,6 +92,7 @@ mod sender;
 mod server;
 mod signature;
 mod simulate;
+mod simulated_account;
 /// The account that the local platform simulates a load on.
 #[path = "../functions/local/simulate/aws/mod.rs"]
 #[allow(dead_code, reason = "the engine uses the rest")]

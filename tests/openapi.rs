@@ -8,15 +8,22 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::support::golden;
-use crate::support::stage::{Stage, described, descriptions, routes};
+use crate::support::stage::{MARK, Stage, described, descriptions, routes};
 use crate::support::world::World;
 
 const GOLDEN: &str = "functions/admin/openapi.json";
+/// Requests and answers, for the pages of `/docs`.
+const EXAMPLES: &str = "functions/admin/examples.json";
+/// Most characters of a text in an example, and most items of a list: the rest says nothing more.
+const MAX_TEXT: usize = 160;
+const MAX_ITEMS: usize = 2;
 
 #[tokio::test]
 async fn the_golden_description_is_what_the_code_says_and_costs() {
     let otherwise = "is not what the code says; UPDATE_GOLDEN=1 cargo test golden writes it anew";
-    golden::check(GOLDEN, &described(&costs().await), otherwise);
+    let (costs, examples) = played().await;
+    golden::check(GOLDEN, &described(&costs), otherwise);
+    golden::check(EXAMPLES, &examples, otherwise);
 }
 
 #[test]
@@ -77,6 +84,68 @@ async fn the_document_and_the_page_are_served_without_a_token() {
         let anchor = format!("id='{}'", description.id);
         assert!(page.contains(&anchor), "{anchor}: UPDATE_GOLDEN=1 cargo test golden");
     }
+    let welcome = get("/").await;
+    assert_eq!(welcome.status(), 200);
+    assert!(std::str::from_utf8(welcome.body()).unwrap().contains("href=/docs"));
+}
+
+#[tokio::test]
+async fn the_pages_show_every_operation_with_an_example_in_three_languages() {
+    let world = World::new();
+    let examples: Value = serde_json::from_str(&golden::read(EXAMPLES)).unwrap();
+    let document = described(&BTreeMap::new());
+    let mut shown = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let (tag, id) = (operation["tags"][0].as_str().unwrap(), &operation["operationId"]);
+            let page = docs(&world, &format!("noun={tag}")).await;
+            let id = id.as_str().unwrap();
+            let (_, section) = page.split_once(&format!("<h3 id='{id}'>")).unwrap();
+            let section = section.split("<h3").next().unwrap();
+            assert!(section.contains(path.split('{').next().unwrap()), "{id}");
+            let example = &examples[id];
+            if example.is_null() {
+                continue;
+            }
+            shown += 1;
+            let path = example["path"].as_str().unwrap();
+            let method = method.to_uppercase();
+            for says in [
+                format!("$URL{path}"),
+                format!("requests.{}(", method.to_lowercase()),
+                format!("await fetch(`${{URL}}{path}`"),
+                format!("answers {}", example["status"]),
+            ] {
+                assert!(section.contains(&says), "{id} does not say {says}: {section}");
+            }
+        }
+    }
+    assert!(shown > 80, "{shown}");
+}
+
+#[tokio::test]
+async fn a_search_finds_operations_and_bodies_and_shows_strangers_words_as_text() {
+    let world = World::new();
+    let page = docs(&world, "q=rotate+SECRET").await;
+    assert!(page.contains("#v1.endpoint.rotate-secret"), "{page}");
+    assert!(!page.contains("#v1.application.create"), "{page}");
+    let page = docs(&world, "q=timeoutSeconds").await;
+    assert!(page.contains("?shape=EndpointIn'"), "{page}");
+    let page = docs(&world, "shape=EndpointIn").await;
+    assert!(page.contains("<code>timeoutSeconds</code>"), "{page}");
+    let long = "x".repeat(5_000);
+    let page = docs(&world, &format!("q=%3Cscript%3E%27{long}")).await;
+    assert!(page.contains("&lt;script&gt;&#39;xxx") && !page.contains("<script"), "{page}");
+    assert!(page.len() < 20_000 && page.contains("Nothing has all of these words."));
+    // What is not there leads to the index.
+    assert!(docs(&world, "noun=nothing").await.contains("<h1>Posthorn API</h1>"));
+}
+
+async fn docs(world: &World, query: &str) -> String {
+    let request = http::Request::get(format!("/docs?{query}")).body(bytes::Bytes::new()).unwrap();
+    let answer = world.admin.handle(request).await;
+    assert_eq!(answer.status(), 200, "{query}");
+    String::from_utf8(answer.body().to_vec()).unwrap()
 }
 
 #[tokio::test]
@@ -99,11 +168,11 @@ async fn a_path_that_does_not_take_a_method_says_which_it_takes() {
     assert_eq!(nowhere.status, 404);
 }
 
-/// What one call of each operation costs, on a stage of its own. Every one succeeds, with a
-/// status that its description has.
-async fn costs() -> BTreeMap<String, Value> {
+/// What one call of each operation costs, and the call as an example, on a stage of its own. Every
+/// one succeeds, with a status that its description has.
+async fn played() -> (BTreeMap<String, Value>, BTreeMap<String, Value>) {
     let document = described(&BTreeMap::new());
-    let mut costs = BTreeMap::new();
+    let (mut costs, mut examples) = (BTreeMap::new(), BTreeMap::new());
     for route in routes() {
         let stage = Stage::new().await;
         stage.prepare(&route.id).await;
@@ -121,9 +190,42 @@ async fn costs() -> BTreeMap<String, Value> {
             "readUnits": after.read_units - before.read_units,
             "sqsRequests": after.sqs_requests - before.sqs_requests,
         });
+        if described["content"]["application/json"].is_object() || reply.bytes.is_empty() {
+            let example = json!({
+                "path": play.path, "body": play.body, "status": reply.status.as_u16(),
+                "answer": shortened(reply.body),
+            });
+            examples.insert(route.id.clone(), named_as_people_do(&example));
+        }
         costs.insert(route.id, cost);
     }
-    costs
+    // A key of its own kind each time, and the description itself.
+    for id in ["posthorn.jwt-key.rotate", "posthorn.jwt-key.list", "posthorn.openapi.get"] {
+        examples.remove(id);
+    }
+    (costs, examples)
+}
+
+/// An answer with as much of long texts and lists as is needed to understand it.
+fn shortened(answer: Value) -> Value {
+    match answer {
+        Value::String(text) if text.chars().count() > MAX_TEXT => {
+            Value::String(text.chars().take(MAX_TEXT).collect::<String>() + "...")
+        }
+        Value::Array(items) => items.into_iter().take(MAX_ITEMS).map(shortened).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, shortened(value))).collect()
+        }
+        answer => answer,
+    }
+}
+
+/// The stage's names, as a customer's would be.
+fn named_as_people_do(example: &Value) -> Value {
+    let text = example.to_string();
+    let text = text.replace("http://127.0.0.1:9/", "https://acme.example/");
+    let text = text.replace(MARK, "acme").replace("type.of.the.owner", "order.paid");
+    serde_json::from_str(&text.replace("test.event", "order.paid")).unwrap()
 }
 
 fn collect_links(value: &Value, links: &mut Vec<String>) {

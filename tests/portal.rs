@@ -88,7 +88,7 @@ async fn a_visitor_sees_the_rules_and_events_of_the_own_application() {
     let other = world.application().await;
     let path = format!("/api/v1/app/{other}/profile");
     let refused = world.call_as(token.as_str().unwrap(), "GET", &path, Value::Null).await;
-    assert_eq!(refused.status, 403, "{}", refused.body);
+    assert_eq!(refused.status, 404, "{}", refused.body);
 }
 
 async fn get(world: &World, path: &str) -> Response<Bytes> {

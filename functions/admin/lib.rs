@@ -224,7 +224,7 @@ impl Admin {
         if let Some(wrong) = routes::refuse_open(request.method(), request.uri().path()) {
             return wrong;
         }
-        let open = docs::serve(request.method(), &segments)
+        let open = docs::serve(request, &segments)
             .or_else(|| portal::serve(request.method(), &segments, &self.settings.portal_frames));
         if let Some(page) = open {
             return Ok(page);

@@ -10,7 +10,7 @@
 //!    not everybody, `query`, `takes`, `answers` and the failures of its own;
 //! 4. give it a line in `tests/support/stage.rs` if it needs a body or a name of a new kind;
 //! 5. run `UPDATE_GOLDEN=1 cargo test golden`, and read what changed in `openapi.json` and
-//!    `costs.json` beside this file. After a conflict in these two, run it again.
+//!    `examples.json` beside this file. After a conflict in these two, run it again.
 
 use crate::JsonSchema;
 use description::{Caller, Description, JsonObject, Route, describe};
@@ -91,6 +91,11 @@ fn open() -> Vec<Description> {
         open("posthorn.jwks.get-of", "Get the keys of an organisation")
             .answers::<JwkSet>(200, "The key set, empty if it has none")
             .fails(404, "That is no organisation's id"),
+        open("posthorn.welcome.get", "See where to go from here").answers_as(
+            200,
+            "text/html",
+            "The page",
+        ),
         open("posthorn.docs.get", "Read this document").answers_as(200, "text/html", "The page"),
         open("posthorn.portal.get", "Open the portal of an application")
             .detail("Shows what the token opens that is in its fragment, as `app-portal-access` links to it.")

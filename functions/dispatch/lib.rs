@@ -69,6 +69,7 @@ use budget::{Budget, within};
 use given_back::Undone;
 pub use health::DISABLE_AFTER_MS;
 use job::{Job, NotDone, Receipt, Task, Tenants};
+pub use measure::{Next, Observer};
 use slots::Slots;
 use throttle::Throttle;
 use unwritten::Unwritten;
@@ -154,6 +155,8 @@ pub struct Parts {
     pub in_flight: InFlight,
     /// Hears what happened.
     pub metrics: Arc<dyn Metrics>,
+    /// Watches attempts; nobody on Lambda.
+    pub observer: Option<Arc<dyn Observer>>,
     /// How it behaves.
     pub settings: Settings,
 }
@@ -184,6 +187,7 @@ impl Parts {
             profiles: tenancy.profiles,
             in_flight: base.in_flight.unwrap_or_default(),
             metrics: base.metrics,
+            observer: None,
             settings,
         }
     }

@@ -15,6 +15,23 @@ use tracing::{debug, info};
 
 use crate::job::Job;
 
+/// What comes after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<'a> {
+    /// Nothing: it was taken, or asked for by hand.
+    Nothing,
+    /// Another attempt at this moment.
+    Retry(Timestamp),
+    /// Nothing, although it was not taken, and why.
+    GivenUp(&'a str),
+}
+
+/// Watches attempts as they are put on record: somebody at a terminal. It must not wait.
+pub trait Observer: Send + Sync {
+    /// An attempt is on record.
+    fn attempted(&self, attempt: &Attempt, next: Next<'_>);
+}
+
 /// An attempt was offered for the record. `outcome`: what it came to, unless it was asked for by
 /// hand.
 pub(crate) fn recorded(
@@ -26,11 +43,24 @@ pub(crate) fn recorded(
 ) {
     if *recorded != Recorded::Already {
         measure(job, attempt, message);
+        observe(job, attempt, outcome);
     }
     if matches!(recorded, Recorded::Done(_)) && matches!(outcome, Some(Outcome::Failed(_))) {
         job.context.parts.metrics.count(Metric::Exhausted);
     }
     log(attempt, recorded, outcome);
+}
+
+fn observe(job: &Job, attempt: &Attempt, outcome: Option<&Outcome>) {
+    let Some(observer) = &job.context.parts.observer else { return };
+    observer.attempted(
+        attempt,
+        match outcome {
+            Some(Outcome::Retry { at }) => Next::Retry(*at),
+            Some(Outcome::Failed(reason)) => Next::GivenUp(reason.as_str()),
+            Some(Outcome::Delivered) | None => Next::Nothing,
+        },
+    );
 }
 
 fn measure(job: &Job, attempt: &Attempt, message: &Message) {

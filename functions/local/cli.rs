@@ -4,60 +4,144 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use shared::domain::right::Scope;
-use shared::domain::token::ORGANISATION_TOKEN_S;
 
 use crate::cost::Cost;
+use crate::listen::Listen;
+use crate::nouns::Of;
+use crate::nouns::app::App;
+use crate::nouns::attempt::Attempt;
+use crate::nouns::endpoint::Endpoint;
+use crate::nouns::event_type::EventType;
+use crate::nouns::message::Message;
+use crate::reach::Reach;
 use crate::simulate::Simulate;
+use crate::span;
 
 /// Webhooks on one machine: accepted, signed, delivered, retried, recorded.
 #[derive(Parser)]
-#[command(name = "posthorn", version, args_conflicts_with_subcommands = true)]
+#[command(name = "posthorn", version, term_width = 100, after_help = FIRST_STEPS)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) up: Up,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 }
 
+const FIRST_STEPS: &str = "Examples:
+  posthorn                                                  run the platform
+  posthorn listen --forward-to http://localhost:3000/hook   receive in your own application
+  posthorn send --type order.paid '{\"order\":\"1001\"}'        publish an event
+  posthorn app list --stack NAME                            look into a deployed stack";
+
+/// What there is to do.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run the platform (what happens without a command).
+    #[command(
+        after_help = "Examples:\n  posthorn up\n  posthorn up --addr 127.0.0.1:9000 --data elsewhere"
+    )]
     Up(Up),
-    /// Show a delivery of every kind of event of four systems, retries included, and exit.
-    Demo,
-    /// Print a token for the API.
-    Token(Token),
-    /// Print a link to an application's portal, for its customer.
-    Portal(Portal),
-    /// Publish an event to the running platform.
-    Send(Send),
-    /// Register an endpoint, print and verify what arrives at it.
+    /// Register an endpoint; show, verify and pass on what arrives at it.
+    #[command(
+        after_help = "Examples:\n  posthorn listen --forward-to http://localhost:3000/hook\n  \
+                      posthorn listen --types order.paid,order.sent --print body --status 500,200\n  \
+                      posthorn listen --stack NAME --forward-to http://localhost:3000/hook"
+    )]
     Listen(Listen),
+    /// Publish an event, and say for whom it is.
+    #[command(
+        after_help = "Examples:\n  posthorn send --type order.paid '{\"order\":\"1001\"}'\n  \
+                      posthorn send --app acme --type order.paid @order.json\n  \
+                      echo '{}' | posthorn send @-"
+    )]
+    Send(Send),
+    /// Publish an event type's example.
+    #[command(after_help = "Example:\n  posthorn trigger order.paid --app acme")]
+    Trigger(Trigger),
+    /// Say where a message went and where not, and why.
+    #[command(after_help = "Example:\n  posthorn inspect msg_...")]
+    Inspect(OneMessage),
+    /// Send a message again, to one endpoint or to all that it was for.
+    #[command(after_help = "Example:\n  posthorn resend msg_... --endpoint ep_...")]
+    Resend(Resend),
+    /// Follow an application's deliveries as they happen.
+    #[command(after_help = "Example:\n  posthorn tail --app acme")]
+    Tail(Tail),
+    /// Say how the platform is: what waits, what was delivered, what fails.
+    #[command(after_help = "Example:\n  posthorn status --watch")]
+    Status(Status),
+    /// Applications: one for each of your customers.
+    #[command(subcommand, after_help = "Example:\n  posthorn app list")]
+    App(App),
+    /// Endpoints: the URLs that an application's events go to.
+    #[command(subcommand, after_help = "Example:\n  posthorn endpoint list --app acme")]
+    Endpoint(Endpoint),
+    /// Messages: the events that were published.
+    #[command(subcommand, after_help = "Example:\n  posthorn message list --app acme")]
+    Message(Message),
+    /// Attempts: what was sent to an endpoint, and what it answered.
+    #[command(subcommand, after_help = "Example:\n  posthorn attempt list --message msg_...")]
+    Attempt(Attempt),
+    /// Event types: the kinds of events that customers choose from.
+    #[command(subcommand, after_help = "Example:\n  posthorn event-type list")]
+    EventType(EventType),
+    /// Call an operation of the API by method and path.
+    #[command(after_help = "Examples:\n  posthorn api GET /app\n  \
+                      posthorn api POST /app '{\"name\":\"Acme\"}'")]
+    Api(Operation),
+    /// Print a link to an application's portal, for its customer.
+    #[command(after_help = "Example:\n  posthorn portal --app acme --open")]
+    Portal(Portal),
+    /// Print a token for the API.
+    #[command(after_help = "Examples:\n  posthorn token --expires 1h\n  \
+                      posthorn token --app app_... --scope publish --expires 90d")]
+    Token(Token),
+    /// Show a delivery of every kind of event of four systems, retries included.
+    #[command(after_help = "Examples:\n  posthorn demo\n  posthorn demo --keep")]
+    Demo(Demo),
     /// Measure the running platform, or one started for it.
+    #[command(after_help = "Example:\n  posthorn bench --messages 10000 --endpoints 3")]
     Bench(Bench),
     /// Print what a month on AWS would cost.
+    #[command(after_help = "Example:\n  posthorn cost --messages 5e6 --failures 2%")]
     Cost(Cost),
     /// Simulate a load on AWS, in virtual time, and say what would happen.
+    #[command(after_help = "Examples:\n  posthorn simulate --list\n  \
+                      posthorn simulate --scenario all --json")]
     Simulate(Simulate),
     /// Examine a deployed stack, send an event through it, and say what is wrong.
+    #[command(after_help = "Example:\n  posthorn doctor --stack NAME")]
     Doctor(Doctor),
+    /// Print what a shell needs to complete commands.
+    #[command(
+        after_help = "Example:\n  posthorn completions bash > ~/.local/share/bash-completion/completions/posthorn"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
+/// How the platform runs.
 #[derive(Args, Clone)]
 pub(crate) struct Up {
     /// Where the API listens.
     #[arg(long, default_value = "127.0.0.1:8071")]
     pub(crate) addr: SocketAddr,
-    /// Where everything is kept.
-    #[arg(long, default_value = ".posthorn")]
-    pub(crate) data: PathBuf,
     /// A directory of more profiles (`*.toml`).
     #[arg(long)]
     pub(crate) profiles: Option<PathBuf>,
+    /// Do not tell of each delivery.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
+/// What a token is for.
 #[derive(Args)]
 pub(crate) struct Token {
     /// Confine it to this application (an id). Without --scope it is a customer's then: it looks
@@ -69,12 +153,8 @@ pub(crate) struct Token {
     #[arg(long, value_parser = scope)]
     pub(crate) scope: Option<Scope>,
     /// How long it lives: 3600s, 90m, 12h or 30d. Ten years if it is not said, 28 days with --app.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = span::seconds)]
     pub(crate) expires: Option<u64>,
-    #[command(flatten)]
-    pub(crate) of: OfStack,
-    #[command(flatten)]
-    pub(crate) data: Data,
 }
 
 /// A scope by its name.
@@ -83,115 +163,115 @@ fn scope(text: &str) -> Result<Scope, String> {
     serde_json::from_value(text.into()).map_err(unknown)
 }
 
-/// A span of time in seconds.
-fn seconds(text: &str) -> Result<u64, String> {
-    let rule = || "must be a number and one of s, m, h and d, as in 90m".to_owned();
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(rule)?;
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(rule()),
-    };
-    let number: u64 = number.parse().map_err(|_| rule())?;
-    let span = number.checked_mul(unit).filter(|span| (1..=ORGANISATION_TOKEN_S).contains(span));
-    span.ok_or_else(|| "must be a second to ten years".to_owned())
-}
-
+/// Whose portal.
 #[derive(Args)]
 pub(crate) struct Portal {
-    /// The application, by id or uid; `local` is created if it is missing, but not in a stack.
-    #[arg(long, default_value = "local")]
-    pub(crate) app: String,
     #[command(flatten)]
-    pub(crate) of: OfStack,
-    /// Where the API is, if not where the stack says (an emulated account).
-    #[arg(long, requires = "stack")]
-    pub(crate) api_url: Option<String>,
-    #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) of: Of,
+    /// Open it in the browser.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
+/// How a stack is examined.
 #[derive(Args)]
 pub(crate) struct Doctor {
-    #[command(flatten)]
-    pub(crate) stack: Stack,
-    /// Where the API is, if not where the stack says (an emulated account).
-    #[arg(long)]
-    pub(crate) api_url: Option<String>,
     /// Do not send an event.
     #[arg(long)]
     pub(crate) no_trip: bool,
 }
 
-/// A deployed stack.
-#[derive(Args, Clone)]
-pub(crate) struct Stack {
-    /// The stack's name.
-    #[arg(long)]
-    pub(crate) stack: String,
-    /// Its region, if not the AWS CLI's.
-    #[arg(long)]
-    pub(crate) region: Option<String>,
-}
-
-/// Not the platform on this machine.
-#[derive(Args, Clone)]
-pub(crate) struct OfStack {
-    /// Of a deployed stack instead (with the AWS CLI).
-    #[arg(long, conflicts_with = "directory")]
-    stack: Option<String>,
-    /// The stack's region, if not the AWS CLI's.
-    #[arg(long, requires = "stack")]
-    region: Option<String>,
-}
-
-impl OfStack {
-    /// The stack, if one was named.
-    pub(crate) fn stack(&self) -> Option<Stack> {
-        let region = self.region.clone();
-        self.stack.clone().map(|stack| Stack { stack, region })
-    }
-}
-
+/// What is published.
 #[derive(Args)]
 pub(crate) struct Send {
-    /// The application, by id or uid; `local` is created if it is missing.
-    #[arg(long, default_value = "local")]
-    pub(crate) app: String,
+    #[command(flatten)]
+    pub(crate) of: Of,
     /// The event's type.
     #[arg(long = "type", default_value = "order.paid")]
     pub(crate) event_type: String,
-    /// The payload: JSON, or @FILE.
+    /// Your own name for the event: a second one of the same name is refused.
+    #[arg(long)]
+    pub(crate) event_id: Option<String>,
+    /// Only to endpoints that listen to this channel, or to all.
+    #[arg(long)]
+    pub(crate) channel: Vec<String>,
+    /// A word to find it by.
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// The payload: JSON, @FILE, or @- for standard input.
     #[arg(default_value = r#"{"order":"1001","amount":4200,"currency":"EUR"}"#)]
     pub(crate) payload: String,
-    #[command(flatten)]
-    pub(crate) data: Data,
 }
 
+/// Whose example is published.
 #[derive(Args)]
-pub(crate) struct Listen {
-    /// The application, by id or uid; `local` is created if it is missing.
-    #[arg(long, default_value = "local")]
-    pub(crate) app: String,
-    /// The port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
-    /// What to answer.
-    #[arg(long, default_value_t = 200)]
-    pub(crate) status: u16,
+pub(crate) struct Trigger {
+    /// The event type.
+    pub(crate) event_type: String,
     #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) of: Of,
 }
 
-#[derive(Args, Clone)]
-pub(crate) struct Data {
-    /// Where the platform keeps everything.
-    #[arg(long = "data", default_value = ".posthorn")]
-    pub(crate) directory: PathBuf,
+/// A message of an application.
+#[derive(Args)]
+pub(crate) struct OneMessage {
+    /// Its id, or its event id.
+    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) of: Of,
 }
 
+/// What is sent again.
+#[derive(Args)]
+pub(crate) struct Resend {
+    #[command(flatten)]
+    pub(crate) one: OneMessage,
+    /// Only to this endpoint.
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
+}
+
+/// What is followed.
+#[derive(Args)]
+pub(crate) struct Tail {
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// End after so many deliveries.
+    #[arg(long, short = 'n')]
+    pub(crate) limit: Option<usize>,
+    /// Begin with what was delivered already.
+    #[arg(long)]
+    pub(crate) from_start: bool,
+}
+
+/// How often it is said how the platform is.
+#[derive(Args)]
+pub(crate) struct Status {
+    /// Say it again every two seconds.
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+}
+
+/// What is called.
+#[derive(Args)]
+pub(crate) struct Operation {
+    /// GET, POST, PUT, PATCH or DELETE.
+    pub(crate) method: String,
+    /// The path, with or without /api/v1.
+    pub(crate) path: String,
+    /// The body: JSON, @FILE, or @- for standard input.
+    pub(crate) body: Option<String>,
+}
+
+/// How the demonstration ends.
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// Stay up afterwards, with a link to a portal full of it.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// What is measured.
 #[derive(Args, Clone)]
 pub(crate) struct Bench {
     /// Messages to publish.
@@ -225,6 +305,4 @@ pub(crate) struct Bench {
     /// Start a platform of its own even if one is running.
     #[arg(long)]
     pub(crate) own: bool,
-    #[command(flatten)]
-    pub(crate) data: Data,
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 use tokio::net::TcpStream;
 
-use crate::data;
+use crate::reach::string;
+use crate::{data, hint};
 
 /// A connection to a platform, with a token.
 pub(crate) struct Client {
@@ -31,9 +32,9 @@ impl Client {
     pub(crate) async fn of(directory: &Path) -> Result<Self, String> {
         let not_running = || {
             format!(
-                "no Posthorn is running on {}: start one with `cargo run`, or name another with \
-                 --data",
-                directory.display()
+                "no Posthorn is running on {}: start one with `{}`, or name another with --data",
+                directory.display(),
+                hint::command("up"),
             )
         };
         let addr = data::read_address(directory).ok_or_else(not_running)?;
@@ -164,9 +165,4 @@ impl Client {
         tokio::spawn(connection);
         Ok(sender)
     }
-}
-
-/// A field of an answer that must be a string.
-pub(crate) fn string(answer: &Value, field: &str) -> Result<String, String> {
-    answer[field].as_str().map(str::to_owned).ok_or_else(|| format!("an answer without `{field}`"))
 }

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
-use shared::domain::secret::RootSecret;
+use shared::domain::secret::{RootSecret, SigningSecret};
 use shared::domain::token::{Access, ORGANISATION_TOKEN_S, Tokens};
 use shared::embedded::Engine;
 use shared::host::config::DEFAULT_ORGANISATION;
 
 const SECRET_FILE: &str = "root-secret";
+const LISTEN_SECRET_FILE: &str = "listen-secret";
 const ADDRESS_FILE: &str = "address";
 /// Random bytes of a new root secret.
 const SECRET_BYTES: usize = 32;
@@ -23,17 +24,33 @@ const SECRET_BYTES: usize = 32;
 /// A sentence for the operator: it cannot be read or made, is too short, or others may read it.
 pub(crate) fn root_secret(directory: &Path, ambient: &Ambient) -> Result<RootSecret, String> {
     let path = directory.join(SECRET_FILE);
+    let text = kept(&path, || {
+        ambient.random::<SECRET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect()
+    })?;
+    RootSecret::new(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The secret of what listens from this directory, which is made if there is none yet: a receiver
+/// that is being written keeps it over many starts.
+///
+/// # Errors
+/// A sentence for the operator, as for the root secret.
+pub(crate) fn listen_secret(directory: &Path, ambient: &Ambient) -> Result<String, String> {
+    let path = directory.join(LISTEN_SECRET_FILE);
+    kept(&path, || SigningSecret::generate(ambient).reveal())
+}
+
+/// What is in a file that only its owner may read; it is made if it is not there.
+fn kept(path: &Path, make: impl FnOnce() -> String) -> Result<String, String> {
     let describe = |error: std::io::Error| format!("{}: {error}", path.display());
+    let directory = path.parent().unwrap_or(Path::new("."));
     let of_directory = |error| format!("{}: {error}", directory.display());
     shared::embedded::create_directory(directory).map_err(of_directory)?;
     if !path.try_exists().map_err(describe)? {
-        let text: String =
-            ambient.random::<SECRET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect();
-        write_private(&path, &text).map_err(describe)?;
+        write_private(path, &make()).map_err(describe)?;
     }
-    refuse_eyes(&path)?;
-    let text = std::fs::read_to_string(&path).map_err(describe)?;
-    RootSecret::new(&text).map_err(|error| format!("{}: {error}", path.display()))
+    refuse_eyes(path)?;
+    std::fs::read_to_string(path).map_err(describe)
 }
 
 /// Refuses a root secret that is not the one which this database was begun with. What was sealed

@@ -6,7 +6,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 
 mod bench;
 mod chores;
@@ -18,22 +20,37 @@ mod data;
 mod demo;
 mod doctor;
 mod front;
+mod hint;
 mod http_server;
+mod inspect;
 mod listen;
 mod machine;
+mod matching;
+mod meant;
+mod narrator;
+mod nouns;
+mod operation;
+mod output;
 mod platform;
 mod poller;
 mod portal;
 mod process;
+mod reach;
 mod remote;
 mod send;
+mod signals;
 mod simulate;
+mod span;
 mod stack;
+mod status;
+mod tail;
 mod terminal;
 mod token;
 mod webhook;
 
 use cli::{Cli, Command};
+use output::Output;
+use reach::{Api, Reach};
 
 /// Every delivery allocates small things on one thread and frees them on another, which glibc's
 /// allocator does slowly.
@@ -41,7 +58,7 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     shared::host::telemetry::to_terminal(
         shared::host::config::from_process("POSTHORN_LOG").as_deref(),
     );
@@ -49,23 +66,70 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let result = runtime.block_on(async {
-        match cli.command.unwrap_or(Command::Up(cli.up)) {
-            Command::Up(options) => platform::up(&options).await,
-            Command::Demo => demo::run().await,
-            Command::Token(options) => token::print(&options),
-            Command::Portal(options) => portal::run(&options).await,
-            Command::Send(options) => send::run(&options).await,
-            Command::Listen(options) => listen::run(&options).await,
-            Command::Bench(options) => bench::run(&options).await,
-            Command::Cost(options) => cost::run(&options),
-            Command::Simulate(options) => simulate::run(&options),
-            Command::Doctor(options) => doctor::run(&options).await,
-        }
-    });
-    match result {
+    let Cli { command, up, reach } = cli;
+    match runtime.block_on(run(command.unwrap_or(Command::Up(up)), &reach)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(&reason),
+    }
+}
+
+/// What was asked for. Options of `up` stand before no other command.
+fn parse() -> Cli {
+    let matches = Cli::command().get_matches();
+    let is_said = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if let (Some(command), Some(option)) =
+        (matches.subcommand_name(), ["addr", "profiles", "quiet"].into_iter().find(is_said))
+    {
+        let why = format!("--{option} is of `up`: say it after that, and not before `{command}`\n");
+        Cli::command().error(ErrorKind::ArgumentConflict, why).exit();
+    }
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Runs what goes on until it is ended; prints what the others answer.
+async fn run(command: Command, reach: &Reach) -> Result<(), String> {
+    match command {
+        Command::Up(options) => platform::up(reach, &options).await,
+        Command::Demo(options) => demo::run(reach, &options).await,
+        Command::Listen(options) => listen::run(reach, &options).await,
+        Command::Bench(options) => bench::run(reach, &options).await,
+        Command::Doctor(options) => doctor::run(reach, &options).await,
+        Command::Status(options) => {
+            status::run(&Api::open(reach).await?, &options, reach.json).await
+        }
+        Command::Tail(options) => tail::run(&Api::open(reach).await?, &options, reach.json).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "posthorn", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Cost(options) => cost::run(&options, reach.json),
+        Command::Simulate(options) => simulate::run(&options, reach.json),
+        Command::Token(options) => {
+            token::run(reach, &options).await?.print(reach.json);
+            Ok(())
+        }
+        command => {
+            ask(command, &Api::open(reach).await?).await?.print(reach.json);
+            Ok(())
+        }
+    }
+}
+
+/// What one question to the API comes to.
+async fn ask(command: Command, api: &Api) -> Result<Output, String> {
+    match command {
+        Command::App(noun) => nouns::app::run(api, &noun).await,
+        Command::Endpoint(noun) => nouns::endpoint::run(api, &noun).await,
+        Command::Message(noun) => nouns::message::run(api, &noun).await,
+        Command::Attempt(noun) => nouns::attempt::run(api, &noun).await,
+        Command::EventType(noun) => nouns::event_type::run(api, &noun).await,
+        Command::Send(options) => send::run(api, &options).await,
+        Command::Trigger(options) => send::trigger(api, &options).await,
+        Command::Inspect(options) => inspect::run(api, &options).await,
+        Command::Resend(options) => inspect::resend(api, &options).await,
+        Command::Api(options) => operation::run(api, &options).await,
+        Command::Portal(options) => portal::run(api, &options).await,
+        _ => Err("this is no question to the API".to_owned()),
     }
 }
 

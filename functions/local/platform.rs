@@ -1,13 +1,15 @@
 //! The platform on one machine: the four functions, and what calls each of them.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use admin::Admin;
-use dispatch::{Dispatcher, Parts};
+use dispatch::{Dispatcher, Observer, Parts};
 use receive::Receiver;
 use retry::Sweeper;
+use serde_json::json;
 use shared::domain::profile;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
@@ -17,7 +19,10 @@ use tokio::task::JoinSet;
 
 use crate::front::Front;
 use crate::machine::Machine;
-use crate::{chores, cli, data, http_server, poller};
+use crate::narrator::Narrator;
+use crate::output::line;
+use crate::reach::Reach;
+use crate::{chores, cli, data, hint, http_server, poller, signals};
 
 /// Most records under way at once from each queue: enough for dozens of endpoints that hang.
 const IN_FLIGHT: usize = 8192;
@@ -42,24 +47,46 @@ struct Functions {
 }
 
 /// `posthorn up`.
-pub(crate) async fn up(options: &cli::Up) -> Result<(), String> {
-    let mut platform =
-        Platform::start(&options.data, options.addr, read_profiles(options)?).await?;
-    data::write_address(&options.data, platform.addr)?;
-    println!("Posthorn is running at http://{}", platform.addr);
-    println!("Everything is kept in {}/", options.data.display());
-    println!();
-    println!("  see it work     cargo run -- demo");
-    println!("  receive         cargo run -- listen");
-    println!("  publish         cargo run -- send");
-    println!("  look at it      cargo run -- portal");
-    println!("  any Svix SDK    server URL http://{} and this token:", platform.addr);
-    println!();
-    println!("{}", platform.token);
-    warn_of_few_descriptors();
+pub(crate) async fn up(reach: &Reach, options: &cli::Up) -> Result<(), String> {
+    reach.only_here("up")?;
+    let ended = signals::ended()?;
+    let as_json = reach.json || !std::io::stdout().is_terminal();
+    let observer =
+        (!options.quiet).then(|| Arc::new(Narrator::start(as_json)) as Arc<dyn Observer>);
+    let profiles = read_profiles(options)?;
+    let mut platform = Platform::start(&reach.data, options.addr, profiles, observer).await?;
+    data::write_address(&reach.data, platform.addr)?;
+    welcome(&reach.data, platform.addr, as_json);
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = ended => Ok(()),
         _ = platform.tasks.join_next() => Err("a part of the platform stopped".to_owned()),
+    }
+}
+
+/// Says where it runs, and what to do next. No token: whoever can read this directory makes one.
+fn welcome(directory: &Path, addr: SocketAddr, as_json: bool) {
+    let url = format!("http://{addr}");
+    let warning = few_descriptors();
+    if as_json {
+        let told = json!({"event": "started", "url": url, "data": directory, "warning": warning});
+        return line(&told.to_string());
+    }
+    line(&format!(
+        "Posthorn is running at {url}, everything is kept in {}/\n",
+        directory.display()
+    ));
+    for (what, command) in [
+        ("receive in your app", "listen --forward-to http://localhost:3000/hook"),
+        ("publish", "send"),
+        ("look at it", "portal --open"),
+        ("see it all work", "demo"),
+        ("a token for the API", "token --expires 12h"),
+    ] {
+        line(&format!("  {what:<20}{}", hint::command(command)));
+    }
+    line(&format!("  {:<20}{url}/docs\n", "what there is"));
+    if let Some(warning) = warning {
+        line(&format!("{warning}\n"));
     }
 }
 
@@ -69,12 +96,13 @@ impl Platform {
         directory: &Path,
         addr: SocketAddr,
         profiles: Profiles,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, String> {
         // The system may refuse; then `warn_of_few_descriptors` tells.
         let _ = rlimit::increase_nofile_limit(ENOUGH_DESCRIPTORS as u64);
         let machine = Machine::open(directory, profiles).await?;
         check_default(&machine.tenancy.profiles).await?;
-        let Functions { receiver, admin, dispatcher, sweeper } = Functions::on(&machine)?;
+        let Functions { receiver, admin, dispatcher, sweeper } = Functions::on(&machine, observer)?;
         let ambient = machine.base.ambient.clone();
         chores::free_leases(&machine.base.stores.deliveries, &ambient).await?;
         let listener = TcpListener::bind(addr)
@@ -104,7 +132,7 @@ impl Platform {
 }
 
 impl Functions {
-    fn on(machine: &Machine) -> Result<Self, String> {
+    fn on(machine: &Machine, observer: Option<Arc<dyn Observer>>) -> Result<Self, String> {
         let (base, tenancy) = (|| machine.base.clone(), || machine.tenancy.clone());
         let environment = Environment::new(&config::from_process);
         let (queues, policy) = (machine.queues(), environment.local_target_policy()?);
@@ -129,7 +157,9 @@ impl Functions {
             parallel_per_application: parallel / 4,
             ..dispatch::Settings::default()
         };
-        let parts = Parts::new(base(), tenancy(), queues.retries.clone(), sender.clone(), dispatch);
+        let retries = queues.retries.clone();
+        let parts = Parts::new(base(), tenancy(), retries, sender.clone(), dispatch);
+        let parts = Parts { observer, ..parts };
         Ok(Self {
             receiver: Receiver::new(base(), tenancy(), queues.deliveries.clone(), receive),
             admin: Admin::new(base(), tenancy(), queues.clone(), sender, admin),
@@ -151,16 +181,14 @@ async fn check_default(profiles: &Profiles) -> Result<(), String> {
 
 /// Every connection takes one. What a process may have beyond what it was given it has to be
 /// given from outside.
-fn warn_of_few_descriptors() {
-    if let Some((now, most)) = http_server::descriptors()
-        && now < ENOUGH_DESCRIPTORS.min(most)
-    {
-        let better = ENOUGH_DESCRIPTORS.min(most);
-        println!();
-        println!(
+fn few_descriptors() -> Option<String> {
+    let (now, most) = http_server::descriptors()?;
+    let better = ENOUGH_DESCRIPTORS.min(most);
+    (now < better).then(|| {
+        format!(
             "At most {now} files and connections may be open; `ulimit -n {better}` allows more."
-        );
-    }
+        )
+    })
 }
 
 /// The profiles that come with Posthorn, and those of the directory that the caller names.

@@ -1,34 +1,34 @@
 //! `posthorn portal`: a link to an application's portal.
 
+use std::process::{Command, Stdio};
+
 use http::Method;
-use serde_json::{Value, json};
-use shared::domain::clock::Ambient;
+use serde_json::json;
 
 use crate::cli;
-use crate::client::{Client, string};
-use crate::remote::Remote;
-use crate::stack::Stack;
+use crate::output::Output;
+use crate::reach::{Api, string};
 
-/// Prints a link that lets whoever has it into the portal of one application.
-pub(crate) async fn run(options: &cli::Portal) -> Result<(), String> {
-    let answer = match options.of.stack() {
-        Some(stack) => {
-            let stack = Stack::find(&stack)?;
-            let token = stack.token(&Ambient::system())?;
-            let url = options.api_url.as_deref().map_or_else(|| stack.output("ApiUrl"), Ok)?;
-            let remote = Remote::new(url, &token)?;
-            remote.call(Method::POST, &path(&options.app), Value::Null).await?
-        }
-        None => {
-            let mut client = Client::of(&options.data.directory).await?;
-            let app = client.application(&options.app).await?;
-            client.call("POST", &path(&app), json!({})).await?
-        }
-    };
-    println!("{}", string(&answer, "url")?);
-    Ok(())
+/// A link that lets whoever has it into the portal of one application.
+pub(crate) async fn run(api: &Api, options: &cli::Portal) -> Result<Output, String> {
+    let app = api.application(&options.of.app).await?;
+    let path = format!("/auth/app-portal-access/{app}");
+    let answer = api.call(Method::POST, &path, json!({})).await?;
+    let url = string(&answer, "url")?;
+    if options.open {
+        open(&url)?;
+    }
+    Ok(Output::new(answer, url))
 }
 
-fn path(app: &str) -> String {
-    format!("/api/v1/auth/app-portal-access/{app}")
+/// Shows a page in the user's browser.
+fn open(url: &str) -> Result<(), String> {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started = Command::new(program)
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    started.map(|_| ()).map_err(|error| format!("--open: `{program}` does not start: {error}"))
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::Method;
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use serde_json::Value;
 use shared::sender::tls;
 
@@ -10,10 +11,20 @@ use shared::sender::tls;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A Posthorn and a token for it.
+#[derive(Clone)]
 pub(crate) struct Remote {
     client: reqwest::Client,
     base: String,
     token: String,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    /// What was asked.
+    asked: String,
+    /// Its status.
+    pub(crate) status: StatusCode,
+    body: Bytes,
 }
 
 impl Remote {
@@ -22,15 +33,8 @@ impl Remote {
     /// # Errors
     /// When there is no HTTP client to be had.
     pub(crate) fn new(base: &str, token: &str) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config())
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| error.to_string())?;
         let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { client, base, token: token.to_owned() })
+        Ok(Self { client: client(TIMEOUT)?, base, token: token.to_owned() })
     }
 
     /// The same caller at another address.
@@ -47,29 +51,88 @@ impl Remote {
     /// A request with a JSON body (`null` for none); the answer, if its status is 2xx.
     ///
     /// # Errors
-    /// The status and what came with it, or why nothing came.
+    /// What it objected to, or why nothing came.
     pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,
         body: Value,
     ) -> Result<Value, String> {
-        let what = format!("{method} {path}");
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        self.send(method, path, body).await?.json()
+    }
+
+    /// A request with these bytes of JSON, if there are any; whatever was answered.
+    ///
+    /// # Errors
+    /// Why nothing came.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer, String> {
+        let asked = format!("{method} {path}");
         let mut request = self.client.request(method, self.url(path)).bearer_auth(&self.token);
-        if !body.is_null() {
-            request = request.header("content-type", "application/json").body(body.to_string());
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body);
         }
-        let answer = request.send().await.map_err(|error| format!("{what}: {}", chain(&error)))?;
+        let answer = request.send().await.map_err(|error| format!("{asked}: {}", chain(&error)))?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(|error| format!("{what}: {error}"))?;
-        if !status.is_success() {
-            return Err(format!("{what}: {status} {}", String::from_utf8_lossy(&bytes)));
-        }
-        Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let body = answer.bytes().await.map_err(|error| format!("{asked}: {error}"))?;
+        Ok(Answer { asked, status, body })
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+impl Answer {
+    /// The JSON that came, `null` where nothing did, if the status is 2xx.
+    ///
+    /// # Errors
+    /// What was objected to.
+    pub(crate) fn json(self) -> Result<Value, String> {
+        if !self.status.is_success() {
+            let why = objection(&self.body);
+            return Err(format!("{}: {}: {why}", self.asked, self.status));
+        }
+        Ok(serde_json::from_slice(&self.body).unwrap_or(Value::Null))
+    }
+}
+
+/// An HTTP client that goes where it is told to, and nowhere else.
+///
+/// # Errors
+/// When there is none to be had.
+pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, String> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::client_config())
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(timeout)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// What the API objects to, for people: field and rule instead of JSON.
+fn objection(body: &[u8]) -> String {
+    let whole = || String::from_utf8_lossy(body).into_owned();
+    let Ok(answer) = serde_json::from_slice::<Value>(body) else { return whole() };
+    match &answer["detail"] {
+        Value::String(detail) => detail.clone(),
+        Value::Array(rules) => rules.iter().map(rule).collect::<Vec<_>>().join("; "),
+        _ => whole(),
+    }
+}
+
+/// A rule that a request breaks: where, and what it is.
+fn rule(rule: &Value) -> String {
+    let place = rule["loc"].as_array().into_iter().flatten().skip(1);
+    let place: Vec<String> =
+        place.map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned)).collect();
+    format!("{}: {}", place.join("."), rule["msg"].as_str().unwrap_or_default())
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

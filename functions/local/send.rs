@@ -1,31 +1,106 @@
-//! `posthorn send`: publish an event.
+//! `posthorn send` and `posthorn trigger`: publish an event, and say for whom it is.
 
-use bytes::Bytes;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use crate::cli;
-use crate::client::{Client, string};
+use crate::output::{Output, field};
+use crate::reach::{Api, segment, string};
+use crate::{cli, hint, meant};
 
-/// Publishes one event and tells where it went.
-pub(crate) async fn run(options: &cli::Send) -> Result<(), String> {
-    let payload = match options.payload.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?,
-        None => options.payload.clone(),
-    };
+/// Publishes an event.
+pub(crate) async fn run(api: &Api, options: &cli::Send) -> Result<Output, String> {
+    let payload = read(&options.payload)?;
     // Checked here for a good message, and passed on untouched.
-    let payload: Box<RawValue> =
-        serde_json::from_str(&payload).map_err(|error| format!("the payload: {error}"))?;
-    let mut client = Client::of(&options.data.directory).await?;
-    let app = client.application(&options.app).await?;
-    let event_type = json!(options.event_type);
-    let body = format!(r#"{{"eventType":{event_type},"payload":{}}}"#, payload.get());
-    let path = format!("/api/v1/app/{app}/msg");
-    let answer = client.call_bytes("POST", &path, Bytes::from(body)).await?;
-    let endpoints = client.call("GET", &format!("/api/v1/app/{app}/endpoint"), Value::Null).await?;
-    let count = endpoints["data"].as_array().map_or(0, Vec::len);
-    println!("accepted {} for {count} endpoint(s) of {app}", string(&answer, "id")?);
-    if count == 0 {
-        println!("nobody listens yet: `cargo run -- listen` registers an endpoint");
+    let payload: Box<RawValue> = serde_json::from_str(&payload).map_err(|error| {
+        format!("the payload is not JSON ({error}): quote strings, or name a file as @FILE")
+    })?;
+    let app = api.application(&options.of.app).await?;
+    let mut envelope = json!({"eventType": options.event_type});
+    for (name, value) in [
+        ("eventId", json!(options.event_id)),
+        ("channels", json!(some(&options.channel))),
+        ("tags", json!(some(&options.tag))),
+    ] {
+        if !value.is_null() {
+            envelope[name] = value;
+        }
     }
-    Ok(())
+    publish(api, &app, &envelope, payload.get()).await
+}
+
+/// Publishes an event type's example.
+pub(crate) async fn trigger(api: &Api, options: &cli::Trigger) -> Result<Output, String> {
+    let app = api.application(&options.of.app).await?;
+    let name = &options.event_type;
+    let example = example(api, &app, name).await?;
+    publish(api, &app, &json!({"eventType": name}), &example.to_string()).await
+}
+
+/// Publishes a payload, byte by byte as it is, and says for whom it is.
+async fn publish(api: &Api, app: &str, envelope: &Value, payload: &str) -> Result<Output, String> {
+    let envelope = envelope.to_string();
+    let body = format!(r#"{},"payload":{payload}}}"#, envelope.trim_end_matches('}'));
+    let message = api.publish(app, body).await?;
+    let id = string(&message, "id")?;
+    let told = meant::of(api, app, &message).await?;
+    let kind = field(&message, "eventType");
+    let mut text = format!("accepted {id} ({kind}) of {app}, meant for {}", told.summary());
+    for line in told.lines() {
+        text += &format!("\n  {line}");
+    }
+    if told.is_nobody_there() {
+        let listen = hint::command("listen");
+        text += &format!("\nnobody listens yet: `{listen}` registers an endpoint");
+    }
+    Ok(Output::new(json!({"message": message, "app": app, "endpoints": told.json()}), text))
+}
+
+/// The example of an event type: its own, or the one of the application's profile.
+async fn example(api: &Api, app: &str, name: &str) -> Result<Value, String> {
+    let described = api.find(&format!("/event-type/{}", segment(name))).await?;
+    let of_type = described.as_ref().and_then(|described| {
+        let schemas = described["schemas"].as_object()?;
+        schemas.values().rev().find_map(|schema| schema["examples"][0].as_object())
+    });
+    if let Some(example) = of_type {
+        return Ok(Value::Object(example.clone()));
+    }
+    let profile = api.get(&format!("/app/{app}/profile")).await?;
+    let events = profile["events"].as_array().into_iter().flatten();
+    let of_profile = events.clone().find(|event| event["type"] == name);
+    if let Some(event) = of_profile {
+        return Ok(event["example"].clone());
+    }
+    match described {
+        Some(_) => Err(format!(
+            "the event type {name} has no example: add one to its schema, or use `{}`",
+            hint::command(&format!("send --type {name} PAYLOAD"))
+        )),
+        None => {
+            let known = api.list("/event-type", 250).await?;
+            let known = known
+                .iter()
+                .chain(events)
+                .filter_map(|one| one["name"].as_str().or_else(|| one["type"].as_str()));
+            Err(crate::matching::missing("event type", name, known))
+        }
+    }
+}
+
+/// A caller's text: itself, or what is in the file or on the standard input that it names.
+///
+/// # Errors
+/// When that cannot be read.
+pub(crate) fn read(text: &str) -> Result<String, String> {
+    match text.strip_prefix('@') {
+        None => Ok(text.to_owned()),
+        Some("-") => {
+            std::io::read_to_string(std::io::stdin()).map_err(|error| format!("@-: {error}"))
+        }
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}")),
+    }
+}
+
+fn some(list: &[String]) -> Option<&[String]> {
+    (!list.is_empty()).then_some(list)
 }

@@ -11,10 +11,11 @@ use serde_json::Value;
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::secret::RootSecret;
-use shared::domain::token::{Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::domain::token::{Access, Tokens};
 use shared::host::config::{self, DEFAULT_ORGANISATION};
 
-use crate::cli;
+/// Lifetime of a token that one command works with, in seconds: an hour, for those that watch.
+pub(crate) const SHORT_TOKEN_S: u64 = 3_600;
 
 /// The AWS CLI, as its user has set it up.
 #[derive(Clone)]
@@ -66,9 +67,8 @@ impl Stack {
     ///
     /// # Errors
     /// Why it cannot be found.
-    pub(crate) fn find(options: &cli::Stack) -> Result<Self, String> {
-        let name = options.stack.clone();
-        let cli = Cli::new(options.region.as_deref());
+    pub(crate) fn find(name: &str, region: Option<&str>) -> Result<Self, String> {
+        let (name, cli) = (name.to_owned(), Cli::new(region));
         let found = cli.ask(&["cloudformation", "describe-stacks", "--stack-name", &name]);
         let mut found = found.map_err(|why| format!("the stack {name}: {why}"))?;
         let description = found["Stacks"][0].take();
@@ -114,14 +114,14 @@ impl Stack {
         text.parse().map_err(|error| format!("the parameter Organisation: {error}"))
     }
 
-    /// A token of the stack's organisation.
+    /// A token of the stack's organisation that lives so many seconds.
     ///
     /// # Errors
     /// When the secret cannot be read.
-    pub(crate) fn token(&self, ambient: &Ambient) -> Result<String, String> {
+    pub(crate) fn token(&self, ambient: &Ambient, lifetime_s: u64) -> Result<String, String> {
         let tokens = Tokens::new(&self.root_secret()?.token_key());
         let access = Access::Organisation(self.organisation()?);
-        Ok(tokens.issue(access, ambient.now(), ORGANISATION_TOKEN_S))
+        Ok(tokens.issue(access, ambient.now(), lifetime_s))
     }
 
     fn named(&self, list: &str, key: &str, name: &str, value: &str) -> Option<&str> {

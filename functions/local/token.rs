@@ -1,24 +1,59 @@
-//! `posthorn token`: a token for this platform, or for a deployed stack.
+//! `posthorn token`: a token for this platform, for one at a URL, or for a deployed stack.
 
+use http::Method;
+use serde_json::json;
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
-use crate::stack::Stack;
-use crate::{cli, data};
+use crate::output::Output;
+use crate::reach::{Api, Reach, string};
+use crate::{cli, data, hint};
 
-/// `posthorn token`.
-pub(crate) fn print(options: &cli::Token) -> Result<(), String> {
+/// `posthorn token`. What it opens and until when goes to standard error, beside the token.
+pub(crate) async fn run(reach: &Reach, options: &cli::Token) -> Result<Output, String> {
     let ambient = Ambient::system();
-    let (secret, organisation) = match options.of.stack() {
-        Some(stack) => {
-            let stack = Stack::find(&stack)?;
-            (stack.root_secret()?, stack.organisation()?)
+    let (secret, organisation) = match reach.find_stack()? {
+        Some(stack) => (stack.root_secret()?, stack.organisation()?),
+        None if reach.is_here() => {
+            (data::root_secret(&reach.data, &ambient)?, data::organisation())
         }
-        None => (data::root_secret(&options.data.directory, &ambient)?, data::organisation()),
+        None => return ask(reach, options).await,
     };
-    println!("{}", issue(&Tokens::new(&secret.token_key()), organisation, options, &ambient)?);
-    Ok(())
+    let (token, lifetime_s) =
+        issue(&Tokens::new(&secret.token_key()), organisation, options, &ambient)?;
+    let expires_at = ambient.now().plus_ms(lifetime_s * 1000).to_rfc3339();
+    if !reach.json {
+        eprintln!("{}", describe(options, &expires_at));
+    }
+    Ok(Output::new(json!({"token": token, "expiresAt": expires_at}), token))
+}
+
+/// Lets the API make it: whoever has only a token has no secret to make another one with.
+async fn ask(reach: &Reach, options: &cli::Token) -> Result<Output, String> {
+    let api = Api::open(reach).await?;
+    let body = json!({
+        "name": "posthorn token", "app": options.app, "scope": options.scope.unwrap_or_default(),
+        "expiry": options.expires,
+    });
+    let made = api.call(Method::POST, "/operator/api-token", body).await?;
+    let token = string(&made, "token")?;
+    if !reach.json {
+        eprintln!("{}", describe(options, &string(&made, "expiresAt")?));
+    }
+    Ok(Output::new(made, token))
+}
+
+fn describe(options: &cli::Token, expires_at: &str) -> String {
+    let opens = match &options.app {
+        Some(app) => format!("opens {app}"),
+        None => "opens everything of the organisation".to_owned(),
+    };
+    let until = format!("{opens} until {expires_at}");
+    match options.expires {
+        Some(_) => until,
+        None => format!("{until}; for a shorter time: `{}`", hint::command("token --expires 1h")),
+    }
 }
 
 fn issue(
@@ -26,7 +61,7 @@ fn issue(
     organisation: OrganisationId,
     options: &cli::Token,
     ambient: &Ambient,
-) -> Result<String, String> {
+) -> Result<(String, u64), String> {
     let (access, usual_s) = match &options.app {
         None => (Access::Organisation(organisation), ORGANISATION_TOKEN_S),
         Some(app) => {
@@ -35,8 +70,9 @@ fn issue(
         }
     };
     let (now, lifetime_s) = (ambient.now(), options.expires.unwrap_or(usual_s));
-    Ok(match options.scope {
+    let token = match options.scope {
         None => tokens.issue(access, now, lifetime_s),
         Some(scope) => tokens.issue_api(access, (scope, None), now, lifetime_s),
-    })
+    };
+    Ok((token, lifetime_s))
 }

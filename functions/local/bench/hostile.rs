@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::receiver::HANG_PATH;
 use super::target::Target;
 use crate::client::Client;
+use crate::reach::string;
 
 /// Endpoints by address, which hang, and by names, each another one.
 const ENDPOINTS: usize = 100;
@@ -39,7 +40,7 @@ impl Hostile {
     /// Makes its application and begins.
     pub(crate) async fn start(target: &mut Target, receiver: SocketAddr) -> Result<Self, String> {
         let app = target.client.call("POST", "/api/v1/app", json!({"name": "hostile"})).await?;
-        let app = crate::client::string(&app, "id")?;
+        let app = string(&app, "id")?;
         for number in 0..ENDPOINTS {
             let port = receiver.port();
             for host in ["127.0.0.1".to_owned(), format!("n{number}.hostile-{number}.localhost")] {

@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::machine::Status;
+use crate::reach::Reach;
 use crate::{cli, process};
 
 mod hostile;
@@ -48,7 +49,7 @@ pub(crate) struct Plan {
 }
 
 /// Measures and prints.
-pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
+pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), String> {
     let plan = Plan {
         messages: options.messages.max(1),
         concurrency: options.concurrency.max(1),
@@ -63,8 +64,10 @@ pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
         hostile: options.hostile,
         kill: options.kill,
     };
-    let mut target = Target::find(options).await?;
-    println!("platform: {}", target.description);
+    let mut target = Target::find(reach, options).await?;
+    if !reach.json {
+        println!("platform: {}", target.description);
+    }
     let alone = match plan.hostile {
         true => Some(alone(&plan, &mut target).await?),
         false => None,
@@ -96,7 +99,10 @@ pub(crate) async fn run(options: &cli::Bench) -> Result<(), String> {
         own_before: before.1,
         own_after: process::used(),
     };
-    report.print();
+    match reach.json {
+        true => crate::output::line(&report.json().to_string()),
+        false => report.print(),
+    }
     if report.lost() > 0 { Err(format!("{} deliveries were lost", report.lost())) } else { Ok(()) }
 }
 

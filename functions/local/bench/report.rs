@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde_json::{Value, json};
 
 use super::Plan;
 use super::publish::Published;
@@ -31,6 +32,30 @@ impl Report<'_> {
     /// Deliveries that never arrived.
     pub(crate) fn lost(&self) -> u64 {
         (self.plan.messages * self.plan.endpoints as u64).saturating_sub(self.receiver.distinct())
+    }
+
+    /// It all, for programs: times in milliseconds, memory in bytes.
+    pub(crate) fn json(&self) -> Value {
+        let deliveries = self.receiver.distinct();
+        let per_s = |count: u64, time: Duration| count as f64 / time.as_secs_f64().max(1e-9);
+        let thousands = deliveries.max(1) as f64 / 1000.0;
+        let cpu_s = self.platform_after.used.cpu_s - self.platform_before.used.cpu_s;
+        json!({
+            "messages": self.plan.messages, "endpoints": self.plan.endpoints,
+            "payloadBytes": self.plan.payload, "deliveries": deliveries, "lost": self.lost(),
+            "deliveredTwice": self.receiver.repeated(),
+            "publishedPerSecond": per_s(self.plan.messages, self.published.elapsed),
+            "deliveredPerSecond": per_s(deliveries, self.receiver.span()),
+            "publishLatency": latencies(&self.published.latencies),
+            "endToEnd": latencies(&self.receiver.latencies()),
+            "endToEndAlone": self.alone.as_ref().map(latencies), "beside": self.harm,
+            "seconds": self.elapsed.as_secs_f64(),
+            "awaySeconds": self.killed.map(|away| away.as_secs_f64()),
+            "platformPeakBytes": self.platform_after.used.peak_bytes,
+            // The counters of a process that was killed died with it.
+            "platformCpuSecondsPerThousand":
+                self.killed.is_none().then_some(cpu_s / thousands),
+        })
     }
 
     /// Prints it all.
@@ -108,6 +133,11 @@ impl Report<'_> {
 
 fn line(name: &str, value: impl std::fmt::Display) {
     println!("{name:<18} {value}");
+}
+
+fn latencies(latencies: &Histogram<u64>) -> Value {
+    let ms = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1000.0;
+    json!({"p50": ms(0.5), "p95": ms(0.95), "p99": ms(0.99), "max": latencies.max() as f64 / 1000.0})
 }
 
 fn quantiles(latencies: &Histogram<u64>) -> String {

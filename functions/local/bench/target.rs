@@ -13,7 +13,8 @@ use super::receiver::{HANG_PATH, Receiver};
 use crate::client::Client;
 use crate::demo::Temporary;
 use crate::machine::Status;
-use crate::{cli, data};
+use crate::reach::Reach;
+use crate::{cli, data, reach};
 
 /// Longest wait for a platform to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,10 +42,11 @@ pub(crate) struct Apps {
 
 impl Target {
     /// The running platform, or a new one where none runs or one of its own is wanted.
-    pub(crate) async fn find(options: &cli::Bench) -> Result<Self, String> {
+    pub(crate) async fn find(reach: &Reach, options: &cli::Bench) -> Result<Self, String> {
+        reach.only_here("bench")?;
         let wants_own = options.own || options.kill;
-        if !wants_own && let Ok(client) = Client::of(&options.data.directory).await {
-            let description = format!("the one that runs on {}", options.data.directory.display());
+        if !wants_own && let Ok(client) = Client::of(&reach.data).await {
+            let description = format!("the one that runs on {}", reach.data.display());
             return Ok(Self { client, description, own: None });
         }
         let directory = Temporary::new();
@@ -102,7 +104,7 @@ impl Target {
 
     async fn new_application(&mut self, name: &str) -> Result<String, String> {
         let app = self.client.call("POST", "/api/v1/app", json!({"name": name})).await?;
-        crate::client::string(&app, "id")
+        reach::string(&app, "id")
     }
 }
 
@@ -136,7 +138,7 @@ impl Drop for Own {
 fn spawn(directory: &Path, addr: &str) -> Result<Child, String> {
     let program: PathBuf = std::env::current_exe().map_err(|error| error.to_string())?;
     Command::new(program)
-        .args(["up", "--addr", addr, "--data"])
+        .args(["up", "--quiet", "--addr", addr, "--data"])
         .arg(directory)
         .stdout(Stdio::null())
         .spawn()

@@ -9,6 +9,7 @@
 //! batch (set `--latency` for that).
 
 use clap::Args;
+use serde_json::{Value, json};
 use shared::domain::metrics::Metric;
 
 mod operations;
@@ -89,10 +90,37 @@ struct Line {
 }
 
 /// Prints the month.
-pub(crate) fn run(cost: &Cost) -> Result<(), String> {
+pub(crate) fn run(cost: &Cost, as_json: bool) -> Result<(), String> {
     if cost.failures + cost.exhausted > 1.0 {
         return Err("--failures and --exhausted come to more than all deliveries".into());
     }
+    match as_json {
+        true => crate::output::line(&month(cost).to_string()),
+        false => print(cost),
+    }
+    Ok(())
+}
+
+/// The month for programs.
+fn month(cost: &Cost) -> Value {
+    let deliveries = cost.messages * f64::from(cost.endpoints);
+    let lines = bill(cost);
+    let sum: f64 = lines.iter().map(|line| line.dollars).sum();
+    let line = |line: &Line| json!({"name": line.name, "quantity": line.quantity, "unit": line.unit, "usd": line.dollars});
+    let other = |other: &prices::Other| {
+        let usd = (other.month)(cost.messages, cost.payload, deliveries);
+        json!({"name": other.name, "asOf": other.as_of, "without": other.lacks, "usd": usd})
+    };
+    json!({
+        "messages": cost.messages, "deliveries": deliveries, "usd": sum,
+        "usdPerMillionDeliveries": sum / deliveries * MILLION, "asOf": prices::AS_OF,
+        "lines": lines.iter().map(line).collect::<Vec<_>>(),
+        "elsewhere": prices::OTHERS.iter().map(other).collect::<Vec<_>>(),
+    })
+}
+
+/// The month for people.
+fn print(cost: &Cost) {
     let deliveries = cost.messages * f64::from(cost.endpoints);
     let size = cost.payload as f64 / 1024.0;
     println!(
@@ -144,7 +172,6 @@ pub(crate) fn run(cost: &Cost) -> Result<(), String> {
     println!(
         "alarms and three dashboards of an account are free; otherwise {watching:.2} a month."
     );
-    Ok(())
 }
 
 /// What was used of AWS.

@@ -14,8 +14,11 @@ use shared::domain::clock::Ambient;
 use shared::store::Profiles;
 use tokio::time::Instant;
 
-use crate::client::{Client, string};
+use crate::client::Client;
+use crate::output::line;
 use crate::platform::Platform;
+use crate::reach::{Reach, string};
+use crate::{cli, data, signals};
 use receiver::Inbox;
 
 mod promises;
@@ -35,6 +38,9 @@ struct Demo {
     receiver: String,
     platform: String,
     deadline: Instant,
+    is_silent: bool,
+    /// How many were published.
+    events: u64,
 }
 
 /// An application of the demonstration with one endpoint.
@@ -45,12 +51,15 @@ struct Customer {
     path: String,
 }
 
-/// Runs the demonstration.
-pub(crate) async fn run() -> Result<(), String> {
+/// Runs the demonstration. Afterwards it goes on, if it is to be kept, until it is ended.
+pub(crate) async fn run(reach: &Reach, options: &cli::Demo) -> Result<(), String> {
+    reach.only_here("demo")?;
+    let ended = signals::ended()?;
     let directory = Temporary::new();
     let profiles = Profiles::built_in();
-    let platform =
-        Platform::start(&directory.0, ([127, 0, 0, 1], 0).into(), profiles.clone()).await?;
+    let anywhere = ([127, 0, 0, 1], 0).into();
+    let platform = Platform::start(&directory.0, anywhere, profiles.clone(), None).await?;
+    data::write_address(&directory.0, platform.addr)?;
     let inbox = Arc::new(Inbox::default());
     let mut demo = Demo {
         client: Client::new(platform.addr, &platform.token),
@@ -58,21 +67,51 @@ pub(crate) async fn run() -> Result<(), String> {
         inbox,
         platform: format!("http://{}", platform.addr),
         deadline: Instant::now() + PATIENCE,
+        is_silent: reach.json,
+        events: 0,
     };
-    println!("A platform at {}, a receiver at {}", demo.platform, demo.receiver);
+    demo.say(format_args!("A platform at {}, a receiver at {}", demo.platform, demo.receiver));
     for system in SYSTEMS {
         demo.show_system(&profiles, system).await?;
     }
     demo.show_side_by_side().await?;
-    println!("\nEvery event arrived, every signature was verified.");
+    demo.say(format_args!(
+        "\nEvery event arrived, every signature was verified. What failed was made to fail."
+    ));
+    let portal = demo.portal().await?;
+    if reach.json {
+        let told = json!({"events": demo.events, "verified": true, "url": demo.platform,
+            "data": directory.0, "portal": options.keep.then_some(&portal)});
+        line(&told.to_string());
+    }
+    if options.keep {
+        demo.say(format_args!(
+            "\nIt stays up until Ctrl-C. Its portal: {portal}\nOther commands reach it with --data {}",
+            directory.0.display()
+        ));
+        ended.await;
+    }
     Ok(())
 }
 
 impl Demo {
+    /// Tells people; programs hear of it at the end.
+    fn say(&self, text: std::fmt::Arguments<'_>) {
+        if !self.is_silent {
+            line(&text.to_string());
+        }
+    }
+
+    /// A link to the portal of the customer of all four systems.
+    async fn portal(&mut self) -> Result<String, String> {
+        let path = format!("/api/v1/auth/app-portal-access/{}", table::CLIENT);
+        string(&self.client.call("POST", &path, json!({})).await?, "url")
+    }
+
     /// Publishes a system's events and shows how each arrived, then keeps its promises.
     async fn show_system(&mut self, profiles: &Profiles, system: &str) -> Result<(), String> {
         let profile = profiles.known().find(|known| known.name == system);
-        println!("\n{}", profile.map_or(system, |profile| profile.title.as_str()));
+        self.say(format_args!("\n{}", profile.map_or(system, |profile| profile.title.as_str())));
         let customer = self.customer(system).await?;
         let loaded = format!("/api/v1/profile/{system}/load");
         self.client.call("POST", &loaded, Value::Null).await?;
@@ -86,7 +125,10 @@ impl Demo {
             if !arrival.verified || !holds(&arrival.body, &payload) {
                 return Err(format!("{} arrived, but not as it should", event.event_type));
             }
-            println!("  {:<34} {id}  delivered, signature verified", event.event_type);
+            self.say(format_args!(
+                "  {:<34} {id}  delivered, signature verified",
+                event.event_type
+            ));
         }
         self.promises_after(system, &customer).await
     }
@@ -117,6 +159,7 @@ impl Demo {
     ) -> Result<String, String> {
         let body = json!({"eventType": event_type, "payload": payload, "subject": "user-1"});
         let path = format!("/api/v1/app/{app}/msg");
+        self.events += 1;
         string(&self.client.call("POST", &path, body).await?, "id")
     }
 

@@ -1,7 +1,10 @@
 //! What each of the systems promises its integrators.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::{Customer, Demo};
@@ -17,18 +20,18 @@ impl Demo {
             let path = format!("/api/v1/app/{}/endpoint/{}/check", customer.app, customer.ep);
             let report = self.client.call("POST", &path, Value::Null).await?;
             for step in report["steps"].as_array().into_iter().flatten() {
-                println!(
+                self.say(format_args!(
                     "  check {:<28} answered {}",
                     step["name"].as_str().unwrap_or_default(),
                     step["status"]
-                );
+                ));
             }
             ensure(report["ok"] == true, "the receiver passes the check")?;
-            println!("  the endpoint is verified, and may be sent events");
+            self.say(format_args!("  the endpoint is verified, and may be sent events"));
             let path = format!("/api/v1/app/{}/event-type-grant", customer.app);
             let body = json!({"eventTypes": ["balance.threshold"]});
             self.client.call("PUT", &path, body).await?;
-            println!("  balance.threshold is sent on request: granted");
+            self.say(format_args!("  balance.threshold is sent on request: granted"));
         }
         Ok(())
     }
@@ -54,8 +57,11 @@ impl Demo {
         self.inbox.answer_next(&customer.path, StatusCode::INTERNAL_SERVER_ERROR);
         let payload = json!({"app_id": "6301bbfc-a0c5-454e-8ff9-bb510944fe0c"});
         let id = self.publish(&customer.app, "app.updated", &payload).await?;
-        println!("  answered 500: the retry comes after 5 seconds more or less ...");
+        self.say(format_args!("  answered 500: the retry comes after 5 seconds more or less ..."));
+        let waiting = ProgressBar::new_spinner();
+        waiting.enable_steady_tick(Duration::from_millis(120));
         let second = self.inbox.arrival(self.deadline, &customer.path, &id, 2).await;
+        waiting.finish_and_clear();
         ensure(second.is_some_and(|second| second.verified), "the retry comes")?;
         self.show_record(customer, &id, 2).await
     }
@@ -65,7 +71,7 @@ impl Demo {
         let id = self.publish(&customer.app, "payin.failed", &json!({"status": "FAILED"})).await?;
         let attempts = self.record(&customer.app, &id, 1).await?;
         ensure(attempts[0]["status"] == 2, "201 is a failure")?;
-        println!("  answered 201: a failure here, tried again in a minute");
+        self.say(format_args!("  answered 201: a failure here, tried again in a minute"));
         Ok(())
     }
 
@@ -77,11 +83,11 @@ impl Demo {
         let body = Bytes::from(json!({"url": format!("{}/6", self.receiver)}).to_string());
         let sixth = self.client.status("POST", &path, body).await?;
         ensure(sixth == StatusCode::BAD_REQUEST, "the sixth endpoint is refused")?;
-        println!("  the sixth endpoint is refused");
+        self.say(format_args!("  the sixth endpoint is refused"));
         let path = format!("{path}/{}/secret", customer.ep);
         let again = self.client.status("GET", &path, Bytes::new()).await?;
         ensure(again == StatusCode::BAD_REQUEST, "the secret is shown once")?;
-        println!("  the secret was shown once, and is not shown again");
+        self.say(format_args!("  the secret was shown once, and is not shown again"));
         Ok(())
     }
 
@@ -104,7 +110,9 @@ impl Demo {
             .collect();
         sizes.sort_unstable();
         ensure(sizes == [1_000, 6_000, 6_000], "13,000 transactions come in three events")?;
-        println!("  13,000 transactions came as three events: 6,000, 6,000 and 1,000");
+        self.say(format_args!(
+            "  13,000 transactions came as three events: 6,000, 6,000 and 1,000"
+        ));
         Ok(())
     }
 
@@ -115,7 +123,7 @@ impl Demo {
         self.record(&customer.app, &id, 1).await?;
         let path = format!("/api/v1/app/{}/msg/{id}/endpoint/{}", customer.app, customer.ep);
         self.client.call("POST", &format!("{path}/resend"), Value::Null).await?;
-        println!("  answered 500: not tried again, but sent once more by hand");
+        self.say(format_args!("  answered 500: not tried again, but sent once more by hand"));
         self.show_record(customer, &id, 2).await
     }
 
@@ -126,13 +134,13 @@ impl Demo {
         count: usize,
     ) -> Result<(), String> {
         for attempt in self.record(&customer.app, id, count).await? {
-            println!(
+            self.say(format_args!(
                 "    {}  {}  {}  {} ms",
                 attempt["id"].as_str().unwrap_or_default(),
                 attempt["timestamp"].as_str().unwrap_or_default(),
                 attempt["responseStatusCode"],
                 attempt["responseDurationMs"],
-            );
+            ));
         }
         Ok(())
     }

@@ -11,12 +11,12 @@ use super::receiver::Arrival;
 use super::{Demo, SYSTEMS};
 
 /// The application that is a customer of all four.
-const CLIENT: &str = "client-of-four";
+pub(super) const CLIENT: &str = "client-of-four";
 
 impl Demo {
     /// Publishes once to four endpoints, each of another system, and shows what became of it.
     pub(super) async fn show_side_by_side(&mut self) -> Result<(), String> {
-        println!("\nOne publish call in four forms");
+        self.say(format_args!("\nOne publish call in four forms"));
         let app = self.client.application(CLIENT).await?;
         let mut endpoints = Vec::new();
         for system in SYSTEMS {
@@ -59,7 +59,7 @@ impl Demo {
                 result.to_owned(),
             ]);
         }
-        print_table(["system", "format", "signature", "tries", "result"], &rows);
+        self.print_table(["system", "format", "signature", "tries", "result"], &rows);
         Ok(())
     }
 
@@ -95,19 +95,19 @@ impl Demo {
         ensure(claims["sub"] == "user-1" && events == 1, "the token is about one event of a user")?;
         Ok(format!("{:?}", header.alg))
     }
-}
 
-fn print_table<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].len());
-        cells.chain([head[column].len()]).max().unwrap_or_default()
-    };
-    let line = |cells: [&str; N]| {
-        let padded = cells.iter().enumerate().map(|(n, cell)| format!("{cell:<0$}", width(n)));
-        println!("  {}", padded.collect::<Vec<_>>().join("  ").trim_end());
-    };
-    line(head);
-    for row in rows {
-        line(row.each_ref().map(String::as_str));
+    fn print_table<const N: usize>(&self, head: [&str; N], rows: &[[String; N]]) {
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].len());
+            cells.chain([head[column].len()]).max().unwrap_or_default()
+        };
+        let line = |cells: [&str; N]| {
+            let padded = cells.iter().enumerate().map(|(n, cell)| format!("{cell:<0$}", width(n)));
+            self.say(format_args!("  {}", padded.collect::<Vec<_>>().join("  ").trim_end()));
+        };
+        line(head);
+        for row in rows {
+            line(row.each_ref().map(String::as_str));
+        }
     }
 }

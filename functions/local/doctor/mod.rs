@@ -1,4 +1,4 @@
-//! `cargo run -- doctor --stack NAME`: looks at a deployed stack from outside, sends an event
+//! `posthorn doctor --stack NAME`: looks at a deployed stack from outside, sends an event
 //! through it, and says what is wrong and what to do about it.
 //!
 //! [`account`] asks AWS about every part; [`trip`] publishes to an inspector of the stack's own
@@ -12,23 +12,27 @@ use shared::domain::clock::Ambient;
 mod account;
 mod trip;
 
-use crate::cli;
+use serde_json::json;
+
+use crate::output::line;
+use crate::reach::Reach;
 use crate::remote::Remote;
-use crate::stack::Stack;
+use crate::{cli, stack};
 
 /// `posthorn doctor`.
-pub(crate) async fn run(options: &cli::Doctor) -> Result<(), String> {
+pub(crate) async fn run(reach: &Reach, options: &cli::Doctor) -> Result<(), String> {
     let ambient = Ambient::system();
-    let stack = Stack::find(&options.stack)?;
-    let mut report = Report::default();
+    let stack = reach.find_stack()?.ok_or("doctor examines a stack: name it with --stack")?;
+    let mut report = Report { json: reach.json, ..Report::default() };
     account::examine(&stack, &mut report);
     if options.no_trip {
         return report.conclude(&stack.name);
     }
 
-    let api = options.api_url.as_deref().map_or_else(|| stack.output("ApiUrl"), Ok)?;
-    let publish = options.api_url.as_deref().map_or_else(|| stack.output("PublishUrl"), Ok)?;
-    match stack.token(&ambient) {
+    let named = reach.url();
+    let place = |output| named.as_deref().map_or_else(|| stack.output(output), Ok);
+    let (api, publish) = (place("ApiUrl")?, place("PublishUrl")?);
+    match stack.token(&ambient, stack::SHORT_TOKEN_S) {
         Ok(token) => trip::take(&Remote::new(api, &token)?, publish, &ambient, &mut report).await,
         Err(why) => {
             report.wrong("root secret", &why, "grant yourself secretsmanager:GetSecretValue")
@@ -40,6 +44,7 @@ pub(crate) async fn run(options: &cli::Doctor) -> Result<(), String> {
 /// What was found, told as it is found.
 #[derive(Default)]
 pub(crate) struct Report {
+    json: bool,
     well: usize,
     wrong: usize,
 }
@@ -48,18 +53,30 @@ impl Report {
     /// Something is as it should be.
     pub(crate) fn well(&mut self, what: &str, found: &str) {
         self.well += 1;
-        println!("ok     {what}: {found}");
+        match self.json {
+            true => line(&json!({"well": true, "what": what, "found": found}).to_string()),
+            false => line(&format!("ok     {what}: {found}")),
+        }
     }
 
     /// Something is not, and what to do.
     pub(crate) fn wrong(&mut self, what: &str, found: &str, remedy: &str) {
         self.wrong += 1;
-        println!("WRONG  {what}: {found}\n       do: {remedy}");
+        let told = json!({"well": false, "what": what, "found": found, "remedy": remedy});
+        match self.json {
+            true => line(&told.to_string()),
+            false => line(&format!("WRONG  {what}: {found}\n       do: {remedy}")),
+        }
     }
 
     /// Something that is worth a look, though nothing is broken.
     pub(crate) fn note(&mut self, what: &str, found: &str) {
-        println!("note   {what}: {found}");
+        match self.json {
+            true => {
+                line(&json!({"well": true, "note": true, "what": what, "found": found}).to_string())
+            }
+            false => line(&format!("note   {what}: {found}")),
+        }
     }
 
     /// Well if `holds`.
@@ -75,7 +92,9 @@ impl Report {
             let all = self.well + self.wrong;
             return Err(format!("{} of {all} checks of the stack {stack} failed", self.wrong));
         }
-        println!("\nall {} checks of the stack {stack} are well", self.well);
+        if !self.json {
+            line(&format!("\nall {} checks of the stack {stack} are well", self.well));
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use shared::domain::clock::{Ambient, Timestamp};
 use shared::domain::secret::SigningSecret;
 
 use super::Report;
-use crate::client::string;
+use crate::reach::string;
 use crate::remote::Remote;
 use crate::webhook;
 

@@ -55,9 +55,6 @@ pub(crate) struct Simulate {
     /// Whatever is random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Print JSON, a line for each scenario.
-    #[arg(long)]
-    json: bool,
     /// Print the names of the scenarios.
     #[arg(long)]
     list: bool,
@@ -75,12 +72,10 @@ struct Outcome {
     runs: Vec<Figures>,
 }
 
-/// Simulates and prints.
-pub(crate) fn run(options: &Simulate) -> Result<(), String> {
+/// Simulates and prints: text, or a line of JSON for each scenario.
+pub(crate) fn run(options: &Simulate, as_json: bool) -> Result<(), String> {
     if options.list {
-        for scenario in &SCENARIOS {
-            println!("{:<12} {}", scenario.name, scenario.about);
-        }
+        list(as_json);
         return Ok(());
     }
     let is_chosen = |it: &&Scenario| options.scenario == "all" || options.scenario == it.name;
@@ -94,7 +89,7 @@ pub(crate) fn run(options: &Simulate) -> Result<(), String> {
         if outcome.claims.iter().any(|claim| !claim.holds && !claim.not_yet) {
             failed.push(scenario.name);
         }
-        if options.json {
+        if as_json {
             let json = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
             println!("{json}");
         } else {
@@ -104,6 +99,17 @@ pub(crate) fn run(options: &Simulate) -> Result<(), String> {
     match failed.as_slice() {
         [] => Ok(()),
         names => Err(format!("does not hold: {}", names.join(", "))),
+    }
+}
+
+fn list(as_json: bool) {
+    let one = |it: &Scenario| serde_json::json!({"name": it.name, "about": it.about});
+    if as_json {
+        println!("{}", SCENARIOS.iter().map(one).collect::<serde_json::Value>());
+        return;
+    }
+    for scenario in &SCENARIOS {
+        println!("{:<12} {}", scenario.name, scenario.about);
     }
 }
 

@@ -5,11 +5,14 @@
 //! messages of panics, which may quote anything, and the finer lines of libraries, which quote
 //! whole requests. An error of a JSON parser goes in by [`place_in_json`](crate::domain::json::place_in_json).
 
+use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::host::config;
 
 /// Starts logging to the terminal. `filter` is a `tracing` filter; `None` means warnings only.
 pub fn to_terminal(filter: Option<&str>) {
@@ -19,9 +22,16 @@ pub fn to_terminal(filter: Option<&str>) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)
+        .with_ansi(colours())
         .with_writer(std::io::stderr)
         .try_init();
     log_panics();
+}
+
+/// Whether whoever reads the log wants colours: a terminal, unless `NO_COLOR` is set.
+fn colours() -> bool {
+    let refused = config::from_process("NO_COLOR").is_some_and(|set| !set.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }
 
 /// Logs panics by their place. What a panic says is logged only when it was written in the code;

@@ -21,17 +21,17 @@ use super::items::Items;
 use super::weather::{INDEX_LAG_MS, Weather};
 
 /// Tries of a call (`MAX_ATTEMPTS` of `shared::lambda::aws`).
-const TRIES: u32 = 3;
+const TRIES: u32 = 4;
 /// Longest wait for the answer to one try (`ATTEMPT_TIMEOUT` of `shared::aws`).
-const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Longest wait for a call with all its tries (`OPERATION_TIMEOUT` there).
-const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-/// Largest pause before the second try; it doubles with each (the SDK's standard mode, with full
-/// jitter: aws-smithy-runtime, `standard.rs`).
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Pauses after a conflict with somebody's transaction (`CONFLICT_PAUSES_MS` of
-/// `shared::store::dynamodb`).
-const CONFLICT_PAUSES_MS: [u64; 4] = [10, 20, 40, 80];
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Largest pause before the second try (`INITIAL_BACKOFF` of `shared::lambda::aws`); it doubles
+/// with each (the SDK's standard mode, with full jitter: aws-smithy-runtime, `standard.rs`).
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// Longest pauses after a conflict with somebody's transaction, and after a transaction that was
+/// throttled, which the SDK does not repeat (`PAUSES_MS` of `shared::store::dynamodb`).
+const PAUSES_MS: [u64; 4] = [10, 20, 40, 80];
 
 /// Hears of every change that was made.
 pub(crate) trait Watch: Send + Sync {
@@ -248,9 +248,21 @@ impl SimulatedTable {
         }
     }
 
+    /// The adapter's pause before it asks again; an error if it has asked often enough.
+    async fn wait_a_little(
+        &self,
+        pauses: &mut impl Iterator<Item = u64>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let whole = pauses.next().ok_or_else(|| unavailable(why))?;
+        let pause_ms = whole / 2 + self.dice.below(whole / 2 + 1);
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        Ok(())
+    }
+
     async fn write_tried(&self, write: Write) -> Result<Written, StoreError> {
         let (mut tries, mut unanswered) = (0, false);
-        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        let mut pauses = PAUSES_MS.into_iter();
         let writes = [write];
         loop {
             match self.try_write(&writes).await {
@@ -259,7 +271,7 @@ impl SimulatedTable {
                     return Err(unavailable("the condition failed after a try without an answer"));
                 }
                 Ok(Effect::Lost(_, in_the_way)) => return Ok(Written::Lost(in_the_way)),
-                Err(Trouble::Conflict) => wait_for_the_other(&mut pauses).await?,
+                Err(Trouble::Conflict) => self.wait_a_little(&mut pauses, "a conflict").await?,
                 Err(Trouble::Throttled) if self.pause(&mut tries).await => {}
                 Err(Trouble::Throttled) => return Err(unavailable("ThrottlingException")),
                 Err(Trouble::Unanswered) => {
@@ -274,17 +286,16 @@ impl SimulatedTable {
 
     async fn transact_tried(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
         let mut tries = 0;
-        let mut pauses = CONFLICT_PAUSES_MS.into_iter();
+        let mut pauses = PAUSES_MS.into_iter();
         loop {
             match self.try_write(&writes).await {
                 Ok(Effect::Done) => return Ok(Transacted::Done),
                 // DynamoDB knows a repetition by its token.
                 Ok(Effect::Lost(..)) if self.is_done(&writes) => return Ok(Transacted::Done),
                 Ok(Effect::Lost(positions, _)) => return Ok(Transacted::Lost(positions)),
-                Err(Trouble::Conflict) => wait_for_the_other(&mut pauses).await?,
-                // The SDK does not know a cancelled transaction as throttled.
+                Err(Trouble::Conflict) => self.wait_a_little(&mut pauses, "a conflict").await?,
                 Err(Trouble::Throttled) => {
-                    return Err(unavailable("TransactionCanceledException: ThrottlingError"));
+                    self.wait_a_little(&mut pauses, "ThrottlingError").await?;
                 }
                 Err(Trouble::Unanswered) if self.pause(&mut tries).await => {}
                 Err(Trouble::Unanswered) => return Err(unavailable("no answer")),
@@ -349,13 +360,7 @@ impl Table for SimulatedTable {
 
 async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let done = tokio::time::timeout(CALL_TIMEOUT, call).await;
-    done.unwrap_or_else(|_| Err(unavailable("no answer within 8 s")))
-}
-
-async fn wait_for_the_other(pauses: &mut impl Iterator<Item = u64>) -> Result<(), StoreError> {
-    let pause = pauses.next().ok_or_else(|| unavailable("TransactionConflict"))?;
-    tokio::time::sleep(Duration::from_millis(pause)).await;
-    Ok(())
+    done.unwrap_or_else(|_| Err(unavailable("no answer within 4 s")))
 }
 
 fn check_size(write: &Write) -> Result<(), StoreError> {

@@ -1,0 +1,72 @@
+//! `posthorn app`: applications, one for each customer.
+
+use clap::Subcommand;
+use http::Method;
+use serde_json::json;
+
+use super::{Page, below, delete, get};
+use crate::output::{Output, field, moment};
+use crate::reach::Api;
+
+/// Applications: one for each of your customers.
+#[derive(Subcommand)]
+pub(crate) enum App {
+    /// List applications, newest first.
+    #[command(after_help = "Example:\n  posthorn app list -n 10")]
+    List(Page),
+    /// Show an application.
+    #[command(after_help = "Example:\n  posthorn app get acme")]
+    Get {
+        /// Its id or uid.
+        app: String,
+    },
+    /// Make an application.
+    #[command(after_help = "Example:\n  posthorn app create 'Acme Inc.' --uid acme")]
+    Create {
+        /// Its name, for people.
+        name: String,
+        /// Your own name for it, as your customer's number.
+        #[arg(long)]
+        uid: Option<String>,
+        /// The profile that it follows.
+        #[arg(long)]
+        profile: Option<String>,
+    },
+    /// Delete an application with its endpoints.
+    #[command(after_help = "Example:\n  posthorn app delete acme")]
+    Delete {
+        /// Its id or uid.
+        app: String,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(api: &Api, app: &App) -> Result<Output, String> {
+    match app {
+        App::List(Page { limit }) => {
+            let apps = api.list("/app?order=descending", *limit).await?;
+            Ok(Output::table(
+                apps,
+                "there is no application yet",
+                &[
+                    ("NAME", |app| field(app, "name")),
+                    ("UID", |app| field(app, "uid")),
+                    ("ID", |app| field(app, "id")),
+                    ("CREATED", |app| moment(&app["createdAt"])),
+                ],
+            ))
+        }
+        App::Get { app } => get(api, format!("/app/{}", api.application(app).await?)).await,
+        App::Create { name, uid, profile } => {
+            let body = json!({"name": name, "uid": uid, "profile": profile});
+            Ok(Output::thing(api.call(Method::POST, "/app", body).await?))
+        }
+        App::Delete { app } => {
+            // Not made only to be deleted.
+            match api.find(&below("/app", app)).await? {
+                Some(_) => delete(api, below("/app", app), app).await,
+                None => Err(format!("there is no application `{app}`")),
+            }
+        }
+    }
+}

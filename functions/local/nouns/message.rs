@@ -1,0 +1,55 @@
+//! `posthorn message`: what was published.
+
+use clap::Subcommand;
+
+use super::{Of, Page, below, get};
+use crate::output::{Output, field, moment};
+use crate::reach::{Api, segment};
+
+/// Messages: the events that were published.
+#[derive(Subcommand)]
+pub(crate) enum Message {
+    /// List an application's messages, newest first.
+    #[command(after_help = "Example:\n  posthorn message list --app acme --type order.paid")]
+    List {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        page: Page,
+        /// Only this event type.
+        #[arg(long = "type")]
+        event_type: Option<String>,
+    },
+    /// Show a message with its payload.
+    #[command(after_help = "Example:\n  posthorn message get msg_...")]
+    Get {
+        /// Its id, or its event id.
+        message: String,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(api: &Api, message: &Message) -> Result<Output, String> {
+    match message {
+        Message::List { of, page, event_type } => {
+            let path = format!("{}/msg?with_content=false", of.path(api).await?);
+            let only = event_type.as_deref().map(|name| format!("&event_types={}", segment(name)));
+            let messages = api.list(&(path + &only.unwrap_or_default()), page.limit).await?;
+            Ok(Output::table(
+                messages,
+                "there is no message yet",
+                &[
+                    ("TIME", |message| moment(&message["timestamp"])),
+                    ("TYPE", |message| field(message, "eventType")),
+                    ("EVENT ID", |message| field(message, "eventId")),
+                    ("ID", |message| field(message, "id")),
+                ],
+            ))
+        }
+        Message::Get { message, of } => {
+            get(api, below(&format!("{}/msg", of.path(api).await?), message)).await
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a command answers: JSON for programs, text for people.
+
+use std::io::{IsTerminal, Write};
+
+use serde_json::Value;
+use shared::host::config;
+
+use crate::terminal::shown;
+
+/// An answer in both forms.
+pub(crate) struct Output {
+    /// For programs.
+    pub(crate) json: Value,
+    /// For people.
+    pub(crate) text: String,
+}
+
+impl Output {
+    /// Both forms of an answer.
+    pub(crate) fn new(json: Value, text: impl Into<String>) -> Self {
+        Self { json, text: text.into() }
+    }
+
+    /// A thing with its fields, one a line.
+    pub(crate) fn thing(json: Value) -> Self {
+        let fields = json.as_object().into_iter().flatten();
+        let fields: Vec<_> = fields.filter(|(_, value)| is_something(value)).collect();
+        let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let line = |(name, value): &(&String, &Value)| format!("{name:<width$}  {}", plain(value));
+        let text = fields.iter().map(line).collect::<Vec<_>>().join("\n");
+        Self { json, text }
+    }
+
+    /// A list as a table: columns by title and by what they show of an item.
+    pub(crate) fn table(items: Vec<Value>, none: &str, columns: &[Column]) -> Self {
+        let rows = items.iter().map(|item| columns.iter().map(|(_, cell)| cell(item)).collect());
+        let text = match items.is_empty() {
+            true => none.to_owned(),
+            false => table(columns.iter().map(|(title, _)| *title), rows.collect()),
+        };
+        Self { json: Value::Array(items), text }
+    }
+
+    /// Prints it. What was read from elsewhere does nothing to the terminal.
+    pub(crate) fn print(&self, as_json: bool) {
+        if as_json {
+            line(&self.json.to_string());
+        } else if !self.text.is_empty() {
+            line(&shown(&self.text));
+        }
+    }
+}
+
+/// A column's title, and what it shows of an item.
+pub(crate) type Column = (&'static str, fn(&Value) -> String);
+
+/// Prints a line; whoever stops reading ends the program, as `head` expects.
+pub(crate) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// A field as people read it.
+pub(crate) fn field(item: &Value, name: &str) -> String {
+    plain(&item[name])
+}
+
+/// A moment to the second, as `2026-11-26 03:00:04Z`.
+pub(crate) fn moment(value: &Value) -> String {
+    let text = value.as_str().unwrap_or_default();
+    match (text.get(..10), text.get(11..19)) {
+        (Some(day), Some(time)) => format!("{day} {time}Z"),
+        _ => String::new(),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().map(plain).collect::<Vec<_>>().join(", ")
+        }
+        value => value.to_string(),
+    }
+}
+
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    }
+}
+
+/// Rows under titles, each column as wide as it needs.
+fn table<'a>(titles: impl Iterator<Item = &'a str>, rows: Vec<Vec<String>>) -> String {
+    let mut all = vec![titles.map(str::to_owned).collect::<Vec<_>>()];
+    all.extend(rows);
+    let columns = all[0].len();
+    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
+    let padded = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    all.iter().map(padded).collect::<Vec<_>>().join("\n")
+}
+
+/// How lines are coloured, where anybody looks at them.
+#[derive(Clone, Copy)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    /// For standard output: colours at a terminal only, and not where `NO_COLOR` is set.
+    pub(crate) fn of_stdout() -> Self {
+        let refused = config::from_process("NO_COLOR").is_some_and(|set| !set.is_empty());
+        Self::new(std::io::stdout().is_terminal() && !refused)
+    }
+
+    /// Colours if so.
+    pub(crate) fn new(colours: bool) -> Self {
+        Self(colours)
+    }
+
+    /// What went well.
+    pub(crate) fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    /// What did not.
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// What matters less.
+    pub(crate) fn faint(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        match self.0 {
+            true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Which Posthorn a command talks to: the one on this machine, one at a URL, or a deployed stack.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use shared::domain::clock::Ambient;
+use shared::host::config;
+
+use crate::remote::Remote;
+use crate::stack::{self, Stack};
+use crate::{data, hint, matching};
+
+/// The application that commands mean unless another is named. It is made where it is missing.
+pub(crate) const LOCAL: &str = "local";
+/// Applications that are looked through for one whose name is close.
+const NEIGHBOURS: usize = 250;
+
+/// What every command understands. Its names inside are its own: a command may have a `url` too.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Which Posthorn, and how to answer")]
+pub(crate) struct Reach {
+    /// Where the platform on this machine keeps everything.
+    #[arg(
+        id = "reach-data",
+        long = "data",
+        global = true,
+        value_name = "DIRECTORY",
+        default_value = ".posthorn"
+    )]
+    pub(crate) data: PathBuf,
+    /// A Posthorn at this URL instead (or POSTHORN_URL). With --stack: where its API is, if not
+    /// where the stack says.
+    #[arg(id = "reach-url", long = "url", global = true, value_name = "URL", alias = "api-url")]
+    pub(crate) url: Option<String>,
+    /// The token for --url (better: POSTHORN_TOKEN, which other users of the machine do not see).
+    #[arg(id = "reach-token", long = "token", global = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// A deployed stack instead (with the AWS CLI).
+    #[arg(id = "reach-stack", long = "stack", global = true, value_name = "NAME")]
+    pub(crate) stack: Option<String>,
+    /// The stack's region, if not the AWS CLI's.
+    #[arg(id = "reach-region", long = "region", global = true, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Answer in JSON: one document, or one a line where there is no end.
+    #[arg(id = "reach-json", long = "json", global = true)]
+    pub(crate) json: bool,
+}
+
+impl Reach {
+    /// The stack, if one was named.
+    ///
+    /// # Errors
+    /// Why it cannot be found.
+    pub(crate) fn find_stack(&self) -> Result<Option<Stack>, String> {
+        if self.region.is_some() && self.stack.is_none() {
+            return Err("--region is a stack's: name it with --stack".to_owned());
+        }
+        let find = |name: &String| Stack::find(name, self.region.as_deref());
+        self.stack.as_ref().map(find).transpose()
+    }
+
+    /// The URL that was named, by option or environment; of a stack's API, if a stack was named.
+    pub(crate) fn url(&self) -> Option<String> {
+        let told = || config::from_process("POSTHORN_URL").filter(|_| self.stack.is_none());
+        self.url.clone().or_else(told).filter(|url| !url.is_empty())
+    }
+
+    /// Whether the platform on this machine is meant.
+    pub(crate) fn is_here(&self) -> bool {
+        self.stack.is_none() && self.url().is_none()
+    }
+
+    /// Refuses what a command that works on this machine alone cannot use.
+    ///
+    /// # Errors
+    /// A sentence with the command's name.
+    pub(crate) fn only_here(&self, command: &str) -> Result<(), String> {
+        match self.url.is_none() && self.stack.is_none() && self.token.is_none() {
+            true => Ok(()),
+            false => Err(format!(
+                "`{command}` works on this machine alone: --url, --token and --stack mean nothing \
+                 to it"
+            )),
+        }
+    }
+}
+
+/// A Posthorn that can be asked.
+#[derive(Clone)]
+pub(crate) struct Api {
+    api: Remote,
+    publish: Remote,
+    /// Where it keeps everything, if it runs on this machine.
+    pub(crate) directory: Option<PathBuf>,
+}
+
+impl Api {
+    /// The Posthorn that is meant.
+    ///
+    /// # Errors
+    /// A sentence about what is missing: the platform, a token, the stack.
+    pub(crate) async fn open(reach: &Reach) -> Result<Self, String> {
+        if let Some(stack) = reach.find_stack()? {
+            return Self::of_stack(&stack, reach);
+        }
+        match reach.url() {
+            Some(url) => Self::at(&url, reach),
+            None => Self::here(&reach.data).await,
+        }
+    }
+
+    /// Where a path of it is.
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.api.url(path)
+    }
+
+    /// Whether endpoints on this machine can be reached from it.
+    pub(crate) fn is_near(&self) -> bool {
+        let host = self.api.url("/").parse::<http::Uri>().ok();
+        let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        host == "localhost" || host.starts_with("127.") || host == "[::1]"
+    }
+
+    /// What is at this path after `/api/v1`.
+    ///
+    /// # Errors
+    /// What the platform objected to, or why nothing came.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, String> {
+        self.call(Method::GET, path, Value::Null).await
+    }
+
+    /// What is at this path after `/api/v1`, if there is anything.
+    ///
+    /// # Errors
+    /// What the platform objected to, or why nothing came.
+    pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, String> {
+        let answer = self.api.send(Method::GET, &under(path), Bytes::new()).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => answer.json().map(Some),
+        }
+    }
+
+    /// A request to this path after `/api/v1` with a JSON body (`null` for none).
+    ///
+    /// # Errors
+    /// What the platform objected to, or why nothing came.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<Value, String> {
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        self.api.send(method, &under(path), body).await?.json()
+    }
+
+    /// A request with these bytes to a whole path.
+    ///
+    /// # Errors
+    /// What the platform objected to, or why nothing came.
+    pub(crate) async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Value, String> {
+        self.api.send(method, path, body).await?.json()
+    }
+
+    /// Publishes a body, as it is, to an application.
+    ///
+    /// # Errors
+    /// What the platform objected to, or why nothing came.
+    pub(crate) async fn publish(&self, app: &str, body: String) -> Result<Value, String> {
+        let path = format!("/api/v1/app/{}/msg", segment(app));
+        self.publish.send(Method::POST, &path, body.into()).await?.json()
+    }
+
+    /// At most `limit` items of a list, from as many pages as that takes.
+    ///
+    /// # Errors
+    /// What the platform objected to, or why nothing came.
+    pub(crate) async fn list(&self, path: &str, limit: usize) -> Result<Vec<Value>, String> {
+        let mut all = Vec::new();
+        let mut iterator: Option<String> = None;
+        let joint = if path.contains('?') { '&' } else { '?' };
+        while all.len() < limit {
+            let size = (limit - all.len()).min(250);
+            let from = iterator.map(|place| format!("&iterator={}", segment(&place)));
+            let page = format!("{path}{joint}limit={size}{}", from.unwrap_or_default());
+            let page = self.get(&page).await?;
+            all.extend(page["data"].as_array().cloned().unwrap_or_default());
+            iterator = page["iterator"].as_str().map(str::to_owned);
+            // A page may be empty before the list is done.
+            if page["done"] != false || iterator.is_none() {
+                break;
+            }
+        }
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    /// The id of the application with this id or uid. Only [`LOCAL`] is made where it is missing.
+    ///
+    /// # Errors
+    /// That there is none, with the names of those that there are.
+    pub(crate) async fn application(&self, reference: &str) -> Result<String, String> {
+        if let Some(found) = self.find(&format!("/app/{}", segment(reference))).await? {
+            return string(&found, "id");
+        }
+        if reference == LOCAL {
+            let made = json!({"name": LOCAL, "uid": LOCAL});
+            let made = self.call(Method::POST, "/app?get_if_exists=true", made).await?;
+            return string(&made, "id");
+        }
+        let there = self.list("/app", NEIGHBOURS).await?;
+        let names = there.iter().map(|app| app["uid"].as_str().or(app["id"].as_str()));
+        Err(matching::missing("application", reference, names.flatten()))
+    }
+
+    async fn here(directory: &Path) -> Result<Self, String> {
+        let not_running = || {
+            format!(
+                "no Posthorn is running on {}: start one with `{}`, or name another with --data, \
+                 --url or --stack",
+                directory.display(),
+                hint::command("up"),
+            )
+        };
+        let addr = data::read_address(directory).ok_or_else(not_running)?;
+        let ambient = Ambient::system();
+        let token = data::organisation_token(&data::root_secret(directory, &ambient)?, &ambient);
+        let api = Remote::new(&format!("http://{addr}"), &token)?;
+        let tried = api.send(Method::GET, "/api/v1/app?limit=1", Bytes::new()).await;
+        let status = tried.map_err(|_| not_running())?.status;
+        if status != StatusCode::OK {
+            return Err(format!("the platform at {addr} answered {status}: not this one?"));
+        }
+        Ok(Self { publish: api.clone(), api, directory: Some(directory.to_owned()) })
+    }
+
+    fn at(url: &str, reach: &Reach) -> Result<Self, String> {
+        let token = reach.token.clone().or_else(|| config::from_process("POSTHORN_TOKEN"));
+        let token = token.filter(|token| !token.is_empty()).ok_or_else(|| {
+            format!("{url} asks for a token: --token, or better POSTHORN_TOKEN in the environment")
+        })?;
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(format!("--url {url}: must begin with https:// or http://"));
+        }
+        let api = Remote::new(url, &token)?;
+        Ok(Self { publish: api.clone(), api, directory: None })
+    }
+
+    fn of_stack(stack: &Stack, reach: &Reach) -> Result<Self, String> {
+        let named = reach.url();
+        let place = |output| named.as_deref().map_or_else(|| stack.output(output), Ok);
+        let token = match &reach.token {
+            Some(token) => token.clone(),
+            None => stack.token(&Ambient::system(), stack::SHORT_TOKEN_S)?,
+        };
+        let api = Remote::new(place("ApiUrl")?, &token)?;
+        Ok(Self { publish: api.at(place("PublishUrl")?), api, directory: None })
+    }
+}
+
+fn under(path: &str) -> String {
+    format!("/api/v1{path}")
+}
+
+/// A caller's text as one segment of a path, or one value of a query.
+pub(crate) fn segment(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                safe.push(char::from(byte));
+            }
+            _ => safe.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    safe
+}
+
+/// A field of an answer that must be a string.
+///
+/// # Errors
+/// That it is not there.
+pub(crate) fn string(answer: &Value, field: &str) -> Result<String, String> {
+    answer[field].as_str().map(str::to_owned).ok_or_else(|| format!("an answer without `{field}`"))
+}

@@ -1,0 +1,27 @@
+//! What asks a process to end.
+
+/// Waits for Ctrl-C, `kill` or the end of the terminal, from now on.
+///
+/// # Errors
+/// When the system does not let us hear of them.
+pub(crate) fn ended() -> Result<impl Future<Output = ()>, String> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hear = |kind| signal(kind).map_err(|error| format!("cannot hear of signals: {error}"));
+        let mut interrupt = hear(SignalKind::interrupt())?;
+        let mut terminate = hear(SignalKind::terminate())?;
+        let mut hang_up = hear(SignalKind::hangup())?;
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

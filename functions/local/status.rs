@@ -1,0 +1,71 @@
+//! `posthorn status`: what waits, what was delivered, what fails.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::cli;
+use crate::output::{Output, field, line};
+use crate::reach::{Api, segment};
+
+/// Time between two looks with `--watch`.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Applications and endpoints that are looked through.
+const MOST: usize = 250;
+
+/// Says how the platform is, once, or again and again.
+pub(crate) async fn run(api: &Api, options: &cli::Status, as_json: bool) -> Result<(), String> {
+    loop {
+        look(api).await?.print(as_json);
+        if !options.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        if !as_json {
+            line("");
+        }
+    }
+}
+
+async fn look(api: &Api) -> Result<Output, String> {
+    // Counted by the process itself, where there is one.
+    let process = match api.directory {
+        Some(_) => api.raw(Method::GET, "/local/status", Bytes::new()).await?,
+        None => Value::Null,
+    };
+    let parked = api.list("/operator/parked", MOST).await?.len();
+    let apps = api.list("/app", MOST).await?;
+    let (mut endpoints, mut disabled) = (0, Vec::new());
+    for app in &apps {
+        let path = format!("/app/{}/endpoint", segment(&field(app, "id")));
+        let all = api.list(&path, MOST).await?;
+        endpoints += all.len();
+        let off = all.into_iter().filter(|one| one["disabled"] == true);
+        disabled
+            .extend(off.map(|one| json!({"app": app["id"], "id": one["id"], "url": one["url"]})));
+    }
+    let mut text = format!("{}\n", api.url(""));
+    let count = |name: &str| process["metrics"][name]["sum"].as_f64().unwrap_or_default();
+    if !process.is_null() {
+        text += &format!("waiting in the queues  {}\n", process["queued"]);
+        for (title, metric) in [
+            ("accepted", "Accepted"),
+            ("delivered", "Delivered"),
+            ("failed attempts", "Failed"),
+            ("given up", "Exhausted"),
+        ] {
+            text += &format!("{title:<21}  {}, since it was started\n", count(metric));
+        }
+    }
+    text += &format!("parked records         {parked}\n");
+    text += &format!("applications           {}\n", apps.len());
+    text += &format!("endpoints              {endpoints}, {} of them disabled", disabled.len());
+    for one in &disabled {
+        text += &format!("\n  disabled: {}  {}", field(one, "url"), field(one, "id"));
+    }
+    let json = json!({"url": api.url(""), "process": process, "parked": parked,
+        "applications": apps.len(), "endpoints": endpoints, "disabled": disabled});
+    Ok(Output::new(json, text))
+}

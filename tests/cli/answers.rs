@@ -1,0 +1,220 @@
+//! What the commands answer.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Going, Place, help, posthorn};
+
+#[test]
+fn every_command_answers_programs_in_json() {
+    let place = Place::new("json");
+    let (listener, ready) = place.listen(&[]);
+    let endpoint = ready["endpoint"].as_str().unwrap();
+    let sent = place.json(&["send", "--event-id", "one"]);
+    let message = sent["message"]["id"].as_str().unwrap();
+    let delivered = listener.json();
+    assert_eq!(delivered["id"], message);
+    let mut tail = place.begin(&["tail", "--json", "--from-start", "-n", "1"]);
+    assert_eq!(tail.json()["eventType"], "order.paid");
+    assert!(tail.child.wait().unwrap().success());
+    // The platform says it after it is on record.
+    assert_eq!(place.platform.json()["message"], message);
+    let attempts = place.json(&["attempt", "list", "--message", message]);
+    let attempt = attempts[0]["id"].as_str().unwrap();
+    place.json(&["event-type", "create", "kind.b"]);
+    let example = json!({"name": "kind.c", "description": "",
+        "schemas": {"1": {"type": "object", "examples": [{"order": "1001"}]}}});
+    place.json(&["api", "POST", "/event-type", &example.to_string()]);
+
+    let mut asked = BTreeSet::new();
+    let mut ask = |arguments: &[&str], what: &str| {
+        asked.insert(command(arguments));
+        let answer = place.json(arguments);
+        assert!(!answer.pointer(what).unwrap_or(&Value::Null).is_null(), "{arguments:?}: {answer}");
+    };
+    ask(&["app", "create", "Acme", "--uid", "acme"], "/id");
+    ask(&["app", "get", "acme"], "/name");
+    ask(&["app", "list"], "/1/id");
+    ask(&["endpoint", "list"], "/0/url");
+    ask(&["endpoint", "get", endpoint], "/url");
+    ask(&["endpoint", "secret", endpoint], "/key");
+    ask(&["endpoint", "create", "http://127.0.0.1:9/hook", "--app", "acme"], "/id");
+    ask(&["endpoint", "disable", endpoint], "/disabled");
+    ask(&["endpoint", "enable", endpoint], "/disabled");
+    ask(&["endpoint", "recover", endpoint], "/status");
+    ask(&["message", "list"], "/0/id");
+    ask(&["message", "get", message], "/payload");
+    ask(&["attempt", "list", "--endpoint", endpoint], "/0/id");
+    ask(&["attempt", "get", message, attempt], "/responseStatusCode");
+    ask(&["event-type", "list"], "/0/name");
+    ask(&["event-type", "get", "kind.b"], "/name");
+    ask(&["event-type", "create", "kind.a"], "/name");
+    ask(&["event-type", "delete", "kind.a"], "/deleted");
+    ask(&["send"], "/message/id");
+    ask(&["trigger", "kind.c"], "/message/payload/order");
+    ask(&["inspect", message], "/message/id");
+    ask(&["resend", message, "--endpoint", endpoint], "/endpoints/0");
+    ask(&["status"], "/process/queued");
+    ask(&["api", "GET", "/app"], "/data");
+    ask(&["portal"], "/url");
+    ask(&["token"], "/token");
+    ask(&["cost"], "/usd");
+    ask(&["bench", "-n", "20", "-c", "2"], "/deliveries");
+    ask(&["simulate", "--list"], "/0/name");
+    ask(&["demo"], "/verified");
+    ask(&["endpoint", "delete", endpoint], "/deleted");
+    ask(&["app", "delete", "acme"], "/deleted");
+    // Asked above, or in tests of their own: `up`, `listen`, `tail` say a line for each event,
+    // `doctor` one for each part of a stack. What `completions` prints is for shells.
+    for other in ["up", "listen", "tail", "doctor", "completions"] {
+        asked.insert(other.to_owned());
+    }
+    let all: BTreeSet<String> = help::commands().iter().map(|words| words.join(" ")).collect();
+    assert_eq!(asked, all);
+}
+
+/// The words of a command that name it.
+fn command(arguments: &[&str]) -> String {
+    let nouns = ["app", "endpoint", "message", "attempt", "event-type"];
+    let words = if nouns.contains(&arguments[0]) { 2 } else { 1 };
+    arguments[..words].join(" ")
+}
+
+#[test]
+fn a_typo_in_an_applications_name_makes_none_and_is_told_what_was_meant() {
+    let place = Place::new("typo");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    for command in ["send", "portal", "listen", "tail"] {
+        let complaint = place.complains(&[command, "--app", "acm"]);
+        assert!(complaint.contains("no application `acm`; did you mean `acme`?"), "{complaint}");
+    }
+    assert_eq!(place.json(&["app", "list"]).as_array().unwrap().len(), 1);
+    let complaint = place.complains(&["trigger", "order.pay"]);
+    assert!(complaint.contains("no event type `order.pay`"), "{complaint}");
+}
+
+#[test]
+fn what_is_sent_says_for_whom_it_is_and_for_whom_not() {
+    let place = Place::new("meant");
+    let said = place.says(&["send"]);
+    assert!(said.contains("meant for 0 of 0 endpoint(s)"), "{said}");
+    assert!(said.contains("posthorn listen` registers an endpoint"), "{said}");
+    for name in ["order.paid", "order.sent"] {
+        place.json(&["event-type", "create", name]);
+    }
+    let create = |url: &str, more: &[&str]| {
+        place.json(&[&["endpoint", "create", url], more].concat())["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    create("http://127.0.0.1:9/all", &[]);
+    create("http://127.0.0.1:9/sent", &["--types", "order.sent"]);
+    let off = create("http://127.0.0.1:9/off", &[]);
+    place.says(&["endpoint", "disable", &off]);
+    let said = place.says(&["send", "--type", "order.paid"]);
+    assert!(said.contains("meant for 1 of 3 endpoint(s)"), "{said}");
+    assert!(said.contains("\n  to http://127.0.0.1:9/all"), "{said}");
+    assert!(said.contains("\n  not to http://127.0.0.1:9/sent"), "{said}");
+    assert!(said.contains("\n  not to http://127.0.0.1:9/off"), "{said}");
+    let complaint = place.complains(&["send", "notjson"]);
+    assert!(complaint.contains("the payload is not JSON"), "{complaint}");
+    let complaint = place.complains(&["send", "--type", "no spaces"]);
+    assert!(complaint.contains("eventType: "), "{complaint}");
+    assert!(!complaint.contains('{'), "{complaint}");
+}
+
+#[test]
+fn recovering_says_how_much_that_was_and_when_it_was_nothing() {
+    let place = Place::new("recover");
+    let (listener, ready) = place.listen(&["--status", "410"]);
+    let endpoint = ready["endpoint"].as_str().unwrap();
+    let said = place.says(&["endpoint", "recover", endpoint]);
+    assert!(said.contains("nothing is sent"), "{said}");
+    place.json(&["send"]);
+    listener.line();
+    assert_eq!(place.platform.json()["givenUp"], "gone");
+    place.says(&["endpoint", "enable", endpoint]);
+    let said = place.says(&["endpoint", "recover", endpoint, "--since", "1h"]);
+    assert!(said.contains("1 message(s) are attempted again"), "{said}");
+}
+
+#[test]
+fn event_types_are_listed_as_people_count() {
+    let place = Place::new("counted");
+    for name in ["type_10", "type_2", "type_1", "a.b"] {
+        place.json(&["event-type", "create", name]);
+    }
+    let listed = place.json(&["event-type", "list"]);
+    let names: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["a.b", "type_1", "type_2", "type_10"]);
+}
+
+#[test]
+fn another_posthorn_is_reached_by_url_and_token() {
+    let place = Place::new("reached");
+    let token = place.json(&["token", "--expires", "1h"])["token"].as_str().unwrap().to_owned();
+    let elsewhere = place.directory.join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    let says = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = posthorn(&elsewhere, arguments);
+        command.envs(variables.iter().copied());
+        let ran = command.output().unwrap();
+        let all = [ran.stdout, ran.stderr].concat();
+        (ran.status.success(), String::from_utf8(all).unwrap())
+    };
+    let (_, missing) = says(&["app", "list"], &[]);
+    assert!(missing.contains("no Posthorn is running on .posthorn: start one with"), "{missing}");
+    let (_, tokenless) = says(&["app", "list", "--url", &place.url], &[]);
+    assert!(tokenless.contains("POSTHORN_TOKEN"), "{tokenless}");
+    assert!(says(&["send", "--url", &place.url, "--token", &token], &[]).0);
+    let variables = [("POSTHORN_URL", place.url.as_str()), ("POSTHORN_TOKEN", token.as_str())];
+    let (ok, listed) = says(&["message", "list"], &variables);
+    assert!(ok && listed.contains("order.paid"), "{listed}");
+    let (ok, made) = says(&["token", "--expires", "1h", "--scope", "read"], &variables);
+    assert!(ok, "{made}");
+    let (ok, refused) = says(&["bench", "--url", &place.url], &[]);
+    assert!(!ok && refused.contains("works on this machine alone"), "{refused}");
+}
+
+#[test]
+fn a_token_says_for_how_long_it_opens_what() {
+    let place = Place::new("token");
+    let ran = place.run(&["token"]);
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(told.contains("everything of the organisation until 20"), "{told}");
+    assert!(told.contains("token --expires 1h"), "{told}");
+    assert_eq!(String::from_utf8(ran.stdout).unwrap().lines().count(), 1);
+    let short = place.json(&["token", "--expires", "1h"]);
+    let long = place.json(&["token"]);
+    assert!(short["expiresAt"].as_str() < long["expiresAt"].as_str());
+}
+
+#[test]
+fn hints_are_spelled_as_the_program_was_started() {
+    let place = Place::new("hints");
+    let installed = place.says(&["send"]);
+    assert!(!installed.contains("cargo"), "{installed}");
+    let mut command = posthorn(&place.directory, &["send"]);
+    let by_cargo = command.env("CARGO", "cargo").output().unwrap().stdout;
+    let by_cargo = String::from_utf8(by_cargo).unwrap();
+    assert!(by_cargo.contains("`cargo run -- listen`"), "{by_cargo}");
+}
+
+#[test]
+fn a_demonstration_that_is_kept_leaves_a_portal_full_of_it() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli");
+    std::fs::create_dir_all(&directory).unwrap();
+    let mut demo = Going::start(posthorn(&directory, &["demo", "--keep", "--json"]));
+    let told = demo.json();
+    assert!(told["portal"].as_str().unwrap().contains("/portal#key="), "{told}");
+    let data = told["data"].as_str().unwrap();
+    let arguments = ["message", "list", "--app", "client-of-four", "--data", data, "--json"];
+    let listed = posthorn(&directory, &arguments).output().unwrap().stdout;
+    let listed: Value = serde_json::from_slice(&listed).unwrap();
+    assert_eq!(listed[0]["eventType"], "payout.updated");
+    assert!(demo.end("-TERM"));
+    assert!(!std::path::Path::new(data).exists());
+}

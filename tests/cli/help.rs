@@ -1,0 +1,83 @@
+//! What commands there are, and what they say of themselves.
+
+use std::process::Command;
+
+/// Every command that does something, as words: those with commands of their own are walked into.
+pub(super) fn commands() -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![Vec::new()];
+    while let Some(command) = waiting.pop() {
+        let help = help(&command);
+        let inner: Vec<&str> = help
+            .lines()
+            .skip_while(|line| *line != "Commands:")
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+            .filter_map(|line| line.split_whitespace().next())
+            .filter(|name| *name != "help")
+            .collect();
+        match inner.is_empty() {
+            true => found.push(command),
+            false => waiting
+                .extend(inner.iter().map(|name| [&command[..], &[name.to_string()]].concat())),
+        }
+    }
+    found.sort();
+    found
+}
+
+fn help(command: &[String]) -> String {
+    let ran = Command::new(env!("CARGO_BIN_EXE_posthorn")).args(command).arg("--help").output();
+    String::from_utf8(ran.unwrap().stdout).unwrap()
+}
+
+#[test]
+fn the_help_of_every_command_has_an_example_of_it() {
+    let commands = commands();
+    assert!(commands.len() > 30, "{commands:?}");
+    for command in commands {
+        let help = help(&command);
+        let example = format!("posthorn {}", command.join(" "));
+        let (_, examples) =
+            help.split_once("\nExample").unwrap_or_else(|| panic!("{example}: {help}"));
+        assert!(examples.contains(&example), "no example of `{example}`: {help}");
+    }
+}
+
+#[test]
+fn every_command_says_how_another_posthorn_is_reached_and_how_it_answers_programs() {
+    for command in commands() {
+        let help = help(&command);
+        for option in ["--url", "--token", "--stack", "--data", "--json"] {
+            assert!(help.contains(option), "{command:?} does not say {option}");
+        }
+    }
+}
+
+#[test]
+fn a_mistyped_command_is_answered_with_the_one_that_was_meant() {
+    let complaint = |arguments: &[&str]| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_posthorn")).args(arguments).output().unwrap();
+        assert!(!ran.status.success());
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    assert!(complaint(&["sned"]).contains("a similar subcommand exists: 'send'"));
+    assert!(complaint(&["endpoint", "lits"]).contains("'list'"));
+    assert!(complaint(&["send", "--tpye", "x"]).contains("'--type'"));
+    // What belongs to `up` is not lost on another command.
+    assert!(complaint(&["--addr", "127.0.0.1:1", "send"]).contains("--addr is of `up`"));
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let ran =
+            Command::new(env!("CARGO_BIN_EXE_posthorn")).args(["completions", shell]).output();
+        let script = String::from_utf8(ran.unwrap().stdout).unwrap();
+        for command in commands() {
+            let name = command.last().unwrap();
+            assert!(script.contains(name.as_str()), "{shell} does not complete {name}");
+        }
+    }
+}

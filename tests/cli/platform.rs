@@ -1,0 +1,59 @@
+//! `posthorn up`: what it says while it runs.
+
+use dispatch::Next;
+use serde_json::json;
+use shared::domain::attempt::Attempt;
+
+use super::Place;
+use crate::narrator;
+use crate::output::Paint;
+
+#[test]
+fn each_delivery_is_told_in_json_to_whatever_is_no_terminal() {
+    let place = Place::new("told");
+    let (listener, _) = place.listen(&["--status", "500"]);
+    place.json(&["send"]);
+    listener.line();
+    let told = place.platform.json();
+    assert_eq!(told["eventType"], "order.paid");
+    assert_eq!((&told["status"], &told["ok"]), (&json!(500), &json!(false)));
+    // 5 s, 20% more or less.
+    assert!((4..=6).contains(&told["againInSeconds"].as_u64().unwrap()), "{told}");
+}
+
+#[test]
+fn nothing_that_opens_anything_is_written_where_the_platform_starts() {
+    let place = Place::new("tokenless");
+    let log = place.directory.join("log");
+    let mut command =
+        super::posthorn(&place.directory, &["up", "--addr", "127.0.0.1:0", "--data", "another"]);
+    command.stderr(std::fs::File::create(&log).unwrap()).env("POSTHORN_LOG", "info");
+    let mut second = super::Going::start(command);
+    let told = second.line();
+    assert!(!told.contains("eyJ"), "{told}");
+    assert!(second.end("-TERM"), "it ends in peace when it is asked to");
+    // Where nobody looks there are no colours.
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(!told.contains('\u{1b}') && !log.contains('\u{1b}'), "{told}{log}");
+}
+
+#[test]
+fn at_a_terminal_a_delivery_is_one_coloured_line() {
+    let attempt: Attempt = serde_json::from_value(json!({
+        "id": "atmpt_2xmplWq7RbT4nKc9LsVd1HgYz3F", "msg": "msg_2xmplWq7RbT4nKc9LsVd1HgYz3F",
+        "app": "app_2xmplWq7RbT4nKc9LsVd1HgYz3F", "ep": "ep_2xmplWq7RbT4nKc9LsVd1HgYz3F",
+        "turn": {"scheduled": 1}, "at": 1_795_662_921_874_u64, "url": "https://a.example/\u{1b}[2J",
+        "ok": false, "status": 500, "ms": 1, "response": "", "eventType": "order.paid",
+    }))
+    .unwrap();
+    let told = narrator::told(&attempt, Next::Retry(attempt.at.plus_ms(5_001)));
+    let plain = narrator::sentence(&told, Paint::new(false));
+    assert_eq!(
+        plain,
+        "03:15:21  order.paid  -> https://a.example/\\u{1b}[2J  500  1 ms  again in 5 s"
+    );
+    let coloured = narrator::sentence(&told, Paint::new(true));
+    assert!(coloured.contains("\u{1b}[31m500\u{1b}[0m"), "{coloured:?}");
+    let told = narrator::told(&attempt, Next::GivenUp("gone"));
+    assert!(narrator::sentence(&told, Paint::new(false)).ends_with("1 ms  given up: gone"));
+}
