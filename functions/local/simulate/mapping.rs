@@ -59,9 +59,9 @@ impl Setup {
 /// Every other record is of a format that the version before does not know.
 fn as_the_old_version_sees(received: &mut Received) {
     let is_newer = received.id.bytes().last().is_some_and(|digit| digit % 2 == 1);
-    let known = format!(r#"{{"v":{FORMAT},"#);
-    if is_newer && let Some(rest) = received.body.strip_prefix(&known) {
-        received.body = format!(r#"{{"v":{},{rest}"#, FORMAT + 1);
+    let fields = received.body.strip_prefix(r#"{"v":"#).and_then(|rest| rest.split_once(','));
+    if is_newer && let Some((_, fields)) = fields {
+        received.body = format!(r#"{{"v":{},{fields}"#, FORMAT + 1);
     }
 }
 

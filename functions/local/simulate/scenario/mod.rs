@@ -117,7 +117,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (200.0, 3.0, 1.0),
         plans: trouble::update,
         claims: trouble::update_holds,
-        not_yet: &["lost deliveries", "parked records", "deliveries not taken"],
+        not_yet: &["deliveries not taken"],
     },
     Scenario {
         name: "growth",
