@@ -16,6 +16,7 @@ mod bounded;
 mod broadcast;
 mod cache;
 mod check;
+mod circuit;
 mod cli;
 mod conformance;
 mod contention;

@@ -288,6 +288,7 @@ impl Call<'_> {
             verified_at: None,
             headers: self.first_headers(input.headers.as_ref(), &id.to_string())?,
             failing: None,
+            circuit: None,
             settings,
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,

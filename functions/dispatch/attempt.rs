@@ -108,7 +108,8 @@ async fn make(job: &Job, target: &Target, cleared: Cleared) -> Result<(), NotDon
         return Ok(());
     };
     drop(cleared);
-    let about = About { message: &target.message, tenant: Some(target.tenant()) };
+    let answered = sent.verdict.answered;
+    let about = About { message: &target.message, tenant: Some(target.tenant()), answered };
     followed_up::follow_up(job, about, &sent.attempt, &recorded).await
 }
 
@@ -120,7 +121,7 @@ pub(crate) async fn outcome(
     outcome: Option<&Outcome>,
 ) -> Result<(), NotDone> {
     let tenant = job.tenant(message.app).await?;
-    let about = About { message, tenant: tenant.as_deref() };
+    let about = About { message, tenant: tenant.as_deref(), answered: None };
     let recorded = recorded::write(job, about, attempt, outcome, None).await?;
     followed_up::follow_up(job, about, attempt, &recorded).await
 }

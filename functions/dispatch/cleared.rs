@@ -6,6 +6,7 @@
 //! comes again at its moment. The record that was received is done.
 
 use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::circuit::Passage;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Refusal};
@@ -19,7 +20,28 @@ use shared::work::{Met, Sending};
 use crate::job::{ByHand, Job, NotDone};
 use crate::phases::Cleared;
 use crate::target::Target;
-use crate::{followed_up, measure, recorded};
+use crate::{circuit, followed_up, measure, recorded};
+
+/// Whether something keeps an attempt from being made now.
+enum Gate {
+    /// Nothing does.
+    Open,
+    /// It has to wait, which this event says.
+    Later(Event),
+    /// It fails without a request, for this reason.
+    Shut(String),
+}
+
+impl Gate {
+    /// The attempt, as far as it may be made.
+    fn let_through(self, cleared: Option<Cleared>) -> Option<Cleared> {
+        match self {
+            Self::Open => cleared,
+            Self::Shut(reason) => cleared.map(|it| Cleared { shut: Some(reason), ..it }),
+            Self::Later(_) => None,
+        }
+    }
+}
 
 /// Whether the first attempt of a message may be made.
 pub(crate) async fn first(
@@ -72,10 +94,8 @@ async fn send_unleased(job: &Job, target: &Target) -> Result<Option<Cleared>, No
         }
         Err(Met::Replay) => return look_and_lease(job, target).await,
     };
-    if put_off_new(job, target).await? {
-        return Ok(None);
-    }
-    Ok(Some(cleared(job, target, 1, None, Some(sending))))
+    let gate = put_off_new(job, target).await?;
+    Ok(gate.let_through(Some(cleared(job, target, 1, None, Some(sending)))))
 }
 
 /// A replay is opening this very delivery: it has the delivery's item, or is about to.
@@ -95,31 +115,38 @@ async fn was_attempted(job: &Job, target: &Target) -> Result<bool, NotDone> {
 /// Makes a delivery that is leased for its first attempt. `look`: whether that may be on record
 /// already.
 async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Cleared>, NotDone> {
-    if put_off_new(job, target).await? {
+    let gate = put_off_new(job, target).await?;
+    if matches!(gate, Gate::Later(_)) {
         return Ok(None);
     }
     let now = job.now();
     let until = now.plus_ms(job.context.parts.settings.lease_ms);
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
-    match job.context.parts.deliveries.begin(&first, Event::Leased { until }, now).await? {
-        Advanced::Done { held, .. } if look => settle_or_go(job, target, held).await,
-        Advanced::Done { held, .. } => Ok(Some(cleared(job, target, 1, Some(held), None))),
-        Advanced::Refused(_) | Advanced::Lost => wait(job, &first, until).await.map(|()| None),
-    }
+    let leased =
+        match job.context.parts.deliveries.begin(&first, Event::Leased { until }, now).await? {
+            Advanced::Done { held, .. } if look => settle_or_go(job, target, held).await?,
+            Advanced::Done { held, .. } => Some(cleared(job, target, 1, Some(held), None)),
+            Advanced::Refused(_) | Advanced::Lost => {
+                wait(job, &first, until).await?;
+                None
+            }
+        };
+    Ok(gate.let_through(leased))
 }
 
-/// Puts the first attempt of a delivery that has no item yet off, if it has to wait; whether it
-/// has.
-async fn put_off_new(job: &Job, target: &Target) -> Result<bool, NotDone> {
+/// Puts the first attempt of a delivery that has no item yet off, if it has to wait.
+async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     let now = job.now();
-    let Some(event) = waiting(job, target, false, now) else { return Ok(false) };
+    let gate = waiting(job, target, false, now).await;
+    let Gate::Later(event) = &gate else { return Ok(gate) };
+    let event = event.clone();
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
     match job.context.parts.deliveries.begin(&first, event, now).await? {
         Advanced::Done { held, effects } => was_put_off(job, &held.value, &effects).await?,
         // Somebody else has made the delivery, and sees to it.
         Advanced::Refused(_) | Advanced::Lost => {}
     }
-    Ok(true)
+    Ok(gate)
 }
 
 /// Leases a delivery whose next attempt is due, unless that has to wait.
@@ -131,22 +158,26 @@ pub(crate) async fn under_lease(
     let deliveries = &job.context.parts.deliveries;
     let now = job.now();
     let counted = found.value.pending().is_some_and(|pending| pending.counted);
-    if let Some(event) = waiting(job, target, counted, now) {
+    let gate = waiting(job, target, counted, now).await;
+    if let Gate::Later(event) = &gate {
+        let event = event.clone();
         if let Advanced::Done { held, effects } = deliveries.advance(found, event, now).await? {
             was_put_off(job, &held.value, &effects).await?;
         }
         return Ok(None);
     }
     let until = now.plus_ms(job.context.parts.settings.lease_ms);
-    match deliveries.advance(found, Event::Leased { until }, now).await? {
+    let leased = match deliveries.advance(found, Event::Leased { until }, now).await? {
         Advanced::Done { held, .. } => match held.value.attempts {
-            0 => settle_or_go(job, target, held).await,
-            made => Ok(Some(cleared(job, target, made + 1, Some(held), None))),
+            0 => settle_or_go(job, target, held).await?,
+            made => Some(cleared(job, target, made + 1, Some(held), None)),
         },
         Advanced::Refused(_) | Advanced::Lost => {
-            wait(job, &found.value, until).await.map(|()| None)
+            wait(job, &found.value, until).await?;
+            None
         }
-    }
+    };
+    Ok(gate.let_through(leased))
 }
 
 /// A first attempt that went ahead without a lease leaves no trace before it is recorded. So
@@ -233,15 +264,29 @@ async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Resu
 }
 
 /// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before.
-fn waiting(job: &Job, target: &Target, counted: bool, now: Timestamp) -> Option<Event> {
+async fn waiting(job: &Job, target: &Target, counted: bool, now: Timestamp) -> Gate {
     if is_late(job, target, now) {
-        return Some(Event::PutOff { at: now, counted });
+        return Gate::Later(Event::PutOff { at: now, counted });
+    }
+    let passage = match job.context.parts.settings.without.circuits {
+        true => Passage::Go,
+        false => circuit::passage(job, target.endpoint()).await,
+    };
+    match passage {
+        Passage::Wait { until } => return Gate::Later(Event::PutOff { at: until, counted: false }),
+        Passage::Shut { since } => {
+            let since = since.to_rfc3339();
+            return Gate::Shut(format!("it has not answered since {since}, and waits for a probe"));
+        }
+        Passage::Go | Passage::Probe => {}
     }
     if counted {
-        return None;
+        return Gate::Open;
     }
-    let at = job.context.throttle.take(&target.policy.rates, now)?;
-    Some(Event::PutOff { at, counted: true })
+    match job.context.throttle.take(&target.policy.rates, now) {
+        Some(at) => Gate::Later(Event::PutOff { at, counted: true }),
+        None => Gate::Open,
+    }
 }
 
 /// Whether what is started now may not be over and recorded before the deadline.
@@ -314,5 +359,5 @@ fn go(
     sending: Option<Sending>,
 ) -> Cleared {
     let timeout_ms = job.budget().cut_ms(target.policy.timeout_ms, job.now());
-    Cleared { turn, id, held, timeout_ms, _sending: sending }
+    Cleared { turn, id, held, shut: None, timeout_ms, _sending: sending }
 }

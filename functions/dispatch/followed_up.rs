@@ -13,7 +13,7 @@ use shared::store::Recorded;
 
 use crate::job::{Job, NotDone};
 use crate::phases::{About, GONE};
-use crate::{health, measure};
+use crate::{circuit, health, measure};
 
 /// Sends what comes next on its way, and notes what the attempt says about the endpoint.
 ///
@@ -44,6 +44,10 @@ pub(crate) async fn follow_up(
         return health::gone(job, &tenant.application, attempt).await;
     }
     let Some(endpoint) = tenant.endpoint_by_id(&attempt.ep) else { return Ok(()) };
+    if let Some(answered) = about.answered.filter(|_| !job.context.parts.settings.without.circuits)
+    {
+        circuit::note(job, endpoint, &attempt.url, answered).await;
+    }
     if attempt.ok {
         if !by_hand && about.message.test {
             health::verified(job, endpoint).await;

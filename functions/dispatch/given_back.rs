@@ -34,7 +34,8 @@ impl Undone {
 fn pause_s(receive_count: u32, why: &NotDone, now: Timestamp, random: u64) -> u32 {
     let jitter = |upto_s: u32| u32::try_from(random % u64::from(upto_s + 1)).unwrap_or(0);
     match why {
-        NotDone::Failed(_) => {
+        // Half of the dispatchers may be of the newer version already.
+        NotDone::Failed(_) | NotDone::Unknown(_) => {
             let least_s = (STEP_S.saturating_mul(receive_count.max(1))).min(LONGEST_S / 2);
             least_s + jitter(least_s)
         }
@@ -42,8 +43,6 @@ fn pause_s(receive_count: u32, why: &NotDone, now: Timestamp, random: u64) -> u3
             let wait_s = until.since(now).div_ceil(1000);
             u32::try_from(wait_s).unwrap_or(VISIBILITY_S).min(VISIBILITY_S) + jitter(STEP_S)
         }
-        // An update takes minutes, a rollback longer.
-        NotDone::Unknown(_) => VISIBILITY_S + jitter(VISIBILITY_S),
     }
 }
 

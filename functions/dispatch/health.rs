@@ -7,7 +7,11 @@
 //!
 //! What an attempt says about an endpoint holds for the URL that was called. It is decided on
 //! the endpoint as it is when the change is made: an endpoint that has moved, was enabled or has
-//! taken something meanwhile is left alone.
+//! taken something meanwhile is left alone. A note that cannot be made is lost: the next delivery
+//! makes it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use shared::domain::application::Application;
 use shared::domain::attempt::Attempt;
@@ -39,9 +43,52 @@ enum Sign {
     Disable,
 }
 
+impl Sign {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Start => "start",
+            Self::Warn(50) => "half",
+            Self::Warn(_) => "warn",
+            Self::Disable => "disable",
+        }
+    }
+}
+
+/// How long this process does not repeat a note, in milliseconds: those who read the endpoint
+/// before it was made would all make it.
+const NOTED_MS: u64 = 30_000;
+/// Notes beyond this are forgotten.
+const MAX_NOTES: usize = 10_000;
+
+/// What a note says, and of which state of the endpoint.
+type Note = (EndpointId, &'static str, Option<Timestamp>);
+
+/// The notes that this process has made lately.
+#[derive(Default)]
+pub(crate) struct Notes(Mutex<HashMap<Note, Timestamp>>);
+
+impl Notes {
+    /// Whether this is to be noted: not if it was a moment ago.
+    fn is_new(&self, note: Note, now: Timestamp) -> bool {
+        // The map is whole after every statement, whatever panicked in between.
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.len() > MAX_NOTES {
+            made.clear();
+        }
+        if made.get(&note).is_some_and(|at| now.since(*at) < NOTED_MS) {
+            return false;
+        }
+        made.insert(note, now);
+        true
+    }
+}
+
 /// The endpoint took something: its clock stops.
 pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
-    if seen.failing.is_none() {
+    let Some(failing) = seen.failing else { return };
+    let note = (seen.id, "succeeded", Some(failing.since));
+    if !job.context.notes.is_new(note, job.now()) {
         return;
     }
     let change = |endpoint: &mut Endpoint| {
@@ -54,10 +101,11 @@ pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
 
 /// The endpoint took a test event.
 pub(crate) async fn verified(job: &Job, seen: &Endpoint) {
-    if seen.verified_at.is_some() {
+    let now = job.now();
+    let note = (seen.id, "verified", None);
+    if seen.verified_at.is_some() || !job.context.notes.is_new(note, now) {
         return;
     }
-    let now = job.now();
     let change = |endpoint: &mut Endpoint| {
         if endpoint.url == seen.url {
             endpoint.verified_at = endpoint.verified_at.or(Some(now));
@@ -71,7 +119,8 @@ pub(crate) async fn given_up(job: &Job, seen: &Endpoint, application: &Applicati
     let Some(limit_ms) = job.context.parts.settings.disable_after_ms else { return };
     let now = job.now();
     let sign = sign(seen.failing, limit_ms, now);
-    if sign == Sign::None {
+    let note = (seen.id, sign.name(), seen.failing.map(|failing| failing.since));
+    if sign == Sign::None || !job.context.notes.is_new(note, now) {
         return;
     }
     let since = seen.failing.map_or(now, |failing| failing.since);

@@ -45,6 +45,7 @@ use tracing::{Instrument, Span, info_span, instrument};
 
 mod attempt;
 mod budget;
+mod circuit;
 mod cleared;
 mod followed_up;
 mod given_back;
@@ -66,8 +67,10 @@ mod token;
 mod unwritten;
 
 use budget::{Budget, within};
+use circuit::Probes;
 use given_back::Undone;
 pub use health::DISABLE_AFTER_MS;
+use health::Notes;
 use job::{Job, NotDone, Receipt, Task, Tenants};
 pub use measure::{Next, Observer};
 use slots::Slots;
@@ -107,6 +110,8 @@ pub struct Settings {
 pub struct Without {
     /// A store that would not take an attempt is not asked again, and the attempt made again.
     pub patience: bool,
+    /// Endpoints that do not answer are called all the same.
+    pub circuits: bool,
 }
 
 impl Default for Settings {
@@ -203,6 +208,8 @@ struct Context {
     slots: Slots,
     throttle: Throttle,
     unwritten: Unwritten,
+    probes: Probes,
+    notes: Notes,
 }
 
 impl Dispatcher {
@@ -210,8 +217,14 @@ impl Dispatcher {
     pub fn new(parts: Parts) -> Self {
         let Settings { parallel, parallel_per_application, .. } = parts.settings;
         let slots = Slots::new(parallel, parallel_per_application);
-        let (throttle, unwritten) = (Throttle::default(), Unwritten::default());
-        Self(Arc::new(Context { parts, slots, throttle, unwritten }))
+        Self(Arc::new(Context {
+            parts,
+            slots,
+            throttle: Throttle::default(),
+            unwritten: Unwritten::default(),
+            probes: Probes::default(),
+            notes: Notes::default(),
+        }))
     }
 
     /// Works on a batch from this queue and answers with the ids of the records that are not done:

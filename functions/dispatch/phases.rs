@@ -17,6 +17,8 @@ pub(crate) struct Cleared {
     pub(crate) id: AttemptId,
     /// The delivery as it was leased, if it was.
     pub(crate) held: Option<Versioned<Delivery>>,
+    /// Why it fails without a request, if it does.
+    pub(crate) shut: Option<String>,
     /// Longest that the exchange may take, in milliseconds.
     pub(crate) timeout_ms: u64,
     /// Kept until the attempt is on record.
@@ -37,6 +39,8 @@ pub(crate) struct About<'a> {
     pub(crate) message: &'a Message,
     /// Its application with its endpoints, unless it was deleted meanwhile.
     pub(crate) tenant: Option<&'a Tenant>,
+    /// Whether the endpoint answered, if it was asked and that is known.
+    pub(crate) answered: Option<bool>,
 }
 
 /// What an answer comes to.
@@ -44,6 +48,8 @@ pub(crate) struct About<'a> {
 pub(crate) struct Verdict {
     pub(crate) ok: bool,
     pub(crate) gone: bool,
+    /// Whether the endpoint answered, if it was asked and that is known.
+    pub(crate) answered: Option<bool>,
     pub(crate) retry_after: Option<String>,
     pub(crate) status: u16,
     pub(crate) response: String,
@@ -55,6 +61,7 @@ impl Verdict {
         Self {
             ok: attempt.ok,
             gone: attempt.status == GONE,
+            answered: None,
             retry_after: None,
             status: attempt.status,
             response: attempt.response.clone(),

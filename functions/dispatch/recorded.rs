@@ -46,7 +46,8 @@ pub(crate) async fn record(
     sent: &Sent,
 ) -> Result<Option<Recorded>, NotDone> {
     let attempt = &sent.attempt;
-    let about = About { message: &target.message, tenant: Some(target.tenant()) };
+    let (tenant, answered) = (Some(target.tenant()), sent.verdict.answered);
+    let about = About { message: &target.message, tenant, answered };
     let outcome = match attempt.turn {
         Turn::Scheduled(number) => Some(outcome(job, target, &sent.verdict, number)),
         Turn::Manual(_) => None,

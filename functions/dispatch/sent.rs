@@ -44,6 +44,10 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         Some(claims) => token::body(parts, message, policy, claims, at).await?,
     };
     let outcome = match body {
+        _ if cleared.shut.is_some() => {
+            let reason = cleared.shut.clone().unwrap_or_default();
+            Outcome { ending: Ending::Refused(reason), duration_ms: 0 }
+        }
         Ok(body) => {
             let outbound = request::signed(message, endpoint, body, &secrets, (policy, custom), at);
             parts.sender.send(Outbound { timeout_ms, ..outbound }).await
@@ -80,6 +84,11 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
 /// # Errors
 /// When the request was not sent, for want of something of ours: no attempt of the endpoint's.
 fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, NotDone> {
+    let answered = match outcome.ending {
+        Ending::Answered { .. } => Some(true),
+        Ending::TimedOut | Ending::Failed(_) => Some(false),
+        Ending::Refused(_) | Ending::Unsent(_) => None,
+    };
     let (status, response, retry_after) = match outcome.ending {
         Ending::Answered { status, excerpt, retry_after } => {
             (status, legible(&excerpt), retry_after)
@@ -90,7 +99,7 @@ fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, NotDone> {
         Ending::Unsent(reason) => return Err(NotDone::Failed(reason)),
     };
     let (ok, gone) = (policy.is_success(status), status == GONE);
-    Ok(Verdict { ok, gone, retry_after, status, response })
+    Ok(Verdict { ok, gone, answered, retry_after, status, response })
 }
 
 /// The beginning of an answer as text of at most [`EXCERPT_BYTES`]. What is not UTF-8 becomes

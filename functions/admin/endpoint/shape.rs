@@ -211,6 +211,9 @@ pub(crate) struct EndpointOut {
     timeout_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verified_at: Option<String>,
+    /// Since when it does not answer, and deliveries wait for it without spending attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered_since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<String>,
 }
@@ -239,6 +242,10 @@ impl From<Endpoint> for EndpointOut {
             retry_schedule: endpoint.settings.schedule_s,
             timeout_seconds: endpoint.settings.timeout_ms.map(|ms| ms / 1000),
             verified_at: endpoint.verified_at.map(Timestamp::to_rfc3339),
+            unanswered_since: endpoint
+                .circuit
+                .and_then(|circuit| circuit.open)
+                .map(|open| open.since.to_rfc3339()),
             secret: None,
         }
     }

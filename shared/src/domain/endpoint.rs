@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::application::Metadata;
+use crate::domain::circuit::Circuit;
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::id::{ApplicationId, EndpointId, Uid};
@@ -69,6 +70,9 @@ pub struct Endpoint {
     /// Since when it only fails, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
+    /// What is remembered of it while it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<Circuit>,
     /// What its requests carry beside our own headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<CustomHeader>,
@@ -150,6 +154,7 @@ impl Endpoint {
         if self.url != url {
             url.clone_into(&mut self.url);
             self.verified_at = None;
+            self.circuit = None;
         }
     }
 
@@ -157,6 +162,7 @@ impl Endpoint {
     pub fn set_disabled(&mut self, disabled: bool) {
         if self.disabled && !disabled {
             self.failing = None;
+            self.circuit = None;
         }
         self.disabled = disabled;
     }

@@ -3,6 +3,7 @@
 pub mod api_token;
 pub mod application;
 pub mod attempt;
+pub mod circuit;
 pub mod clock;
 pub mod credentials;
 pub mod delivery;

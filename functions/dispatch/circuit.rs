@@ -1,0 +1,98 @@
+//! Endpoints that do not answer are left alone: what
+//! [`circuit`](shared::domain::circuit) decides, loaded and stored.
+//!
+//! The state comes with the endpoint, which is read for each batch anyway. It is written when it
+//! changes, best effort: what is lost costs another request that nobody answers.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use shared::domain::circuit::{self, Passage};
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::EndpointId;
+use shared::store::Edited;
+use tracing::{error, info, warn};
+
+use crate::job::Job;
+
+/// Endpoints beyond this are forgotten.
+const MAX_KEPT: usize = 10_000;
+
+/// The probes that this process has asked for, so that a crowd that waits asks the store once.
+#[derive(Default)]
+pub(crate) struct Probes(Mutex<HashMap<EndpointId, Timestamp>>);
+
+impl Probes {
+    /// Whether nobody in this process has asked for the probe of this time yet.
+    fn is_first(&self, ep: EndpointId, probe_at: Timestamp) -> bool {
+        // The map is whole after every statement, whatever panicked in between.
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() > MAX_KEPT {
+            asked.clear();
+        }
+        asked.insert(ep, probe_at) != Some(probe_at)
+    }
+}
+
+/// What an attempt at this endpoint may do now: never [`Passage::Probe`].
+pub(crate) async fn passage(job: &Job, seen: &Endpoint) -> Passage {
+    if seen.circuit.is_none() {
+        return Passage::Go;
+    }
+    let random = u64::from_be_bytes(job.context.parts.ambient.random());
+    let (circuit, now) = (seen.circuit.as_ref(), job.now());
+    match circuit::passage(circuit, now, random) {
+        Passage::Probe if takes_probe(job, seen, now).await => Passage::Go,
+        Passage::Probe => circuit::instead_of_probe(circuit, now, random),
+        passage => passage,
+    }
+}
+
+async fn takes_probe(job: &Job, seen: &Endpoint, now: Timestamp) -> bool {
+    let Some(open) = seen.circuit.and_then(|circuit| circuit.open) else { return false };
+    if !job.context.probes.is_first(seen.id, open.probe_at) {
+        return false;
+    }
+    let take = |endpoint: &mut Endpoint| {
+        let next = circuit::probing(endpoint.circuit.as_ref(), now);
+        if next.is_some() {
+            endpoint.circuit = next;
+        }
+        next.is_some()
+    };
+    match job.context.parts.editor.edit_endpoint(&seen.app, &seen.id, now, take).await {
+        Ok(Edited::Done((_, taken))) => taken,
+        Ok(Edited::Gone | Edited::UidTaken) => false,
+        Err(error) => {
+            warn!(endpoint.id = %seen.id, %error, "no probe: its time cannot be moved on");
+            false
+        }
+    }
+}
+
+/// Takes note of whether the endpoint answered a request.
+pub(crate) async fn note(job: &Job, seen: &Endpoint, url: &str, answered: bool) {
+    if seen.url != url || answered && seen.circuit.is_none() {
+        return;
+    }
+    let now = job.now();
+    let change = |endpoint: &mut Endpoint| {
+        if endpoint.url == url {
+            let old = endpoint.circuit;
+            endpoint.circuit = (!answered).then(|| circuit::silent(old.as_ref(), now));
+        }
+        endpoint.circuit.is_some_and(|circuit| circuit.open.is_some())
+    };
+    let was_open = seen.circuit.is_some_and(|circuit| circuit.open.is_some());
+    match job.context.parts.editor.edit_endpoint(&seen.app, &seen.id, now, change).await {
+        Ok(Edited::Done((_, true))) if !was_open => {
+            warn!(endpoint.id = %seen.id, "its circuit is open: it does not answer");
+        }
+        Ok(Edited::Done((_, false))) if was_open => {
+            info!(endpoint.id = %seen.id, "its circuit is closed: it answers again");
+        }
+        Ok(_) => {}
+        Err(error) => error!(endpoint.id = %seen.id, %error, "what it answered is not noted"),
+    }
+}
