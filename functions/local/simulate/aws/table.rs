@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::domain::clock::{Clock, Timestamp};
-use shared::store::StoreError;
 use shared::store::table::{
     Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted, Write,
     Written,
 };
+use shared::store::{Limit, StoreError};
 
 use super::capacity::{Capacity, Demand, Throttled, demand};
 use super::dice::Dice;
@@ -57,7 +57,7 @@ struct State {
 /// Why a try came to nothing.
 enum Trouble {
     /// No capacity, without an effect.
-    Throttled,
+    Throttled(Limit),
     /// Somebody's transaction is at work on the same key.
     Conflict,
     /// No answer, or an error of the service's own.
@@ -218,8 +218,8 @@ impl SimulatedTable {
         for write in writes {
             demand(state.items.get(write.key()).map(|it| &**it), write, times, &mut wanted);
         }
-        if state.weather.limited && !state.capacity.write(&wanted, now) {
-            return Err(Trouble::Throttled);
+        if state.weather.limited {
+            state.capacity.write(&wanted, now).map_err(Trouble::Throttled)?;
         }
         let failed =
             |(_, write): &(usize, &Write)| !state.items.holds(write.key(), write.condition());
@@ -260,8 +260,8 @@ impl SimulatedTable {
                 }
                 Ok(Effect::Lost(_, in_the_way)) => return Ok(Written::Lost(in_the_way)),
                 Err(Trouble::Conflict) => wait_for_the_other(&mut pauses).await?,
-                Err(Trouble::Throttled) if self.pause(&mut tries).await => {}
-                Err(Trouble::Throttled) => return Err(unavailable("ThrottlingException")),
+                Err(Trouble::Throttled(_)) if self.pause(&mut tries).await => {}
+                Err(Trouble::Throttled(limit)) => return Err(throttled(limit)),
                 Err(Trouble::Unanswered) => {
                     unanswered = true;
                     if !self.pause(&mut tries).await {
@@ -283,7 +283,7 @@ impl SimulatedTable {
                 Ok(Effect::Lost(positions, _)) => return Ok(Transacted::Lost(positions)),
                 Err(Trouble::Conflict) => wait_for_the_other(&mut pauses).await?,
                 // The SDK does not know a cancelled transaction as throttled.
-                Err(Trouble::Throttled) => {
+                Err(Trouble::Throttled(_)) => {
                     return Err(unavailable("TransactionCanceledException: ThrottlingError"));
                 }
                 Err(Trouble::Unanswered) if self.pause(&mut tries).await => {}
@@ -365,6 +365,10 @@ fn check_size(write: &Write) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+fn throttled(limit: Limit) -> StoreError {
+    StoreError::Throttled { limit, why: "ThrottlingException".to_owned() }
 }
 
 fn unavailable(why: &str) -> StoreError {
