@@ -97,6 +97,7 @@ mod simulate;
 mod simulated_aws;
 mod sources;
 mod split;
+mod spread;
 mod stats;
 mod stored;
 mod support;

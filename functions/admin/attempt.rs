@@ -199,7 +199,9 @@ impl Call<'_> {
         let listed = self
             .admin
             .history
-            .attempts_of_endpoint(&endpoint.id, &walk, now, |attempt| filter.keeps(attempt))
+            .attempts_of_endpoint(&endpoint.id, endpoint.spread, &walk, now, |attempt| {
+                filter.keeps(attempt)
+            })
             .await?;
         let with_content = self.wants_content()?;
         let id = |attempt: &Attempt| attempt.id.to_string();

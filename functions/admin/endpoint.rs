@@ -10,6 +10,7 @@ use shared::domain::endpoint::{Endpoint, FIRST_VERSION};
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
+use shared::domain::spread::Spread;
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 use url::Url;
@@ -275,6 +276,7 @@ impl Call<'_> {
             headers: self.first_headers(input.headers.as_ref(), &id.to_string())?,
             failing: None,
             settings,
+            spread: Spread::default(),
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,
