@@ -142,7 +142,8 @@ async fn only_what_an_earlier_process_left_is_sent_again_without_delay() {
         let (mut world, app) = stage().await;
         world.receiver.settings.alone_since = Some(world.ambient.now());
         world.plan.fail_after(BEFORE_QUEUE, Fault::Before);
-        assert_eq!(publish(&world, &app, "order-1").await.as_u16(), 500);
+        world.plan.fail_after(BEFORE_QUEUE + 1, Fault::Before);
+        assert_eq!(publish(&world, &app, "order-1").await.as_u16(), 503);
         world.advance_s(1);
         if restarted {
             world.receiver.settings.alone_since = Some(world.ambient.now());

@@ -153,18 +153,18 @@ async fn a_long_retry_costs_three_writes_and_one_send_more_when_it_is_swept() {
     assert_eq!(billed(&fails), (6, 1.0, 0));
     world.advance_s(2 * 3_600);
     let sweep = cost(&world, world.sweep()).await;
-    assert_eq!(billed(&sweep), (3, 8.0, 1));
+    assert_eq!(billed(&sweep), (3, 32.0, 1));
     let succeeds = cost(&world, world.dispatch_all()).await;
     assert_eq!(billed(&succeeds), (9, 3.0, 0));
 }
 
 #[tokio::test]
-async fn an_idle_sweep_costs_eight_reads() {
+async fn an_idle_sweep_costs_thirty_two_reads() {
     let (world, app) = world_with(Settings::default()).await;
     world.publish(&app, event()).await;
     world.dispatch_all().await;
     let sweep = cost(&world, world.sweep()).await;
-    assert_eq!(billed(&sweep), (0, 8.0, 0));
+    assert_eq!(billed(&sweep), (0, 32.0, 0));
 }
 
 #[tokio::test]

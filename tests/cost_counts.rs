@@ -19,7 +19,7 @@ mod operations;
 
 const URL: &str = "http://127.0.0.1:9/hook";
 /// Read units of a sweep that finds nothing; the command counts sweeps by the minute.
-const IDLE_SWEEP: f64 = 8.0;
+const IDLE_SWEEP: f64 = 32.0;
 
 #[tokio::test]
 async fn the_counts_of_the_cost_command_are_those_of_the_handlers() {

@@ -356,7 +356,7 @@ impl Trial {
                     let messages = self.messages(&id).await;
                     return Ok(Published { id, messages, body: body["payload"].take() });
                 }
-                Some(response) if response.status() == 500 => {}
+                Some(response) if response.status() == 503 => {}
                 Some(response) => return Err(format!("publishing was answered {response:?}")),
             }
         }

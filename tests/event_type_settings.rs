@@ -145,7 +145,7 @@ async fn a_schedule_whose_setting_broke_off_anywhere_holds_when_it_is_set_again(
             assert!(call > 4, "there is more to it than {call} calls");
             break;
         }
-        assert_eq!(first.status, 500, "call {call}");
+        assert_eq!(first.status, 503, "call {call}");
         set(&world, fields).await;
         world.network.always(URL, answer(500));
         let msg = publish(&world, &app, "order.slow").await;

@@ -387,7 +387,7 @@ async fn deliver_well_and_badly(world: &World, app: &str, plan: &Plan) -> Vec<St
     plan.end();
     plan.fail_after(1, Fault::Before);
     let reply = publish(world, app).await;
-    assert_eq!(reply.status, 500);
+    assert_eq!(reply.status, 503);
     plan.end();
     world.advance_s(VISIBILITY_S.into());
     let batch = world.queues.deliveries.receive(MAX_BATCH, 0).await.unwrap();

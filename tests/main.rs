@@ -102,6 +102,7 @@ mod simulated_account;
 mod simulated_aws;
 mod sources;
 mod split;
+mod spread;
 mod stats;
 mod stored;
 mod support;

@@ -61,9 +61,10 @@ async fn a_message_whose_place_in_the_queue_was_not_acknowledged_counts_once_whe
     let app = world.application().await;
     world.endpoint(&app, URL).await;
     world.metrics.take();
-    // The application, the store, the queue.
+    // The application, the store, the queue, and that once more.
     plan.fail_after(2, Fault::Before);
-    assert_eq!(publish_as(&world, &app, "key").await.status, 500);
+    plan.fail_after(3, Fault::Before);
+    assert_eq!(publish_as(&world, &app, "key").await.status, 503);
     assert_eq!(publish_as(&world, &app, "key").await.status, 202);
     assert_eq!(counts(&world), [(Metric::Accepted, 1)]);
 }

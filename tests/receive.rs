@@ -29,6 +29,7 @@ mod once;
 mod shapes;
 mod signed;
 mod sizes;
+mod throttled;
 
 const URL: &str = "http://127.0.0.1:9/hook";
 

@@ -84,6 +84,7 @@ pub(crate) fn outcome(outcome: Option<Outcome>) -> Record {
         channels: message.channels.clone(),
         tags: message.tags.clone(),
         subject: None,
+        spread: shared::domain::spread::Spread::default(),
     };
     Record::Outcome { message: Box::new(message), attempt: Box::new(attempt), outcome }
 }

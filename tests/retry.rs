@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use dispatch::{Dispatcher, Settings};
 use futures_util::future::join_all;
-use retry::{Report, Sweeper};
+use retry::{Pace, Part, Report, Sweeper};
 use serde_json::{Value, json};
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
@@ -16,6 +16,7 @@ use shared::domain::delivery::{Delivery, Pending, QUEUE_GRACE_MS, SWEEP_AHEAD_MS
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId, MessageKey};
 use shared::domain::message::{Message, NewMessage};
 use shared::domain::schedule::{DEFAULT_DELAYS_S, JITTER_PERCENT, Schedule};
+use shared::domain::spread::Spread;
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::{
     Consumer, MAX_BATCH, MAX_RECEIVES, Outgoing, Producer, QueueError, VISIBILITY_S,
@@ -316,6 +317,79 @@ async fn one_run_sends_everything_that_is_due_in_a_shard() {
 }
 
 #[tokio::test]
+async fn a_backlog_is_claimed_side_by_side_and_sent_in_tens() {
+    let world = World::new();
+    for shard in 0..4 {
+        due_in(&world, shard, 150).await;
+    }
+    world.gauge.switch_on();
+    assert_eq!(world.sweep().await, Report { enqueued: 600, ..Report::default() });
+    let (store, queue) = (world.gauge.store(), world.gauge.queue());
+    // A page of each shard, a second one of these four, and a claim each.
+    assert_eq!(store.calls(), DUE_SHARDS as usize + 4 + 600);
+    let Pace { reads, calls } = Pace::default();
+    assert!((calls..=calls + reads).contains(&store.most()), "{}", store.most());
+    assert_eq!(queue.calls(), 60);
+    assert!(queue.most() >= 10, "{}", queue.most());
+}
+
+#[tokio::test]
+async fn a_run_with_nothing_to_do_asks_for_few_shards_at_once() {
+    let world = World::new();
+    world.gauge.switch_on();
+    assert_eq!(world.sweep().await, Report::default());
+    let store = world.gauge.store();
+    assert_eq!((store.calls(), store.most()), (DUE_SHARDS as usize, Pace::default().reads));
+}
+
+#[tokio::test]
+async fn no_more_is_done_at_once_than_the_pace_allows() {
+    let world = World::new();
+    due_in(&world, 3, 30).await;
+    world.gauge.switch_on();
+    let pace = Pace { reads: 1, calls: 2 };
+    let slow = Sweeper { pace, ..world.sweeper.clone() };
+    assert_eq!(slow.run(None).await.enqueued, 30);
+    assert_eq!(world.gauge.store().most(), 3);
+}
+
+#[tokio::test]
+async fn the_parts_of_a_run_do_different_things_and_together_all_of_them() {
+    let world = World::new();
+    for shard in [0, 1, 6, 11] {
+        due_in(&world, shard, 2).await;
+    }
+    put(&world.queues.deliveries_dlq, "nonsense").await;
+    let mut shards = Vec::new();
+    for number in 0..4 {
+        let part = Part::of(&json!({"part": number, "parts": 4}));
+        assert_eq!(part.number(), number);
+        shards.extend(part.shards());
+        let parked = usize::from(number == 0);
+        let expected = Report { enqueued: 2, parked, ..Report::default() };
+        assert_eq!(world.sweeper.run_part(part, None).await, expected, "part {number}");
+    }
+    shards.sort_unstable();
+    assert_eq!(shards, (0..DUE_SHARDS).collect::<Vec<_>>());
+    assert_eq!(world.sweep().await, Report::default());
+}
+
+#[test]
+fn an_event_that_names_no_part_asks_for_everything() {
+    for event in [
+        json!({}),
+        json!(null),
+        json!({"detail-type": "Scheduled Event", "source": "aws.scheduler"}),
+        json!({"part": 4, "parts": 4}),
+        json!({"part": 0, "parts": 0}),
+        json!({"part": -1, "parts": 4}),
+        json!({"part": "0", "parts": "4"}),
+    ] {
+        assert_eq!(Part::of(&event), Part::WHOLE, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_ends_although_the_queue_is_down() {
     let world = World::new();
     due_in(&world, 7, 120).await;
@@ -371,9 +445,9 @@ async fn a_run_stops_between_two_pages_of_a_shard_when_its_time_is_over() {
     due_in(&world, 4, 230).await;
     let table = Arc::new(Tired { inner: world.table.clone(), clock: world.clock.clone() });
     let tired = Sweeper { deliveries: Deliveries::new(table), ..world.sweeper.clone() };
-    // The first pages of all sixteen shards and one more; then the sweep's share is used up:
+    // The first pages of all 64 shards and one more; then the sweep's share is used up:
     // three quarters of what is left without the five seconds for ending in order.
-    let deadline = world.ambient.now().plus_ms(27_000);
+    let deadline = world.ambient.now().plus_ms(91_000);
     let expected = Report { enqueued: 200, ..Report::default() };
     assert_eq!(tired.run(Some(deadline)).await, expected);
     assert_eq!(world.sweep().await, Report { enqueued: 30, ..Report::default() });
@@ -586,13 +660,19 @@ async fn waiting(messages: usize, delay_s: u64) -> (World, String, Vec<String>) 
 /// Deliveries of one shard of the index that are due now: their first attempt has failed, and
 /// the next comes in a minute.
 async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
-    let app = world.application().await;
-    let ep: EndpointId = world.endpoint(&app, URL).await.parse().expect("an id");
-    let app: ApplicationId = app.parse().expect("an id");
     let (now, inbox) = (world.ambient.now(), Inbox::new(world.table.clone()));
     let new_id = || MessageId::from_key(now, MessageKey::random(&world.ambient));
+    let (app, ep) = loop {
+        let app = world.application().await;
+        let ep: EndpointId = world.endpoint(&app, URL).await.parse().expect("an id");
+        let app: ApplicationId = app.parse().expect("an id");
+        // What is due of one application is in a few shards.
+        if (0..100).any(|_| due_shard_of(&app, &new_id(), &ep) == shard) {
+            break (app, ep);
+        }
+    };
     let ids: Vec<MessageId> = std::iter::repeat_with(new_id)
-        .filter(|msg| due_shard_of(msg, &ep) == shard)
+        .filter(|msg| due_shard_of(&app, msg, &ep) == shard)
         .take(count)
         .collect();
     join_all(ids.iter().map(|id| async {
@@ -616,6 +696,7 @@ async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
             channels: Vec::new(),
             tags: Vec::new(),
             subject: None,
+            spread: Spread::default(),
         };
         let retry = Outcome::Retry { at: now.plus_ms(MINUTE_S * 1000) };
         let deliveries = Deliveries::new(world.table.clone());

@@ -32,7 +32,8 @@ async fn what_cannot_be_read_is_set_aside_and_does_not_block_its_shard() {
     world.dispatch_all().await;
     world.advance_s(2 * 3_600);
     // More than a page of it, all due before the delivery.
-    let shard = keys::due_shard_of(&msg.parse().unwrap(), &ep.parse().unwrap());
+    let shard =
+        keys::due_shard_of(&app.parse().unwrap(), &msg.parse().unwrap(), &ep.parse().unwrap());
     for n in 0..250 {
         let due = Key { pk: keys::due_pk(shard), sk: keys::due_sk(Timestamp(n)) };
         let key = Key {

@@ -233,10 +233,27 @@ fn the_sweep_looks_as_far_ahead_as_the_schedule_is_apart() {
     let template = template();
     let events = &properties(&template, "RetryFunction")["Events"];
     let schedules: Vec<&Value> = events.as_object().expect("events").values().collect();
-    assert_eq!(schedules.len(), 1);
-    assert_eq!(schedules[0]["Type"], "ScheduleV2");
-    assert_eq!(schedules[0]["Properties"]["ScheduleExpression"], "rate(1 minute)");
+    for schedule in schedules {
+        assert_eq!(schedule["Type"], "ScheduleV2");
+        assert_eq!(schedule["Properties"]["ScheduleExpression"], "rate(1 minute)");
+    }
     assert_eq!(SWEEP_AHEAD_MS, 60_000);
+}
+
+#[test]
+fn each_minute_every_shard_of_what_is_due_is_swept_once() {
+    let template = template();
+    let events = &properties(&template, "RetryFunction")["Events"];
+    let mut names = BTreeSet::new();
+    let mut shards = Vec::new();
+    for event in events.as_object().expect("events").values() {
+        let properties = &event["Properties"];
+        assert!(names.insert(text(&properties["Name"]["Fn::Sub"])), "a name twice");
+        let input = serde_json::from_str(properties["Input"].as_str().expect("an input"));
+        shards.extend(retry::Part::of(&input.expect("JSON")).shards());
+    }
+    shards.sort_unstable();
+    assert_eq!(shards, (0..shared::store::keys::DUE_SHARDS).collect::<Vec<_>>());
 }
 
 // Storage.

@@ -218,7 +218,9 @@ impl Call<'_> {
         let listed = self
             .admin
             .history
-            .attempts_of_endpoint(&endpoint.id, &walk, now, |attempt| filter.keeps(attempt))
+            .attempts_of_endpoint(&endpoint.id, endpoint.spread, &walk, now, |attempt| {
+                filter.keeps(attempt)
+            })
             .await?;
         self.show_attempts(&tenant, &walk, listed).await
     }

@@ -66,7 +66,8 @@ impl Call<'_> {
     /// The messages that were sent to an endpoint. A page may be short before the list is done.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let endpoint = endpoint_of(&tenant, ep)?.id;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = page::walk::<Place>(self.request, true)?;
         if let Some(msg) = walk.iterator.as_ref().and_then(|place| place.parse().ok()) {
             walk.iterator = Some(self.admin.history.place_in_trail(&msg, &endpoint).await?);
@@ -84,7 +85,8 @@ impl Call<'_> {
             }
             Trace::Unattempted(_) => status != Some(SUCCESS.0),
         };
-        let listed = self.admin.history.trail_of_endpoint(&endpoint, &walk, now, keep).await?;
+        let listed =
+            self.admin.history.trail_of_endpoint(&endpoint, spread, &walk, now, keep).await?;
         let mut filling = page::Filling::new(&walk, listed);
         while let Some(trace) = filling.next(Trace::id) {
             let shown = self.attempted(&tenant, &endpoint, &trace, &filter, with_content).await?;
@@ -102,13 +104,14 @@ impl Call<'_> {
     /// the latest 40,000 count.
     pub(crate) async fn endpoint_stats(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let endpoint = endpoint_of(&tenant, ep)?.id;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = self.counted_span()?;
         let now = self.admin.ambient.now();
         let mut stats = EndpointStats::default();
         for _ in 0..STATS_PAGES {
             let history = &self.admin.history;
-            let listed = history.trail_of_endpoint(&endpoint, &walk, now, |_| true).await?;
+            let listed = history.trail_of_endpoint(&endpoint, spread, &walk, now, |_| true).await?;
             for trace in &listed.items {
                 stats.count(match trace {
                     Trace::Unattempted(delivery) => Standing::of(Some(delivery), false, now).status,

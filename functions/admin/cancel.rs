@@ -117,7 +117,8 @@ impl Call<'_> {
             trace.begins() && !trace.is_success() && span.contains(published)
         };
         let history = &self.admin.history;
-        let listed = history.trail_of_endpoint(&endpoint.id, &walk, now, keep).await?;
+        let listed =
+            history.trail_of_endpoint(&endpoint.id, endpoint.spread, &walk, now, keep).await?;
         for trace in &listed.items {
             out.canceled += self.cancel(&trace.msg(), &endpoint.id).await?;
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
-use shared::domain::id::EndpointId;
+use shared::domain::endpoint::Endpoint;
 use shared::store::Walk;
 
 use crate::attempted::{MOMENT_MS, STATS_PAGES};
@@ -54,7 +54,8 @@ impl Call<'_> {
     /// Whole hours of the last 28 days, or of less; the latest 40,000 attempts count.
     pub(crate) async fn attempt_stats(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let endpoint = endpoint_of(&tenant, ep)?.id;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = self.counted_span()?;
         walk.after = walk.after.map(|at| Timestamp(at.as_ms() / HOUR_MS * HOUR_MS));
         walk.before = walk.before.map(|at| {
@@ -65,7 +66,8 @@ impl Call<'_> {
         let mut stats = AttemptStats::default();
         for _ in 0..STATS_PAGES {
             let history = &self.admin.history;
-            let listed = history.attempts_of_endpoint(&endpoint, &walk, now, |_| true).await?;
+            let listed =
+                history.attempts_of_endpoint(&endpoint, spread, &walk, now, |_| true).await?;
             for attempt in &listed.items {
                 *if attempt.ok { &mut stats.success } else { &mut stats.fail } += 1;
             }
@@ -80,7 +82,7 @@ impl Call<'_> {
     pub(crate) async fn rate_status(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        let attempts = self.last_minute(&endpoint.id).await?;
+        let attempts = self.last_minute(endpoint).await?;
         let since = self.admin.ambient.now().minus_ms(LATELY_MS);
         let lately = attempts.iter().filter(|attempt| attempt.at > since).count();
         let at_rate = |rate: u16| lately as u64 * 1000 >= u64::from(rate) * LATELY_MS;
@@ -93,14 +95,15 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &out))
     }
 
-    async fn last_minute(&self, endpoint: &EndpointId) -> Result<Vec<Attempt>, ApiError> {
+    async fn last_minute(&self, endpoint: &Endpoint) -> Result<Vec<Attempt>, ApiError> {
         let now = self.admin.ambient.now();
         let walk = Walk {
             descending: true,
             after: Some(now.minus_ms(MINUTE_MS)),
             ..Walk::onward(MAX_COUNTED, None)
         };
-        let listed = self.admin.history.attempts_of_endpoint(endpoint, &walk, now, |_| true);
+        let Endpoint { id, spread, .. } = endpoint;
+        let listed = self.admin.history.attempts_of_endpoint(id, *spread, &walk, now, |_| true);
         Ok(listed.await?.items)
     }
 }

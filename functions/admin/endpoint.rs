@@ -12,6 +12,7 @@ use shared::domain::health::Health;
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
+use shared::domain::spread::Spread;
 use shared::store::table::Write;
 use shared::store::{Edited, Tenant};
 use url::Url;
@@ -294,6 +295,7 @@ impl Call<'_> {
             circuit: None,
             health: Health::default(),
             settings,
+            spread: Spread::default(),
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,

@@ -103,7 +103,7 @@ impl Call<'_> {
 
     pub(crate) async fn list_messages(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let app = &tenant.application.id;
+        let (app, spread) = (&tenant.application.id, tenant.application.spread);
         let walk = page::walk::<MessageId>(self.request, true)?;
         let filter = Filter::of(self.request);
         let now = self.admin.ambient.now();
@@ -112,7 +112,7 @@ impl Call<'_> {
             filter.keeps(&message.event_type, &message.channels, &message.tags, subject)
         };
         let with_content = self.wants_content()?;
-        let listed = self.admin.history.messages(app, &walk, now, keep).await?;
+        let listed = self.admin.history.messages(app, spread, &walk, now, keep).await?;
         let mut filling = page::Filling::new(&walk, listed);
         while let Some(mut message) = filling.next(|message| message.id.to_string()) {
             let id = message.id.to_string();

@@ -12,6 +12,7 @@ use shared::domain::id::EndpointId;
 use shared::domain::keyring::Keyring;
 use shared::domain::notice::{Notice, Trigger, application_id};
 use shared::domain::secret::SigningSecret;
+use shared::domain::spread::Spread;
 use shared::store::table::Write;
 use shared::store::{Edited, Listed, Tenant};
 
@@ -98,6 +99,7 @@ impl Call<'_> {
             operational: true,
             // Notices are of no type that an organisation describes.
             has_event_type_settings: false,
+            spread: Spread::default(),
             integration_key: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,
             updated_at: now,

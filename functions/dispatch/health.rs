@@ -24,7 +24,7 @@ use shared::domain::health::DisabledBy;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::notice::{Notice, Trigger};
 use shared::store::table::Write;
-use shared::store::{Edited, StoreError};
+use shared::store::{Edited, Limit, StoreError};
 use tracing::{error, warn};
 
 use crate::job::{Job, NotDone};
@@ -144,6 +144,24 @@ pub(crate) async fn verified(job: &Job, seen: &Endpoint) {
         }
     };
     log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
+}
+
+/// Does this. Where it fails because the list of the endpoint's attempts takes no more, that is
+/// spread wider from now on; one of a few callers sees to it.
+pub(crate) async fn watched<T>(
+    job: &Job,
+    attempt: &Attempt,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    const CALLERS: u64 = 8;
+    let result = call.await;
+    let is_full = matches!(&result, Err(StoreError::Throttled { limit: Limit::List, .. }));
+    if is_full && u64::from_be_bytes(job.context.parts.ambient.random()) % CALLERS == 0 {
+        let wider = attempt.spread.wider();
+        let change = |endpoint: &mut Endpoint| endpoint.spread = endpoint.spread.max(wider);
+        log(attempt.ep, edit(job, (attempt.app, attempt.ep), Vec::new(), change).await);
+    }
+    result
 }
 
 /// A message to the endpoint was given up.

@@ -23,7 +23,7 @@ use crate::budget::within;
 use crate::job::{Job, NotDone};
 use crate::phases::{About, Cleared, Sent, Verdict};
 use crate::target::Target;
-use crate::{Context, followed_up, measure};
+use crate::{Context, followed_up, health, measure};
 
 /// Longest first pause before a store that failed is asked again, in milliseconds; each later one
 /// may be twice as long.
@@ -79,10 +79,19 @@ pub(crate) async fn write(
                 Some(told) => outbox(job, about, attempt, told).await,
                 None => Vec::new(),
             };
-            let call = || deliveries.record(attempt, message, held, outcome, &outbox, job.now());
+            let call = || {
+                let call = deliveries.record(attempt, message, held, outcome, &outbox, job.now());
+                health::watched(job, attempt, call)
+            };
             persist(job, call).await?
         }
-        _ => persist(job, || deliveries.record_by_hand(attempt, message, job.now())).await?,
+        _ => {
+            let call = || {
+                let call = deliveries.record_by_hand(attempt, message, job.now());
+                health::watched(job, attempt, call)
+            };
+            persist(job, call).await?
+        }
     };
     job.context.unwritten.forget(attempt);
     measure::recorded(job, attempt, message, &recorded, outcome);
@@ -171,7 +180,7 @@ async fn ask<T, F: Future<Output = Result<T, StoreError>>>(
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        if !matches!(error, StoreError::Unavailable(_)) || !may_ask_again(job, tries) {
+        if !error.is_passing() || !may_ask_again(job, tries) {
             return Err(error);
         }
         warn!(%error, tries, "the store is asked again");

@@ -74,6 +74,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         channels: message.channels.clone(),
         tags: message.tags.clone(),
         subject: message.subject.clone(),
+        spread: endpoint.spread,
     };
     Ok(Sent { attempt, verdict })
 }

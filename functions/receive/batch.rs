@@ -18,8 +18,9 @@ use shared::api::application::ApplicationIn;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::message::{self, MessageOut, MessageShape};
 use shared::api::request;
+use shared::domain::application::Application;
 use shared::domain::clock::Timestamp;
-use shared::domain::id::{ApplicationId, MessageKey};
+use shared::domain::id::MessageKey;
 use shared::domain::message::Message;
 use shared::domain::profile::Profile;
 use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, Split};
@@ -55,7 +56,7 @@ impl Receiver {
         let mut named = HashSet::new();
         let prepared = bodies.iter().enumerate().map(|(position, body)| {
             let message =
-                self.read_one(body, application.id, caller.request, position, &profile, now)?;
+                self.read_one(body, application, caller.request, position, &profile, now)?;
             if is_named(&message) && !named.insert(message.id.key()) {
                 return Err(twice());
             }
@@ -71,7 +72,7 @@ impl Receiver {
     fn read_one(
         &self,
         body: &Bytes,
-        app: ApplicationId,
+        application: &Application,
         request: Option<&str>,
         position: usize,
         profile: &Profile,
@@ -80,7 +81,7 @@ impl Receiver {
         let new = message::publish(body, profile.envelope.is_some(), now)?;
         // No header has a line break, so a call of its own has no such name.
         let request = request.map(|name| format!("{name}\n{position}"));
-        Ok(self.message(new, app, request.as_deref()))
+        Ok(self.message(new, application, request.as_deref()))
     }
 
     /// A turn for each name. All batches ask in the same order, so none waits for one that waits
@@ -267,8 +268,8 @@ struct ResultOut {
     error: Option<Box<RawValue>>,
 }
 
-/// The answer to a batch. Where it is our fault alone that nothing was taken, it says so with its
-/// own status, as to a single message.
+/// The answer to a batch. Where nothing was taken and all of it may be in a moment, it says so with
+/// its own status, as to a single message.
 fn answer(answers: Vec<Result<Message, ApiError>>, with_content: bool) -> Response<Bytes> {
     let mut room = MAX_SHOWN_BYTES;
     let (mut results, mut after) = (Vec::with_capacity(answers.len()), None);
@@ -292,9 +293,9 @@ fn answer(answers: Vec<Result<Message, ApiError>>, with_content: bool) -> Respon
         });
     }
     let failed = results.iter().filter(|result| result.message.is_none()).count();
-    let is_ours = |result: &ResultOut| result.status >= 500;
+    let is_passing = |result: &ResultOut| result.status >= 500 || result.status == 429;
     let status = match results.first() {
-        Some(first) if results.iter().all(is_ours) => first.status,
+        Some(first) if results.iter().all(is_passing) => first.status,
         _ => StatusCode::ACCEPTED.as_u16(),
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

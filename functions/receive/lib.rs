@@ -12,6 +12,9 @@
 //! One name is published under once at a time: whoever else asks in this process waits. What
 //! another process may be about to send comes a second time only when that is over.
 //!
+//! What the store or the queue does not do in time, or not at the moment, is answered with 429 or
+//! 503 and `retry-after`. What the queue does not acknowledge is sent once more before that.
+//!
 //! Not guaranteed: that a message which was sent to the queue twice, since its publisher asked
 //! twice, is attempted once, if the queue is so far behind that both copies are received
 //! together. `POSTHORN_FIRST_LEASE=always` guarantees that too, for more write units. Nor that
@@ -19,15 +22,17 @@
 //! publishes once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use shared::api::cors;
-use shared::api::error::ApiError;
+use shared::api::error::{ApiError, Later};
 use shared::api::message;
 use shared::api::request;
+use shared::domain::application::Application;
 use shared::domain::clock::{Ambient, Timestamp};
-use shared::domain::id::{ApplicationId, MessageKey, OrganisationId};
+use shared::domain::id::{MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::Metrics;
 use shared::domain::secret::Sealer;
@@ -60,6 +65,9 @@ pub const APPLICATION_TTL_MS: u64 = 30_000;
 /// Largest body of an event that its profile may cut into several, in bytes: well below the
 /// 6 MB that Lambda takes.
 pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;
+/// How long a request may take. A publisher that hears nothing waits as long as the function may
+/// run, and Lambda runs another one for each request meanwhile.
+pub const PATIENCE: Duration = Duration::from_secs(8);
 /// How many characters of its hash tell one idempotency key from another.
 const REQUEST_HASH_CHARS: usize = 16;
 
@@ -133,7 +141,11 @@ impl Receiver {
     #[instrument(name = "receive", skip_all, fields(message.id = Empty))]
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let request = request::plain(request);
-        let mut answer = self.answer(&request).await.unwrap_or_else(ApiError::into_response);
+        let answer = tokio::time::timeout(PATIENCE, self.answer(&request)).await;
+        let answer = answer.unwrap_or_else(|_| {
+            Err(ApiError::Later(Later::Unavailable("no answer in time from store or queue".into())))
+        });
+        let mut answer = answer.unwrap_or_else(ApiError::into_response);
         cors::allow(&request, &mut answer);
         answer
     }
@@ -175,11 +187,12 @@ impl Receiver {
         let new = message::publish(request.body(), profile.envelope.is_some(), now)?;
         let with_content = request::query_flag(request, "with_content", true)?;
         let hops = caller::hops(request.headers())?;
-        let message = Message { hops, ..self.message(new, application.id, caller.request) };
+        let message = Message { hops, ..self.message(new, application, caller.request) };
         self.take(message, &profile, with_content).await
     }
 
-    fn message(&self, new: NewMessage, app: ApplicationId, request: Option<&str>) -> Message {
+    fn message(&self, new: NewMessage, of: &Application, request: Option<&str>) -> Message {
+        let app = of.id;
         let key = match (&new.event_id, request) {
             (Some(event_id), _) => MessageKey::of_event(&app, event_id.as_str()),
             (None, Some(request)) => MessageKey::of_idempotency_key(&app, request),
@@ -188,6 +201,7 @@ impl Receiver {
         let usual_hours = self.settings.retention_days * HOURS_A_DAY;
         let hash = |request| MessageKey::of_idempotency_key(&app, request).to_string();
         Message {
+            spread: of.spread,
             request: request.map(|request| hash(request)[..REQUEST_HASH_CHARS].to_owned()),
             ..Message::new(new, app, key, self.ambient.now(), usual_hours)
         }

@@ -12,7 +12,7 @@ use shared::store::{SOURCE_TTL_MS, StoreSettings};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let telemetry = telemetry::on_lambda(&config::from_process);
-    let wiring = Wiring::from_process()?;
+    let wiring = Wiring::from_process()?.for_callers();
     let stores = StoreSettings {
         directory_ttl_ms: APPLICATION_TTL_MS,
         sources_ttl_ms: SOURCE_TTL_MS,

@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 /// How many are remembered: the last seconds of a busy process.
 const REMEMBERED: usize = 16_384;
 /// How long a request waits for another one that publishes in the same place.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A memory of what is safely in the queue, and a turn for each name that is being published
 /// under. Clones share it.

@@ -79,7 +79,7 @@ impl Receiver {
         let new = NewMessage { event_id, ..NewMessage::of(found.event_type, payload) };
         let profile = self.profiles.of(&tenant.application).await?;
         let hops = caller::hops(headers)?;
-        let message = self.message(new, tenant.application.id, name.as_deref());
+        let message = self.message(new, &tenant.application, name.as_deref());
         let message = Message { hops, ..message };
         self.take(message, &profile, false).await
     }

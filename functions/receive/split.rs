@@ -28,7 +28,7 @@ impl Receiver {
     ) -> Result<Offered, ApiError> {
         let sha256 = sha256_hex(&whole.payload);
         let parent = parent(&whole, parts.len(), &sha256);
-        let (first, is_ours) = match self.inbox.accept(&parent).await? {
+        let (first, is_ours) = match self.accept(&parent).await? {
             Accepted::New => (parent, true),
             Accepted::Existing(first) => {
                 let manifest = Manifest::of(&first);
@@ -52,7 +52,7 @@ impl Receiver {
     }
 
     async fn offer_part(&self, part: Message) -> Result<Vec<Unsent>, ApiError> {
-        match self.inbox.accept(&part).await? {
+        match self.accept(&part).await? {
             Accepted::New => {
                 self.metrics.count(Metric::Accepted);
                 Ok(to_send(part, false))

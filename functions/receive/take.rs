@@ -6,17 +6,20 @@
 
 use bytes::Bytes;
 use http::Response;
-use shared::api::error::{self, ApiError};
+use shared::api::error::{self, ApiError, Later};
 use shared::api::message::{self, MessageOut};
+use shared::domain::application::Application;
+use shared::domain::clock::Timestamp;
 use shared::domain::delivery::SECOND_COPY_DELAY_S;
+use shared::domain::id::MessageId;
 use shared::domain::message::Message;
 use shared::domain::metrics::Metric;
 use shared::domain::profile::Profile;
 use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, TooMuch};
-use shared::queue::{QueueError, record::Record, send_all};
-use shared::store::Accepted;
+use shared::queue::{Outgoing, QueueError, record::Record, send_all};
+use shared::store::{Accepted, Edited, Limit, StoreError};
 use tracing::field::display;
-use tracing::{Span, debug};
+use tracing::{Span, debug, info};
 
 use crate::Receiver;
 
@@ -40,9 +43,26 @@ pub(crate) struct Offered {
 
 /// A message on its way to the queue.
 pub(crate) struct Unsent {
-    pub(crate) message: Message,
+    id: MessageId,
+    at: Timestamp,
     /// It may be there already.
-    pub(crate) again: bool,
+    again: bool,
+    record: Record,
+}
+
+impl Unsent {
+    fn new(message: Message, again: bool) -> Self {
+        let (id, at) = (message.id, message.at);
+        Self { id, at, again, record: Record::Accepted { message: Box::new(message), again } }
+    }
+
+    /// From now on it says that it may be there already.
+    fn come_again(&mut self) {
+        self.again = true;
+        if let Record::Accepted { again, .. } = &mut self.record {
+            *again = true;
+        }
+    }
 }
 
 impl Receiver {
@@ -60,7 +80,7 @@ impl Receiver {
         };
         let Offered { unsent, answer } = self.offer(prepared).await?;
         if let [only] = unsent.as_slice() {
-            Span::current().record("message.id", display(only.message.id));
+            Span::current().record("message.id", display(only.id));
         }
         for sent in self.send(unsent).await {
             sent?;
@@ -74,13 +94,36 @@ impl Receiver {
         if let Some(parts) = parts {
             return self.offer_parts(message, parts).await;
         }
-        match self.inbox.accept(&message).await? {
+        match self.accept(&message).await? {
             Accepted::New => {
                 self.metrics.count(Metric::Accepted);
                 Ok(Offered { answer: Ok(message.clone()), unsent: to_send(message, false) })
             }
             Accepted::Existing(first) => self.repeat(*first, &message).await,
         }
+    }
+
+    /// Stores a message if its place is free. Where the list of its application's messages takes no
+    /// more, that is spread wider first.
+    pub(crate) async fn accept(&self, message: &Message) -> Result<Accepted, ApiError> {
+        let error = match self.inbox.accept(message).await {
+            Err(error @ StoreError::Throttled { limit: Limit::List, .. }) => error,
+            accepted => return Ok(accepted?),
+        };
+        let wider = message.spread.wider();
+        let widen = |application: &mut Application| {
+            application.spread = application.spread.max(wider);
+        };
+        let widened = self.editor.edit_application(&message.app, self.ambient.now(), widen).await?;
+        let Edited::Done(Application { spread, .. }) = widened else { return Err(error.into()) };
+        if spread == message.spread {
+            return Err(error.into());
+        }
+        info!(app = %message.app, places = u8::from(spread), "its messages are spread wider");
+        let accepted = self.inbox.accept(&Message { spread, ..message.clone() }).await?;
+        // Nobody else has its place: an earlier try that got no answer stored it.
+        let is_ours = accepted != Accepted::New && !is_named(message);
+        Ok(if is_ours { Accepted::New } else { accepted })
     }
 
     /// The place of the message is taken: by an earlier try of the same request, or by another
@@ -116,23 +159,34 @@ impl Receiver {
     }
 
     /// Sends messages in as few calls as may be; for each, in order, whether it is in the queue.
-    pub(crate) async fn send(&self, unsent: Vec<Unsent>) -> Vec<Result<(), QueueError>> {
-        let ids: Vec<_> = unsent.iter().map(|unsent| unsent.message.id).collect();
-        let records = unsent.into_iter().map(|unsent| {
-            let Unsent { message, again } = unsent;
-            // A second copy waits until whoever has the first one is done with it: a first attempt
-            // takes no lease, so while it is under way there is nothing to see of it.
-            // Whoever has one of an earlier process's is dead.
-            let is_left_over = self.settings.alone_since.is_some_and(|since| message.at < since);
-            let delay_s = if again && !is_left_over { SECOND_COPY_DELAY_S } else { 0 };
-            Record::Accepted { message: Box::new(message), again }.outgoing(delay_s)
+    /// Those of which the queue does not say so are sent once more.
+    pub(crate) async fn send(&self, mut unsent: Vec<Unsent>) -> Vec<Result<(), QueueError>> {
+        let outgoing = unsent.iter().map(|unsent| self.outgoing(unsent)).collect();
+        let mut sent = send_all(&*self.deliveries, outgoing).await;
+        let lost = |sent: &Result<(), QueueError>| matches!(sent, Err(QueueError::Unavailable(_)));
+        let lost: Vec<usize> = (0..sent.len()).filter(|place| lost(&sent[*place])).collect();
+        let once_more = lost.iter().map(|place| {
+            unsent[*place].come_again();
+            self.outgoing(&unsent[*place])
         });
-        let sent = send_all(&*self.deliveries, records.collect()).await;
-        for (id, _) in ids.iter().zip(&sent).filter(|(_, sent)| sent.is_ok()) {
-            self.recent.remember(*id);
-            debug!(message.id = %id, "accepted");
+        let once_more = once_more.collect();
+        for (place, result) in lost.into_iter().zip(send_all(&*self.deliveries, once_more).await) {
+            sent[place] = result;
+        }
+        for (unsent, _) in unsent.iter().zip(&sent).filter(|(_, sent)| sent.is_ok()) {
+            self.recent.remember(unsent.id);
+            debug!(message.id = %unsent.id, unsent.again, "accepted");
         }
         sent
+    }
+
+    /// A second copy waits until whoever has the first one is done with it: a first attempt takes
+    /// no lease, so while it is under way there is nothing to see of it. Whoever has one of an
+    /// earlier process's is dead.
+    fn outgoing(&self, unsent: &Unsent) -> Outgoing {
+        let is_left_over = self.settings.alone_since.is_some_and(|since| unsent.at < since);
+        let delay_s = if unsent.again && !is_left_over { SECOND_COPY_DELAY_S } else { 0 };
+        unsent.record.outgoing(delay_s)
     }
 }
 
@@ -155,7 +209,7 @@ pub(crate) fn prepare(message: Message, profile: &Profile) -> Result<Prepared, A
 pub(crate) fn to_send(message: Message, again: bool) -> Vec<Unsent> {
     match message.deliver_at {
         Some(_) => Vec::new(),
-        None => vec![Unsent { message, again }],
+        None => vec![Unsent::new(message, again)],
     }
 }
 
@@ -179,7 +233,7 @@ pub(crate) fn taken() -> ApiError {
 
 /// The answer while another request publishes under the same name for too long.
 pub(crate) fn busy() -> ApiError {
-    ApiError::conflict("Another request publishes under this name at the moment: ask again.")
+    ApiError::Later(Later::Contended)
 }
 
 /// The answer to an event that would become too many.

@@ -9,6 +9,9 @@
 //!   parked with its reason, where the operator finds it.
 //! - `tasks` carries on with the background tasks that stand in the same index, in turns.
 //!
+//! The schedule starts several runs at once, each over its [`Part`] of the index, since there is
+//! more to do in a bad hour than one function gets through.
+//!
 //! Runs may overlap: a claim that somebody else made is simply lost, and a record that is
 //! redriven twice is recognised by dispatch. A run that dies between claim and send leaves a
 //! delivery that is due again when its claim runs out.
@@ -26,15 +29,35 @@ use shared::store::{Deliveries, Parking};
 use shared::work::Worker;
 use tracing::{info, instrument};
 
+mod part;
 mod redrive;
 mod sweep;
 mod tasks;
+
+pub use part::Part;
 
 /// Time that is kept for ending in order, in milliseconds.
 const WRAP_UP_MS: u64 = 5_000;
 /// How long a run works on background tasks, in milliseconds. A quarter of its time is kept for
 /// them, however much else is due.
 const TASKS_MS: u64 = 15_000;
+
+/// How much a run does at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Shards of the index that are read from. A run with nothing to do needs no more connections.
+    pub reads: usize,
+    /// Calls to the store and messages that are held for them, in all shards together: at 5 to
+    /// 10 ms a call far more than one function's share of a processor gets through, and a quarter
+    /// of the descriptors that Lambda has.
+    pub calls: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { reads: 8, calls: 256 }
+    }
+}
 
 /// A queue whose dead records are brought back.
 #[derive(Clone)]
@@ -62,6 +85,8 @@ pub struct Sweeper {
     pub parking: Parking,
     /// Carries on with background tasks.
     pub worker: Worker,
+    /// How much it does at the same time; another pace than the usual one is for simulations.
+    pub pace: Pace,
     /// Hears what happened.
     pub metrics: Arc<dyn Metrics>,
     /// Time and randomness.
@@ -121,19 +146,27 @@ impl Sweeper {
             retries,
             parking: stores.parking,
             worker,
+            pace: Pace::default(),
             metrics,
             ambient,
         }
     }
 
-    /// One run. `deadline` is when the invocation will be cut off.
-    #[instrument(name = "sweep", skip_all)]
+    /// One run over everything. `deadline` is when the invocation will be cut off.
     pub async fn run(&self, deadline: Option<Timestamp>) -> Report {
+        self.run_part(Part::WHOLE, deadline).await
+    }
+
+    /// One run over a part. Runs over the other parts may go on meanwhile.
+    #[instrument(name = "sweep", skip_all)]
+    pub async fn run_part(&self, part: Part, deadline: Option<Timestamp>) -> Report {
         let until = deadline.map(|deadline| deadline.minus_ms(WRAP_UP_MS));
         let began = self.ambient.now();
         let sweep_until = until.map(|until| until.minus_ms(until.since(began) / 4));
-        let (swept, mut report) =
-            tokio::join!(sweep::run(self, sweep_until), redrive::run(self, sweep_until));
+        let (swept, mut report) = tokio::join!(
+            sweep::run(self, part, sweep_until),
+            redrive::run(self, part, sweep_until)
+        );
         report.add(swept.report);
         if let Some(oldest) = swept.oldest {
             self.metrics.add(Metric::SweepLag, self.ambient.now().since(oldest) / 1000);
@@ -142,6 +175,7 @@ impl Sweeper {
         let tasks_until = until.map_or(tasks_until, |until| tasks_until.min(until));
         report.add(tasks::run(self, swept.tasks, tasks_until).await);
         info!(
+            part = part.number(),
             enqueued = report.enqueued,
             lost = report.lost,
             redriven = report.redriven,

@@ -1,7 +1,7 @@
 //! Wires the retry function: a schedule, DynamoDB, both queues and their dead letters.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use retry::Sweeper;
+use retry::{Part, Sweeper};
 use serde_json::Value;
 use shared::domain::clock;
 use shared::host::config::{self, variable};
@@ -26,7 +26,8 @@ async fn main() -> Result<(), Error> {
     let sweeper = &Sweeper::new(base.clone(), queues, dead);
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = clock::deadline(event.context.deadline);
-        Ok::<_, Error>(invocation.of(sweeper.run(deadline)).await)
+        let part = Part::of(&event.payload);
+        Ok::<_, Error>(invocation.of(sweeper.run_part(part, deadline)).await)
     }))
     .await
 }

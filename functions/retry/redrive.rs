@@ -6,7 +6,7 @@ use shared::queue::{MAX_BATCH, Outgoing, Received, send_all};
 use shared::store::Parked;
 use tracing::{error, warn};
 
-use crate::{Redrive, Report, Sweeper};
+use crate::{Part, Redrive, Report, Sweeper};
 
 /// Records that one run takes from a dead-letter queue at the most.
 const MAX_REDRIVEN: usize = 10_000;
@@ -16,9 +16,13 @@ const UNKNOWN_MS: u64 = 86_400_000;
 /// Times that a record is redriven before it is parked.
 const MAX_REDRIVES: u32 = 1;
 
-/// Empties the dead-letter queues, side by side, until `until`.
-pub(crate) async fn run(sweeper: &Sweeper, until: Option<Timestamp>) -> Report {
-    let emptied = sweeper.redrives.iter().map(|redrive| empty(sweeper, redrive, until));
+/// Empties the dead-letter queues, side by side, until `until`, if that is in this part.
+pub(crate) async fn run(sweeper: &Sweeper, part: Part, until: Option<Timestamp>) -> Report {
+    let emptied = sweeper
+        .redrives
+        .iter()
+        .filter(|_| part.has_dead_letters())
+        .map(|redrive| empty(sweeper, redrive, until));
     let mut all = Report::default();
     for report in futures_util::future::join_all(emptied).await {
         all.add(report);

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use futures_util::stream::{self, StreamExt};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::{Effect, Event};
 use shared::domain::delivery::scheduled::ScheduledMessage;
@@ -12,16 +11,14 @@ use shared::domain::delivery::{Delivery, LEASE_MS};
 use shared::domain::id::TaskId;
 use shared::queue::record::{Record, delay_until};
 use shared::queue::{Outgoing, send_all};
-use shared::store::keys::DUE_SHARDS;
-use shared::store::{Advanced, Due, StoreError, Versioned};
+use shared::store::{Advanced, Due, StoreError, Versioned, keys::Key};
+use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
-use crate::{Report, Sweeper};
+use crate::{Part, Report, Sweeper};
 
-/// Things that are read from a shard at once.
+/// Things that are read from a shard at once: ten batches of a queue.
 const PAGE: usize = 100;
-/// Calls to the store at the same time, for each shard.
-const PARALLEL: usize = 16;
 
 /// What the walk over the index came to.
 #[derive(Default)]
@@ -40,9 +37,22 @@ struct Claim<T> {
     outgoing: Outgoing,
 }
 
-/// Claims and sends everything that is due, until `until`.
-pub(crate) async fn run(sweeper: &Sweeper, until: Option<Timestamp>) -> Swept {
-    let shards = join_all((0..DUE_SHARDS).map(|shard| sweep(sweeper, shard, until))).await;
+/// One walk over the index. Its turns are given in the order in which they are asked for, so a
+/// shard with much to do leaves the others theirs.
+struct Walk<'a> {
+    sweeper: &'a Sweeper,
+    reads: Semaphore,
+    calls: Semaphore,
+}
+
+/// Claims and sends everything in this part that is due, until `until`.
+pub(crate) async fn run(sweeper: &Sweeper, part: Part, until: Option<Timestamp>) -> Swept {
+    let walk = Walk {
+        sweeper,
+        reads: Semaphore::new(sweeper.pace.reads),
+        calls: Semaphore::new(sweeper.pace.calls),
+    };
+    let shards = join_all(part.shards().map(|shard| walk.sweep(shard, until))).await;
     let mut all = Swept { oldest: Some(sweeper.ambient.now()), ..Swept::default() };
     for swept in shards {
         all.report.add(swept.report);
@@ -52,82 +62,147 @@ pub(crate) async fn run(sweeper: &Sweeper, until: Option<Timestamp>) -> Swept {
     all
 }
 
-async fn sweep(sweeper: &Sweeper, shard: u32, until: Option<Timestamp>) -> Swept {
-    let mut swept = Swept::default();
-    while !sweeper.is_late(until) {
-        let now = sweeper.ambient.now();
-        let due = match sweeper.deliveries.due(shard, now, PAGE).await {
-            Ok(due) => due,
-            Err(error) => {
-                error!(shard, %error, "cannot read what is due");
-                swept.report.failed += 1;
-                return swept;
+impl Walk<'_> {
+    async fn sweep(&self, shard: u32, until: Option<Timestamp>) -> Swept {
+        let mut swept = Swept::default();
+        let began = self.sweeper.ambient.now();
+        let mut after = None;
+        loop {
+            // When it is its turn there may be no time left.
+            let read = turn(&self.reads, async {
+                match self.sweeper.is_late(until) {
+                    true => None,
+                    false => Some(self.sweeper.deliveries.due(shard, began, PAGE, after).await),
+                }
+            });
+            let (due, next) = match read.await {
+                None => break,
+                Some(Ok(page)) => page,
+                Some(Err(error)) => {
+                    error!(shard, %error, "cannot read what is due");
+                    swept.report.failed += 1;
+                    return swept;
+                }
+            };
+            // The first page begins with the oldest.
+            let oldest = due.iter().filter_map(due_since).fold(began, Timestamp::min);
+            swept.oldest = swept.oldest.or(Some(oldest));
+            let failed = swept.report.failed;
+            let moved = self.act(due, &mut swept).await;
+            // Where nothing but failures came of a page, another run may have more luck.
+            let is_vain = moved == 0 && swept.report.failed > failed;
+            match next {
+                Some(next) if !is_vain => after = Some(next),
+                _ => break,
             }
-        };
-        // The first page begins with the oldest.
-        let oldest = due.iter().filter_map(due_since).fold(now, Timestamp::min);
-        swept.oldest = swept.oldest.or(Some(oldest));
-        let full = due.len() == PAGE;
-        let moved = act(sweeper, due, &mut swept).await;
-        // The index lags behind the claims, and what could not be sent is due again: a page that
-        // brought nothing is read by another run.
-        if !full || moved == 0 {
-            return swept;
         }
+        swept
     }
-    swept
+
+    /// Does what there is to do about a page; how much of it is due no longer.
+    async fn act(&self, due: Vec<Due>, swept: &mut Swept) -> usize {
+        let (mut deliveries, mut scheduled, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        for found in due {
+            match found {
+                Due::Delivery(found) => deliveries.push(*found),
+                Due::Scheduled(found) => scheduled.push(*found),
+                Due::Unreadable(key) => unreadable.push(key),
+                Due::Task(id) => {
+                    swept.tasks.insert(id);
+                }
+            }
+        }
+        let aside = self.set_aside(unreadable, &mut swept.report).await;
+        let sent = self.send_deliveries(deliveries, &mut swept.report).await;
+        aside + sent + self.release(scheduled, &mut swept.report).await
+    }
+
+    /// Moves what cannot be read out of the way; how much of it is due no longer.
+    async fn set_aside(&self, unreadable: Vec<Key>, report: &mut Report) -> usize {
+        let moves = unreadable.iter().map(async |key| {
+            error!(pk = key.pk, sk = key.sk, "cannot read something that is due: set aside");
+            let (deliveries, now) = (&self.sweeper.deliveries, self.sweeper.ambient.now());
+            let moved = turn(&self.calls, deliveries.set_aside(key, now)).await;
+            moved.inspect_err(|error| warn!(%error, "cannot set it aside"))
+        });
+        report.failed += unreadable.len();
+        join_all(moves).await.iter().filter(|moved| moved.is_ok()).count()
+    }
+
+    /// Claims things side by side: those that are ours, and their records.
+    async fn claim_all<T, C>(
+        &self,
+        due: Vec<Versioned<T>>,
+        claim: impl Fn(Versioned<T>) -> C,
+        report: &mut Report,
+    ) -> (Vec<Versioned<T>>, Vec<Outgoing>)
+    where
+        C: Future<Output = Result<Option<Claim<T>>, StoreError>>,
+    {
+        let claims = join_all(due.into_iter().map(|found| turn(&self.calls, claim(found)))).await;
+        let mut claimed = Vec::with_capacity(claims.len());
+        for claim in claims {
+            match claim {
+                Ok(Some(claim)) => claimed.push((claim.held, claim.outgoing)),
+                Ok(None) => report.lost += 1,
+                Err(error) => {
+                    warn!(%error, "cannot claim what is due");
+                    report.failed += 1;
+                }
+            }
+        }
+        claimed.into_iter().unzip()
+    }
+
+    /// Puts the next attempts of deliveries in the queue; how many of them are due no longer.
+    async fn send_deliveries(&self, due: Vec<Versioned<Delivery>>, report: &mut Report) -> usize {
+        let sweeper = self.sweeper;
+        let (held, records) = self.claim_all(due, |found| claim(sweeper, found), report).await;
+        let sent = send_all(&*sweeper.retries, records).await;
+        let count = sent.len();
+        let ends = held.iter().zip(sent).filter_map(|(held, sent)| Some((held, sent.err()?)));
+        let unsent = ends.map(async |(held, error)| {
+            warn!(message.id = %held.value.msg, %error, "cannot send a retry");
+            // Due again at once; if even that fails, when the claim runs out.
+            let now = sweeper.ambient.now();
+            let given_back = sweeper.deliveries.advance(held, Event::Unclaimed, now);
+            if let Err(error) = turn(&self.calls, given_back).await {
+                warn!(message.id = %held.value.msg, %error, "cannot give a claim back");
+            }
+        });
+        let unsent = join_all(unsent).await.len();
+        report.failed += unsent;
+        report.enqueued += count - unsent;
+        count - unsent
+    }
+
+    /// Puts messages in the queue whose time comes soon; how many of them are due no longer.
+    async fn release(&self, due: Vec<Versioned<ScheduledMessage>>, report: &mut Report) -> usize {
+        let sweeper = self.sweeper;
+        let claim = |found| claim_scheduled(sweeper, found);
+        let (held, records) = self.claim_all(due, claim, report).await;
+        let sent = send_all(&*sweeper.accepted, records).await;
+        let ends = held.into_iter().zip(sent).map(async |(held, sent)| {
+            let in_queue = sent.is_ok();
+            if let Err(error) = sent {
+                warn!(message.id = %held.value.msg, %error, "cannot release a message");
+            }
+            turn(&self.calls, end_release(sweeper, held, in_queue)).await;
+            in_queue
+        });
+        let ends = join_all(ends).await;
+        let released = ends.iter().filter(|in_queue| **in_queue).count();
+        report.released += released;
+        report.failed += ends.len() - released;
+        released
+    }
 }
 
-/// Does what there is to do about a page; how much of it is due no longer.
-async fn act(sweeper: &Sweeper, due: Vec<Due>, swept: &mut Swept) -> usize {
-    let (mut deliveries, mut scheduled, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    for found in due {
-        match found {
-            Due::Delivery(found) => deliveries.push(*found),
-            Due::Scheduled(found) => scheduled.push(*found),
-            Due::Unreadable(key) => unreadable.push(key),
-            Due::Task(id) => {
-                swept.tasks.insert(id);
-            }
-        }
-    }
-    let mut aside = 0;
-    for key in unreadable {
-        error!(pk = key.pk, sk = key.sk, "cannot read something that is due: set aside");
-        swept.report.failed += 1;
-        match sweeper.deliveries.set_aside(&key, sweeper.ambient.now()).await {
-            Ok(()) => aside += 1,
-            Err(error) => warn!(%error, "cannot set it aside"),
-        }
-    }
-    let report = &mut swept.report;
-    let sent = send_deliveries(sweeper, deliveries, report).await;
-    let released = release(sweeper, scheduled, report).await;
-    aside + sent + released
-}
-
-/// Claims things side by side: those that are ours, and their records.
-async fn claim_all<T, C>(
-    due: Vec<Versioned<T>>,
-    claim: impl Fn(Versioned<T>) -> C,
-    report: &mut Report,
-) -> (Vec<Versioned<T>>, Vec<Outgoing>)
-where
-    C: Future<Output = Result<Option<Claim<T>>, StoreError>>,
-{
-    let claims: Vec<_> = stream::iter(due).map(claim).buffer_unordered(PARALLEL).collect().await;
-    let mut claimed = Vec::with_capacity(claims.len());
-    for claim in claims {
-        match claim {
-            Ok(Some(claim)) => claimed.push((claim.held, claim.outgoing)),
-            Ok(None) => report.lost += 1,
-            Err(error) => {
-                warn!(%error, "cannot claim what is due");
-                report.failed += 1;
-            }
-        }
-    }
-    claimed.into_iter().unzip()
+/// Does this when it is its turn.
+async fn turn<T>(turns: &Semaphore, work: impl Future<Output = T>) -> T {
+    // Nobody closes it.
+    let _turn = turns.acquire().await;
+    work.await
 }
 
 async fn claim(
@@ -146,57 +221,6 @@ async fn claim(
         Effect::Notify(_) | Effect::CountExhausted => None,
     });
     Ok(outgoing.map(|outgoing| Claim { held, outgoing }))
-}
-
-/// Puts the next attempts of deliveries in the queue; how many of them are due no longer.
-async fn send_deliveries(
-    sweeper: &Sweeper,
-    due: Vec<Versioned<Delivery>>,
-    report: &mut Report,
-) -> usize {
-    let (held, records) = claim_all(due, |found| claim(sweeper, found), report).await;
-    let mut in_queue = 0;
-    for (held, sent) in held.iter().zip(send_all(&*sweeper.retries, records).await) {
-        let Err(error) = sent else {
-            in_queue += 1;
-            continue;
-        };
-        warn!(message.id = %held.value.msg, %error, "cannot send a retry");
-        report.failed += 1;
-        // Due again at once; if even that fails, when the claim runs out.
-        let now = sweeper.ambient.now();
-        if let Err(error) = sweeper.deliveries.advance(held, Event::Unclaimed, now).await {
-            warn!(message.id = %held.value.msg, %error, "cannot give a claim back");
-        }
-    }
-    report.enqueued += in_queue;
-    in_queue
-}
-
-/// Puts messages in the queue whose time comes soon; how many of them are due no longer.
-async fn release(
-    sweeper: &Sweeper,
-    due: Vec<Versioned<ScheduledMessage>>,
-    report: &mut Report,
-) -> usize {
-    let (held, records) = claim_all(due, |found| claim_scheduled(sweeper, found), report).await;
-    let sent = send_all(&*sweeper.accepted, records).await;
-    let ends = stream::iter(held.into_iter().zip(sent))
-        .map(|(held, sent)| async move {
-            let in_queue = sent.is_ok();
-            if let Err(error) = sent {
-                warn!(message.id = %held.value.msg, %error, "cannot release a message");
-            }
-            end_release(sweeper, held, in_queue).await;
-            in_queue
-        })
-        .buffer_unordered(PARALLEL)
-        .collect::<Vec<_>>()
-        .await;
-    let released = ends.iter().filter(|in_queue| **in_queue).count();
-    report.released += released;
-    report.failed += ends.len() - released;
-    released
 }
 
 /// Claims a scheduled message. If another sweep had it before, its record says that it may come

@@ -22,6 +22,16 @@ pub(crate) fn timeouts(held: Duration) -> TimeoutConfig {
         .build()
 }
 
+/// The timeouts of a call for somebody who can ask again. Both services answer within tens of
+/// milliseconds; what takes a second takes longer.
+pub(crate) fn brief_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(1))
+        .operation_timeout(Duration::from_secs(3))
+        .build()
+}
+
 /// A failed call in one line: the service's code and message, or what kept it from answering.
 /// Unlike the SDK's own long form it never shows a request or an answer.
 pub(crate) fn describe<E, R>(operation: &str, error: &SdkError<E, R>) -> String

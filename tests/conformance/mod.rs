@@ -7,6 +7,7 @@
 mod adapters;
 mod dynamodb;
 mod sqs;
+mod throttled;
 #[macro_use]
 mod queue;
 #[macro_use]

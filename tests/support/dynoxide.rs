@@ -19,7 +19,7 @@ use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::lambda::aws::{AwsEnvironment, dynamodb_client};
+use shared::lambda::aws::{AwsEnvironment, Caller, dynamodb_client};
 use shared::store::dynamodb::DynamoTable;
 use shared::store::keys::attribute::{DOC, DPK, DSK, EXPIRES_AT, PK, REV, SK, TPK, TSK};
 use shared::store::keys::index::{BY_TIME, DUE};
@@ -59,7 +59,7 @@ impl Dynoxide {
         });
         let connector = SharedHttpConnector::new(self.clone());
         let http = http_client_fn(move |_, _| connector.clone());
-        let client = dynamodb_client(&environment.expect("an environment"), http);
+        let client = dynamodb_client(&environment.expect("an environment"), http, Caller::Waits);
         DynamoTable::new(client, TABLE)
     }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use shared::queue::{Consumer, Outgoing, Producer, QueueError, Received};
 use shared::sender::{Ending, Outbound, Outcome, Sender};
-use shared::store::StoreError;
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
+use shared::store::{Limit, StoreError};
 use tokio::sync::Notify;
 
 /// What happens at one call of a port.
@@ -26,6 +26,13 @@ pub(crate) enum Fault {
     /// From now on the store refuses so many writes, as one that throttles does. Whoever is
     /// refused asks again, so this excuses nothing.
     Throttle(u32),
+    /// An error, and no effect: the store takes no more of this.
+    Busy(Limit),
+}
+
+/// What a port is told of a fault that only the store knows.
+fn busy(limit: Limit) -> String {
+    format!("injected, too busy: {limit:?}")
 }
 
 /// Which calls go wrong. The calls of all ports share one count.
@@ -191,6 +198,10 @@ impl Plan {
                 self.excuse(about);
                 Err(error("injected, before the effect"))
             }
+            Some(Fault::Busy(limit)) => {
+                self.excuse(about);
+                Err(error(&busy(limit)))
+            }
             Some(Fault::After) => {
                 call.await?;
                 self.excuse(about);
@@ -275,7 +286,11 @@ impl<T> Faulty<T> {
 }
 
 fn store(why: &str) -> StoreError {
-    StoreError::Unavailable(why.to_owned())
+    let limits = [Limit::Store, Limit::Partition, Limit::List, Limit::Due];
+    match limits.into_iter().find(|limit| busy(*limit) == why) {
+        Some(limit) => StoreError::Throttled { limit, why: why.to_owned() },
+        None => StoreError::Unavailable(why.to_owned()),
+    }
 }
 
 fn queue(why: &str) -> QueueError {
@@ -366,7 +381,7 @@ impl<S: Sender> Sender for Faulty<S> {
                 self.plan.stop_if_dead(self.generation).await;
                 outcome
             }
-            Some(Fault::Before) => timed_out,
+            Some(Fault::Before | Fault::Busy(_)) => timed_out,
             Some(Fault::After) => {
                 self.plan.sent(&request);
                 self.inner.send(request).await;

@@ -65,10 +65,13 @@ pub(crate) struct Cost {
 const MEMORY_GB: f64 = 0.25;
 /// Bytes that a request to an endpoint takes beside its payload: headers and a TLS handshake.
 const OVERHEAD_BYTES: usize = 2048;
-/// Runs of the retry function in a month of 730 hours, and what one takes.
-const SWEEPS: f64 = 730.0 * 60.0;
+/// Runs of the retry function in a month of 730 hours, each over one of four parts, and what one
+/// takes.
+const SWEEPS: f64 = 730.0 * 60.0 * 4.0;
 const SWEEP_READ_UNITS: f64 = 8.0;
-const SWEEP_S: f64 = 0.1;
+const SWEEP_S: f64 = 0.05;
+/// Memory of the retry function, in GB.
+const SWEEP_MEMORY_GB: f64 = 0.5;
 /// Bytes of the lines about a failed attempt and about a sweep, as the functions wrote them under
 /// `.ci/invoke.py`, with the 26 that CloudWatch adds to each.
 const FAILURE_BYTES: u32 = 760;
@@ -255,9 +258,9 @@ fn bill(cost: &Cost) -> Vec<Line> {
     let dispatches = messages / per_batch + retries;
     let dispatch_s =
         (f64::from(cost.latency) * dispatches + f64::from(cost.attempt_ms) * attempts) / 1000.0;
-    let seconds = f64::from(cost.receive_ms) / 1000.0 * messages + dispatch_s + SWEEP_S * SWEEPS;
+    let seconds = f64::from(cost.receive_ms) / 1000.0 * messages + dispatch_s;
     let invocations = messages + dispatches + SWEEPS;
-    let gb_s = seconds * MEMORY_GB;
+    let gb_s = seconds * MEMORY_GB + SWEEP_S * SWEEPS * SWEEP_MEMORY_GB;
 
     let api = if cost.function_url { 0.0 } else { messages };
     let api = api * prices::chunks(cost.payload, prices::API_REQUEST_BYTES);

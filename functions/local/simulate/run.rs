@@ -156,19 +156,24 @@ fn map(account: &Account, plan: &Plan, open: &Open) {
     }
 }
 
+/// Runs of retry at once (`template.yaml`).
+const SWEEP_PARTS: u32 = 4;
+
 /// The schedule of retry.
 fn sweep(account: &Account, open: &Open) {
     let (retry, open) = (account.retry.clone(), open.clone());
     tokio::spawn(async move {
         while open.load(Ordering::Relaxed) {
-            let retry = retry.clone();
-            tokio::spawn(async move {
-                let run = |sweeper: retry::Sweeper, deadline| async move {
-                    sweeper.run(Some(deadline)).await
-                };
-                // One that is throttled or killed is followed by another.
-                let _ = retry.invoke(run).await;
-            });
+            for part in retry::Part::all(SWEEP_PARTS) {
+                let retry = retry.clone();
+                tokio::spawn(async move {
+                    let run = |sweeper: retry::Sweeper, deadline| async move {
+                        sweeper.run_part(part, Some(deadline)).await
+                    };
+                    // One that is throttled or killed is followed by another.
+                    let _ = retry.invoke(run).await;
+                });
+            }
             tokio::time::sleep(Duration::from_secs(SWEEP_EVERY_S)).await;
         }
     });

@@ -1,9 +1,12 @@
 //! What goes wrong in the API, as the caller sees it: Svix's bodies and statuses.
 //!
 //! `{"code", "detail"}` for most; 422 with a list of `{"loc", "msg", "type"}` for a body, path
-//! or query that breaks a rule; `{}` for our own failures, whose reason is in the log alone.
+//! or query that breaks a rule; `{}` for our own failures, whose reason is in the log alone. What
+//! will pass by itself gets 429 or 503 and a `retry-after`, since publishers' libraries tell by it
+//! whether to ask again, and when.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::schema::JsonSchema;
 use bytes::Bytes;
@@ -11,8 +14,8 @@ use http::{Response, StatusCode, header};
 use serde::Serialize;
 
 use crate::queue::QueueError;
-use crate::store::StoreError;
 use crate::store::table::MAX_ITEM_BYTES;
+use crate::store::{Limit, StoreError};
 
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +31,21 @@ pub enum ApiError {
     },
     /// Rules that the request breaks.
     Invalid(Vec<Violation>),
-    /// 503: others change the same thing all the time; to be asked again.
-    Contended,
+    /// 429 or 503: to be asked again in a moment.
+    Later(Later),
     /// Our own failure; the reason is for the log.
     Internal(String),
+}
+
+/// Why a request is to be made again in a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Later {
+    /// 503: others change the same thing all the time.
+    Contended,
+    /// 429: more is asked about one application, endpoint or event than one key of the store takes.
+    TooMuch,
+    /// 503: the store or the queue is not there, or takes no more. The reason is for the log.
+    Unavailable(String),
 }
 
 /// The body of most errors.
@@ -182,7 +196,7 @@ impl ApiError {
         match self {
             Self::Http { status, code, detail } => json(status, &Failure { code, detail }),
             Self::Invalid(detail) => json(StatusCode::UNPROCESSABLE_ENTITY, &Invalid { detail }),
-            Self::Contended => contended(),
+            Self::Later(later) => later.into_response(),
             Self::Internal(reason) => {
                 tracing::error!(reason, "request failed");
                 json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::Map::new())
@@ -198,18 +212,27 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Contended => Self::Contended,
+            StoreError::Contended => Self::Later(Later::Contended),
+            StoreError::Throttled { limit: Limit::Partition | Limit::List, .. } => {
+                Self::Later(Later::TooMuch)
+            }
+            StoreError::Unavailable(_) | StoreError::Throttled { .. } => {
+                Self::Later(Later::Unavailable(error.to_string()))
+            }
             StoreError::TooLarge(bytes) => Self::too_large(format!(
                 "What would be stored has {bytes} bytes; at most {MAX_ITEM_BYTES} fit."
             )),
-            error => Self::Internal(error.to_string()),
+            StoreError::Invalid(_) | StoreError::Corrupt(_) => Self::Internal(error.to_string()),
         }
     }
 }
 
 impl From<QueueError> for ApiError {
     fn from(error: QueueError) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            QueueError::Unavailable(_) => Self::Later(Later::Unavailable(error.to_string())),
+            QueueError::Invalid(_) => Self::Internal(error.to_string()),
+        }
     }
 }
 
@@ -219,13 +242,42 @@ impl From<Violation> for ApiError {
     }
 }
 
-fn contended() -> Response<Bytes> {
-    let detail = "Others change the same thing at the moment: ask again.".to_owned();
-    let mut response =
-        json(StatusCode::SERVICE_UNAVAILABLE, &Failure { code: "contended", detail });
-    let after_s = header::HeaderValue::from_static("1");
-    response.headers_mut().insert(header::RETRY_AFTER, after_s);
-    response
+impl Later {
+    fn into_response(self) -> Response<Bytes> {
+        let (status, code, detail) = match self {
+            Self::Contended => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "contended",
+                "Others change the same thing at the moment: ask again.",
+            ),
+            Self::TooMuch => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                "More is asked about this than can be stored at the moment: ask again, and more \
+                 slowly.",
+            ),
+            Self::Unavailable(reason) => {
+                tracing::error!(reason, "request failed");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "This cannot be done at the moment: ask again. If it was done all the same, \
+                     an idempotency-key keeps it from being done twice.",
+                )
+            }
+        };
+        let mut response = json(status, &Failure { code, detail: detail.to_owned() });
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after().into());
+        response
+    }
+}
+
+/// Seconds to wait: 1, 2 or 3 in turn, so that those who were refused at once do not all come back
+/// at once.
+fn retry_after() -> u64 {
+    const MOST: u64 = 3;
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    1 + TURN.fetch_add(1, Ordering::Relaxed) % MOST
 }
 
 /// A JSON response. Nobody keeps it, since it may carry a secret, or takes it for anything else.

@@ -8,6 +8,7 @@ use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::id::{ApplicationId, OrganisationId, Uid};
 use crate::domain::keyring::Keyring;
 use crate::domain::secret::{Sealer, SigningSecret};
+use crate::domain::spread::Spread;
 
 /// Free-form notes on an application or endpoint, kept for the caller.
 pub type Metadata = BTreeMap<String, String>;
@@ -57,6 +58,9 @@ pub struct Application {
     /// read to look.
     #[serde(rename = "treated", default, skip_serializing_if = "std::ops::Not::not")]
     pub has_event_type_settings: bool,
+    /// Over how many places of the index its messages are spread.
+    #[serde(default, skip_serializing_if = "Spread::is_one")]
+    pub spread: Spread,
     /// Verifies signed publish requests of this application.
     pub integration_key: Keyring,
     /// When it was created.
@@ -123,6 +127,7 @@ impl Application {
             expired: None,
             operational: false,
             has_event_type_settings: false,
+            spread: Spread::default(),
             integration_key: Keyring::new(&secret, &id.to_string(), sealer, ambient),
             created_at: now,
             updated_at: now,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use crate::domain::spread::Spread;
 
 /// Bytes of an endpoint's answer that are kept.
 pub const EXCERPT_BYTES: usize = 1024;
@@ -59,6 +60,9 @@ pub struct Attempt {
     /// The message's subject, for the same reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Over how many places of the index the attempts of its endpoint are spread as it is recorded.
+    #[serde(skip)]
+    pub spread: Spread,
 }
 
 impl Attempt {

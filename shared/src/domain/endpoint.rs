@@ -12,6 +12,7 @@ use crate::domain::health::{Disabled, DisabledBy, Health};
 use crate::domain::id::{ApplicationId, EndpointId, Uid};
 use crate::domain::keyring::Keyring;
 use crate::domain::secret::{Sealed, Sealer};
+use crate::domain::spread::Spread;
 
 /// Longest event type name, in characters (Svix).
 pub const MAX_EVENT_TYPE: usize = 256;
@@ -80,6 +81,9 @@ pub struct Endpoint {
     /// What its requests carry beside our own headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<CustomHeader>,
+    /// Over how many places of the index its attempts are spread.
+    #[serde(default, skip_serializing_if = "Spread::is_one")]
+    pub spread: Spread,
     /// Signs its deliveries.
     pub keyring: Keyring,
     /// When it was created.

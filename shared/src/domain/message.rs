@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::id::{ApplicationId, MessageId, MessageKey, Uid};
+use crate::domain::spread::Spread;
 
 /// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
 /// DynamoDB (400 KB an item), so this is what every part of the trip can carry.
@@ -101,6 +102,10 @@ pub struct Message {
     /// How many deliveries of ours led to it: an endpoint may be somebody's source.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u8,
+    /// Over how many places of the index the messages of its application are spread as it is
+    /// stored.
+    #[serde(skip)]
+    pub spread: Spread,
     /// The exact bytes.
     #[serde(skip)]
     pub payload: Bytes,
@@ -202,6 +207,7 @@ impl Message {
             expunged: false,
             content_type: new.content_type,
             hops: 0,
+            spread: Spread::default(),
             payload: new.payload,
         }
     }

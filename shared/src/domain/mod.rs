@@ -31,5 +31,6 @@ pub mod schema;
 pub mod secret;
 pub mod signature;
 pub mod source;
+pub mod spread;
 pub mod task;
 pub mod token;

@@ -28,7 +28,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use bytes::{Bytes, BytesMut};
 
-use crate::aws::{CONNECT_TIMEOUT, chain, timeouts};
+use crate::aws::{CONNECT_TIMEOUT, brief_timeouts, chain, timeouts};
 use crate::lambda::secrets_manager::SecretsManager;
 use crate::sender::tls;
 
@@ -141,21 +141,45 @@ pub fn http_client(connections: reqwest::Client) -> SharedHttpClient {
 pub fn dynamodb_client(
     environment: &AwsEnvironment,
     http: SharedHttpClient,
+    caller: Caller,
 ) -> aws_sdk_dynamodb::Client {
+    let (retries, timeouts) = match caller {
+        Caller::Waits => (usual_retries(), timeouts(Duration::ZERO)),
+        Caller::MayAskAgain => (brief_retries(), brief_timeouts()),
+    };
     let mut config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(aws_sdk_dynamodb::config::Region::new(environment.region.clone()))
         .credentials_provider(environment.credentials.clone())
         .http_client(http)
-        .retry_config(retries())
-        .timeout_config(timeouts(Duration::ZERO))
+        .retry_config(retries)
+        .timeout_config(timeouts)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     config.set_endpoint_url(environment.endpoint_url.clone());
     aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
-fn retries() -> RetryConfig {
+fn usual_retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(INITIAL_BACKOFF)
+}
+
+/// Who waits for the answers of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Nobody else would do the work: a call is repeated for as long as is sensible.
+    Waits,
+    /// A publisher, who can be told to ask again. A call that is throttled is repeated for at most
+    /// 300 ms, so that one hot key does not hold instances of the function that others need.
+    MayAskAgain,
+}
+
+/// Two pauses, each random and at most so long.
+fn brief_retries() -> RetryConfig {
+    const PAUSE: Duration = Duration::from_millis(150);
+    RetryConfig::standard()
+        .with_max_attempts(MAX_ATTEMPTS)
+        .with_initial_backoff(PAUSE)
+        .with_max_backoff(PAUSE)
 }
 
 /// An SQS client. Calls are repeated as usual; the queue adapter turns that off for sends.
@@ -165,7 +189,7 @@ pub fn sqs_client(environment: &AwsEnvironment, http: SharedHttpClient) -> aws_s
         .region(aws_sdk_sqs::config::Region::new(environment.region.clone()))
         .credentials_provider(environment.credentials.clone())
         .http_client(http)
-        .retry_config(retries())
+        .retry_config(usual_retries())
         .timeout_config(timeouts(Duration::ZERO))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     config.set_endpoint_url(environment.endpoint_url.clone());

@@ -9,7 +9,7 @@ use crate::domain::metrics::Collector;
 use crate::domain::secret::RootSecret;
 use crate::host::assembly::Base;
 use crate::host::config::{self, Environment, variable};
-use crate::lambda::aws::{self, AwsEnvironment};
+use crate::lambda::aws::{self, AwsEnvironment, Caller};
 use crate::lambda::emf::Emf;
 use crate::lambda::invocation::Invocation;
 use crate::lambda::telemetry::Telemetry;
@@ -26,6 +26,7 @@ pub struct Wiring {
     connections: reqwest::Client,
     http: SharedHttpClient,
     sqs: aws_sdk_sqs::Client,
+    caller: Caller,
 }
 
 impl Wiring {
@@ -40,7 +41,13 @@ impl Wiring {
         let http = aws::http_client(connections.clone());
         let sqs = aws::sqs_client(&aws, http.clone());
         let environment = Environment::new(&config::from_process);
-        Ok(Self { environment, aws, connections, http, sqs })
+        Ok(Self { environment, aws, connections, http, sqs, caller: Caller::Waits })
+    }
+
+    /// The same for a function whose callers can ask again.
+    #[must_use]
+    pub fn for_callers(self) -> Self {
+        Self { caller: Caller::MayAskAgain, ..self }
     }
 
     /// What every function has, and what writes its metrics down at the end of each invocation,
@@ -53,7 +60,7 @@ impl Wiring {
         stores: StoreSettings,
         telemetry: Telemetry,
     ) -> Result<(Base, Invocation), String> {
-        let client = aws::dynamodb_client(&self.aws, self.http.clone());
+        let client = aws::dynamodb_client(&self.aws, self.http.clone(), self.caller);
         let name = self.environment.required(variable::TABLE)?;
         let (metrics, ambient) = (Arc::<Collector>::default(), Ambient::system());
         let emf = Emf::new(metrics.clone(), ambient.clock.clone(), self.environment.stage());

@@ -62,7 +62,7 @@ impl Catalogue {
         let bytes = if schemas { MAX_PAGE_BYTES } else { usize::MAX };
         let bounds = Bounds { bytes, hides: true };
         let name = |item: &Item| item.key.sk.strip_prefix(EVENT_TYPE_PREFIX).map(str::to_owned);
-        pages::fill(&*self.table, window(org, walk), walk, &bounds, name, |item| {
+        pages::fill(&*self.table, vec![window(org, walk)], walk, &bounds, name, |item| {
             let mut event_type: EventType = doc::decode(&item.doc)?;
             event_type.schemas = event_type.schemas.filter(|_| schemas);
             Ok(Some(event_type).filter(&keep))

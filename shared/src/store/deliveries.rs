@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::scheduled::{self, read_scheduled};
-use super::table::{Condition, Item, Key, Table, Transacted, Write, Written, prefix_range};
+use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, Versioned, doc, inbox, keys};
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
@@ -381,10 +381,7 @@ impl Deliveries {
 fn put_attempt(attempt: &Attempt, message: &Message) -> Result<Write, StoreError> {
     let item = Item {
         key: keys::attempt(&attempt.msg.key(), &attempt.ep, attempt.turn),
-        by_time: Some(Key {
-            pk: keys::attempts_by_time(&attempt.ep),
-            sk: keys::attempt_time(&attempt.id),
-        }),
+        by_time: Some(keys::attempt_time(&attempt.ep, attempt.spread, &attempt.id)),
         due: None,
         expires_at: Some(message.expires_at),
         rev: 1,
@@ -406,11 +403,9 @@ fn delivery_item(delivery: &Delivery, rev: u64) -> Result<Item, StoreError> {
     let unattempted = delivery.attempts == 0 && !under_way && delivery.state != State::Delivered;
     Ok(Item {
         key: keys::delivery(&delivery.msg.key(), &delivery.ep),
-        by_time: unattempted.then(|| Key {
-            pk: keys::attempts_by_time(&delivery.ep),
-            sk: keys::unattempted_time(&delivery.msg),
-        }),
-        due: pending.map(|pending| keys::due(&delivery.msg, &delivery.ep, pending.due_at)),
+        by_time: unattempted.then(|| keys::unattempted_time(&delivery.ep, &delivery.msg)),
+        due: pending
+            .map(|pending| keys::due(&delivery.app, &delivery.msg, &delivery.ep, pending.due_at)),
         // Never forget what is still to be delivered.
         expires_at: pending.is_none().then_some(delivery.expires_at),
         rev,

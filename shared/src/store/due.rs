@@ -2,7 +2,7 @@
 
 use super::deliveries::{Deliveries, read_delivery};
 use super::scheduled::read_scheduled;
-use super::table::{Condition, Index, Item, Key, Query, Write};
+use super::table::{Condition, Index, Item, Key, Position, Query, Write};
 use super::{StoreError, Versioned, doc, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::Delivery;
@@ -27,19 +27,23 @@ pub enum Due {
 }
 
 impl Deliveries {
-    /// What the sweep should look at by now in one shard, oldest first, at most `limit`.
-    /// Something that has just changed may be missing or out of date.
+    /// What the sweep should look at by `until` in one shard, oldest first, at most `limit`, and
+    /// where the next page begins: the `after` of the next call. Something that has just changed
+    /// may be missing or out of date, so a walk goes on from page to page, and what it has claimed
+    /// does not come again however far the index lags.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn due(
         &self,
         shard: u32,
-        now: Timestamp,
+        until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Due>, StoreError> {
-        let query = due_until(shard, now, limit);
-        Ok(self.table.query(&query).await?.items.iter().map(read_due).collect())
+        after: Option<Position>,
+    ) -> Result<(Vec<Due>, Option<Position>), StoreError> {
+        let query = Query { after, ..due_until(shard, until, limit) };
+        let page = self.table.query(&query).await?;
+        Ok((page.items.iter().map(read_due).collect(), page.next))
     }
 
     /// Moves something that cannot be read out of the way of what can, for an hour.

@@ -10,6 +10,7 @@
 //! Not guaranteed: that an index read sees what has just been written, nor that a page is full
 //! (DynamoDB ends a page after 1 MB).
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,12 +31,12 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
 use self::attributes::{Attributes, Expression};
-use super::StoreError;
 use super::keys::index;
 use super::table::{
     Condition, Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted,
     Write, Written,
 };
+use super::{Limit, StoreError};
 use crate::aws::describe;
 use crate::domain::clock::Ambient;
 
@@ -310,7 +311,28 @@ where
         Some("ValidationException" | "ItemCollectionSizeLimitExceededException") => {
             StoreError::Invalid(why)
         }
+        Some(
+            "ProvisionedThroughputExceededException"
+            | "ThrottlingException"
+            | "RequestLimitExceeded",
+        ) => StoreError::Throttled { limit: limit_of(error), why },
         _ => StoreError::Unavailable(why),
+    }
+}
+
+/// What a throttled call ran into. All operations say it in a list of reasons, each under a type of
+/// its own: `IndexWriteKeyRangeThroughputExceeded`, say, and the name of the index.
+fn limit_of<E, R>(error: &SdkError<E, R>) -> Limit
+where
+    E: fmt::Debug,
+{
+    let reasons = error.as_service_error().map(|error| format!("{error:?}")).unwrap_or_default();
+    let names = |index: &str| reasons.contains(&format!("index/{index}"));
+    match reasons.contains("KeyRangeThroughputExceeded") {
+        false => Limit::Store,
+        true if names(index::BY_TIME) => Limit::List,
+        true if names(index::DUE) => Limit::Due,
+        true => Limit::Partition,
     }
 }
 

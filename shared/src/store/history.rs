@@ -19,6 +19,7 @@ use crate::domain::id::{
     ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId, TaskId,
 };
 use crate::domain::message::Message;
+use crate::domain::spread::Spread;
 use crate::domain::task::Task;
 
 /// Reads messages and attempts.
@@ -40,8 +41,8 @@ impl Trace {
     /// Its id in the list: the attempt's, or the one that stands for a delivery without any.
     pub fn id(&self) -> String {
         match self {
-            Self::Attempt(attempt) => keys::attempt_time(&attempt.id),
-            Self::Unattempted(delivery) => keys::unattempted_time(&delivery.msg),
+            Self::Attempt(attempt) => attempt.id.to_string(),
+            Self::Unattempted(delivery) => keys::unattempted_name(&delivery.msg),
         }
     }
 
@@ -83,8 +84,8 @@ impl History {
         org: &OrganisationId,
         walk: &Walk,
     ) -> Result<Listed<Application>, StoreError> {
-        let pk = keys::applications_by_time(org);
-        self.page(pk, ApplicationId::PREFIX, walk, Timestamp(0), |_: &Application| true).await
+        let places = vec![keys::applications_by_time(org)];
+        self.page(places, ApplicationId::PREFIX, walk, Timestamp(0), |_: &Application| true).await
     }
 
     /// An organisation's endpoints that fail, newest first as `walk` says.
@@ -155,7 +156,8 @@ impl History {
         now: Timestamp,
         keep: impl Fn(&Task) -> bool,
     ) -> Result<Listed<Task>, StoreError> {
-        self.page(keys::tasks_by_time(org), TaskId::PREFIX, walk, now, keep).await
+        let places = vec![keys::tasks_by_time(org)];
+        self.page(places, TaskId::PREFIX, walk, now, keep).await
     }
 
     /// An application's messages that `keep` keeps, without their payloads.
@@ -165,12 +167,13 @@ impl History {
     pub async fn messages(
         &self,
         app: &ApplicationId,
+        spread: Spread,
         walk: &Walk,
         now: Timestamp,
         keep: impl Fn(&Message) -> bool,
     ) -> Result<Listed<Message>, StoreError> {
-        let pk = keys::messages_by_time(app);
-        self.page(pk, MessageId::PREFIX, walk, now, keep).await
+        let places = keys::messages_by_time(app, spread);
+        self.page(places, MessageId::PREFIX, walk, now, keep).await
     }
 
     /// The message that the application calls `reference`: an id or an event id.
@@ -241,15 +244,15 @@ impl History {
         attempts.retain(|attempt| attempt.ep == *ep);
         let first = attempts.iter().find(|attempt| attempt.turn == Turn::Scheduled(1));
         if let Some(first) = first {
-            return Ok(keys::attempt_time(&first.id));
+            return Ok(first.id.to_string());
         }
         let deliveries = self.deliveries_of_message(msg).await?;
         let by_hand = match deliveries.iter().find(|delivery| delivery.ep == *ep) {
             Some(delivery) if delivery.is_unattempted() => None,
             _ => attempts.last(),
         };
-        let unattempted = || keys::unattempted_time(msg);
-        Ok(by_hand.map_or_else(unattempted, |attempt| keys::attempt_time(&attempt.id)))
+        let unattempted = || keys::unattempted_name(msg);
+        Ok(by_hand.map_or_else(unattempted, |attempt| attempt.id.to_string()))
     }
 
     /// How far a message is with each endpoint that did not take it at once.
@@ -277,6 +280,7 @@ impl History {
     pub async fn attempts_of_endpoint(
         &self,
         ep: &EndpointId,
+        spread: Spread,
         walk: &Walk,
         now: Timestamp,
         keep: impl Fn(&Attempt) -> bool,
@@ -286,8 +290,8 @@ impl History {
             false => doc::decode(&item.doc).map(Some),
         };
         let keep = |attempt: &Option<Attempt>| attempt.as_ref().is_some_and(&keep);
-        let pk = keys::attempts_by_time(ep);
-        let listed = self.page_of(pk, AttemptId::PREFIX, walk, now, read, keep).await?;
+        let places = keys::attempts_by_time(ep, spread);
+        let listed = self.page_of(places, AttemptId::PREFIX, walk, now, read, keep).await?;
         Ok(listed.map(|attempt| attempt.into_iter().collect()))
     }
 
@@ -299,6 +303,7 @@ impl History {
     pub async fn trail_of_endpoint(
         &self,
         ep: &EndpointId,
+        spread: Spread,
         walk: &Walk,
         now: Timestamp,
         keep: impl Fn(&Trace) -> bool,
@@ -307,23 +312,24 @@ impl History {
             true => doc::decode(&item.doc).map(Trace::Unattempted),
             false => doc::decode(&item.doc).map(Trace::Attempt),
         };
-        self.page_of(keys::attempts_by_time(ep), AttemptId::PREFIX, walk, now, read, keep).await
+        let places = keys::attempts_by_time(ep, spread);
+        self.page_of(places, AttemptId::PREFIX, walk, now, read, keep).await
     }
 
     async fn page<T: DeserializeOwned>(
         &self,
-        pk: String,
+        places: Vec<String>,
         prefix: &str,
         walk: &Walk,
         now: Timestamp,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Listed<T>, StoreError> {
-        self.page_of(pk, prefix, walk, now, |item| doc::decode(&item.doc), keep).await
+        self.page_of(places, prefix, walk, now, |item| doc::decode(&item.doc), keep).await
     }
 
     async fn page_of<T>(
         &self,
-        pk: String,
+        places: Vec<String>,
         prefix: &str,
         walk: &Walk,
         now: Timestamp,
@@ -331,8 +337,8 @@ impl History {
         keep: impl Fn(&T) -> bool,
     ) -> Result<Listed<T>, StoreError> {
         let bounds = Bounds { bytes: usize::MAX, hides: false };
-        let query = window(pk, prefix, walk);
-        pages::fill(&*self.table, query, walk, &bounds, id_in_index, |item| {
+        let queries = places.into_iter().map(|pk| window(pk, prefix, walk)).collect();
+        pages::fill(&*self.table, queries, walk, &bounds, id_in_index, |item| {
             if !inbox::is_live(item, now) {
                 return Ok(None);
             }

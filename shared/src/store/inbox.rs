@@ -121,10 +121,7 @@ pub(super) fn is_live(item: &Item, now: Timestamp) -> bool {
 pub(super) fn message_item(message: &Message, compress: bool) -> Result<Item, StoreError> {
     Ok(Item {
         key: keys::message(&message.id.key()),
-        by_time: Some(super::table::Key {
-            pk: keys::messages_by_time(&message.app),
-            sk: message.id.to_string(),
-        }),
+        by_time: Some(keys::message_time(&message.app, message.spread, &message.id)),
         due: None,
         expires_at: Some(message.expires_at),
         rev: 1,

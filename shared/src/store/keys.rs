@@ -8,9 +8,9 @@
 //! | settings of an event type | `ORG#{org}` | `TREAT#{name}` | | |
 //! | uid of an application | `ORG#{org}` | `UID#{uid}` | | |
 //! | uid of an endpoint | `APP#{app}` | `UID#{uid}` | | |
-//! | message | `MSG#{key}` | `MSG` | `APP#{app}#0`, `{msg}` | |
-//! | attempt by schedule | `MSG#{key}` | `ATT#{ep}#0001` | `EP#{ep}#0`, `{atmpt}` | |
-//! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
+//! | message | `MSG#{key}` | `MSG` | `APP#{app}#{n}`, `{msg}` | |
+//! | attempt by schedule | `MSG#{key}` | `ATT#{ep}#0001` | `EP#{ep}#{n}`, `{atmpt}` | |
+//! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#{n}`, `{atmpt}` | |
 //! | scheduled message | `MSG#{key}` | `DLV` | | `DUE#{shard}`, `{epoch ms}` |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | before its first attempt: `EP#{ep}#0`, `{atmpt}` | `DUE#{shard}`, `{epoch ms}` |
 //! | settings of the portal | `ORG#{org}` | `PORTAL` | | |
@@ -30,7 +30,8 @@
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
 //!
-//! An application and its endpoints share a partition, so one query brings both.
+//! An application and its endpoints share a partition, so one query brings both. `{n}` is the place
+//! of a list that is [spread](Spread), 0 for most.
 
 use sha2::{Digest, Sha256};
 
@@ -40,6 +41,7 @@ use crate::domain::id::{
     ApiTokenId, ApplicationId, AttemptId, EndpointId, IntegrationId, MessageId, MessageKey,
     OrganisationId, SourceId, TaskId,
 };
+use crate::domain::spread::Spread;
 
 /// Partition and sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,8 +86,12 @@ pub mod index {
 
 /// Format of the stored documents. Readers accept this and every earlier one.
 pub const FORMAT: u8 = 1;
-/// Partitions of the `due` index: about 250 claims a second each before DynamoDB throttles.
-pub const DUE_SHARDS: u32 = 16;
+/// Partitions of the `due` index: 500 claims a second each before DynamoDB throttles. Earlier
+/// versions knew the first 16.
+pub const DUE_SHARDS: u32 = 64;
+/// How many of them hold what is due of one application. What throttles one of them is felt by
+/// those who have it in common, and hardly two have all.
+const SHARDS_OF_ONE: u8 = 8;
 /// The sort key of an application; endpoints follow it.
 pub const APPLICATION_SK: &str = "APP";
 /// The sort key of a message; its attempts and deliveries come before it.
@@ -181,8 +187,14 @@ pub fn message_pk(message: &MessageKey) -> String {
 }
 
 /// Where an application's messages are listed.
-pub fn messages_by_time(app: &ApplicationId) -> String {
-    format!("APP#{app}#0")
+pub fn messages_by_time(app: &ApplicationId, spread: Spread) -> Vec<String> {
+    spread.places().map(|place| format!("APP#{app}#{place}")).collect()
+}
+
+/// The place there of a message.
+pub fn message_time(app: &ApplicationId, spread: Spread, msg: &MessageId) -> Key {
+    let place = place_of(spread, &msg.key().to_string());
+    key(format!("APP#{app}#{place}"), msg.to_string())
 }
 
 /// An attempt.
@@ -195,19 +207,30 @@ pub fn attempt(message: &MessageKey, ep: &EndpointId, turn: Turn) -> Key {
 }
 
 /// Where an endpoint's attempts are listed.
-pub fn attempts_by_time(ep: &EndpointId) -> String {
-    format!("EP#{ep}#0")
+pub fn attempts_by_time(ep: &EndpointId, spread: Spread) -> Vec<String> {
+    spread.places().map(|place| format!("EP#{ep}#{place}")).collect()
 }
 
-/// An attempt's place in that list.
-pub fn attempt_time(id: &AttemptId) -> String {
-    id.to_string()
+/// The place there of an attempt.
+pub fn attempt_time(ep: &EndpointId, spread: Spread, id: &AttemptId) -> Key {
+    let name = id.to_string();
+    key(format!("EP#{ep}#{}", place_of(spread, &name)), name)
 }
 
-/// The place there of a delivery that has no attempt on record: that of an attempt made when the
+/// The name there of a delivery that has no attempt on record: that of an attempt made when the
 /// message was accepted. No real attempt has it, since this one is made of the message's id.
-pub fn unattempted_time(msg: &MessageId) -> String {
+pub fn unattempted_name(msg: &MessageId) -> String {
     AttemptId::from_ksuid(msg.ksuid()).to_string()
+}
+
+/// The place there of such a delivery: the first, so that it stays where it is.
+pub fn unattempted_time(ep: &EndpointId, msg: &MessageId) -> Key {
+    key(format!("EP#{ep}#0"), unattempted_name(msg))
+}
+
+/// What is in one place needs no hash.
+fn place_of(spread: Spread, name: &str) -> u8 {
+    if spread.is_one() { 0 } else { spread.place_of(hash(name)) }
 }
 
 /// A delivery.
@@ -221,22 +244,28 @@ pub fn scheduled(message: &MessageKey) -> Key {
 }
 
 /// Its place in the `due` index.
-pub fn scheduled_due(msg: &MessageId, at: Timestamp) -> Key {
-    key(due_pk(shard_of(&msg.to_string())), due_sk(at))
+pub fn scheduled_due(app: &ApplicationId, msg: &MessageId, at: Timestamp) -> Key {
+    key(due_pk(shard_of(app, &msg.to_string())), due_sk(at))
 }
 
 /// The partition of the `due` index that a delivery belongs to.
-pub fn due_shard_of(msg: &MessageId, ep: &EndpointId) -> u32 {
-    shard_of(&format!("{msg}{ep}"))
+pub fn due_shard_of(app: &ApplicationId, msg: &MessageId, ep: &EndpointId) -> u32 {
+    shard_of(app, &format!("{msg}{ep}"))
 }
 
-fn shard_of(name: &str) -> u32 {
-    u32::from(Sha256::digest(name)[0]) % DUE_SHARDS
+/// One of the partitions of this application.
+fn shard_of(app: &ApplicationId, name: &str) -> u32 {
+    let which = hash(name) % SHARDS_OF_ONE;
+    u32::from(hash(&format!("{app}{which}"))) % DUE_SHARDS
+}
+
+fn hash(name: &str) -> u8 {
+    Sha256::digest(name)[0]
 }
 
 /// A delivery's place in the `due` index.
-pub fn due(msg: &MessageId, ep: &EndpointId, at: Timestamp) -> Key {
-    key(due_pk(due_shard_of(msg, ep)), due_sk(at))
+pub fn due(app: &ApplicationId, msg: &MessageId, ep: &EndpointId, at: Timestamp) -> Key {
+    key(due_pk(due_shard_of(app, msg, ep)), due_sk(at))
 }
 
 /// A partition of the `due` index.
@@ -261,7 +290,7 @@ pub fn tasks_by_time(org: &OrganisationId) -> String {
 
 /// A background task's place in the `due` index.
 pub fn task_due(task: &TaskId, at: Timestamp) -> Key {
-    key(due_pk(shard_of(&task.to_string())), due_sk(at))
+    key(due_pk(u32::from(hash(&task.to_string())) % DUE_SHARDS), due_sk(at))
 }
 
 /// A source, where receive finds it.

@@ -103,10 +103,37 @@ pub enum StoreError {
     TooLarge(usize),
     /// The service did not answer or answered with an error of its own.
     Unavailable(String),
+    /// The service takes no more at the moment. Nothing was changed by the last try.
+    Throttled {
+        /// What is asked for too often.
+        limit: Limit,
+        /// In the service's words.
+        why: String,
+    },
     /// A stored item cannot be read.
     Corrupt(String),
     /// Others changed the same item without pause. Nothing was changed.
     Contended,
+}
+
+impl StoreError {
+    /// Whether the same call may succeed in a moment.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Throttled { .. })
+    }
+}
+
+/// What has a limit of its own to how often it may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// All of the store.
+    Store,
+    /// One partition of the table.
+    Partition,
+    /// One place in the lists by time.
+    List,
+    /// One place among what is due.
+    Due,
 }
 
 impl fmt::Display for StoreError {
@@ -115,6 +142,7 @@ impl fmt::Display for StoreError {
             Self::Invalid(why) => write!(f, "store call refused: {why}"),
             Self::TooLarge(bytes) => write!(f, "an item of {bytes} bytes is too large"),
             Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
+            Self::Throttled { why, .. } => write!(f, "store throttled: {why}"),
             Self::Corrupt(why) => write!(f, "stored item unreadable: {why}"),
             Self::Contended => f.write_str("changed by others all the time"),
         }

@@ -2,11 +2,15 @@
 //!
 //! When a bound is reached first the page is short, and its iterator tells where to go on.
 
+use std::collections::VecDeque;
+
+use futures_util::future::try_join_all;
+
 use super::StoreError;
 use super::table::{Item, Query, Table};
 use crate::domain::clock::Timestamp;
 
-/// Most reads that one page may take.
+/// Most reads that one page may take, of each place that the list is spread over.
 pub(super) const MAX_READS: usize = 10;
 
 /// How to walk a list.
@@ -74,48 +78,96 @@ pub(super) struct Bounds {
     pub(super) hides: bool,
 }
 
-/// Fills a page from what `query` finds. `name` is an item's id in this list, `read` says what of
-/// it is shown, if anything.
+/// Fills a page from what `queries` find, which list the same kind of thing in the same order.
+/// `name` is an item's id in this list, `read` says what of it is shown, if anything.
 pub(super) async fn fill<T>(
     table: &dyn Table,
-    mut query: Query,
+    queries: Vec<Query>,
     walk: &Walk,
     bounds: &Bounds,
     name: impl Fn(&Item) -> Option<String>,
     read: impl Fn(&Item) -> Result<Option<T>, StoreError>,
 ) -> Result<Listed<T>, StoreError> {
     let mut found: Vec<(String, T)> = Vec::new();
-    let (mut furthest, mut exhausted, mut bytes, mut reads) = (None, false, 0, 0);
-    'reads: while reads < MAX_READS || bounds.hides && found.is_empty() {
-        reads += 1;
-        let page = table.query(&query).await?;
-        for item in &page.items {
-            let Some(id) = name(item) else { continue };
-            // The bounds of a range are included; the iterator itself was on another page.
-            if walk.iterator.as_ref() == Some(&id) {
-                continue;
+    let (mut furthest, mut bytes, mut reads) = (None, 0, 0);
+    let mut lanes: Vec<Lane> = queries.into_iter().map(Lane::new).collect();
+    let exhausted = loop {
+        if lanes.iter().any(Lane::is_to_be_read) {
+            if reads >= MAX_READS && !(bounds.hides && found.is_empty()) {
+                break false;
             }
-            if found.len() == walk.limit || bytes >= bounds.bytes {
-                break 'reads;
-            }
-            let shown = read(item)?;
-            if shown.is_some() || !bounds.hides {
-                furthest = Some(id.clone());
-            }
-            if let Some(value) = shown {
-                bytes += item.doc.len();
-                found.push((id, value));
-            }
+            reads += 1;
+            read_all(table, &mut lanes, &name).await?;
+            continue;
         }
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => {
-                exhausted = true;
-                break;
-            }
+        let Some((id, item)) = next(&mut lanes, walk.goes_down()) else { break true };
+        // The bounds of a range are included; the iterator itself was on another page.
+        if walk.iterator.as_ref() == Some(&id) {
+            continue;
         }
-    }
+        if found.len() == walk.limit || bytes >= bounds.bytes {
+            break false;
+        }
+        let shown = read(&item)?;
+        if shown.is_some() || !bounds.hides {
+            furthest = Some(id.clone());
+        }
+        if let Some(value) = shown {
+            bytes += item.doc.len();
+            found.push((id, value));
+        }
+    };
     Ok(listed(walk, found, furthest, exhausted))
+}
+
+/// One of several places that a list is spread over, read in order.
+struct Lane {
+    query: Query,
+    /// What was read and not looked at yet.
+    ahead: VecDeque<(String, Item)>,
+    /// There is nothing more to read.
+    read_out: bool,
+}
+
+impl Lane {
+    fn new(query: Query) -> Self {
+        Self { query, ahead: VecDeque::new(), read_out: false }
+    }
+
+    /// Whether it is not known what comes next in it.
+    fn is_to_be_read(&self) -> bool {
+        self.ahead.is_empty() && !self.read_out
+    }
+}
+
+/// Reads the next page of each lane of which it is not known what comes next, side by side.
+async fn read_all(
+    table: &dyn Table,
+    lanes: &mut [Lane],
+    name: impl Fn(&Item) -> Option<String>,
+) -> Result<(), StoreError> {
+    let reads = lanes.iter_mut().filter(|lane| lane.is_to_be_read()).map(async |lane| {
+        let page = table.query(&lane.query).await?;
+        let named = page.items.into_iter().filter_map(|item| Some((name(&item)?, item)));
+        lane.ahead.extend(named);
+        match page.next {
+            Some(next) => lane.query.after = Some(next),
+            None => lane.read_out = true,
+        }
+        Ok(())
+    });
+    try_join_all(reads).await.map(|_: Vec<()>| ())
+}
+
+/// What comes next of all that is ahead.
+fn next(lanes: &mut [Lane], descending: bool) -> Option<(String, Item)> {
+    let ahead = lanes.iter_mut().filter(|lane| !lane.ahead.is_empty());
+    let lane = ahead.reduce(|first, other| {
+        let is_later =
+            other.ahead.front().map(|(id, _)| id) > first.ahead.front().map(|(id, _)| id);
+        if is_later == descending { other } else { first }
+    });
+    lane?.ahead.pop_front()
 }
 
 fn listed<T>(

@@ -55,7 +55,7 @@ fn scheduled_item(scheduled: &ScheduledMessage, rev: u64) -> Result<Item, StoreE
     Ok(Item {
         key: keys::scheduled(&scheduled.msg.key()),
         by_time: None,
-        due: waits.then(|| keys::scheduled_due(&scheduled.msg, scheduled.due_at)),
+        due: waits.then(|| keys::scheduled_due(&scheduled.app, &scheduled.msg, scheduled.due_at)),
         // Never forget what is still to be sent.
         expires_at: (!waits).then_some(scheduled.expires_at),
         rev,

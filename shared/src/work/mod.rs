@@ -335,14 +335,14 @@ impl Worker {
     /// Does the next step of a task and moves its cursor on.
     async fn step(&self, task: &mut Task, delay_s: u32) -> Result<Step, StepError> {
         match task.work.clone() {
-            Work::Recover { ep, span, .. } => self.recover(task, ep, span).await,
+            Work::Recover { app, ep, span } => self.recover(task, (app, ep), span).await,
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,
             Work::AppStats { span, apps } => self.app_stats(task, span, &apps).await,
             Work::EventTypes {} => self.event_types(task).await,
             Work::Purge { app } => self.purge(task, app).await,
             Work::Broadcast { event } => self.broadcast(task, &event).await,
-            Work::BulkReplay { app: _, ep, span, selection } => {
-                self.bulk_replay(task, ep, span, &selection, delay_s).await
+            Work::BulkReplay { app, ep, span, selection } => {
+                self.bulk_replay(task, (app, ep), span, &selection, delay_s).await
             }
         }
     }

@@ -5,6 +5,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::{Step, StepError, Worker, turn_page};
 use crate::domain::id::ApplicationId;
 use crate::domain::message::Message;
+use crate::domain::spread::Spread;
 use crate::domain::task::Task;
 use crate::store::Walk;
 
@@ -29,7 +30,12 @@ impl Worker {
         };
         let now = self.ambient.now();
         let whole = |message: &Message| !message.expunged;
-        let mut listed = self.history.messages(&app, &walk, now, whole).await?;
+        let spread = match self.directory.tenant(&app).await? {
+            Some(tenant) => tenant.application.spread,
+            // It was deleted: nobody knows any more.
+            None => Spread::MOST,
+        };
+        let mut listed = self.history.messages(&app, spread, &walk, now, whole).await?;
         let purged = listed.items.len() as u64;
         stream::iter(std::mem::take(&mut listed.items))
             .map(|message| {

@@ -13,6 +13,7 @@ use crate::domain::delivery::scheduled::Waiting;
 use crate::domain::delivery::{Delivery, LEASE_MS, State};
 use crate::domain::id::{ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, RANDOM_BYTES};
 use crate::domain::message::Message;
+use crate::domain::spread::Spread;
 use crate::domain::task::{Selection, Span, Task};
 use crate::queue::record::{Record, delay_until};
 use crate::queue::{Outgoing, send_all};
@@ -31,11 +32,12 @@ impl Worker {
     pub(super) async fn recover(
         &self,
         task: &mut Task,
-        ep: EndpointId,
+        place: (ApplicationId, EndpointId),
         span: Span,
     ) -> Result<Step, StepError> {
+        let ep = place.1;
         let keep = |trace: &Trace| !trace.is_success() && begins_in(trace, span);
-        let mut listed = self.beginnings(task, &ep, span, keep).await?;
+        let mut listed = self.beginnings(task, place, span, keep).await?;
         let recovered = side_by_side(&mut listed, |trace| self.recover_one(trace.msg(), ep)).await;
         self.send_opened(task, recovered).await?;
         Ok(turn_page(task, listed))
@@ -58,7 +60,8 @@ impl Worker {
             message.parts == 0 && endpoint.wants(&message.event_type, &message.channels)
         };
         let now = self.ambient.now();
-        let mut listed = self.history.messages(&app, &walk, now, keep).await?;
+        let spread = tenant.as_ref().map_or(Spread::MOST, |tenant| tenant.application.spread);
+        let mut listed = self.history.messages(&app, spread, &walk, now, keep).await?;
         let opened = side_by_side(&mut listed, |message| self.open(message, ep)).await;
         self.send_opened(task, opened).await?;
         Ok(turn_page(task, listed))
@@ -69,13 +72,14 @@ impl Worker {
     pub(super) async fn bulk_replay(
         &self,
         task: &mut Task,
-        ep: EndpointId,
+        place: (ApplicationId, EndpointId),
         span: Span,
         selection: &Selection,
         delay_s: u32,
     ) -> Result<Step, StepError> {
+        let ep = place.1;
         let keep = |trace: &Trace| begins_in(trace, span) && selection.may_keep(trace);
-        let mut listed = self.beginnings(task, &ep, span, keep).await?;
+        let mut listed = self.beginnings(task, place, span, keep).await?;
         let chosen = side_by_side(&mut listed, |trace| self.choose(trace, selection)).await;
         let chosen = chosen.into_iter().collect::<Result<Vec<_>, _>>()?;
         let records: Vec<_> = chosen
@@ -94,13 +98,16 @@ impl Worker {
     async fn beginnings(
         &self,
         task: &Task,
-        ep: &EndpointId,
+        (app, ep): (ApplicationId, EndpointId),
         span: Span,
         keep: impl Fn(&Trace) -> bool,
     ) -> Result<Listed<Trace>, StepError> {
+        let tenant = self.directory.tenant(&app).await?;
+        let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint_by_id(&ep));
+        let spread = endpoint.map_or(Spread::MOST, |endpoint| endpoint.spread);
         // A message may be attempted long after it was published.
         let walk = walk(task, span.since, None);
-        Ok(self.history.trail_of_endpoint(ep, &walk, self.ambient.now(), keep).await?)
+        Ok(self.history.trail_of_endpoint(&ep, spread, &walk, self.ambient.now(), keep).await?)
     }
 
     async fn recover_one(

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Step, StepError, Worker, turn_page};
 use crate::domain::id::{ApplicationId, EndpointId};
+use crate::domain::spread::Spread;
 use crate::domain::task::{Span, Task};
 use crate::store::{Tenant, Trace, Walk};
 
@@ -81,7 +82,9 @@ impl Worker {
             ..Walk::onward(ATTEMPTS, place.attempt)
         };
         let now = self.ambient.now();
-        let listed = self.history.trail_of_endpoint(&ep, &walk, now, Trace::begins).await?;
+        let spread = tenant.endpoint_by_id(&ep).map_or(Spread::MOST, |endpoint| endpoint.spread);
+        let history = &self.history;
+        let listed = history.trail_of_endpoint(&ep, spread, &walk, now, Trace::begins).await?;
         if let Some(last) =
             task.data.get_mut("appStats").and_then(|told| told.as_array_mut()?.last_mut())
         {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use shared::domain::clock::Timestamp;
+use shared::store::Limit;
 use shared::store::table::{Index, Item, Key, Write};
 
 use super::bucket::{Bucket, Ceiling};
@@ -61,27 +62,32 @@ impl Capacity {
         }
     }
 
-    /// Takes all that writes need, or nothing of it: whether it was there.
-    pub(crate) fn write(&mut self, demand: &Demand, now: Timestamp) -> bool {
+    /// Takes all that writes need, or nothing of it.
+    ///
+    /// # Errors
+    /// What there was not enough of.
+    pub(crate) fn write(&mut self, demand: &Demand, now: Timestamp) -> Result<(), Limit> {
         for (index, pk, _) in demand {
             if !self.writes[place(*index)].has(now) {
                 self.throttled.table += 1;
-                return false;
+                return Err(Limit::Store);
             }
             let most = self.partition_writes;
             if !self.partition(*index, pk, now)[0].has(most, most, now) {
-                match index {
-                    Index::Base => self.throttled.partition += 1,
-                    Index::ByTime | Index::Due => self.throttled.index += 1,
-                }
-                return false;
+                let (count, limit) = match index {
+                    Index::Base => (&mut self.throttled.partition, Limit::Partition),
+                    Index::ByTime => (&mut self.throttled.index, Limit::List),
+                    Index::Due => (&mut self.throttled.index, Limit::Due),
+                };
+                *count += 1;
+                return Err(limit);
             }
         }
         for (index, pk, units) in demand {
             self.writes[place(*index)].take(*units);
             self.partition(*index, pk, now)[0].take(*units);
         }
-        true
+        Ok(())
     }
 
     /// Whether something may be read from a partition now.

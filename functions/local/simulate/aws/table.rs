@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::domain::clock::{Clock, Timestamp};
-use shared::store::StoreError;
 use shared::store::table::{
     Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted, Write,
     Written,
 };
+use shared::store::{Limit, StoreError};
 
 use super::capacity::{Capacity, Demand, Throttled, demand};
 use super::dice::Dice;
@@ -57,7 +57,7 @@ struct State {
 /// Why a try came to nothing.
 enum Trouble {
     /// No capacity, without an effect.
-    Throttled,
+    Throttled(Limit),
     /// Somebody's transaction is at work on the same key.
     Conflict,
     /// No answer, or an error of the service's own.
@@ -218,8 +218,8 @@ impl SimulatedTable {
         for write in writes {
             demand(state.items.get(write.key()).map(|it| &**it), write, times, &mut wanted);
         }
-        if state.weather.limited && !state.capacity.write(&wanted, now) {
-            return Err(Trouble::Throttled);
+        if state.weather.limited {
+            state.capacity.write(&wanted, now).map_err(Trouble::Throttled)?;
         }
         let failed =
             |(_, write): &(usize, &Write)| !state.items.holds(write.key(), write.condition());
@@ -252,9 +252,9 @@ impl SimulatedTable {
     async fn wait_a_little(
         &self,
         pauses: &mut impl Iterator<Item = u64>,
-        why: &str,
+        otherwise: StoreError,
     ) -> Result<(), StoreError> {
-        let whole = pauses.next().ok_or_else(|| unavailable(why))?;
+        let whole = pauses.next().ok_or(otherwise)?;
         let pause_ms = whole / 2 + self.dice.below(whole / 2 + 1);
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         Ok(())
@@ -271,9 +271,11 @@ impl SimulatedTable {
                     return Err(unavailable("the condition failed after a try without an answer"));
                 }
                 Ok(Effect::Lost(_, in_the_way)) => return Ok(Written::Lost(in_the_way)),
-                Err(Trouble::Conflict) => self.wait_a_little(&mut pauses, "a conflict").await?,
-                Err(Trouble::Throttled) if self.pause(&mut tries).await => {}
-                Err(Trouble::Throttled) => return Err(unavailable("ThrottlingException")),
+                Err(Trouble::Conflict) => {
+                    self.wait_a_little(&mut pauses, unavailable("a conflict")).await?;
+                }
+                Err(Trouble::Throttled(_)) if self.pause(&mut tries).await => {}
+                Err(Trouble::Throttled(limit)) => return Err(throttled(limit)),
                 Err(Trouble::Unanswered) => {
                     unanswered = true;
                     if !self.pause(&mut tries).await {
@@ -293,9 +295,12 @@ impl SimulatedTable {
                 // DynamoDB knows a repetition by its token.
                 Ok(Effect::Lost(..)) if self.is_done(&writes) => return Ok(Transacted::Done),
                 Ok(Effect::Lost(positions, _)) => return Ok(Transacted::Lost(positions)),
-                Err(Trouble::Conflict) => self.wait_a_little(&mut pauses, "a conflict").await?,
-                Err(Trouble::Throttled) => {
-                    self.wait_a_little(&mut pauses, "ThrottlingError").await?;
+                Err(Trouble::Conflict) => {
+                    self.wait_a_little(&mut pauses, unavailable("a conflict")).await?;
+                }
+                Err(Trouble::Throttled(_)) => {
+                    let why = unavailable("TransactionCanceledException: ThrottlingError");
+                    self.wait_a_little(&mut pauses, why).await?;
                 }
                 Err(Trouble::Unanswered) if self.pause(&mut tries).await => {}
                 Err(Trouble::Unanswered) => return Err(unavailable("no answer")),
@@ -370,6 +375,10 @@ fn check_size(write: &Write) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+fn throttled(limit: Limit) -> StoreError {
+    StoreError::Throttled { limit, why: "ThrottlingException".to_owned() }
 }
 
 fn unavailable(why: &str) -> StoreError {

@@ -1,0 +1,45 @@
+//! Which part of the work a run does.
+
+use serde::Deserialize;
+use serde_json::Value;
+use shared::store::keys::DUE_SHARDS;
+
+/// One of several parts: those shards of the index whose number leaves this remainder. What is not
+/// in the index, the dead letters, belongs to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Part {
+    part: u32,
+    parts: u32,
+}
+
+impl Part {
+    /// Everything.
+    pub const WHOLE: Self = Self { part: 0, parts: 1 };
+
+    /// Every one of so many.
+    pub fn all(parts: u32) -> impl Iterator<Item = Self> {
+        (0..parts).map(move |part| Self { part, parts })
+    }
+
+    /// The part that a scheduled event asks for, as `{"part": 1, "parts": 4}`. Any other event asks
+    /// for everything.
+    pub fn of(event: &Value) -> Self {
+        let asked = Self::deserialize(event).ok().filter(|asked| asked.part < asked.parts);
+        asked.unwrap_or(Self::WHOLE)
+    }
+
+    /// Its number, from 0.
+    pub fn number(self) -> u32 {
+        self.part
+    }
+
+    /// Whether the dead letters belong to it.
+    pub(crate) fn has_dead_letters(self) -> bool {
+        self.part == 0
+    }
+
+    /// Its shards of the `due` index.
+    pub fn shards(self) -> impl Iterator<Item = u32> {
+        (0..DUE_SHARDS).filter(move |shard| shard % self.parts == self.part)
+    }
+}

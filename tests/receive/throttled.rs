@@ -1,0 +1,170 @@
+//! A store or queue that takes no more, or does not answer: publishers are told to ask again, soon,
+//! and whether it is about them.
+
+use async_trait::async_trait;
+use http::Response;
+use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
+use shared::store::{Directory, Limit, StoreError};
+
+use super::*;
+
+/// Port calls before the one that stores the message, and before the one that sends it.
+const BEFORE_STORE: usize = 1;
+const BEFORE_QUEUE: usize = 2;
+
+/// The answer itself, headers and all.
+async fn answered(world: &World, app: &str) -> Response<Bytes> {
+    let request = Request::post(path(app))
+        .header("authorization", format!("Bearer {}", world.token()))
+        .body(event().to_string().into())
+        .unwrap();
+    world.receiver.handle(request).await
+}
+
+/// Asserts an answer that says when to ask again, and not why.
+fn assert_later(response: &Response<Bytes>, status: u16, code: &str) {
+    assert_eq!(response.status().as_u16(), status, "{response:?}");
+    let after = response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap();
+    assert!((1..=3).contains(&after), "{after}");
+    let body: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(body["code"], code);
+    assert!(body["detail"].as_str().unwrap().contains("ask again"), "{body}");
+    assert!(!body.to_string().contains("injected"), "the reason is for the log alone: {body}");
+}
+
+#[tokio::test]
+async fn a_hot_key_gets_429_and_whatever_else_is_not_there_503() {
+    for (fault, status, code) in [
+        (Fault::Busy(Limit::Partition), 429, "too_many_requests"),
+        (Fault::Busy(Limit::Store), 503, "unavailable"),
+        (Fault::Before, 503, "unavailable"),
+        (Fault::After, 503, "unavailable"),
+    ] {
+        for call in [0, BEFORE_STORE] {
+            let (world, app) = world().await;
+            world.plan.fail_after(call, fault);
+            assert_later(&answered(&world, &app).await, status, code);
+            assert_eq!(answered(&world, &app).await.status(), 202, "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_queue_does_not_take_is_sent_once_more_and_arrives_once() {
+    for fault in [Fault::Before, Fault::After] {
+        let (world, app) = world().await;
+        world.plan.fail_after(BEFORE_QUEUE, fault);
+        assert_eq!(answered(&world, &app).await.status(), 202, "{fault:?}");
+        assert_eq!(world.plan.fired(), 1);
+        assert_eq!(delivered_later(&world).await, 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_down_gets_503() {
+    let (world, app) = world().await;
+    world.plan.fail_after(BEFORE_QUEUE, Fault::Before);
+    world.plan.fail_after(BEFORE_QUEUE + 1, Fault::Before);
+    assert_later(&answered(&world, &app).await, 503, "unavailable");
+}
+
+#[tokio::test]
+async fn of_a_batch_each_message_is_told_and_the_call_as_well_if_it_is_all_of_them() {
+    let (world, app) = world().await;
+    let body = json!({"messages": [event(), event()]});
+    let batch = format!("{}/batch", path(&app));
+    world.plan.fail_after(BEFORE_STORE, Fault::Busy(Limit::Partition));
+    let some = world.call("POST", &batch, body.clone()).await;
+    assert_eq!((some.status.as_u16(), &some.body["failed"]), (202, &json!(1)));
+    assert_eq!(some.body["results"][0]["status"], 429);
+    for call in 0..2 {
+        world.plan.fail_after(BEFORE_STORE + call, Fault::Before);
+    }
+    let none = world.call("POST", &batch, body).await;
+    assert_eq!((none.status.as_u16(), &none.body["failed"]), (503, &json!(2)));
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_gets_503_within_eight_seconds() {
+    let (mut world, app) = world().await;
+    world.receiver.directory = Directory::new(std::sync::Arc::new(Mute));
+    tokio::time::pause();
+    let before = tokio::time::Instant::now();
+    assert_later(&answered(&world, &app).await, 503, "unavailable");
+    assert_eq!(before.elapsed(), receive::PATIENCE);
+    assert_eq!(receive::PATIENCE.as_secs(), 8);
+}
+
+#[tokio::test]
+async fn the_list_of_a_busy_application_is_spread_wider_and_read_in_order() {
+    let (world, app) = world().await;
+    let mut published = Vec::new();
+    for round in 0..4 {
+        world.plan.fail_after(BEFORE_STORE, Fault::Busy(Limit::List));
+        for n in 0..5 {
+            // An id tells 4 ms apart.
+            world.clock.advance_ms(10);
+            published.push(world.publish(&app, json!({"n": [round, n]})).await);
+        }
+    }
+    let listed = |query: String| {
+        let path = format!("{}?{query}", path(&app));
+        let world = &world;
+        async move { world.call("GET", &path, Value::Null).await.body }
+    };
+    let ids = |page: &Value| -> Vec<String> {
+        page["data"].as_array().unwrap().iter().map(|message| text(&message["id"])).collect()
+    };
+    let mut newest_first = published.clone();
+    newest_first.reverse();
+    assert_eq!(ids(&listed("limit=50".to_owned()).await), newest_first);
+    // Page by page, on and back.
+    let (mut on, mut iterator, mut pages) = (Vec::new(), String::new(), Vec::new());
+    loop {
+        let page = listed(format!("limit=3{iterator}")).await;
+        on.extend(ids(&page));
+        pages.push(ids(&page));
+        if page["done"] == true {
+            let back = listed(format!("limit=3&iterator={}", text(&page["prevIterator"]))).await;
+            assert_eq!(ids(&back), pages[pages.len() - 2]);
+            break;
+        }
+        iterator = format!("&iterator={}", text(&page["iterator"]));
+    }
+    assert_eq!(on, newest_first);
+    let places: std::collections::BTreeSet<String> = world
+        .stored
+        .lock()
+        .unwrap()
+        .values()
+        .filter_map(|item| item.by_time.as_ref())
+        .filter(|key| key.pk.starts_with(&format!("APP#{app}#")))
+        .map(|key| key.pk.clone())
+        .collect();
+    // Four times it was too busy, and there are at most sixteen.
+    assert!(places.len() > 8 && places.len() <= 16, "{places:?}");
+    world.dispatch_all().await;
+    assert_eq!(world.network.sent_to(URL).len(), 20);
+}
+
+/// A table that never answers.
+struct Mute;
+
+#[async_trait]
+impl Table for Mute {
+    async fn get(&self, _: &Key) -> Result<Option<Item>, StoreError> {
+        std::future::pending().await
+    }
+
+    async fn query(&self, _: &Query) -> Result<Page, StoreError> {
+        std::future::pending().await
+    }
+
+    async fn write(&self, _: Write) -> Result<Written, StoreError> {
+        std::future::pending().await
+    }
+
+    async fn transact(&self, _: Vec<Write>) -> Result<Transacted, StoreError> {
+        std::future::pending().await
+    }
+}
