@@ -20,8 +20,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Token) -> Result<Output, S
         }
         None => return ask(reach, options).await,
     };
-    let (token, lifetime_s) =
-        issue(&Tokens::new(&secret.token_key()), organisation, options, &ambient)?;
+    let (token, lifetime_s) = issue(&Tokens::of(&secret), organisation, options, &ambient)?;
     let expires_at = ambient.now().plus_ms(lifetime_s * 1000).to_rfc3339();
     if !reach.json {
         eprintln!("{}", describe(options, &expires_at));

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod notice;
 pub mod profile;
 pub mod right;
+pub mod root_secret;
 pub mod schedule;
 pub mod schema;
 pub mod secret;
