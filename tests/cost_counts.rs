@@ -10,12 +10,16 @@ use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::{Consumer, MAX_BATCH};
 use shared::store::{Cached, Directory};
 
-use self::operations::{Counts, ENDPOINTS, FAN_OUT, LINE_BYTES, MEASURED, MESSAGES, Measured};
+use self::operations::{
+    ATTEMPT, ATTEMPT_BYTES, Counts, DELIVERY, ENDPOINTS, FAN_OUT, LINE_BYTES, MEASURED, MESSAGES,
+    Measured, POLLED_QUEUES, Stored,
+};
+use crate::support::kinds::kind_of;
 use crate::support::network::answer;
 use crate::support::world::World;
 
 #[path = "../functions/local/cost/operations.rs"]
-mod operations;
+pub(crate) mod operations;
 
 const URL: &str = "http://127.0.0.1:9/hook";
 /// Read units of a sweep that finds nothing; the command counts sweeps by the minute.
@@ -25,9 +29,98 @@ const IDLE_SWEEP: f64 = 32.0;
 async fn the_counts_of_the_cost_command_are_those_of_the_handlers() {
     let mut found = Vec::new();
     for row in MEASURED {
-        found.push(measure(row.payload).await);
+        found.push(measure(&row).await);
     }
     assert_eq!(found, MEASURED);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_as_large_as_the_cost_command_reckons() {
+    let mut messages = Vec::new();
+    for row in MEASURED {
+        messages.push(largest(&failed_once(row.payload).await, "message").1);
+    }
+    let world = failed_once(1024).await;
+    let (bytes, attempt) = largest(&world, "attempt by schedule");
+    let found = (messages, bytes, attempt, largest(&world, "delivery").1);
+    let reckoned = MEASURED.map(|row| row.message).to_vec();
+    assert_eq!(found, (reckoned, ATTEMPT_BYTES, ATTEMPT, DELIVERY));
+}
+
+/// A world with one message, which was delivered at the second attempt.
+async fn failed_once(payload: usize) -> World {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    world.network.next(URL, answer(500));
+    world.publish(&app, event(&world, payload)).await;
+    work(&world).await;
+    world.advance_s(7);
+    work(&world).await;
+    assert_eq!(world.network.sent().len(), 2);
+    world
+}
+
+/// The largest item of a kind: its bytes without those of an answer, and what it is billed for.
+fn largest(world: &World, kind: &str) -> (usize, Stored) {
+    /// What DynamoDB adds to each item, of the table and of an index (billing of storage).
+    const ADDED_BYTES: usize = 100;
+    let stored = world.stored.lock().unwrap();
+    let of_kind = stored.values().filter(|item| kind_of(&item.key) == Some(kind));
+    let sizes = of_kind.map(|item| {
+        let doc: Value = serde_json::from_str(&item.doc).unwrap();
+        let answer = doc["response"].as_str().map_or(0, str::len);
+        let table = item.size() - answer;
+        let body = item.body.as_ref().map_or(0, bytes::Bytes::len);
+        let indexes = usize::from(item.by_time.is_some()) + usize::from(item.due.is_some());
+        let index = indexes * (table - body + ADDED_BYTES);
+        (table, Stored { table: table + ADDED_BYTES, index })
+    });
+    sizes.max_by_key(|(bytes, _)| *bytes).expect("an item of the kind")
+}
+
+#[test]
+fn as_many_queues_are_polled_as_the_cost_command_reckons() {
+    let template = crate::template::template();
+    let events = &crate::template::properties(&template, "DispatchFunction")["Events"];
+    let polled = events.as_object().unwrap().values().filter(|event| event["Type"] == "SQS");
+    assert_eq!(polled.count(), POLLED_QUEUES as usize);
+}
+
+#[test]
+fn the_aims_are_met_at_a_hundred_million_messages_a_month() {
+    // Everything is logged and listed in both.
+    let standard = dollars_a_million(&[]);
+    assert!(standard <= 6.0, "{standard}");
+    let lean = dollars_a_million(&["--published-at-once", "10", "--stored-days", "14"]);
+    assert!(lean <= 4.0, "{lean}");
+}
+
+/// What a million costs at volume, all of it.
+fn dollars_a_million(options: &[&str]) -> f64 {
+    let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
+        .args([&["cost", "--messages", "1e8"], options].concat())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ran.stdout).unwrap();
+    let all = said.lines().find(|line| line.starts_with("all of it")).expect("a sum");
+    all.split_whitespace().last().and_then(|text| text.parse().ok()).expect("dollars")
+}
+
+#[test]
+fn what_batches_answers_and_hanging_endpoints_cost_is_said() {
+    let plain = dollars_a_million(&[]);
+    let more = |options: &[&str]| dollars_a_million(options) - plain;
+    // Records that come one by one: two requests of SQS, an invocation, its time and its line.
+    assert!((1.0..2.5).contains(&more(&["--batch", "1"])), "{}", more(&["--batch", "1"]));
+    // A unit more of the table and of the index, if an answer is kept as a whole.
+    let kept = more(&["--answer", "1k", "--taken-answer", "1024"]);
+    assert!((1.25..3.0).contains(&kept), "{kept}");
+    assert!(more(&["--answer", "1k"]) < 0.01, "of a success little is kept");
+    assert!((0.8..2.5).contains(&more(&["--hang", "1%"])), "{}", more(&["--hang", "1%"]));
+    assert!(more(&["--stored-days", "90"]) > 1.5);
+    assert!(more(&["--no-fair-queues"]) < -0.05);
+    assert!(more(&["--function-url"]) < -0.99);
 }
 
 #[tokio::test]
@@ -107,7 +200,8 @@ async fn deliver(endpoints: usize, payload: usize) -> (Counts, Counts) {
     (accepted, since(&world, before, 0.0))
 }
 
-async fn measure(payload: usize) -> Measured {
+async fn measure(row: &Measured) -> Measured {
+    let payload = row.payload;
     let (accepted, delivered) = deliver(1, payload).await;
     let (world, app) = ready(1).await;
     (0..MESSAGES).for_each(|_| world.network.next(URL, answer(500)));
@@ -135,7 +229,7 @@ async fn measure(payload: usize) -> Measured {
     }
     assert_eq!(world.network.sent().len(), 8 + 1);
     let exhausted = since(&world, before, sweeps * IDLE_SWEEP);
-    Measured { payload, accepted, delivered, second_attempt, exhausted }
+    Measured { payload, message: row.message, accepted, delivered, second_attempt, exhausted }
 }
 
 /// A world with this many endpoints, whose receive knows the application as it does on Lambda.

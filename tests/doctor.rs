@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Answers with the file that is named by service, operation and whatever is asked about.
 const AWS: &str = r#"#!/bin/sh
 case "$4" in --*) about= ;; *) about=.${4##*/} ;; esac
-case "$2" in describe-alarms) about= ;; esac
+case "$2" in describe-alarms|get-account-settings) about= ;; esac
 file="$ANSWERS/$1.$2$about.json"
 [ -f "$file" ] || { echo "An error occurred (AccessDenied) when calling $2" >&2; exit 254; }
 cat "$file"
@@ -23,14 +23,14 @@ fn a_stack_that_is_well_is_said_to_be() {
     let account = Account::new("well");
     let (said, ran) = account.examine();
     assert!(ran.status.success(), "{said}");
-    assert!(said.contains("all 17 checks of the stack p are well"), "{said}");
+    assert!(said.contains("all 23 checks of the stack p are well"), "{said}");
     assert!(!said.contains("WRONG") && !said.contains("note"), "{said}");
 }
 
 #[test]
 fn each_thing_that_is_broken_is_named_with_what_to_do() {
     let mapping = "/EventSourceMappings/1";
-    let cases: [(&str, &str, Value, &str); 14] = [
+    let cases: [(&str, &str, Value, &str); 16] = [
         (
             "cloudformation.describe-stacks.p",
             "/Stacks/0/StackStatus",
@@ -104,6 +104,18 @@ fn each_thing_that_is_broken_is_named_with_what_to_do() {
             "time to live DISABLED",
         ),
         (
+            "dynamodb.describe-table.Table",
+            "/Table/DeletionProtectionEnabled",
+            json!(false),
+            "cannot be deleted by mistake: deletion protection: false",
+        ),
+        (
+            "dynamodb.describe-continuous-backups.Table",
+            "/ContinuousBackupsDescription/PointInTimeRecoveryDescription/PointInTimeRecoveryStatus",
+            json!("DISABLED"),
+            "point-in-time recovery: DISABLED",
+        ),
+        (
             "scheduler.get-schedule.RetryFunctionEveryMinute",
             "/State",
             json!("DISABLED"),
@@ -150,6 +162,36 @@ fn dead_letters_are_worth_a_note_and_no_alarm() {
         ran.status.success() && said.contains("note   dead letters DeliveriesDlq: 3"),
         "{said}"
     );
+}
+
+#[test]
+fn an_account_that_allows_less_than_the_stack_asks_for_is_worth_a_note() {
+    let cases: [(&str, &str, Value, &str); 3] = [
+        (
+            "lambda.get-account-settings",
+            "/AccountLimit/UnreservedConcurrentExecutions",
+            json!(10),
+            "note   concurrency of the account: 10 of 1000",
+        ),
+        (
+            "service-quotas.list-service-quotas.apigateway",
+            "/Quotas/0/Value",
+            json!(500),
+            "note   quota Throttle rate of apigateway: 500, less than RequestsPerSecond (1000)",
+        ),
+        (
+            "service-quotas.list-service-quotas.dynamodb",
+            "/Quotas/0/QuotaName",
+            json!("another"),
+            "note   quota Table-level write throughput limit of dynamodb: cannot be read",
+        ),
+    ];
+    for (number, (file, place, value, finding)) in cases.into_iter().enumerate() {
+        let account = Account::new(&format!("quota-{number}"));
+        account.change(file, place, value);
+        let (said, ran) = account.examine();
+        assert!(ran.status.success() && said.contains(finding), "{finding}: {said}");
+    }
 }
 
 #[test]
@@ -210,11 +252,25 @@ impl Account {
             "SweepAlarm",
         ];
         let output = |key: &str, value: &str| json!({"OutputKey": key, "OutputValue": value});
-        self.put("cloudformation.describe-stacks.p", json!({"Stacks": [{
-            "StackStatus": "UPDATE_COMPLETE",
-            "Outputs": [output("RootSecretArn", "root"), output("ApiUrl", "http://127.0.0.1:9")],
-            "Parameters": [{"ParameterKey": "Organisation", "ParameterValue": ORGANISATION}],
-        }]}));
+        let parameter =
+            |key: &str, value: &str| json!({"ParameterKey": key, "ParameterValue": value});
+        self.put(
+            "cloudformation.describe-stacks.p",
+            json!({"Stacks": [{
+                "StackStatus": "UPDATE_COMPLETE",
+                "Outputs": [output("RootSecretArn", "root"), output("ApiUrl", "http://127.0.0.1:9"),
+                    output("TableName", "Table")],
+                "Parameters": [
+                    parameter("Organisation", ORGANISATION),
+                    parameter("DeliveriesConcurrency", "200"),
+                    parameter("RetriesConcurrency", "200"),
+                    parameter("ReceiveReservedConcurrency", "100"),
+                    parameter("RequestsPerSecond", "1000"),
+                    parameter("RequestBurst", "1000"),
+                    parameter("WarmWriteUnits", "0"),
+                ],
+            }]}),
+        );
         let resources = parts.map(|part| {
             let is_queue = part.ends_with("Queue") || part.ends_with("Dlq");
             let url = if is_queue { "http://sqs/1/" } else { "" };
@@ -259,7 +315,8 @@ impl Account {
         self.put(
             "dynamodb.describe-table.Table",
             json!({"Table": {
-                "TableStatus": "ACTIVE", "GlobalSecondaryIndexes": [index("by_time"), index("due")],
+                "TableStatus": "ACTIVE", "DeletionProtectionEnabled": true,
+                "GlobalSecondaryIndexes": [index("by_time"), index("due")],
             }}),
         );
         self.put(
@@ -267,6 +324,27 @@ impl Account {
             json!({"TimeToLiveDescription": {
                 "TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at",
             }}),
+        );
+        self.put(
+            "dynamodb.describe-continuous-backups.Table",
+            json!({"ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": {
+                "PointInTimeRecoveryStatus": "ENABLED",
+            }}}),
+        );
+        self.put(
+            "lambda.get-account-settings",
+            json!({"AccountLimit": {
+                "ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900,
+            }}),
+        );
+        let quota = |name: &str, value: f64| json!({"QuotaName": name, "Value": value});
+        self.put(
+            "service-quotas.list-service-quotas.apigateway",
+            json!({"Quotas": [quota("Throttle rate", 10_000.0), quota("Throttle burst rate", 5_000.0)]}),
+        );
+        self.put(
+            "service-quotas.list-service-quotas.dynamodb",
+            json!({"Quotas": [quota("Table-level write throughput limit", 40_000.0)]}),
         );
         self.put(
             "scheduler.get-schedule.RetryFunctionEveryMinute",

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admin;
+mod alarms;
 mod api_tokens;
 mod asymmetric;
 mod at_once;
@@ -86,7 +87,9 @@ mod receivers;
 mod record;
 mod retry;
 mod rights;
+mod root_keys;
 mod root_secret;
+mod runbook;
 mod schedule;
 mod scheduled;
 mod secret;

@@ -9,7 +9,7 @@ use shared::domain::clock::Timestamp;
 use shared::domain::metrics::{Collector, Metric, Metrics, Readings, Totals, Unit};
 use shared::lambda::emf::{self, Emf};
 use shared::queue::embedded::EmbeddedQueue;
-use shared::queue::{Consumer, MAX_BATCH, Received};
+use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, Received};
 
 use crate::support::faults::{Fault, Plan};
 use crate::support::network::answer;
@@ -189,7 +189,10 @@ async fn a_resend_counts_as_delivered_and_neither_as_a_retry_nor_with_a_latency_
     world.advance_s(60);
     world.dispatch_all().await;
     let told = world.metrics.take();
-    assert_eq!(told.keys().collect::<Vec<_>>(), [&Metric::Delivered, &Metric::EndpointLatency]);
+    assert_eq!(
+        told.keys().collect::<Vec<_>>(),
+        [&Metric::Delivered, &Metric::EndpointLatency, &Metric::Undone]
+    );
     assert_eq!(sum(&told, Metric::Delivered), 1);
 }
 
@@ -253,7 +256,7 @@ async fn an_attempt_whose_record_was_not_acknowledged_does_not_count() {
     }
     assert_eq!(world.dispatch().await, 0);
     assert_eq!(world.network.sent().len(), 1);
-    assert_eq!(counts(&world), []);
+    assert_eq!(counts(&world), [(Metric::Undone, 1), (Metric::UndoneFailed, 1)]);
 }
 
 #[tokio::test]
@@ -272,6 +275,73 @@ async fn what_a_rate_puts_off_counts_as_deferred_and_is_delivered_later() {
     let told = world.metrics.take();
     assert_eq!((sum(&told, Metric::Deferred), sum(&told, Metric::Delivered)), (0, 2));
     assert_eq!(sum(&told, Metric::Retried), 0);
+}
+
+// Records that are not done.
+
+#[tokio::test]
+async fn a_record_that_nobody_can_read_counts_as_parked_and_as_done() {
+    let (world, _) = stage().await;
+    send(&world.queues.deliveries, "garbage").await;
+    world.dispatch_all().await;
+    let told = world.metrics.take();
+    assert_eq!(sum(&told, Metric::Parked), 1);
+    assert_eq!(told[&Metric::Undone], [0]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_counts_as_redriven_and_as_parked_when_it_dies_again() {
+    let (world, app) = stage().await;
+    world.publish(&app, json!({})).await;
+    world.metrics.take();
+    for expected in [Metric::Redriven, Metric::Parked] {
+        let [record] = &received(&world.queues.deliveries).await[..] else { panic!("one record") };
+        world
+            .queues
+            .deliveries
+            .delete(std::slice::from_ref(&record.receipt))
+            .await
+            .expect("a deletion");
+        send(&world.queues.deliveries_dlq, &record.body).await;
+        world.sweep().await;
+        let told: Vec<_> = counts(&world);
+        let told: Vec<_> = told.into_iter().filter(|(it, _)| *it != Metric::SweepLag).collect();
+        assert_eq!(told, [(expected, 1)]);
+    }
+}
+
+#[tokio::test]
+async fn a_record_whose_parking_was_not_acknowledged_does_not_count_as_parked() {
+    let plan = Plan::new(Vec::new());
+    let world = World::build(Builder { plan: plan.clone(), ..Builder::default() });
+    send(&world.queues.deliveries, "garbage").await;
+    plan.fail_after(1, Fault::Before);
+    world.dispatch().await;
+    let told = world.metrics.take();
+    assert!(!told.contains_key(&Metric::Parked), "{told:?}");
+    assert_eq!((sum(&told, Metric::Undone), sum(&told, Metric::UndoneFailed)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_ten_records_one_that_comes_back_is_a_tenth_undone_and_says_why() {
+    let (world, app) = stage().await;
+    for _ in 0..10 {
+        world.publish(&app, json!({})).await;
+    }
+    let mut records = received(&world.queues.deliveries).await;
+    // Somebody received it a moment ago, and may be busy with it.
+    records[3].receive_count = 2;
+    world.metrics.take();
+    assert_eq!(world.dispatcher.handle(records, None).await.len(), 1);
+    let told = world.metrics.take();
+    assert_eq!((told[&Metric::Undone].len(), sum(&told, Metric::Undone)), (10, 1));
+    assert_eq!((sum(&told, Metric::UndoneBusy), sum(&told, Metric::UndoneFailed)), (1, 0));
+    let [line] = &emf::lines(&told, "prod", Timestamp(0))[..] else { panic!("one line") };
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(line["UndoneBusy"], 1);
+    // What is not declared is no metric, and is not paid for.
+    let declared = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].to_string();
+    assert!(declared.contains("\"Undone\"") && !declared.contains("UndoneBusy"), "{declared}");
 }
 
 // Sources and sweeps.
@@ -473,6 +543,11 @@ async fn publish_as(world: &World, app: &str, key: &str) -> Reply {
     world.send(request).await
 }
 
+async fn send(queue: &EmbeddedQueue, body: &str) {
+    let record = Outgoing { body: body.to_owned(), group: "g".to_owned(), delay_s: 0 };
+    queue.send(vec![record]).await.expect("a record in the queue");
+}
+
 async fn received(queue: &EmbeddedQueue) -> Vec<Received> {
     queue.receive(MAX_BATCH, 0).await.expect("a batch")
 }
@@ -498,9 +573,11 @@ fn readings(told: &[(Metric, &[u64])]) -> Readings {
     collector.take()
 }
 
-/// What was told, durations by how many there are.
+/// What was told, by its sums. That all records were done is no news.
 fn counts(world: &World) -> Vec<(Metric, u64)> {
-    world.metrics.take().into_iter().map(|(metric, values)| (metric, values.iter().sum())).collect()
+    let told = world.metrics.take().into_iter();
+    let sums = told.map(|(metric, values)| (metric, values.iter().sum()));
+    sums.filter(|sum| *sum != (Metric::Undone, 0)).collect()
 }
 
 fn sum(told: &Readings, metric: Metric) -> u64 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dispatch::Settings;
 use serde_json::{Value, json};
-use shared::domain::attempt::EXCERPT_BYTES;
+use shared::domain::attempt::{EXCERPT_BYTES, TAKEN_EXCERPT_BYTES};
 use shared::sender::target::{Resolver, TargetPolicy};
 use shared::sender::{HttpSender, SenderSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,15 +23,15 @@ const TIMEOUT_MS: u64 = 200;
 const PATIENCE_MS: u64 = 15_000;
 
 #[tokio::test]
-async fn a_body_of_ten_megabytes_leaves_a_kibibyte_on_record() {
-    for (status, ok) in [(200, true), (500, false)] {
+async fn a_body_of_ten_megabytes_leaves_a_kibibyte_on_record_and_less_of_one_that_took_it() {
+    for (status, ok, kept) in [(200, true, TAKEN_EXCERPT_BYTES), (500, false, EXCERPT_BYTES)] {
         let mut head =
             format!("HTTP/1.1 {status} X\r\ncontent-length: 10485760\r\n\r\n").into_bytes();
         head.resize(head.len() + 10 * 1024 * 1024, b'x');
         let receiver = Receiver::start([Act::Answer(head), taken()]).await;
         let trip = Trip::to(&receiver.url(), local()).await;
         assert_eq!(trip.first["responseStatusCode"], status);
-        assert_eq!(text(&trip.first["response"]), "x".repeat(EXCERPT_BYTES));
+        assert_eq!(text(&trip.first["response"]), "x".repeat(kept));
         match ok {
             true => assert_eq!(trip.attempts_later().await.len(), 1),
             false => trip.assert_tried_again().await,

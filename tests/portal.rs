@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::host::config::Environment;
 use shared::host::config::variable::PORTAL_FRAMES;
 
-use crate::support::world::World;
+use crate::support::world::{World, text};
 
 #[tokio::test]
 async fn two_requests_bring_all_pages_and_the_script_is_kept_for_good() {
@@ -127,6 +127,34 @@ async fn get(world: &World, path: &str) -> Response<Bytes> {
 async fn get_as(world: &World, path: &str, encoding: &str) -> Response<Bytes> {
     let request = Request::get(path).header("accept-encoding", encoding);
     world.admin.handle(request.body(Bytes::new()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_link_opens_as_long_as_the_operator_says_unless_it_says_so_itself() {
+    let days = |text: &'static str| {
+        let look_up = move |_: &str| Some(text.to_owned());
+        Environment::new(&look_up).portal_link_s()
+    };
+    assert_eq!(days(""), Ok(7 * 86_400));
+    assert!(days("0").is_err() && days("8").unwrap_err().contains("1 to 7, not 8"));
+    let mut world = World::new();
+    world.admin.settings.portal_link_s = days("2").unwrap();
+    let app = world.application().await;
+    let path = format!("/api/v1/auth/app-portal-access/{app}");
+    let mut links = Vec::new();
+    for body in [json!({}), json!({"expiry": 3 * 86_400})] {
+        links.push(text(&world.call("POST", &path, body).await.body["token"]));
+    }
+    let path = format!("/api/v1/app/{app}/endpoint");
+    for (advance_s, opens) in
+        [(2 * 86_400 - 60, [200, 200]), (120, [401, 200]), (86_400, [401, 401])]
+    {
+        world.advance_s(advance_s);
+        for (token, status) in links.iter().zip(opens) {
+            let reply = world.call_as(token, "GET", &path, Value::Null).await;
+            assert_eq!(reply.status, status);
+        }
+    }
 }
 
 #[tokio::test]

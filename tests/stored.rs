@@ -161,8 +161,28 @@ fn first_format() -> Value {
     serde_json::from_str(include_str!("golden/first-format.json")).unwrap()
 }
 
-/// Brings about one item of each kind, as they are stored today.
+/// One item of each kind, as they are stored today.
 async fn story() -> Value {
+    let world = lived().await;
+    let mut items = BTreeMap::new();
+    for item in world.stored.lock().unwrap().values() {
+        let key = |key: &Key| json!([key.pk, key.sk]);
+        let shown = json!({
+            "key": key(&item.key),
+            "byTime": item.by_time.as_ref().map(key),
+            "due": item.due.as_ref().map(key),
+            "expiresAt": item.expires_at,
+            "rev": item.rev,
+            "doc": serde_json::from_str::<Value>(&item.doc).unwrap(),
+            "body": item.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned()),
+        });
+        items.entry(kind_of(&item.key).unwrap()).or_insert(shown);
+    }
+    json!({"items": items})
+}
+
+/// A world in which there is an item of each kind.
+pub(crate) async fn lived() -> World {
     let world = World::new();
     let post = async |path: &str, body: Value| {
         let reply = world.call("POST", path, body).await;
@@ -220,22 +240,7 @@ async fn story() -> Value {
     assert!(put.status.is_success(), "{put:?}");
     post("/api/v1/operator/api-token", json!({"name": "shop", "scope": "publish", "app": app}))
         .await;
-
-    let mut items = BTreeMap::new();
-    for item in world.stored.lock().unwrap().values() {
-        let key = |key: &Key| json!([key.pk, key.sk]);
-        let shown = json!({
-            "key": key(&item.key),
-            "byTime": item.by_time.as_ref().map(key),
-            "due": item.due.as_ref().map(key),
-            "expiresAt": item.expires_at,
-            "rev": item.rev,
-            "doc": serde_json::from_str::<Value>(&item.doc).unwrap(),
-            "body": item.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned()),
-        });
-        items.entry(kind_of(&item.key).unwrap()).or_insert(shown);
-    }
-    json!({"items": items})
+    world
 }
 
 /// Dispatches one record, so that what happens has one order.

@@ -9,16 +9,14 @@ use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Map, Value, json};
 use shared::domain::delivery::SWEEP_AHEAD_MS;
 use shared::domain::limits::MAX_BATCH_BYTES;
-use shared::domain::metrics::Metric;
 use shared::host::config::variable;
-use shared::lambda::emf;
 use shared::queue::{MAX_BATCH, MAX_RECEIVES, VISIBILITY_S};
 use shared::store::keys::{attribute, index};
 
 use crate::support::dynoxide::table_definition;
 
 /// The functions, as the template names them, and their sources.
-const FUNCTIONS: [(&str, &str); 4] = [
+pub(crate) const FUNCTIONS: [(&str, &str); 4] = [
     ("Receive", include_str!("../functions/receive/main.rs")),
     ("Dispatch", include_str!("../functions/dispatch/main.rs")),
     ("Retry", include_str!("../functions/retry/main.rs")),
@@ -43,10 +41,12 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
         (".retention_days()", variable::RETENTION_DAYS),
         (".always_lease()", variable::FIRST_LEASE),
         (".auto_disable()", variable::AUTO_DISABLE),
+        (".taken_answer_bytes()", variable::TAKEN_ANSWER_BYTES),
         (".target_policy()", variable::ALLOW_HTTP),
         (".target_policy()", variable::REFUSED_TARGETS),
         (".publish_url()", variable::PUBLISH_URL),
         (".portal_frames()", variable::PORTAL_FRAMES),
+        (".portal_link_s()", variable::PORTAL_LINK_DAYS),
     ];
     let template = template();
     for (name, source) in FUNCTIONS {
@@ -115,9 +115,11 @@ fn variables_that_name_a_resource_name_the_right_one() {
             (variable::RETENTION_DAYS, "PayloadRetentionDays"),
             (variable::FIRST_LEASE, "FirstLease"),
             (variable::AUTO_DISABLE, "AutoDisable"),
+            (variable::TAKEN_ANSWER_BYTES, "TakenAnswerBytes"),
             (variable::ALLOW_HTTP, "AllowHttp"),
             (variable::PORTAL_FRAMES, "PortalFrames"),
             (variable::REFUSED_TARGETS, "RefusedTargets"),
+            (variable::PORTAL_LINK_DAYS, "PortalLinkDays"),
         ] {
             let value = &set[variable];
             assert!(value.is_null() || *value == json!({ "Ref": resource }), "{name}: {value}");
@@ -264,6 +266,7 @@ fn the_table_is_the_one_that_the_code_and_the_tests_use() {
     let table = table.as_object_mut().expect("properties");
     let ttl = table.remove("TimeToLiveSpecification");
     assert_eq!(ttl, Some(json!({ "AttributeName": attribute::EXPIRES_AT, "Enabled": true })));
+    assert_eq!(table.remove("DeletionProtectionEnabled"), Some(json!(true)));
     let recovery = table.remove("PointInTimeRecoverySpecification");
     assert_eq!(recovery, Some(json!({ "PointInTimeRecoveryEnabled": true })));
     let mut tested = table_definition();
@@ -286,13 +289,72 @@ fn indexes_carry_what_lists_show_and_never_a_payload() {
 }
 
 #[test]
-fn what_was_accepted_outlives_the_stack() {
+fn what_was_accepted_outlives_the_stack_and_a_deployment_that_fails_leaves_nothing() {
     let template = template();
     for name in ["Table", "RootSecret"] {
-        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
-            assert_eq!(template["Resources"][name][policy], "Retain", "{name}");
-        }
+        let resource = &template["Resources"][name];
+        assert_eq!(resource["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
+        assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name}");
     }
+    assert_eq!(properties(&template, "Table")["DeletionProtectionEnabled"], true);
+}
+
+/// CloudFormation makes another secret when anything of this changes, even its order.
+#[test]
+fn how_the_root_secret_is_made_never_changes() {
+    let text = std::fs::read_to_string("template.yaml").unwrap();
+    let from = text.find("      GenerateSecretString:\n").expect("the block");
+    let lines: Vec<&str> = text[from..]
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect();
+    let block = [
+        "      GenerateSecretString:",
+        "        PasswordLength: 64",
+        "        ExcludePunctuation: true",
+    ];
+    assert_eq!(lines, block);
+}
+
+#[test]
+fn a_stack_that_is_given_a_table_and_a_secret_uses_them_everywhere_and_makes_none() {
+    let template = template_where(&["HasGateway", "HasExistingTable", "HasExistingSecret"]);
+    for kind in ["AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"] {
+        assert_eq!(of_type(&template, kind).count(), 0, "{kind}");
+    }
+    let (table, secret) =
+        (json!({"Ref": "ExistingTable"}), json!({"Ref": "ExistingRootSecretArn"}));
+    for (name, _) in FUNCTIONS {
+        let set = &properties(&template, &format!("{name}Function"))["Environment"]["Variables"];
+        assert_eq!(set[variable::TABLE], table, "{name}");
+        assert!(set[variable::ROOT_SECRET_ID].is_null() || set[variable::ROOT_SECRET_ID] == secret);
+    }
+    for (output, value) in [("TableName", table), ("RootSecretArn", secret)] {
+        assert_eq!(template["Outputs"][output]["Value"], value);
+    }
+    // Nothing that is left speaks of what is not there.
+    let all = template["Resources"].to_string() + &template["Outputs"].to_string();
+    for missing in ["\"Table\"", "${Table}", "${Table.", "\"RootSecret\""] {
+        assert!(!all.contains(missing), "{missing}");
+    }
+    // The rights are the same, on the other table.
+    for (name, _) in FUNCTIONS {
+        let own = grants_of(&crate::template::template(), &name.to_lowercase());
+        assert_eq!(grants_of(&template, &name.to_lowercase()), own, "{name}");
+    }
+}
+
+#[test]
+fn a_table_and_its_indexes_are_warmed_alike_if_at_all() {
+    let warm = template_where(&["HasGateway", "HasWarmth"]);
+    let table = properties(&warm, "Table");
+    let expected = json!({"WriteUnitsPerSecond": {"Ref": "WarmWriteUnits"}});
+    assert_eq!(table["WarmThroughput"], expected);
+    for index in table["GlobalSecondaryIndexes"].as_array().expect("indexes") {
+        assert_eq!(index["WarmThroughput"], expected);
+    }
+    assert_eq!(warm["Parameters"]["WarmWriteUnits"]["Default"], 0);
 }
 
 // Queues.
@@ -336,18 +398,50 @@ fn dispatch_takes_batches_from_both_queues_and_reports_failures_one_by_one() {
     let template = template();
     let events = properties(&template, "DispatchFunction")["Events"].clone();
     let sources: Vec<Value> = events.as_object().expect("events").values().cloned().collect();
-    let expected = ["DeliveriesQueue", "RetriesQueue"].map(|queue| {
+    let expected = ["Deliveries", "Retries"].map(|kind| {
+        let (queue, limit) = (format!("{kind}Queue"), format!("{kind}Concurrency"));
         json!({
             "Type": "SQS",
             "Properties": {
                 "Queue": { "Fn::GetAtt": [queue, "Arn"] },
                 "BatchSize": MAX_BATCH,
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
-                "ScalingConfig": { "MaximumConcurrency": { "Ref": "DispatchConcurrency" } },
+                "ScalingConfig": { "MaximumConcurrency": { "Ref": limit } },
             },
         })
     });
     assert_eq!(sources, expected);
+}
+
+#[test]
+fn pollers_that_are_always_ready_take_the_place_of_the_limit() {
+    let template = template_where(&["HasGateway", "HasProvisionedPollers"]);
+    let events = &properties(&template, "DispatchFunction")["Events"];
+    let deliveries = &events["Deliveries"]["Properties"];
+    // AWS refuses both.
+    assert_eq!(deliveries["ScalingConfig"], Value::Null);
+    let pollers = json!({"MinimumPollers": {"Ref": "ProvisionedPollers"},
+        "MaximumPollers": {"Ref": "MostProvisionedPollers"}});
+    assert_eq!(deliveries["ProvisionedPollerConfig"], pollers);
+    assert!(events["Retries"]["Properties"]["ScalingConfig"].is_object());
+}
+
+#[test]
+fn concurrency_is_kept_only_where_a_parameter_says_so() {
+    for (function, condition) in [("Receive", "HasReceiveReserved"), ("Retry", "HasRetryReserved")]
+    {
+        let reserved = |template: &Value| {
+            properties(template, &format!("{function}Function"))["ReservedConcurrentExecutions"]
+                .clone()
+        };
+        // A new account has too little to give any away.
+        assert_eq!(reserved(&template()), Value::Null);
+        let parameter = json!({"Ref": format!("{function}ReservedConcurrency")});
+        assert_eq!(reserved(&template_where(&["HasGateway", condition])), parameter);
+    }
+    // Under a limit, records would use up their receives while they wait.
+    let dispatch = properties(&template(), "DispatchFunction").clone();
+    assert_eq!(dispatch["ReservedConcurrentExecutions"], Value::Null);
 }
 
 // Permissions.
@@ -428,87 +522,6 @@ fn only_those_who_write_to_a_queue_may_send_to_it() {
     }
 }
 
-// Watching.
-
-#[test]
-fn what_is_free_of_cloudwatch_watches_queues_functions_api_and_table() {
-    let template = template();
-    let alarms: Vec<&Value> = of_type(&template, "AWS::CloudWatch::Alarm")
-        .map(|alarm| properties(&template, &alarm))
-        .collect();
-    assert_eq!(alarms.len(), 10, "as many as are free");
-    let watched: BTreeSet<String> = alarms
-        .iter()
-        .flat_map(|alarm| alarm["Dimensions"].as_array().expect("dimensions"))
-        .filter_map(|dimension| {
-            let value = &dimension["Value"];
-            value["Ref"].as_str().or(value["Fn::GetAtt"][0].as_str()).map(str::to_owned)
-        })
-        .collect();
-    for resource in [
-        "DeliveriesQueue",
-        "DeliveriesDlq",
-        "RetriesQueue",
-        "RetriesDlq",
-        "DispatchFunction",
-        "HttpApi",
-        "Table",
-    ] {
-        assert!(watched.contains(resource), "{resource}");
-    }
-    assert!(alarms.iter().all(|alarm| alarm["AlarmActions"] == Value::Null), "nobody to tell");
-    let template = template_where(&["HasGateway", "HasAlarmEmail"]);
-    for alarm in of_type(&template, "AWS::CloudWatch::Alarm") {
-        for actions in ["AlarmActions", "OKActions"] {
-            assert_eq!(properties(&template, &alarm)[actions], json!([{"Ref": "AlarmTopic"}]));
-        }
-    }
-    // It is told by a sweep that came to its end, and by nothing else.
-    let sweep = properties(&template, "SweepAlarm");
-    assert_eq!(sweep["Namespace"], emf::NAMESPACE);
-    assert_eq!(sweep["MetricName"], Metric::SweepLag.name());
-    assert_eq!(sweep["Dimensions"][0]["Name"], emf::DIMENSION);
-    assert_eq!(sweep["TreatMissingData"], "breaching");
-}
-
-#[test]
-fn metrics_are_not_filtered_out_as_too_unimportant() {
-    let template = template();
-    // Lambda takes a line of metrics for one of level INFO.
-    let logging = &template["Globals"]["Function"]["LoggingConfig"];
-    assert_eq!(
-        (&logging["LogFormat"], &logging["ApplicationLogLevel"]),
-        (&json!("JSON"), &json!("INFO"))
-    );
-    for (name, _) in FUNCTIONS {
-        let own = &properties(&template, &format!("{name}Function"))["LoggingConfig"];
-        assert_eq!(own["ApplicationLogLevel"], Value::Null, "{name}");
-    }
-}
-
-#[test]
-fn the_dashboard_shows_every_metric_of_our_own() {
-    for entrance in ["HasGateway", "HasUrls"] {
-        let template = template_where(&[entrance]);
-        let body = &properties(&template, "Dashboard")["DashboardBody"]["Fn::Sub"];
-        let requests = text(&body[1]["Requests"]["Fn::Sub"]);
-        let body = text(&body[0]).replace("${Requests}", &requests);
-        let body: Value = serde_json::from_str(&body).expect("JSON");
-        let shown: BTreeSet<&str> = body["widgets"]
-            .as_array()
-            .expect("widgets")
-            .iter()
-            .flat_map(|widget| widget["properties"]["metrics"].as_array().expect("metrics"))
-            .filter(|metric| metric[0] == emf::NAMESPACE)
-            .map(|metric| {
-                assert_eq!((&metric[2], &metric[3]), (&json!(emf::DIMENSION), &json!("${Stage}")));
-                metric[1].as_str().expect("a name")
-            })
-            .collect();
-        assert_eq!(shown, Metric::ALL.map(Metric::name).into());
-    }
-}
-
 // The API.
 
 #[test]
@@ -538,6 +551,35 @@ fn publishing_goes_to_receive_and_everything_else_to_admin() {
     ]
     .map(|(key, function)| (key.to_owned(), function.to_owned()));
     assert_eq!(routes, expected);
+}
+
+#[test]
+fn the_addresses_of_sources_have_a_limit_of_their_own() {
+    let template = template();
+    let stage = &template["Resources"]["HttpStage"];
+    let limits = |rate: &str, burst: &str| json!({"ThrottlingRateLimit": {"Ref": rate}, "ThrottlingBurstLimit": {"Ref": burst}});
+    let source = properties(&template, "SourceRoute")["RouteKey"].clone();
+    let expected =
+        json!({ text(&source): limits("SourceRequestsPerSecond", "SourceRequestBurst") });
+    assert_eq!(stage["Properties"]["RouteSettings"], expected);
+    let usual = limits("RequestsPerSecond", "RequestBurst");
+    assert_eq!(stage["Properties"]["DefaultRouteSettings"], usual);
+    // API Gateway refuses limits of a route that is not there yet.
+    assert_eq!(stage["DependsOn"], "SourceRoute");
+}
+
+#[test]
+fn a_name_of_ones_own_is_what_the_outputs_say_and_leads_to_the_same_api() {
+    let template = template_where(&["HasGateway", "HasDomain"]);
+    let mapping = properties(&template, "DomainMapping");
+    assert_eq!(mapping["ApiId"], json!({"Ref": "HttpApi"}));
+    assert_eq!(mapping["DomainName"], json!({"Ref": "Domain"}));
+    let certificate = &properties(&template, "Domain")["DomainNameConfigurations"][0];
+    assert_eq!(certificate["CertificateArn"], json!({"Ref": "CertificateArn"}));
+    for (output, path) in [("ApiUrl", ""), ("PublishUrl", ""), ("PortalUrl", "/portal")] {
+        let value = &template["Outputs"][output]["Value"]["Fn::Sub"];
+        assert_eq!(*value, json!(format!("https://${{DomainName}}{path}")));
+    }
 }
 
 #[test]
@@ -592,6 +634,13 @@ fn function_urls_take_the_place_of_the_gateway_and_are_open_to_token_holders() {
     assert_eq!(publish["Fn::GetAtt"], json!(["ReceiveUrl", "FunctionUrl"]));
     let told = &properties(&template, "AdminFunction")["Environment"]["Variables"];
     assert_eq!(told[variable::PUBLISH_URL], *publish);
+    // No endpoint leads into a source of the same stack.
+    let host = json!({"Fn::Select": [2, {"Fn::Split": ["/", publish]}]});
+    let refused = json!({"Fn::Join": [" ", [{"Ref": "RefusedTargets"}, host]]});
+    for function in ["AdminFunction", "DispatchFunction"] {
+        let set = &properties(&template, function)["Environment"]["Variables"];
+        assert_eq!(set[variable::REFUSED_TARGETS], refused, "{function}");
+    }
 }
 
 #[test]
@@ -618,8 +667,15 @@ pub(crate) fn template() -> Value {
     template_where(&["HasGateway"])
 }
 
+/// Conditions that hold unless another one does.
+const UNLESS: [(&str, &str); 2] =
+    [("HasOwnTable", "HasExistingTable"), ("HasOwnSecret", "HasExistingSecret")];
+
 /// The template with what is there when these conditions hold and no others.
-fn template_where(hold: &[&str]) -> Value {
+pub(crate) fn template_where(hold: &[&str]) -> Value {
+    let own = UNLESS.iter().filter(|(_, other)| !hold.contains(other)).map(|(own, _)| *own);
+    let hold: Vec<&str> = hold.iter().copied().chain(own).collect();
+    let hold = &hold[..];
     let text = std::fs::read_to_string("template.yaml").expect("the template");
     let documents = Yaml::load_from_str(&text).expect("YAML");
     assert_eq!(documents.len(), 1);
@@ -679,19 +735,20 @@ fn json_of(yaml: &Yaml<'_>) -> Value {
             .as_bool()
             .map(Value::from)
             .or_else(|| scalar.as_integer().map(Value::from))
+            .or_else(|| scalar.as_floating_point().map(Value::from))
             .or_else(|| scalar.as_str().map(Value::from))
             .unwrap_or_else(|| panic!("not a value that a template has: {scalar:?}")),
     }
 }
 
-fn properties<'a>(template: &'a Value, resource: &str) -> &'a Value {
+pub(crate) fn properties<'a>(template: &'a Value, resource: &str) -> &'a Value {
     let properties = &template["Resources"][resource]["Properties"];
     assert!(properties.is_object(), "no resource {resource}");
     properties
 }
 
 /// The logical ids of all resources of a type.
-fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = String> + 'a {
+pub(crate) fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = String> + 'a {
     let resources = template["Resources"].as_object().expect("resources");
     resources.iter().filter(move |(_, found)| found["Type"] == kind).map(|(name, _)| name.clone())
 }
@@ -723,11 +780,15 @@ pub(crate) fn grants_of(template: &Value, function: &str) -> BTreeSet<(String, S
         for statement in several(&policy["PolicyDocument"]["Statement"]) {
             for action in several(&statement["Action"]) {
                 for resource in several(&statement["Resource"]) {
+                    let existing = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:\
+                                    ${AWS::AccountId}:table/${ExistingTable}";
                     let of_index = resource["Fn::Sub"]
                         .as_str()
-                        .map(|sub| sub.replace("${Table.Arn}", "Table"));
+                        .map(|sub| sub.replace("${Table.Arn}", "Table").replace(existing, "Table"));
                     let named = resource["Fn::GetAtt"][0].as_str().map(str::to_owned);
-                    let referred = resource["Ref"].as_str().map(str::to_owned);
+                    let referred = resource["Ref"]
+                        .as_str()
+                        .map(|name| name.replace("ExistingRootSecretArn", "RootSecret"));
                     let resource = of_index.or(named).or(referred).expect("a resource");
                     let ours = ["sqs:SendMessage", "sqs:ChangeMessageVisibility"];
                     let polled =
@@ -757,6 +818,6 @@ fn grants(template: &Value, function: &str, action: &str, resource: &str) -> boo
     })
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
 }

@@ -11,7 +11,7 @@ use shared::domain::application::{Application, Expired};
 use shared::domain::event_type::MAX_NAME;
 use shared::domain::id::{ApiTokenId, ApplicationId, OrganisationId, is_name};
 use shared::domain::right::{Capability, Grant, Scope};
-use shared::domain::token::{VISIT_S, Visitor};
+use shared::domain::token::Visitor;
 use shared::store::{Edited, Tenant};
 
 use crate::inspector::origin;
@@ -211,12 +211,14 @@ impl Call<'_> {
         };
         let visitor = Visitor { flags, session: input.session_id, capabilities };
         let once = input.one_time.unwrap_or(false);
-        self.visit(&tenant, visitor, input.expiry.unwrap_or(VISIT_S), once).await
+        let lifetime_s = input.expiry.unwrap_or(self.admin.settings.portal_link_s);
+        self.visit(&tenant, visitor, lifetime_s, once).await
     }
 
     /// The same as it was before there were flags.
     pub(crate) async fn dashboard_access(&self, app: &str) -> Answer {
-        self.visit(&*self.tenant(app).await?, Visitor::default(), VISIT_S, false).await
+        let lifetime_s = self.admin.settings.portal_link_s;
+        self.visit(&*self.tenant(app).await?, Visitor::default(), lifetime_s, false).await
     }
 
     /// Takes back the token that the request came with.

@@ -10,6 +10,7 @@ use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::{Delivery, State};
+use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::store::{Listed, Tenant};
@@ -71,8 +72,8 @@ impl Call<'_> {
         let keep = |shown: &DeliveryOut| wanted.as_deref().is_none_or(|state| state == shown.state);
         match query_value(self.request, "endpoint_id") {
             Some(ep) => {
-                let endpoint = endpoint_of(&tenant, &ep)?.id;
-                self.deliveries_of_endpoint(&tenant, &endpoint, keep).await
+                let endpoint = endpoint_of(&tenant, &ep)?;
+                self.deliveries_of_endpoint(&tenant, endpoint, keep).await
             }
             None => self.deliveries_of_application(&tenant, keep).await,
         }
@@ -85,10 +86,10 @@ impl Call<'_> {
     ) -> Answer {
         let walk = page::walk::<MessageId>(self.request, true)?;
         let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
-        let app = tenant.application.id;
+        let (app, spread) = (tenant.application.id, tenant.application.spread);
         let keeps = |message: &Message| filter.keeps_message(message);
         let Listed { items, iterator, prev, done } =
-            self.admin.history.messages(&app, &walk, now, keeps).await?;
+            self.admin.history.messages(&app, spread, &walk, now, keeps).await?;
         let shown = items.iter().map(|message| self.delivery_of(tenant, message));
         let shown: Vec<_> = shown.collect();
         let shown: Vec<DeliveryOut> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
@@ -141,13 +142,14 @@ impl Call<'_> {
     async fn deliveries_of_endpoint(
         &self,
         tenant: &Tenant,
-        ep: &EndpointId,
+        endpoint: &Endpoint,
         keep: impl Fn(&DeliveryOut) -> bool,
     ) -> Answer {
         let walk = page::walk::<AttemptId>(self.request, true)?;
         let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
         let keeps = |attempt: &Attempt| filter.keeps_attempt(attempt);
-        let listed = self.admin.history.attempts_of_endpoint(ep, &walk, now, keeps).await?;
+        let (ep, spread) = (&endpoint.id, endpoint.spread);
+        let listed = self.admin.history.attempts_of_endpoint(ep, spread, &walk, now, keeps).await?;
         let Listed { items, iterator, prev, done } = listed;
         let mut seen = std::collections::HashSet::new();
         let newest = items.iter().filter(|attempt| seen.insert(attempt.msg));

@@ -164,7 +164,7 @@ impl Call<'_> {
     pub(crate) async fn endpoint_health(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        let latest = self.latest(&endpoint.id, MOST_OF_ONE).await?;
+        let latest = self.latest(endpoint, MOST_OF_ONE).await?;
         let mut next = None;
         for msg in latest.waiting().into_iter().take(LOOKED_UP) {
             let delivery = self.admin.pending.delivery(&msg, &endpoint.id).await?;
@@ -181,15 +181,16 @@ impl Call<'_> {
         endpoint: &Endpoint,
         most: usize,
     ) -> Result<EndpointHealth, ApiError> {
-        let latest = self.latest(&endpoint.id, most).await?;
+        let latest = self.latest(endpoint, most).await?;
         Ok(EndpointHealth::of(endpoint, &latest, self.admin.ambient.now()))
     }
 
-    async fn latest(&self, ep: &EndpointId, most: usize) -> Result<Latest, ApiError> {
+    async fn latest(&self, endpoint: &Endpoint, most: usize) -> Result<Latest, ApiError> {
         let now = self.admin.ambient.now();
         let after = Some(now.minus_ms(SPAN_MS));
         let walk = Walk { descending: true, after, ..Walk::onward(most, None) };
-        let listed = self.admin.history.trail_of_endpoint(ep, &walk, now, |_| true).await?;
+        let (ep, spread) = (&endpoint.id, endpoint.spread);
+        let listed = self.admin.history.trail_of_endpoint(ep, spread, &walk, now, |_| true).await?;
         let mut latest = Latest { attempts: Vec::new(), unattempted: 0, complete: listed.done };
         for trace in listed.items {
             match trace {

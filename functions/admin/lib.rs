@@ -78,6 +78,7 @@ mod page;
 mod portal;
 mod portal_settings;
 mod profile;
+mod reseal;
 mod retry_schedule;
 mod routes;
 mod schemas;
@@ -156,6 +157,8 @@ pub struct Settings {
     pub publish_url: Option<String>,
     /// Whose pages may show the portal in a frame, as `frame-ancestors` of CSP has it.
     pub portal_frames: String,
+    /// How long a link to the portal opens if whoever asks for it does not say, in seconds.
+    pub portal_link_s: u64,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
 }

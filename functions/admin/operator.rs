@@ -115,7 +115,7 @@ impl Call<'_> {
 
     /// Queues are shared, so what was taken out of them may belong to anybody: only the
     /// deployment's own organisation may look at it.
-    fn require_operator(&self) -> Result<(), ApiError> {
+    pub(crate) fn require_operator(&self) -> Result<(), ApiError> {
         match self.access.organisation() == self.admin.settings.operator {
             true => Ok(()),
             false => Err(ApiError::forbidden()),

@@ -368,6 +368,7 @@ operations! {
         => delete_api_token(key_id);
     "posthorn.authentication.expire-organisation" Keys POST ["auth", "expire-all"]
         => expire_organisation();
+    "posthorn.root-secret.get" Operate GET ["operator", "root-secret"] => root_secret();
     "posthorn.parked.list" Operate GET ["operator", "parked"] => list_parked();
     "v1.authentication.app-portal-access" Manage POST ["auth", "app-portal-access", app]
         => app_portal_access(app);
@@ -411,5 +412,6 @@ operations! {
     "posthorn.inspector.create" Manage POST ["operator", "inspector"] => create_inspector();
     "posthorn.inspector.list" Read GET ["operator", "inspector", token] => list_inspected(token);
     "posthorn.parked.redrive-many" Operate POST ["operator", "parked", "redrive"] => redrive_all_parked();
+    "posthorn.root-secret.reseal" Operate POST ["operator", "root-secret", "reseal"] => reseal();
     "posthorn.parked.redrive" Operate POST ["operator", "parked", id, "redrive"] => redrive_parked(id);
 }

@@ -14,7 +14,7 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
-use shared::domain::id::{ApplicationId, AttemptId, EndpointId, Uid};
+use shared::domain::id::{ApplicationId, AttemptId, Uid};
 use shared::store::{Trace, Walk};
 
 use crate::attempt::AttemptFilter;
@@ -117,7 +117,7 @@ impl Call<'_> {
     /// The list of attempts by endpoint as a number.
     pub(crate) async fn count_attempts(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let endpoint = endpoint_of(&tenant, ep)?.id;
+        let endpoint = endpoint_of(&tenant, ep)?;
         let asked = page::walk::<AttemptId>(self.request, true)?;
         let filter = AttemptFilter::of(self.request)?;
         let walk = Walk {
@@ -129,7 +129,7 @@ impl Call<'_> {
         let mut out = CountOut { approximated: false, count: 0 };
         let mut budget = STATS_PAGES;
         let counted = |attempt: &Attempt| out.count += u64::from(filter.keeps(attempt));
-        out.approximated = !self.each_attempt(&endpoint, walk, &mut budget, counted).await?;
+        out.approximated = !self.each_attempt(endpoint, walk, &mut budget, counted).await?;
         Ok(error::json(StatusCode::OK, &out))
     }
 
@@ -151,8 +151,9 @@ impl Call<'_> {
             while budget > 0 {
                 budget -= 1;
                 let history = &self.admin.history;
+                let (ep, spread) = (&endpoint.id, endpoint.spread);
                 let listed =
-                    history.trail_of_endpoint(&endpoint.id, &walk, now, Trace::begins).await?;
+                    history.trail_of_endpoint(ep, spread, &walk, now, Trace::begins).await?;
                 message_destinations += listed.items.len() as u64;
                 if listed.done {
                     break;
@@ -201,7 +202,7 @@ impl Call<'_> {
                 ..Walk::onward(STATS_PAGE, None)
             };
             let count = |attempt: &Attempt| buckets.count(attempt);
-            self.each_attempt(&endpoint.id, walk, &mut budget, count).await?;
+            self.each_attempt(endpoint, walk, &mut budget, count).await?;
         }
         let (start_date, end_date) = (since.to_rfc3339(), until.to_rfc3339());
         let out = SeriesOut { start_date, end_date, period, data: buckets.series };
@@ -212,7 +213,7 @@ impl Call<'_> {
     /// it went to the end.
     async fn each_attempt(
         &self,
-        endpoint: &EndpointId,
+        endpoint: &Endpoint,
         mut walk: Walk,
         budget: &mut usize,
         mut each: impl FnMut(&Attempt),
@@ -221,7 +222,8 @@ impl Call<'_> {
         while *budget > 0 {
             *budget -= 1;
             let history = &self.admin.history;
-            let listed = history.attempts_of_endpoint(endpoint, &walk, now, |_| true).await?;
+            let (ep, spread) = (&endpoint.id, endpoint.spread);
+            let listed = history.attempts_of_endpoint(ep, spread, &walk, now, |_| true).await?;
             listed.items.iter().for_each(&mut each);
             if listed.done {
                 return Ok(true);

@@ -156,7 +156,8 @@ pub(crate) async fn watched<T>(
     const CALLERS: u64 = 8;
     let result = call.await;
     let is_full = matches!(&result, Err(StoreError::Throttled { limit: Limit::List, .. }));
-    if is_full && u64::from_be_bytes(job.context.parts.ambient.random()) % CALLERS == 0 {
+    let lot = u64::from_be_bytes(job.context.parts.ambient.random());
+    if is_full && lot.is_multiple_of(CALLERS) {
         let wider = attempt.spread.wider();
         let change = |endpoint: &mut Endpoint| endpoint.spread = endpoint.spread.max(wider);
         log(attempt.ep, edit(job, (attempt.app, attempt.ep), Vec::new(), change).await);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::Arrival;
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use shared::domain::metrics::Metric;
 use shared::queue::{Received, VISIBILITY_S};
 use shared::store::{StoreError, Tenant};
 use tokio::sync::OnceCell;
@@ -35,6 +36,15 @@ impl NotDone {
     fn ended_early(error: &JoinError) -> Self {
         let how = if error.is_panic() { "it panicked" } else { "it was cancelled" };
         Self::Failed(format!("the task ended early: {how}"))
+    }
+
+    /// What it counts as.
+    pub(crate) fn cause(&self) -> Metric {
+        match self {
+            Self::Busy { .. } => Metric::UndoneBusy,
+            Self::Failed(_) => Metric::UndoneFailed,
+            Self::Unknown(_) => Metric::UndoneUnknown,
+        }
     }
 }
 

@@ -26,6 +26,7 @@
 
 use std::sync::Arc;
 
+use shared::domain::attempt::TAKEN_EXCERPT_BYTES;
 use shared::domain::clock::{Ambient, Timestamp};
 pub use shared::domain::delivery::LEASE_MS;
 use shared::domain::metrics::Metrics;
@@ -97,6 +98,8 @@ pub struct Settings {
     /// How long an endpoint may only fail before it is disabled, in milliseconds; never if not
     /// said.
     pub disable_after_ms: Option<u64>,
+    /// Most bytes of the answer of an endpoint that took the message, to be kept.
+    pub taken_excerpt_bytes: usize,
     /// Most attempts under way at once. Lambda has file descriptors for twice as many.
     pub parallel: usize,
     /// Most of them for one application, so that its hanging endpoints hold up nobody else's.
@@ -122,6 +125,7 @@ impl Default for Settings {
             lease_ms: LEASE_MS,
             always_lease: false,
             disable_after_ms: Some(DISABLE_AFTER_MS),
+            taken_excerpt_bytes: TAKEN_EXCERPT_BYTES,
             parallel: 512,
             parallel_per_application: 64,
             without: Without::default(),
@@ -256,7 +260,9 @@ impl Dispatcher {
             let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
             let done = within(left, task.done()).await;
             let late = || Err(NotDone::Failed("it took too long".to_owned()));
-            let Err(why) = done.unwrap_or_else(late) else { continue };
+            let done = done.unwrap_or_else(late);
+            measure::settled(&self.0.parts.metrics, &done);
+            let Err(why) = done else { continue };
             span.in_scope(|| job::report(&receipt, &why));
             let random = u64::from_be_bytes(ambient.random());
             undone.push(Undone::new(receipt, &why, ambient.now(), random));

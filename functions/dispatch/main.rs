@@ -20,6 +20,7 @@ async fn main() -> Result<(), Error> {
     let settings = Settings {
         always_lease: wiring.environment.always_lease(),
         disable_after_ms: wiring.environment.auto_disable().then_some(DISABLE_AFTER_MS),
+        taken_excerpt_bytes: wiring.environment.taken_answer_bytes()?,
         ..Settings::default()
     };
     let retries = wiring.queue(variable::RETRIES_QUEUE)?;

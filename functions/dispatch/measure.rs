@@ -3,17 +3,19 @@
 //! An attempt that was taken is on record, where it costs nothing more to look for it; at `INFO`
 //! the log does not repeat it.
 
+use std::sync::Arc;
+
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
 use shared::domain::delivery::machine::Outcome;
 use shared::domain::message::Message;
-use shared::domain::metrics::Metric;
+use shared::domain::metrics::{Metric, Metrics};
 use shared::store::Recorded;
 use tracing::field::{self, DebugValue};
 use tracing::{debug, info};
 
-use crate::job::Job;
+use crate::job::{Job, NotDone};
 
 /// What comes after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,19 @@ fn measure(job: &Job, attempt: &Attempt, message: &Message) {
         let latency_ms = attempt.at.plus_ms(attempt.ms).since(asked_at);
         metrics.add(Metric::EndToEndLatency, latency_ms);
     }
+}
+
+/// A record is done, or has to come back.
+pub(crate) fn settled(metrics: &Arc<dyn Metrics>, result: &Result<(), NotDone>) {
+    metrics.add(Metric::Undone, result.is_err().into());
+    if let Err(why) = result {
+        metrics.count(why.cause());
+    }
+}
+
+/// A record was set aside.
+pub(crate) fn parked(job: &Job) {
+    job.context.parts.metrics.count(Metric::Parked);
 }
 
 /// What was asked for is on record already.

@@ -10,9 +10,9 @@ use shared::store::{Parked, Snapshot};
 use tracing::field::display;
 use tracing::{Instrument, Span, error};
 
-use crate::attempt;
 use crate::job::{ByHand, Job, NotDone, Task};
 use crate::target::Target;
+use crate::{attempt, measure};
 
 /// Works on one record until there is nothing left to do.
 ///
@@ -112,7 +112,9 @@ async fn park(job: &Job, body: String, reason: String) -> Result<(), NotDone> {
         at: job.now(),
         body,
     };
-    Ok(job.context.parts.parking.park(&parked).await?)
+    job.context.parts.parking.park(&parked).await?;
+    measure::parked(job);
+    Ok(())
 }
 
 /// Says in the record's span what the record is about.

@@ -55,7 +55,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },
     };
     let duration_ms = outcome.duration_ms;
-    let verdict = judge(outcome, policy)?;
+    let verdict = judge(outcome, policy, parts.settings.taken_excerpt_bytes)?;
     Span::current().record("status", verdict.status).record("delivered", verdict.ok);
     let attempt = Attempt {
         id: cleared.id,
@@ -80,11 +80,11 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
 }
 
 /// Success is what the policy says, 2xx unless it says less. Everything else is a failure,
-/// redirects included.
+/// redirects included. Of the answer of a success, `taken_bytes` are kept.
 ///
 /// # Errors
 /// When the request was not sent, for want of something of ours: no attempt of the endpoint's.
-fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, NotDone> {
+fn judge(outcome: Outcome, policy: &Policy, taken_bytes: usize) -> Result<Verdict, NotDone> {
     let answered = match outcome.ending {
         Ending::Answered { .. } => Some(true),
         Ending::TimedOut | Ending::Failed(_) => Some(false),
@@ -92,7 +92,8 @@ fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, NotDone> {
     };
     let (status, response, retry_after) = match outcome.ending {
         Ending::Answered { status, excerpt, retry_after } => {
-            (status, legible(&excerpt), retry_after)
+            let keep = if policy.is_success(status) { taken_bytes } else { EXCERPT_BYTES };
+            (status, legible(&excerpt, keep), retry_after)
         }
         Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
         Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
@@ -103,11 +104,11 @@ fn judge(outcome: Outcome, policy: &Policy) -> Result<Verdict, NotDone> {
     Ok(Verdict { ok, gone, answered, retry_after, status, response })
 }
 
-/// The beginning of an answer as text of at most [`EXCERPT_BYTES`]. What is not UTF-8 becomes
-/// U+FFFD, which is longer than what it stands for.
-fn legible(excerpt: &[u8]) -> String {
-    let excerpt = &excerpt[..excerpt.len().min(EXCERPT_BYTES)];
+/// The beginning of an answer as text of at most `keep` bytes. What is not UTF-8 becomes U+FFFD,
+/// which is longer than what it stands for.
+fn legible(excerpt: &[u8], keep: usize) -> String {
+    let excerpt = &excerpt[..excerpt.len().min(keep)];
     let mut text = String::from_utf8_lossy(excerpt).into_owned();
-    text.truncate(text.floor_char_boundary(EXCERPT_BYTES));
+    text.truncate(text.floor_char_boundary(keep));
     text
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use shared::domain::right::Scope;
@@ -104,6 +104,10 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  posthorn token --expires 1h\n  \
                       posthorn token --app app_... --scope publish --expires 90d")]
     Token(Token),
+    /// Change the root secret, of this platform or of a deployed stack.
+    #[command(after_help = "Examples:\n  posthorn root-secret show\n  \
+                      posthorn root-secret rotate --stack NAME")]
+    RootSecret(RootSecret),
     /// Show a delivery of every kind of event of four systems, retries included.
     #[command(after_help = "Examples:\n  posthorn demo\n  posthorn demo --keep")]
     Demo(Demo),
@@ -182,6 +186,35 @@ pub(crate) struct Console {
     /// Open it in the browser.
     #[arg(long)]
     pub(crate) open: bool,
+}
+
+/// How the root secret is changed.
+#[derive(Args)]
+pub(crate) struct RootSecret {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(crate) step: RootSecretStep,
+    /// Seconds for a stack's old processes to end what they are at.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) wait: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum RootSecretStep {
+    /// Show the ids of its keys; the first one is in use.
+    Show,
+    /// Add a key, put it in use, and seal everything with it (on one machine: restart in between).
+    Rotate,
+    /// Add a key that only opens and verifies.
+    Add,
+    /// Put the key in use that was added last.
+    Promote,
+    /// Seal everything that is stored with the key in use.
+    Reseal,
+    /// Take all keys out but the one in use, which ends the tokens that they made.
+    Retire,
+    /// Bring the keys back that the version before had (of a stack).
+    Restore,
 }
 
 /// How a stack is examined.

@@ -15,8 +15,6 @@ use shared::host::config::DEFAULT_ORGANISATION;
 const SECRET_FILE: &str = "root-secret";
 const LISTEN_SECRET_FILE: &str = "listen-secret";
 const ADDRESS_FILE: &str = "address";
-/// Random bytes of a new root secret.
-const SECRET_BYTES: usize = 32;
 
 /// The root secret of this directory, which is made if there is none yet.
 ///
@@ -24,9 +22,7 @@ const SECRET_BYTES: usize = 32;
 /// A sentence for the operator: it cannot be read or made, is too short, or others may read it.
 pub(crate) fn root_secret(directory: &Path, ambient: &Ambient) -> Result<RootSecret, String> {
     let path = directory.join(SECRET_FILE);
-    let text = kept(&path, || {
-        ambient.random::<SECRET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect()
-    })?;
+    let text = kept(&path, || RootSecret::generate(ambient))?;
     RootSecret::new(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -47,21 +43,42 @@ fn kept(path: &Path, make: impl FnOnce() -> String) -> Result<String, String> {
     let of_directory = |error| format!("{}: {error}", directory.display());
     shared::embedded::create_directory(directory).map_err(of_directory)?;
     if !path.try_exists().map_err(describe)? {
-        write_private(path, &make()).map_err(describe)?;
+        write_private(path, &make(), Place::Keep).map_err(describe)?;
     }
     refuse_eyes(path)?;
     std::fs::read_to_string(path).map_err(describe)
 }
 
-/// Refuses a root secret that is not the one which this database was begun with. What was sealed
+/// Puts another root secret in the place of the one in this directory.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(crate) fn replace_secret(directory: &Path, secret: &RootSecret) -> Result<(), String> {
+    let path = directory.join(SECRET_FILE);
+    write_private(&path, &secret.to_text(), Place::Replace)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// What [`check_secret`] compares with.
+const FIRST_SECRET: &str = "root-secret";
+
+/// Notes that this database has nothing any more that needs another key than the one in use.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) async fn begin_anew(engine: &Engine, secret: &RootSecret) -> Result<(), String> {
+    let noted = engine.note(FIRST_SECRET, &secret.fingerprint()).await;
+    noted.map_err(|error| error.to_string())
+}
+
+/// Refuses a root secret that has not the key which this database was begun with. What was sealed
 /// with another one does not open, and every delivery would be parked for it.
 ///
 /// # Errors
 /// A sentence for the operator.
 pub(crate) async fn check_secret(engine: &Engine, secret: &RootSecret) -> Result<(), String> {
-    let fingerprint = secret.fingerprint();
-    let first = engine.note_once("root-secret", &fingerprint).await;
-    if first.map_err(|error| error.to_string())? == fingerprint {
+    let first = engine.note_once(FIRST_SECRET, &secret.fingerprint()).await;
+    if secret.has(&first.map_err(|error| error.to_string())?) {
         return Ok(());
     }
     Err(format!(
@@ -77,7 +94,7 @@ pub(crate) fn organisation() -> OrganisationId {
 
 /// A token that opens everything on this platform.
 pub(crate) fn organisation_token(secret: &RootSecret, ambient: &Ambient) -> String {
-    Tokens::new(&secret.token_key()).issue(
+    Tokens::of(secret).issue(
         Access::Organisation(organisation()),
         ambient.now(),
         ORGANISATION_TOKEN_S,
@@ -119,9 +136,17 @@ fn mode(path: &Path) -> Option<u32> {
     mode
 }
 
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy)]
+enum Place {
+    /// It stays: another process was faster.
+    Keep,
+    /// It goes.
+    Replace,
+}
+
 /// Only the owner may read it, from the first byte on, and it is there as a whole or not at all.
-/// If another process was faster, its file stays.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+fn write_private(path: &Path, text: &str, place: Place) -> std::io::Result<()> {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
     let beside = path.with_extension(format!("{}-{call}.new", std::process::id()));
@@ -132,11 +157,14 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = options.open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    // Unlike a rename, a link replaces nothing. Some file systems have none.
-    let placed = match std::fs::hard_link(&beside, path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => std::fs::rename(&beside, path),
+    let placed = match place {
+        Place::Replace => std::fs::rename(&beside, path),
+        // Unlike a rename, a link replaces nothing. Some file systems have none.
+        Place::Keep => match std::fs::hard_link(&beside, path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            Err(_) => std::fs::rename(&beside, path),
+        },
     };
     let _ = std::fs::remove_file(&beside);
     placed?;

@@ -38,6 +38,7 @@ mod portal;
 mod process;
 mod reach;
 mod remote;
+mod root_secret;
 mod send;
 mod signals;
 mod simulate;
@@ -95,6 +96,7 @@ async fn run(command: Command, reach: &Reach) -> Result<(), String> {
         Command::Listen(options) => listen::run(reach, &options).await,
         Command::Bench(options) => bench::run(reach, &options).await,
         Command::Doctor(options) => doctor::run(reach, &options).await,
+        Command::RootSecret(options) => root_secret::run(reach, &options).await,
         Command::Status(options) => {
             status::run(&Api::open(reach).await?, &options, reach.json).await
         }

@@ -148,6 +148,7 @@ impl Functions {
             operator: data::organisation(),
             publish_url: None,
             portal_frames: environment.portal_frames(),
+            portal_link_s: environment.portal_link_s()?,
             policy,
         };
         let parallel = (2 * IN_FLIGHT).min(http_server::half_of_descriptors());

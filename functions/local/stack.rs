@@ -5,7 +5,9 @@
 //!
 //! Not guaranteed: anything about what is not in CloudFormation's account of the stack.
 
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use shared::domain::clock::Ambient;
@@ -42,10 +44,29 @@ impl Cli {
     /// # Errors
     /// What it complained of, in one line.
     pub(crate) fn ask(&self, command: &[&str]) -> Result<Value, String> {
-        let ran =
-            Command::new("aws").args(command).args(&self.options).output().map_err(|error| {
-                format!("cannot run the AWS CLI (`aws`): {error}. Install it and log in")
-            })?;
+        self.ask_with(command, "")
+    }
+
+    /// The same; the command reads `input`, which no list of processes shows.
+    ///
+    /// # Errors
+    /// What it complained of, in one line.
+    pub(crate) fn ask_with(&self, command: &[&str], input: &str) -> Result<Value, String> {
+        let failed =
+            |error| format!("cannot run the AWS CLI (`aws`): {error}. Install it and log in");
+        let mut running = Command::new("aws")
+            .args(command)
+            .args(&self.options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        if let Some(mut stdin) = running.stdin.take() {
+            // One that ends without reading says why itself.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let ran = running.wait_with_output().map_err(failed)?;
         if !ran.status.success() {
             let said = String::from_utf8_lossy(&ran.stderr);
             return Err(said.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -93,15 +114,56 @@ impl Stack {
         })
     }
 
+    /// The stack's resources: what the template calls them, and what AWS does.
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    pub(crate) fn parts(&self) -> Result<BTreeMap<String, String>, String> {
+        let command = ["cloudformation", "describe-stack-resources", "--stack-name", &self.name];
+        let found = self.cli.ask(&command)?;
+        let list = found["StackResources"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        Ok(list
+            .iter()
+            .filter_map(|one| {
+                Some((text(&one["LogicalResourceId"])?, text(&one["PhysicalResourceId"])?))
+            })
+            .collect())
+    }
+
     /// The root secret.
     ///
     /// # Errors
     /// Why it cannot be read.
     pub(crate) fn root_secret(&self) -> Result<RootSecret, String> {
+        self.root_secret_of("AWSCURRENT")
+    }
+
+    /// The root secret as it was before it was last changed.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(crate) fn previous_root_secret(&self) -> Result<RootSecret, String> {
+        self.root_secret_of("AWSPREVIOUS")
+    }
+
+    fn root_secret_of(&self, version: &str) -> Result<RootSecret, String> {
         let id = self.output("RootSecretArn")?;
-        let found = self.cli.ask(&["secretsmanager", "get-secret-value", "--secret-id", id])?;
+        let command = ["secretsmanager", "get-secret-value", "--secret-id", id];
+        let found = self.cli.ask(&[&command[..], &["--version-stage", version]].concat())?;
         let text = found["SecretString"].as_str().ok_or("the root secret is no text")?;
         RootSecret::new(text).map_err(|why| format!("the root secret: {why}"))
+    }
+
+    /// Keeps another root secret. Processes that run know the one that they started with.
+    ///
+    /// # Errors
+    /// Why it cannot be kept.
+    pub(crate) fn put_root_secret(&self, secret: &RootSecret) -> Result<(), String> {
+        let id = self.output("RootSecretArn")?;
+        let command = ["secretsmanager", "put-secret-value", "--secret-id", id];
+        let text = ["--secret-string", "file:///dev/stdin"];
+        self.cli.ask_with(&[&command[..], &text[..]].concat(), &secret.to_text()).map(|_| ())
     }
 
     /// Whose token operates the stack.
@@ -109,8 +171,10 @@ impl Stack {
     /// # Errors
     /// When the parameter is no id.
     pub(crate) fn organisation(&self) -> Result<OrganisationId, String> {
-        let set = self.named("Parameters", "ParameterKey", "Organisation", "ParameterValue");
-        let text = set.filter(|text| !text.is_empty()).unwrap_or(DEFAULT_ORGANISATION);
+        let text = self
+            .parameter("Organisation")
+            .filter(|text| !text.is_empty())
+            .unwrap_or(DEFAULT_ORGANISATION);
         text.parse().map_err(|error| format!("the parameter Organisation: {error}"))
     }
 
@@ -119,9 +183,20 @@ impl Stack {
     /// # Errors
     /// When the secret cannot be read.
     pub(crate) fn token(&self, ambient: &Ambient, lifetime_s: u64) -> Result<String, String> {
-        let tokens = Tokens::new(&self.root_secret()?.token_key());
+        let tokens = Tokens::of(&self.root_secret()?);
         let access = Access::Organisation(self.organisation()?);
         Ok(tokens.issue(access, ambient.now(), lifetime_s))
+    }
+
+    /// What a parameter of the template was set to.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.named("Parameters", "ParameterKey", name, "ParameterValue")
+    }
+
+    /// Every parameter with what it was set to.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.description["Parameters"].as_array().into_iter().flatten();
+        all.filter_map(|one| Some((one["ParameterKey"].as_str()?, one["ParameterValue"].as_str()?)))
     }
 
     fn named(&self, list: &str, key: &str, name: &str, value: &str) -> Option<&str> {

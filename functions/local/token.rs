@@ -29,8 +29,7 @@ pub(crate) async fn make(reach: &Reach, options: &cli::Token) -> Result<(String,
         }
         None => return ask(reach, options).await,
     };
-    let (token, lifetime_s) =
-        issue(&Tokens::new(&secret.token_key()), organisation, options, &ambient)?;
+    let (token, lifetime_s) = issue(&Tokens::of(&secret), organisation, options, &ambient)?;
     let expires_at = ambient.now().plus_ms(lifetime_s * 1000).to_rfc3339();
     Ok((token, expires_at))
 }

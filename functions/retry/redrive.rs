@@ -1,6 +1,7 @@
 //! Dead letters: back into their queue once, then parked with a reason.
 
 use shared::domain::clock::Timestamp;
+use shared::domain::metrics::Metric;
 use shared::queue::record::{Unread, redriven};
 use shared::queue::{MAX_BATCH, Outgoing, Received, send_all};
 use shared::store::Parked;
@@ -102,6 +103,7 @@ async fn revive(
         match sent {
             Ok(()) => {
                 report.redriven += 1;
+                sweeper.metrics.count(Metric::Redriven);
                 handled.push(record.receipt);
             }
             Err(error) => {
@@ -137,6 +139,7 @@ async fn park(
     match sweeper.parking.park(&parked).await {
         Ok(()) => {
             report.parked += 1;
+            sweeper.metrics.count(Metric::Parked);
             Some(record.receipt)
         }
         Err(error) => {

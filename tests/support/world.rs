@@ -16,7 +16,7 @@ use shared::domain::id::OrganisationId;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
 use shared::domain::metrics::Collector;
 use shared::domain::secret::RootSecret;
-use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens, VISIT_S};
 use shared::embedded::Engine;
 use shared::host::assembly::{Base, Tenancy};
 use shared::host::config::DEFAULT_ORGANISATION;
@@ -206,6 +206,7 @@ impl World {
             operator: organisation(),
             publish_url: None,
             portal_frames: "'self'".to_owned(),
+            portal_link_s: VISIT_S,
             policy,
         };
         let mut admin =

@@ -6,6 +6,7 @@ use crate::inspector::{InspectedList, InspectorOut};
 use crate::jwt_key::{KeyList, KeyOut, RotateIn};
 use crate::operator::{ParkedOut, RedrivenOut};
 use crate::page::Page;
+use crate::reseal::{KeysOut, ResealedOut};
 
 pub(super) fn descriptions() -> Vec<Description> {
     let describe = |id, summary| describe(id, summary).caller(Caller::Operator);
@@ -20,6 +21,17 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("posthorn.parked.redrive", "Send a parked record back to its queue")
             .answers::<EmptyObject>(202, "It is in the queue")
             .fails(400, "The record does not read"),
+        describe("posthorn.root-secret.get", "See which keys the root secret has")
+            .detail("By their ids, which tell nothing of them.")
+            .answers::<KeysOut>(200, "As the process that answers knows them"),
+        describe("posthorn.root-secret.reseal", "Seal with the root secret's key in use")
+            .detail(
+                "Everything of a page of applications, and at last the keys and sources of the \
+                 organisation. To be asked again with the `iterator` of the answer, until it is \
+                 `done`. `posthorn root-secret` does it.",
+            )
+            .query(PAGE)
+            .answers::<ResealedOut>(200, "What came of it"),
         describe("posthorn.jwt-key.list", "List the keys that sign security event tokens")
             .caller(Caller::Organisation)
             .answers::<KeyList>(200, "All that are published"),

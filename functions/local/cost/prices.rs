@@ -19,6 +19,8 @@ pub(crate) const LAMBDA_GB_S: f64 = 0.000_013_333_4;
 /// A million requests to a standard queue, of up to 64 KB, with a message group (fair queues:
 /// 0.40 and 0.10 for the group).
 pub(crate) const SQS_REQUESTS: f64 = 0.50;
+/// The same without one.
+pub(crate) const SQS_REQUESTS_WITHOUT_GROUP: f64 = 0.40;
 /// A million empty receives.
 pub(crate) const SQS_EMPTY_RECEIVES: f64 = 0.40;
 /// A million write request units.
@@ -27,7 +29,7 @@ pub(crate) const WRITE_UNITS: f64 = 0.625;
 pub(crate) const READ_UNITS: f64 = 0.125;
 /// A GB stored in DynamoDB for a month.
 pub(crate) const STORED_GB: f64 = 0.25;
-/// A GB of point-in-time recovery for a month.
+/// A GB of point-in-time recovery for a month: of the table, its indexes are free.
 pub(crate) const RECOVERY_GB: f64 = 0.20;
 /// A month of a metric of one's own, of an alarm, of a dashboard.
 pub(crate) const METRIC: f64 = 0.30;

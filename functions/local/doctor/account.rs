@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Report;
+use super::{Report, quotas};
 use crate::stack::{Cli, Stack};
 
 const DEPLOY: &str = "deploy the stack again (`sam deploy`): it is not what the template says";
+const MAY_NOT: &str = "if it says AccessDenied, ask for that right; else deploy again";
 /// The functions, as the template names them.
 const FUNCTIONS: [&str; 4] = ["Receive", "Dispatch", "Retry", "Admin"];
 /// Each queue and where its dead records go.
@@ -24,38 +25,31 @@ pub(crate) fn examine(stack: &Stack, report: &mut Report) {
         status,
         "look at the stack's events in CloudFormation, and deploy again",
     );
-    let parts = match parts(stack) {
+    let parts = match stack.parts() {
         Ok(parts) => parts,
         Err(why) => {
             return report.wrong("stack", &why, "grant cloudformation:DescribeStackResources");
         }
     };
-    let examination = Examination { cli: &stack.cli, parts, report };
+    let table = match stack.output("TableName") {
+        Ok(table) => table.to_owned(),
+        Err(why) => return report.wrong("table", &why, DEPLOY),
+    };
+    let mut examination = Examination { cli: &stack.cli, parts, table, report };
     examination.run();
-}
-
-/// The stack's resources: what the template calls them, and what AWS does.
-fn parts(stack: &Stack) -> Result<BTreeMap<String, String>, String> {
-    let command = ["cloudformation", "describe-stack-resources", "--stack-name", &stack.name];
-    let found = stack.cli.ask(&command)?;
-    let list = found["StackResources"].as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    Ok(list
-        .iter()
-        .filter_map(|one| {
-            Some((text(&one["LogicalResourceId"])?, text(&one["PhysicalResourceId"])?))
-        })
-        .collect())
+    quotas::examine(stack, report);
 }
 
 struct Examination<'a> {
     cli: &'a Cli,
     parts: BTreeMap<String, String>,
+    /// The table that the stack works on, which need not be its own.
+    table: String,
     report: &'a mut Report,
 }
 
 impl Examination<'_> {
-    fn run(mut self) {
+    fn run(&mut self) {
         for function in FUNCTIONS {
             self.with(&format!("{function}Function"), |this, name| this.function(function, name));
         }
@@ -64,7 +58,10 @@ impl Examination<'_> {
             self.with(queue, |this, url| this.queue(url, dead));
             self.with(dead, Self::dead_letters);
         }
-        self.with("Table", Self::table);
+        let table = self.table.clone();
+        if let Err(why) = self.table(&table).and_then(|()| self.backups(&table)) {
+            self.report.wrong("Table", &why, MAY_NOT);
+        }
         self.with("RetryFunctionEveryMinute", Self::schedule);
         self.alarms();
     }
@@ -75,11 +72,7 @@ impl Examination<'_> {
             return self.report.wrong(part, "is not in the stack", DEPLOY);
         };
         if let Err(why) = look(self, &name) {
-            self.report.wrong(
-                part,
-                &why,
-                "if it says AccessDenied, ask for that right; else deploy again",
-            );
+            self.report.wrong(part, &why, MAY_NOT);
         }
     }
 
@@ -96,7 +89,7 @@ impl Examination<'_> {
                 text(&found["LastUpdateStatusReason"])
             );
             self.report.wrong(&what, &why, "look at its page in the Lambda console; deploy again");
-        } else if Some(table) != self.parts.get("Table").map(String::as_str) {
+        } else if table != self.table {
             let why = format!("works on the table {table:?}, which is not the stack's");
             self.report.wrong(&what, &why, DEPLOY);
         } else {
@@ -189,6 +182,12 @@ impl Examination<'_> {
             status,
             "wait for it, or restore it from its backup",
         );
+        self.report.check(
+            table["DeletionProtectionEnabled"] == true,
+            "the table cannot be deleted by mistake",
+            &format!("deletion protection: {}", table["DeletionProtectionEnabled"]),
+            &format!("aws dynamodb update-table --table-name {name} --deletion-protection-enabled"),
+        );
         let indexes = table["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
         for index in ["by_time", "due"] {
             let status = indexes.iter().find(|one| one["IndexName"] == index);
@@ -206,6 +205,23 @@ impl Examination<'_> {
             "what has expired is deleted",
             &format!("time to live {status}"),
             "enable time to live on `expires_at`; until then the table grows",
+        );
+        Ok(())
+    }
+
+    fn backups(&mut self, name: &str) -> Result<(), String> {
+        let command = ["dynamodb", "describe-continuous-backups", "--table-name", name];
+        let found = self.cli.ask(&command)?;
+        let recovery = &found["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+        let status = text(&recovery["PointInTimeRecoveryStatus"]);
+        self.report.check(
+            status == "ENABLED",
+            "the table can be restored to any moment",
+            &format!("point-in-time recovery: {status}"),
+            &format!(
+                "aws dynamodb update-continuous-backups --table-name {name} \
+                 --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+            ),
         );
         Ok(())
     }

@@ -7,12 +7,13 @@
 //!
 //! Not guaranteed: that what is found well stays so, or that nothing else is wrong.
 
+use http::Method;
+use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 
 mod account;
+mod quotas;
 mod trip;
-
-use serde_json::json;
 
 use crate::output::line;
 use crate::reach::Reach;
@@ -33,12 +34,42 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Doctor) -> Result<(), Stri
     let place = |output| named.as_deref().map_or_else(|| stack.output(output), Ok);
     let (api, publish) = (place("ApiUrl")?, place("PublishUrl")?);
     match stack.token(&ambient, stack::SHORT_TOKEN_S) {
-        Ok(token) => trip::take(&Remote::new(api, &token)?, publish, &ambient, &mut report).await,
+        Ok(token) => {
+            let api = Remote::new(api, &token)?;
+            compare_keys(&stack, &api, &mut report).await;
+            trip::take(&api, publish, &ambient, &mut report).await;
+        }
         Err(why) => {
             report.wrong("root secret", &why, "grant yourself secretsmanager:GetSecretValue")
         }
     }
     report.conclude(&stack.name)
+}
+
+/// Whether the functions know the root secret that Secrets Manager has.
+async fn compare_keys(stack: &stack::Stack, api: &Remote, report: &mut Report) {
+    let what = "root secret";
+    let stored = match stack.root_secret() {
+        Ok(secret) => secret.ids(),
+        Err(why) => return report.wrong(what, &why, "`posthorn root-secret restore --stack NAME`"),
+    };
+    match api.call(Method::GET, "/api/v1/operator/root-secret", Value::Null).await {
+        Ok(known) if known["keys"] == json!(stored) => {
+            report.well(what, &format!("the functions know its keys: {}", stored.join(", ")));
+        }
+        Ok(known) => {
+            let known = &known["keys"];
+            let found = format!("the functions know the keys {known}, it has {stored:?}");
+            let remedy = "`posthorn root-secret promote` or `restore` starts the functions anew";
+            report.wrong(what, &found, remedy);
+        }
+        // No key of the functions verifies a token of the one in use.
+        Err(why) => {
+            let remedy = "if it was changed by other means than `posthorn root-secret`: \
+                          `posthorn root-secret restore --stack NAME`";
+            report.wrong(what, &why, remedy);
+        }
+    }
 }
 
 /// What was found, told as it is found.

@@ -158,6 +158,7 @@ impl Ports {
             operator: organisation(),
             publish_url: None,
             portal_frames: "'self'".to_owned(),
+            portal_link_s: shared::domain::token::VISIT_S,
             policy: TargetPolicy::local(),
         };
         Admin::new(base, tenancy, self.queues(life), self.sender.clone(), settings)

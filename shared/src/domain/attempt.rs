@@ -8,6 +8,9 @@ use crate::domain::spread::Spread;
 
 /// Bytes of an endpoint's answer that are kept.
 pub const EXCERPT_BYTES: usize = 1024;
+/// As much of the answer of an endpoint that took the message, unless a deployment says otherwise:
+/// nobody looks for what is wrong there, and with it the attempt stays within a unit of the table.
+pub const TAKEN_EXCERPT_BYTES: usize = 64;
 
 /// Which attempt: the key that two recorders compete for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::health::{Disabled, DisabledBy, Health};
 use crate::domain::id::{ApplicationId, EndpointId, Uid};
 use crate::domain::keyring::Keyring;
-use crate::domain::secret::{Sealed, Sealer};
+use crate::domain::secret::{Resealed, Sealed, Sealer};
 use crate::domain::spread::Spread;
 
 /// Longest event type name, in characters (Svix).
@@ -155,6 +155,17 @@ impl Endpoint {
         let open =
             |header: &CustomHeader| Some((header.name.clone(), header.open(&owner, sealer)?));
         self.headers.iter().map(open).collect()
+    }
+
+    /// Seals anew what was not sealed with the root secret's key in use.
+    pub fn reseal(&mut self, sealer: &Sealer, ambient: &Ambient) -> Resealed {
+        let owner = self.id.to_string();
+        let mut resealed = self.keyring.reseal(&owner, sealer, ambient);
+        for header in &mut self.headers {
+            let place = place(&owner, &header.name);
+            resealed += sealer.reseal(&mut header.value, &place, ambient);
+        }
+        resealed
     }
 
     /// Changes where it is. Nobody has seen an answer from there yet.

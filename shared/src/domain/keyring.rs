@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::secret::{OldSecret, Sealed, Sealer, SigningSecret};
+use crate::domain::secret::{OldSecret, Resealed, Sealed, Sealer, SigningSecret};
 
 /// How long an old secret goes on signing after a rotation, in seconds (Svix: 24 h).
 pub const DEFAULT_GRACE_S: u64 = 86_400;
@@ -42,6 +42,15 @@ impl Keyring {
             .chain(self.old.iter().filter(|old| old.until > now).map(|old| &old.sealed))
             .filter_map(|sealed| sealer.open(sealed, owner))
             .collect()
+    }
+
+    /// Seals anew what was not sealed with the key in use.
+    pub fn reseal(&mut self, owner: &str, sealer: &Sealer, ambient: &Ambient) -> Resealed {
+        let mut resealed = sealer.reseal(&mut self.current, owner, ambient);
+        for old in &mut self.old {
+            resealed += sealer.reseal(&mut old.sealed, owner, ambient);
+        }
+        resealed
     }
 
     /// Puts a new secret in the first place and keeps the old one alive for `grace_s` seconds.

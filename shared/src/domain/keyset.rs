@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::id::OrganisationId;
 use crate::domain::jose::{self, PublicKey};
-use crate::domain::secret::{Sealed, Sealer};
+use crate::domain::secret::{Resealed, Sealed, Sealer};
 
 /// How long a new key is published before it signs, in seconds, if another one signs so far: as
 /// long as the set may take to get to a receiver. One of our own processes may show it as it
@@ -224,6 +224,15 @@ impl KeySet {
             Key { kid, algorithm, public, private, created_at: now, signs_from, gone_at: None };
         self.keys.push(added);
         Ok(self.keys.last().expect("one was pushed"))
+    }
+
+    /// Seals anew what was not sealed with the root secret's key in use.
+    pub fn reseal(&mut self, org: &OrganisationId, sealer: &Sealer, ambient: &Ambient) -> Resealed {
+        let mut resealed = Resealed::default();
+        for key in &mut self.keys {
+            resealed += sealer.reseal(&mut key.private, &owner(org, &key.kid), ambient);
+        }
+        resealed
     }
 
     /// Everything that is published at this moment.

@@ -44,6 +44,20 @@ pub enum Metric {
     /// How long the oldest of what a sweep found had been due. Only of sweeps that looked
     /// everywhere; up to a minute is usual, as the sweep looks a minute ahead.
     SweepLag,
+    /// Records that were set aside: nobody can read them, or they died again after a redrive.
+    /// They go out only if the operator says so.
+    Parked,
+    /// Dead letters that went back into their queue.
+    Redriven,
+    /// Whether a record that dispatch was given has to come back: 1, or 0 if it is done. So the
+    /// average is the share of them.
+    Undone,
+    /// Of those that have to come back: left to somebody who may still be busy with them.
+    UndoneBusy,
+    /// Of those that have to come back: something of ours failed.
+    UndoneFailed,
+    /// Of those that have to come back: a newer version has written them.
+    UndoneUnknown,
 }
 
 /// What a metric's numbers are.
@@ -55,11 +69,14 @@ pub enum Unit {
     Milliseconds,
     /// Each number is a duration of its own, in seconds.
     Seconds,
+    /// Each number is 1 for a thing that is so, and 0 for one that is not.
+    Share,
 }
 
 impl Metric {
-    /// Every metric there is.
-    pub const ALL: [Self; 11] = [
+    /// Every metric that CloudWatch makes a series of. What is not here tells a sum by its causes;
+    /// the line of the invocation has it, and a series of it would be paid for.
+    pub const ALL: [Self; 14] = [
         Self::Accepted,
         Self::Delivered,
         Self::Failed,
@@ -71,6 +88,9 @@ impl Metric {
         Self::EndToEndLatency,
         Self::EndpointLatency,
         Self::SweepLag,
+        Self::Parked,
+        Self::Redriven,
+        Self::Undone,
     ];
 
     /// What it is called, in CloudWatch too.
@@ -87,6 +107,12 @@ impl Metric {
             Self::EndToEndLatency => "EndToEndLatency",
             Self::EndpointLatency => "EndpointLatency",
             Self::SweepLag => "SweepLag",
+            Self::Parked => "Parked",
+            Self::Redriven => "Redriven",
+            Self::Undone => "Undone",
+            Self::UndoneBusy => "UndoneBusy",
+            Self::UndoneFailed => "UndoneFailed",
+            Self::UndoneUnknown => "UndoneUnknown",
         }
     }
 
@@ -95,6 +121,7 @@ impl Metric {
         match self {
             Self::EndToEndLatency | Self::EndpointLatency => Unit::Milliseconds,
             Self::SweepLag => Unit::Seconds,
+            Self::Undone => Unit::Share,
             _ => Unit::Count,
         }
     }
@@ -102,7 +129,7 @@ impl Metric {
 
 /// Where functions tell what happened.
 pub trait Metrics: Send + Sync {
-    /// So many more of a count, or one duration.
+    /// So many more of a count, or one number of anything else.
     fn add(&self, metric: Metric, value: u64);
 
     /// One more.
@@ -111,7 +138,7 @@ pub trait Metrics: Send + Sync {
     }
 }
 
-/// What was told: of a count the sum, of a duration each one.
+/// What was told: of a count the sum, of everything else each number.
 pub type Readings = BTreeMap<Metric, Vec<u64>>;
 
 /// Keeps what is told until somebody takes it. On Lambda that is the end of each invocation.

@@ -26,6 +26,7 @@ pub mod notice;
 pub mod portal;
 pub mod profile;
 pub mod right;
+pub mod root_secret;
 pub mod schedule;
 pub mod schema;
 pub mod secret;

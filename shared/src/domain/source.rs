@@ -10,10 +10,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::application::Metadata;
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::id::{ApplicationId, OrganisationId, SourceId, Uid};
 use crate::domain::schema::JsonSchema;
-use crate::domain::secret::Sealed;
+use crate::domain::secret::{Resealed, Sealed, Sealer};
 
 mod event;
 mod verify;
@@ -119,6 +119,17 @@ impl Source {
         self.before.push(EarlierAddress { token, until: now.plus_ms(ADDRESS_GRACE_MS) });
         self.updated_at = now;
         true
+    }
+
+    /// Seals anew what was not sealed with the root secret's key in use.
+    pub fn reseal(&mut self, sealer: &Sealer, ambient: &Ambient) -> Resealed {
+        let owner = self.id.to_string();
+        let mut resealed = Resealed::default();
+        let now = [&mut self.secret, &mut self.verify_token, &mut self.token].into_iter().flatten();
+        for sealed in now.chain(self.before.iter_mut().filter_map(|before| before.token.as_mut())) {
+            resealed += sealer.reseal(sealed, &owner, ambient);
+        }
+        resealed
     }
 }
 

@@ -23,6 +23,7 @@ use crate::domain::id::{ApiTokenId, ApplicationId, IntegrationId, OrganisationId
 use crate::domain::integration::Integration;
 use crate::domain::jose;
 use crate::domain::right::{Capability, Grant, Right, Scope};
+use crate::domain::root_secret::RootSecret;
 
 /// How long an organisation token lives, in seconds: ten years (Svix).
 pub const ORGANISATION_TOKEN_S: u64 = 10 * 365 * 86_400;
@@ -107,13 +108,24 @@ pub enum Refused {
 #[derive(Clone)]
 pub struct Tokens {
     encoding: EncodingKey,
-    decoding: DecodingKey,
+    /// The key that signs first.
+    decoding: Vec<DecodingKey>,
     validation: Validation,
 }
 
 impl Tokens {
     /// Tokens under this key.
     pub fn new(key: &[u8]) -> Self {
+        Self::signed_by(key, [key])
+    }
+
+    /// Tokens of a deployment: its root secret's key in use signs, and each of its keys verifies.
+    pub fn of(secret: &RootSecret) -> Self {
+        let keys = secret.token_keys();
+        Self::signed_by(&secret.token_key(), keys.iter().map(<[u8; 32]>::as_slice))
+    }
+
+    fn signed_by<'a>(key: &[u8], all: impl IntoIterator<Item = &'a [u8]>) -> Self {
         jose::install();
         let mut validation = Validation::new(Algorithm::HS256);
         // Checked here against our own clock.
@@ -122,7 +134,7 @@ impl Tokens {
         validation.set_required_spec_claims(&["exp"]);
         Self {
             encoding: EncodingKey::from_secret(key),
-            decoding: DecodingKey::from_secret(key),
+            decoding: all.into_iter().map(DecodingKey::from_secret).collect(),
             validation,
         }
     }
@@ -199,8 +211,8 @@ impl Tokens {
         if token.split('.').count() != 3 {
             return Err(Refused::NoToken);
         }
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation);
-        let claims = decoded.map_err(|_| Refused::Invalid)?.claims;
+        let decode = |key| jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok();
+        let claims = self.decoding.iter().find_map(decode).ok_or(Refused::Invalid)?.claims;
         let now_s = now.as_secs();
         let begun = [claims.nbf, claims.iat].into_iter().flatten().all(|at| at <= now_s + LEEWAY_S);
         if claims.exp <= now_s || !begun {

@@ -154,6 +154,21 @@ impl Engine {
         .await
     }
 
+    /// Keeps this text under `name`, whatever was there.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn note(&self, name: &str, text: &str) -> Result<(), EngineError> {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.write(move |connection| {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO notes VALUES (?1, ?2)")?
+                .execute([&name, &text])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Returns when nothing can be written any more, which only a new process can mend.
     pub async fn stopped(&self) {
         let mut writing = self.writing.clone();

@@ -54,7 +54,7 @@ impl Tenancy {
     pub fn new(base: &Base, secret: &RootSecret, profiles: Profiles) -> Self {
         let (store, clock) = (base.stores.profiles.clone(), base.ambient.clock.clone());
         Self {
-            tokens: Tokens::new(&secret.token_key()),
+            tokens: Tokens::of(secret),
             sealer: secret.sealer(),
             profiles: profiles.stored_in(store, clock),
         }

@@ -12,24 +12,31 @@
 //! | `POSTHORN_ROOT_SECRET` | receive, dispatch, admin | the root secret itself, where it is not in Secrets Manager; for development |
 //! | `POSTHORN_ORGANISATION` | receive, admin | whose applications a signed request may call by uid, and whose token is the operator's |
 //! | `POSTHORN_PROFILE` | receive, dispatch, admin | the profile of applications that name none; default: `svix` |
-//! | `POSTHORN_PAYLOAD_RETENTION_DAYS` | receive | how long messages are kept whose publishers do not say it; 5 to 90, default: 90 |
+//! | `POSTHORN_PAYLOAD_RETENTION_DAYS` | receive | how long messages are kept whose publishers do not say it; 5 to 90, default: 30 |
 //! | `POSTHORN_FAIR_QUEUES` | receive, dispatch, retry, admin | `false`: records name no group, which is $0.10 a million cheaper, and one customer's burst makes the others wait |
 //! | `POSTHORN_PUBLISH_URL` | admin | where sources are taken, if not where admin is asked |
 //! | `POSTHORN_PORTAL_FRAMES` | admin | whose pages may show the portal in a frame, origins with spaces between them; default: nobody's but our own |
+//! | `POSTHORN_PORTAL_LINK_DAYS` | admin | how long a link to the portal opens if whoever asks for it does not say; 1 to 7, default: 7 |
 //! | `POSTHORN_STAGE` | all | the dimension of the metrics; without it none are written |
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
 //! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
+//! | `POSTHORN_TAKEN_ANSWER_BYTES` | dispatch | how much is kept of the answer of an endpoint that took the message, up to 1,024 bytes; default: 64 |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
 //! | `POSTHORN_REFUSED_TARGETS` | dispatch, admin | networks (`203.0.113.0/24`) and hosts (`.corp.example` for all below) that no endpoint may be in, beside all that is not public; with spaces between them |
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
 
+use crate::domain::attempt::{EXCERPT_BYTES, TAKEN_EXCERPT_BYTES};
 use crate::domain::id::OrganisationId;
 use crate::domain::message::{DEFAULT_RETENTION_DAYS, RETENTION_DAYS};
 use crate::domain::secret::RootSecret;
+use crate::domain::token::VISIT_S;
 use crate::sender::target::TargetPolicy;
 
 /// The organisation of a deployment that names no other (Svix's server has the same one).
 pub const DEFAULT_ORGANISATION: &str = "org_23rb8YdGqMT0qIzpgGwdXfHirMu";
+
+/// Seconds of a day.
+const DAY_S: u64 = 86_400;
 
 /// Names of the variables.
 pub mod variable {
@@ -59,12 +66,16 @@ pub mod variable {
     pub const PUBLISH_URL: &str = "POSTHORN_PUBLISH_URL";
     /// Whose pages may frame the portal.
     pub const PORTAL_FRAMES: &str = "POSTHORN_PORTAL_FRAMES";
+    /// How long links to the portal open.
+    pub const PORTAL_LINK_DAYS: &str = "POSTHORN_PORTAL_LINK_DAYS";
     /// The stage.
     pub const STAGE: &str = "POSTHORN_STAGE";
     /// When first attempts take a lease.
     pub const FIRST_LEASE: &str = "POSTHORN_FIRST_LEASE";
     /// Whether endpoints that only fail are disabled.
     pub const AUTO_DISABLE: &str = "POSTHORN_AUTO_DISABLE";
+    /// How much of a success's answer is kept.
+    pub const TAKEN_ANSWER_BYTES: &str = "POSTHORN_TAKEN_ANSWER_BYTES";
     /// Whether endpoints may be called without TLS.
     pub const ALLOW_HTTP: &str = "POSTHORN_ALLOW_HTTP";
     /// Where endpoints may not be, beside what is not public.
@@ -149,6 +160,21 @@ impl<'a> Environment<'a> {
         format!("'self' {}", origins.split([';', ',']).next().unwrap_or_default()).trim().to_owned()
     }
 
+    /// For how many seconds a link to the portal opens if whoever asks for it does not say.
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn portal_link_s(&self) -> Result<u64, String> {
+        let name = variable::PORTAL_LINK_DAYS;
+        let Some(text) = (self.look_up)(name).filter(|text| !text.is_empty()) else {
+            return Ok(VISIT_S);
+        };
+        let most = VISIT_S / DAY_S;
+        let days = text.parse().ok().filter(|days| (1..=most).contains(days));
+        let days = days.ok_or_else(|| format!("{name}: must be 1 to {most}, not {text}"))?;
+        Ok(days * DAY_S)
+    }
+
     /// What metrics are told apart by.
     pub fn stage(&self) -> Option<String> {
         (self.look_up)(variable::STAGE).filter(|stage| !stage.is_empty())
@@ -162,6 +188,19 @@ impl<'a> Environment<'a> {
     /// Whether an endpoint that only fails is disabled at last.
     pub fn auto_disable(&self) -> bool {
         (self.look_up)(variable::AUTO_DISABLE).is_none_or(|value| value != "never")
+    }
+
+    /// How many bytes are kept of the answer of an endpoint that took the message.
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn taken_answer_bytes(&self) -> Result<usize, String> {
+        let name = variable::TAKEN_ANSWER_BYTES;
+        let Some(text) = (self.look_up)(name).filter(|text| !text.is_empty()) else {
+            return Ok(TAKEN_EXCERPT_BYTES);
+        };
+        let bytes = text.parse().ok().filter(|bytes| *bytes <= EXCERPT_BYTES);
+        bytes.ok_or_else(|| format!("{name}: must be 0 to {EXCERPT_BYTES}, not {text}"))
     }
 
     /// Which addresses may be called.

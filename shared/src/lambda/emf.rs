@@ -7,6 +7,9 @@
 //! filtering"). So an `ApplicationLogLevel` of `WARN` or worse drops the metrics; a test holds
 //! the template to `INFO`.
 //!
+//! What a line has and does not declare (the causes of a sum) is no metric, and can be looked for
+//! in the log.
+//!
 //! There is one dimension, the stage. Each further value of a dimension would be a metric more on
 //! the bill.
 //!
@@ -68,7 +71,9 @@ fn line(readings: &Readings, number: usize, stage: &str, at: Timestamp) -> Value
     let mut metrics = Vec::new();
     for (metric, values) in readings {
         let Some(values) = values.chunks(MAX_VALUES).nth(number) else { continue };
-        metrics.push(json!({ "Name": metric.name(), "Unit": unit(*metric) }));
+        if Metric::ALL.contains(metric) {
+            metrics.push(json!({ "Name": metric.name(), "Unit": unit(*metric) }));
+        }
         let value = if let [one] = values { json!(one) } else { json!(values) };
         members.insert(metric.name().to_owned(), value);
     }
@@ -86,5 +91,6 @@ fn unit(metric: Metric) -> &'static str {
         Unit::Count => "Count",
         Unit::Milliseconds => "Milliseconds",
         Unit::Seconds => "Seconds",
+        Unit::Share => "None",
     }
 }

@@ -97,8 +97,8 @@ impl History {
         org: &OrganisationId,
         walk: &Walk,
     ) -> Result<Listed<Endpoint>, StoreError> {
-        let pk = keys::failing_by_time(org);
-        self.page(pk, EndpointId::PREFIX, walk, Timestamp(0), |_: &Endpoint| true).await
+        let places = vec![keys::failing_by_time(org)];
+        self.page(places, EndpointId::PREFIX, walk, Timestamp(0), |_: &Endpoint| true).await
     }
 
     /// The message with this id, whichever application it is of.

@@ -1,0 +1,146 @@
+//! Sealing what is stored with the root secret's key in use, after that has changed: a page of
+//! applications with their endpoints at a time, and with the last page what belongs to the
+//! organisation itself.
+//!
+//! Whoever asks goes on with the iterator until all is done, so it is known how far it is, and
+//! nothing has to know the root secret that does not know it anyway. Doing it twice does nothing.
+//!
+//! Left out: kept answers to requests and links that open once, which are gone soon; and what belongs to other
+//! organisations than the operator's, of which there is no list.
+
+use std::sync::Mutex;
+
+use crate::JsonSchema;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use http::StatusCode;
+use serde::Serialize;
+use shared::api::error::{self, ApiError};
+use shared::domain::id::ApplicationId;
+use shared::domain::secret::Resealed;
+use shared::store::{Edited, StoreError};
+
+use crate::{Answer, Call, page};
+
+/// Applications that are worked on at the same time.
+const AT_ONCE: usize = 8;
+
+/// The root secret's keys.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct KeysOut {
+    /// Their ids, that of the one in use first.
+    keys: Vec<String>,
+}
+
+/// What came of a page.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ResealedOut {
+    /// The root secret's keys as this process knows them, by their ids; the one in use first.
+    keys: Vec<String>,
+    /// Secrets that were sealed with another key than the one in use.
+    resealed: usize,
+    /// Secrets that no key opens: their key was taken away too early.
+    unopened: usize,
+    /// Where to go on, with the query parameter of this name.
+    iterator: Option<String>,
+    /// There is no more.
+    done: bool,
+}
+
+impl Call<'_> {
+    /// Which keys this process knows.
+    pub(crate) async fn root_secret(&self) -> Answer {
+        self.require_operator()?;
+        Ok(error::json(StatusCode::OK, &KeysOut { keys: self.keys() }))
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.admin.sealer.ids().map(str::to_owned).collect()
+    }
+
+    /// Seals a page of what is stored anew.
+    pub(crate) async fn reseal(&self) -> Answer {
+        self.require_operator()?;
+        let walk = page::walk::<ApplicationId>(self.request, false)?;
+        let org = self.access.organisation();
+        let listed = self.admin.history.applications(&org, &walk).await?;
+        let apps: Vec<ApplicationId> = listed.items.iter().map(|found| found.id).collect();
+        let mut all = stream::iter(apps)
+            .map(|app| self.reseal_application(app))
+            .buffer_unordered(AT_ONCE)
+            .try_fold(Resealed::default(), |mut all, one| async move {
+                all += one;
+                Ok(all)
+            })
+            .await?;
+        if listed.done {
+            all += self.reseal_organisation().await?;
+        }
+        Ok(error::json(
+            StatusCode::OK,
+            &ResealedOut {
+                keys: self.keys(),
+                resealed: all.anew,
+                unopened: all.unopened,
+                iterator: listed.iterator,
+                done: listed.done,
+            },
+        ))
+    }
+
+    async fn reseal_application(&self, app: ApplicationId) -> Result<Resealed, ApiError> {
+        let (admin, now) = (self.admin, self.admin.ambient.now());
+        let (sealer, ambient) = (&admin.sealer, &admin.ambient);
+        let Some(tenant) = admin.directory.tenant(&app).await? else {
+            return Ok(Resealed::default());
+        };
+        let mut all = Resealed::default();
+        let last = Last::default();
+        let edited = admin.editor.edit_application(&app, now, |application| {
+            let owner = application.id.to_string();
+            last.set(application.integration_key.reseal(&owner, sealer, ambient));
+        });
+        if let Edited::Done(_) = edited.await? {
+            all += last.get();
+        }
+        for endpoint in &tenant.endpoints {
+            let edited = admin.editor.edit_endpoint(&app, &endpoint.id, now, |endpoint| {
+                endpoint.reseal(sealer, ambient)
+            });
+            if let Edited::Done((_, resealed)) = edited.await? {
+                all += resealed;
+            }
+        }
+        Ok(all)
+    }
+
+    async fn reseal_organisation(&self) -> Result<Resealed, ApiError> {
+        let (admin, org) = (self.admin, self.access.organisation());
+        let (sealer, ambient) = (&admin.sealer, &admin.ambient);
+        let edited = admin.key_sets.edit(&org, |set| Ok(set.reseal(&org, sealer, ambient)));
+        let mut all: Resealed = edited.await?.map_err(|error: StoreError| ApiError::from(error))?;
+        for source in admin.sources.list(&org).await? {
+            let last = Last::default();
+            let edited =
+                admin.sources.edit(&source.id, |source| last.set(source.reseal(sealer, ambient)));
+            if edited.await?.is_some() {
+                all += last.get();
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What an edit came to when it ran last: it may run more than once.
+#[derive(Default)]
+struct Last(Mutex<Resealed>);
+
+impl Last {
+    fn set(&self, resealed: Resealed) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = resealed;
+    }
+
+    fn get(&self) -> Resealed {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

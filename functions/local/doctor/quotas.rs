@@ -1,0 +1,94 @@
+//! What the account lets the stack have: the concurrency that all functions share, and the quotas
+//! that a load meets. None of it is broken, so none of it is more than a note.
+
+use serde_json::Value;
+
+use super::Report;
+use crate::stack::Stack;
+
+/// Concurrency that an account keeps for functions without a reservation, and as much as is left
+/// here for receive, the sweep and admin (Lambda).
+const BESIDES: f64 = 100.0;
+
+/// A quota that a load meets, and the parameter of the stack that it limits.
+struct Quota {
+    service: &'static str,
+    /// As Service Quotas calls it.
+    name: &'static str,
+    parameter: &'static str,
+}
+
+const QUOTAS: [Quota; 3] = [
+    Quota { service: "apigateway", name: "Throttle rate", parameter: "RequestsPerSecond" },
+    Quota { service: "apigateway", name: "Throttle burst rate", parameter: "RequestBurst" },
+    Quota {
+        service: "dynamodb",
+        name: "Table-level write throughput limit",
+        parameter: "WarmWriteUnits",
+    },
+];
+
+/// Looks at what the account allows.
+pub(super) fn examine(stack: &Stack, report: &mut Report) {
+    concurrency(stack, report);
+    for quota in &QUOTAS {
+        let Some(wanted) = stack.parameter(quota.parameter).and_then(|text| text.parse().ok())
+        else {
+            continue;
+        };
+        let what = format!("quota {} of {}", quota.name, quota.service);
+        match look_up(stack, quota) {
+            Err(why) => report.note(&what, &format!("cannot be read: {why}")),
+            Ok(value) if value < wanted => report.note(
+                &what,
+                &format!(
+                    "{value}, less than {} ({wanted}): ask for more with `aws service-quotas \
+                     request-service-quota-increase`",
+                    quota.parameter
+                ),
+            ),
+            Ok(value) => report.well(&what, &format!("{value}")),
+        }
+    }
+}
+
+fn concurrency(stack: &Stack, report: &mut Report) {
+    let what = "concurrency of the account";
+    let found = match stack.cli.ask(&["lambda", "get-account-settings"]) {
+        Ok(found) => found,
+        Err(why) => return report.note(what, &format!("cannot be read: {why}")),
+    };
+    let limits = &found["AccountLimit"];
+    let free = limits["UnreservedConcurrentExecutions"].as_f64().unwrap_or(0.0);
+    let asked: f64 = stack
+        .parameters()
+        .filter(|(name, _)| name.ends_with("Concurrency") && !name.contains("Reserved"))
+        .filter_map(|(_, value)| value.parse::<f64>().ok())
+        .sum();
+    let all = &limits["ConcurrentExecutions"];
+    if free < asked + BESIDES {
+        report.note(
+            what,
+            &format!(
+                "{free} of {all} are not reserved; dispatch may take {asked} and the other \
+                 functions need some: lower DeliveriesConcurrency and RetriesConcurrency, or ask \
+                 for more with `aws service-quotas request-service-quota-increase --service-code \
+                 lambda --quota-code L-B99A9384 --desired-value N`"
+            ),
+        );
+    } else {
+        report.well(what, &format!("{free} of {all} are not reserved, dispatch may take {asked}"));
+    }
+}
+
+fn look_up(stack: &Stack, quota: &Quota) -> Result<f64, String> {
+    let command = ["service-quotas", "list-service-quotas", "--service-code", quota.service];
+    let found = stack.cli.ask(&command)?;
+    let mut quotas = found["Quotas"].as_array().into_iter().flatten();
+    let named =
+        |one: &&Value| one["QuotaName"].as_str().is_some_and(|name| name.starts_with(quota.name));
+    quotas
+        .find(named)
+        .and_then(|one| one["Value"].as_f64())
+        .ok_or_else(|| format!("there is no {:?}", quota.name))
+}

@@ -1,0 +1,83 @@
+//! The runbook names commands that there are.
+
+use std::process::Command;
+
+use crate::template::{of_type, template};
+
+const RUNBOOK: &str = include_str!("../functions/runbook.md");
+
+/// The commands of the runbook that begin with `word`, each on a line of its own.
+fn commands(word: &str) -> Vec<&'static str> {
+    let lines = RUNBOOK.lines().filter(|line| line.starts_with("    ")).map(str::trim);
+    lines.filter(|line| line.split(' ').next() == Some(word)).collect()
+}
+
+#[test]
+fn every_command_of_posthorn_in_the_runbook_is_understood() {
+    let commands = commands("posthorn");
+    assert!(commands.len() >= 10, "{commands:?}");
+    for command in commands {
+        let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
+            .args(command.split(' ').skip(1))
+            // Ends once it has understood what stands before.
+            .arg("--help")
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+}
+
+#[test]
+fn a_command_that_there_is_not_would_be_noticed() {
+    for wrong in ["root-secret turn", "doctor --stock NAME", "tokens"] {
+        let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
+            .args(wrong.split(' '))
+            .arg("--help")
+            .output()
+            .unwrap();
+        assert!(!ran.status.success(), "{wrong}");
+    }
+}
+
+#[test]
+fn every_alarm_has_its_place_in_the_runbook() {
+    let template = template();
+    let alarms: Vec<String> = of_type(&template, "AWS::CloudWatch::Alarm").collect();
+    for alarm in alarms.iter().filter(|alarm| *alarm != "DispatchErrorAlarm") {
+        assert!(RUNBOOK.contains(&format!("`{alarm}`")), "{alarm}");
+    }
+    assert!(RUNBOOK.contains("DispatchErrorAlarm"));
+}
+
+#[test]
+fn every_path_and_parameter_of_the_runbook_is_one() {
+    let template = template();
+    let parameters = template["Parameters"].as_object().unwrap();
+    let quoted: Vec<&str> = RUNBOOK.split('`').skip(1).step_by(2).collect();
+    let mut seen = 0;
+    for name in quoted {
+        let name = name.split(['=', ' ']).next().unwrap();
+        let like = ["Concurrency", "PerSecond", "Units", "Pollers", "ExistingTable"];
+        if like.iter().any(|end| name.ends_with(end)) && name.chars().all(char::is_alphanumeric) {
+            assert!(parameters.contains_key(name), "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
+    for line in commands("curl") {
+        let method = line.split("-X ").nth(1).map_or("GET", |rest| rest.split(' ').next().unwrap());
+        let path = line.split("\"URL").nth(1).unwrap().trim_end_matches('"');
+        let path = path.split('?').next().unwrap();
+        let segments: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
+        let found = admin::OPERATIONS.iter().any(|operation| {
+            let alike = |(known, named): (&&str, &&str)| {
+                let is_any = named.chars().all(|letter| letter.is_ascii_uppercase());
+                known.trim_matches('"') == *named || !known.starts_with('"') && is_any
+            };
+            operation.method == method
+                && operation.segments.len() == segments.len()
+                && operation.segments.iter().zip(&segments).all(alike)
+        });
+        assert!(found, "{line}");
+    }
+}
