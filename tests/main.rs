@@ -37,9 +37,11 @@ mod embedded;
 mod event_type_settings;
 mod event_types;
 mod events;
+mod explain;
 mod expunge;
 mod fuzz;
 mod headers;
+mod health;
 /// What the local platform's API and endpoints listen with.
 #[path = "../functions/local/http_server.rs"]
 #[allow(dead_code, reason = "tests choose their limits themselves")]

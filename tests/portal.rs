@@ -1,8 +1,6 @@
 //! The customer's portal, as far as it can be told without a browser: its files, its link, and
 //! what its token opens.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
@@ -12,37 +10,67 @@ use shared::host::config::variable::PORTAL_FRAMES;
 use crate::support::world::World;
 
 #[tokio::test]
-async fn every_file_that_the_portal_asks_for_is_served_without_a_token() {
+async fn two_requests_bring_all_pages_and_the_script_is_kept_for_good() {
+    /// Most bytes of both, as they travel.
+    const MOST: usize = 35 * 1024;
     let world = World::new();
-    let mut wanted = vec!["/portal".to_owned()];
-    let mut seen = BTreeSet::new();
-    while let Some(path) = wanted.pop() {
-        if !seen.insert(path.clone()) {
-            continue;
-        }
-        let answer = get(&world, &path).await;
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        let media = match path.rsplit('.').next() {
-            Some("js") => "text/javascript; charset=utf-8",
-            Some("css") => "text/css; charset=utf-8",
-            _ => "text/html; charset=utf-8",
-        };
-        assert_eq!(answer.headers()["content-type"], media, "{path}");
-        let text = std::str::from_utf8(answer.body()).unwrap();
-        // Attributes of the page, imports of a script.
-        for quoted in text.split('"') {
-            if quoted.starts_with("/portal/") {
-                wanted.push(quoted.to_owned());
-            } else if let Some(name) = quoted.strip_prefix("./").filter(|_| path.ends_with(".js")) {
-                wanted.push(format!("/portal/{name}"));
-            }
-        }
-    }
-    let files = ["portal.css", "portal.js", "api.js", "dom.js", "endpoints.js", "messages.js"];
-    for file in files.into_iter().chain(["events.js"]) {
-        assert!(seen.contains(&format!("/portal/{file}")), "{file} in {seen:?}");
-    }
+    let page = get(&world, "/portal").await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    assert_eq!(page.headers()["cache-control"], "public, no-cache");
+    let text = std::str::from_utf8(page.body()).unwrap();
+    let files: Vec<&str> = text.split('"').filter(|quoted| quoted.starts_with('/')).collect();
+    let [script] = files.as_slice() else { panic!("one file, not {files:?}") };
+    let packed = get_as(&world, script, "br, gzip").await;
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    assert_eq!(packed.headers()["content-type"], "text/javascript; charset=utf-8");
+    assert!(packed.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    let bytes = page.body().len() + packed.body().len();
+    assert!(bytes <= MOST, "{bytes} bytes");
+    let plain = get(&world, script).await;
+    assert!(!plain.headers().contains_key("content-encoding"));
+    assert!(plain.body().len() > packed.body().len());
+    assert!(std::str::from_utf8(plain.body()).unwrap().contains("Endpoints"));
+    assert_eq!(get(&world, "/console").await.body(), page.body(), "the same files");
     assert_eq!(get(&world, "/portal/other.js").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_the_operator_sets_is_what_visitors_see_and_who_may_frame_it() {
+    let world = World::new();
+    let app = world.application().await;
+    let put = async |body: Value| world.call("PUT", "/api/v1/operator/portal", body).await;
+    for (body, field) in [
+        (json!({"accent": "blue"}), "accent"),
+        // Yellow under white text.
+        (json!({"accent": "#ffee00"}), "accent"),
+        (json!({"font": "x; } body"}), "font"),
+        (json!({"logo": "https://example.com/logo.png"}), "logo"),
+        (json!({"logo": "data:text/html;base64,AAAA"}), "logo"),
+        (json!({"backUrl": "javascript:alert(1)"}), "backUrl"),
+        (json!({"frameAncestors": ["https://a.example; script-src *"]}), "frameAncestors"),
+        (json!({"frameAncestors": ["*"]}), "frameAncestors"),
+    ] {
+        let refused = put(body.clone()).await;
+        assert_eq!(refused.status, 422, "{body}: {refused:?}");
+        assert!(refused.body.to_string().contains(field), "{refused:?}");
+    }
+    let settings = json!({"theme": "dark", "accent": "#7a1f5c", "font": "Georgia, serif",
+        "frameAncestors": ["https://app.example.com"]});
+    assert_eq!(put(settings).await.status, 200);
+    let access = format!("/api/v1/auth/app-portal-access/{app}");
+    let token = world.call("POST", &access, json!({"readOnly": true})).await.body["token"].clone();
+    let token = token.as_str().unwrap();
+    let path = format!("/api/v1/app/{app}/portal");
+    let seen = world.call_as(token, "GET", &path, Value::Null).await.body;
+    assert_eq!((&seen["theme"], &seen["accent"]), (&"dark".into(), &"#7a1f5c".into()));
+    assert_eq!((&seen["font"], &seen["frameAncestors"]), (&"Georgia, serif".into(), &json!([])));
+    let page = get(&world, "/portal").await;
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.ends_with("frame-ancestors 'self' https://app.example.com"), "{policy}");
+    let page = get(&world, "/console").await;
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
 }
 
 #[tokio::test]
@@ -93,6 +121,12 @@ async fn a_visitor_sees_the_rules_and_events_of_the_own_application() {
 
 async fn get(world: &World, path: &str) -> Response<Bytes> {
     world.admin.handle(Request::get(path).body(Bytes::new()).unwrap()).await
+}
+
+/// With this `accept-encoding`.
+async fn get_as(world: &World, path: &str, encoding: &str) -> Response<Bytes> {
+    let request = Request::get(path).header("accept-encoding", encoding);
+    world.admin.handle(request.body(Bytes::new()).unwrap()).await
 }
 
 #[tokio::test]

@@ -215,6 +215,9 @@ async fn story() -> Value {
     )
     .await;
     post(&format!("/api/v1/auth/app-portal-access/{app}"), json!({"oneTime": true})).await;
+    let portal = json!({"theme": "dark", "accent": "#7a1f5c"});
+    let put = world.call("PUT", "/api/v1/operator/portal", portal).await;
+    assert!(put.status.is_success(), "{put:?}");
     post("/api/v1/operator/api-token", json!({"name": "shop", "scope": "publish", "app": app}))
         .await;
 

@@ -8,6 +8,7 @@ use shared::api::rules::Rules;
 use shared::domain::credentials;
 use shared::domain::delivery_settings::{DeliverySettings, Format};
 use shared::domain::endpoint::{Endpoint, FIRST_VERSION};
+use shared::domain::health::Health;
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
@@ -81,12 +82,13 @@ impl Call<'_> {
             return self.create_checked(&tenant, (input, said), uid.or(Some(named))).await;
         };
         let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
+        let now = self.admin.ambient.now();
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             self.move_endpoint(endpoint, &input.url, said.as_deref());
             endpoint.uid.clone_from(&uid);
             endpoint.version = input.version.unwrap_or(endpoint.version);
             endpoint.description.clone_from(&input.description);
-            endpoint.set_disabled(input.disabled);
+            endpoint.set_disabled(input.disabled, now);
             endpoint.event_types = input.types().cloned();
             endpoint.channels.clone_from(&input.channels);
             endpoint.throttle_rate = input.rate();
@@ -137,6 +139,7 @@ impl Call<'_> {
         };
         let disabled = patch.disabled.unwrap_or(endpoint.disabled);
         let outbox = self.outbox_of_update(&tenant, endpoint, disabled).await?;
+        let now = self.admin.ambient.now();
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             if let Some(url) = &patch.url {
                 self.move_endpoint(endpoint, url, said.as_deref());
@@ -146,7 +149,7 @@ impl Call<'_> {
             if let Some(description) = &patch.description {
                 endpoint.description.clone_from(description);
             }
-            endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled));
+            endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled), now);
             patch.event_types.apply(&mut endpoint.event_types);
             patch.channels.apply(&mut endpoint.channels);
             patch.throttle_rate.apply(&mut endpoint.throttle_rate);
@@ -288,7 +291,7 @@ impl Call<'_> {
             verified_at: None,
             headers: self.first_headers(input.headers.as_ref(), &id.to_string())?,
             failing: None,
-            circuit: None,
+            health: Health::default(),
             settings,
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,

@@ -1,13 +1,18 @@
 //! Sending an example: a test message to one endpoint, through the ordinary trip.
 
 use crate::JsonSchema;
+use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
-use shared::api::error::{self, ApiError};
-use shared::api::message::MessageOut;
+use serde_json::value::RawValue;
+use shared::api::error::{self, ApiError, Violation};
+use shared::api::message::{MessageOut, check_payload};
 use shared::api::request;
 use shared::domain::delivery::Delivery;
+use shared::domain::json::is_deeper_than;
+use shared::domain::message::MAX_PAYLOAD_DEPTH;
 use shared::domain::metrics::Metric;
+use shared::domain::right::Right;
 use shared::queue::record::Record;
 use shared::queue::send_one;
 use shared::store::{Accepted, Advanced};
@@ -22,6 +27,10 @@ pub(crate) struct ExampleIn {
     /// The event type whose example is sent.
     #[schemars(with = "description::EventType")]
     event_type: String,
+    /// What is sent instead of it, by whoever may see the endpoint's secret: they could sign it
+    /// themselves.
+    #[schemars(with = "Option<description::JsonObject>")]
+    payload: Option<Box<RawValue>>,
 }
 
 impl Call<'_> {
@@ -37,7 +46,10 @@ impl Call<'_> {
                 "The endpoint is disabled: enable it, then send again.",
             ));
         }
-        let message = self.test_message(&tenant, endpoint, Some(input.event_type)).await?;
+        let mut message = self.test_message(&tenant, endpoint, Some(input.event_type)).await?;
+        if let Some(payload) = input.payload {
+            message.payload = self.payload_of_its_own(&payload)?;
+        }
         let unlikely = || ApiError::Internal("a new message's place is taken".into());
         let Accepted::New = self.admin.inbox.accept(&message).await? else {
             return Err(unlikely());
@@ -50,5 +62,20 @@ impl Call<'_> {
         let record = Record::Retry { app, msg, ep, attempt: 1 };
         send_one(&*self.admin.queues.retries, record.outgoing(0)).await?;
         Ok(error::json(StatusCode::OK, &MessageOut::from(message)))
+    }
+
+    /// The payload that a caller wants to send as a test.
+    fn payload_of_its_own(&self, payload: &RawValue) -> Result<Bytes, ApiError> {
+        self.require(Right::ViewEndpointSecret)?;
+        let text = payload.get();
+        check_payload(text.len())?;
+        if !text.starts_with('{') {
+            return Err(Violation::body("payload", "must be a JSON object").into());
+        }
+        if is_deeper_than(text, MAX_PAYLOAD_DEPTH) {
+            let rule = format!("must be nested at most {MAX_PAYLOAD_DEPTH} levels deep");
+            return Err(Violation::body("payload", rule).into());
+        }
+        Ok(Bytes::copy_from_slice(text.as_bytes()))
     }
 }

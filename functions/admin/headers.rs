@@ -204,7 +204,7 @@ fn check_count(count: usize, max: usize) -> Result<(), ApiError> {
     if count > max { Err(Violation::body("headers", rule).into()) } else { Ok(()) }
 }
 
-fn is_sensitive(name: &str) -> bool {
+pub(crate) fn is_sensitive(name: &str) -> bool {
     SENSITIVE.iter().any(|sensitive| name.eq_ignore_ascii_case(sensitive))
 }
 

@@ -31,8 +31,9 @@ use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::Profiles;
 use shared::store::{
-    Answers, Catalogue, Codes, Deliveries, Directory, DirectoryEditor, Eraser, History, Inbox,
-    Inspectors, KeySets, Notices, Parking, ProfileStore, Revocations, Sources, Tenant,
+    Answers, Catalogue, Codes, Deliveries, Directory, DirectoryEditor, Eraser, EventTypeSettings,
+    History, Inbox, Inspectors, KeySets, Notices, Parking, Portals, ProfileStore, Revocations,
+    Sources, Tenant,
 };
 use shared::work::Worker;
 #[cfg(not(feature = "description"))]
@@ -47,13 +48,18 @@ mod broadcast;
 mod cancel;
 mod check;
 mod counts;
+mod delivery;
 mod delivery_settings;
 mod docs;
 mod endpoint;
 mod event_type;
 mod example;
+mod explain;
 mod expunge;
+mod failing;
+mod failure;
 mod headers;
+mod health;
 mod idempotency;
 mod import;
 mod inspector;
@@ -70,11 +76,13 @@ mod operational;
 mod operator;
 mod page;
 mod portal;
+mod portal_settings;
 mod profile;
 mod retry_schedule;
 mod routes;
 mod schemas;
 mod secret;
+mod sent;
 mod sent_headers;
 mod source;
 mod source_change;
@@ -121,6 +129,9 @@ pub struct Admin {
     parking: Parking,
     catalogue: Catalogue,
     codes: Codes,
+    /// Reads how event types are delivered.
+    event_type_settings: EventTypeSettings,
+    portals: Portals,
     inspectors: Inspectors,
     eraser: Eraser,
     revocations: Revocations,
@@ -189,6 +200,8 @@ impl Admin {
             parking: stores.parking,
             catalogue: stores.catalogue,
             codes: stores.codes,
+            event_type_settings: stores.event_type_settings,
+            portals: stores.portals,
             inspectors: stores.inspectors,
             eraser: stores.eraser,
             revocations: stores.revocations,
@@ -224,9 +237,10 @@ impl Admin {
         if let Some(wrong) = routes::refuse_open(request.method(), request.uri().path()) {
             return wrong;
         }
-        let open = docs::serve(request, &segments)
-            .or_else(|| portal::serve(request.method(), &segments, &self.settings.portal_frames));
-        if let Some(page) = open {
+        if let Some(page) = docs::serve(request, &segments) {
+            return Ok(page);
+        }
+        if let Some(page) = self.portal(request, &segments).await {
             return Ok(page);
         }
         match segments.as_slice() {

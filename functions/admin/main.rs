@@ -2,7 +2,8 @@
 
 use admin::{Admin, Settings};
 use bytes::Bytes;
-use lambda_http::{Error, Request, run, service_fn};
+use http::header::CONTENT_ENCODING;
+use lambda_http::{Body, Error, Request, run, service_fn};
 use shared::host::assembly::Tenancy;
 use shared::host::config::{self, variable};
 use shared::lambda::telemetry;
@@ -31,7 +32,11 @@ async fn main() -> Result<(), Error> {
     run(service_fn(|request: Request| async move {
         let request = request.map(|body| Bytes::copy_from_slice(&body));
         let answer = invocation.of(admin.handle(request)).await;
-        Ok::<_, Error>(answer.map(|body| String::from_utf8_lossy(&body).into_owned()))
+        let is_packed = answer.headers().contains_key(CONTENT_ENCODING);
+        Ok::<_, Error>(answer.map(|body| match is_packed {
+            true => Body::Binary(body.to_vec()),
+            false => Body::Text(String::from_utf8_lossy(&body).into_owned()),
+        }))
     }))
     .await
 }

@@ -21,6 +21,7 @@ use crate::routes::OPEN;
 mod application;
 mod attempt;
 mod auth;
+mod delivery;
 mod endpoint;
 mod event_type;
 mod integration;
@@ -53,6 +54,7 @@ pub fn descriptions() -> Vec<Description> {
         application::descriptions(),
         attempt::descriptions(),
         auth::descriptions(),
+        delivery::descriptions(),
         endpoint::descriptions(),
         event_type::descriptions(),
         integration::descriptions(),
@@ -99,6 +101,9 @@ fn open() -> Vec<Description> {
         open("posthorn.docs.get", "Read this document").answers_as(200, "text/html", "The page"),
         open("posthorn.portal.get", "Open the portal of an application")
             .detail("Shows what the token opens that is in its fragment, as `app-portal-access` links to it.")
+            .answers_as(200, "text/html", "The page"),
+        open("posthorn.console.get", "Open the operator's console")
+            .detail("Shows what the organisation's token opens that is in its fragment, as `posthorn console` links to it.")
             .answers_as(200, "text/html", "The page"),
     ]
 }

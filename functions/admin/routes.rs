@@ -50,6 +50,7 @@ pub(crate) const OPEN: [(&str, &str, &str); 9] = [
     ("v1.authentication.exchange-one-time-token", "POST", "/api/v1/auth/one-time-token"),
     ("posthorn.docs.get", "GET", "/docs"),
     ("posthorn.portal.get", "GET", "/portal"),
+    ("posthorn.console.get", "GET", "/console"),
     ("posthorn.jwks.get", "GET", "/.well-known/jwks.json"),
     ("posthorn.jwks.get-of", "GET", "/.well-known/{org_id}/jwks.json"),
 ];
@@ -201,6 +202,20 @@ operations! {
     "v1.application.update" Manage PUT ["app", app] => update_application(app);
     "v1.application.patch" Manage PATCH ["app", app] => patch_application(app);
     "v1.application.delete" Manage DELETE ["app", app] => delete_application(app);
+    "posthorn.application.health" ViewBase GET ["app", app, "health"] => application_health(app);
+    "posthorn.application.portal" ViewBase GET ["app", app, "portal"] => application_portal(app);
+    "posthorn.application.task" ViewBase GET ["app", app, "background-task", task]
+        => get_task_of(app, task);
+    "posthorn.delivery.list" ViewBase GET ["app", app, "delivery"] => list_deliveries(app);
+    "posthorn.message.explain" ViewBase GET ["app", app, "msg", msg, "explain"] => explain(app, msg);
+    "posthorn.message-attempt.request" ViewBase GET
+        ["app", app, "msg", msg, "attempt", attempt, "request"] => sent(app, msg, attempt);
+    "posthorn.endpoint.health" ViewBase GET ["app", app, "endpoint", ep, "health"]
+        => endpoint_health(app, ep);
+    "posthorn.endpoint.failing" Read GET ["operator", "failing"] => list_failing();
+    "posthorn.message.find" Read GET ["operator", "msg", msg] => find_message(msg);
+    "posthorn.portal.get-settings" Read GET ["operator", "portal"] => get_portal_settings();
+    "posthorn.portal.put-settings" Manage PUT ["operator", "portal"] => put_portal_settings();
     "posthorn.integration-key.get" Keys GET ["app", app, "integration-key"] => integration_key(app);
     "posthorn.integration-key.rotate" Keys POST ["app", app, "integration-key", "rotate"]
         => rotate_integration_key(app);
@@ -330,7 +345,7 @@ operations! {
     "v1.endpoint.recover" CreateAttempts POST ["app", app, "endpoint", ep, "recover"] => recover(app, ep);
     "v1.endpoint.replay-missing" CreateAttempts POST ["app", app, "endpoint", ep, "replay-missing"]
         => replay_missing(app, ep);
-    "v1.endpoint.bulk-replay" Manage POST ["app", app, "endpoint", ep, "bulk-replay"]
+    "v1.endpoint.bulk-replay" CreateAttempts POST ["app", app, "endpoint", ep, "bulk-replay"]
         => bulk_replay(app, ep);
     "posthorn.message.cancel" Manage POST ["app", app, "msg", msg, "cancel"] => cancel_message(app, msg);
     "v1.endpoint.cancel-msgs" Manage POST ["app", app, "endpoint", ep, "cancel-msgs"]

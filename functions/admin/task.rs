@@ -124,6 +124,17 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &TaskOut::from(task)))
     }
 
+    /// A task that was begun for an application.
+    pub(crate) async fn get_task_of(&self, app: &str, task: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let id: TaskId = task.parse().map_err(|_| ApiError::not_found())?;
+        let (org, now) = (self.access.organisation(), self.admin.ambient.now());
+        let task = self.admin.worker.tasks().find(&org, &id, now).await?;
+        let is_of_it = |task: &Task| task.work.application() == Some(&tenant.application.id);
+        let task = task.filter(is_of_it).ok_or_else(ApiError::not_found)?;
+        Ok(error::json(StatusCode::OK, &TaskOut::from(task)))
+    }
+
     /// Tries once more what an endpoint never took.
     pub(crate) async fn recover(&self, app: &str, ep: &str) -> Answer {
         let endpoint = self.enabled_endpoint(app, ep).await?;

@@ -53,8 +53,13 @@ pub(crate) async fn follow_up(
             health::verified(job, endpoint).await;
         }
         health::succeeded(job, endpoint).await;
-    } else if effects.contains(&Effect::CountExhausted) {
-        health::given_up(job, endpoint, &tenant.application).await;
+        return Ok(());
+    }
+    let since = about.message.deliver_at.unwrap_or(about.message.at);
+    if effects.contains(&Effect::CountExhausted) {
+        health::given_up(job, endpoint, &tenant.application, attempt, since).await;
+    } else if matches!(attempt.turn, Turn::Scheduled(2..)) {
+        health::stumbled(job, endpoint, &tenant.application, attempt, since).await;
     }
     Ok(())
 }

@@ -7,20 +7,20 @@
 //!
 //! What an attempt says about an endpoint holds for the URL that was called. It is decided on
 //! the endpoint as it is when the change is made: an endpoint that has moved, was enabled or has
-//! taken something meanwhile is left alone. A note that cannot be made is lost: the next delivery
-//! makes it.
-
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+//! taken something meanwhile is left alone.
+//!
+//! Since when an endpoint fails is noted with the second attempt of a delivery that fails, or
+//! with the last one: a delivery that fails once and succeeds then costs nothing here.
 
 use shared::domain::application::Application;
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::{Endpoint, Failing};
+use shared::domain::health::DisabledBy;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::notice::{Notice, Trigger};
-use shared::store::StoreError;
 use shared::store::table::Write;
+use shared::store::{Edited, StoreError};
 use tracing::{error, warn};
 
 use crate::job::{Job, NotDone};
@@ -86,14 +86,33 @@ impl Notes {
 
 /// The endpoint took something: its clock stops.
 pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
-    let Some(failing) = seen.failing else { return };
-    let note = (seen.id, "succeeded", Some(failing.since));
-    if !job.context.notes.is_new(note, job.now()) {
+    if seen.failing.is_none() && seen.health.failing.is_none() {
         return;
     }
+    let now = job.now();
     let change = |endpoint: &mut Endpoint| {
         if endpoint.url == seen.url {
             endpoint.failing = None;
+            endpoint.health.recover(now);
+        }
+    };
+    log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
+}
+
+/// A delivery failed, and not for the first time. `since`: when its message could be sent.
+pub(crate) async fn stumbled(
+    job: &Job,
+    seen: &Endpoint,
+    application: &Application,
+    attempt: &Attempt,
+    since: Timestamp,
+) {
+    if !seen.health.would_fail(attempt.at) {
+        return;
+    }
+    let change = |endpoint: &mut Endpoint| {
+        if endpoint.url == attempt.url && !endpoint.disabled {
+            endpoint.health.fail(attempt, since, application.org);
         }
     };
     log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
@@ -115,7 +134,15 @@ pub(crate) async fn verified(job: &Job, seen: &Endpoint) {
 }
 
 /// A message to the endpoint was given up.
-pub(crate) async fn given_up(job: &Job, seen: &Endpoint, application: &Application) {
+pub(crate) async fn given_up(
+    job: &Job,
+    seen: &Endpoint,
+    application: &Application,
+    attempt: &Attempt,
+    since: Timestamp,
+) {
+    // With a schedule of one attempt it is the first that is heard of it.
+    let began = since;
     let Some(limit_ms) = job.context.parts.settings.disable_after_ms else { return };
     let now = job.now();
     let sign = sign(seen.failing, limit_ms, now);
@@ -136,26 +163,29 @@ pub(crate) async fn given_up(job: &Job, seen: &Endpoint, application: &Applicati
         match sign {
             Sign::Start if same && self::sign(endpoint.failing, limit_ms, now) == Sign::Start => {
                 endpoint.failing = Some(Failing { since: now, warned: 0 });
+                endpoint.health.fail(attempt, began, application.org);
             }
             Sign::Warn(percent) if same && clock == Some(since) => {
                 let warned = endpoint.failing.map_or(0, |failing| failing.warned);
                 endpoint.failing = Some(Failing { since, warned: percent.max(warned) });
             }
             Sign::Disable if same && clock == Some(since) => {
-                endpoint.disabled = true;
+                endpoint.disable(DisabledBy::Failing, now);
                 endpoint.updated_at = now;
             }
             _ => {}
         }
+        endpoint.disabled && !seen.disabled
     };
-    if sign == Sign::Disable {
-        warn!(endpoint.id = %seen.id, "disabled: it has only failed for too long");
-    }
     let told = async {
         let outbox = tell(job, application, notice).await?;
         edit(job, (seen.app, seen.id), outbox, change).await
     };
-    log(seen.id, told.await);
+    let told = told.await;
+    if matches!(told, Ok(Some(true))) {
+        warn!(endpoint.id = %seen.id, "disabled: it has only failed for too long");
+    }
+    log(seen.id, told);
 }
 
 /// The endpoint answered that it is gone: it is disabled, if it is still where it was.
@@ -172,18 +202,23 @@ pub(crate) async fn gone(
     let Some(endpoint) = endpoint.filter(|it| !it.disabled && it.url == attempt.url) else {
         return Ok(());
     };
-    warn!(endpoint.id = %endpoint.id, "disabled: it answered that it is gone");
     let trigger = Trigger::Automatic(attempt.at);
     let notice = Notice::disabled(application, endpoint, trigger);
     let outbox = tell(job, application, Some(notice)).await?;
     let now = job.now();
     let change = |endpoint: &mut Endpoint| {
-        if endpoint.url == attempt.url && !endpoint.disabled {
-            endpoint.disabled = true;
+        let applies = endpoint.url == attempt.url && !endpoint.disabled;
+        if applies {
+            endpoint.disable(DisabledBy::Gone, now);
             endpoint.updated_at = now;
         }
+        applies
     };
-    Ok(edit(job, (attempt.app, attempt.ep), outbox, change).await?)
+    // Of many deliveries that find it gone at once, one disables it.
+    if edit(job, (attempt.app, attempt.ep), outbox, change).await? == Some(true) {
+        warn!(endpoint.id = %attempt.ep, "disabled: it answered that it is gone");
+    }
+    Ok(())
 }
 
 async fn tell(
@@ -197,17 +232,21 @@ async fn tell(
     }
 }
 
-async fn edit(
+/// Changes an endpoint, if it is there; what the change answered.
+async fn edit<A>(
     job: &Job,
     (app, ep): (ApplicationId, EndpointId),
     outbox: Vec<Write>,
-    change: impl Fn(&mut Endpoint),
-) -> Result<(), StoreError> {
+    change: impl Fn(&mut Endpoint) -> A,
+) -> Result<Option<A>, StoreError> {
     let editor = job.context.parts.editor.with(outbox);
-    editor.edit_endpoint(&app, &ep, job.now(), change).await.map(|_| ())
+    Ok(match editor.edit_endpoint(&app, &ep, job.now(), change).await? {
+        Edited::Done((_, answer)) => Some(answer),
+        Edited::UidTaken | Edited::Gone => None,
+    })
 }
 
-fn log(ep: EndpointId, done: Result<(), StoreError>) {
+fn log<A>(ep: EndpointId, done: Result<Option<A>, StoreError>) {
     if let Err(error) = done {
         error!(endpoint.id = %ep, %error, "what an attempt said about its endpoint is lost");
     }

@@ -225,6 +225,7 @@ fn body(id: &str) -> Value {
         "v1.message.broadcast" => json!({"eventType": "order.paid", "payload": {"secret": MARK}}),
         "v1.endpoint.send-example" => json!({"eventType": "order.example"}),
         "posthorn.api-token.create" => json!({"name": "New", "scope": "read"}),
+        "posthorn.portal.put-settings" => json!({"accent": "#2450c0"}),
         "posthorn.profile.put" => json!({"toml": PROFILE}),
         "posthorn.event-type-grant.set" => json!({"eventTypes": []}),
         "v1.integration.create" => json!({"name": "New"}),

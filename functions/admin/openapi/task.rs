@@ -40,8 +40,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .takes::<SpanIn>()
             .answers::<BegunOut>(202, BEGUN)
             .fails(400, DISABLED),
+        describe("posthorn.application.task", "Get a background task of an application")
+            .detail("One that `recover`, `replay-missing` or `bulk-replay` began for it.")
+            .answers::<TaskOut>(200, "The task"),
         describe("v1.endpoint.bulk-replay", "Send again what an endpoint was sent")
-            .caller(Caller::Organisation)
             .detail(
                 "Every message published in that time, at most 14 days ago, that fits, whatever \
                  came of it, in the background.",

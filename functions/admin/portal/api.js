@@ -1,24 +1,34 @@
-// The API as the portal uses it: one application, the visitor's token.
+// @ts-check
+// The API as the pages use it, and the visit: whose token it is, and what it may do.
 
-const KEPT = "posthorn-token";
+/** Where tokens are kept, one for each application, so that links open in new tabs. */
+const KEPT = "posthorn:";
 /** Capabilities that have another one in them. */
 const WIDER = new Map([
   ["ViewEndpointSecret", ["ManageEndpointSecret", "ManageEndpoint"]],
   ["ManageEndpointSecret", ["ManageEndpoint"]],
 ]);
 
-let token = null;
-let application = null;
-let organisation = null;
-/** What the visitor may do; `null` is everything. */
-let capabilities = null;
+/** The visit: the token, whose it is, and how the link wanted the pages to look. */
+export const visit = {
+  token: /** @type {string | null} */ (null),
+  application: /** @type {string | null} */ (null),
+  organisation: /** @type {string | null} */ (null),
+  /** What the visitor may do; `null` is everything. */
+  capabilities: /** @type {string[] | null} */ (null),
+  scope: /** @type {string | null} */ (null),
+  /** `theme`, `accent`, `font`, `lang`, `chrome` of the link. */
+  look: /** @type {Record<string, string>} */ ({}),
+  console: false,
+};
 
 /** What the API refused: its status and its words. */
 export class Refused extends Error {
+  /** @param {number} status @param {any} answer */
   constructor(status, answer) {
     const rules = Array.isArray(answer?.detail) ? answer.detail : [];
     const said = rules.map((rule) => `${rule.loc.slice(1).join(".")} ${rule.msg}`).join("; ");
-    super(said || answer?.detail || `The server answered ${status}.`);
+    super(said || answer?.detail || `HTTP ${status}`);
     this.status = status;
     /** The broken rules, by the field of the request that broke them. */
     this.fields = new Map(rules.map((rule) => [String(rule.loc[1] ?? ""), rule.msg]));
@@ -38,18 +48,33 @@ export async function redeem() {
 }
 
 /**
- * Takes the token from the link and out of the address bar, or finds the one that this tab had
- * before. False if there is none.
+ * Takes the token from the link and out of the address bar, or finds the one that was kept.
+ * False if there is none.
  */
 export function enter() {
-  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  visit.console = location.pathname.startsWith("/console");
+  const given = new URLSearchParams(location.hash.slice(1));
+  const key = given.get("key");
   if (key) {
-    keep(key);
-    history.replaceState(null, "", "#/endpoints");
+    remembered.clear();
+    const whose = visitor(key);
+    const name = visit.console ? "console" : whose.application;
+    for (const part of ["theme", "accent", "font", "lang", "chrome"]) {
+      const value = given.get(part);
+      if (value) visit.look[part] = value;
+    }
+    keep(String(name), { token: key, look: visit.look });
+    const next = given.get("next") ?? "";
+    const page = /^\/[\w/?=&.-]*$/.test(next) ? next : visit.console ? "/today" : "/endpoints";
+    const place = visit.console ? location.pathname : `${location.pathname}?app=${name}`;
+    history.replaceState(null, "", `${place}#${page}`);
+    Object.assign(visit, { token: key, ...whose });
+  } else if (!visit.token) {
+    const name = visit.console ? "console" : new URLSearchParams(location.search).get("app");
+    const found = kept(name ?? "");
+    if (found) Object.assign(visit, { token: found.token, look: found.look, ...visitor(found.token) });
   }
-  token = key ?? token ?? kept();
-  ({ application, organisation, capabilities } = visitor(token));
-  return application !== null;
+  return visit.console ? visit.organisation !== null : visit.application !== null;
 }
 
 /** Ends the visit: the token opens nothing any more. */
@@ -63,37 +88,47 @@ export async function leave() {
 
 /** Forgets the token. */
 export function forget() {
-  token = application = null;
-  keep(null);
+  keep(visit.console ? "console" : String(visit.application), null);
+  visit.token = visit.application = null;
 }
 
 /**
  * Whether the visitor may do what needs this capability. The server asks again; this is for
  * pages that offer nothing which it would refuse.
+ * @param {string} capability
  */
 export function may(capability) {
-  if (capabilities === null || capabilities.includes(capability)) return true;
-  const more = WIDER.get(capability) ?? [];
-  return more.some((wider) => capabilities.includes(wider));
+  const held = visit.capabilities;
+  if (held === null || held.includes(capability)) return true;
+  return (WIDER.get(capability) ?? []).some((wider) => held.includes(wider));
 }
 
 /** Where the keys are that check tokens sent to the visitor. */
 export function keySet() {
-  return `/.well-known/${organisation}/jwks.json`;
+  return `/.well-known/${visit.organisation}/jwks.json`;
 }
 
-/** A call on the visitor's application: `path` begins with a slash, or is empty. */
+/**
+ * A call on the visitor's application: `path` begins with a slash, or is empty.
+ * @param {string} method @param {string} path @param {any} [body]
+ */
 export function own(method, path, body) {
-  return call(method, `/app/${application}${path}`, body);
+  return call(method, `/app/${visit.application}${path}`, body);
 }
 
-/** A call of the API; what it answered, or `null` for no content. Throws `Refused`. */
+/**
+ * A call of the API; what it answered, or `null` for no content. Throws `Refused`.
+ * @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>}
+ */
 export async function call(method, path, body) {
-  const headers = { authorization: `Bearer ${token}` };
+  /** @type {Record<string, string>} */
+  const headers = { authorization: `Bearer ${visit.token}` };
   if (body !== undefined) headers["content-type"] = "application/json";
+  const base = path.startsWith("/ingest/") ? "" : "/api/v1";
+  const url = path.startsWith("/local/") ? path : `${base}${path}`;
   let response;
   try {
-    response = await fetch(`/api/v1${path}`, { method, headers, body: JSON.stringify(body) });
+    response = await fetch(url, { method, headers, body: JSON.stringify(body) });
   } catch {
     throw new Refused(0, { detail: "The server cannot be reached. Are you online?" });
   }
@@ -104,17 +139,26 @@ export async function call(method, path, body) {
   } catch {
     answer = { detail: text.slice(0, 200) };
   }
-  if (!response.ok) throw new Refused(response.status, answer);
+  if (!response.ok) {
+    if (response.status === 401) dispatchEvent(new Event("expired"));
+    throw new Refused(response.status, answer);
+  }
   return answer;
 }
 
-/** `?a=1&b=2` of what is set. */
+/**
+ * `?a=1&b=2` of what is set.
+ * @param {Record<string, any>} parameters
+ */
 export function query(parameters) {
-  const set = Object.entries(parameters).filter(([, value]) => value !== null && value !== "");
+  const set = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
   return set.length ? `?${new URLSearchParams(set)}` : "";
 }
 
-/** All of a list that is known to be short. */
+/**
+ * All of a list that is known to be short.
+ * @param {(iterator: string | null) => Promise<any>} page
+ */
 export async function all(page) {
   const found = [];
   let iterator = null;
@@ -126,34 +170,60 @@ export async function all(page) {
   return found;
 }
 
+/** What was asked for once. */
+const remembered = new Map();
+
+/**
+ * What `read` answers, asked for once a visit.
+ * @template T @param {string} name @param {() => Promise<T>} read @returns {Promise<T>}
+ */
+export function once(name, read) {
+  if (!remembered.has(name)) {
+    const asked = read();
+    remembered.set(name, asked);
+    asked.catch(() => remembered.delete(name));
+  }
+  return remembered.get(name);
+}
+
+/** Forgets what was asked for once. @param {string} name */
+export function anew(name) {
+  remembered.delete(name);
+}
+
 // A frame in somebody's page may have no storage: then the token lives as long as the page.
-function keep(value) {
+/** @param {string} name @param {any} value */
+function keep(name, value) {
   try {
-    if (value) sessionStorage.setItem(KEPT, value);
-    else sessionStorage.removeItem(KEPT);
+    if (value) localStorage.setItem(KEPT + name, JSON.stringify(value));
+    else localStorage.removeItem(KEPT + name);
   } catch {
-    token = value;
+    // There is none.
   }
 }
 
-function kept() {
+/** @param {string} name */
+function kept(name) {
   try {
-    return sessionStorage.getItem(KEPT);
+    return JSON.parse(localStorage.getItem(KEPT + name) ?? "null");
   } catch {
     return null;
   }
 }
 
-/** Whose token it is; nobody's if it is no application's. */
-function visitor(jwt) {
+/** Whose token it is; nobody's if it cannot be read. @param {string} jwt */
+export function visitor(jwt) {
   try {
     const part = jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-    const { sub, org, capabilities } = JSON.parse(atob(part));
-    if (/^app_\w+$/.test(sub)) {
-      return { application: sub, organisation: org, capabilities: capabilities ?? null };
-    }
+    const { sub, org, capabilities, scope } = JSON.parse(atob(part));
+    const isApp = /^app_\w+$/.test(sub);
+    return {
+      application: isApp ? sub : null,
+      organisation: isApp ? org : sub,
+      capabilities: capabilities ?? null,
+      scope: scope ?? null,
+    };
   } catch {
-    // No token at all.
+    return { application: null, organisation: null, capabilities: [], scope: null };
   }
-  return { application: null, organisation: null, capabilities: [] };
 }

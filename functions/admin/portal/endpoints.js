@@ -1,299 +1,105 @@
-// Endpoints: the list, one of them, and the form that makes and changes them.
+// @ts-check
+// All endpoints: how each is doing, and what to do when one fails.
 
-import { all, keySet, may, own, query } from "./api.js";
-import { ask, badge, busy, button, field, growing, h, notice, table, tell, time, untell } from "./dom.js";
-import { offer } from "./events.js";
+import { html } from "./vendor/preact.js";
+import { all, may, own, query } from "./api.js";
+import { byName, fits, percent, took } from "./format.js";
+import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, say, spanOf } from "./parts.js";
+import { retryWaiting } from "./recovery.js";
+import { COLOURS, stateWord } from "./state.js";
+import { t } from "./text.js";
+import { FirstVisit } from "./first.js";
 
-/** How far back deliveries can be sent again, in hours. */
-const SPANS = [["the last hour", 1], ["the last 24 hours", 24], ["the last 7 days", 168]];
-/** What the steps of a check are. */
-const STEPS = new Map([
-  ["valid", "A well-made event"],
-  ["duplicate", "The same again"],
-  ["bad-signature", "One with a wrong signature"],
-  ["old-timestamp", "One that is an hour old"],
-]);
-/** When a page that caused a delivery looks for it, in milliseconds. */
-const LOOKS = [700, 2500];
+/** States in the order of how much they matter. */
+const ORDER = ["failing", "unsteady", "disabled", "healthy", "idle"];
 
-/** The page of all endpoints. */
-export async function endpoints() {
-  const rows = (found) => table(
-    ["Endpoint", "Events", "State"],
-    found.map((endpoint) => [
-      [link(endpoint), h("div", { className: "muted" }, endpoint.description)],
-      chosen(endpoint),
-      state(endpoint),
-    ]),
-    may("ManageEndpoint") ? "There is no endpoint yet. Add one to be told of events." : "There is no endpoint yet.",
-  );
-  return [
-    h("div", { className: "bar" }, h("h1", null, "Endpoints"),
-      may("ManageEndpoint") ? h("a", { href: "#/endpoints/new", className: "button main" }, "Add endpoint") : null),
-    await growing((iterator) => own("GET", `/endpoint${query({ limit: 50, iterator })}`), rows),
-  ];
-}
-
-/** The page of a new endpoint. */
-export async function newEndpoint() {
-  return [h("h1", null, "Add endpoint"), form({ url: "", description: "" }, await offer())];
-}
-
-/** The page that changes an endpoint. */
-export async function editEndpoint(id) {
-  const [endpoint, offered] = await Promise.all([own("GET", `/endpoint/${id}`), offer()]);
-  return [h("h1", null, "Edit endpoint"), form(endpoint, offered)];
-}
-
-/** The page of one endpoint. */
-export async function endpoint(id) {
-  const path = `/endpoint/${id}`;
-  const [shown, stats, offered, extra] = await Promise.all([
-    own("GET", path), own("GET", `${path}/stats`), offer(), own("GET", `${path}/headers`),
-  ]);
-  const page = (iterator) => own("GET", `${path}/msg${query({ limit: 20, iterator })}`);
-  const rows = (found) => table(
-    ["Event", "State", "Sent", "Next try"],
-    found.map((message) => [
-      h("a", { href: `#/messages/${message.id}` }, message.eventType),
-      badge(message.statusText), time(message.timestamp), time(message.nextAttempt),
-    ]),
-    "Nothing was sent to this endpoint yet.",
-  );
-  const log = h("div", null, await growing(page, rows));
-  const numbers = h("div", null, counts(stats));
-  const look = async () => {
-    const [now, grown] = await Promise.all([own("GET", `${path}/stats`), growing(page, rows)]);
-    numbers.replaceChildren(counts(now));
-    log.replaceChildren(grown);
-  };
-  const soon = () => LOOKS.forEach((wait) => setTimeout(() => look().catch(() => {}), wait));
-  return [
-    h("div", { className: "bar" }, h("h1", { className: "url" }, shown.url), state(shown)),
-    shown.description ? h("p", null, shown.description) : null,
-    may("ManageEndpoint") ? h("div", { className: "bar left" },
-      h("a", { href: `#/endpoints/${id}/edit`, className: "button" }, "Edit"),
-      button(shown.disabled ? "Enable" : "Disable", async () => {
-        await own("PATCH", path, { disabled: !shown.disabled });
-        again();
-      }),
-      button("Delete", async () => {
-        if (!(await ask(`Delete ${shown.url}? It will get no more events.`, "Delete"))) return;
-        await own("DELETE", path);
-        location.hash = "#/endpoints";
-      }, "danger")) : null,
-    h("section", null, h("h2", null, "Deliveries of the last 28 days"), numbers),
-    h("section", null, h("h2", null, "Events"), h("p", null, chosen(shown, true))),
-    h("section", null, h("h2", null, "Signing secret"), secret(shown, offered)),
-    h("section", null, h("h2", null, "Headers"), headers(path, extra)),
-    may("CreateAttempts") ? [
-      h("section", null, h("h2", null, "Test endpoint"), verified(shown, offered),
-        trial(path, offered.events, soon), isToken(shown, offered) ? null : check(path)),
-      h("section", null, h("h2", null, "Send again"), recovery(path, soon)),
-    ] : null,
-    h("section", null,
-      h("div", { className: "bar" }, h("h2", null, "Messages"), button("Refresh", look)), log),
-  ];
-}
-
-/** The name of every endpoint by its id, for pages about messages. */
-export async function names() {
-  const page = (iterator) => own("GET", `/endpoint${query({ limit: 250, iterator })}`);
-  return new Map((await all(page)).map((found) => [found.id, found.url]));
-}
-
-function link(shown) {
-  return h("a", { href: `#/endpoints/${shown.id}`, className: "url" }, shown.url);
-}
-
-function state(shown) {
-  return badge(shown.disabled ? "disabled" : "active");
-}
-
-function chosen(shown, whole = false) {
-  const types = shown.eventTypes ?? [];
-  if (types.length === 0) return "All events";
-  if (whole || types.length === 1) return types.map((name) => [h("code", null, name), " "]);
-  return `${types.length} event types`;
-}
-
-function counts(stats) {
-  const part = ([label, key]) => h("div", null, h("dd", null, String(stats[key])), h("dt", null, label));
-  return h("dl", { className: "counts" }, [
-    ["delivered", "success"], ["failed", "fail"], ["waiting", "pending"], ["under way", "sending"],
-  ].map(part));
-}
-
-/** Whether it gets tokens, as far as a visitor can know. */
-function isToken(shown, offered) {
-  const own = !shown.profile || shown.profile === offered.profile;
-  return (shown.format ?? (own ? offered.format : null)) === "jwt";
-}
-
-function secret(shown, offered) {
-  if (isToken(shown, offered)) {
-    return h("p", null, "Events are sent as signed tokens. Their keys are at ",
-      h("a", { href: keySet() }, "jwks.json"), ".");
+/** All endpoints with their health. */
+async function load() {
+  const page = (iterator) => own("GET", `/endpoint${query({ limit: 50, iterator })}`);
+  const seen = [];
+  const endpoints = await all(page);
+  let last = null;
+  for (let at = 0; at < endpoints.length; at += 50) {
+    const answer = await own("GET", `/health${query({ limit: 50, iterator: last })}`);
+    seen.push(...answer.endpoints);
+    last = answer.endpoints.at(-1)?.endpointId;
   }
-  const path = `/endpoint/${shown.id}/secret`;
-  const place = h("output", { className: "secret" }, "••••••••••••••••");
-  const read = async () => (await own("GET", path)).key;
-  const rotate = !may("ManageEndpointSecret") ? null : button("Rotate", async () => {
-    if (!(await ask("Make a new secret? The old one signs along for 24 hours.", "Rotate"))) return;
-    place.textContent = (await own("POST", `${path}/rotate`, {})).key;
-    notice("This is the new secret. The old one signs along for 24 hours.");
-  });
-  if (!may("ViewEndpointSecret")) return h("p", { className: "muted" }, "This link does not show it.");
-  if (offered.secretShownOnce) {
-    return h("div", { className: "bar left" }, place, rotate,
-      h("small", null, "It was shown when it was made; whoever lost it makes a new one."));
+  const health = new Map(seen.map((one) => [one.endpointId, one]));
+  return endpoints.map((endpoint) => ({ ...endpoint, health: health.get(endpoint.id) })).filter((one) => one.health);
+}
+
+/** The page. */
+export function Endpoints() {
+  const data = useData(load, []);
+  const [asked, ask] = useAsked();
+  const side = html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />
+    ${may("ManageEndpoint") && html`<a href="#/endpoints/new" class="button main">${t("Add endpoint")}</a>`}`;
+  return html`<${Title} side=${side}>${t("Endpoints")}<//>
+    <${Loaded} of=${data}>${(endpoints) => endpoints.length === 0 ? html`<${FirstVisit} />` : html`
+      <${Alarm} endpoints=${endpoints} reload=${data.reload} />
+      <${List} endpoints=${endpoints} asked=${asked} ask=${ask} />`}<//>`;
+}
+
+/** What fails, and the way out. */
+function Alarm({ endpoints, reload }) {
+  const failing = endpoints.filter((one) => one.health.state === "failing");
+  if (failing.length === 0) return null;
+  const title = failing.length === 1 ? t("1 endpoint is failing") : t("{n} endpoints are failing", { n: failing.length });
+  return html`<div class="banner bad" role="status"><strong>${title}</strong>
+    <ul>${failing.slice(0, 5).map((one) => html`<li key=${one.id}><a href=${`#/endpoints/${one.id}`}>${nameOf(one)}</a>: ${one.health.lastError?.says}
+      ${" "}<${Time} at=${one.health.failingSince} /></li>`)}</ul>
+    ${may("CreateAttempts") && html`<${Act} act=${async () => {
+      let waiting = 0;
+      for (const one of failing) waiting += (await retryWaiting(one.id, one.health, failing.length > 1)) ? one.health.waiting : 0;
+      if (waiting) say(t("Retrying now"));
+      await reload();
+    }}>${t("Retry waiting now")}<//>`}</div>`;
+}
+
+/** What people call an endpoint. */
+export function nameOf(endpoint) {
+  return endpoint.description || hostOf(endpoint.url);
+}
+
+function hostOf(url) {
+  try {
+    return new URL(url).host;
+  } catch {
+    return url;
   }
-  return h("div", { className: "bar left" }, place,
-    button("Show", async () => (place.textContent = await read())),
-    button("Copy", async () => {
-      await navigator.clipboard.writeText(await read());
-      notice("Copied.");
-    }),
-    rotate);
 }
 
-function trial(path, events, soon) {
-  const usable = events.filter((event) => event.example !== undefined);
-  if (usable.length === 0) return h("p", { className: "empty" }, "No event type has an example to send.");
-  const choice = h("select", { "aria-label": "Event type" }, usable.map((event) => h("option", null, event.name)));
-  return h("div", { className: "bar left" }, choice, button("Send example", async () => {
-    await own("POST", `${path}/send-example`, { eventType: choice.value });
-    notice("Sent. It will be among the messages below in a moment.");
-    soon();
-  }));
-}
-
-function verified(shown, { verifiedFirst }) {
-  if (shown.verifiedAt) return h("p", { className: "muted" }, "It has taken an example: ", time(shown.verifiedAt));
-  return verifiedFirst ? h("p", null, badge("not verified"), " It gets events once it has taken an example.") : null;
-}
-
-/** Tells whether the endpoint is a good receiver. */
-function check(path) {
-  const report = h("div", { "aria-live": "polite" });
-  const line = (step) => [
-    STEPS.get(step.name) ?? step.name,
-    step.status ? `HTTP ${step.status} after ${step.durationMs} ms` : "no answer",
-    badge(step.ok ? "good" : "not good"),
-    step.advice ?? "",
-  ];
-  return h("div", null,
-    h("div", { className: "bar left" }, button("Check the receiver", async () => {
-      report.replaceChildren(h("p", null, "Sending four requests…"));
-      try {
-        const { steps } = await own("POST", `${path}/check`, {});
-        report.replaceChildren(table(["Sent", "Answer", "", "Advice"], steps.map(line), ""));
-      } catch (refused) {
-        report.replaceChildren();
-        throw refused;
-      }
-    }), h("small", null, "Sends a good event twice, a forged one and an old one, and tells what your endpoint made of them.")),
-    report);
-}
-
-/** Headers that go out with every event of the endpoint. */
-function headers(path, { headers: plain, sensitive }) {
-  const remove = (name) => !may("ManageEndpoint") ? "" : button("Remove", async () => {
-    await own("PATCH", `${path}/headers`, { headers: {}, deleteHeaders: [name] });
-    again();
-  });
-  const rows = Object.entries(plain).map(([name, value]) => [h("code", null, name), h("code", null, value), remove(name)]);
-  // What may be a password is not shown again.
-  rows.push(...sensitive.map((name) => [h("code", null, name), "••••••••", remove(name)]));
-  const name = h("input", { "aria-label": "Header name", placeholder: "x-api-key", required: true });
-  const value = h("input", { "aria-label": "Header value", placeholder: "value" });
-  const add = h("button", null, "Set header");
-  const form = h("form", { className: "bar left" }, name, value, add);
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    busy(add, async () => {
-      await own("PATCH", `${path}/headers`, { headers: { [name.value.trim()]: value.value } });
-      again();
-    });
+function List({ endpoints, asked, ask }) {
+  const sorts = {
+    state: (one, other) => ORDER.indexOf(one.health.state) - ORDER.indexOf(other.health.state),
+    name: (one, other) => byName(nameOf(one), nameOf(other)),
+    errors: (one, other) => rate(other) - rate(one),
+    p95: (one, other) => (other.health.p95Ms ?? -1) - (one.health.p95Ms ?? -1),
+    last: (one, other) => byName(other.health.lastSuccess ?? "", one.health.lastSuccess ?? ""),
   };
-  return [table(["Name", "Value", ""], rows, "No headers of your own are sent along."),
-    may("ManageEndpoint") ? form : null];
+  const by = asked.sort in sorts ? asked.sort : "state";
+  const shown = endpoints.filter((one) => fits(asked.q ?? "", one.description, one.url, one.uid, one.id)).sort(sorts[by]);
+  const head = (name, text, number) => ({ number, text: html`<button class="quiet sort" aria-pressed=${by === name} onClick=${() => ask({ sort: name })}>${text}</button>` });
+  const heads = [head("name", t("Endpoint")), head("state", t("State")), t("Attempts"), head("errors", t("Error rate"), true),
+    head("p95", "p95", true), head("last", t("Last success")), t("Events")];
+  return html`<${Table} name=${t("Endpoints")} heads=${heads} rows=${shown.map((one) => html`<${Row} key=${one.id} endpoint=${one} />`)} />
+    ${shown.length === 0 && html`<p class="empty">${t("No endpoint fits.")}</p>`}`;
 }
 
-function recovery(path, soon) {
-  const choice = h("select", { "aria-label": "Since" }, SPANS.map(([label, hours]) => h("option", { value: hours }, label)));
-  const since = () => new Date(Date.now() - choice.value * 3_600_000).toISOString();
-  const start = (what, told) => async () => {
-    await own("POST", `${path}/${what}`, { since: since() });
-    notice(told);
-    soon();
-  };
-  return h("div", { className: "bar left" }, choice,
-    button("Recover failed", start("recover", "What failed is being sent again.")),
-    button("Replay missing", start("replay-missing", "What was never sent is being sent.")));
+function rate({ health }) {
+  return health.attempts ? health.failed / health.attempts : -1;
 }
 
-/** The form of an endpoint; without an id it is a new one. */
-function form(shown, offered) {
-  const { events } = offered;
-  const url = h("input", { name: "url", type: "url", required: true, value: shown.url, placeholder: "https://example.com/webhooks" });
-  const description = h("input", { name: "description", value: shown.description, maxLength: 1024 });
-  const now = new Set(shown.eventTypes ?? []);
-  // What the endpoint has and nobody describes any more stays a choice.
-  const names = [...new Set([...events.map((event) => event.name), ...now])];
-  const told = new Map(events.map((event) => [event.name, event]));
-  const boxes = names.map((name) => h("input", { type: "checkbox", name: "eventType", value: name, checked: now.has(name) }));
-  const every = h("input", { type: "checkbox", name: "every", checked: now.size === 0 });
-  const list = h("div", { className: "choices", hidden: now.size === 0 }, names.map((name, at) =>
-    h("label", null, boxes[at], " ", h("code", null, name), " ",
-      told.get(name)?.asked ? [badge("on request"), " "] : null,
-      h("span", { className: "muted" }, told.get(name)?.description ?? ""))));
-  every.onchange = () => (list.hidden = every.checked);
-  const format = h("select", { name: "format" },
-    h("option", { value: "json" }, "signed JSON"), h("option", { value: "jwt" }, "signed tokens (JWT)"));
-  format.value = isToken(shown, offered) ? "jwt" : "json";
-  const save = h("button", { className: "main" }, shown.id ? "Save" : "Add endpoint");
-  const made = h("form", { noValidate: true },
-    field("URL", url, "Where events are posted to."),
-    field("Description", description, "For you; optional."),
-    offered.tokens ? field("Sent as", format, "Can be changed at any time.") : null,
-    h("fieldset", { className: "field", name: "eventTypes" }, h("legend", null, "Events"),
-      h("label", null, every, " All events, those of the future as well"), list,
-      h("em", { role: "alert" })),
-    h("div", { className: "bar left" }, save,
-      h("a", { href: shown.id ? `#/endpoints/${shown.id}` : "#/endpoints", className: "button" }, "Cancel")));
-  made.onsubmit = (event) => {
-    event.preventDefault();
-    untell(made);
-    busy(save, async () => {
-      const types = boxes.filter((box) => box.checked).map((box) => box.value);
-      if (!every.checked && types.length === 0) {
-        return notice("Choose an event type, or all events.", true);
-      }
-      const said = {
-        url: url.value.trim(),
-        description: description.value,
-        eventTypes: every.checked ? null : types,
-      };
-      if (offered.tokens) said.format = format.value;
-      try {
-        const saved = shown.id
-          ? await own("PATCH", `/endpoint/${shown.id}`, said)
-          : await own("POST", "/endpoint", said);
-        if (saved.secret) {
-          await ask([h("p", null, "This secret is shown only now:"), h("code", null, saved.secret)]);
-        }
-        location.hash = `#/endpoints/${saved.id}`;
-      } catch (refused) {
-        if (refused.status === 401) throw refused;
-        tell(made, refused);
-      }
-    });
-  };
-  return made;
-}
-
-/** Shows this page anew. */
-function again() {
-  dispatchEvent(new Event("hashchange"));
+function Row({ endpoint }) {
+  const { health } = endpoint;
+  const types = endpoint.eventTypes?.length;
+  return html`<tr data-row>
+    <td class="name"><a href=${`#/endpoints/${endpoint.id}`}>${nameOf(endpoint)}</a><code class="cut">${endpoint.url}</code></td>
+    <td class="state"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>
+      ${health.state === "failing" && html`<small class="below">${t("since")} <${Time} at=${health.failingSince} day /></small>`}</td>
+    <td class="picture"><${Bars} picture=${health.picture} /><small>${spanOf(health.picture)}</small></td>
+    <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td>
+    <td class="number" data-label="p95">${took(health.p95Ms)}</td>
+    <td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td>
+    <td class="minor">${!types ? t("all") : types === 1 ? t("1 type") : t("{n} types", { n: types })}</td></tr>`;
 }

@@ -1,86 +1,114 @@
+// @ts-check
 // Event types: what can be chosen, and what it looks like.
 
-import { all, call, own, query } from "./api.js";
-import { badge, code, h } from "./dom.js";
+import { html, useState } from "./vendor/preact.js";
+import { all, call, once, own, query } from "./api.js";
+import { byName, fields, fits, grouped } from "./format.js";
+import { Code, Loaded, Search, Status, Title, useAsked, useData } from "./parts.js";
+import { t } from "./text.js";
+
+/** The names of all event types, sorted; once a visit. */
+export async function names() {
+  return (await offer()).events.map((event) => event.name);
+}
 
 /**
  * What this application's endpoints can choose: what is described, and what the application's
- * profile brings along. Each has a `name`, a `description`, and maybe a `schema` and an `example`.
+ * profile brings along, without schemas; and what the profile asks of endpoints. Once a visit.
  */
-export async function choices() {
-  return (await offer()).events;
+export function offer() {
+  return once("offer", async () => {
+    const page = (iterator) => call("GET", `/event-type${query({ limit: 250, with_content: false, iterator })}`);
+    const [described, profile, application] = await Promise.all([all(page), own("GET", "/profile"), own("GET", "")]);
+    const granted = new Set(application.grantedEventTypes ?? []);
+    const found = new Map();
+    for (const event of profile.events) {
+      found.set(event.type, {
+        name: event.type,
+        description: event.description,
+        schema: read(event.schema),
+        example: read(event.example),
+        // Not sent unless it was asked for.
+        asked: (profile.optIn ?? []).includes(event.type) && !granted.has(event.type),
+      });
+    }
+    for (const event of described) {
+      const old = found.get(event.name);
+      found.set(event.name, {
+        ...old,
+        name: event.name,
+        description: event.description || old?.description || "",
+        group: event.groupName,
+        deprecated: event.deprecated,
+        described: true,
+      });
+    }
+    const asks = profile.endpoints ?? {};
+    return {
+      events: [...found.values()].sort((one, other) => byName(one.name, other.name)),
+      profile: profile.name,
+      /** Whether an endpoint has to take an example before it gets other events. */
+      verifiedFirst: Boolean(asks.verifiedFirst) && !application.sandbox,
+      /** Whether secrets are shown when they are made and never again. */
+      secretShownOnce: Boolean(asks.secretShownOnce),
+      /** Whether events can be sent as signed tokens. */
+      tokens: Boolean(profile.jwt),
+      /** What events are sent as, where the endpoint does not say. */
+      format: profile.delivery?.format,
+    };
+  });
 }
 
-/** The same `events`, and what the application's profile asks of its endpoints. */
-export async function offer() {
-  const page = (iterator) =>
-    call("GET", `/event-type${query({ limit: 250, with_content: true, iterator })}`);
-  const [described, profile, application] =
-    await Promise.all([all(page), own("GET", "/profile"), own("GET", "")]);
-  const granted = new Set(application.grantedEventTypes ?? []);
-  const found = new Map();
-  for (const event of profile.events) {
-    found.set(event.type, {
-      name: event.type,
-      description: event.description,
-      schema: read(event.schema),
-      example: read(event.example),
-      // Not sent unless it was asked for.
-      asked: (profile.optIn ?? []).includes(event.type) && !granted.has(event.type),
-    });
-  }
-  for (const event of described) {
-    const schema = latest(event.schemas);
-    const old = found.get(event.name);
-    found.set(event.name, {
-      ...old,
-      name: event.name,
-      description: event.description || old?.description || "",
-      group: event.groupName,
-      deprecated: event.deprecated,
-      schema: schema ?? old?.schema,
-      example: schema?.examples?.[0] ?? old?.example,
-    });
-  }
-  const events = [...found.values()].sort((one, other) => one.name.localeCompare(other.name));
-  const asks = profile.endpoints ?? {};
-  return {
-    events,
-    profile: profile.name,
-    /** Whether an endpoint has to take an example before it gets other events. */
-    verifiedFirst: Boolean(asks.verifiedFirst) && !application.sandbox,
-    /** Whether secrets are shown when they are made and never again. */
-    secretShownOnce: Boolean(asks.secretShownOnce),
-    /** Whether events can be sent as signed tokens. */
-    tokens: Boolean(profile.jwt),
-    /** What events are sent as, where the endpoint does not say. */
-    format: profile.delivery?.format,
-  };
+/** An event type's schema and example. */
+export async function content(event) {
+  if (!event.described) return { schema: event.schema, example: event.example };
+  const whole = await once(`type ${event.name}`, () => call("GET", `/event-type/${encodeURIComponent(event.name)}`));
+  const schema = latest(whole.schemas);
+  return { schema: schema ?? event.schema, example: schema?.examples?.[0] ?? event.example };
+}
+
+/** The schema and example of an event type, once it is wanted. */
+export function Content({ event }) {
+  const data = useData(() => content(event), [event.name]);
+  return html`<${Loaded} of=${data}>${({ schema, example }) => html`<${Shape} schema=${schema} example=${example} />`}<//>`;
+}
+
+/** A schema as a table of its fields, and an example. */
+export function Shape({ schema, example }) {
+  const rows = fields(schema);
+  return html`${rows.length > 0 && html`<strong class="label">${t("Fields")}</strong><div class="wide"><table class="fields"><tbody>${rows.map((row) => html`<tr key=${row.name}>
+      <td><code>${row.name}</code>${row.always ? "" : html` <small>${t("optional")}</small>`}</td><td class="minor">${row.type}</td><td>${row.says}</td></tr>`)}</tbody></table></div>`}
+    ${example !== undefined && html`<strong class="label">${t("Example")}</strong><${Code} value=${example} />`}
+    ${schema !== undefined && html`<details><summary>${t("Schema")}</summary><${Code} value=${schema} /></details>`}
+    ${schema === undefined && example === undefined && html`<p class="empty">${t("It is not described any further.")}</p>`}`;
 }
 
 /** The page of all event types. */
-export async function eventTypes() {
-  const events = await choices();
-  const show = (event) => h("details", { className: "event" },
-    h("summary", null, h("code", null, event.name), " ",
-      event.deprecated ? [badge("deprecated"), " "] : null,
-      event.asked ? [badge("on request"), " "] : null,
-      h("span", { className: "muted" }, event.description)),
-    event.example === undefined ? null : [h("h3", null, "Example"), code(event.example)],
-    event.schema === undefined ? null : [h("h3", null, "Schema"), code(event.schema)]);
-  return [
-    h("h1", null, "Event types"),
-    h("p", null, "What you can be told of. An endpoint gets all of these, or those that you choose for it."),
-    events.length ? events.map(show) : h("p", { className: "empty" }, "No event types are described yet."),
-  ];
+export function EventTypes() {
+  const data = useData(offer, []);
+  const [asked, ask] = useAsked();
+  return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />`}>${t("Event types")}<//>
+    <${Loaded} of=${data}>${({ events }) => {
+      const shown = events.filter((event) => fits(asked.q ?? "", event.name, event.description, event.group));
+      return html`${events.length === 0 && html`<p class="empty">${t("No event types are described yet.")}</p>`}
+        ${events.length > 0 && shown.length === 0 && html`<p class="empty">${t("Nothing fits.")}</p>`}
+        ${grouped(shown).map(([group, events]) => html`<section key=${group} class="group"><h2>${group || t("Others")}</h2>${events.map((event) => html`<${Kind} key=${event.name} event=${event} />`)}</section>`)}`;
+    }}<//>`;
+}
+
+function Kind({ event }) {
+  const [open, set] = useState(false);
+  return html`<details class="event" onToggle=${(toggled) => set(toggled.target.open)}><summary><code>${event.name}</code>
+    ${event.deprecated && html` <${Status} kind="wait">${t("deprecated")}<//>`}${event.asked && html` <${Status} kind="wait">${t("on request")}<//>`}
+    ${" "}<span class="minor">${event.description}</span></summary>${open && html`<${Content} event=${event} />`}</details>`;
 }
 
 function read(text) {
   return text ? JSON.parse(text) : undefined;
 }
 
-/** The schema with the highest version. */
-function latest(schemas) {
-  const versions = Object.keys(schemas ?? {}).sort((one, other) => other - one);
+/** The schema with the highest version. @param {any} schemas */
+export function latest(schemas) {
+  const versions = Object.keys(schemas ?? {}).sort((one, other) => Number(other) - Number(one));
   return versions.length ? schemas[versions[0]] : undefined;
 }

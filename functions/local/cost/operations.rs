@@ -42,21 +42,21 @@ pub(crate) const MEASURED: [Measured; 3] = [
         accepted: counts(20.0, 0.0, 10.0),
         delivered: counts(20.0, 1.0, 2.0),
         second_attempt: counts(150.0, 22.0, 14.0),
-        exhausted: counts(92.0, 25.0, 23.0),
+        exhausted: counts(94.0, 26.0, 23.0),
     },
     Measured {
         payload: 10240,
         accepted: counts(40.0, 0.0, 10.0),
         delivered: counts(20.0, 1.0, 3.0),
         second_attempt: counts(150.0, 22.0, 15.0),
-        exhausted: counts(92.0, 25.0, 23.0),
+        exhausted: counts(94.0, 26.0, 23.0),
     },
     Measured {
         payload: 65536,
         accepted: counts(130.0, 0.0, 20.0),
         delivered: counts(20.0, 1.0, 12.0),
         second_attempt: counts(150.0, 42.0, 24.0),
-        exhausted: counts(92.0, 39.0, 24.0),
+        exhausted: counts(94.0, 40.0, 24.0),
     },
 ];
 

@@ -8,6 +8,7 @@ use crate::domain::application::Metadata;
 use crate::domain::circuit::Circuit;
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::delivery_settings::DeliverySettings;
+use crate::domain::health::{Disabled, DisabledBy, Health};
 use crate::domain::id::{ApplicationId, EndpointId, Uid};
 use crate::domain::keyring::Keyring;
 use crate::domain::secret::{Sealed, Sealer};
@@ -70,9 +71,9 @@ pub struct Endpoint {
     /// Since when it only fails, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// What is remembered of it while it does not answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub circuit: Option<Circuit>,
+    /// How its deliveries went when that last changed.
+    #[serde(default, skip_serializing_if = "Health::is_silent")]
+    pub health: Health,
     /// What its requests carry beside our own headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<CustomHeader>,
@@ -154,17 +155,28 @@ impl Endpoint {
         if self.url != url {
             url.clone_into(&mut self.url);
             self.verified_at = None;
-            self.circuit = None;
+            self.health.failing = None;
         }
     }
 
-    /// Disables or enables it. One that is enabled has a new chance.
-    pub fn set_disabled(&mut self, disabled: bool) {
-        if self.disabled && !disabled {
-            self.failing = None;
-            self.circuit = None;
+    /// Disables or enables it at somebody's request. One that is enabled has a new chance.
+    pub fn set_disabled(&mut self, disabled: bool, now: Timestamp) {
+        match (self.disabled, disabled) {
+            (true, false) => {
+                self.disabled = false;
+                self.failing = None;
+                self.health.failing = None;
+            }
+            (false, true) => self.disable(DisabledBy::Request, now),
+            _ => {}
         }
-        self.disabled = disabled;
+    }
+
+    /// Disables it. A disabled one fails no more.
+    pub fn disable(&mut self, by: DisabledBy, now: Timestamp) {
+        self.disabled = true;
+        self.health.failing = None;
+        self.health.disabled = Some(Disabled { at: now, by });
     }
 
     /// Whether an event of this type on these channels goes here. A message without channels

@@ -122,6 +122,16 @@ pub enum Work {
 }
 
 impl Work {
+    /// The application whose endpoint it is about, if it is about one.
+    pub fn application(&self) -> Option<&ApplicationId> {
+        match self {
+            Self::Recover { app, .. }
+            | Self::ReplayMissing { app, .. }
+            | Self::BulkReplay { app, .. } => Some(app),
+            _ => None,
+        }
+    }
+
     /// What Svix calls this kind of task.
     pub fn name(&self) -> &'static str {
         match self {

@@ -372,7 +372,12 @@ fn application_item(application: &Application, rev: u64) -> Result<Item, StoreEr
 
 fn endpoint_item(endpoint: &Endpoint, rev: u64) -> Result<Item, StoreError> {
     let key = keys::endpoint(&endpoint.app, &endpoint.id);
-    Ok(Item::new(key, doc::encode(endpoint)?).revision(rev))
+    // Failing ones are listed, so that they are found without looking at the others.
+    let listed = endpoint.health.failing.map(|failing| Key {
+        pk: keys::failing_by_time(&failing.org),
+        sk: endpoint.id.to_string(),
+    });
+    Ok(Item::new(key, doc::encode(endpoint)?).revision(rev).listed(listed))
 }
 
 fn application_alias(

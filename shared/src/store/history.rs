@@ -14,6 +14,7 @@ use crate::domain::application::Application;
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::Delivery;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{
     ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, MessageKey, OrganisationId, TaskId,
 };
@@ -84,6 +85,63 @@ impl History {
     ) -> Result<Listed<Application>, StoreError> {
         let pk = keys::applications_by_time(org);
         self.page(pk, ApplicationId::PREFIX, walk, Timestamp(0), |_: &Application| true).await
+    }
+
+    /// An organisation's endpoints that fail, newest first as `walk` says.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn failing_endpoints(
+        &self,
+        org: &OrganisationId,
+        walk: &Walk,
+    ) -> Result<Listed<Endpoint>, StoreError> {
+        let pk = keys::failing_by_time(org);
+        self.page(pk, EndpointId::PREFIX, walk, Timestamp(0), |_: &Endpoint| true).await
+    }
+
+    /// The message with this id, whichever application it is of.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn message_anywhere(
+        &self,
+        id: &MessageId,
+        now: Timestamp,
+    ) -> Result<Option<Message>, StoreError> {
+        let Some(item) = self.table.get(&keys::message(&id.key())).await? else { return Ok(None) };
+        if !inbox::is_live(&item, now) {
+            return Ok(None);
+        }
+        let message = inbox::read_message(&item)?;
+        Ok((message.id == *id).then_some(message))
+    }
+
+    /// All that is on record of a message's way: its attempts, newest first, and the deliveries
+    /// that did not succeed at once. One call, unless there are megabytes of them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn outcome_of_message(
+        &self,
+        msg: &MessageId,
+    ) -> Result<(Vec<Attempt>, Vec<Delivery>), StoreError> {
+        let (from, _) = prefix_range(keys::ATTEMPT_PREFIX);
+        let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
+        let pk = keys::message_pk(&msg.key());
+        let items = super::read_range_within(&*self.table, pk, from, to, MAX_READS).await?;
+        let (mut attempts, mut deliveries) = (Vec::new(), Vec::new());
+        for item in &items {
+            if is_delivery(item) {
+                deliveries.push(doc::decode::<Delivery>(&item.doc)?);
+            } else if item.key.sk.starts_with(keys::ATTEMPT_PREFIX) {
+                attempts.push(doc::decode::<Attempt>(&item.doc)?);
+            }
+        }
+        attempts.retain(|attempt| attempt.msg == *msg);
+        deliveries.retain(|delivery| delivery.msg == *msg);
+        attempts.sort_by_key(|attempt| Reverse(attempt.id));
+        Ok((attempts, deliveries))
     }
 
     /// An organisation's background tasks that `keep` keeps.

@@ -3,7 +3,7 @@
 //! | item | pk | sk | by_time (tpk, tsk) | due (dpk, dsk) |
 //! |---|---|---|---|---|
 //! | application | `APP#{app}` | `APP` | `ORG#{org}`, `{app}` | |
-//! | endpoint | `APP#{app}` | `EP#{ep}` | | |
+//! | endpoint | `APP#{app}` | `EP#{ep}` | while it fails: `FAILING#{org}`, `{ep}` | |
 //! | event type | `ORG#{org}` | `ETYPE#{name}` | | |
 //! | settings of an event type | `ORG#{org}` | `TREAT#{name}` | | |
 //! | uid of an application | `ORG#{org}` | `UID#{uid}` | | |
@@ -13,6 +13,7 @@
 //! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#0`, `{atmpt}` | |
 //! | scheduled message | `MSG#{key}` | `DLV` | | `DUE#{shard}`, `{epoch ms}` |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | before its first attempt: `EP#{ep}#0`, `{atmpt}` | `DUE#{shard}`, `{epoch ms}` |
+//! | settings of the portal | `ORG#{org}` | `PORTAL` | | |
 //! | profile | `ORG#{org}` | `PROFILE#{name}` | | |
 //! | source | `SOURCE#{src}` | `SOURCE` | | |
 //! | source in its organisation | `ORG#{org}` | `SOURCE#{src}` | | |
@@ -127,6 +128,16 @@ pub fn application_pk(app: &ApplicationId) -> String {
 /// Where an organisation's applications are listed.
 pub fn applications_by_time(org: &OrganisationId) -> String {
     format!("ORG#{org}")
+}
+
+/// Where an organisation's failing endpoints are listed.
+pub fn failing_by_time(org: &OrganisationId) -> String {
+    format!("FAILING#{org}")
+}
+
+/// How an organisation's portal looks.
+pub fn portal(org: &OrganisationId) -> Key {
+    key(organisation_pk(org), "PORTAL")
 }
 
 /// The partition of what belongs to an organisation itself.

@@ -14,10 +14,11 @@
 //! | [`Revocations`] | receive, admin | tokens that were taken back |
 //! | [`ApiTokens`] | receive, admin | API tokens that are on record |
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
-//! | [`EventTypeSettings`] | dispatch | delivery settings of event types |
+//! | [`EventTypeSettings`] | dispatch, admin | delivery settings of event types |
 //! | [`Tasks`] | admin, retry | background tasks |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`ProfileStore`] | all but retry | read profiles; admin stores them |
+//! | [`Portals`] | admin | how organisations' portals look |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
 //!
 //! All of them speak to one [`Table`](table::Table), and [`Stores`] makes them all at once.
@@ -51,6 +52,7 @@ mod keysets;
 mod notices;
 mod pages;
 mod parking;
+mod portals;
 mod profiles;
 mod revocations;
 mod scheduled;
@@ -77,6 +79,7 @@ pub use keysets::{KEYSET_TTL_MS, KeySets};
 pub use notices::{LISTENERS_TTL_MS, Notices};
 pub use pages::{Listed, Walk};
 pub use parking::{HeldRecord, PARKED_DAYS, Parked, Parking};
+pub use portals::{PORTAL_TTL_MS, Portals};
 pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use sources::{SOURCE_TTL_MS, Sources};

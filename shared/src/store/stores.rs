@@ -6,7 +6,7 @@ use super::table::Table;
 use super::{
     Answers, Cached, Catalogue, Codes, Deliveries, Directory, DirectoryEditor,
     EVENT_TYPE_SETTINGS_TTL_MS, Eraser, EventTypeSettings, History, Inbox, Inspectors, KeySets,
-    Notices, Parking, ProfileStore, Revocations, Sources, Tasks,
+    Notices, Parking, Portals, ProfileStore, Revocations, Sources, Tasks,
 };
 use crate::domain::clock::Ambient;
 
@@ -55,6 +55,8 @@ pub struct Stores {
     pub key_sets: KeySets,
     /// Records that nobody could process.
     pub parking: Parking,
+    /// How organisations' portals look.
+    pub portals: Portals,
     /// Profiles that organisations stored.
     pub profiles: ProfileStore,
     /// Which tokens were taken back.
@@ -93,6 +95,7 @@ impl Stores {
             inspectors: Inspectors::new(table()),
             key_sets: KeySets::new(table(), clock()),
             parking: Parking::new(table()),
+            portals: Portals::new(table(), clock()),
             profiles: ProfileStore::new(table()),
             revocations: Revocations::new(table(), clock()),
             sources: Sources::new(table(), clock(), sources_ttl_ms),

@@ -1,0 +1,97 @@
+// The pure parts of the pages. `node --test .ci/browser` runs them; they import the files as they
+// are, from the repository.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { test } from "node:test";
+
+const FILES = new URL("../../functions/admin/portal/", import.meta.url);
+const load = (name) => import(new URL(name, FILES));
+const format = await load("format.js");
+const { DE } = await load("de.js");
+const { sample, languages } = await load("samples.js");
+const { deliveryState } = await load("state.js");
+const { visitor } = await load("api.js");
+
+test("names are sorted as people do it: 2 before 10", () => {
+  assert.deepEqual(["type_10", "type_2", "type_1"].sort(format.byName), ["type_1", "type_2", "type_10"]);
+});
+
+test("times are said as a person would", () => {
+  const now = Date.parse("2026-01-31T12:00:00Z");
+  assert.match(format.ago("2026-01-31T11:38:00Z", now), /22 min.* ago/);
+  assert.match(format.ago("2026-01-31T12:07:00Z", now), /in 7 min/);
+  assert.equal(format.ago(null, now), "–");
+});
+
+test("delays are read as they are written, and what is none is refused", () => {
+  assert.deepEqual(format.delays("5s, 5m 2h,1d"), [5, 300, 7_200, 86_400]);
+  assert.equal(format.schedule([5, 300, 7_200, 86_400]), "5s, 5m, 2h, 1d");
+  assert.throws(() => format.delays("soon"));
+});
+
+test("pieces of JSON are the JSON, whatever is in it", () => {
+  for (const text of ['{"a\\"b": [1, -2.5e3, true, null, "x:y"]}', "{}", '"<script>"', "not json"]) {
+    assert.equal(format.pieces(text).map((piece) => piece.text).join(""), text);
+  }
+  assert.deepEqual(format.pieces('{"a": "b"}').filter((piece) => piece.kind).map((piece) => piece.kind), ["key", "string"]);
+});
+
+test("a request as a shell command keeps quotes to itself", () => {
+  const made = format.curl({ method: "POST", url: "https://a.example/x?y='z'", headers: [{ name: "x", value: "it's" }], body: "{'}" });
+  assert.ok(made.includes(`'https://a.example/x?y='\\''z'\\'''`), made);
+  assert.ok(made.includes(`'x: it'\\''s'`));
+});
+
+test("event types are grouped by what they name, or by what is before the first dot", () => {
+  const groups = format.grouped([{ name: "order.paid" }, { name: "ping" }, { name: "a.b", group: "Own" }]);
+  assert.deepEqual(groups.map(([name]) => name), ["", "order", "Own"].sort(format.byName));
+});
+
+test("fields of a schema are listed with those within, and a circle ends", () => {
+  const inner = { properties: { b: { type: "string" } }, required: ["b"] };
+  const found = format.fields({ properties: { a: inner, list: { type: "array", items: inner } } });
+  assert.deepEqual(found.map((one) => one.name), ["a", "a.b", "list", "list[].b"]);
+  const circle = { properties: {} };
+  circle.properties.again = circle;
+  assert.ok(format.fields(circle).length < 20);
+});
+
+test("a delivery says how far it is", () => {
+  const row = { state: "failing", endpoints: 1, delivered: 0, attempt: 4, attempts: 8, nextAttempt: new Date(7 * 60_000).toISOString() };
+  const said = deliveryState(row, 0);
+  assert.match(said.more, /4 of 8, next in 7 min/);
+  assert.equal(deliveryState({ ...row, state: "delivered", endpoints: 3, delivered: 3 }, 0).says, "3/3 delivered");
+});
+
+test("a token that is none is nobody's", () => {
+  assert.equal(visitor("x.y.z").application, null);
+  assert.equal(visitor("").organisation, null);
+});
+
+test("the secret is filled in wherever it stands, in eight languages", () => {
+  assert.equal(languages().length, 8);
+  for (const language of languages()) {
+    const { code } = sample(language, "whsec_own");
+    assert.ok(code.includes("whsec_own") && !code.includes("{secret}"), language);
+  }
+});
+
+test("German has every text, and no text that nobody says", () => {
+  const said = new Set();
+  let all = "";
+  for (const name of readdirSync(FILES).filter((name) => name.endsWith(".js") && name !== "de.js")) {
+    const text = readFileSync(new URL(name, FILES), "utf8");
+    all += text;
+    for (const [, key] of text.matchAll(/\bt\("((?:[^"\\]|\\.)*)"/g)) said.add(key);
+  }
+  // What the server says is looked up as well.
+  const server = ["failure.rs", "explain.rs"].map((name) => readFileSync(new URL(`../${name}`, FILES), "utf8")).join("");
+  const joined = server.replace(/\\\n\s*/g, "");
+  assert.deepEqual([...said].filter((key) => !(key in DE)), []);
+  assert.deepEqual(Object.keys(DE).filter((key) => !said.has(key) && !all.includes(`"${key}"`) && !joined.includes(key)), []);
+  for (const [key, text] of Object.entries(DE)) {
+    const values = (of) => [...of.matchAll(/\{\w+\}/g)].map(String).sort();
+    assert.deepEqual(values(text), values(key), key);
+  }
+});

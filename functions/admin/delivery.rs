@@ -1,0 +1,259 @@
+//! Messages and how far each is, line by line: what a list of deliveries shows.
+
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
+use shared::api::error::ApiError;
+use shared::api::request::query_value;
+use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::{Delivery, State};
+use shared::domain::id::{AttemptId, EndpointId, MessageId};
+use shared::domain::message::Message;
+use shared::store::{Listed, Tenant};
+
+use crate::endpoint::endpoint_of;
+use crate::explain::attempts_of;
+use crate::message::Filter;
+use crate::{Answer, Call, page};
+
+/// Messages that are looked up at the same time.
+const AT_ONCE: usize = 16;
+/// States that a list can be confined to.
+pub(crate) const STATES: [&str; 5] = ["delivered", "failing", "failed", "waiting", "none"];
+
+/// A message, and how far it is.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveryOut {
+    id: MessageId,
+    event_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<String>,
+    /// When it was published; in an endpoint's list, when it was last tried.
+    #[schemars(with = "Moment")]
+    timestamp: String,
+    /// `delivered` to all, `failing` at one at least and tried again, `failed` at one for good,
+    /// `waiting` for its first attempt, or sent to `none`.
+    state: &'static str,
+    /// Endpoints that it was or is to be sent to.
+    endpoints: usize,
+    /// How many of them took it.
+    delivered: usize,
+    /// Attempts by schedule of the delivery that is furthest from success.
+    attempt: u32,
+    /// Attempts that this delivery gets at the most.
+    attempts: u32,
+    #[schemars(with = "Option<Moment>")]
+    next_attempt: Option<String>,
+    /// HTTP status of the latest attempt; 0 without an answer, none without an attempt.
+    status: Option<u16>,
+    duration_ms: Option<u64>,
+    #[schemars(with = "Option<Moment>")]
+    attempted_at: Option<String>,
+}
+
+impl Call<'_> {
+    /// The application's messages, or those that were last sent to one endpoint.
+    pub(crate) async fn list_deliveries(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let wanted = query_value(self.request, "state");
+        if wanted.as_deref().is_some_and(|state| !STATES.contains(&state)) {
+            let rule = format!("must be one of {}", STATES.join(", "));
+            return Err(ApiError::bad_query("state", rule));
+        }
+        let keep = |shown: &DeliveryOut| wanted.as_deref().is_none_or(|state| state == shown.state);
+        match query_value(self.request, "endpoint_id") {
+            Some(ep) => {
+                let endpoint = endpoint_of(&tenant, &ep)?.id;
+                self.deliveries_of_endpoint(&tenant, &endpoint, keep).await
+            }
+            None => self.deliveries_of_application(&tenant, keep).await,
+        }
+    }
+
+    async fn deliveries_of_application(
+        &self,
+        tenant: &Tenant,
+        keep: impl Fn(&DeliveryOut) -> bool,
+    ) -> Answer {
+        let walk = page::walk::<MessageId>(self.request, true)?;
+        let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
+        let app = tenant.application.id;
+        let keeps = |message: &Message| filter.keeps_message(message);
+        let Listed { items, iterator, prev, done } =
+            self.admin.history.messages(&app, &walk, now, keeps).await?;
+        let shown = items.iter().map(|message| self.delivery_of(tenant, message));
+        let shown: Vec<_> = shown.collect();
+        let shown: Vec<DeliveryOut> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
+        let items = shown.into_iter().filter(keep).collect();
+        Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
+    }
+
+    async fn delivery_of(
+        &self,
+        tenant: &Tenant,
+        message: &Message,
+    ) -> Result<DeliveryOut, ApiError> {
+        let (attempts, deliveries) = self.admin.history.outcome_of_message(&message.id).await?;
+        let mut parts: Vec<Part> = Vec::new();
+        for endpoint in &tenant.endpoints {
+            let delivery = deliveries.iter().find(|delivery| delivery.ep == endpoint.id);
+            let latest = attempts.iter().find(|attempt| attempt.ep == endpoint.id);
+            if delivery.is_some() || latest.is_some() {
+                let taken = attempts.iter().any(|one| one.ep == endpoint.id && one.ok);
+                parts.push(Part { ep: endpoint.id, delivery, latest, taken });
+            }
+        }
+        let state = state_of(&parts, message, self.admin.ambient.now());
+        let worst = parts.iter().max_by_key(|part| part.badness());
+        let most = match worst {
+            Some(part) => self.attempts_to(tenant, &part.ep, &message.event_type).await?,
+            None => 0,
+        };
+        let latest = worst.and_then(|part| part.latest).or(attempts.first());
+        let next = deliveries.iter().filter_map(Delivery::next_at).min();
+        Ok(DeliveryOut {
+            id: message.id,
+            event_type: message.event_type.clone(),
+            event_id: message.event_id.as_ref().map(|id| id.as_str().to_owned()),
+            tags: message.tags.clone(),
+            channels: message.channels.clone(),
+            timestamp: message.at.to_rfc3339(),
+            state,
+            endpoints: parts.len(),
+            delivered: parts.iter().filter(|part| part.taken).count(),
+            attempt: worst.map_or(0, Part::scheduled),
+            attempts: most,
+            next_attempt: next.map(Timestamp::to_rfc3339),
+            status: latest.map(|attempt| attempt.status),
+            duration_ms: latest.map(|attempt| attempt.ms),
+            attempted_at: latest.map(|attempt| attempt.at.to_rfc3339()),
+        })
+    }
+
+    async fn deliveries_of_endpoint(
+        &self,
+        tenant: &Tenant,
+        ep: &EndpointId,
+        keep: impl Fn(&DeliveryOut) -> bool,
+    ) -> Answer {
+        let walk = page::walk::<AttemptId>(self.request, true)?;
+        let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
+        let keeps = |attempt: &Attempt| filter.keeps_attempt(attempt);
+        let listed = self.admin.history.attempts_of_endpoint(ep, &walk, now, keeps).await?;
+        let Listed { items, iterator, prev, done } = listed;
+        let mut seen = std::collections::HashSet::new();
+        let newest = items.iter().filter(|attempt| seen.insert(attempt.msg));
+        let shown: Vec<_> = newest.map(|attempt| self.delivery_to(tenant, attempt)).collect();
+        let shown: Vec<DeliveryOut> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
+        let items = shown.into_iter().filter(keep).collect();
+        Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
+    }
+
+    /// The same for one endpoint. One that succeeded is not looked up.
+    async fn delivery_to(
+        &self,
+        tenant: &Tenant,
+        attempt: &Attempt,
+    ) -> Result<DeliveryOut, ApiError> {
+        let found = match attempt.ok {
+            true => None,
+            false => self.admin.pending.delivery(&attempt.msg, &attempt.ep).await?,
+        };
+        let delivery = found.map(|found| found.value);
+        let part = Part {
+            ep: attempt.ep,
+            delivery: delivery.as_ref(),
+            latest: Some(attempt),
+            taken: attempt.ok,
+        };
+        Ok(DeliveryOut {
+            id: attempt.msg,
+            event_type: attempt.event_type.clone(),
+            event_id: None,
+            tags: attempt.tags.clone(),
+            channels: attempt.channels.clone(),
+            timestamp: attempt.at.to_rfc3339(),
+            state: part.state(),
+            endpoints: 1,
+            delivered: usize::from(part.state() == "delivered"),
+            attempt: part.scheduled(),
+            attempts: self.attempts_to(tenant, &attempt.ep, &attempt.event_type).await?,
+            next_attempt: delivery.as_ref().and_then(Delivery::next_at).map(Timestamp::to_rfc3339),
+            status: Some(attempt.status),
+            duration_ms: Some(attempt.ms),
+            attempted_at: Some(attempt.at.to_rfc3339()),
+        })
+    }
+
+    async fn attempts_to(
+        &self,
+        tenant: &Tenant,
+        ep: &EndpointId,
+        event_type: &str,
+    ) -> Result<u32, ApiError> {
+        let Some(endpoint) = tenant.endpoint_by_id(ep) else { return Ok(0) };
+        let of_type = self.settings_of_type(tenant, event_type).await?;
+        let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
+        Ok(attempts_of(endpoint, &of_type, &profile))
+    }
+}
+
+/// A message at one endpoint.
+struct Part<'a> {
+    ep: EndpointId,
+    delivery: Option<&'a Delivery>,
+    latest: Option<&'a Attempt>,
+    /// Whether an attempt succeeded.
+    taken: bool,
+}
+
+impl Part<'_> {
+    fn state(&self) -> &'static str {
+        match self.delivery.map(|delivery| &delivery.state) {
+            Some(State::Delivered) => "delivered",
+            _ if self.taken => "delivered",
+            Some(State::Pending(_)) if self.latest.is_none() => "waiting",
+            Some(State::Pending(_)) => "failing",
+            Some(State::Failed { .. } | State::Canceled) | None => "failed",
+        }
+    }
+
+    /// How far it is from success.
+    fn badness(&self) -> u8 {
+        match self.state() {
+            "failed" => 3,
+            "failing" => 2,
+            "waiting" => 1,
+            _ => 0,
+        }
+    }
+
+    fn scheduled(&self) -> u32 {
+        let made = self.latest.map_or(0, |attempt| match attempt.turn {
+            Turn::Scheduled(number) => number,
+            Turn::Manual(_) => 0,
+        });
+        made.max(self.delivery.map_or(0, |delivery| delivery.attempts))
+    }
+}
+
+/// The state of a message, of those at its endpoints: the worst of them.
+fn state_of(parts: &[Part<'_>], message: &Message, now: Timestamp) -> &'static str {
+    /// How long a message without anything on record may be in the queue, in milliseconds.
+    const IN_QUEUE_MS: u64 = 10_000;
+    let worst = parts.iter().max_by_key(|part| part.badness());
+    let released = message.deliver_at.unwrap_or(message.at);
+    match worst {
+        Some(part) => part.state(),
+        None if released > now || now.since(released) < IN_QUEUE_MS => "waiting",
+        None => "none",
+    }
+}

@@ -1,0 +1,219 @@
+//! Why an attempt failed, in words, and what the endpoint's owner can do about it.
+//!
+//! The words are made when they are asked for, of the status and the reason on record: nothing is
+//! stored, and a better sentence helps with old attempts as well.
+
+use crate::JsonSchema;
+use serde::Serialize;
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Failure {
+    /// A word for programs, the same in every language.
+    pub(crate) kind: &'static str,
+    /// What happened.
+    pub(crate) says: &'static str,
+    /// What to do about it.
+    pub(crate) advice: &'static str,
+}
+
+/// Reasons without an answer, by what the record says; the first that fits counts.
+const UNANSWERED: [(&str, Failure); 15] = [
+    (
+        "no answer within",
+        Failure {
+            kind: "timeout",
+            says: "The endpoint did not answer in time.",
+            advice: "Answer first and work later: store the event, answer 2xx, then process it. \
+                     Or allow more time in the endpoint's settings.",
+        },
+    ),
+    (
+        "not called",
+        Failure {
+            kind: "blocked",
+            says: "The URL was not called, because it leads where webhooks may not go.",
+            advice: "Use a public address and an allowed port.",
+        },
+    ),
+    (
+        "connection refused",
+        Failure {
+            kind: "refused",
+            says: "Nothing listens at that address and port.",
+            advice: "Start the receiver, or correct host and port of the URL.",
+        },
+    ),
+    (
+        "connection reset",
+        Failure {
+            kind: "reset",
+            says: "The connection was cut before an answer came.",
+            advice: "Look into the logs of the receiver and of the proxy before it: a crash, a \
+                     limit or a firewall ends connections like this.",
+        },
+    ),
+    (
+        "connection closed",
+        Failure {
+            kind: "reset",
+            says: "The connection was closed while the request was sent.",
+            advice: "Look for a limit on the size of requests in the receiver or its proxy.",
+        },
+    ),
+    (
+        "unreachable",
+        Failure {
+            kind: "unreachable",
+            says: "There is no way to that host.",
+            advice: "See whether the host is up and its firewall lets requests in.",
+        },
+    ),
+    (
+        "the name has no address",
+        Failure {
+            kind: "dns",
+            says: "The host's name has no address.",
+            advice: "Correct the host in the URL, or its DNS record.",
+        },
+    ),
+    (
+        "dns:",
+        Failure {
+            kind: "dns",
+            says: "The host's name could not be looked up.",
+            advice: "Correct the host in the URL, or its DNS record.",
+        },
+    ),
+    (
+        "expired",
+        Failure {
+            kind: "certificate_expired",
+            says: "The certificate of the host has expired.",
+            advice: "Renew the certificate, and load it into the server.",
+        },
+    ),
+    (
+        "not valid for name",
+        Failure {
+            kind: "certificate_name",
+            says: "The certificate is for another host name.",
+            advice: "Use the host that the certificate is for, or a certificate for this host.",
+        },
+    ),
+    (
+        "NotValidForName",
+        Failure {
+            kind: "certificate_name",
+            says: "The certificate is for another host name.",
+            advice: "Use the host that the certificate is for, or a certificate for this host.",
+        },
+    ),
+    (
+        "UnknownIssuer",
+        Failure {
+            kind: "certificate_issuer",
+            says: "The certificate is not from a known authority, or its chain is incomplete.",
+            advice: "Serve the whole chain, with the intermediate certificates; a self-signed \
+                     certificate is not accepted.",
+        },
+    ),
+    (
+        "tls:",
+        Failure {
+            kind: "tls",
+            says: "No secure connection came about.",
+            advice: "See that the server speaks TLS 1.2 or 1.3 on this port.",
+        },
+    ),
+    (
+        "too many open",
+        Failure {
+            kind: "sender",
+            says: "The sender was short of connections.",
+            advice: "It is tried again by itself.",
+        },
+    ),
+    (
+        "",
+        Failure {
+            kind: "no_answer",
+            says: "What came back was no HTTP answer.",
+            advice: "See whether the URL's scheme and port are those of an HTTP server.",
+        },
+    ),
+];
+
+/// Why this attempt failed: its HTTP status, 0 without an answer, and what is on record with it.
+pub(crate) fn explain(status: u16, reason: &str) -> Failure {
+    let (kind, says, advice) = match status {
+        0 => {
+            let fits = |(part, _): &&(&str, Failure)| reason.contains(part);
+            let found = UNANSWERED.iter().find(fits).unwrap_or(&UNANSWERED[UNANSWERED.len() - 1]);
+            return found.1;
+        }
+        200..=299 => (
+            "not_success",
+            "The endpoint answered, but not with what counts as success here.",
+            "Answer with a status that the rules of this application take for success.",
+        ),
+        300..=399 => (
+            "redirect",
+            "The endpoint redirects. Webhooks do not follow redirects.",
+            "Enter the address that it redirects to as the endpoint's URL.",
+        ),
+        401 | 403 => (
+            "unauthorized",
+            "The endpoint refused the request.",
+            "If it checks signatures, compare its secret with this endpoint's; if it wants a \
+             header or password, add the header in the settings.",
+        ),
+        404 => (
+            "not_found",
+            "The endpoint knows no such path.",
+            "Correct the path of the URL, or add the route in the receiver.",
+        ),
+        405 => ("method", "The endpoint does not take POST on this path.", "Accept POST there."),
+        408 => (
+            "timeout",
+            "The endpoint gave up waiting for the request.",
+            "Look for a slow proxy before the receiver.",
+        ),
+        410 => (
+            "gone",
+            "The endpoint said that it is gone, and was disabled for it.",
+            "Answer 410 only to be disabled. Enable the endpoint when it is back.",
+        ),
+        413 => (
+            "too_large",
+            "The event is too large for the endpoint.",
+            "Raise the limit on the size of requests in the receiver or its proxy.",
+        ),
+        400 | 415 | 422 => (
+            "rejected",
+            "The endpoint did not understand the event.",
+            "Compare the payload with what the receiver expects; read its answer.",
+        ),
+        429 => (
+            "rate_limited",
+            "The endpoint gets more than it wants to take.",
+            "Set a rate limit in the endpoint's settings.",
+        ),
+        400..=499 => (
+            "client_error",
+            "The endpoint refused the request.",
+            "Read the endpoint's answer and its logs.",
+        ),
+        502..=504 => (
+            "unavailable",
+            "The receiver behind the endpoint's proxy is down or too slow.",
+            "See whether the receiver runs, and answers before its proxy gives up.",
+        ),
+        _ => (
+            "server_error",
+            "The receiver failed while it worked on the event.",
+            "Look into the receiver's logs at this time; the header webhook-id has the event's id.",
+        ),
+    };
+    Failure { kind, says, advice }
+}

@@ -1,0 +1,317 @@
+//! How an application's endpoints are doing: read, not counted. What changes seldom is on record
+//! with the endpoint; the rest is made of its latest attempts, a bounded number of them.
+
+use crate::JsonSchema;
+#[cfg(feature = "description")]
+use description::Moment;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use http::StatusCode;
+use serde::Serialize;
+use shared::api::error::{self, ApiError};
+use shared::domain::attempt::Attempt;
+use shared::domain::clock::Timestamp;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::health::DisabledBy;
+use shared::domain::id::{ApplicationId, EndpointId, MessageId};
+use shared::store::{Trace, Walk};
+
+use crate::endpoint::endpoint_of;
+use crate::failure::{self, Failure};
+use crate::{Answer, Call, page};
+
+/// Most attempts of one endpoint that count.
+const MOST_OF_ONE: usize = 80;
+/// Most attempts that one request looks at, over all its endpoints.
+const MOST_OF_ALL: usize = 1_000;
+/// Attempts of each endpoint that count, however many endpoints there are.
+const LEAST_OF_ONE: usize = 20;
+/// Endpoints that are looked at at the same time.
+const AT_ONCE: usize = 8;
+/// How far back a picture reaches, in milliseconds.
+const SPAN_MS: u64 = 86_400_000;
+/// Bars of a picture.
+const BARS: u64 = 48;
+/// How far back pictures reach that are not complete: the shortest of these that has all that was
+/// read, in milliseconds.
+const SPANS_MS: [u64; 5] = [60_000, 600_000, 3_600_000, 6 * 3_600_000, SPAN_MS];
+/// Latest attempts that say how an endpoint is: with these all failed it is failing.
+const FAILING: usize = 3;
+/// Latest attempts of which a tenth must not have failed in a healthy endpoint.
+const RECENT: usize = 20;
+/// How long an endpoint only fails before it is disabled, in milliseconds (dispatch's default).
+const DISABLE_AFTER_MS: u64 = 5 * 86_400_000;
+/// Deliveries that are looked up to find the next try.
+const LOOKED_UP: usize = 1;
+
+/// How an application's endpoints are.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HealthOut {
+    endpoints: Vec<EndpointHealth>,
+    /// Most attempts of each that count: the latest.
+    most_counted: usize,
+}
+
+/// How an endpoint is.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointHealth {
+    endpoint_id: EndpointId,
+    app_id: ApplicationId,
+    state: State,
+    /// Since when every attempt has failed, if that is so.
+    #[schemars(with = "Option<Moment>")]
+    failing_since: Option<String>,
+    /// When it is disabled if it goes on like this; only known once a delivery was given up.
+    #[schemars(with = "Option<Moment>")]
+    disables_at: Option<String>,
+    /// When it was disabled, if it is.
+    #[schemars(with = "Option<Moment>")]
+    disabled_at: Option<String>,
+    /// Why: `gone`, `failing` or `request`.
+    disabled_by: Option<&'static str>,
+    #[schemars(with = "Option<Moment>")]
+    last_success: Option<String>,
+    last_error: Option<ErrorOut>,
+    /// Attempts that count.
+    attempts: usize,
+    /// How many of them failed.
+    failed: usize,
+    /// In 95 of 100 of them the answer took at most so long, in milliseconds.
+    p95_ms: Option<u64>,
+    /// Messages among them that wait for another try.
+    waiting: usize,
+    /// The next of these tries, as far as it was looked up.
+    #[schemars(with = "Option<Moment>")]
+    next_attempt: Option<String>,
+    /// Whether the attempts that count are all of the last 24 hours.
+    complete: bool,
+    picture: Picture,
+}
+
+/// How an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "EndpointState")]
+pub(crate) enum State {
+    /// It takes what it is sent.
+    Healthy,
+    /// A tenth or more of the latest attempts failed.
+    Unsteady,
+    /// The latest attempts all failed.
+    Failing,
+    /// It gets nothing.
+    Disabled,
+    /// It was sent nothing yet.
+    Idle,
+}
+
+/// The last failed attempt.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointError")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ErrorOut {
+    #[schemars(with = "Moment")]
+    at: String,
+    /// HTTP status; 0 without an answer.
+    status: u16,
+    /// Why there was no answer; empty with one.
+    reason: String,
+    #[serde(flatten)]
+    failure: Failure,
+}
+
+/// Attempts by time.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Picture {
+    /// When the first bar begins.
+    #[schemars(with = "Moment")]
+    since: String,
+    /// How long each bar is, in milliseconds.
+    step_ms: u64,
+    /// Attempts that succeeded, bar by bar.
+    success: Vec<u32>,
+    /// Attempts that failed, bar by bar.
+    fail: Vec<u32>,
+}
+
+/// An endpoint's latest attempts.
+struct Latest {
+    /// Newest first.
+    attempts: Vec<Attempt>,
+    /// Messages that were not attempted yet.
+    unattempted: usize,
+    complete: bool,
+}
+
+impl Call<'_> {
+    /// All endpoints of an application in one answer.
+    pub(crate) async fn application_health(&self, app: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let walk = page::walk::<EndpointId>(self.request, true)?;
+        let id = |endpoint: &Endpoint| endpoint.id.to_string();
+        let endpoints = page::cut(&walk, tenant.endpoints.clone(), id);
+        let each = (MOST_OF_ALL / endpoints.items.len().max(1)).clamp(LEAST_OF_ONE, MOST_OF_ONE);
+        let shown = endpoints.items.iter().map(|endpoint| self.health_of(endpoint, each));
+        let shown: Vec<_> = shown.collect();
+        let shown = stream::iter(shown).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let out = HealthOut { endpoints: shown, most_counted: each };
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// One endpoint, with its next try.
+    pub(crate) async fn endpoint_health(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let latest = self.latest(&endpoint.id, MOST_OF_ONE).await?;
+        let mut next = None;
+        for msg in latest.waiting().into_iter().take(LOOKED_UP) {
+            let delivery = self.admin.pending.delivery(&msg, &endpoint.id).await?;
+            let at = delivery.and_then(|delivery| delivery.value.next_at());
+            next = [next, at].into_iter().flatten().min();
+        }
+        let mut out = EndpointHealth::of(endpoint, &latest, self.admin.ambient.now());
+        out.next_attempt = next.map(Timestamp::to_rfc3339);
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    pub(crate) async fn health_of(
+        &self,
+        endpoint: &Endpoint,
+        most: usize,
+    ) -> Result<EndpointHealth, ApiError> {
+        let latest = self.latest(&endpoint.id, most).await?;
+        Ok(EndpointHealth::of(endpoint, &latest, self.admin.ambient.now()))
+    }
+
+    async fn latest(&self, ep: &EndpointId, most: usize) -> Result<Latest, ApiError> {
+        let now = self.admin.ambient.now();
+        let after = Some(now.minus_ms(SPAN_MS));
+        let walk = Walk { descending: true, after, ..Walk::onward(most, None) };
+        let listed = self.admin.history.trail_of_endpoint(ep, &walk, now, |_| true).await?;
+        let mut latest = Latest { attempts: Vec::new(), unattempted: 0, complete: listed.done };
+        for trace in listed.items {
+            match trace {
+                Trace::Attempt(attempt) => latest.attempts.push(attempt),
+                Trace::Unattempted(delivery) if delivery.is_pending() => latest.unattempted += 1,
+                Trace::Unattempted(_) => {}
+            }
+        }
+        Ok(latest)
+    }
+}
+
+impl Latest {
+    /// Messages whose latest attempt failed, newest first. Whether it was the last of its
+    /// schedule is on record elsewhere.
+    fn waiting(&self) -> Vec<MessageId> {
+        let mut seen = std::collections::HashSet::new();
+        let newest = self.attempts.iter().filter(|attempt| seen.insert(attempt.msg));
+        newest.filter(|attempt| !attempt.ok).map(|attempt| attempt.msg).collect()
+    }
+
+    fn failed_of(&self, most: usize) -> usize {
+        self.attempts.iter().take(most).filter(|attempt| !attempt.ok).count()
+    }
+
+    fn state(&self, endpoint: &Endpoint) -> State {
+        let (made, failing) = (self.attempts.len(), endpoint.health.failing.is_some());
+        match made {
+            _ if endpoint.disabled => State::Disabled,
+            0 if failing => State::Failing,
+            0 => State::Idle,
+            _ if self.failed_of(FAILING) == made.min(FAILING) => State::Failing,
+            _ if self.failed_of(RECENT) * 10 >= made.min(RECENT) => State::Unsteady,
+            _ => State::Healthy,
+        }
+    }
+
+    /// Since when every attempt has failed, as far as these tell.
+    fn failing_since(&self) -> Option<Timestamp> {
+        self.attempts.iter().take_while(|attempt| !attempt.ok).last().map(|attempt| attempt.at)
+    }
+
+    fn p95_ms(&self) -> Option<u64> {
+        let mut took: Vec<u64> = self.attempts.iter().map(|attempt| attempt.ms).collect();
+        took.sort_unstable();
+        took.get((took.len() * 95).div_ceil(100).saturating_sub(1)).copied()
+    }
+}
+
+impl EndpointHealth {
+    fn of(endpoint: &Endpoint, latest: &Latest, now: Timestamp) -> Self {
+        let health = &endpoint.health;
+        let state = latest.state(endpoint);
+        let success = latest.attempts.iter().find(|attempt| attempt.ok).map(|attempt| attempt.at);
+        let error = latest.attempts.iter().find(|attempt| !attempt.ok);
+        let noted = health.last_error.as_ref();
+        let last_error = match error {
+            Some(attempt) => Some(ErrorOut::new(attempt.at, attempt.status, &attempt.response)),
+            None => noted.map(|noted| ErrorOut::new(noted.at, noted.status, &noted.reason)),
+        };
+        let is_failing = state == State::Failing;
+        let noted_since = health.failing.map(|failing| failing.since);
+        let since = [noted_since, latest.failing_since()].into_iter().flatten().min();
+        let disabled = health.disabled.filter(|_| endpoint.disabled);
+        let disables = endpoint.failing.filter(|_| is_failing);
+        Self {
+            endpoint_id: endpoint.id,
+            app_id: endpoint.app,
+            state,
+            failing_since: since.filter(|_| is_failing).map(Timestamp::to_rfc3339),
+            disables_at: disables
+                .map(|failing| failing.since.plus_ms(DISABLE_AFTER_MS).to_rfc3339()),
+            disabled_at: disabled.map(|disabled| disabled.at.to_rfc3339()),
+            disabled_by: disabled.map(|disabled| match disabled.by {
+                DisabledBy::Gone => "gone",
+                DisabledBy::Failing => "failing",
+                DisabledBy::Request => "request",
+            }),
+            last_success: success.or(health.last_success).map(Timestamp::to_rfc3339),
+            last_error,
+            attempts: latest.attempts.len(),
+            failed: latest.failed_of(usize::MAX),
+            p95_ms: latest.p95_ms(),
+            waiting: latest.waiting().len() + latest.unattempted,
+            next_attempt: None,
+            complete: latest.complete,
+            picture: Picture::of(latest, now),
+        }
+    }
+}
+
+impl ErrorOut {
+    fn new(at: Timestamp, status: u16, response: &str) -> Self {
+        // An answer may be anything; only why there was none is ours to say.
+        let reason = if status == 0 { response.to_owned() } else { String::new() };
+        let failure = failure::explain(status, response);
+        Self { at: at.to_rfc3339(), status, reason, failure }
+    }
+}
+
+impl Picture {
+    fn of(latest: &Latest, now: Timestamp) -> Self {
+        let oldest = latest.attempts.last().map_or(0, |attempt| now.since(attempt.at));
+        let span_ms = match latest.complete {
+            true => SPAN_MS,
+            false => SPANS_MS.into_iter().find(|span| *span > oldest).unwrap_or(SPAN_MS),
+        };
+        let step_ms = span_ms / BARS;
+        let since = Timestamp((now.as_ms() / step_ms + 1).saturating_sub(BARS) * step_ms);
+        let mut picture = Self {
+            since: since.to_rfc3339(),
+            step_ms,
+            success: vec![0; BARS as usize],
+            fail: vec![0; BARS as usize],
+        };
+        for attempt in latest.attempts.iter().filter(|attempt| attempt.at >= since) {
+            let bars = if attempt.ok { &mut picture.success } else { &mut picture.fail };
+            let bar = usize::try_from(attempt.at.since(since) / step_ms).unwrap_or(usize::MAX);
+            if let Some(bar) = bars.get_mut(bar) {
+                *bar += 1;
+            }
+        }
+        picture
+    }
+}

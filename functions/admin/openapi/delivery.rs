@@ -1,0 +1,78 @@
+//! How deliveries and endpoints are doing: what the portal and the console show.
+
+use description::{Caller, Description, WINDOW, choice, describe, name, page};
+use shared::domain::id::{EndpointId, MessageId};
+
+use crate::delivery::{DeliveryOut, STATES};
+use crate::explain::ExplainOut;
+use crate::failing::{FailingOut, FoundOut};
+use crate::health::{EndpointHealth, HealthOut};
+use crate::page::Page;
+use crate::portal_settings::{PortalSettingsIn, PortalSettingsOut};
+use crate::sent::SentOut;
+
+pub(super) fn descriptions() -> Vec<Description> {
+    vec![
+        describe("posthorn.application.health", "See how an application's endpoints are doing")
+            .detail(
+                "State, last success, last error, error rate and a picture of the last 24 hours \
+                 of each endpoint, made of its latest attempts: at most 80 each, and about \
+                 1,000 in all. Costs one read of the index for each endpoint, up to 15 read \
+                 units where answers are long.",
+            )
+            .query(page(EndpointId::PREFIX))
+            .answers::<HealthOut>(200, "The endpoints"),
+        describe("posthorn.endpoint.health", "See how an endpoint is doing")
+            .detail(
+                "The same of one endpoint, with its next try. Of its latest 80 attempts: 10 \
+                 read units at most where answers are short.",
+            )
+            .answers::<EndpointHealth>(200, "The endpoint"),
+        describe("posthorn.delivery.list", "List messages and how far they are")
+            .detail(
+                "Newest first. With `endpoint_id` those that were sent to that endpoint, by \
+                 their latest attempt. One read for each message on the page. A page may be \
+                 short before the list is `done`: go on from it.",
+            )
+            .query(page(MessageId::PREFIX))
+            .query(WINDOW)
+            .query([
+                choice("state", &STATES, "Only messages in this state."),
+                name("endpoint_id", 256, "Only messages that were sent to this endpoint."),
+            ])
+            .answers::<Page<DeliveryOut>>(200, "A page"),
+        describe("posthorn.message.explain", "See why a message went where it went")
+            .detail(
+                "For each endpoint of the application, rule by rule: why the message went there \
+                 or not, what it waits for, when the next try is, and why it failed, in words.",
+            )
+            .answers::<ExplainOut>(200, "The explanation"),
+        describe("posthorn.message-attempt.request", "See an attempt's request as it was sent")
+            .detail("Made anew of what is on record; secrets and signatures are left out.")
+            .answers::<SentOut>(200, "The request, and what was answered"),
+        describe("posthorn.endpoint.failing", "List failing endpoints of all applications")
+            .caller(Caller::Organisation)
+            .detail(
+                "Those that fail deliveries more than once in a row, since their last success. \
+                 Two reads for each, at most 50 a page.",
+            )
+            .query(page(EndpointId::PREFIX))
+            .answers::<Page<FailingOut>>(200, "A page"),
+        describe("posthorn.message.find", "Find the application of a message")
+            .caller(Caller::Organisation)
+            .answers::<FoundOut>(200, "Where it is"),
+        describe("posthorn.application.portal", "See how an application's portal looks")
+            .answers::<PortalSettingsOut>(200, "The settings"),
+        describe("posthorn.portal.get-settings", "See how the portal looks")
+            .caller(Caller::Organisation)
+            .answers::<PortalSettingsOut>(200, "The settings"),
+        describe("posthorn.portal.put-settings", "Change how the portal looks")
+            .caller(Caller::Organisation)
+            .detail(
+                "Theme, accent, font and logo, and whose pages may show it in a frame. \
+                 Processes remember the old ones for half a minute.",
+            )
+            .takes::<PortalSettingsIn>()
+            .answers::<PortalSettingsOut>(200, "The settings"),
+    ]
+}

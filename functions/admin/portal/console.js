@@ -1,0 +1,66 @@
+// @ts-check
+// The operator's console: the pages that an organisation's token opens.
+
+import { html, useState } from "./vendor/preact.js";
+import { call, query } from "./api.js";
+import { Applications, Application } from "./applications.js";
+import { Kinds } from "./kinds.js";
+import { say } from "./parts.js";
+import { Parked, Tasks } from "./parked.js";
+import { Settings } from "./settings.js";
+import { Sources } from "./sources.js";
+import { Today } from "./today.js";
+import { openAs } from "./openas.js";
+import { t } from "./text.js";
+
+/** Pages of the operator. */
+export function consoleRoutes() {
+  return [
+    [/^\/today$/, Today],
+    [/^\/apps$/, Applications],
+    [/^\/apps\/(?<id>app_\w+)$/, Application],
+    [/^\/kinds$/, Kinds],
+    [/^\/sources$/, Sources],
+    [/^\/parked$/, Parked],
+    [/^\/tasks$/, Tasks],
+    [/^\/settings$/, Settings],
+    [/^\/settings\/(?<tab>\w+)$/, Settings],
+  ];
+}
+
+/** Where one can go, and a search over everything that has an id. */
+export function ConsoleNav({ now }) {
+  const link = (to, label) => html`<a href=${`#${to}`} aria-current=${now.startsWith(to) ? "page" : undefined}>${label}</a>`;
+  return html`${link("/today", t("Today"))}${link("/apps", t("Applications"))}${link("/kinds", t("Event types"))}${link("/sources", t("Sources"))}
+    ${link("/parked", t("Parked"))}${link("/tasks", t("Tasks"))}${link("/settings", t("Settings"))}<${Anything} />`;
+}
+
+/** Finds a message, an application or an endpoint by its id. */
+function Anything() {
+  const [busy, set] = useState(false);
+  const find = async (wanted) => {
+    if (/^msg_\w+$/.test(wanted)) {
+      const found = await call("GET", `/operator/msg/${wanted}`);
+      return openAs(found.appId, `/messages/${found.id}`);
+    }
+    if (/^app_\w+$/.test(wanted)) {
+      location.hash = `#/apps/${wanted}`;
+      return undefined;
+    }
+    try {
+      const found = await call("GET", `/app/${encodeURIComponent(wanted)}`);
+      location.hash = `#/apps/${found.id}`;
+    } catch (error) {
+      if (error.status !== 404 && error.status !== 422) throw error;
+      location.hash = `#/apps${query({ q: wanted })}`;
+    }
+    return undefined;
+  };
+  return html`<form class="anything" onSubmit=${(event) => {
+    event.preventDefault();
+    const wanted = event.target.elements[0].value.trim();
+    if (busy || !wanted) return;
+    set(true);
+    find(wanted).catch((error) => say(error.message, true)).finally(() => set(false));
+  }}><input type="search" class="search" aria-label=${t("Message id, customer's id or name")} placeholder=${`${t("Message, customer …")}  /`} /></form>`;
+}

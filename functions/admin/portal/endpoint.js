@@ -1,0 +1,151 @@
+// @ts-check
+// One endpoint: how it is doing, what it was sent, tests, and its settings.
+
+import { html, useState } from "./vendor/preact.js";
+import { keySet, may, own } from "./api.js";
+import { Deliveries } from "./deliveries.js";
+import { nameOf } from "./endpoints.js";
+import { offer } from "./events.js";
+import { isTokenKind } from "./kind.js";
+import { count, percent, schedule, took } from "./format.js";
+import { Act, ask, Bars, Copy, Failed, forgetLists, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
+import { Recovery } from "./recovery.js";
+import { COLOURS, disabledBy, stateWord } from "./state.js";
+import { t } from "./text.js";
+import { Trial } from "./trial.js";
+import { Verify } from "./verify.js";
+
+/** The page. */
+export function Endpoint({ id, tab = "deliveries" }) {
+  const path = `/endpoint/${id}`;
+  const data = useData(() => own("GET", path), [id]);
+  const health = useData(() => own("GET", `${path}/health`), [id]);
+  const reload = () => { data.reload(); health.reload(); };
+  const tabs = [[`#/endpoints/${id}`, t("Deliveries"), "deliveries"], [`#/endpoints/${id}/test`, t("Test"), "test"], [`#/endpoints/${id}/settings`, t("Settings"), "settings"]];
+  return html`<${Loaded} of=${data}>${(endpoint) => html`
+    <div class="bar"><div class="titles"><h1>${nameOf(endpoint)}</h1><code class="url">${endpoint.url}</code></div>
+      <div class="side">${health.data && html`<${Status} kind=${COLOURS[health.data.state]}>${stateWord(health.data.state)}<//>`}
+      ${may("ManageEndpoint") && html`<a class="button" href=${`#/endpoints/${id}/edit`}>${t("Edit")}</a>
+        <${Act} act=${async () => {
+          await own("PATCH", path, { disabled: !endpoint.disabled });
+          forgetLists();
+          reload();
+        }}>${endpoint.disabled ? t("Enable") : t("Disable")}<//>`}</div></div>
+    ${health.data && html`<${Alarm} health=${health.data} />`}
+    <${Tabs} all=${tabs} now=${tab} name=${t("Endpoint")} />
+    ${tab === "deliveries" && html`<${Sent} id=${id} health=${health} />`}
+    ${tab === "test" && html`<${Trial} endpoint=${endpoint} />`}
+    ${tab === "settings" && html`<${Settings} endpoint=${endpoint} reload=${reload} />`}`}<//>`;
+}
+
+/** What is wrong, since when, and what comes next. */
+function Alarm({ health }) {
+  if (health.state === "disabled") {
+    return html`<div class="banner off"><strong>${disabledBy(health.disabledBy)}</strong>
+      ${health.disabledAt && html` <${Time} at=${health.disabledAt} />`}</div>`;
+  }
+  if (health.state !== "failing") return null;
+  const error = health.lastError;
+  const waiting = `${count(health.waiting)}${health.complete ? "" : "+"}`;
+  return html`<div class="banner bad" role="status">
+    <strong>${t("Every attempt has failed since")} <${Time} at=${health.failingSince} day />.</strong>
+    ${error && html`<p>${error.status > 0 ? `HTTP ${error.status}: ` : ""}${t(error.says)} ${t(error.advice)}</p>`}
+    <p>${t("{n} messages wait", { n: waiting })}${health.nextAttempt && html`, ${t("next try")} <${Time} at=${health.nextAttempt} />`}.
+      ${" "}${health.disablesAt ? html`${t("It is disabled")} <${Time} at=${health.disablesAt} /> ${t("if this goes on.")}`
+        : t("It is disabled after five days of messages that were given up.")}</p></div>`;
+}
+
+function Sent({ id, health }) {
+  const seen = health.data;
+  if (health.error) return html`<${Failed} error=${health.error} again=${health.reload} />`;
+  if (!seen) return null;
+  const tile = (value, label) => html`<div class="tile"><strong>${value}</strong><span>${label}</span></div>`;
+  return html`<div class="tiles">
+      ${tile(percent(seen.failed, seen.attempts), t("Error rate"))}
+      ${tile(took(seen.p95Ms), t("p95 answer"))}
+      ${tile(html`<${Time} at=${seen.lastSuccess} />`, t("Last success"))}
+      ${tile(count(seen.attempts), seen.complete ? t("Attempts in 24 h") : t("latest attempts count"))}
+      <div class="tile"><${Bars} picture=${seen.picture} /><span>${spanOf(seen.picture)}</span></div></div>
+    <${Recovery} ep=${id} health=${seen} done=${health.reload} />
+    <${Deliveries} of=${id} />`;
+}
+
+function Settings({ endpoint, reload }) {
+  const path = `/endpoint/${endpoint.id}`;
+  const offered = useData(offer, []);
+  const remove = async () => {
+    const text = html`<p>${t("Delete {name}? It will get no more events.", { name: nameOf(endpoint) })}</p>`;
+    if (!(await ask(text, t("Delete"), true))) return;
+    await own("DELETE", path);
+    forgetLists();
+    location.hash = "#/endpoints";
+  };
+  const row = (name, value) => html`<dt>${name}</dt><dd>${value}</dd>`;
+  const types = endpoint.eventTypes ?? [];
+  return html`<${Loaded} of=${offered}>${(offered) => html`
+    <section><h2>${t("Signing secret")}</h2><${Secret} endpoint=${endpoint} offered=${offered} reload=${reload} /></section>
+    <section><h2>${t("What it gets")}</h2><dl>
+      ${row(t("Events"), types.length ? types.map((name) => html`<code class="chip">${name}</code> `) : t("All events"))}
+      ${row(t("Channels"), endpoint.channels?.join(", ") || t("all"))}
+      ${row(t("Rate limit"), endpoint.throttleRate ? t("{n} a second", { n: endpoint.throttleRate }) : t("none"))}
+      ${row(t("Time-out"), endpoint.timeoutSeconds ? `${endpoint.timeoutSeconds} s` : t("as usual"))}
+      ${row(t("Retry schedule"), endpoint.retrySchedule ? schedule(endpoint.retrySchedule) || t("a single attempt") : t("as usual"))}
+      ${row(t("Sent as"), isTokenKind(endpoint, offered) ? t("signed tokens (JWT)") : t("signed JSON"))}
+      ${endpoint.verifiedAt ? row(t("Verified"), html`${t("It has taken an example")} <${Time} at=${endpoint.verifiedAt} />`) : null}
+      ${!endpoint.verifiedAt && offered.verifiedFirst ? row(t("Verified"), html`<${Status} kind="wait">${t("not verified")}<//> ${t("It gets events once it has taken an example.")}`) : null}
+      ${row("Id", html`<code>${endpoint.id}</code>`)}
+      ${row(t("Created"), html`<${Time} at=${endpoint.createdAt} />`)}</dl></section>
+    <section><h2>${t("Headers")}</h2><${Headers} path=${path} /></section>
+    ${!isTokenKind(endpoint, offered) && html`<section><h2>${t("Verify in your language")}</h2><${Verify} endpoint=${endpoint} offered=${offered} /></section>`}
+    ${may("ManageEndpoint") && html`<section><h2>${t("Delete")}</h2><${Act} danger act=${remove}>${t("Delete endpoint")}<//></section>`}`}<//>`;
+}
+
+function Secret({ endpoint, offered }) {
+  const [shown, set] = useState(/** @type {string | null} */ (null));
+  const path = `/endpoint/${endpoint.id}/secret`;
+  if (isTokenKind(endpoint, offered)) {
+    return html`<p>${t("Events are sent as signed tokens. Their keys are at")} <a href=${keySet()}>jwks.json</a>.</p>`;
+  }
+  if (!may("ViewEndpointSecret")) return html`<p class="minor">${t("This link does not show it.")}</p>`;
+  const read = async () => (await own("GET", path)).key;
+  const rotate = async () => {
+    const text = html`<p>${t("Make a new secret? What is sent is signed with the old one as well for 24 hours.")}</p>`;
+    if (!(await ask(text, t("Rotate"), true))) return;
+    set((await own("POST", `${path}/rotate`, {})).key);
+    say(t("This is the new secret. The old one signs along for 24 hours."));
+  };
+  return html`<div class="side left"><output class="secret">${shown ?? "••••••••••••••••"}</output>
+    ${offered.secretShownOnce ? html`<small>${t("It was shown when it was made; whoever lost it makes a new one.")}</small>`
+      : html`<${Act} act=${async () => set(shown ? null : await read())}>${shown ? t("Hide") : t("Show")}<//><${Copy} text=${read} />`}
+    ${may("ManageEndpointSecret") && html`<${Act} act=${rotate}>${t("Rotate")}<//>`}</div>`;
+}
+
+/** Headers that go out with every event of the endpoint. */
+function Headers({ path }) {
+  const data = useData(() => own("GET", `${path}/headers`), [path]);
+  const [name, setName] = useState("");
+  const [value, setValue] = useState("");
+  const change = async (headers, deleteHeaders) => {
+    await own("PATCH", `${path}/headers`, { headers, ...(deleteHeaders && { deleteHeaders }) });
+    await data.reload();
+  };
+  const remove = (header) => may("ManageEndpoint") && html`<${Act} act=${() => change({}, [header])}>${t("Remove")}<//>`;
+  const add = async (event) => {
+    event.preventDefault();
+    try {
+      await change({ [name.trim()]: value });
+      setName("");
+      setValue("");
+    } catch (error) {
+      say(error.message, true);
+    }
+  };
+  return html`<${Loaded} of=${data}>${({ headers, sensitive }) => html`
+    ${Object.keys(headers).length + sensitive.length === 0 ? html`<p class="empty">${t("No headers of your own are sent along.")}</p>`
+      : html`<ul class="plain">${Object.entries(headers).map(([header, value]) => html`<li key=${header} class="side left"><code>${header}: ${value}</code>${remove(header)}</li>`)}
+        ${sensitive.map((header) => html`<li key=${header} class="side left"><code>${header}: ••••••••</code>${remove(header)}</li>`)}</ul>`}
+    ${may("ManageEndpoint") && html`<form class="side left" onSubmit=${add}>
+      <input aria-label=${t("Header name")} placeholder="x-team" required value=${name} onInput=${(event) => setName(event.target.value)} />
+      <input aria-label=${t("Header value")} placeholder=${t("value")} value=${value} onInput=${(event) => setValue(event.target.value)} />
+      <button>${t("Set header")}</button></form>`}`}<//>`;
+}

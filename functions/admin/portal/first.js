@@ -1,0 +1,16 @@
+// @ts-check
+// The first visit: three steps to the first webhook.
+
+import { html } from "./vendor/preact.js";
+import { may } from "./api.js";
+import { t } from "./text.js";
+import { Verify } from "./verify.js";
+
+/** What there is to do while there is no endpoint. */
+export function FirstVisit() {
+  if (!may("ManageEndpoint")) return html`<p class="empty">${t("There is no endpoint yet.")}</p>`;
+  return html`<ol class="steps">
+    <li><h2>${t("Add your URL")}</h2><p>${t("There is no endpoint yet. Add one to be told of events.")}</p><a class="button main" href="#/endpoints/new">${t("Add endpoint")}</a></li>
+    <li><h2>${t("Verify in your language")}</h2><p>${t("Every request is signed. The secret is filled in once there is an endpoint.")}</p><${Verify} endpoint=${null} offered=${{}} /></li>
+    <li><h2>${t("Send a test")}</h2><p>${t("An example of each event can be sent, and a check tells whether your receiver looks at signatures.")}</p></li></ol>`;
+}

@@ -1,0 +1,129 @@
+// @ts-check
+// The form of an endpoint: new, or to be changed.
+
+import { html, useState } from "./vendor/preact.js";
+import { anew, own } from "./api.js";
+import { Content, offer } from "./events.js";
+import { isTokenKind } from "./kind.js";
+import { delays, fits, grouped, schedule } from "./format.js";
+import { Act, ask, Field, forgetLists, Loaded, say, Status, Title, useData } from "./parts.js";
+import { t } from "./text.js";
+
+/** The page of a new endpoint. */
+export function NewEndpoint() {
+  const data = useData(offer, []);
+  return html`<${Title}>${t("Add endpoint")}<//><${Loaded} of=${data}>${(offered) => html`<${Form} shown=${{}} offered=${offered} />`}<//>`;
+}
+
+/** The page that changes an endpoint. */
+export function EditEndpoint({ id }) {
+  const data = useData(async () => {
+    const [endpoint, offered] = await Promise.all([own("GET", `/endpoint/${id}`), offer()]);
+    return { endpoint, offered };
+  }, [id]);
+  return html`<${Title}>${t("Edit endpoint")}<//><${Loaded} of=${data}>${({ endpoint, offered }) => html`<${Form} shown=${endpoint} offered=${offered} />`}<//>`;
+}
+
+/** What is said, for the API; throws a sentence where it does not read. */
+function said(values, shown, offered) {
+  const channels = values.channels.split(/[\s,]+/).filter(Boolean);
+  const body = {
+    url: values.url.trim(),
+    description: values.description,
+    eventTypes: values.every ? null : [...values.types],
+    channels: channels.length ? channels : null,
+    throttleRate: values.rate ? Number(values.rate) : null,
+    timeoutSeconds: values.timeout ? Number(values.timeout) : null,
+    retrySchedule: values.retries.trim() ? delays(values.retries) : null,
+  };
+  if (!body.url) throw Object.assign(new Error(t("Enter a URL")), { field: "url" });
+  if (body.eventTypes?.length === 0) throw Object.assign(new Error(t("Choose an event type, or all events.")), { field: "eventTypes" });
+  if (offered.tokens) Object.assign(body, { format: values.format });
+  if (!shown.id && values.scheme) Object.assign(body, { signatureScheme: values.scheme });
+  return body;
+}
+
+function Form({ shown, offered }) {
+  const [values, set] = useState(() => ({
+    url: shown.url ?? "",
+    description: shown.description ?? "",
+    every: !shown.eventTypes?.length,
+    types: new Set(shown.eventTypes ?? []),
+    channels: (shown.channels ?? []).join(", "),
+    rate: shown.throttleRate ?? "",
+    timeout: shown.timeoutSeconds ?? "",
+    retries: schedule(shown.retrySchedule),
+    format: isTokenKind(shown, offered) ? "jwt" : "json",
+    scheme: "",
+  }));
+  const [wrong, setWrong] = useState({});
+  const bind = (name) => ({ name, value: values[name], onInput: (event) => set((old) => ({ ...old, [name]: event.target.value })) });
+  const save = async () => {
+    setWrong({});
+    try {
+      const body = said(values, shown, offered);
+      const saved = await own(shown.id ? "PATCH" : "POST", shown.id ? `/endpoint/${shown.id}` : "/endpoint", body);
+      forgetLists();
+      anew("endpoints");
+      if (saved.secret) await ask(html`<p>${t("This secret is shown only now:")}</p><p><code>${saved.secret}</code></p>`);
+      location.hash = `#/endpoints/${saved.id}${shown.id ? "/settings" : "/test"}`;
+    } catch (error) {
+      const fields = error.fields?.size ? Object.fromEntries(error.fields) : error.field ? { [error.field]: error.message } : {};
+      setWrong(fields);
+      const first = document.querySelector(`form [name="${Object.keys(fields)[0] ?? "none"}"]`);
+      if (first instanceof HTMLElement) first.focus();
+      if (!Object.keys(fields).some((name) => PLACES.includes(name))) throw error;
+    }
+  };
+  return html`<form noValidate onSubmit=${(event) => {
+    event.preventDefault();
+    save().catch((error) => say(error.message, true));
+  }}>
+    <${Field} label="URL" hint=${t("Where events are posted to.")} wrong=${wrong.url}><input type="url" required placeholder="https://example.com/webhooks" ...${bind("url")} /><//>
+    <${Field} label=${t("Name")} hint=${t("For you; optional.")} wrong=${wrong.description}><input maxlength="1024" ...${bind("description")} /><//>
+    ${offered.tokens && html`<${Field} label=${t("Sent as")} hint=${t("Can be changed at any time.")}><select ...${bind("format")}><option value="json">${t("signed JSON")}</option><option value="jwt">${t("signed tokens (JWT)")}</option></select><//>`}
+    <${Types} values=${values} set=${set} events=${offered.events} wrong=${wrong.eventTypes} />
+    <details class="advanced" open=${Boolean(values.channels || values.rate || values.timeout || values.retries)}><summary>${t("Advanced")}</summary>
+      <${Field} label=${t("Channels")} hint=${t("With commas between them; none means all.")} wrong=${wrong.channels}><input ...${bind("channels")} /><//>
+      <${Field} label=${t("Rate limit")} hint=${t("Deliveries a second at the most.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
+      <${Field} label=${t("Time-out")} hint=${t("Seconds until an answer has to be there; 15 unless said.")} wrong=${wrong.timeoutSeconds}><input type="number" min="1" max="25" ...${bind("timeout")} /><//>
+      <${Field} label=${t("Retry schedule")} hint=${t("Delays like 5s, 5m, 30m, 2h. Empty means as usual.")} wrong=${wrong.retrySchedule}><input ...${bind("retries")} /><//>
+      ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>`}</details>
+    <div class="side left"><${Act} main type="submit" act=${() => {}}>${shown.id ? t("Save") : t("Add endpoint")}<//>
+      <a class="button" href=${shown.id ? `#/endpoints/${shown.id}/settings` : "#/endpoints"}>${t("Cancel")}</a></div></form>`;
+}
+
+/** Fields that say themselves what is wrong with them. */
+const PLACES = ["url", "description", "eventTypes", "channels", "throttleRate", "timeoutSeconds", "retrySchedule", "signatureScheme"];
+
+/** Event types in groups, with a search; a group is chosen as a whole, in part, or not. */
+function Types({ values, set, events, wrong }) {
+  const [wanted, search] = useState("");
+  const [open, show] = useState("");
+  const known = new Set(events.map((event) => event.name));
+  // What the endpoint has and nobody describes any more stays a choice.
+  const every = [...events, ...[...values.types].filter((name) => !known.has(name)).map((name) => ({ name, description: "" }))];
+  const shown = every.filter((event) => fits(wanted, event.name, event.description, event.group));
+  const change = (names, on) => set((old) => {
+    const types = new Set(old.types);
+    for (const name of names) on ? types.add(name) : types.delete(name);
+    return { ...old, types };
+  });
+  const group = ([name, members]) => {
+    const chosen = members.filter((event) => values.types.has(event.name)).length;
+    const tri = (box) => { if (box) box.indeterminate = chosen > 0 && chosen < members.length; };
+    return html`<fieldset key=${name} class="types"><legend><label><input type="checkbox" ref=${tri} checked=${chosen === members.length} onChange=${(event) => change(members.map((one) => one.name), event.target.checked)} />
+      ${" "}${name || t("Others")} <small>${chosen} / ${members.length}</small></label></legend>
+      ${members.map((event) => html`<div key=${event.name} class="type"><label><input type="checkbox" name="eventType" value=${event.name} checked=${values.types.has(event.name)} onChange=${(changed) => change([event.name], changed.target.checked)} />
+        ${" "}<code>${event.name}</code>${event.deprecated && html` <${Status} kind="wait">${t("deprecated")}<//>`}${event.asked && html` <${Status} kind="wait">${t("on request")}<//>`} <span class="minor">${event.description}</span></label>
+        ${known.has(event.name) && html`<button type="button" class="quiet" aria-expanded=${open === event.name} aria-label=${t("Schema of {name}", { name: event.name })} onClick=${() => show(open === event.name ? "" : event.name)}>${t("Schema")}</button>`}
+        ${open === event.name && html`<div class="beside"><${Content} event=${event} /></div>`}</div>`)}</fieldset>`;
+  };
+  return html`<fieldset class="field" name="eventTypes"><legend>${t("Events")}</legend>
+    <label><input type="checkbox" name="every" checked=${values.every} onChange=${(event) => set((old) => ({ ...old, every: event.target.checked }))} /> ${t("All events, those of the future as well")}</label>
+    ${!values.every && html`<div class="choices">
+      <input type="search" class="search" aria-label=${t("Search event types")} placeholder=${t("Search event types")} value=${wanted} onInput=${(event) => search(event.target.value)} />
+      <span class="minor" role="status">${t("{n} chosen", { n: values.types.size })}</span>
+      ${grouped(shown).map(group)}${shown.length === 0 && html`<p class="empty">${t("Nothing fits.")}</p>`}</div>`}
+    ${wrong && html`<em role="alert">${wrong}</em>`}</fieldset>`;
+}

@@ -1,0 +1,98 @@
+// @ts-check
+// Event types as the operator keeps them: an editor with a check, and the import of an OpenAPI
+// description with a preview of what would change.
+
+import { html, useState } from "./vendor/preact.js";
+import { all, call, query } from "./api.js";
+import { Shape, latest } from "./events.js";
+import { byName, fields, fits } from "./format.js";
+import { Act, ask, Field, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
+import { t } from "./text.js";
+
+/** The page. */
+export function Kinds() {
+  const [asked, set] = useAsked();
+  const data = useData(() => all((iterator) => call("GET", `/event-type${query({ limit: 250, with_content: false, include_archived: true, iterator })}`)), []);
+  const side = html`<${Search} value=${asked.q} set=${(q) => set({ q })} /><a class="button" href="#/kinds?do=import">${t("Import OpenAPI")}</a><a class="button main" href="#/kinds?do=new">${t("New event type")}</a>`;
+  if (asked.do === "import") return html`<${Import} done=${data.reload} />`;
+  if (asked.do) return html`<${Editor} key=${asked.do} name=${asked.do === "new" ? "" : asked.do} done=${data.reload} />`;
+  return html`<${Title} side=${side}>${t("Event types")}<//>
+    <${Loaded} of=${data}>${(kinds) => {
+      const shown = kinds.filter((one) => fits(asked.q ?? "", one.name, one.description, one.groupName)).sort((one, other) => byName(one.name, other.name));
+      if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("Nothing fits.") : t("No event types are described yet.")}</p>`;
+      return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State")]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
+        <td class="name"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td>${one.description}</td>
+        <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td></tr>`)} />`;
+    }}<//>`;
+}
+
+function Editor({ name, done }) {
+  const data = useData(() => (name ? call("GET", `/event-type/${encodeURIComponent(name)}`) : Promise.resolve({ name: "", description: "", schemas: null })), [name]);
+  return html`<${Title}>${name || t("New event type")}<//><${Loaded} of=${data}>${(one) => html`<${Form} one=${one} done=${done} />`}<//>`;
+}
+
+function Form({ one, done }) {
+  const old = latest(one.schemas);
+  const [values, set] = useState({ name: one.name, description: one.description, group: one.groupName ?? "", deprecated: Boolean(one.deprecated), schema: old ? JSON.stringify(old, null, 2) : "" });
+  const [wrong, setWrong] = useState({});
+  const bind = (key) => ({ name: key, value: values[key], onInput: (event) => set({ ...values, [key]: event.target.value }) });
+  let read;
+  let unread = "";
+  try {
+    read = values.schema.trim() ? JSON.parse(values.schema) : undefined;
+  } catch (error) {
+    unread = `${t("The schema is no JSON")}: ${error.message}`;
+  }
+  const save = async () => {
+    if (unread) throw new Error(unread);
+    const changed = JSON.stringify(read) !== JSON.stringify(old);
+    const version = Math.max(0, ...Object.keys(one.schemas ?? {}).map(Number)) + (changed ? 1 : 0);
+    const schemas = read === undefined ? one.schemas : { ...(one.schemas ?? {}), [Math.max(1, version)]: read };
+    const body = { description: values.description, groupName: values.group || null, deprecated: values.deprecated, schemas };
+    try {
+      await (one.name ? call("PUT", `/event-type/${encodeURIComponent(one.name)}`, body) : call("POST", "/event-type", { ...body, name: values.name.trim() }));
+      say(t("Saved"));
+      await done();
+      location.hash = "#/kinds";
+    } catch (error) {
+      if (!error.fields?.size) throw error;
+      setWrong(Object.fromEntries(error.fields));
+      say(error.message, true);
+    }
+  };
+  const archive = async () => {
+    const text = html`<p>${t("Archive {name}? It cannot be chosen any more.", { name: one.name })}</p>`;
+    if (!(await ask(text, t("Archive"), true))) return;
+    await call("DELETE", `/event-type/${encodeURIComponent(one.name)}`);
+    await done();
+    location.hash = "#/kinds";
+  };
+  return html`<form onSubmit=${(event) => { event.preventDefault(); save().catch((error) => say(error.message, true)); }}>
+    ${!one.name && html`<${Field} label=${t("Name")} wrong=${wrong.name}><input required placeholder="order.paid" ...${bind("name")} /><//>`}
+    <${Field} label=${t("Description")} wrong=${wrong.description}><input ...${bind("description")} /><//>
+    <${Field} label=${t("Group")} wrong=${wrong.groupName}><input ...${bind("group")} /><//>
+    <label><input type="checkbox" checked=${values.deprecated} onChange=${(event) => set({ ...values, deprecated: event.target.checked })} /> ${t("deprecated")}</label>
+    <${Field} label=${t("Schema")} hint=${t("JSON Schema. A changed one becomes the next version; the first of its examples is what tests send.")} wrong=${wrong.schemas || unread}><textarea rows="16" spellcheck=${false} ...${bind("schema")} /><//>
+    <div class="side left"><${Act} main type="submit" act=${() => {}}>${t("Save")}<//><a class="button" href="#/kinds">${t("Cancel")}</a>
+      ${one.name && html`<${Act} danger act=${archive}>${t("Archive")}<//>`}</div></form>
+    ${read !== undefined && html`<section><h2>${t("As customers see it")} <small>${t("{n} fields", { n: fields(read).length })}</small></h2><${Shape} schema=${read} example=${read.examples?.[0]} /></section>`}`;
+}
+
+function Import({ done }) {
+  const [spec, write] = useState("");
+  const [all, replace] = useState(false);
+  const [seen, set] = useState(/** @type {any} */ (null));
+  const send = (dryRun) => call("POST", "/event-type/import/openapi", { specRaw: spec, dryRun, replaceAll: all });
+  return html`<${Title}>${t("Import OpenAPI")}<//>
+    <${Field} label=${t("Description, as YAML or JSON")}><textarea rows="14" spellcheck=${false} value=${spec} onInput=${(event) => { write(event.target.value); set(null); }} /><//>
+    <p><label><input type="checkbox" checked=${all} onChange=${(event) => { replace(event.target.checked); set(null); }} /> ${t("Archive every event type that it does not have")}</label></p>
+    <div class="side left"><${Act} act=${async () => set((await send(true)).data)}>${t("Preview")}<//>
+      ${seen && html`<${Act} main act=${async () => {
+        const made = await send(false);
+        say(t("{n} event types changed", { n: made.data.modified.length }));
+        await done();
+        location.hash = "#/kinds";
+      }}>${t("Import")}<//>`}<a class="button" href="#/kinds">${t("Cancel")}</a></div>
+    ${seen && html`<section aria-live="polite"><h2>${t("What would change")}</h2>${(seen.to_modify ?? []).length === 0 ? html`<p class="empty">${t("Nothing.")}</p>`
+      : html`<ul>${seen.to_modify.map((one) => html`<li key=${one.name}><code>${one.name}</code> ${one.description}${one.deprecated ? ` (${t("deprecated")})` : ""}</li>`)}</ul>`}</section>`}`;
+}

@@ -1,0 +1,164 @@
+// @ts-check
+// Where to go: the fragment names the page, the token was in the link and says which pages there
+// are.
+
+import { html, render, useEffect, useState } from "./vendor/preact.js";
+import { css } from "./portal.css";
+import { enter, forget, leave, may, own, redeem, visit } from "./api.js";
+import { AllDeliveries } from "./deliveries.js";
+import { Endpoint } from "./endpoint.js";
+import { Endpoints } from "./endpoints.js";
+import { EventTypes } from "./events.js";
+import { EditEndpoint, NewEndpoint } from "./form.js";
+import { dress, speakToFrame, tellFrame } from "./look.js";
+import { Message } from "./message.js";
+import { say } from "./parts.js";
+import { speak, t } from "./text.js";
+
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(css);
+document.adoptedStyleSheets = [sheet];
+
+/** Pages of a customer, and what one needs that not every visitor may do. */
+const ROUTES = [
+  [/^\/endpoints$/, Endpoints],
+  [/^\/endpoints\/new$/, NewEndpoint, "ManageEndpoint"],
+  [/^\/endpoints\/(?<id>ep_\w+)$/, Endpoint],
+  [/^\/endpoints\/(?<id>ep_\w+)\/(?<tab>test|settings)$/, Endpoint],
+  [/^\/endpoints\/(?<id>ep_\w+)\/edit$/, EditEndpoint, "ManageEndpoint"],
+  [/^\/messages$/, AllDeliveries],
+  [/^\/messages\/(?<id>msg_\w+)$/, Message],
+  [/^\/events$/, EventTypes],
+];
+
+const path = () => location.hash.slice(1).split("?")[0];
+/** Where each page was scrolled to, for whoever comes back. */
+const places = new Map();
+
+/** The page that the address names. */
+function Page() {
+  const [now, set] = useState(path());
+  const routes = visit.console ? operator.consoleRoutes() : ROUTES;
+  const found = routes.filter(([, , needed]) => !needed || may(needed))
+    .map(([pattern, page]) => [now.match(pattern), page]).find(([matched]) => matched);
+  useEffect(() => {
+    const go = () => set(path());
+    addEventListener("hashchange", go);
+    return () => removeEventListener("hashchange", go);
+  }, []);
+  useEffect(() => {
+    const y = places.get(location.hash) ?? 0;
+    const main = document.getElementById("view");
+    main?.focus({ preventScroll: true });
+    scrollTo(0, y);
+    if (!y) return undefined;
+    // What is loaded makes the page as long as it was.
+    const later = setTimeout(() => scrollTo(0, y), 100);
+    return () => clearTimeout(later);
+  }, [now]);
+  useEffect(() => {
+    if (!found) location.replace(`#${visit.console ? "/today" : "/endpoints"}`);
+  }, [now]);
+  if (!found) return null;
+  const [matched, Shown] = found;
+  return html`<${Shown} key=${now.split("/").slice(0, 3).join("/")} ...${matched.groups ?? {}} />`;
+}
+
+function Nav({ now }) {
+  const link = (to, label) => html`<a href=${`#${to}`} aria-current=${now.startsWith(to) ? "page" : undefined}>${label}</a>`;
+  return html`${link("/endpoints", t("Endpoints"))}${link("/messages", t("Deliveries"))}${link("/events", t("Event types"))}`;
+}
+
+/** Everything: whose it is, where one can go, and the page. */
+function Shell({ settings, application }) {
+  const [now, set] = useState(path());
+  useEffect(() => {
+    const go = () => set(path());
+    addEventListener("hashchange", go);
+    return () => removeEventListener("hashchange", go);
+  }, []);
+  const bare = visit.look.chrome === "none";
+  const deprecation = application?.deprecation;
+  return html`<header>${!bare && html`<strong id="application">${settings.logo && html`<img src=${settings.logo} alt="" />`}${visit.console ? "Posthorn" : application?.name}</strong>`}
+      <nav aria-label=${t("Main")}>${visit.console ? html`<${operator.ConsoleNav} now=${now} />` : html`<${Nav} now=${now} />`}</nav>
+      ${!bare && html`<span class="side">${settings.supportUrl && html`<a href=${settings.supportUrl} target="_blank" rel="noopener">${t("Help")}</a>`}
+        <button type="button" class="quiet" id="leave" onClick=${out}>${t("Log out")}</button></span>`}</header>
+    ${deprecation && html`<p class="banner wait" role="note">${deprecation.notice}${deprecation.ends && ` ${t("It ends on {day}.", { day: deprecation.ends })}`}</p>`}
+    <main id="view" tabindex="-1"><${Page} /></main><p id="notice" role="status" />`;
+}
+
+/** Nothing opens any more. */
+function Expired({ settings }) {
+  return html`<main id="view"><h1>${t("Link expired")}</h1><p>${visit.console ? t("Open the console with the link that `posthorn console` prints.") : t("Go back to where you came from and open the webhooks page again.")}</p>
+    ${settings?.backUrl && html`<p><a class="button main" href=${settings.backUrl} target="_top">${t("Go back")}</a></p>`}</main><p id="notice" role="status" />`;
+}
+
+/** The operator's pages, once they are needed. @type {any} */
+let operator = null;
+/** What the organisation says about its portal, as far as it is known. */
+let settings = {};
+
+async function out() {
+  await leave().catch((error) => say(error.message, true));
+  expired();
+}
+
+function expired() {
+  forget();
+  tellFrame({ expired: true });
+  render(html`<${Expired} settings=${settings} />`, document.body);
+}
+
+/** Whose pages these are, then the pages. */
+async function begin() {
+  // Pages of one visit; another link, opened in this tab, begins another one.
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (given.has("key") || given.has("code")) render(null, document.body);
+  await redeem();
+  const entered = enter();
+  document.documentElement.lang = await speak(visit.look.lang ?? navigator.language);
+  dress({});
+  if (!entered) return expired();
+  let application = null;
+  if (!visit.console) {
+    const quiet = (asked) => asked.catch(() => null);
+    const [app, look] = await Promise.all([quiet(own("GET", "")), quiet(own("GET", "/portal"))]);
+    if (visit.token === null) return undefined;
+    application = app;
+    settings = look ?? {};
+    dress(settings);
+    document.title = application ? `${application.name}: ${t("webhooks")}` : t("Webhooks");
+  } else {
+    operator = await import("./console.js");
+    document.title = "Posthorn";
+  }
+  return render(html`<${Shell} settings=${settings} application=${application} />`, document.body);
+}
+
+history.scrollRestoration = "manual";
+addEventListener("scroll", () => places.set(location.hash, scrollY), { passive: true });
+addEventListener("hashchange", () => {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (given.has("key") || given.has("code")) begin();
+});
+addEventListener("expired", expired);
+// A slash leads to the search, j and k from row to row; Enter follows the link that has the focus.
+addEventListener("keydown", (event) => {
+  const inField = event.target instanceof Element && event.target.closest("input, select, textarea, dialog");
+  if (inField || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") {
+    const search = document.querySelector(".search");
+    if (search instanceof HTMLElement) {
+      event.preventDefault();
+      search.focus();
+    }
+  } else if (event.key === "j" || event.key === "k") {
+    const links = [...document.querySelectorAll("[data-row] .name a")];
+    const at = links.indexOf(/** @type {Element} */ (document.activeElement));
+    const next = links[event.key === "j" ? at + 1 : Math.max(0, at - 1)];
+    if (next instanceof HTMLElement) next.focus();
+  }
+});
+
+speakToFrame();
+begin();

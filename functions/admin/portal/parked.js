@@ -1,0 +1,51 @@
+// @ts-check
+// What nobody could process, and what works in the background.
+
+import { html, useState } from "./vendor/preact.js";
+import { call, query } from "./api.js";
+import { count } from "./format.js";
+import { Act, ask, forgetLists, More, say, Status, Table, Time, Title, useList } from "./parts.js";
+import { t } from "./text.js";
+
+/** Parked records: redrive one, those that are chosen, or all. */
+export function Parked() {
+  const list = useList("parked", (iterator) => call("GET", `/operator/parked${query({ limit: 50, iterator })}`));
+  const [chosen, choose] = useState(new Set());
+  const again = () => { forgetLists(); choose(new Set()); list.again(); };
+  const redrive = async (ids) => {
+    for (const id of ids) await call("POST", `/operator/parked/${encodeURIComponent(id)}/redrive`);
+    say(t("{n} records are in their queues again", { n: ids.length }));
+    again();
+  };
+  const all = async () => {
+    const text = html`<p>${t("Send everything that is parked back to its queue? {n} are shown.", { n: `${count(list.rows.length)}${list.done ? "" : "+"}` })}</p>`;
+    if (!(await ask(text, t("Redrive all")))) return;
+    let [sent, iterator, done] = [0, null, false];
+    while (!done) {
+      const answer = await call("POST", `/operator/parked/redrive${query({ limit: 50, iterator })}`);
+      sent += answer.redriven;
+      ({ iterator, done } = answer);
+    }
+    say(t("{n} records are in their queues again", { n: sent }));
+    again();
+  };
+  const pick = (id, on) => choose((old) => new Set(on ? [...old, id] : [...old].filter((one) => one !== id)));
+  const side = list.rows.length > 0 && html`${chosen.size > 0 && html`<${Act} act=${() => redrive([...chosen])}>${t("Redrive selected")} (${chosen.size})<//>`}<${Act} act=${all}>${t("Redrive all")}<//>`;
+  return html`<${Title} side=${side}>${t("Parked records")}<//>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Parked records")} heads=${[{ text: html`<span class="offscreen">${t("Selected")}</span>` }, t("Reason"), t("Queue"), "Id", t("When"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
+      <td class="pick"><input type="checkbox" aria-label=${t("Select {name}", { name: one.id })} checked=${chosen.has(one.id)} onChange=${(event) => pick(one.id, event.target.checked)} /></td>
+      <td>${one.reason}</td><td>${one.queue}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.timestamp} /></td>
+      <td><${Act} act=${() => redrive([one.id])}>${t("Redrive")}<//></td></tr>`)} />`}
+    <${More} list=${list} empty=${t("Nothing is parked.")} />`;
+}
+
+/** Background tasks. */
+export function Tasks() {
+  const list = useList("tasks", (iterator) => call("GET", `/background-task${query({ limit: 50, iterator })}`));
+  const kinds = { running: "wait", finished: "good", failed: "bad" };
+  const numbers = (data) => Object.entries(data ?? {}).filter(([, value]) => typeof value === "number").map(([name, value]) => `${name} ${count(value)}`).join(", ");
+  return html`<${Title} side=${html`<${Act} act=${() => { forgetLists(); return list.again(); }}>${t("Refresh")}<//>`}>${t("Tasks")}<//>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("State"), t("Progress"), "Id", t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td>${one.task}</td>
+      <td><${Status} kind=${kinds[one.status] ?? "off"}>${t(one.status)}<//></td><td>${numbers(one.data)}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.updatedAt} /></td></tr>`)} />`}
+    <${More} list=${list} empty=${t("There was no task yet.")} />`;
+}

@@ -1,0 +1,303 @@
+// @ts-check
+// Small parts that pages are made of. Text is always put in as text: what is shown here was sent
+// by strangers.
+
+import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
+import { ago, clock, exact, laidOut, pieces } from "./format.js";
+import { t } from "./text.js";
+
+/** How often times are said anew, in milliseconds. */
+const TICK_MS = 30_000;
+/** How long a page may be on its way before grey rows stand for it, in milliseconds. */
+const PATIENCE_MS = 150;
+/** Most empty pages in a row that a list asks for by itself. */
+const EMPTY_PAGES = 10;
+
+/** Loads something, and again when `wants` changes; `reload` keeps what is there meanwhile. */
+export function useData(load, wants) {
+  const [state, set] = useState({});
+  const turn = useRef(0);
+  const reload = async () => {
+    const mine = ++turn.current;
+    try {
+      const data = await load();
+      if (mine === turn.current) set({ data });
+    } catch (error) {
+      if (mine === turn.current) set((old) => ({ data: old.data, error }));
+    }
+  };
+  useEffect(() => {
+    set({});
+    reload();
+    return () => { turn.current += 1; };
+  }, wants);
+  return { ...state, reload };
+}
+
+/** What is loaded, or what stands for it. */
+export function Loaded({ of, children }) {
+  const [late, set] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => set(true), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  if (of.data !== undefined) return children(of.data);
+  if (of.error) return html`<${Failed} error=${of.error} again=${of.reload} />`;
+  return late ? html`<div class="skeleton" role="status" aria-label=${t("Loading")}>${[1, 2, 3, 4].map(() => html`<div />`)}</div>` : null;
+}
+
+/** What went wrong, and a way on. */
+export function Failed({ error, again }) {
+  const text = error.status === 404 ? t("There is nothing here any more.")
+    : error.status === 403 ? t("This link may not show it.") : error.message;
+  return html`<div class="banner bad" role="alert"><p>${text}</p>
+    ${again && html`<button type="button" onClick=${again}>${t("Try again")}</button>`}</div>`;
+}
+
+/** Now, told again now and then. */
+export function useNow() {
+  const [now, set] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => set(Date.now()), TICK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+/** A time as "22 min ago", exact in its title. */
+export function Time({ at, day }) {
+  const now = useNow();
+  if (!at) return "–";
+  return html`<time datetime=${at} title=${exact(at)}>${day ? clock(at, now) : ago(at, now)}</time>`;
+}
+
+/** A state: a dot and a word in its colour. */
+export function Status({ kind, children }) {
+  return html`<span class=${`status ${kind}`}><i aria-hidden="true" />${children}</span>`;
+}
+
+/** The title of a page, and what stands beside it. */
+export function Title({ children, side }) {
+  return html`<div class="bar"><h1>${children}</h1>${side && html`<div class="side">${side}</div>`}</div>`;
+}
+
+/** Attempts by time, as bars: green took it, red failed. */
+export function Bars({ picture, wide }) {
+  const { success, fail } = picture;
+  const highest = Math.max(1, ...success.map((n, at) => n + fail[at]));
+  const good = success.reduce((sum, n) => sum + n, 0);
+  const bad = fail.reduce((sum, n) => sum + n, 0);
+  const height = wide ? 60 : 24;
+  const bar = (n, at, kind, below) => n > 0 && html`<rect class=${kind} x=${at * 5} width="4"
+    y=${height - ((n + below) / highest) * height} height=${Math.max(1, (n / highest) * height)} />`;
+  return html`<svg class=${wide ? "bars wide" : "bars"} viewBox=${`0 0 ${success.length * 5} ${height}`}
+    preserveAspectRatio="none" role="img" aria-label=${t("{good} delivered, {bad} failed", { good, bad })}>
+    <line x1="0" x2=${success.length * 5} y1=${height} y2=${height} />
+    ${success.map((n, at) => [bar(fail[at], at, "bad", 0), bar(n, at, "good", fail[at])])}</svg>`;
+}
+
+/** How long a picture is, in words. */
+export function spanOf(picture) {
+  const minutes = (picture.stepMs * picture.success.length) / 60_000;
+  return minutes >= 120 ? t("last {n} h", { n: minutes / 60 }) : t("last {n} min", { n: Math.max(1, minutes) });
+}
+
+/** A table whose rows become cards on a phone. `heads`: the text of each column. */
+export function Table({ heads, rows, name }) {
+  return html`<table aria-label=${name}><thead><tr>${heads.map((head) => html`<th scope="col" class=${head.number ? "number" : ""}>
+    ${head.text ?? head}</th>`)}</tr></thead>
+    <tbody>${rows}</tbody></table>`;
+}
+
+/** Code or data, with a button that copies it. */
+export function Code({ value, plain }) {
+  const text = plain ? String(value) : laidOut(value);
+  return html`<div class="code"><pre tabindex="0">${pieces(text).map(({ kind, text }) => (kind ? html`<span class=${kind}>${text}</span>` : text))}</pre>
+    <${Copy} text=${text} /></div>`;
+}
+
+/** A button that copies a text, or what a call answers. */
+export function Copy({ text, label }) {
+  return html`<${Act} quiet class="copy" act=${async (event) => {
+    await copy(typeof text === "function" ? await text() : text, event.target);
+    say(t("Copied"));
+  }}>${label ?? t("Copy")}<//>`;
+}
+
+/** Copies a text. In a frame the browser may refuse; the older way is open there. */
+async function copy(text, beside) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return;
+  } catch {
+    // Not allowed in this frame.
+  }
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "offscreen";
+  beside.parentElement.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  beside.focus?.();
+  if (!done) throw new Error(t("Copying is not allowed here: select the text and copy it."));
+}
+
+/** A button that does something which may fail; it rests meanwhile, and keeps the focus. */
+export function Act({ act, children, main, danger, quiet, class: more, type, title }) {
+  const [busy, set] = useState(false);
+  const click = async (event) => {
+    if (busy) return;
+    set(true);
+    try {
+      await act(event);
+    } catch (error) {
+      say(error.message, true);
+    } finally {
+      set(false);
+    }
+  };
+  const kinds = [main && "main", danger && "danger", quiet && "quiet", more].filter(Boolean).join(" ");
+  return html`<button type=${type ?? "button"} class=${kinds} title=${title} aria-disabled=${busy ? "true" : undefined} onClick=${click}>${children}</button>`;
+}
+
+/** A field of a form, under its name. */
+export function Field({ label, hint, wrong, children }) {
+  return html`<label class="field"><span>${label}</span>${children}
+    ${hint && html`<small>${hint}</small>`}${wrong && html`<em role="alert">${wrong}</em>`}</label>`;
+}
+
+/** Links between parts of a page. */
+export function Tabs({ all, now, name }) {
+  return html`<nav class="tabs" aria-label=${name}>${all.map(([href, label, is]) => html`<a href=${href} aria-current=${is === now ? "page" : undefined}>${label}</a>`)}</nav>`;
+}
+
+/** A list that was left, by its address: for whoever comes back. */
+const left = new Map();
+
+/**
+ * A list that grows by a page at a time, and is as it was for whoever comes back. An empty page
+ * is not an empty list: it asks on, so many times.
+ */
+export function useList(name, page) {
+  const [list, set] = useState(() => left.get(name) ?? { rows: [], iterator: null, done: false, fresh: true });
+  const turn = useRef(0);
+  const more = async (from = list) => {
+    const mine = ++turn.current;
+    let { rows, iterator } = from;
+    try {
+      for (let empty = 0; ; empty += 1) {
+        const answer = await page(iterator);
+        if (mine !== turn.current) return;
+        rows = [...rows, ...answer.data.filter((row) => !rows.some((old) => old.id === row.id))];
+        iterator = answer.iterator;
+        const next = { rows, iterator, done: answer.done };
+        if (answer.data.length > 0 || answer.done || empty >= EMPTY_PAGES) {
+          left.set(name, next);
+          return set(next);
+        }
+      }
+    } catch (error) {
+      if (mine === turn.current) set({ ...from, error, fresh: false });
+    }
+  };
+  const again = () => more({ rows: [], iterator: null, done: false });
+  useEffect(() => {
+    const kept = left.get(name);
+    if (kept) {
+      set(kept);
+    } else {
+      const empty = { rows: [], iterator: null, done: false, fresh: true };
+      set(empty);
+      more(empty);
+    }
+    return () => { turn.current += 1; };
+  }, [name]);
+  return { ...list, more: () => more(), again };
+}
+
+/** Forgets lists that were left: something was changed. */
+export function forgetLists() {
+  left.clear();
+}
+
+/** What stands under a list: more of it, or that there is nothing. */
+export function More({ list, empty }) {
+  if (list.error) return html`<${Failed} error=${list.error} again=${list.again} />`;
+  if (list.fresh) return html`<${Loaded} of=${{}} />`;
+  return html`${list.rows.length === 0 && list.done && html`<p class="empty">${empty}</p>`}
+    ${!list.done && html`<p><${Act} act=${list.more}>${t("Show more")}<//></p>`}`;
+}
+
+/**
+ * Asks before something that cannot be taken back; true if the answer is yes. Without a `yes` it
+ * only tells. The browser's own dialogs are not to be had in a frame of another site.
+ */
+export function ask(content, yes, danger) {
+  const before = document.activeElement;
+  const place = document.createElement("div");
+  document.body.append(place);
+  return new Promise((resolve) => {
+    const close = (event) => {
+      resolve(event.target.returnValue === "yes");
+      render(null, place);
+      place.remove();
+      if (before instanceof HTMLElement) before.focus();
+    };
+    const show = (dialog) => { if (dialog && !dialog.open) dialog.showModal(); };
+    render(html`<dialog ref=${show} onClose=${close} aria-label=${yes ?? t("Close")}><form method="dialog">${content}
+      <div class="side">${yes && html`<button value="" class=${danger ? "" : "quiet"} autofocus=${danger}>${t("Cancel")}</button>`}
+      <button value="yes" autofocus=${!danger} class=${danger ? "danger main" : "main"}>${yes ?? t("Close")}</button></div></form></dialog>`, place);
+  });
+}
+
+let quiet = 0;
+
+/** Tells something for some seconds. */
+export function say(text, bad = false) {
+  const place = document.getElementById("notice");
+  if (!place) return;
+  place.textContent = text;
+  place.className = bad ? "bad" : "good";
+  clearTimeout(quiet);
+  quiet = setTimeout(() => { place.textContent = ""; }, bad ? 12_000 : 5_000);
+}
+
+/** The part of the address that says what a list shows. */
+export function asked() {
+  return Object.fromEntries(new URLSearchParams(location.hash.split("?")[1] ?? ""));
+}
+
+/** Changes it in place: the address leads back to what is shown. */
+export function askFor(parameters) {
+  const set = Object.entries(parameters).filter(([, value]) => value);
+  const [page] = location.hash.split("?");
+  history.replaceState(null, "", set.length ? `${page}?${new URLSearchParams(set)}` : page);
+  dispatchEvent(new Event("asked"));
+}
+
+/** Both, for a page: what is asked for, and how to ask for something else. */
+export function useAsked() {
+  const [now, set] = useState(asked());
+  useEffect(() => {
+    const look = () => set(asked());
+    addEventListener("asked", look);
+    addEventListener("hashchange", look);
+    return () => {
+      removeEventListener("asked", look);
+      removeEventListener("hashchange", look);
+    };
+  }, []);
+  return [now, (change) => askFor({ ...asked(), ...change })];
+}
+
+/** A field to search with; a slash leads to it. */
+export function Search({ value, set, placeholder, name }) {
+  const timer = useRef(0);
+  return html`<input type="search" class="search" aria-label=${name ?? t("Search")} placeholder=${placeholder ?? `${t("Search")}  /`} value=${value ?? ""}
+    onInput=${(event) => {
+      const text = event.target.value;
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => set(text), 200);
+    }} />`;
+}

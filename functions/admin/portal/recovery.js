@@ -1,0 +1,82 @@
+// @ts-check
+// Sending again: each way with its number first, and with the progress of its task after.
+
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { may, own, query } from "./api.js";
+import { count } from "./format.js";
+import { Act, ask, forgetLists, say } from "./parts.js";
+import { t } from "./text.js";
+
+const HOUR_MS = 3_600_000;
+/** How far back things can be sent again, in hours. */
+const SPANS = /** @type {[string, number][]} */ ([["the last hour", 1], ["the last 24 hours", 24], ["the last 7 days", 168], ["the last 14 days", 335]]);
+/** What waits has failed at most so long ago, in hours: the schedule is over by then. */
+const WAITING_H = 72;
+/** How often a task is looked at, in milliseconds. */
+const LOOK_MS = 700;
+
+const since = (hours) => new Date(Date.now() - hours * HOUR_MS).toISOString();
+
+/** Retries what waits for its next try, after a yes; the task, or nothing. */
+export async function retryWaiting(ep, health, sure = false) {
+  const more = health.complete ? "" : "+";
+  const number = `${count(health.waiting)}${more}`;
+  const text = html`<p>${t("{n} messages wait for their next try. Retry them now?", { n: number })}</p>`;
+  if (!sure && !(await ask(text, t("Retry now")))) return null;
+  return own("POST", `/endpoint/${ep}/bulk-replay`, { since: since(WAITING_H), status: 1 });
+}
+
+/** How many messages failed for good: the first page of them. */
+async function failed(ep, hours) {
+  const page = await own("GET", `/delivery${query({ endpoint_id: ep, state: "failed", after: since(hours), limit: 50 })}`);
+  return `${count(page.data.length)}${page.done ? "" : "+"}`;
+}
+
+/** The buttons, and what became of the last one. */
+export function Recovery({ ep, health, done }) {
+  const [hours, set] = useState(24);
+  const [task, follow] = useState(null);
+  if (!may("CreateAttempts")) return null;
+  const begin = async (begun) => {
+    if (!begun) return;
+    forgetLists();
+    follow(begun);
+  };
+  const recover = async () => {
+    const text = html`<p>${t("{n} messages failed for good. Try them once more?", { n: await failed(ep, hours) })}</p>`;
+    if (await ask(text, t("Recover"))) await begin(await own("POST", `/endpoint/${ep}/recover`, { since: since(hours) }));
+  };
+  const replay = async () => {
+    const text = html`<p>${t("Send everything that this endpoint wants and was never sent? How much that is turns out on the way.")}</p>`;
+    if (await ask(text, t("Replay"))) await begin(await own("POST", `/endpoint/${ep}/replay-missing`, { since: since(hours) }));
+  };
+  return html`<div class="side recovery">
+    ${health.waiting > 0 && html`<${Act} act=${async () => begin(await retryWaiting(ep, health))}>${t("Retry waiting now")} (${count(health.waiting)}${health.complete ? "" : "+"})<//>`}
+    <select aria-label=${t("Since")} value=${hours} onChange=${(event) => set(Number(event.target.value))}>${SPANS.map(([label, value]) => html`<option value=${value}>${t(label)}</option>`)}</select>
+    <${Act} act=${recover}>${t("Recover failed")}<//>
+    <${Act} act=${replay}>${t("Replay missing")}<//>
+    ${task && html`<${Progress} task=${task} done=${done} />`}</div>`;
+}
+
+/** A background task, until it is over. `own`: of the application, or of the organisation. */
+export function Progress({ task, done, read }) {
+  const [now, set] = useState(task);
+  useEffect(() => {
+    let timer = 0;
+    const look = async () => {
+      try {
+        const seen = await (read ? read(task.id) : own("GET", `/background-task/${task.id}`));
+        set(seen);
+        if (seen.status === "running") timer = setTimeout(look, LOOK_MS);
+        else setTimeout(() => done?.(), LOOK_MS);
+      } catch (error) {
+        say(error.message, true);
+      }
+    };
+    look();
+    return () => clearTimeout(timer);
+  }, [task.id]);
+  const word = { running: t("running"), finished: t("finished"), failed: t("failed") }[now.status];
+  const numbers = Object.entries(now.data ?? {}).filter(([, value]) => typeof value === "number");
+  return html`<p class="progress" role="status">${t("Task")} ${word}${numbers.map(([name, value]) => html` · ${name} ${count(value)}`)}</p>`;
+}

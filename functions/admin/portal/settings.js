@@ -1,0 +1,168 @@
+// @ts-check
+// What an operator sets up once: the portal's look, tokens and keys, operational webhooks,
+// profiles, and an event for everybody.
+
+import { html, useState } from "./vendor/preact.js";
+import { all, call, query } from "./api.js";
+import { count } from "./format.js";
+import { Act, ask, Code, Copy, Failed, Field, forgetLists, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
+import { Progress } from "./recovery.js";
+import { t } from "./text.js";
+
+/** The page. */
+export function Settings({ tab = "portal" }) {
+  const tabs = [["portal", t("Portal"), Look], ["tokens", t("API tokens"), Tokens], ["keys", t("Keys"), Keys], ["operational", t("Operational webhooks"), Operational],
+    ["profiles", t("Profiles"), Profiles], ["broadcast", t("Broadcast"), Broadcast]];
+  const [, , Shown] = tabs.find(([name]) => name === tab) ?? tabs[0];
+  return html`<${Title}>${t("Settings")}<//><${Tabs} name=${t("Settings")} now=${tab} all=${tabs.map(([name, label]) => [`#/settings/${name}`, label, name])} /><${Shown} />`;
+}
+
+function Look() {
+  const data = useData(() => call("GET", "/operator/portal"), []);
+  return html`<${Loaded} of=${data}>${(now) => html`<${LookForm} now=${now} />`}<//>`;
+}
+
+function LookForm({ now }) {
+  const [values, set] = useState({ theme: now.theme, accent: now.accent ?? "", font: now.font ?? "", logo: now.logo ?? "", supportUrl: now.supportUrl ?? "", backUrl: now.backUrl ?? "", frames: (now.frameAncestors ?? []).join("\n") });
+  const [wrong, setWrong] = useState({});
+  const bind = (key) => ({ name: key, value: values[key], onInput: (event) => set({ ...values, [key]: event.target.value }) });
+  const logo = (event) => {
+    const [file] = event.target.files;
+    if (!file) return;
+    const reader = new FileReader();
+    reader.onload = () => set((old) => ({ ...old, logo: String(reader.result) }));
+    reader.readAsDataURL(file);
+  };
+  const save = async () => {
+    setWrong({});
+    try {
+      const said = Object.fromEntries(["theme", "accent", "font", "logo", "supportUrl", "backUrl"].map((key) => [key, values[key] || null]));
+      await call("PUT", "/operator/portal", { ...said, frameAncestors: values.frames.split(/\s+/).filter(Boolean) });
+      say(t("Saved. Open portals show it within half a minute."));
+    } catch (error) {
+      setWrong(Object.fromEntries(error.fields ?? []));
+      say(error.message, true);
+    }
+  };
+  return html`<form onSubmit=${(event) => { event.preventDefault(); save(); }}>
+    <${Field} label=${t("Theme")}><select ...${bind("theme")}><option value="auto">${t("as the visitor's system")}</option><option value="light">${t("light")}</option><option value="dark">${t("dark")}</option></select><//>
+    <${Field} label=${t("Accent")} hint=${t("A colour that is readable under white text.")} wrong=${wrong.accent}><input type="text" placeholder="#2450c0" ...${bind("accent")} /><//>
+    <${Field} label=${t("Font")} hint=${t("Names of fonts that visitors have, with commas between them.")} wrong=${wrong.font}><input placeholder="Inter, system-ui" ...${bind("font")} /><//>
+    <${Field} label=${t("Logo")} hint=${t("At most 24 KB.")} wrong=${wrong.logo}><input type="file" accept="image/png,image/jpeg,image/webp,image/svg+xml" onChange=${logo} /><//>
+    ${values.logo && html`<p><img class="logo" src=${values.logo} alt=${t("Logo")} /> <${Act} act=${() => set({ ...values, logo: "" })}>${t("Remove")}<//></p>`}
+    <${Field} label=${t("Help for customers (URL)")} wrong=${wrong.supportUrl}><input ...${bind("supportUrl")} /><//>
+    <${Field} label=${t("Where customers come from (URL)")} wrong=${wrong.backUrl}><input ...${bind("backUrl")} /><//>
+    <${Field} label=${t("Who may show the portal in a frame")} hint=${t("Origins, one a line: https://app.example.com")} wrong=${wrong.frameAncestors}><textarea rows="3" ...${bind("frames")} /><//>
+    <${Act} main type="submit" act=${() => {}}>${t("Save")}<//></form>`;
+}
+
+function Tokens() {
+  const list = useList("api tokens", (iterator) => call("GET", `/operator/api-token${query({ limit: 50, iterator })}`));
+  const [made, set] = useState(/** @type {string | null} */ (null));
+  const again = () => { forgetLists(); return list.again(); };
+  const add = async (form) => {
+    const said = Object.fromEntries(new FormData(form));
+    const answer = await call("POST", "/operator/api-token", { name: said.name, scope: said.scope, app: said.app || null, expiry: Number(said.days) * 86_400 });
+    set(answer.token);
+    form.reset();
+    await again();
+  };
+  const revoke = async (one) => {
+    if (!(await ask(html`<p>${t("Revoke {name}? What uses it fails from then on.", { name: one.name })}</p>`, t("Revoke"), true))) return;
+    await call("DELETE", `/operator/api-token/${one.id}`);
+    await again();
+  };
+  return html`${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made} /></div>`}
+    ${list.rows.length > 0 && html`<${Table} name=${t("API tokens")} heads=${[t("Name"), t("Scope"), t("Application"), t("Last used"), t("Expires"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
+      <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ?? t("all")}</td><td class="when"><${Time} at=${one.lastUsedAt} /></td><td class="when"><${Time} at=${one.expiresAt} /></td>
+      <td><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
+    <${More} list=${list} empty=${t("There is no API token yet.")} />
+    <form class="filters" onSubmit=${(event) => { event.preventDefault(); add(event.target).catch((error) => say(error.message, true)); }}>
+      <input name="name" required aria-label=${t("Name")} placeholder=${t("Name")} />
+      <select name="scope" aria-label=${t("Scope")}>${["read", "publish", "manage", "all"].map((scope) => html`<option key=${scope} value=${scope}>${scope}</option>`)}</select>
+      <input name="app" aria-label=${t("Application (id or uid)")} placeholder=${t("Application (id or uid)")} />
+      <select name="days" aria-label=${t("Expires")}>${[7, 30, 90, 365].map((days) => html`<option key=${days} value=${days} selected=${days === 90}>${t("{n} days", { n: days })}</option>`)}</select>
+      <${Act} main type="submit" act=${() => {}}>${t("Make token")}<//></form>`;
+}
+
+function Keys() {
+  const data = useData(() => call("GET", "/operator/jwt-key"), []);
+  const rotate = async () => {
+    if (!(await ask(html`<p>${t("Add a key that takes over?")}</p>`, t("Rotate")))) return;
+    await call("POST", "/operator/jwt-key/rotate", {});
+    await data.reload();
+  };
+  const kinds = { signing: "good", next: "wait", retired: "off" };
+  return html`<p class="minor">${t("Keys that sign security event tokens.")}</p><${Loaded} of=${data}>${({ data }) => (data.length === 0 ? html`<p class="empty">${t("There is no key yet; the first is made when it is needed.")}</p>`
+    : html`<${Table} name=${t("Keys")} heads=${[t("Key"), t("Algorithm"), t("State"), t("Signs from")]} rows=${data.map((one) => html`<tr key=${one.kid}><td><code>${one.kid}</code></td><td>${one.algorithm}</td><td><${Status} kind=${kinds[one.status] ?? "off"}>${one.status}<//></td><td class="when"><${Time} at=${one.signsFrom} /></td></tr>`)} />`)}<//>
+    <p><${Act} act=${rotate}>${t("Rotate")}<//></p>`;
+}
+
+function Operational() {
+  const list = useList("operational", (iterator) => call("GET", `/operational-webhook/endpoint${query({ limit: 50, iterator })}`));
+  const again = () => { forgetLists(); return list.again(); };
+  const add = async (form) => {
+    const said = Object.fromEntries(new FormData(form));
+    const types = String(said.types).split(/[\s,]+/).filter(Boolean);
+    await call("POST", "/operational-webhook/endpoint", { url: said.url, description: "", eventTypes: types.length ? types : null });
+    form.reset();
+    await again();
+  };
+  const remove = async (one) => {
+    if (!(await ask(html`<p>${t("Delete {name}? It will get no more events.", { name: one.url })}</p>`, t("Delete"), true))) return;
+    await call("DELETE", `/operational-webhook/endpoint/${one.id}`);
+    await again();
+  };
+  return html`<p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Operational webhooks")} heads=${["URL", t("Events"), t("Secret"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.url}</code></td><td>${one.eventTypes?.join(", ") ?? t("all")}</td>
+      <td><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
+    <${More} list=${list} empty=${t("There is none yet.")} />
+    <form class="filters" onSubmit=${(event) => { event.preventDefault(); add(event.target).catch((error) => say(error.message, true)); }}>
+      <input name="url" type="url" required aria-label="URL" placeholder="https://example.com/ops" /><input name="types" aria-label=${t("Events")} placeholder="endpoint.failing, endpoint.disabled" />
+      <${Act} main type="submit" act=${() => {}}>${t("Add endpoint")}<//></form>`;
+}
+
+function Profiles() {
+  const data = useData(() => call("GET", "/profile"), []);
+  const [chosen, choose] = useState(["", ""]);
+  const [toml, write] = useState("");
+  const names = data.data?.data.map((one) => one.name) ?? [];
+  const compared = useData(() => Promise.all(chosen.filter(Boolean).map((name) => call("GET", `/profile/${encodeURIComponent(name)}`))), [chosen.join(" ")]);
+  const load = async (name) => {
+    const made = await call("POST", `/profile/${encodeURIComponent(name)}/load`, {});
+    say(t("{n} event types loaded", { n: made.eventTypes.length }));
+  };
+  const store = async () => {
+    const name = /^\s*name\s*=\s*"([^"]+)"/m.exec(toml)?.[1];
+    if (!name) throw new Error(t("The profile has no name"));
+    await call("PUT", `/profile/${encodeURIComponent(name)}`, { toml });
+    say(t("Saved"));
+    await data.reload();
+  };
+  const select = (at) => html`<select aria-label=${t("Compare")} value=${chosen[at]} onChange=${(event) => choose(chosen.map((old, n) => (n === at ? event.target.value : old)))}><option value="">–</option>${names.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`;
+  return html`<${Loaded} of=${data}>${({ data }) => html`<${Table} name=${t("Profiles")} heads=${[t("Name"), t("Title"), t("Note"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${data.map((one) => html`<tr key=${one.name}><td><code>${one.name}</code></td><td>${one.title}</td><td>${one.note ?? ""}</td>
+      <td><${Act} title=${t("Makes event types of what the profile describes")} act=${() => load(one.name)}>${t("Load events")}<//></td></tr>`)} />`}<//>
+    <section><h2>${t("Compare")}</h2><div class="filters">${select(0)}${select(1)}</div>
+      ${compared.error && html`<${Failed} error=${compared.error} />`}${compared.data?.length > 0 && html`<div class="tiles">${compared.data.map((one) => html`<div key=${one.name}><h3>${one.name}</h3><${Code} value=${{ ...one, events: one.events.map((event) => event.type) }} /></div>`)}</div>`}</section>
+    <section><h2>${t("Store a profile")}</h2><${Field} label="TOML"><textarea rows="10" spellcheck=${false} value=${toml} onInput=${(event) => write(event.target.value)} /><//><${Act} act=${store}>${t("Save")}<//></section>`;
+}
+
+function Broadcast() {
+  const [task, follow] = useState(/** @type {any} */ (null));
+  const send = async (form) => {
+    const said = Object.fromEntries(new FormData(form));
+    let payload;
+    try {
+      payload = JSON.parse(String(said.payload));
+    } catch (error) {
+      throw new Error(`${t("The payload is no JSON")}: ${error.message}`);
+    }
+    const apps = await all((iterator) => call("GET", `/app${query({ limit: 250, iterator })}`));
+    const text = html`<p>${t("Publish {type} to {n} applications? It cannot be called back.", { type: said.type, n: count(apps.length) })}</p>`;
+    if (await ask(text, t("Broadcast"), true)) follow(await call("POST", "/msg/broadcast", { eventType: said.type, payload }));
+  };
+  return html`<form onSubmit=${(event) => { event.preventDefault(); send(event.target).catch((error) => say(error.message, true)); }}>
+    <${Field} label=${t("Event type")}><input name="type" required /><//><${Field} label=${t("Payload")}><textarea name="payload" rows="8" spellcheck=${false} required /><//>
+    <${Act} main type="submit" act=${() => {}}>${t("Broadcast …")}<//></form>
+    ${task && html`<${Progress} task=${task} read=${(id) => call("GET", `/background-task/${id}`)} />`}`;
+}

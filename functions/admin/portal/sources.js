@@ -1,0 +1,46 @@
+// @ts-check
+// Where events come from: addresses that others send to.
+
+import { html, useState } from "./vendor/preact.js";
+import { call, query } from "./api.js";
+import { Act, ask, Copy, Field, forgetLists, More, say, Table, Time, Title, useList } from "./parts.js";
+import { t } from "./text.js";
+
+/** The page. */
+export function Sources() {
+  const list = useList("sources", (iterator) => call("GET", `/ingest/api/v1/source${query({ limit: 50, iterator })}`));
+  const again = () => { forgetLists(); return list.again(); };
+  const remove = async (one) => {
+    const text = html`<p>${t("Delete {name}? What is sent to it is refused from then on.", { name: one.name })}</p>`;
+    if (!(await ask(text, t("Delete"), true))) return;
+    await call("DELETE", `/ingest/api/v1/source/${one.id}`);
+    await again();
+  };
+  return html`<${Title}>${t("Sources")}<//>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Changed"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
+      <td class="name"><strong>${one.name}</strong></td><td>${one.type}</td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
+      <td><a href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="when"><${Time} at=${one.updatedAt} /></td>
+      <td><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
+    <${More} list=${list} empty=${t("There is no source yet.")} />
+    <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;
+}
+
+function NewSource({ done }) {
+  const [values, set] = useState({ name: "", type: "github", app: "", secret: "" });
+  const bind = (key) => ({ name: key, value: values[key], onInput: (event) => set({ ...values, [key]: event.target.value }) });
+  const save = async () => {
+    const made = await call("POST", "/ingest/api/v1/source", {
+      name: values.name, type: values.type, app: values.app.trim(), config: { secret: values.secret },
+      ...(values.type === "generic-webhook" && { verification: { scheme: "bearer" } }),
+    });
+    say(t("Made: {url}", { url: made.ingestUrl }));
+    set({ name: "", type: "github", app: "", secret: "" });
+    await done();
+  };
+  return html`<form onSubmit=${(event) => { event.preventDefault(); save().catch((error) => say(error.message, true)); }}>
+    <${Field} label=${t("Name")}><input required ...${bind("name")} /><//>
+    <${Field} label=${t("Kind")}><select ...${bind("type")}>${["github", "stripe", "shopify", "slack", "generic-webhook"].map((kind) => html`<option key=${kind} value=${kind}>${kind}</option>`)}</select><//>
+    <${Field} label=${t("Application (id or uid)")}><input required ...${bind("app")} /><//>
+    <${Field} label=${t("Secret of the sender")} hint=${t("For generic-webhook the bearer token.")}><input type="password" autocomplete="off" ...${bind("secret")} /><//>
+    <${Act} main type="submit" act=${() => {}}>${t("Add source")}<//></form>`;
+}

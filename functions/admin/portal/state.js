@@ -1,0 +1,54 @@
+// @ts-check
+// States in words and colours.
+
+import { ago } from "./format.js";
+import { t } from "./text.js";
+
+/** The colour of an endpoint's state. */
+export const COLOURS = { healthy: "good", unsteady: "wait", failing: "bad", disabled: "off", idle: "off" };
+
+/** An endpoint's state in a word. @param {string} state */
+export function stateWord(state) {
+  const words = {
+    healthy: t("healthy"), unsteady: t("unsteady"), failing: t("failing"), disabled: t("disabled"), idle: t("no deliveries yet"),
+  };
+  return words[/** @type {keyof typeof words} */ (state)] ?? state;
+}
+
+/** Why an endpoint is disabled. @param {string | null} by */
+export function disabledBy(by) {
+  if (by === "gone") return t("It answered 410 Gone, and was disabled for it.");
+  if (by === "failing") return t("It only failed for five days, and was disabled for it.");
+  if (by === "request") return t("Somebody disabled it.");
+  return t("It is disabled.");
+}
+
+/**
+ * How far a message is, in a colour and words: "2/3 delivered", "failing, 4 of 8, next in 7 min".
+ * @param {any} row @param {number} now
+ */
+export function deliveryState(row, now) {
+  const part = row.endpoints > 1 ? `${row.delivered}/${row.endpoints} ` : "";
+  switch (row.state) {
+    case "delivered":
+      return { kind: "good", says: `${part}${t("delivered")}` };
+    case "failing": {
+      const tried = t("{n} of {most}", { n: row.attempt, most: row.attempts });
+      const next = row.nextAttempt ? `, ${t("next {when}", { when: ago(row.nextAttempt, now) })}` : "";
+      return { kind: "bad", says: part ? `${part}${t("delivered")}` : t("failing"), more: `${tried}${next}` };
+    }
+    case "failed":
+      return { kind: "bad", says: part ? `${part}${t("delivered")}` : t("failed"), more: t("given up") };
+    case "waiting":
+      return { kind: "wait", says: t("waiting") };
+    default:
+      return { kind: "off", says: t("sent to none") };
+  }
+}
+
+/** Verdicts of an explanation. */
+export const VERDICTS = {
+  delivered: ["good", "delivered"], sending: ["wait", "sending"], waiting: ["wait", "waiting"],
+  retrying: ["bad", "failing, will retry"], failed: ["bad", "failed"], canceled: ["off", "canceled"],
+  skipped: ["off", "not sent"], missed: ["wait", "missed"],
+};

@@ -1,0 +1,55 @@
+// @ts-check
+// Today: what fails, what waits, and what it cost.
+
+import { html } from "./vendor/preact.js";
+import { call, query } from "./api.js";
+import { count, percent, took } from "./format.js";
+import { Act, Bars, Loaded, More, spanOf, Status, Table, Time, Title, useData, useList } from "./parts.js";
+import { openAs } from "./openas.js";
+import { t } from "./text.js";
+
+/** The page. */
+export function Today() {
+  const parked = useData(() => call("GET", "/operator/parked?limit=250"), []);
+  const tasks = useData(() => call("GET", "/background-task?limit=50&status=running"), []);
+  // Only the platform on one machine tells of itself.
+  const local = useData(() => call("GET", "/local/status").catch(() => null), []);
+  const failing = useList("failing", (iterator) => call("GET", `/operator/failing${query({ limit: 20, iterator })}`).then((page) => ({ ...page, data: page.data.map((one) => ({ ...one, id: one.endpointId })) })));
+  const reload = () => { parked.reload(); tasks.reload(); local.reload(); failing.again(); };
+  const tile = (value, label, bad) => html`<div class="tile"><strong class=${bad ? "bad" : ""}>${value}</strong><span>${label}</span></div>`;
+  const some = (data) => (data ? `${count(data.data.length)}${data.done ? "" : "+"}` : "…");
+  return html`<${Title} side=${html`<${Act} act=${reload}>${t("Refresh")}<//><a class="button" href="#/settings/broadcast">${t("Broadcast …")}</a>`}>${t("Today")}<//>
+    <div class="tiles">
+      ${tile(`${count(failing.rows.length)}${failing.done ? "" : "+"}`, t("failing endpoints"), failing.rows.length > 0)}
+      ${tile(some(parked.data), t("parked records"), parked.data?.data.length > 0)}
+      ${tile(some(tasks.data), t("tasks running"))}
+      ${local.data && html`<${Machine} status=${local.data} tile=${tile} />`}</div>
+    <section><h2>${t("Failing endpoints")}</h2>
+      ${failing.rows.length > 0 && html`<${Table} name=${t("Failing endpoints")} heads=${[t("Customer"), t("Endpoint"), t("Since"), t("Last answer"), { text: t("Failed"), number: true }, t("Attempts"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${failing.rows.map((one) => html`<${Row} key=${one.id} one=${one} />`)} />`}
+      <${More} list=${failing} empty=${t("No endpoint is failing.")} /></section>`;
+}
+
+function Row({ one }) {
+  const error = one.lastError;
+  return html`<tr data-row><td class="name"><a href=${`#/apps/${one.appId}`}>${one.application}</a></td>
+    <td><span>${one.description || ""}</span><code class="cut">${one.url}</code></td>
+    <td><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
+    <td>${error ? (error.status > 0 ? `HTTP ${error.status}` : t(error.says)) : "–"}</td>
+    <td class="number" data-label=${t("Failed")}>${percent(one.failed, one.attempts)}</td>
+    <td class="picture"><${Bars} picture=${one.picture} /><small>${spanOf(one.picture)}</small></td>
+    <td><${Act} act=${() => openAs(one.appId, `/endpoints/${one.endpointId}`)}>${t("Open as customer")}<//></td></tr>`;
+}
+
+/** What a platform on one machine says of itself: what was done, and what that would have cost. */
+function Machine({ status, tile }) {
+  const { usage, metrics, queued } = status;
+  // DynamoDB on demand and SQS, at the list price of us-east-1.
+  const price = usage.writeUnits * 0.625e-6 + usage.readUnits * 0.125e-6 + usage.sqsRequests * 0.4e-6;
+  const sum = (name) => count(metrics[name]?.sum ?? 0);
+  const latency = metrics.EndpointLatency;
+  return html`${tile(sum("Accepted"), t("accepted"))}${tile(sum("Delivered"), t("delivered"))}
+    ${tile(sum("Failed"), t("failed attempts"), metrics.Failed?.sum > 0)}
+    ${latency?.times > 0 && tile(`${count(Math.round(latency.sum / latency.times))} / ${count(latency.max)} ms`, t("endpoints, mean / longest"))}
+    ${tile(count(queued), t("in the queues"))}${tile(took(metrics.SweepLag?.max ?? 0), t("sweep lag, worst"))}
+    ${tile(`$${price.toFixed(2)}`, t("DynamoDB and SQS of this, at list price"))}`;
+}

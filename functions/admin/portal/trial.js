@@ -1,0 +1,92 @@
+// @ts-check
+// Trying an endpoint out: an example with a payload of one's own, and the check of the receiver.
+
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { may, own } from "./api.js";
+import { isTokenKind } from "./kind.js";
+import { content, offer } from "./events.js";
+import { answered, took } from "./format.js";
+import { Act, forgetLists, Loaded, say, Status, Table, useData } from "./parts.js";
+import { t } from "./text.js";
+
+/** When what was sent is looked for, and how often, in milliseconds. */
+const LOOK_MS = 500;
+const LOOKS = 20;
+/** What the steps of a check are. */
+const STEPS = new Map([
+  ["valid", "A well-made event"],
+  ["duplicate", "The same again"],
+  ["bad-signature", "One with a wrong signature"],
+  ["old-timestamp", "One that is an hour old"],
+]);
+
+/** The tab. */
+export function Trial({ endpoint }) {
+  const data = useData(offer, []);
+  if (!may("CreateAttempts")) return html`<p class="empty">${t("This link may not send tests.")}</p>`;
+  return html`<${Loaded} of=${data}>${(offered) => html`
+    <section><h2>${t("Send an example")}</h2><${Example} endpoint=${endpoint} events=${offered.events} /></section>
+    ${!isTokenKind(endpoint, offered) && html`<section><h2>${t("Check the receiver")}</h2><${Check} path=${`/endpoint/${endpoint.id}`} /></section>`}`}<//>`;
+}
+
+function Example({ endpoint, events }) {
+  const wanted = endpoint.eventTypes?.length ? events.filter((event) => endpoint.eventTypes.includes(event.name)) : events;
+  const usable = wanted.length ? wanted : events;
+  const [name, choose] = useState(usable[0]?.name ?? "");
+  const [text, write] = useState("");
+  /** Whether the payload is the visitor's own. */
+  const [changed, change] = useState(false);
+  const [seen, set] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    let mine = true;
+    change(false);
+    const event = usable.find((one) => one.name === name);
+    if (event) {
+      content(event).then((found) => {
+        const shown = found.example === undefined ? "" : JSON.stringify(found.example, null, 2);
+        if (mine) write(shown);
+      }, (error) => say(error.message, true));
+    }
+    return () => { mine = false; };
+  }, [name]);
+  if (usable.length === 0) return html`<p class="empty">${t("No event type has an example to send.")}</p>`;
+  const send = async () => {
+    const body = /** @type {any} */ ({ eventType: name });
+    if (changed) {
+      try {
+        body.payload = JSON.parse(text);
+      } catch (error) {
+        throw new Error(`${t("The payload is no JSON")}: ${error.message}`);
+      }
+    }
+    set(null);
+    const sent = await own("POST", `/endpoint/${endpoint.id}/send-example`, body);
+    forgetLists();
+    for (let look = 0; look < LOOKS; look += 1) {
+      await new Promise((later) => setTimeout(later, LOOK_MS));
+      const tries = await own("GET", `/attempt/msg/${sent.id}`);
+      const made = tries.data.find((one) => one.endpointId === endpoint.id);
+      if (made) return set({ ...made, msg: sent.id });
+    }
+    set({ msg: sent.id });
+  };
+  return html`<div class="trial"><label class="field"><span>${t("Event type")}</span>
+      <select value=${name} onChange=${(event) => choose(event.target.value)}>${usable.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>
+    <label class="field"><span>${t("Payload")}</span><textarea rows="10" spellcheck=${false} readonly=${!may("ViewEndpointSecret")} value=${text} onInput=${(event) => { write(event.target.value); change(true); }} /></label>
+    <${Act} main act=${send}>${t("Send example")}<//>
+    ${seen && html`<p role="status" class="result">${seen.id ? html`<${Status} kind=${seen.status === 0 ? "good" : "bad"}>${seen.status === 0 ? t("delivered") : t("failed")}<//> ${answered(seen.responseStatusCode)}, ${took(seen.responseDurationMs)} ` : t("It is on its way.")}
+      <a href=${`#/messages/${seen.msg}`}>${t("Look at it")}</a></p>`}</div>`;
+}
+
+/** Tells whether the endpoint is a good receiver. */
+function Check({ path }) {
+  const [steps, set] = useState(/** @type {any[] | null} */ (null));
+  return html`<p class="minor">${t("Sends a good event twice, a forged one and an old one, and tells what your endpoint made of them.")}</p>
+    <${Act} act=${async () => {
+      set(null);
+      set((await own("POST", `${path}/check`, {})).steps);
+    }}>${t("Check the receiver")}<//>
+    <div aria-live="polite">${steps && html`<${Table} name=${t("Check the receiver")} heads=${[t("Sent"), t("Answer"), t("Result"), t("Advice")]} rows=${steps.map((step) => html`<tr key=${step.name}>
+      <td>${t(STEPS.get(step.name) ?? step.name)}</td><td>${step.status ? `${answered(step.status)}, ${took(step.durationMs)}` : t("no answer")}</td>
+      <td><${Status} kind=${step.ok ? "good" : "bad"}>${step.ok ? t("good") : t("not good")}<//></td><td>${step.advice ?? ""}</td></tr>`)} />`}</div>`;
+}

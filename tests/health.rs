@@ -1,0 +1,250 @@
+//! How endpoints are doing: what the API says of it, what it costs to ask, and that nothing is
+//! written for a delivery that succeeds.
+
+use serde_json::{Value, json};
+use shared::sender::Ending;
+
+use crate::support::network::answer;
+use crate::support::world::{World, text};
+
+const GOOD: &str = "http://127.0.0.1:9/good";
+const BAD: &str = "http://127.0.0.1:9/bad";
+
+#[tokio::test]
+async fn an_endpoint_that_fails_is_failing_since_its_first_message_and_says_why() {
+    let (world, app, ep) = world_with(BAD).await;
+    world.network.always(BAD, answer(500));
+    let began = world.ambient.now().to_rfc3339();
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let seen = health(&world, &app, &ep).await;
+    assert_eq!(seen["state"], "failing");
+    assert_eq!(
+        (&seen["attempts"], &seen["failed"], &seen["waiting"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+    assert!(seen["nextAttempt"].is_string(), "{seen}");
+    assert_eq!(seen["lastError"]["kind"], "server_error");
+    assert_eq!(seen["lastSuccess"], Value::Null);
+    // Where nothing of it is left in the picture, it is still on record.
+    world.advance_s(7);
+    world.dispatch_all().await;
+    world.advance_s(25 * 3_600);
+    let seen = health(&world, &app, &ep).await;
+    assert_eq!(seen["state"], "failing");
+    assert_eq!(seen["failingSince"].as_str().unwrap(), began);
+    assert_eq!(seen["lastError"]["status"], 500);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_recovers_is_failing_no_more_and_leaves_the_operators_list() {
+    let (world, app, ep) = world_with(BAD).await;
+    world.network.next(BAD, answer(500));
+    world.network.next(BAD, Ending::Failed("connection refused".to_owned()));
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    assert_eq!(failing(&world).await, Vec::<String>::new(), "once is not enough");
+    world.advance_s(7);
+    world.dispatch_all().await;
+    assert_eq!(failing(&world).await, [ep.clone()]);
+    let reply = world.call("GET", "/api/v1/operator/failing", Value::Null).await.body;
+    assert_eq!(reply["data"][0]["lastError"]["kind"], "refused");
+    assert_eq!(reply["data"][0]["application"], "Test");
+    world.advance_s(7 * 60);
+    world.dispatch_all().await;
+    assert_eq!(failing(&world).await, Vec::<String>::new());
+    let seen = health(&world, &app, &ep).await;
+    assert_eq!(seen["failingSince"], Value::Null);
+    assert!(seen["lastSuccess"].is_string());
+    assert_eq!(seen["state"], "unsteady", "two of three failed");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_flaps_is_written_down_at_most_once_a_minute() {
+    let (world, app, ep) = world_with(BAD).await;
+    for _ in 0..3 {
+        world.network.next(BAD, answer(500));
+        world.network.next(BAD, answer(500));
+        world.network.next(BAD, answer(200));
+        world.publish(&app, json!({})).await;
+        world.dispatch_all().await;
+        world.advance_s(7);
+        world.dispatch_all().await;
+        // The schedule would have it later; somebody asks for it now.
+        let list = format!("/api/v1/app/{app}/msg?limit=1");
+        let msg = text(&world.call("GET", &list, Value::Null).await.body["data"][0]["id"]);
+        let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+        world.call("POST", &path, Value::Null).await;
+        world.dispatch_all().await;
+    }
+    let revision = {
+        let stored = world.stored.lock().unwrap();
+        stored.values().find(|item| item.key.sk == format!("EP#{ep}")).unwrap().rev
+    };
+    assert_eq!(revision, 3, "made, failing, recovered");
+}
+
+#[tokio::test]
+async fn a_delivery_that_succeeds_writes_nothing_about_its_endpoint() {
+    let (world, app, ep) = world_with(GOOD).await;
+    for _ in 0..20 {
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    let stored = world.stored.lock().unwrap();
+    let item = stored.values().find(|item| item.key.sk == format!("EP#{ep}")).unwrap();
+    assert_eq!(item.rev, 1);
+    assert_eq!(item.by_time, None);
+}
+
+#[tokio::test]
+async fn a_failing_endpoint_is_opened_for_at_most_twenty_read_units() {
+    let (world, app, ep) = world_with(BAD).await;
+    world.network.always(BAD, answer(500));
+    for _ in 0..300 {
+        world.publish(&app, json!({"some": "payload"})).await;
+    }
+    world.dispatch_all().await;
+    world.advance_s(7);
+    world.dispatch_all().await;
+    let token = visitor(&world, &app, json!({})).await;
+    let before = world.meter.usage().read_units;
+    for path in [
+        format!("/api/v1/app/{app}/endpoint/{ep}"),
+        format!("/api/v1/app/{app}/endpoint/{ep}/health"),
+        format!("/api/v1/app/{app}/delivery?endpoint_id={ep}&limit=8"),
+    ] {
+        let reply = world.call_as(&token, "GET", &path, Value::Null).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+    }
+    let units = world.meter.usage().read_units - before;
+    assert!(units <= 20.0, "{units}");
+}
+
+#[tokio::test]
+async fn all_endpoints_are_seen_in_one_request_with_pictures_that_add_up() {
+    let (world, app, good) = world_with(GOOD).await;
+    let bad = world.endpoint(&app, BAD).await;
+    let idle = world
+        .endpoint_with(&app, json!({"url": "http://127.0.0.1:9/idle", "channels": ["none"]}))
+        .await;
+    world.network.always(BAD, answer(404));
+    for _ in 0..5 {
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/health");
+    let body = world.call("GET", &path, Value::Null).await.body;
+    let of = |ep: &str| {
+        let all = body["endpoints"].as_array().unwrap();
+        all.iter().find(|one| one["endpointId"] == ep).unwrap().clone()
+    };
+    let sum = |bars: &Value| {
+        bars.as_array().unwrap().iter().map(|bar| bar.as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(of(&good)["state"], "healthy");
+    assert_eq!(of(&bad)["state"], "failing");
+    assert_eq!(of(&idle)["state"], "idle");
+    assert_eq!(sum(&of(&good)["picture"]["success"]), 5);
+    assert_eq!(sum(&of(&bad)["picture"]["fail"]), 5);
+    assert_eq!(of(&good)["p95Ms"], 7);
+}
+
+#[tokio::test]
+async fn whoever_disabled_an_endpoint_is_on_record() {
+    let (world, app, gone) = world_with(BAD).await;
+    world.network.always(BAD, answer(410));
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let other = world.endpoint(&app, GOOD).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{other}");
+    world.call("PATCH", &path, json!({"disabled": true})).await;
+    for (ep, by) in [(&gone, "gone"), (&other, "request")] {
+        let seen = health(&world, &app, ep).await;
+        assert_eq!((&seen["state"], &seen["disabledBy"]), (&"disabled".into(), &by.into()));
+        assert!(seen["disabledAt"].is_string());
+    }
+    world.call("PATCH", &path, json!({"disabled": false})).await;
+    assert_eq!(health(&world, &app, &other).await["disabledBy"], Value::Null);
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_with_their_state_and_by_it() {
+    let (world, app, good) = world_with(GOOD).await;
+    let bad = world.endpoint(&app, BAD).await;
+    world.network.next(BAD, answer(503));
+    let failing = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    world.advance_s(1);
+    let fine = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let list = async |query: &str| {
+        let path = format!("/api/v1/app/{app}/delivery?{query}");
+        let reply = world.call("GET", &path, Value::Null).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.body["data"].as_array().unwrap().clone()
+    };
+    let all = list("").await;
+    assert_eq!(all.len(), 2);
+    let row = all.iter().find(|row| row["id"] == failing.as_str()).unwrap();
+    assert_eq!((&row["state"], &row["status"]), (&"failing".into(), &503.into()));
+    assert_eq!((&row["delivered"], &row["endpoints"]), (&1.into(), &2.into()));
+    assert_eq!((&row["attempt"], &row["attempts"]), (&1.into(), &8.into()));
+    assert!(row["nextAttempt"].is_string());
+    for (query, expected) in [
+        ("state=failing".to_owned(), vec![&failing]),
+        ("state=delivered".to_owned(), vec![&fine]),
+        (format!("endpoint_id={bad}&state=failing"), vec![&failing]),
+        (format!("endpoint_id={good}"), vec![&fine, &failing]),
+        ("event_types=other".to_owned(), vec![]),
+    ] {
+        let ids: Vec<String> = list(&query).await.iter().map(|row| text(&row["id"])).collect();
+        assert_eq!(ids, expected.into_iter().cloned().collect::<Vec<_>>(), "{query}");
+    }
+    let wrong = format!("/api/v1/app/{app}/delivery?state=odd");
+    assert_eq!(world.call("GET", &wrong, Value::Null).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_visitor_follows_the_tasks_of_the_own_application_and_of_no_other() {
+    let (world, app, ep) = world_with(GOOD).await;
+    let token = visitor(&world, &app, json!({})).await;
+    let since = json!({"since": world.ambient.now().to_rfc3339()});
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/bulk-replay");
+    let begun = world.call_as(&token, "POST", &path, since).await;
+    assert_eq!(begun.status, 202, "{begun:?}");
+    let task = text(&begun.body["id"]);
+    let seen = world
+        .call_as(&token, "GET", &format!("/api/v1/app/{app}/background-task/{task}"), Value::Null)
+        .await;
+    assert_eq!((seen.status.as_u16(), &seen.body["status"]), (200, &"finished".into()));
+    let other = world.application().await;
+    let path = format!("/api/v1/app/{other}/background-task/{task}");
+    assert_eq!(world.call("GET", &path, Value::Null).await.status, 404);
+}
+
+async fn world_with(url: &str) -> (World, String, String) {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, url).await;
+    (world, app, ep)
+}
+
+async fn health(world: &World, app: &str, ep: &str) -> Value {
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/health");
+    let reply = world.call("GET", &path, Value::Null).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body
+}
+
+/// The ids of the endpoints in the operator's list.
+async fn failing(world: &World) -> Vec<String> {
+    let reply = world.call("GET", "/api/v1/operator/failing", Value::Null).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body["data"].as_array().unwrap().iter().map(|one| text(&one["endpointId"])).collect()
+}
+
+async fn visitor(world: &World, app: &str, body: Value) -> String {
+    let path = format!("/api/v1/auth/app-portal-access/{app}");
+    text(&world.call("POST", &path, body).await.body["token"])
+}
