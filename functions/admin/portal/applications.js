@@ -17,7 +17,7 @@ export function Applications() {
   return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />`}>${t("Applications")}<//>
     ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", "Id", t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
       <td class="name"><a href=${`#/apps/${one.id}`}>${one.name}</a></td><td>${one.uid ?? ""}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
-      <td><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
+      <td class="action"><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
     ${shown.length === 0 && list.rows.length > 0 && html`<p class="empty">${list.done ? t("Nothing fits.") : t("Nothing of what is shown fits.")}</p>`}
     <${More} list=${list} empty=${t("There is no application yet.")} />`;
 }

@@ -138,7 +138,7 @@ function Rows({ rows, chosen, pick }) {
   const now = useNow();
   if (rows.length === 0) return null;
   const picks = may("CreateAttempts");
-  const heads = [t("Event"), t("State"), { text: t("Answer") }, { text: t("Time taken"), number: true }, "Id", t("When")];
+  const heads = [t("Event"), t("State"), { text: t("Answer") }, { text: t("Time taken"), number: true }, { text: "Id", minor: true }, t("When")];
   return html`<${Table} name=${t("Deliveries")} heads=${picks ? [{ text: html`<span class="offscreen">${t("Selected")}</span>` }, ...heads] : heads} rows=${rows.map((row) => {
     const state = deliveryState(row, now);
     return html`<tr key=${row.id} data-row class="line">

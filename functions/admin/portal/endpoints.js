@@ -81,7 +81,7 @@ function List({ endpoints, asked, ask }) {
   const shown = endpoints.filter((one) => fits(asked.q ?? "", one.description, one.url, one.uid, one.id)).sort(sorts[by]);
   const head = (name, text, number) => ({ number, text: html`<button class="quiet sort" aria-pressed=${by === name} onClick=${() => ask({ sort: name })}>${text}</button>` });
   const heads = [head("name", t("Endpoint")), head("state", t("State")), t("Attempts"), head("errors", t("Error rate"), true),
-    head("p95", "p95", true), head("last", t("Last success")), t("Events")];
+    head("p95", "p95", true), head("last", t("Last success")), { text: t("Events"), minor: true }];
   return html`<${Table} name=${t("Endpoints")} heads=${heads} rows=${shown.map((one) => html`<${Row} key=${one.id} endpoint=${one} />`)} />
     ${shown.length === 0 && html`<p class="empty">${t("No endpoint fits.")}</p>`}`;
 }

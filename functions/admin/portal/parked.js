@@ -35,7 +35,7 @@ export function Parked() {
     ${list.rows.length > 0 && html`<${Table} name=${t("Parked records")} heads=${[{ text: html`<span class="offscreen">${t("Selected")}</span>` }, t("Reason"), t("Queue"), "Id", t("When"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td class="pick"><input type="checkbox" aria-label=${t("Select {name}", { name: one.id })} checked=${chosen.has(one.id)} onChange=${(event) => pick(one.id, event.target.checked)} /></td>
       <td>${one.reason}</td><td>${one.queue}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.timestamp} /></td>
-      <td><${Act} act=${() => redrive([one.id])}>${t("Redrive")}<//></td></tr>`)} />`}
+      <td class="action"><${Act} act=${() => redrive([one.id])}>${t("Redrive")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("Nothing is parked.")} />`;
 }
 

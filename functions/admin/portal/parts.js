@@ -104,7 +104,7 @@ export function spanOf(picture) {
 
 /** A table whose rows become cards on a phone. `heads`: the text of each column. */
 export function Table({ heads, rows, name }) {
-  return html`<table aria-label=${name}><thead><tr>${heads.map((head) => html`<th scope="col" class=${head.number ? "number" : ""}>
+  return html`<table aria-label=${name}><thead><tr>${heads.map((head) => html`<th scope="col" class=${head.number ? "number" : head.minor ? "minor" : ""}>
     ${head.text ?? head}</th>`)}</tr></thead>
     <tbody>${rows}</tbody></table>`;
 }

@@ -75,7 +75,7 @@ function Tokens() {
   return html`${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made} /></div>`}
     ${list.rows.length > 0 && html`<${Table} name=${t("API tokens")} heads=${[t("Name"), t("Scope"), t("Application"), t("Last used"), t("Expires"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ?? t("all")}</td><td class="when"><${Time} at=${one.lastUsedAt} /></td><td class="when"><${Time} at=${one.expiresAt} /></td>
-      <td><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
+      <td class="action"><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no API token yet.")} />
     <form class="filters" onSubmit=${(event) => { event.preventDefault(); add(event.target).catch((error) => say(error.message, true)); }}>
       <input name="name" required aria-label=${t("Name")} placeholder=${t("Name")} />
@@ -115,7 +115,7 @@ function Operational() {
   };
   return html`<p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p>
     ${list.rows.length > 0 && html`<${Table} name=${t("Operational webhooks")} heads=${["URL", t("Events"), t("Secret"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.url}</code></td><td>${one.eventTypes?.join(", ") ?? t("all")}</td>
-      <td><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
+      <td><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is none yet.")} />
     <form class="filters" onSubmit=${(event) => { event.preventDefault(); add(event.target).catch((error) => say(error.message, true)); }}>
       <input name="url" type="url" required aria-label="URL" placeholder="https://example.com/ops" /><input name="types" aria-label=${t("Events")} placeholder="endpoint.failing, endpoint.disabled" />
@@ -141,7 +141,7 @@ function Profiles() {
   };
   const select = (at) => html`<select aria-label=${t("Compare")} value=${chosen[at]} onChange=${(event) => choose(chosen.map((old, n) => (n === at ? event.target.value : old)))}><option value="">–</option>${names.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`;
   return html`<${Loaded} of=${data}>${({ data }) => html`<${Table} name=${t("Profiles")} heads=${[t("Name"), t("Title"), t("Note"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${data.map((one) => html`<tr key=${one.name}><td><code>${one.name}</code></td><td>${one.title}</td><td>${one.note ?? ""}</td>
-      <td><${Act} title=${t("Makes event types of what the profile describes")} act=${() => load(one.name)}>${t("Load events")}<//></td></tr>`)} />`}<//>
+      <td class="action"><${Act} title=${t("Makes event types of what the profile describes")} act=${() => load(one.name)}>${t("Load events")}<//></td></tr>`)} />`}<//>
     <section><h2>${t("Compare")}</h2><div class="filters">${select(0)}${select(1)}</div>
       ${compared.error && html`<${Failed} error=${compared.error} />`}${compared.data?.length > 0 && html`<div class="tiles">${compared.data.map((one) => html`<div key=${one.name}><h3>${one.name}</h3><${Code} value=${{ ...one, events: one.events.map((event) => event.type) }} /></div>`)}</div>`}</section>
     <section><h2>${t("Store a profile")}</h2><${Field} label="TOML"><textarea rows="10" spellcheck=${false} value=${toml} onInput=${(event) => write(event.target.value)} /><//><${Act} act=${store}>${t("Save")}<//></section>`;

@@ -20,7 +20,7 @@ export function Sources() {
     ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Changed"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td class="name"><strong>${one.name}</strong></td><td>${one.type}</td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
       <td><a href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="when"><${Time} at=${one.updatedAt} /></td>
-      <td><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
+      <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
     <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;
 }

@@ -3,7 +3,7 @@
 
 import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
-import { count, percent, took } from "./format.js";
+import { answered, count, percent, took } from "./format.js";
 import { Act, Bars, Loaded, More, spanOf, Status, Table, Time, Title, useData, useList } from "./parts.js";
 import { openAs } from "./openas.js";
 import { t } from "./text.js";
@@ -25,19 +25,19 @@ export function Today() {
       ${tile(some(tasks.data), t("tasks running"))}
       ${local.data && html`<${Machine} status=${local.data} tile=${tile} />`}</div>
     <section><h2>${t("Failing endpoints")}</h2>
-      ${failing.rows.length > 0 && html`<${Table} name=${t("Failing endpoints")} heads=${[t("Customer"), t("Endpoint"), t("Since"), t("Last answer"), { text: t("Failed"), number: true }, t("Attempts"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${failing.rows.map((one) => html`<${Row} key=${one.id} one=${one} />`)} />`}
+      ${failing.rows.length > 0 && html`<${Table} name=${t("Failing endpoints")} heads=${[t("Customer"), t("Endpoint"), t("Since"), t("Last answer"), { text: t("Failed"), number: true }, { text: t("Attempts"), minor: true }, { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${failing.rows.map((one) => html`<${Row} key=${one.id} one=${one} />`)} />`}
       <${More} list=${failing} empty=${t("No endpoint is failing.")} /></section>`;
 }
 
 function Row({ one }) {
   const error = one.lastError;
   return html`<tr data-row><td class="name"><a href=${`#/apps/${one.appId}`}>${one.application}</a></td>
-    <td><span>${one.description || ""}</span><code class="cut">${one.url}</code></td>
-    <td><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
-    <td>${error ? (error.status > 0 ? `HTTP ${error.status}` : t(error.says)) : "–"}</td>
+    <td class="name">${one.description}<code class="cut">${one.url}</code></td>
+    <td class="state"><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
+    <td title=${error ? t(error.says) : ""}>${error ? answered(error.status) : "–"}</td>
     <td class="number" data-label=${t("Failed")}>${percent(one.failed, one.attempts)}</td>
-    <td class="picture"><${Bars} picture=${one.picture} /><small>${spanOf(one.picture)}</small></td>
-    <td><${Act} act=${() => openAs(one.appId, `/endpoints/${one.endpointId}`)}>${t("Open as customer")}<//></td></tr>`;
+    <td class="picture minor"><${Bars} picture=${one.picture} /><small>${spanOf(one.picture)}</small></td>
+    <td class="action"><${Act} act=${() => openAs(one.appId, `/endpoints/${one.endpointId}`)}>${t("Open as customer")}<//></td></tr>`;
 }
 
 /** What a platform on one machine says of itself: what was done, and what that would have cost. */
