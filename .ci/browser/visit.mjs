@@ -79,7 +79,7 @@ try {
   const refused = [];
   page.on("response", async (response) => response.status() >= 400 && refused.push(`${response.status()} ${response.url()} ${response.request().postData() ?? ""} ${(await response.text().catch(() => "")).slice(0, 200)}`));
   page.on("request", (request) => new URL(request.url()).origin === origin || wrong.push(`asked ${request.url()}`));
-  await visit(page).then(() => systems(page)).catch(async (error) => {
+  await visit(page).then(() => systems(page)).then(() => operate(page)).catch(async (error) => {
     console.log(`on ${page.url().split("key=")[0]}: ${wrong.join("; ") || "no errors"}`);
     console.log(`refused: ${refused.slice(-3).join("; ")}`);
     console.log(await page.locator("body").innerText());
@@ -92,7 +92,7 @@ try {
   await browser.close();
   server.close();
 }
-assert.ok(chapters >= 25, `only ${chapters} chapters`);
+assert.ok(chapters >= 29, `only ${chapters} chapters`);
 
 async function visit(page) {
   const heading = (name) => page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
@@ -352,6 +352,100 @@ async function looks(page) {
   assert.equal(await german.evaluate(() => document.documentElement.style.getPropertyValue("--fill")), "#7a1f5c");
   await german.context().close();
   done("a link may name a page, a language and a theme; the operator's accent holds");
+}
+
+/** The operator in the console: what fails, whose it is, and what is set up there. */
+async function operate(page) {
+  const heading = (name) => page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
+  const press = (name, place = page) => place.getByRole("button", { name, exact: true }).click();
+  const go = async (to, name) => {
+    await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: to, exact: true }).click();
+    await heading(name ?? to);
+    await settled(page);
+    await fit(page, `console ${to}`);
+    if (pictures) await page.screenshot({ path: `${pictures}/console-${to.toLowerCase().replace(" ", "-")}.png`, fullPage: true });
+  };
+
+  const { id } = (await api("POST", "/app", { name: `Failing ${HOSTILE}`, uid: "failing" })).answer;
+  const made = (await api("POST", `/app/${id}/endpoint`, { url: hooks, description: "Down", retrySchedule: [1, 3_600] })).answer;
+  mood = 503;
+  const lost = (await api("POST", `/app/${id}/msg`, { eventType: "order.paid", payload: {} })).answer.id;
+  await until("it fails twice", async () => (await api("GET", `/app/${id}/attempt/msg/${lost}`)).answer.data.length > 1);
+  await until("it is known to fail", async () => (await api("GET", "/operator/failing")).answer.data.length > 0);
+  await page.goto(`${origin}/console#key=${operator}`);
+  await heading("Today");
+  assert.ok(!page.url().includes("key="), page.url());
+  const row = page.locator("tr", { hasText: "Down" });
+  await row.getByText("HTTP 503").waitFor();
+  await settled(page);
+  await fit(page, "console today");
+  if (pictures) await page.screenshot({ path: `${pictures}/console-today.png`, fullPage: true });
+  done("the console shows what fails, and whose it is");
+
+  const [tab] = await Promise.all([page.context().waitForEvent("page"), press("Open as customer", row)]);
+  await tab.getByText("Every attempt has failed since").waitFor();
+  assert.equal(await tab.getByRole("button", { name: "Disable" }).count(), 0, "only to look");
+  await tab.close();
+  await page.keyboard.press("/");
+  await page.keyboard.type("failing");
+  await page.keyboard.press("Enter");
+  await heading(`Failing ${HOSTILE}`);
+  await page.getByText("Down").waitFor();
+  const [found] = await Promise.all([
+    page.context().waitForEvent("page"),
+    page.getByLabel("Message id, customer's id or name").fill(lost).then(() => page.keyboard.press("Enter")),
+  ]);
+  await found.getByRole("heading", { level: 1, name: "order.paid" }).waitFor();
+  await found.close();
+  done("a customer's portal opens read only, and a search finds customers and messages");
+
+  await go("Applications");
+  await go("Event types");
+  await page.getByRole("link", { name: "Import OpenAPI" }).click();
+  await page.getByLabel("Description, as YAML or JSON").fill("openapi: 3.1.0\nwebhooks:\n  cart.left:\n    post:\n      description: Somebody left\n");
+  await press("Preview");
+  await page.getByText("Somebody left").waitFor();
+  assert.equal((await api("GET", "/event-type/cart.left")).status, 404, "a preview changes nothing");
+  await press("Import");
+  await page.getByRole("link", { name: "cart.left" }).click();
+  await page.getByLabel("Schema").fill("{");
+  await page.getByText("The schema is no JSON").waitFor();
+  await page.getByLabel("Schema").fill('{"type":"object","properties":{"cart":{"type":"string"}},"examples":[{"cart":"c1"}]}');
+  await page.getByText("As customers see it").waitFor();
+  await press("Save");
+  await heading("Event types");
+  assert.deepEqual(Object.keys((await api("GET", "/event-type/cart.left")).answer.schemas ?? {}), ["1"]);
+  done("event types are imported after a preview, and edited with a check");
+
+  await go("Sources");
+  await go("Parked", "Parked records");
+  await go("Tasks");
+  await go("Settings");
+  await page.getByLabel("Accent").fill("#ffff00");
+  await press("Save");
+  await page.getByRole("alert").filter({ hasText: "readable" }).waitFor();
+  await page.getByLabel("Accent").fill("#2450c0");
+  await press("Save");
+  await page.locator("#notice").filter({ hasText: "Saved" }).waitFor();
+  for (const name of ["API tokens", "Keys", "Operational webhooks", "Profiles", "Broadcast"]) {
+    await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name }).click();
+    await settled(page);
+    await fit(page, `console ${name}`);
+  }
+  await page.getByLabel("Event type").fill("order.paid");
+  await page.getByLabel("Payload").fill('{"to":"all"}');
+  await press("Broadcast …");
+  await page.getByRole("dialog").getByText(/order.paid to \d+ applications/).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Cancel");
+  await press("Broadcast", page.getByRole("dialog"));
+  await page.getByText("Task finished").waitFor();
+  done("the portal's look is checked, and a broadcast says its number first and its progress after");
+}
+
+/** Waits until nothing is on its way any more. */
+async function settled(page) {
+  await page.waitForLoadState("networkidle");
+  await until("nothing is loading", async () => (await page.locator(".skeleton").count()) === 0);
 }
 
 /** Nothing sticks out sideways, on a screen or on a phone, and axe has nothing to say. */
