@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use shared::sender::Ending;
 
+use crate::support::captured::Captured;
 use crate::support::network::answer;
 use crate::support::world::{World, text};
 
@@ -46,7 +47,7 @@ async fn an_endpoint_that_recovers_is_failing_no_more_and_leaves_the_operators_l
     assert_eq!(failing(&world).await, Vec::<String>::new(), "once is not enough");
     world.advance_s(7);
     world.dispatch_all().await;
-    assert_eq!(failing(&world).await, [ep.clone()]);
+    assert_eq!(failing(&world).await, std::slice::from_ref(&ep));
     let reply = world.call("GET", "/api/v1/operator/failing", Value::Null).await.body;
     assert_eq!(reply["data"][0]["lastError"]["kind"], "refused");
     assert_eq!(reply["data"][0]["application"], "Test");
@@ -247,4 +248,17 @@ async fn failing(world: &World) -> Vec<String> {
 async fn visitor(world: &World, app: &str, body: Value) -> String {
     let path = format!("/api/v1/auth/app-portal-access/{app}");
     text(&world.call("POST", &path, body).await.body["token"])
+}
+
+#[tokio::test]
+async fn of_many_deliveries_that_find_an_endpoint_gone_one_says_that_it_was_disabled() {
+    let (log, _guard) = Captured::everything();
+    let (world, app, _) = world_with(BAD).await;
+    world.network.always(BAD, answer(410));
+    for _ in 0..15 {
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    let said = |line: &&String| line.contains("disabled: it answered that it is gone");
+    assert_eq!(log.lines().iter().filter(said).count(), 1);
 }

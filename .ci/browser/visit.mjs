@@ -18,7 +18,14 @@ const HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.
 /** The customer's server: what it was sent, and what it answers. */
 const received = [];
 let mood = 200;
+/** A page of the customer's that shows the portal in a frame, and what it was told. */
+let framed = "";
 const server = createServer((request, response) => {
+  if (request.url === "/frame") {
+    const script = "<script>addEventListener('message', (event) => { (window.told ??= []).push(event.data); });</script>";
+    response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html>${script}<iframe src="${framed}" style="width:700px;height:500px"></iframe>`);
+    return;
+  }
   let body = "";
   request.on("data", (part) => (body += part));
   request.on("end", () => {
@@ -92,7 +99,7 @@ try {
   await browser.close();
   server.close();
 }
-assert.ok(chapters >= 29, `only ${chapters} chapters`);
+assert.ok(chapters >= 30, `only ${chapters} chapters`);
 
 async function visit(page) {
   const heading = (name) => page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
@@ -352,6 +359,20 @@ async function looks(page) {
   assert.equal(await german.evaluate(() => document.documentElement.style.getPropertyValue("--fill")), "#7a1f5c");
   await german.context().close();
   done("a link may name a page, a language and a theme; the operator's accent holds");
+
+  framed = `${await access({})}&chrome=none`;
+  const around = await fresh(hooks.replace("127.0.0.1", "localhost").replace("/hooks", "/frame"));
+  const frame = around.frameLocator("iframe");
+  await frame.getByRole("heading", { level: 1, name: "Endpoints" }).waitFor();
+  assert.equal(await frame.locator("html").getAttribute("data-theme"), "light", "the operator's theme, not the system's");
+  assert.equal(await frame.getByText("Log out").count(), 0);
+  await frame.locator(".name a").first().click();
+  await frame.getByRole("link", { name: "Settings", exact: true }).click();
+  await frame.getByRole("button", { name: "Copy", exact: true }).first().click();
+  await frame.locator("#notice").filter({ hasText: "Copied" }).waitFor();
+  await until("the page around hears how high it is", () => around.evaluate(() => window.told?.some((one) => one.height > 100)));
+  await around.context().close();
+  done("a frame of a page that the operator named shows the portal, copies, and tells its height");
 }
 
 /** The operator in the console: what fails, whose it is, and what is set up there. */

@@ -29,7 +29,7 @@ const DIGITS: usize = 16;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={FILES}");
     println!("cargo::rerun-if-changed=build.rs");
-    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let out = out_directory()?;
     let mut scripts = String::new();
     let mut store = |script: &str| -> Result<String, Box<dyn Error>> {
         let hash = Sha256::digest(script.as_bytes());
@@ -59,6 +59,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Where Cargo wants what is made.
+#[expect(clippy::disallowed_methods, reason = "Cargo tells build scripts in the environment")]
+fn out_directory() -> Result<PathBuf, env::VarError> {
+    env::var("OUT_DIR").map(PathBuf::from)
+}
+
 /// The script so far.
 #[derive(Default)]
 struct Bundle {
@@ -75,7 +81,8 @@ impl Bundle {
         }
         let text = read(name)?;
         if name.ends_with(".css") {
-            let css = format!("const css={:?};", compact(&text));
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let css = format!("const css={:?};", lines.join("\n"));
             self.wrap(name, &css, &["css".to_owned()]);
             return Ok(());
         }

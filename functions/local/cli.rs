@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Print a link to an application's portal, for its customer.
     #[command(after_help = "Example:\n  posthorn portal --app acme --open")]
     Portal(Portal),
+    /// Print a link to the operator's console; it opens everything for twelve hours.
+    #[command(after_help = "Example:\n  posthorn console --open")]
+    Console(Console),
     /// Print a token for the API.
     #[command(after_help = "Examples:\n  posthorn token --expires 1h\n  \
                       posthorn token --app app_... --scope publish --expires 90d")]
@@ -168,6 +171,14 @@ fn scope(text: &str) -> Result<Scope, String> {
 pub(crate) struct Portal {
     #[command(flatten)]
     pub(crate) of: Of,
+    /// Open it in the browser.
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+/// How the console is opened.
+#[derive(Args)]
+pub(crate) struct Console {
     /// Open it in the browser.
     #[arg(long)]
     pub(crate) open: bool,

@@ -14,6 +14,7 @@ mod bench;
 mod chores;
 mod cli;
 mod client;
+mod console;
 mod cost;
 mod counting;
 mod data;
@@ -104,6 +105,10 @@ async fn run(command: Command, reach: &Reach) -> Result<(), String> {
         }
         Command::Cost(options) => cost::run(&options, reach.json),
         Command::Simulate(options) => simulate::run(&options, reach.json),
+        Command::Console(options) => {
+            console::run(reach, &options).await?.print(reach.json);
+            Ok(())
+        }
         Command::Token(options) => {
             token::run(reach, &options).await?.print(reach.json);
             Ok(())

@@ -22,7 +22,7 @@ pub(crate) async fn run(api: &Api, options: &cli::Portal) -> Result<Output, Stri
 }
 
 /// Shows a page in the user's browser.
-fn open(url: &str) -> Result<(), String> {
+pub(crate) fn open(url: &str) -> Result<(), String> {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started = Command::new(program)
         .arg(url)

@@ -12,6 +12,15 @@ use crate::{cli, data, hint};
 
 /// `posthorn token`. What it opens and until when goes to standard error, beside the token.
 pub(crate) async fn run(reach: &Reach, options: &cli::Token) -> Result<Output, String> {
+    let (token, expires_at) = make(reach, options).await?;
+    if !reach.json {
+        eprintln!("{}", describe(options, &expires_at));
+    }
+    Ok(Output::new(json!({"token": token, "expiresAt": expires_at}), token))
+}
+
+/// A token, and until when it opens what it opens.
+pub(crate) async fn make(reach: &Reach, options: &cli::Token) -> Result<(String, String), String> {
     let ambient = Ambient::system();
     let (secret, organisation) = match reach.find_stack()? {
         Some(stack) => (stack.root_secret()?, stack.organisation()?),
@@ -23,25 +32,18 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Token) -> Result<Output, S
     let (token, lifetime_s) =
         issue(&Tokens::new(&secret.token_key()), organisation, options, &ambient)?;
     let expires_at = ambient.now().plus_ms(lifetime_s * 1000).to_rfc3339();
-    if !reach.json {
-        eprintln!("{}", describe(options, &expires_at));
-    }
-    Ok(Output::new(json!({"token": token, "expiresAt": expires_at}), token))
+    Ok((token, expires_at))
 }
 
 /// Lets the API make it: whoever has only a token has no secret to make another one with.
-async fn ask(reach: &Reach, options: &cli::Token) -> Result<Output, String> {
+async fn ask(reach: &Reach, options: &cli::Token) -> Result<(String, String), String> {
     let api = Api::open(reach).await?;
     let body = json!({
         "name": "posthorn token", "app": options.app, "scope": options.scope.unwrap_or_default(),
         "expiry": options.expires,
     });
     let made = api.call(Method::POST, "/operator/api-token", body).await?;
-    let token = string(&made, "token")?;
-    if !reach.json {
-        eprintln!("{}", describe(options, &string(&made, "expiresAt")?));
-    }
-    Ok(Output::new(made, token))
+    Ok((string(&made, "token")?, string(&made, "expiresAt")?))
 }
 
 fn describe(options: &cli::Token, expires_at: &str) -> String {
