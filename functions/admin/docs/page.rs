@@ -21,6 +21,7 @@ pub(super) fn welcome() -> String {
         <li><a href=/docs>What the API does</a>, with examples\
         <li><a href=/portal>The portal of a customer</a>, to be opened with a link: \
         <code>posthorn portal --open</code>\
+        <li><a href=/console>The operator's console</a>: <code>posthorn console --open</code>\
         <li><a href=/api/v1/openapi.json>The description for programs</a> (OpenAPI 3.1)\
         <li><a href=/api/v1/health>Whether it is well</a> (204)</ul>\
         <p>A token for the API: <code>posthorn token --expires 12h</code>. A first event: \
