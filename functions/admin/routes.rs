@@ -42,7 +42,7 @@ pub(crate) fn below<'a>(segments: &[&'a str]) -> Option<Vec<&'a str>> {
 }
 
 /// What is answered without a token, before the table of routes is asked.
-pub(crate) const OPEN: [(&str, &str, &str); 9] = [
+pub(crate) const OPEN: [(&str, &str, &str); 10] = [
     ("posthorn.welcome.get", "GET", "/"),
     ("v1.health.get", "GET", "/api/v1/health"),
     ("posthorn.health.ping", "GET", "/api/v1/health/ping"),
