@@ -150,7 +150,8 @@ fn a_profile_reads_the_same_twice_or_is_refused_with_its_line() {
 /// cannot hold.
 fn is_plain(text: &str, value: &Value) -> bool {
     let compact = Verbatim::from(RawValue::from_string(text.trim().to_owned()).expect("JSON"));
-    compact.as_bytes() == value.to_string().as_bytes()
+    let again = value.to_string();
+    compact.as_str() == again
 }
 
 #[test]
