@@ -292,6 +292,7 @@ impl Call<'_> {
             headers: self.first_headers(input.headers.as_ref(), &id.to_string())?,
             failing: None,
             health: Health::default(),
+            circuit: None,
             settings,
             keyring: Keyring::new(&secret, &id.to_string(), &self.admin.sealer, ambient),
             created_at: now,

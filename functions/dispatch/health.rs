@@ -7,10 +7,14 @@
 //!
 //! What an attempt says about an endpoint holds for the URL that was called. It is decided on
 //! the endpoint as it is when the change is made: an endpoint that has moved, was enabled or has
-//! taken something meanwhile is left alone.
+//! taken something meanwhile is left alone. A note that cannot be made is lost: the next delivery
+//! makes it.
 //!
 //! Since when an endpoint fails is noted with the second attempt of a delivery that fails, or
 //! with the last one: a delivery that fails once and succeeds then costs nothing here.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use shared::domain::application::Application;
 use shared::domain::attempt::Attempt;
@@ -86,7 +90,9 @@ impl Notes {
 
 /// The endpoint took something: its clock stops.
 pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
-    if seen.failing.is_none() && seen.health.failing.is_none() {
+    let clock = seen.failing.map(|failing| failing.since);
+    let Some(since) = clock.or(seen.health.failing.map(|failing| failing.since)) else { return };
+    if !job.context.notes.is_new((seen.id, "succeeded", Some(since)), job.now()) {
         return;
     }
     let now = job.now();
@@ -107,7 +113,8 @@ pub(crate) async fn stumbled(
     attempt: &Attempt,
     since: Timestamp,
 ) {
-    if !seen.health.would_fail(attempt.at) {
+    let note = (seen.id, "stumbled", seen.health.last_success);
+    if !seen.health.would_fail(attempt.at) || !job.context.notes.is_new(note, job.now()) {
         return;
     }
     let change = |endpoint: &mut Endpoint| {

@@ -74,6 +74,9 @@ pub struct Endpoint {
     /// How its deliveries went when that last changed.
     #[serde(default, skip_serializing_if = "Health::is_silent")]
     pub health: Health,
+    /// What is remembered of it while it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<Circuit>,
     /// What its requests carry beside our own headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<CustomHeader>,
@@ -156,6 +159,7 @@ impl Endpoint {
             url.clone_into(&mut self.url);
             self.verified_at = None;
             self.health.failing = None;
+            self.circuit = None;
         }
     }
 
@@ -165,6 +169,7 @@ impl Endpoint {
             (true, false) => {
                 self.disabled = false;
                 self.failing = None;
+                self.circuit = None;
                 self.health.failing = None;
             }
             (false, true) => self.disable(DisabledBy::Request, now),
