@@ -547,7 +547,7 @@ def authentication(b):
     assert portal.endpoint.list(b.app).data == []
     expect(403, portal.application.list)
     other = b.svix.application.create(api.ApplicationIn(name="Other"))
-    expect(403, lambda: portal.endpoint.list(other.id))
+    expect(404, lambda: portal.endpoint.list(other.id))
     portal.authentication.logout()
     expect(401, lambda: portal.endpoint.list(b.app))
 
