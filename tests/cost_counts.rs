@@ -117,7 +117,8 @@ fn what_batches_answers_and_hanging_endpoints_cost_is_said() {
     let kept = more(&["--answer", "1k", "--taken-answer", "1024"]);
     assert!((1.25..3.0).contains(&kept), "{kept}");
     assert!(more(&["--answer", "1k"]) < 0.01, "of a success little is kept");
-    assert!((0.8..2.5).contains(&more(&["--hang", "1%"])), "{}", more(&["--hang", "1%"]));
+    // Retries of what hangs come one by one, and each holds a function for its 15 s.
+    assert!((3.0..6.0).contains(&more(&["--hang", "1%"])), "{}", more(&["--hang", "1%"]));
     assert!(more(&["--stored-days", "90"]) > 1.5);
     assert!(more(&["--no-fair-queues"]) < -0.05);
     assert!(more(&["--function-url"]) < -0.99);
