@@ -155,7 +155,9 @@ async fn a_change_against_others_who_never_stop_ends_as_contended() {
 fn who_asks_for_a_change_that_is_contended_is_told_to_ask_again() {
     let response = ApiError::from(StoreError::Contended).into_response();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(response.headers()["retry-after"], "1");
+    // Spread, so that those who met do not meet again.
+    let after = response.headers()["retry-after"].to_str().unwrap();
+    assert!(["1", "2", "3"].contains(&after), "{after}");
     let body: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(body["code"], "contended");
 }

@@ -100,7 +100,7 @@ proptest! {
             r#"\{("eventType":"[a-z]",)?("payload":(\{\}|\[\]|[0-9]e[0-9]{1,4}),)?("eventId":("[a-z]?"|null|7),)?"channels":(null|\["a"\]|\{\})\}"#.boxed(),
         ],
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let status = runtime.block_on(async {
             let (world, app) = world().await;
             publish_bytes(&world, &app, body.clone()).await.status.as_u16()

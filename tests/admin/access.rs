@@ -188,7 +188,6 @@ async fn a_trailing_slash_makes_no_difference() {
 async fn a_path_that_there_is_not_is_not_found() {
     let Scene { world, app, .. } = scene().await;
     for (method, path) in [
-        ("GET", "/".to_owned()),
         ("GET", "/api/v1".to_owned()),
         ("GET", "/api/v2/app".to_owned()),
         ("GET", "/app".to_owned()),

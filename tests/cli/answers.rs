@@ -58,6 +58,7 @@ fn every_command_answers_programs_in_json() {
     ask(&["status"], "/process/queued");
     ask(&["api", "GET", "/app"], "/data");
     ask(&["portal"], "/url");
+    ask(&["console"], "/url");
     ask(&["token"], "/token");
     ask(&["cost"], "/usd");
     ask(&["bench", "-n", "20", "-c", "2"], "/deliveries");
@@ -66,8 +67,9 @@ fn every_command_answers_programs_in_json() {
     ask(&["endpoint", "delete", endpoint], "/deleted");
     ask(&["app", "delete", "acme"], "/deleted");
     // Asked above, or in tests of their own: `up`, `listen`, `tail` say a line for each event,
-    // `doctor` one for each part of a stack. What `completions` prints is for shells.
-    for other in ["up", "listen", "tail", "doctor", "completions"] {
+    // `doctor` one for each part of a stack. What `completions` prints is for shells, and what
+    // `root-secret` says while it changes the secret is for people.
+    for other in ["up", "listen", "tail", "doctor", "completions", "root-secret"] {
         asked.insert(other.to_owned());
     }
     let all: BTreeSet<String> = help::commands().iter().map(|words| words.join(" ")).collect();
@@ -135,6 +137,8 @@ fn recovering_says_how_much_that_was_and_when_it_was_nothing() {
     place.json(&["send"]);
     listener.line();
     assert_eq!(place.platform.json()["givenUp"], "gone");
+    // It is told when it is on record, and disabled right after.
+    while place.json(&["endpoint", "get", endpoint])["disabled"] == json!(false) {}
     place.says(&["endpoint", "enable", endpoint]);
     let said = place.says(&["endpoint", "recover", endpoint, "--since", "1h"]);
     assert!(said.contains("1 message(s) are attempted again"), "{said}");

@@ -1,7 +1,7 @@
 //! Time runs out.
 
-use shared::store::Directory;
 use shared::store::keys::application_pk;
+use shared::store::{Directory, DirectoryEditor};
 
 use super::ports::{Hanging, Stuck};
 use super::*;
@@ -112,7 +112,8 @@ async fn what_waits_for_its_turn_until_the_end_is_put_off_and_spends_no_receive(
         parts.settings.parallel_per_application = 1;
         let table: Arc<dyn Table> = Arc::new(Awake(world.table.clone()));
         parts.deliveries = Deliveries::new(table.clone());
-        parts.directory = Directory::new(table);
+        parts.directory = Directory::new(table.clone());
+        parts.editor = DirectoryEditor::new(table, None);
         parts.retries = Arc::new(Awake(parts.retries.clone()));
     });
     let batch = receive(&world.queues.deliveries).await;

@@ -91,7 +91,9 @@ async fn a_store_that_never_answers_gets_503_within_eight_seconds() {
     tokio::time::pause();
     let before = tokio::time::Instant::now();
     assert_later(&answered(&world, &app).await, 503, "unavailable");
-    assert_eq!(before.elapsed(), receive::PATIENCE);
+    // A timer is as fine as a millisecond.
+    let late = before.elapsed() - receive::PATIENCE;
+    assert!(late <= std::time::Duration::from_millis(1), "{late:?}");
     assert_eq!(receive::PATIENCE.as_secs(), 8);
 }
 

@@ -11,6 +11,17 @@ use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Wri
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+/// Waits for something that the embedded adapters have a part in, with the time kept from moving on.
+pub(crate) async fn awake<T>(work: impl Future<Output = T>) -> T {
+    let (done, until) = std::sync::mpsc::channel::<()>();
+    let guard = spawn_blocking(move || until.recv());
+    let answer = work.await;
+    drop(done);
+    // It only ever hears that nobody will send.
+    let _ = guard.await;
+    answer
+}
+
 /// A port that keeps the time from moving on.
 pub(crate) struct Awake<T: ?Sized>(pub(crate) Arc<T>);
 

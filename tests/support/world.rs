@@ -30,6 +30,7 @@ use shared::store::{Profiles, StoreSettings};
 use shared::work::InFlight;
 
 use super::audit::{Audit, Audited};
+use super::awake::awake;
 use super::directory;
 use super::faults::{Faulty, Plan};
 use super::gauge::Gauge;
@@ -342,7 +343,7 @@ impl World {
     /// Publishes an event of the type `test.event`; the message's id.
     pub(crate) async fn publish(&self, app: &str, payload: Value) -> String {
         let body = json!({"eventType": "test.event", "payload": payload});
-        let reply = self.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+        let reply = awake(self.call("POST", &format!("/api/v1/app/{app}/msg"), body)).await;
         assert_eq!(reply.status, 202, "{reply:?}");
         text(&reply.body["id"])
     }

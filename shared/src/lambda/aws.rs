@@ -173,9 +173,9 @@ pub enum Caller {
     MayAskAgain,
 }
 
-/// Two pauses, each random and at most so long.
+/// Three pauses, each random and at most so long.
 fn brief_retries() -> RetryConfig {
-    const PAUSE: Duration = Duration::from_millis(150);
+    const PAUSE: Duration = Duration::from_millis(100);
     RetryConfig::standard()
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(PAUSE)
