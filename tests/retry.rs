@@ -659,7 +659,7 @@ async fn waiting(messages: usize, delay_s: u64) -> (World, String, Vec<String>) 
 
 /// Deliveries of one shard of the index that are due now: their first attempt has failed, and
 /// the next comes in a minute.
-async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
+pub(crate) async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
     let (now, inbox) = (world.ambient.now(), Inbox::new(world.table.clone()));
     let new_id = || MessageId::from_key(now, MessageKey::random(&world.ambient));
     let (app, ep) = loop {

@@ -12,7 +12,7 @@ use shared::domain::schedule::Schedule;
 use shared::domain::spread::Spread;
 use shared::store::keys::{self, DUE_SHARDS};
 use shared::store::table::{Condition, Index, Item, Query, Write};
-use shared::store::{DirectoryEditor, History, Walk};
+use shared::store::{Directory, DirectoryEditor, History, Limit, Walk};
 
 use crate::support::faults::Fault;
 use crate::support::network::answer;
@@ -80,7 +80,7 @@ async fn a_list_is_the_same_however_early_the_database_ends_a_page() {
     let (world, app, _) = stage().await;
     let mut published = Vec::new();
     for round in 0..3 {
-        world.plan.fail_after(1, Fault::Busy(shared::store::Limit::List));
+        world.plan.fail_after(1, Fault::Busy(Limit::List));
         for n in 0..6 {
             world.clock.advance_ms(10);
             published.push(world.publish(&app, json!({"n": [round, n]})).await);
@@ -109,13 +109,16 @@ async fn an_endpoint_whose_list_takes_no_more_is_spread_wider_and_nothing_is_sen
     for n in 0..40 {
         world.publish(&app, json!({"n": n})).await;
     }
-    for _ in 0..8 {
-        // The first call of a batch reads the application; then each of ten is recorded.
-        world.plan.fail_after(1, Fault::Busy(shared::store::Limit::List));
-        world.plan.fail_after(2, Fault::Busy(shared::store::Limit::List));
-        world.dispatch().await;
+    for _ in 0..4 {
+        // Each of ten attempts is refused twice; what is noted about the endpoint is not.
+        world.plan.fail_after(0, Fault::Full(Limit::List, 20));
+        assert_eq!(world.dispatch().await, 10);
     }
     world.plan.end();
+    let directory = Directory::new(world.table.clone());
+    let tenant = directory.tenant(&app.parse().unwrap()).await.unwrap().unwrap();
+    let endpoint = tenant.endpoint_by_id(&ep.parse().unwrap()).unwrap();
+    assert!(!endpoint.spread.is_one(), "it is spread wider");
     world.live_s(600).await;
     assert_eq!(world.network.sent_to(URL).len(), 40);
     let path = format!("/api/v1/app/{app}/attempt/endpoint/{ep}?limit=50");

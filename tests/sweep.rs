@@ -1,22 +1,25 @@
 //! What the sweep does when something in its way cannot be read, sent or given back; and that
 //! nobody's endpoints hold up another's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use dispatch::{Dispatcher, Settings};
-use retry::Sweeper;
+use retry::{Part, Report, Sweeper};
 use serde_json::json;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::MessageId;
 use shared::domain::schedule::Schedule;
 use shared::queue::{Consumer, MAX_BATCH};
 use shared::sender::{Outbound, Outcome, Sender};
-use shared::store::keys;
-use shared::store::table::{Condition, Item, Key, Write, Written};
+use shared::store::table::{Condition, Item, Key, Table, Write, Written};
+use shared::store::{Deliveries, keys};
 
+use crate::retry::due_in;
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer};
+use crate::support::still::START;
 use crate::support::world::{Builder, World};
 
 const URL: &str = "http://127.0.0.1:9/hook";
@@ -105,6 +108,33 @@ async fn endpoints_that_hang_do_not_keep_another_applications_waiting() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), arrive).await.expect("they wait");
     work.abort();
+}
+
+#[test]
+fn parts_take_turns_so_that_none_is_always_the_one_that_is_refused() {
+    for minute in 0..8 {
+        let now = START.plus_ms(minute * 60_000);
+        let all: BTreeSet<u32> = Part::all(4).map(|part| part.in_turn(now).number()).collect();
+        assert_eq!(all, (0..4).collect(), "all are done in each minute");
+    }
+    let first = Part::all(4).next().unwrap();
+    let turns = (0..4).map(|minute| first.in_turn(START.plus_ms(minute * 60_000)).number());
+    assert_eq!(turns.collect::<BTreeSet<u32>>(), (0..4).collect());
+    assert_eq!(Part::WHOLE.in_turn(START.plus_ms(60_000)), Part::WHOLE);
+}
+
+#[tokio::test]
+async fn a_store_that_takes_little_is_asked_again_while_there_is_time() {
+    let world = World::new();
+    due_in(&world, 3, 130).await;
+    let plan = Plan::new(Vec::new());
+    let table: Arc<dyn Table> = Arc::new(Faulty::new(world.table.clone(), &plan));
+    let unlucky = Sweeper { deliveries: Deliveries::new(table), ..world.sweeper.clone() };
+    plan.fail_after(0, Fault::Throttle(101));
+    let deadline = world.ambient.now().plus_ms(50_000);
+    let expected = Report { enqueued: 130, ..Report::default() };
+    assert_eq!(unlucky.run(Some(deadline)).await, expected);
+    assert_eq!(world.sweep().await, Report::default());
 }
 
 /// A message whose time comes in exactly a minute, when it is first due; and a sweep whose first

@@ -157,7 +157,7 @@ pub(crate) async fn watched<T>(
     let result = call.await;
     let is_full = matches!(&result, Err(StoreError::Throttled { limit: Limit::List, .. }));
     let lot = u64::from_be_bytes(job.context.parts.ambient.random());
-    if is_full && lot.is_multiple_of(CALLERS) {
+    if is_full && lot < u64::MAX / CALLERS {
         let wider = attempt.spread.wider();
         let change = |endpoint: &mut Endpoint| endpoint.spread = endpoint.spread.max(wider);
         log(attempt.ep, edit(job, (attempt.app, attempt.ep), Vec::new(), change).await);

@@ -30,6 +30,7 @@ use shared::work::Worker;
 use tracing::{info, instrument};
 
 mod part;
+mod patience;
 mod redrive;
 mod sweep;
 mod tasks;
@@ -155,6 +156,11 @@ impl Sweeper {
     /// One run over everything. `deadline` is when the invocation will be cut off.
     pub async fn run(&self, deadline: Option<Timestamp>) -> Report {
         self.run_part(Part::WHOLE, deadline).await
+    }
+
+    /// The run that the schedule asks this part for: over one of the parts, in turns.
+    pub async fn run_scheduled(&self, part: Part, deadline: Option<Timestamp>) -> Report {
+        self.run_part(part.in_turn(self.ambient.now()), deadline).await
     }
 
     /// One run over a part. Runs over the other parts may go on meanwhile.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use shared::domain::clock::Timestamp;
 use shared::store::keys::DUE_SHARDS;
 
 /// One of several parts: those shards of the index whose number leaves this remainder. What is not
@@ -26,6 +27,17 @@ impl Part {
     pub fn of(event: &Value) -> Self {
         let asked = Self::deserialize(event).ok().filter(|asked| asked.part < asked.parts);
         asked.unwrap_or(Self::WHOLE)
+    }
+
+    /// The part that is this one's turn in this minute. Where an account has no concurrency for all
+    /// of them it may always be the same ones that are refused: so they take turns, and no part of
+    /// the index waits for ever.
+    #[must_use]
+    pub fn in_turn(self, now: Timestamp) -> Self {
+        const MINUTE_MS: u64 = 60_000;
+        let minute = now.as_ms() / MINUTE_MS % u64::from(self.parts);
+        let minute = u32::try_from(minute).unwrap_or(0);
+        Self { part: (self.part + minute) % self.parts, ..self }
     }
 
     /// Its number, from 0.

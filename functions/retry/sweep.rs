@@ -15,10 +15,8 @@ use shared::store::{Advanced, Due, StoreError, Versioned, keys::Key};
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
+use crate::patience::{PAGE, Patience};
 use crate::{Part, Report, Sweeper};
-
-/// Things that are read from a shard at once: ten batches of a queue.
-const PAGE: usize = 100;
 
 /// What the walk over the index came to.
 #[derive(Default)]
@@ -35,6 +33,21 @@ pub(crate) struct Swept {
 struct Claim<T> {
     held: Versioned<T>,
     outgoing: Outgoing,
+}
+
+/// Things that were claimed, with their records, and those that the store would not have claimed.
+struct Claimed<T> {
+    held: Vec<Versioned<T>>,
+    records: Vec<Outgoing>,
+    refused: Vec<Versioned<T>>,
+}
+
+/// What came of some things that are due.
+struct Round {
+    /// How many are due no longer.
+    moved: usize,
+    /// Those that may be claimed in a moment.
+    refused: Vec<Due>,
 }
 
 /// One walk over the index. Its turns are given in the order in which they are asked for, so a
@@ -67,17 +80,21 @@ impl Walk<'_> {
         let mut swept = Swept::default();
         let began = self.sweeper.ambient.now();
         let mut after = None;
+        let mut patience = Patience::until(self.sweeper, until);
         loop {
             // When it is its turn there may be no time left.
             let read = turn(&self.reads, async {
                 match self.sweeper.is_late(until) {
                     true => None,
-                    false => Some(self.sweeper.deliveries.due(shard, began, PAGE, after).await),
+                    false => {
+                        Some(self.sweeper.deliveries.due(shard, began, PAGE, after.clone()).await)
+                    }
                 }
             });
             let (due, next) = match read.await {
                 None => break,
                 Some(Ok(page)) => page,
+                Some(Err(error)) if error.is_passing() && patience.pause().await => continue,
                 Some(Err(error)) => {
                     error!(shard, %error, "cannot read what is due");
                     swept.report.failed += 1;
@@ -88,7 +105,7 @@ impl Walk<'_> {
             let oldest = due.iter().filter_map(due_since).fold(began, Timestamp::min);
             swept.oldest = swept.oldest.or(Some(oldest));
             let failed = swept.report.failed;
-            let moved = self.act(due, &mut swept).await;
+            let moved = self.act_patiently(due, &mut swept, &mut patience).await;
             // Where nothing but failures came of a page, another run may have more luck.
             let is_vain = moved == 0 && swept.report.failed > failed;
             match next {
@@ -99,8 +116,34 @@ impl Walk<'_> {
         swept
     }
 
-    /// Does what there is to do about a page; how much of it is due no longer.
-    async fn act(&self, due: Vec<Due>, swept: &mut Swept) -> usize {
+    /// Does what there is to do about a page, again for what the store refuses to claim; how much
+    /// of it is due no longer. What is claimed is sent before anything is waited for.
+    async fn act_patiently(
+        &self,
+        due: Vec<Due>,
+        swept: &mut Swept,
+        patience: &mut Patience<'_>,
+    ) -> usize {
+        let (mut left, mut moved) = (due, 0);
+        while !left.is_empty() {
+            let rest = left.split_off(patience.width().min(left.len()));
+            let Round { moved: taken, refused } = self.act(left, swept).await;
+            moved += taken;
+            patience.learn(taken, refused.len());
+            let is_over = !refused.is_empty() && !patience.pause().await;
+            // What is refused comes last, so that it keeps nothing else waiting.
+            left = rest;
+            left.extend(refused);
+            if is_over {
+                swept.report.failed += left.len();
+                break;
+            }
+        }
+        moved
+    }
+
+    /// Does what there is to do about some things, once.
+    async fn act(&self, due: Vec<Due>, swept: &mut Swept) -> Round {
         let (mut deliveries, mut scheduled, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         for found in due {
             match found {
@@ -113,8 +156,11 @@ impl Walk<'_> {
             }
         }
         let aside = self.set_aside(unreadable, &mut swept.report).await;
-        let sent = self.send_deliveries(deliveries, &mut swept.report).await;
-        aside + sent + self.release(scheduled, &mut swept.report).await
+        let (sent, deliveries) = self.send_deliveries(deliveries, &mut swept.report).await;
+        let (released, scheduled) = self.release(scheduled, &mut swept.report).await;
+        let deliveries = deliveries.into_iter().map(|found| Due::Delivery(Box::new(found)));
+        let scheduled = scheduled.into_iter().map(|found| Due::Scheduled(Box::new(found)));
+        Round { moved: aside + sent + released, refused: deliveries.chain(scheduled).collect() }
     }
 
     /// Moves what cannot be read out of the way; how much of it is due no longer.
@@ -129,35 +175,49 @@ impl Walk<'_> {
         join_all(moves).await.iter().filter(|moved| moved.is_ok()).count()
     }
 
-    /// Claims things side by side: those that are ours, and their records.
-    async fn claim_all<T, C>(
+    /// Claims things side by side.
+    async fn claim_all<T: Clone, C>(
         &self,
         due: Vec<Versioned<T>>,
         claim: impl Fn(Versioned<T>) -> C,
         report: &mut Report,
-    ) -> (Vec<Versioned<T>>, Vec<Outgoing>)
+    ) -> Claimed<T>
     where
         C: Future<Output = Result<Option<Claim<T>>, StoreError>>,
     {
-        let claims = join_all(due.into_iter().map(|found| turn(&self.calls, claim(found)))).await;
-        let mut claimed = Vec::with_capacity(claims.len());
-        for claim in claims {
+        let claims = due.iter().map(|found| turn(&self.calls, claim(found.clone())));
+        let claims = join_all(claims).await;
+        let mut claimed = Claimed { held: Vec::new(), records: Vec::new(), refused: Vec::new() };
+        for (found, claim) in due.into_iter().zip(claims) {
             match claim {
-                Ok(Some(claim)) => claimed.push((claim.held, claim.outgoing)),
+                Ok(Some(claim)) => {
+                    claimed.held.push(claim.held);
+                    claimed.records.push(claim.outgoing);
+                }
                 Ok(None) => report.lost += 1,
+                Err(error) if error.is_passing() => {
+                    warn!(%error, "what is due is not claimed yet");
+                    claimed.refused.push(found);
+                }
                 Err(error) => {
                     warn!(%error, "cannot claim what is due");
                     report.failed += 1;
                 }
             }
         }
-        claimed.into_iter().unzip()
+        claimed
     }
 
-    /// Puts the next attempts of deliveries in the queue; how many of them are due no longer.
-    async fn send_deliveries(&self, due: Vec<Versioned<Delivery>>, report: &mut Report) -> usize {
+    /// Puts the next attempts of deliveries in the queue; how many of them are due no longer, and
+    /// those that the store refused to claim.
+    async fn send_deliveries(
+        &self,
+        due: Vec<Versioned<Delivery>>,
+        report: &mut Report,
+    ) -> (usize, Vec<Versioned<Delivery>>) {
         let sweeper = self.sweeper;
-        let (held, records) = self.claim_all(due, |found| claim(sweeper, found), report).await;
+        let Claimed { held, records, refused } =
+            self.claim_all(due, |found| claim(sweeper, found), report).await;
         let sent = send_all(&*sweeper.retries, records).await;
         let count = sent.len();
         let ends = held.iter().zip(sent).filter_map(|(held, sent)| Some((held, sent.err()?)));
@@ -173,14 +233,19 @@ impl Walk<'_> {
         let unsent = join_all(unsent).await.len();
         report.failed += unsent;
         report.enqueued += count - unsent;
-        count - unsent
+        (count - unsent, refused)
     }
 
-    /// Puts messages in the queue whose time comes soon; how many of them are due no longer.
-    async fn release(&self, due: Vec<Versioned<ScheduledMessage>>, report: &mut Report) -> usize {
+    /// Puts messages in the queue whose time comes soon; how many of them are due no longer, and
+    /// those that the store refused to claim.
+    async fn release(
+        &self,
+        due: Vec<Versioned<ScheduledMessage>>,
+        report: &mut Report,
+    ) -> (usize, Vec<Versioned<ScheduledMessage>>) {
         let sweeper = self.sweeper;
         let claim = |found| claim_scheduled(sweeper, found);
-        let (held, records) = self.claim_all(due, claim, report).await;
+        let Claimed { held, records, refused } = self.claim_all(due, claim, report).await;
         let sent = send_all(&*sweeper.accepted, records).await;
         let ends = held.into_iter().zip(sent).map(async |(held, sent)| {
             let in_queue = sent.is_ok();
@@ -194,7 +259,7 @@ impl Walk<'_> {
         let released = ends.iter().filter(|in_queue| **in_queue).count();
         report.released += released;
         report.failed += ends.len() - released;
-        released
+        (released, refused)
     }
 }
 
@@ -231,13 +296,14 @@ async fn claim_scheduled(
     found: Versioned<ScheduledMessage>,
 ) -> Result<Option<Claim<ScheduledMessage>>, StoreError> {
     let (deliveries, now) = (&sweeper.deliveries, sweeper.ambient.now());
-    let claimed = deliveries.save_scheduled(&found, found.value.claimed(now)).await?;
-    let Some(held) = claimed else { return Ok(None) };
-    let Some(message) = deliveries.message(&held.value.msg, now).await? else {
+    // Before it is claimed: what was claimed and cannot be read would wait for its claim to run out.
+    let Some(message) = deliveries.message(&found.value.msg, now).await? else {
         // It expired or was expunged: there is nothing to send.
-        deliveries.save_scheduled(&held, held.value.released()).await?;
+        deliveries.save_scheduled(&found, found.value.released()).await?;
         return Ok(None);
     };
+    let claimed = deliveries.save_scheduled(&found, found.value.claimed(now)).await?;
+    let Some(held) = claimed else { return Ok(None) };
     let again = found.value.was_claimed();
     let record = Record::Accepted { message: Box::new(message), again };
     let at = match again {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use shared::queue::{Consumer, Outgoing, Producer, QueueError, Received};
 use shared::sender::{Ending, Outbound, Outcome, Sender};
+use shared::store::keys::ATTEMPT_PREFIX;
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
 use shared::store::{Limit, StoreError};
 use tokio::sync::Notify;
@@ -28,6 +29,9 @@ pub(crate) enum Fault {
     Throttle(u32),
     /// An error, and no effect: the store takes no more of this.
     Busy(Limit),
+    /// From now on the store refuses to record so many attempts, since it takes no more of this.
+    /// Whoever is refused asks again, so this excuses nothing.
+    Full(Limit, u32),
 }
 
 /// What a port is told of a fault that only the store knows.
@@ -53,6 +57,8 @@ struct State {
     dead: bool,
     /// Writes that are still to be refused.
     throttled: u32,
+    /// Attempts that are still to be refused, and what it is that takes no more.
+    full: Option<(Limit, u32)>,
     /// Requests that were sent and whose attempt is not on record yet, by message and URL.
     open: BTreeMap<(String, String), usize>,
     /// Requests of these that a fault kept from being recorded.
@@ -89,6 +95,7 @@ impl Plan {
         let mut state = self.state.lock().unwrap();
         state.faults.clear();
         state.throttled = 0;
+        state.full = None;
     }
 
     /// A fault at the call after `skip` more.
@@ -148,15 +155,31 @@ impl Plan {
             state.throttled += writes;
             return None;
         }
+        if let Fault::Full(limit, writes) = fault {
+            state.full = Some((limit, writes));
+            return None;
+        }
         Some(fault)
     }
 
-    /// Whether a write is refused because the store throttles.
-    fn throttles(&self) -> bool {
+    /// Refuses a write if the store throttles, or if it `records` an attempt and the store takes no
+    /// more of those.
+    fn refuse(&self, records: bool) -> Result<(), StoreError> {
         let mut state = self.state.lock().unwrap();
-        let throttles = state.throttled > 0 && !state.dead;
-        state.throttled -= u32::from(throttles);
-        throttles
+        if state.dead {
+            return Ok(());
+        }
+        if let Some((limit, left @ 1..)) = &mut state.full
+            && records
+        {
+            *left -= 1;
+            return Err(store(&busy(*limit)));
+        }
+        if state.throttled > 0 {
+            state.throttled -= 1;
+            return Err(store("throttled"));
+        }
+        Ok(())
     }
 
     async fn die(&self) {
@@ -189,7 +212,7 @@ impl Plan {
         error: impl FnOnce(&str) -> E,
     ) -> Result<T, E> {
         match self.next(generation).await {
-            None | Some(Fault::Throttle(_)) => {
+            None | Some(Fault::Throttle(_) | Fault::Full(..)) => {
                 let result = call.await;
                 self.stop_if_dead(generation).await;
                 result
@@ -297,6 +320,11 @@ fn queue(why: &str) -> QueueError {
     QueueError::Unavailable(why.to_owned())
 }
 
+/// Whether these record an attempt.
+fn records(writes: &[Write]) -> bool {
+    writes.iter().any(|write| write.key().sk.starts_with(ATTEMPT_PREFIX))
+}
+
 fn docs(writes: &[Write]) -> impl Iterator<Item = &str> {
     writes.iter().filter_map(|write| match write {
         Write::Put(item, _) => Some(item.doc.as_str()),
@@ -317,10 +345,9 @@ impl Table for Faulty<Arc<dyn Table>> {
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         let about = self.plan.deliveries(docs(std::slice::from_ref(&write)), false);
         let attempts = self.plan.deliveries(docs(std::slice::from_ref(&write)), true);
+        let records = records(std::slice::from_ref(&write));
         let call = async {
-            if self.plan.throttles() {
-                return Err(store("throttled"));
-            }
+            self.plan.refuse(records)?;
             let written = self.inner.write(write).await?;
             if written == Written::Done {
                 self.plan.recorded(&attempts);
@@ -333,10 +360,9 @@ impl Table for Faulty<Arc<dyn Table>> {
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
         let about = self.plan.deliveries(docs(&writes), false);
         let attempts = self.plan.deliveries(docs(&writes), true);
+        let records = records(&writes);
         let call = async {
-            if self.plan.throttles() {
-                return Err(store("throttled"));
-            }
+            self.plan.refuse(records)?;
             let done = self.inner.transact(writes).await?;
             if done == Transacted::Done {
                 self.plan.recorded(&attempts);
@@ -375,7 +401,7 @@ impl<S: Sender> Sender for Faulty<S> {
     async fn send(&self, request: Outbound) -> Outcome {
         let timed_out = Outcome { duration_ms: 15_000, ending: Ending::TimedOut };
         match self.plan.next(self.generation).await {
-            None | Some(Fault::Throttle(_)) => {
+            None | Some(Fault::Throttle(_) | Fault::Full(..)) => {
                 self.plan.sent(&request);
                 let outcome = self.inner.send(request).await;
                 self.plan.stop_if_dead(self.generation).await;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use shared::domain::clock::{Clock, Timestamp};
 use shared::domain::id::MessageId;
 use shared::queue::record::Record;
-use shared::store::keys::{ATTEMPT_PREFIX, DELIVERY_PREFIX, MESSAGE_SK, PARKED_PK};
+use shared::store::keys::{ATTEMPT_PREFIX, DELIVERY_PREFIX, MESSAGE_SK, PARKED_PK, SCHEDULED_SK};
 use shared::store::table::Item;
 
 use super::aws::table::Watch;
@@ -101,6 +101,8 @@ struct Stored {
     accepted: bool,
     attempted_before: bool,
     queued: bool,
+    /// Its time has not come, or the sweep has not found it yet.
+    waits: bool,
 }
 
 /// One delivery.
@@ -121,7 +123,7 @@ pub(crate) struct Fates {
     pub(crate) delivered: u64,
     /// Given up or called off, on record.
     pub(crate) ended: u64,
-    /// On record as pending.
+    /// On record as pending, or as waiting for its time.
     pub(crate) pending: u64,
     /// Only in a queue.
     pub(crate) queued: u64,
@@ -257,6 +259,7 @@ impl Ledger {
                     Slot { delivered: true, .. } => fates.delivered += 1,
                     Slot { ended: true, .. } => fates.ended += 1,
                     Slot { pending: true, .. } => fates.pending += 1,
+                    _ if stored.waits => fates.pending += 1,
                     _ if stored.queued => fates.queued += 1,
                     _ => fates.lost += 1,
                 }
@@ -295,7 +298,16 @@ impl Ledger {
             accepted: false,
             attempted_before: false,
             queued: false,
+            waits: false,
         });
+    }
+
+    /// What makes a message wait, stored after the message itself: it is due while it waits.
+    fn scheduled_stored(&self, item: &Item) {
+        let mut books = self.lock();
+        let Some(key) = item.key.pk.strip_prefix(MESSAGE_PK) else { return };
+        let Some(at) = books.messages.get(key).copied() else { return };
+        books.stored[at as usize].waits = item.due.is_some();
     }
 
     fn delivery_stored(&self, item: &Item, ep: &str) {
@@ -361,6 +373,8 @@ impl Watch for Ledger {
         let sk = item.key.sk.as_str();
         if let Some(rest) = sk.strip_prefix(DELIVERY_PREFIX) {
             self.delivery_stored(item, rest);
+        } else if sk == SCHEDULED_SK {
+            self.scheduled_stored(item);
         } else if old.is_some() {
             // A change of what is there already.
         } else if let Some(rest) = sk.strip_prefix(ATTEMPT_PREFIX) {

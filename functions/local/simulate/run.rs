@@ -17,6 +17,7 @@ use super::aws::queue::SimulatedQueue;
 use super::aws::weather::{BrownOut, Weather};
 use super::figures::Figures;
 use super::front::Front;
+use super::lambda::{Failure, Function};
 use super::mapping::{Backlog, Mapping, Open, Setup};
 use super::plan::{Plan, Span};
 use super::publishers::Publishers;
@@ -156,6 +157,8 @@ fn map(account: &Account, plan: &Plan, open: &Open) {
     }
 }
 
+/// How old an event of the schedule may become (`template.yaml`: MaximumEventAgeInSeconds).
+const EVENT_AGE: Duration = Duration::from_secs(60);
 /// Runs of retry at once (`template.yaml`).
 const SWEEP_PARTS: u32 = 4;
 
@@ -165,18 +168,32 @@ fn sweep(account: &Account, open: &Open) {
     tokio::spawn(async move {
         while open.load(Ordering::Relaxed) {
             for part in retry::Part::all(SWEEP_PARTS) {
-                let retry = retry.clone();
-                tokio::spawn(async move {
-                    let run = |sweeper: retry::Sweeper, deadline| async move {
-                        sweeper.run_part(part, Some(deadline)).await
-                    };
-                    // One that is throttled or killed is followed by another.
-                    let _ = retry.invoke(run).await;
-                });
+                tokio::spawn(invoke(retry.clone(), part));
             }
             tokio::time::sleep(Duration::from_secs(SWEEP_EVERY_S)).await;
         }
     });
+}
+
+/// An asynchronous invocation: Lambda keeps its event while there is no concurrency for it, and
+/// tries again after a second, two, four (docs: asynchronous invocation, "Error handling"), until
+/// the event is too old. One that is killed is followed by that of the next minute.
+async fn invoke(retry: Arc<Function<retry::Sweeper>>, part: retry::Part) {
+    let began = Instant::now();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let run = |sweeper: retry::Sweeper, deadline| async move {
+            sweeper.run_scheduled(part, Some(deadline)).await
+        };
+        if retry.invoke(run).await != Err(Failure::Throttled) {
+            return;
+        }
+        if began.elapsed() + pause > EVENT_AGE {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
 }
 
 /// Publishes at the plan's rate for as long as it says, and more slowly while it warms up.
