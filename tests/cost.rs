@@ -212,14 +212,7 @@ async fn remember(world: &mut World, app: &str) {
 async fn cost<T>(world: &World, work: impl Future<Output = T>) -> Usage {
     let before = world.meter.usage();
     work.await;
-    let after = world.meter.usage();
-    Usage {
-        write_units: after.write_units - before.write_units,
-        read_units: after.read_units - before.read_units,
-        sqs_requests: after.sqs_requests - before.sqs_requests,
-        empty_receives: after.empty_receives - before.empty_receives,
-        store_calls: after.store_calls - before.store_calls,
-    }
+    world.meter.usage().since(&before)
 }
 
 /// Write units, read units and sends.

@@ -53,6 +53,19 @@ pub(crate) struct Usage {
     pub(crate) store_calls: u64,
 }
 
+impl Usage {
+    /// What was used after `before`.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        Self {
+            write_units: self.write_units - before.write_units,
+            read_units: self.read_units - before.read_units,
+            sqs_requests: self.sqs_requests - before.sqs_requests,
+            empty_receives: self.empty_receives - before.empty_receives,
+            store_calls: self.store_calls - before.store_calls,
+        }
+    }
+}
+
 impl Meter {
     /// The totals so far.
     pub(crate) fn usage(&self) -> Usage {

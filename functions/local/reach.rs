@@ -154,8 +154,7 @@ impl Api {
         path: &str,
         body: Value,
     ) -> Result<Value, String> {
-        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-        self.api.send(method, &under(path), body).await?.json()
+        self.api.call(method, &under(path), body).await
     }
 
     /// A request with these bytes to a whole path.

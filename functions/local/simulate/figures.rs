@@ -7,8 +7,8 @@ use shared::domain::message::DEFAULT_RETENTION_DAYS;
 use super::account::{Account, Pipes};
 use super::aws::capacity::Throttled;
 use super::lambda::Stats;
-use super::ledger::Times;
-use super::publishers::{Answers, Publishers};
+use super::ledger::{Fates, Times};
+use super::publishers::{Answers, Asked, Publishers};
 use crate::cost::{Ran, bill_of};
 use crate::counting::Usage;
 
@@ -37,18 +37,8 @@ pub(crate) struct Spread {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Published {
-    /// Events that they had.
-    pub(crate) events: u64,
-    /// Requests that they made.
-    pub(crate) requests: u64,
-    /// Answers of 429.
-    pub(crate) limited: u64,
-    /// Answers of 5xx.
-    pub(crate) errors: u64,
-    /// Of these, those of the API itself, because receive was not there to answer.
-    pub(crate) unserved: u64,
-    /// Answers of 5xx with `Retry-After`.
-    pub(crate) errors_with_advice: u64,
+    #[serde(flatten)]
+    pub(crate) asked: Asked,
     /// The share of 5xx after the warm-up.
     pub(crate) warm_error_share: f64,
     /// Events that they gave up.
@@ -91,16 +81,9 @@ pub(crate) struct Figures {
     pub(crate) took_s: f64,
     pub(crate) accepted: u64,
     pub(crate) deliveries: u64,
-    pub(crate) delivered: u64,
-    /// Given up, on record.
-    pub(crate) ended: u64,
-    /// On record as pending at the end.
-    pub(crate) pending: u64,
-    /// Only in a queue at the end.
-    pub(crate) queued: u64,
-    pub(crate) lost: u64,
-    /// Never attempted, of those that are not over.
-    pub(crate) unattempted: u64,
+    /// What became of them at the end.
+    #[serde(flatten)]
+    pub(crate) fates: Fates,
     pub(crate) parked: u64,
     /// Records that became dead letters.
     pub(crate) dead_letters: u64,
@@ -168,7 +151,7 @@ impl Figures {
         let endpoints = account.ledger.endpoints() as u64;
         let Pipes { deliveries_dlq, retries_dlq, .. } = &account.ports.pipes;
         let books = account.ledger.lock();
-        let usage = since(before, &account.ports.meter.usage());
+        let usage = account.ports.meter.usage().since(before);
         let throttled = account.ports.table.throttled();
         let died = account.dispatch.stats().unrecorded;
         let each = |count: f64| round(count / books.delivered.max(1) as f64);
@@ -180,7 +163,7 @@ impl Figures {
         );
         let answers = publishers.answers();
         let ran = Ran {
-            requests: answers.requests,
+            requests: answers.asked.requests,
             payload,
             invocations: receive.invocations + dispatch.invocations + retry.invocations,
             gb_s: receive.gb_s + dispatch.gb_s + retry.gb_s,
@@ -195,12 +178,7 @@ impl Figures {
             took_s: round(took_s),
             accepted: books.accepted,
             deliveries: books.deliveries,
-            delivered: fates.delivered,
-            ended: fates.ended,
-            pending: fates.pending,
-            queued: fates.queued,
-            lost: fates.lost,
-            unattempted: fates.unattempted,
+            fates,
             parked: books.parked,
             dead_letters: deliveries_dlq.ever() + retries_dlq.ever(),
             dead_gone_ms: 0,
@@ -235,25 +213,10 @@ impl Figures {
     }
 }
 
-fn since(before: &Usage, after: &Usage) -> Usage {
-    Usage {
-        write_units: after.write_units - before.write_units,
-        read_units: after.read_units - before.read_units,
-        sqs_requests: after.sqs_requests - before.sqs_requests,
-        empty_receives: after.empty_receives - before.empty_receives,
-        store_calls: after.store_calls - before.store_calls,
-    }
-}
-
 fn published(answers: &Answers) -> Published {
     let requests = answers.warm_requests.max(1) as f64;
     Published {
-        events: answers.events,
-        requests: answers.requests,
-        limited: answers.limited,
-        errors: answers.errors,
-        unserved: answers.unserved,
-        errors_with_advice: answers.errors_with_advice,
+        asked: answers.asked,
         warm_error_share: answers.warm_errors as f64 / requests,
         refused: answers.refused,
         took: quantiles(&answers.took),

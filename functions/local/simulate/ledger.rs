@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::domain::clock::{Clock, Timestamp};
 use shared::domain::id::MessageId;
 use shared::queue::record::Record;
@@ -117,7 +117,8 @@ struct Slot {
 }
 
 /// What became of the deliveries that were asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Fates {
     /// Taken by their endpoint.
     pub(crate) delivered: u64,

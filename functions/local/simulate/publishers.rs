@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::{Request, StatusCode};
+use serde::Serialize;
 use shared::domain::clock::{Clock, Timestamp};
 
 use super::aws::dice::Dice;
@@ -28,20 +29,27 @@ pub(crate) struct Publishers {
     answers: Mutex<Answers>,
 }
 
-/// What they were answered.
-pub(crate) struct Answers {
+/// Their requests and what was answered, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Asked {
     /// Events that they had.
     pub(crate) events: u64,
     /// Requests that they made.
     pub(crate) requests: u64,
-    /// Requests that were answered with 429.
+    /// Answers of 429.
     pub(crate) limited: u64,
-    /// Requests that were answered with 5xx.
+    /// Answers of 5xx.
     pub(crate) errors: u64,
-    /// Of these, those of the API itself.
+    /// Of these, those of the API itself, because receive was not there to answer.
     pub(crate) unserved: u64,
-    /// Answers of 5xx with a `Retry-After`.
+    /// Answers of 5xx with `Retry-After`.
     pub(crate) errors_with_advice: u64,
+}
+
+/// What they were answered.
+pub(crate) struct Answers {
+    pub(crate) asked: Asked,
     /// Requests after the warm-up.
     pub(crate) warm_requests: u64,
     /// Of these, answered with 5xx.
@@ -66,12 +74,7 @@ impl Publishers {
         payload: usize,
     ) -> Arc<Self> {
         let answers = Mutex::new(Answers {
-            events: 0,
-            requests: 0,
-            limited: 0,
-            errors: 0,
-            unserved: 0,
-            errors_with_advice: 0,
+            asked: Asked::default(),
             warm_requests: 0,
             warm_errors: 0,
             refused: 0,
@@ -97,9 +100,9 @@ impl Publishers {
     pub(crate) fn publish(self: &Arc<Self>, app: &str) {
         let number = {
             let mut answers = self.answers();
-            answers.events += 1;
+            answers.asked.events += 1;
             answers.under_way += 1;
-            answers.events
+            answers.asked.events
         };
         let (publishers, path) = (self.clone(), format!("/api/v1/app/{app}/msg"));
         tokio::spawn(async move {
@@ -149,11 +152,11 @@ impl Publishers {
         let mut answers = self.answers();
         let warm = asked >= answers.warm_from;
         let error = u64::from(reply.status.is_server_error());
-        answers.requests += 1;
-        answers.errors += error;
-        answers.unserved += error * u64::from(!reply.served);
-        answers.errors_with_advice += error * u64::from(reply.retry_after_s.is_some());
-        answers.limited += u64::from(reply.status == StatusCode::TOO_MANY_REQUESTS);
+        answers.asked.requests += 1;
+        answers.asked.errors += error;
+        answers.asked.unserved += error * u64::from(!reply.served);
+        answers.asked.errors_with_advice += error * u64::from(reply.retry_after_s.is_some());
+        answers.asked.limited += u64::from(reply.status == StatusCode::TOO_MANY_REQUESTS);
         answers.warm_requests += u64::from(warm);
         answers.warm_errors += u64::from(warm) * error;
         if reply.status == StatusCode::ACCEPTED {

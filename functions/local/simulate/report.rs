@@ -7,15 +7,19 @@ use super::scenario::claim::Claim;
 pub(crate) fn print(run: &Figures) {
     line("took", format!("{:.0} s of its time", run.took_s));
     line("accepted", format!("{} messages, {} deliveries", run.accepted, run.deliveries));
-    let rest = [("given up", run.ended), ("pending", run.pending), ("in a queue", run.queued)];
+    let rest = [
+        ("given up", run.fates.ended),
+        ("pending", run.fates.pending),
+        ("in a queue", run.fates.queued),
+    ];
     let rest = rest.iter().filter(|(_, count)| *count > 0);
     let rest: String = rest.map(|(what, count)| format!(", {count} {what}")).collect();
-    line("delivered", format!("{}{rest}", run.delivered));
+    line("delivered", format!("{}{rest}", run.fates.delivered));
     line("attempts", format!("{} on record, {} requests", run.attempts, run.posts));
     line("sent twice", format!("{}, of which {} in processes that died", run.sent_twice, run.died));
     line(
         "lost, parked",
-        format!("{}, {}; {} dead letters", run.lost, run.parked, run.dead_letters),
+        format!("{}, {}; {} dead letters", run.fates.lost, run.parked, run.dead_letters),
     );
     line("first attempt", quantiles(&run.first.all));
     line("  of the others", quantiles(&run.first.innocent));
@@ -27,10 +31,10 @@ pub(crate) fn print(run: &Figures) {
         "publishers",
         format!(
             "{} requests, {} x 429, {} x 5xx ({} for want of receive), {} events given up; 202 in {}",
-            published.requests,
-            published.limited,
-            published.errors,
-            published.unserved,
+            published.asked.requests,
+            published.asked.limited,
+            published.asked.errors,
+            published.asked.unserved,
             published.refused,
             quantiles(&published.took)
         ),

@@ -33,8 +33,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use self::attributes::{Attributes, Expression};
 use super::keys::index;
 use super::table::{
-    Condition, Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted,
-    Write, Written,
+    Condition, Index, Item, Key, Page, Query, Table, Transacted, Write, Written, check_transaction,
 };
 use super::{Limit, StoreError};
 use crate::aws::describe;
@@ -119,7 +118,7 @@ impl Table for DynamoTable {
     }
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
-        check_size(&write)?;
+        write.check_size()?;
         let unanswered = Unanswered::default();
         let mut pauses = PAUSES_MS.into_iter();
         loop {
@@ -147,11 +146,7 @@ impl Table for DynamoTable {
         if writes.is_empty() {
             return Ok(Transacted::Done);
         }
-        if writes.len() > MAX_TRANSACTION {
-            let why = format!("{} writes in one transaction", writes.len());
-            return Err(StoreError::Invalid(why));
-        }
-        writes.iter().try_for_each(check_size)?;
+        check_transaction(&writes)?;
         let actions = writes.iter().map(|write| self.action(write));
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
         let mut pauses = PAUSES_MS.into_iter();
@@ -247,16 +242,6 @@ impl DynamoTable {
             ),
         };
         Ok(action.build())
-    }
-}
-
-/// DynamoDB would refuse it too; this spares the way, and counts as the other adapter does.
-fn check_size(write: &Write) -> Result<(), StoreError> {
-    match write {
-        Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
-            Err(StoreError::TooLarge(item.size()))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoreError;
 use super::table::{
-    Condition, Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Position, Query, Table,
-    Transacted, Write, Written,
+    Condition, Index, Item, Key, Page, Position, Query, Table, Transacted, Write, Written,
+    check_transaction,
 };
 use crate::domain::clock::Timestamp;
 use crate::embedded::{Engine, EngineError};
@@ -88,7 +88,7 @@ impl Table for EmbeddedTable {
     }
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
-        check_size(&write)?;
+        write.check_size()?;
         let written = self
             .engine
             .write(move |connection| {
@@ -102,15 +102,7 @@ impl Table for EmbeddedTable {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
-        if writes.len() > MAX_TRANSACTION {
-            return Err(StoreError::Invalid(format!("over {MAX_TRANSACTION} writes at once")));
-        }
-        let mut keys: Vec<&Key> = writes.iter().map(Write::key).collect();
-        keys.sort();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(StoreError::Invalid("two writes of one transaction share a key".into()));
-        }
-        writes.iter().try_for_each(check_size)?;
+        check_transaction(&writes)?;
         let transacted = self
             .engine
             .write(move |connection| {
@@ -134,15 +126,6 @@ impl Table for EmbeddedTable {
 }
 
 const COLUMNS: &str = "pk, sk, tpk, tsk, dpk, dsk, expires_at, rev, doc";
-
-fn check_size(write: &Write) -> Result<(), StoreError> {
-    match write {
-        Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
-            Err(StoreError::TooLarge(item.size()))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// Makes the change if its condition holds; whether it did.
 fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {

@@ -158,6 +158,37 @@ impl Write {
             Self::Put(_, condition) | Self::Delete(_, condition) => *condition,
         }
     }
+
+    /// Refuses an item of more than [`MAX_ITEM_BYTES`]. DynamoDB would refuse it too; this spares
+    /// the way, and every adapter counts alike.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`].
+    pub fn check_size(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
+                Err(StoreError::TooLarge(item.size()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses what no transaction can be: more than [`MAX_TRANSACTION`] writes, two of one key, or one
+/// that is too large.
+///
+/// # Errors
+/// [`StoreError::Invalid`] or [`StoreError::TooLarge`].
+pub fn check_transaction(writes: &[Write]) -> Result<(), StoreError> {
+    if writes.len() > MAX_TRANSACTION {
+        return Err(StoreError::Invalid(format!("over {MAX_TRANSACTION} writes at once")));
+    }
+    let mut keys: Vec<&Key> = writes.iter().map(Write::key).collect();
+    keys.sort();
+    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(StoreError::Invalid("two writes of one transaction share a key".into()));
+    }
+    writes.iter().try_for_each(Write::check_size)
 }
 
 /// What became of a single write.

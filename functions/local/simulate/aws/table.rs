@@ -10,8 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use shared::domain::clock::{Clock, Timestamp};
 use shared::store::table::{
-    Index, Item, Key, MAX_ITEM_BYTES, MAX_TRANSACTION, Page, Query, Table, Transacted, Write,
-    Written,
+    Index, Item, Key, Page, Query, Table, Transacted, Write, Written, check_transaction,
 };
 use shared::store::{Limit, StoreError};
 
@@ -342,7 +341,7 @@ impl Table for SimulatedTable {
     }
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
-        check_size(&write)?;
+        write.check_size()?;
         within(self.write_tried(write)).await
     }
 
@@ -350,15 +349,7 @@ impl Table for SimulatedTable {
         if writes.is_empty() {
             return Ok(Transacted::Done);
         }
-        if writes.len() > MAX_TRANSACTION {
-            return Err(StoreError::Invalid(format!("over {MAX_TRANSACTION} writes at once")));
-        }
-        let mut keys: Vec<&Key> = writes.iter().map(Write::key).collect();
-        keys.sort();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(StoreError::Invalid("two writes of one transaction share a key".into()));
-        }
-        writes.iter().try_for_each(check_size)?;
+        check_transaction(&writes)?;
         within(self.transact_tried(writes)).await
     }
 }
@@ -366,15 +357,6 @@ impl Table for SimulatedTable {
 async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let done = tokio::time::timeout(CALL_TIMEOUT, call).await;
     done.unwrap_or_else(|_| Err(unavailable("no answer within 4 s")))
-}
-
-fn check_size(write: &Write) -> Result<(), StoreError> {
-    match write {
-        Write::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
-            Err(StoreError::TooLarge(item.size()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn throttled(limit: Limit) -> StoreError {

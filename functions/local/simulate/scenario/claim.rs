@@ -54,7 +54,7 @@ impl Claim {
 /// What must hold in every run.
 pub(crate) fn everywhere(run: &Figures) -> Vec<Claim> {
     vec![
-        Claim::at_most("lost deliveries", run.lost, 0),
+        Claim::at_most("lost deliveries", run.fates.lost, 0),
         Claim::at_most("parked records", run.parked, 0),
         Claim::at_most(
             "attempts sent twice, beyond those of dead processes",

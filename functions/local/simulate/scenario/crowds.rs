@@ -23,7 +23,7 @@ pub(crate) fn morning_holds(runs: &[Figures]) -> Vec<Claim> {
     let [run] = runs else { return Vec::new() };
     vec![
         Claim::within_ms("the last first attempt", run.last_first_ms, 30_000),
-        Claim::at_most("messages not taken at the end", run.deliveries - run.delivered, 0),
+        Claim::at_most("messages not taken at the end", run.deliveries - run.fates.delivered, 0),
     ]
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn million_holds(runs: &[Figures]) -> Vec<Claim> {
         Claim::within_ms("the last retry", run.late.all.longest_ms, 900_000),
         Claim::within_ms("the last scheduled message", run.last_first_ms, 90_000),
         Claim::within_ms("the last dead letter brought back", run.dead_gone_ms, 180_000),
-        Claim::at_most("deliveries not taken at the end", run.deliveries - run.delivered, 0),
+        Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0),
     ]
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn fan_out_holds(runs: &[Figures]) -> Vec<Claim> {
             run.endpoints == run.planned_endpoints,
             run.endpoints,
         ),
-        Claim::at_most("endpoints without an attempt", run.unattempted, 0),
+        Claim::at_most("endpoints without an attempt", run.fates.unattempted, 0),
         Claim::within_ms("the last first attempt", run.last_first_ms, 120_000),
     ]
 }

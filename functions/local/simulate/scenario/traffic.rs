@@ -51,7 +51,7 @@ pub(crate) fn hot_holds(runs: &[Figures]) -> Vec<Claim> {
                 Claim::at_most("events that publishers give up", refused, 0),
                 Claim::at_most(
                     "deliveries not taken at the end",
-                    run.deliveries - run.delivered,
+                    run.deliveries - run.fates.delivered,
                     0,
                 ),
             ]
@@ -78,7 +78,7 @@ pub(crate) fn growth(size: &Size) -> Vec<Plan> {
 
 pub(crate) fn growth_holds(runs: &[Figures]) -> Vec<Claim> {
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Vec::new() };
-    let concurrency = |run: &Figures| run.dispatch.gb_s / run.delivered.max(1) as f64 * 1e6;
+    let concurrency = |run: &Figures| run.dispatch.gb_s / run.fates.delivered.max(1) as f64 * 1e6;
     let mut claims = steady_holds(runs);
     claims.extend([
         Claim::at_most_times(

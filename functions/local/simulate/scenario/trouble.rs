@@ -50,7 +50,11 @@ pub(crate) fn outage_holds(runs: &[Figures]) -> Vec<Claim> {
     let [without, with] = runs else { return Vec::new() };
     vec![
         Claim::spared("the others' first attempt", with.first.innocent, 2.0, without.first.all),
-        Claim::at_most("deliveries not taken at the end", with.deliveries - with.delivered, 0),
+        Claim::at_most(
+            "deliveries not taken at the end",
+            with.deliveries - with.fates.delivered,
+            0,
+        ),
         Claim::at_most_times("requests", with.posts as f64, 1.05, with.attempts as f64),
     ]
 }
@@ -72,7 +76,7 @@ pub(crate) fn neighbours_holds(runs: &[Figures]) -> Vec<Claim> {
     let [without, with] = runs else { return Vec::new() };
     vec![
         Claim::spared("the others' first attempt", with.first.innocent, 2.0, without.first.all),
-        Claim::at_most("deliveries without an attempt", with.unattempted, 0),
+        Claim::at_most("deliveries without an attempt", with.fates.unattempted, 0),
     ]
 }
 
@@ -87,15 +91,15 @@ pub(crate) fn brown_out(size: &Size) -> Vec<Plan> {
 pub(crate) fn brown_out_holds(runs: &[Figures]) -> Vec<Claim> {
     let [run] = runs else { return Vec::new() };
     let published = &run.published;
-    let own = published.errors - published.unserved;
+    let own = published.asked.errors - published.asked.unserved;
     vec![
         Claim::new(
             "every 5xx of receive says when to ask again",
-            own == published.errors_with_advice && own > 0,
-            format!("{} of {own}", published.errors_with_advice),
+            own == published.asked.errors_with_advice && own > 0,
+            format!("{} of {own}", published.asked.errors_with_advice),
         ),
-        Claim::at_most("requests that receive was not there for", published.unserved, 0),
-        Claim::at_most("deliveries not taken at the end", run.deliveries - run.delivered, 0),
+        Claim::at_most("requests that receive was not there for", published.asked.unserved, 0),
+        Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0),
     ]
 }
 
@@ -118,7 +122,7 @@ pub(crate) fn account_holds(runs: &[Figures]) -> Vec<Claim> {
         ),
         Claim::at_most("events that publishers give up", run.published.refused, 0),
         Claim::at_most("dead letters", run.dead_letters, 0),
-        Claim::at_most("deliveries not taken at the end", run.deliveries - run.delivered, 0),
+        Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0),
     ]
 }
 
@@ -134,5 +138,5 @@ pub(crate) fn update(size: &Size) -> Vec<Plan> {
 
 pub(crate) fn update_holds(runs: &[Figures]) -> Vec<Claim> {
     let [run] = runs else { return Vec::new() };
-    vec![Claim::at_most("deliveries not taken at the end", run.deliveries - run.delivered, 0)]
+    vec![Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0)]
 }
