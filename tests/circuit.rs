@@ -13,6 +13,7 @@ use shared::domain::circuit::{
 use shared::domain::clock::Timestamp;
 use shared::sender::Ending;
 
+use crate::support::faults::Fault;
 use crate::support::network::{answer, header};
 use crate::support::still::START;
 use crate::support::world::{Builder, World};
@@ -96,6 +97,21 @@ async fn another_endpoint_does_not_notice() {
     }
     world.dispatch_all().await;
     assert_eq!(world.network.sent_to(&other).len(), 10);
+}
+
+#[tokio::test]
+async fn a_probe_that_the_store_did_not_let_through_is_made_soon_after() {
+    for call in 0..8 {
+        let (world, app, _) = silent_endpoint(Settings::default()).await;
+        world.network.always(URL, answer(200));
+        world.advance_s(60);
+        let msg = world.publish(&app, json!({})).await;
+        world.plan.fail_after(call, Fault::Before);
+        world.dispatch().await;
+        world.live_s(600).await;
+        let arrived = world.network.sent().iter().any(|sent| header(sent, "webhook-id") == msg);
+        assert!(arrived, "without call {call}");
+    }
 }
 
 #[tokio::test]

@@ -4,36 +4,13 @@
 //! The state comes with the endpoint, which is read for each batch anyway. It is written when it
 //! changes, best effort: what is lost costs another request that nobody answers.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use shared::domain::circuit::{self, Passage};
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
-use shared::domain::id::EndpointId;
 use shared::store::Edited;
 use tracing::{error, info, warn};
 
 use crate::job::Job;
-
-/// Endpoints beyond this are forgotten.
-const MAX_KEPT: usize = 10_000;
-
-/// The probes that this process has asked for, so that a crowd that waits asks the store once.
-#[derive(Default)]
-pub(crate) struct Probes(Mutex<HashMap<EndpointId, Timestamp>>);
-
-impl Probes {
-    /// Whether nobody in this process has asked for the probe of this time yet.
-    fn is_first(&self, ep: EndpointId, probe_at: Timestamp) -> bool {
-        // The map is whole after every statement, whatever panicked in between.
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.len() > MAX_KEPT {
-            asked.clear();
-        }
-        asked.insert(ep, probe_at) != Some(probe_at)
-    }
-}
 
 /// What an attempt at this endpoint may do now: never [`Passage::Probe`].
 pub(crate) async fn passage(job: &Job, seen: &Endpoint) -> Passage {
@@ -51,7 +28,8 @@ pub(crate) async fn passage(job: &Job, seen: &Endpoint) -> Passage {
 
 async fn takes_probe(job: &Job, seen: &Endpoint, now: Timestamp) -> bool {
     let Some(open) = seen.circuit.and_then(|circuit| circuit.open) else { return false };
-    if !job.context.probes.is_first(seen.id, open.probe_at) {
+    // A crowd that waits asks the store once; again, if that was in vain, a little later.
+    if !job.context.notes.is_new((seen.id, "probe", Some(open.probe_at)), now) {
         return false;
     }
     let take = |endpoint: &mut Endpoint| {

@@ -74,7 +74,7 @@ pub(crate) struct Notes(Mutex<HashMap<Note, Timestamp>>);
 
 impl Notes {
     /// Whether this is to be noted: not if it was a moment ago.
-    fn is_new(&self, note: Note, now: Timestamp) -> bool {
+    pub(crate) fn is_new(&self, note: Note, now: Timestamp) -> bool {
         // The map is whole after every statement, whatever panicked in between.
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if made.len() > MAX_NOTES {
@@ -156,8 +156,8 @@ pub(crate) async fn watched<T>(
     const CALLERS: u64 = 8;
     let result = call.await;
     let is_full = matches!(&result, Err(StoreError::Throttled { limit: Limit::List, .. }));
-    let lot = u64::from_be_bytes(job.context.parts.ambient.random());
-    if is_full && lot < u64::MAX / CALLERS {
+    // No lot is drawn for what goes well, which is almost everything.
+    if is_full && u64::from_be_bytes(job.context.parts.ambient.random()) < u64::MAX / CALLERS {
         let wider = attempt.spread.wider();
         let change = |endpoint: &mut Endpoint| endpoint.spread = endpoint.spread.max(wider);
         log(attempt.ep, edit(job, (attempt.app, attempt.ep), Vec::new(), change).await);

@@ -68,7 +68,6 @@ mod token;
 mod unwritten;
 
 use budget::{Budget, within};
-use circuit::Probes;
 use given_back::Undone;
 pub use health::DISABLE_AFTER_MS;
 use health::Notes;
@@ -212,7 +211,6 @@ struct Context {
     slots: Slots,
     throttle: Throttle,
     unwritten: Unwritten,
-    probes: Probes,
     notes: Notes,
 }
 
@@ -226,7 +224,6 @@ impl Dispatcher {
             slots,
             throttle: Throttle::default(),
             unwritten: Unwritten::default(),
-            probes: Probes::default(),
             notes: Notes::default(),
         }))
     }
