@@ -23,7 +23,7 @@ use crate::budget::within;
 use crate::job::{Job, NotDone};
 use crate::phases::{About, Cleared, Sent, Verdict};
 use crate::target::Target;
-use crate::{Context, followed_up, health, measure};
+use crate::{followed_up, health, measure};
 
 /// Longest first pause before a store that failed is asked again, in milliseconds; each later one
 /// may be twice as long.
@@ -185,7 +185,8 @@ async fn ask<T, F: Future<Output = Result<T, StoreError>>>(
         }
         warn!(%error, tries, "the store is asked again");
         *last = error;
-        let pause_ms = pause_ms(&job.context, tries);
+        let ambient = &job.context.parts.ambient;
+        let pause_ms = ambient.pause_ms(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, tries);
         tries += 1;
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
@@ -197,11 +198,4 @@ fn may_ask_again(job: &Job, tries: u32) -> bool {
         Some(_) => job.budget().store(job.now()).is_some_and(|left| left.is_zero()),
     };
     !enough && !job.context.parts.settings.without.patience
-}
-
-/// Anything up to a pause that doubles, so that those who failed together do not come back
-/// together.
-fn pause_ms(context: &Context, tries: u32) -> u64 {
-    let whole = FIRST_PAUSE_MS.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE_MS);
-    u64::from_be_bytes(context.parts.ambient.random()) % (whole + 1)
 }

@@ -1,6 +1,7 @@
 //! Third phase: the request is out, and its answer is judged.
 
 use shared::domain::attempt::{Attempt, EXCERPT_BYTES};
+use shared::domain::clock::Timestamp;
 use shared::sender::{Ending, Outbound, Outcome};
 use tracing::field::Empty;
 use tracing::{Span, instrument};
@@ -26,36 +27,14 @@ use crate::token;
     )
 )]
 pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Result<Sent, NotDone> {
-    let parts = &job.context.parts;
     let (message, endpoint, policy) = (&target.message, target.endpoint(), &target.policy);
     let at = job.now();
-    let owner = endpoint.id.to_string();
-    let unopened = |what: &str| {
-        NotDone::Failed(format!("{what} of {owner} does not open: has the root secret changed?"))
-    };
-    let timeout_ms = cleared.timeout_ms;
-    let secrets = endpoint.keyring.live(&owner, &parts.sealer, at);
-    if secrets.is_empty() {
-        return Err(unopened("the secret"));
-    }
-    let custom = endpoint.open_headers(&parts.sealer).ok_or_else(|| unopened("a header"))?;
-    let body = match &policy.token {
-        None => Ok(Body::json(message, endpoint, &policy.profile)),
-        Some(claims) => token::body(parts, message, policy, claims, at).await?,
-    };
-    let outcome = match body {
-        _ if cleared.shut.is_some() => {
-            let reason = cleared.shut.clone().unwrap_or_default();
-            Outcome { ending: Ending::Refused(reason), duration_ms: 0 }
-        }
-        Ok(body) => {
-            let outbound = request::signed(message, endpoint, body, &secrets, (policy, custom), at);
-            parts.sender.send(Outbound { timeout_ms, ..outbound }).await
-        }
-        Err(reason) => Outcome { ending: Ending::Refused(reason), duration_ms: 0 },
+    let outcome = match &cleared.shut {
+        Some(reason) => uncalled(reason.clone()),
+        None => request(job, target, cleared.timeout_ms, at).await?,
     };
     let duration_ms = outcome.duration_ms;
-    let verdict = judge(outcome, policy, parts.settings.taken_excerpt_bytes)?;
+    let verdict = judge(outcome, policy, job.context.parts.settings.taken_excerpt_bytes)?;
     Span::current().record("status", verdict.status).record("delivered", verdict.ok);
     let attempt = Attempt {
         id: cleared.id,
@@ -77,6 +56,42 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         spread: endpoint.spread,
     };
     Ok(Sent { attempt, verdict })
+}
+
+/// What became of the request itself.
+async fn request(
+    job: &Job,
+    target: &Target,
+    timeout_ms: u64,
+    at: Timestamp,
+) -> Result<Outcome, NotDone> {
+    let parts = &job.context.parts;
+    let (message, endpoint, policy) = (&target.message, target.endpoint(), &target.policy);
+    let owner = endpoint.id.to_string();
+    let unopened = |what: &str| {
+        NotDone::Failed(format!("{what} of {owner} does not open: has the root secret changed?"))
+    };
+    let secrets = endpoint.keyring.live(&owner, &parts.sealer, at);
+    if secrets.is_empty() {
+        return Err(unopened("the secret"));
+    }
+    let custom = endpoint.open_headers(&parts.sealer).ok_or_else(|| unopened("a header"))?;
+    let body = match &policy.token {
+        None => Ok(Body::json(message, endpoint, &policy.profile)),
+        Some(claims) => token::body(parts, message, policy, claims, at).await?,
+    };
+    Ok(match body {
+        Ok(body) => {
+            let outbound = request::signed(message, endpoint, body, &secrets, (policy, custom), at);
+            parts.sender.send(Outbound { timeout_ms, ..outbound }).await
+        }
+        Err(reason) => uncalled(reason),
+    })
+}
+
+/// An attempt without a request.
+fn uncalled(reason: String) -> Outcome {
+    Outcome { ending: Ending::Refused(reason), duration_ms: 0 }
 }
 
 /// Success is what the policy says, 2xx unless it says less. Everything else is a failure,

@@ -53,9 +53,7 @@ impl<'a> Patience<'a> {
     pub(crate) async fn pause(&mut self) -> bool {
         let Some(until) = self.until.filter(|_| self.in_vain < MOST_IN_VAIN) else { return false };
         let ambient = &self.sweeper.ambient;
-        let whole = (FIRST_PAUSE_MS << self.in_vain.min(10)).min(LONGEST_PAUSE_MS);
-        // Anything up to it, so that those who were refused together do not come back together.
-        let pause_ms = u64::from_be_bytes(ambient.random()) % (whole + 1);
+        let pause_ms = ambient.pause_ms(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, self.in_vain);
         if ambient.now().plus_ms(pause_ms) > until {
             return false;
         }

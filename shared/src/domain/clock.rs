@@ -110,6 +110,13 @@ impl Ambient {
         self.entropy.fill(&mut out);
         out
     }
+
+    /// How long to pause after so many tries in vain: anything up to a time that doubles from
+    /// `first_ms` to `longest_ms`, so that those who failed together do not come back together.
+    pub fn pause_ms(&self, first_ms: u64, longest_ms: u64, tries: u32) -> u64 {
+        let whole = first_ms.saturating_mul(1 << tries.min(10)).min(longest_ms);
+        u64::from_be_bytes(self.random()) % (whole + 1)
+    }
 }
 
 /// The machine's clock.

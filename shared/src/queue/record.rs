@@ -228,9 +228,7 @@ struct DeliveryWire {
 }
 
 fn parse(body: &str) -> Result<(Record, u32), Unread> {
-    check_format(body)?;
-    let wire: Wire<'_> = serde_json::from_str(body)
-        .map_err(|error| format!("not a record: {}", place_in_json(&error)))?;
+    let wire = read(body)?;
     let missing = |what: &str| format!("a record of kind `{}` without its {what}", wire.kind);
     let delivery = || wire.delivery.as_ref().ok_or_else(|| missing("delivery"));
     let record = match wire.kind.as_str() {
@@ -274,17 +272,28 @@ fn parse(body: &str) -> Result<(Record, u32), Unread> {
     Ok((record, wire.redrives))
 }
 
-/// Only the format is looked at: what else a newer one holds may have any shape.
-fn check_format(body: &str) -> Result<(), Unread> {
+/// A record in a format that this version knows. A payload is looked through once.
+fn read(body: &str) -> Result<Wire<'_>, Unread> {
     if !body.trim_start().starts_with('{') {
         return Err(Unread::Broken("not a record: it is no JSON object".to_owned()));
     }
-    let label: Label = serde_json::from_str(body)
-        .map_err(|error| format!("not a record: {}", place_in_json(&error)))?;
-    let reason = format!("format {} is not one that this Posthorn reads", label.v);
-    match label.v {
+    let broken = |error| format!("not a record: {}", place_in_json(&error));
+    match serde_json::from_str::<Wire<'_>>(body) {
+        Ok(wire) => check_format(wire.v.into()).map(|()| wire),
+        // What else a newer format holds may have any shape.
+        Err(error) => {
+            let label: Label = serde_json::from_str(body).map_err(broken)?;
+            check_format(label.v)?;
+            Err(broken(error).into())
+        }
+    }
+}
+
+fn check_format(format: u64) -> Result<(), Unread> {
+    let reason = format!("format {format} is not one that this Posthorn reads");
+    match format {
         0 => Err(Unread::Broken(reason)),
-        v if v > u64::from(FORMAT) => Err(Unread::Unknown(reason)),
+        newer if newer > u64::from(FORMAT) => Err(Unread::Unknown(reason)),
         _ => Ok(()),
     }
 }
