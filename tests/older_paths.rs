@@ -57,6 +57,8 @@ async fn an_event_for_a_path_with_a_slash_at_its_end_is_sent_where_events_are_ta
         answer("POST", "//api/v1/app/mine/msg//?with_content=false").await,
         moved("/api/v1/app/mine/msg?with_content=false")
     );
+    let batch = answer("POST", "/api/v1/app/mine/msg/batch/").await;
+    assert_eq!(batch, moved("/api/v1/app/mine/msg/batch"));
     assert_eq!(answer("POST", "/api/v1/app/mine/msg").await, (401, None));
     assert_eq!(answer("GET", "/api/v1/app/mine/msg/").await, (401, None));
 }

@@ -154,6 +154,7 @@ async fn a_path_that_does_not_take_a_method_says_which_it_takes() {
     for (path, allowed) in [
         ("/api/v1/app", "GET, HEAD, POST"),
         ("/api/v1/app/some/msg", "GET, HEAD, POST"),
+        ("/api/v1/app/some/msg/batch", "POST"),
         ("/api/v1/app/some/endpoint/some/secret", "GET, HEAD"),
     ] {
         let request = http::Request::delete(path)

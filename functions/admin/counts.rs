@@ -55,27 +55,17 @@ impl Call<'_> {
     pub(crate) async fn attempt_stats(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = self.counted_span()?;
         walk.after = walk.after.map(|at| Timestamp(at.as_ms() / HOUR_MS * HOUR_MS));
         walk.before = walk.before.map(|at| {
             let until = at.minus_ms(MOMENT_MS);
             Timestamp(until.as_ms().div_ceil(HOUR_MS) * HOUR_MS)
         });
-        let now = self.admin.ambient.now();
-        let mut stats = AttemptStats::default();
-        for _ in 0..STATS_PAGES {
-            let history = &self.admin.history;
-            let listed =
-                history.attempts_of_endpoint(&endpoint, spread, &walk, now, |_| true).await?;
-            for attempt in &listed.items {
-                *if attempt.ok { &mut stats.success } else { &mut stats.fail } += 1;
-            }
-            if listed.done {
-                break;
-            }
-            walk.iterator = listed.iterator;
-        }
+        let (mut stats, mut budget) = (AttemptStats::default(), STATS_PAGES);
+        let count = |attempt: &Attempt| {
+            *if attempt.ok { &mut stats.success } else { &mut stats.fail } += 1;
+        };
+        self.each_attempt(endpoint, walk, &mut budget, count).await?;
         Ok(error::json(StatusCode::OK, &stats))
     }
 

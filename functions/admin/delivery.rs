@@ -252,7 +252,7 @@ fn state_of(parts: &[Part<'_>], message: &Message, now: Timestamp) -> &'static s
     /// How long a message without anything on record may be in the queue, in milliseconds.
     const IN_QUEUE_MS: u64 = 10_000;
     let worst = parts.iter().max_by_key(|part| part.badness());
-    let released = message.deliver_at.unwrap_or(message.at);
+    let released = message.released_at();
     match worst {
         Some(part) => part.state(),
         None if released > now || now.since(released) < IN_QUEUE_MS => "waiting",

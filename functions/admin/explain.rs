@@ -241,7 +241,7 @@ impl Seen<'_> {
         if message.expunged {
             rules.push(rule("payload", false, "Its payload was taken away."));
         }
-        let released = message.deliver_at.unwrap_or(message.at);
+        let released = message.released_at();
         if endpoint.created_at > released {
             rules.push(rule("existed", false, "The endpoint was created after the message."));
         }
@@ -308,7 +308,7 @@ impl Seen<'_> {
         if let Some(against) = rules.iter().find(|rule| !rule.holds) {
             return (Verdict::Skipped, against.says.clone());
         }
-        let released = self.message.deliver_at.unwrap_or(self.message.at);
+        let released = self.message.released_at();
         if released > self.now {
             return (Verdict::Waiting, "It waits for its time.".to_owned());
         }

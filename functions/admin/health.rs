@@ -11,7 +11,7 @@ use shared::api::error::{self, ApiError};
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
-use shared::domain::health::DisabledBy;
+use shared::domain::health::{DISABLE_AFTER_MS, DisabledBy};
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
 use shared::store::{Trace, Walk};
 
@@ -38,10 +38,6 @@ const SPANS_MS: [u64; 5] = [60_000, 600_000, 3_600_000, 6 * 3_600_000, SPAN_MS];
 const FAILING: usize = 3;
 /// Latest attempts of which a tenth must not have failed in a healthy endpoint.
 const RECENT: usize = 20;
-/// How long an endpoint only fails before it is disabled, in milliseconds (dispatch's default).
-const DISABLE_AFTER_MS: u64 = 5 * 86_400_000;
-/// Deliveries that are looked up to find the next try.
-const LOOKED_UP: usize = 1;
 
 /// How an application's endpoints are.
 #[derive(Serialize, JsonSchema)]
@@ -166,10 +162,10 @@ impl Call<'_> {
         let endpoint = endpoint_of(&tenant, ep)?;
         let latest = self.latest(endpoint, MOST_OF_ONE).await?;
         let mut next = None;
-        for msg in latest.waiting().into_iter().take(LOOKED_UP) {
-            let delivery = self.admin.pending.delivery(&msg, &endpoint.id).await?;
-            let at = delivery.and_then(|delivery| delivery.value.next_at());
-            next = [next, at].into_iter().flatten().min();
+        // One read, and no more: the latest is the one that is asked about.
+        if let Some(msg) = latest.waiting().first() {
+            let delivery = self.admin.pending.delivery(msg, &endpoint.id).await?;
+            next = delivery.and_then(|delivery| delivery.value.next_at());
         }
         let mut out = EndpointHealth::of(endpoint, &latest, self.admin.ambient.now());
         out.next_attempt = next.map(Timestamp::to_rfc3339);

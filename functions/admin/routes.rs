@@ -107,12 +107,15 @@ pub(crate) fn refuse_open(method: &Method, path: &str) -> Option<Answer> {
     (!allowed.contains(&method.as_str())).then(|| refuse(allowed))
 }
 
-/// 308 for an event that is published with a slash at the end of the path. API Gateway has no
+/// 308 for events that are published with a slash at the end of the path. API Gateway has no
 /// routes that end with one, so it gets here instead of where events are taken; most clients
 /// follow, with the same method and body.
 pub(crate) fn moved(request: &Request<Bytes>) -> Option<Response<Bytes>> {
     let path = request.uri().path();
-    let ["api", "v1", "app", _, "msg"] = shared::api::request::segments(path).as_slice() else {
+    let segments = shared::api::request::segments(path);
+    let (["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"]) =
+        segments.as_slice()
+    else {
         return None;
     };
     if request.method() != Method::POST || !path.ends_with('/') {
@@ -136,8 +139,10 @@ fn wrong_method(path: &[&str]) -> Answer {
         .map(|operation| operation.method)
         .collect();
     // What another function answers.
-    if let ["app", _, "msg"] = path {
-        allowed.push("POST");
+    match path {
+        ["app", _, "msg"] => allowed.push("POST"),
+        ["app", _, "msg", "batch"] => allowed = vec!["POST"],
+        _ => {}
     }
     if allowed.is_empty() {
         return Err(ApiError::not_found());

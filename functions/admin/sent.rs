@@ -8,7 +8,6 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::attempt::Attempt;
 use shared::domain::delivery_settings::Format;
-use shared::domain::id::AttemptId;
 use shared::domain::message::{HOPS_HEADER, Message};
 use shared::sender::USER_AGENT;
 use shared::store::Tenant;
@@ -50,10 +49,7 @@ impl Call<'_> {
     pub(crate) async fn sent(&self, app: &str, msg: &str, attempt: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
-        let id: AttemptId = attempt.parse().map_err(|_| ApiError::not_found())?;
-        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
-        let made = attempts.into_iter().find(|made| made.id == id);
-        let made = made.ok_or_else(ApiError::not_found)?;
+        let made = self.attempt(&message, attempt).await?;
         Ok(error::json(StatusCode::OK, &self.request_of(&tenant, &message, &made).await?))
     }
 

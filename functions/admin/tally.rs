@@ -170,8 +170,7 @@ impl Call<'_> {
     /// What an endpoint answered, bucket by bucket.
     pub(crate) async fn endpoint_series(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let endpoint = endpoint_of(&tenant, ep)?.clone();
-        self.series(&[endpoint]).await
+        self.series(std::slice::from_ref(endpoint_of(&tenant, ep)?)).await
     }
 
     /// The same for all endpoints of an application together. They share the reads of one.
@@ -211,7 +210,7 @@ impl Call<'_> {
 
     /// Every attempt to reach an endpoint on this way, as far as the budget of pages goes; whether
     /// it went to the end.
-    async fn each_attempt(
+    pub(crate) async fn each_attempt(
         &self,
         endpoint: &Endpoint,
         mut walk: Walk,

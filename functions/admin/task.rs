@@ -117,19 +117,20 @@ impl Call<'_> {
     }
 
     pub(crate) async fn get_task(&self, task: &str) -> Answer {
-        let id: TaskId = task.parse().map_err(|_| ApiError::not_found())?;
-        let (org, now) = (self.access.organisation(), self.admin.ambient.now());
-        let task = self.admin.worker.tasks().find(&org, &id, now).await?;
-        let task = task.ok_or_else(ApiError::not_found)?;
+        let task = self.task_named(task).await?.ok_or_else(ApiError::not_found)?;
         Ok(error::json(StatusCode::OK, &TaskOut::from(task)))
+    }
+
+    async fn task_named(&self, id: &str) -> Result<Option<Task>, ApiError> {
+        let id: TaskId = id.parse().map_err(|_| ApiError::not_found())?;
+        let (org, now) = (self.access.organisation(), self.admin.ambient.now());
+        Ok(self.admin.worker.tasks().find(&org, &id, now).await?)
     }
 
     /// A task that was begun for an application.
     pub(crate) async fn get_task_of(&self, app: &str, task: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let id: TaskId = task.parse().map_err(|_| ApiError::not_found())?;
-        let (org, now) = (self.access.organisation(), self.admin.ambient.now());
-        let task = self.admin.worker.tasks().find(&org, &id, now).await?;
+        let task = self.task_named(task).await?;
         let is_of_it = |task: &Task| task.work.application() == Some(&tenant.application.id);
         let task = task.filter(is_of_it).ok_or_else(ApiError::not_found)?;
         Ok(error::json(StatusCode::OK, &TaskOut::from(task)))

@@ -29,8 +29,6 @@ use tracing::{error, warn};
 
 use crate::job::{Job, NotDone};
 
-/// How long an endpoint may only fail before it is disabled, in milliseconds: five days (Svix).
-pub const DISABLE_AFTER_MS: u64 = 5 * 86_400_000;
 /// At which parts of that time the organisation is warned, in percent.
 const WARNINGS: [u8; 3] = [50, 70, 90];
 

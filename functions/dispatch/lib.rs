@@ -69,10 +69,10 @@ mod unwritten;
 
 use budget::{Budget, within};
 use given_back::Undone;
-pub use health::DISABLE_AFTER_MS;
 use health::Notes;
 use job::{Job, NotDone, Receipt, Task, Tenants};
 pub use measure::{Next, Observer};
+pub use shared::domain::health::DISABLE_AFTER_MS;
 use slots::Slots;
 use throttle::Throttle;
 use unwritten::Unwritten;

@@ -46,7 +46,7 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
 
 /// Sends a message to every endpoint that wants it, each in its own task.
 async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone> {
-    let released_at = message.deliver_at.unwrap_or(message.at);
+    let released_at = message.released_at();
     let arrival = job.receipt.arrival(again, released_at);
     job.check_first_receive(&arrival)?;
     if message.parts > 0 {

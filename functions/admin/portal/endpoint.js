@@ -35,7 +35,7 @@ export function Endpoint({ id, tab = "deliveries" }) {
     <${Tabs} all=${tabs} now=${tab} name=${t("Endpoint")} />
     ${tab === "deliveries" && html`<${Sent} id=${id} health=${health} />`}
     ${tab === "test" && html`<${Trial} endpoint=${endpoint} />`}
-    ${tab === "settings" && html`<${Settings} endpoint=${endpoint} reload=${reload} />`}`}<//>`;
+    ${tab === "settings" && html`<${Settings} endpoint=${endpoint} />`}`}<//>`;
 }
 
 /** What is wrong, since when, and what comes next. */
@@ -70,7 +70,7 @@ function Sent({ id, health }) {
     <${Deliveries} of=${id} />`;
 }
 
-function Settings({ endpoint, reload }) {
+function Settings({ endpoint }) {
   const path = `/endpoint/${endpoint.id}`;
   const offered = useData(offer, []);
   const remove = async () => {
@@ -83,7 +83,7 @@ function Settings({ endpoint, reload }) {
   const row = (name, value) => html`<dt>${name}</dt><dd>${value}</dd>`;
   const types = endpoint.eventTypes ?? [];
   return html`<${Loaded} of=${offered}>${(offered) => html`
-    <section><h2>${t("Signing secret")}</h2><${Secret} endpoint=${endpoint} offered=${offered} reload=${reload} /></section>
+    <section><h2>${t("Signing secret")}</h2><${Secret} endpoint=${endpoint} offered=${offered} /></section>
     <section><h2>${t("What it gets")}</h2><dl>
       ${row(t("Events"), types.length ? types.map((name) => html`<code class="chip">${name}</code> `) : t("All events"))}
       ${row(t("Channels"), endpoint.channels?.join(", ") || t("all"))}

@@ -10,6 +10,8 @@ use crate::domain::id::OrganisationId;
 /// How long an endpoint that has recovered counts as healthy whatever comes, in milliseconds: so
 /// long one that flaps is left alone, so that it costs at most two changes in that time.
 pub const QUIET_MS: u64 = 60_000;
+/// How long an endpoint may only fail before it is disabled, in milliseconds: five days (Svix).
+pub const DISABLE_AFTER_MS: u64 = 5 * 86_400_000;
 /// Characters of an answer that are kept with an error.
 const LONGEST_REASON: usize = 200;
 

@@ -168,6 +168,11 @@ impl Manifest {
 }
 
 impl Message {
+    /// When it may be sent: when its publisher says, or when it was accepted.
+    pub fn released_at(&self) -> Timestamp {
+        self.deliver_at.unwrap_or(self.at)
+    }
+
     /// The id of one of the parts that it is cut into, from 1 on.
     pub fn part_id(&self, number: u32) -> MessageId {
         MessageId::from_key(self.at, MessageKey::of_part(&self.app, &self.id.key(), number))

@@ -143,7 +143,7 @@ impl Worker {
             return Ok(None);
         }
         let now = self.ambient.now();
-        let released_at = message.deliver_at.unwrap_or(message.at);
+        let released_at = message.released_at();
         let at = match &self.in_flight {
             Some(in_flight) if in_flight.open(message.id, ep, released_at, now) => now,
             // It is being sent at this moment.
