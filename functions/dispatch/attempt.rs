@@ -6,7 +6,7 @@ use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::Outcome;
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
 use shared::domain::message::Message;
-use shared::store::Snapshot;
+use shared::store::{Recorded, Snapshot};
 
 use crate::budget::within;
 use crate::job::{ByHand, Job, NotDone};
@@ -107,6 +107,10 @@ async fn make(job: &Job, target: &Target, cleared: Cleared) -> Result<(), NotDon
     let Some(recorded) = recorded::record(job, target, &cleared, &sent).await? else {
         return Ok(());
     };
+    if let (Recorded::Already, Some(held)) = (&recorded, &cleared.held) {
+        // Should its delivery not know of it, nobody else would ever tell it.
+        cleared::settle(job, target, held).await?;
+    }
     drop(cleared);
     let answered = sent.verdict.answered;
     let about = About { message: &target.message, tenant: Some(target.tenant()), answered };
@@ -122,7 +126,12 @@ pub(crate) async fn outcome(
 ) -> Result<(), NotDone> {
     let tenant = job.tenant(message.app).await?;
     let about = About { message, tenant: tenant.as_deref(), answered: None };
-    let recorded = recorded::write(job, about, attempt, outcome, None).await?;
+    // Unless it was a first attempt without a lease, it has a delivery that waits for it.
+    let held = match outcome {
+        Some(_) => job.context.parts.deliveries.delivery(&message.id, &attempt.ep).await?,
+        None => None,
+    };
+    let recorded = recorded::write(job, about, attempt, outcome, held.as_ref()).await?;
     followed_up::follow_up(job, about, attempt, &recorded).await
 }
 

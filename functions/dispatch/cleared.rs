@@ -188,19 +188,29 @@ async fn settle_or_go(
     target: &Target,
     held: Versioned<Delivery>,
 ) -> Result<Option<Cleared>, NotDone> {
+    if settle(job, target, &held).await? {
+        measure::found_done(job);
+        return Ok(None);
+    }
+    Ok(Some(cleared(job, target, 1, Some(held), None)))
+}
+
+/// Brings a leased delivery in line with its next attempt, if that is on record. Whether it is.
+pub(crate) async fn settle(
+    job: &Job,
+    target: &Target,
+    held: &Versioned<Delivery>,
+) -> Result<bool, NotDone> {
     let deliveries = &job.context.parts.deliveries;
-    let (msg, ep) = (target.message.id, target.endpoint().id);
-    let recorded = deliveries.attempt(&msg, &ep, Turn::Scheduled(1)).await?;
-    let Some(attempt) = recorded else {
-        return Ok(Some(cleared(job, target, 1, Some(held), None)));
-    };
-    let outcome = recorded::outcome_of(job, target, &attempt);
-    let event = Event::Outcome { number: 1, outcome };
-    if let Advanced::Done { effects, .. } = deliveries.advance(&held, event, job.now()).await? {
+    let number = held.value.attempts + 1;
+    let (msg, ep, turn) = (held.value.msg, held.value.ep, Turn::Scheduled(number));
+    let Some(attempt) = deliveries.attempt(&msg, &ep, turn).await? else { return Ok(false) };
+    let outcome = recorded::outcome_of(job, target, &attempt, number);
+    let event = Event::Outcome { number, outcome };
+    if let Advanced::Done { effects, .. } = deliveries.advance(held, event, job.now()).await? {
         followed_up::enqueue_and_count(job, &held.value, &effects).await?;
     }
-    measure::found_done(job);
-    Ok(None)
+    Ok(true)
 }
 
 /// There can be no further attempt.

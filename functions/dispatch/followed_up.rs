@@ -30,8 +30,8 @@ pub(crate) async fn follow_up(
     let effects = match recorded {
         Recorded::Done(effects) => effects.as_slice(),
         // Whoever was faster has done the rest. By hand there is no other.
-        Recorded::Already | Recorded::Superseded if by_hand => &[],
-        Recorded::Already | Recorded::Superseded => return Ok(()),
+        Recorded::Ours(_) | Recorded::Already | Recorded::Superseded if by_hand => &[],
+        Recorded::Ours(_) | Recorded::Already | Recorded::Superseded => return Ok(()),
     };
     for effect in effects {
         if let Effect::Enqueue { attempt: number, at } = *effect {
@@ -55,7 +55,7 @@ pub(crate) async fn follow_up(
         health::succeeded(job, endpoint).await;
         return Ok(());
     }
-    let since = about.message.deliver_at.unwrap_or(about.message.at);
+    let since = about.message.released_at();
     if effects.contains(&Effect::CountExhausted) {
         health::given_up(job, endpoint, &tenant.application, attempt, since).await;
     } else if matches!(attempt.turn, Turn::Scheduled(2..)) {

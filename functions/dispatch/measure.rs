@@ -74,7 +74,7 @@ fn measure(job: &Job, attempt: &Attempt, message: &Message) {
         metrics.count(Metric::Retried);
     }
     if attempt.ok {
-        let asked_at = message.deliver_at.unwrap_or(message.at);
+        let asked_at = message.released_at();
         let latency_ms = attempt.at.plus_ms(attempt.ms).since(asked_at);
         metrics.add(Metric::EndToEndLatency, latency_ms);
     }
@@ -118,7 +118,7 @@ pub(crate) fn given_up(job: &Job, delivery: &Delivery, reason: &str) {
 fn log(attempt: &Attempt, recorded: &Recorded, outcome: Option<&Outcome>) {
     let recorded = match recorded {
         Recorded::Done(_) => "done",
-        Recorded::Already => "already",
+        Recorded::Ours(_) | Recorded::Already => "already",
         Recorded::Superseded => "superseded",
     };
     macro_rules! line {

@@ -6,9 +6,11 @@
 //! it takes nothing by then, the attempt itself travels on as a record that is only to be
 //! written, and this process remembers it: where its outcome is known it is not made again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryFutureExt;
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::delivery::machine::{Notification, Outcome, notification};
 use shared::domain::delivery::{Delivery, Reason};
@@ -73,6 +75,13 @@ pub(crate) async fn write(
     held: Option<&Versioned<Delivery>>,
 ) -> Result<Recorded, NotDone> {
     let (deliveries, message) = (&job.context.parts.deliveries, about.message);
+    // Whether a call that failed may have had its effect.
+    let unsure = AtomicBool::new(false);
+    let doubt = |error: &StoreError| {
+        if matches!(error, StoreError::Unavailable(_)) {
+            unsure.store(true, Ordering::Relaxed);
+        }
+    };
     let recorded = match (attempt.turn, outcome) {
         (Turn::Scheduled(number), Some(outcome)) => {
             let outbox = match notification(number, outcome) {
@@ -81,17 +90,23 @@ pub(crate) async fn write(
             };
             let call = || {
                 let call = deliveries.record(attempt, message, held, outcome, &outbox, job.now());
-                health::watched(job, attempt, call)
+                health::watched(job, attempt, call).inspect_err(doubt)
             };
             persist(job, call).await?
         }
         _ => {
             let call = || {
                 let call = deliveries.record_by_hand(attempt, message, job.now());
-                health::watched(job, attempt, call)
+                health::watched(job, attempt, call).inspect_err(doubt)
             };
             persist(job, call).await?
         }
+    };
+    let recorded = match recorded {
+        Recorded::Ours(effects) if unsure.into_inner() => Recorded::Done(effects),
+        // Whoever has a copy of the record that asks for it was faster.
+        Recorded::Ours(_) => Recorded::Already,
+        recorded => recorded,
     };
     job.context.unwritten.forget(attempt);
     measure::recorded(job, attempt, message, &recorded, outcome);
@@ -117,8 +132,8 @@ async fn queue(
 }
 
 /// What an attempt that is on record came to.
-pub(crate) fn outcome_of(job: &Job, target: &Target, attempt: &Attempt) -> Outcome {
-    outcome(job, target, &Verdict::of(attempt), 1)
+pub(crate) fn outcome_of(job: &Job, target: &Target, attempt: &Attempt, number: u32) -> Outcome {
+    outcome(job, target, &Verdict::of(attempt), number)
 }
 
 fn outcome(job: &Job, target: &Target, verdict: &Verdict, number: u32) -> Outcome {

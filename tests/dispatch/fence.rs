@@ -1,5 +1,10 @@
 //! The fence: whoever else has the same attempt.
 
+use shared::domain::attempt::Turn;
+use shared::domain::id::EndpointId;
+use shared::store::keys;
+use shared::store::table::Condition;
+
 use super::*;
 
 #[tokio::test]
@@ -202,4 +207,23 @@ async fn a_retry_of_a_delivery_that_is_over_or_unknown_is_dropped() {
     let record = retry(&app, &msg, &ep, 2);
     assert_eq!(world.dispatcher.handle(vec![record], None).await, NONE);
     assert_eq!(world.network.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_not_told_of_an_attempt_on_record_learns_of_it_with_the_next_one() {
+    let Waiting { world, app, ep, msg } = waiting().await;
+    let (id, endpoint): (MessageId, EndpointId) = (msg.parse().unwrap(), ep.parse().unwrap());
+    let of = |turn| keys::attempt(&id.key(), &endpoint, turn);
+    let first = world.table.get(&of(Turn::Scheduled(1))).await.unwrap().expect("an attempt");
+    let mut doc: Value = serde_json::from_str(&first.doc).unwrap();
+    doc["turn"] = json!({"scheduled": 2});
+    doc["ok"] = json!(true);
+    let second = Item { key: of(Turn::Scheduled(2)), doc: doc.to_string(), ..first };
+    world.table.write(Write::Put(second, Condition::Always)).await.unwrap();
+    world.advance_s(7);
+    world.dispatch_all().await;
+    assert_eq!(delivery(&world, &msg, &ep).await.state, State::Delivered);
+    world.live_s(3_600).await;
+    assert_eq!(world.network.sent().len(), 2);
+    assert_eq!(world.attempts(&app, &msg).await.len(), 2);
 }

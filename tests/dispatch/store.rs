@@ -79,6 +79,47 @@ async fn what_the_store_takes_until_shortly_before_the_end_at_no_time_is_written
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_outcome_of_a_later_attempt_that_is_written_later_ends_its_delivery() {
+    for number in [1, 2] {
+        let (world, msg, record) = match number {
+            1 => {
+                let (world, _, msg, record) = accepted().await;
+                // Somebody else may have had it, so a lease is taken for it.
+                world.advance_s(u64::from(VISIBILITY_S) + 60);
+                (world, msg, copy(&record, 2))
+            }
+            _ => {
+                let Waiting { world, msg, .. } = waiting().await;
+                world.advance_s(7);
+                let record = receive(&world.queues.retries).await.remove(0);
+                (world, msg, record)
+            }
+        };
+        let before = world.network.sent().len();
+        let away = Away::new(&world);
+        // A lease is taken before; what it came to is not.
+        let behind = dispatcher(&world, |parts| {
+            on_table(parts, &world.table, away.clone());
+            parts.retries = Arc::new(Awake(parts.retries.clone()));
+        });
+        away.only_attempts.store(true, Ordering::SeqCst);
+        let deadline = Some(world.ambient.now().plus_ms(9_100));
+        let receipt = record.receipt.clone();
+        assert_eq!(behind.handle(vec![record], deadline).await, NONE, "{number}");
+        let queues = &world.queues;
+        let from = if number == 1 { &queues.deliveries } else { &queues.retries };
+        from.delete(&[receipt]).await.unwrap();
+        assert_eq!(world.network.sent().len(), before + 1, "{number}");
+        let ep = the_pending(&world, &msg).await.ep.to_string();
+        world.advance_s(10);
+        assert_eq!(world.dispatch().await, 1, "{number}");
+        assert_eq!(delivery(&world, &msg, &ep).await.state, State::Delivered, "{number}");
+        world.live_s(3_600).await;
+        assert_eq!(world.network.sent().len(), before + 1, "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outcome_that_cannot_be_written_yet_stays_in_the_queue() {
     let (world, app, msg, record) = accepted().await;
     let (_, behind) = without_writes(&world);

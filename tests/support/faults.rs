@@ -177,7 +177,7 @@ impl Plan {
         }
         if state.throttled > 0 {
             state.throttled -= 1;
-            return Err(store("throttled"));
+            return Err(store(&busy(Limit::Store)));
         }
         Ok(())
     }

@@ -83,6 +83,9 @@ pub enum Advanced {
 pub enum Recorded {
     /// It is on record, and so is what follows from it.
     Done(Vec<Effect>),
+    /// It was on record under its own id, and so was what follows from it: an earlier call wrote
+    /// it and was answered with an error, or somebody else who has it to write was faster.
+    Ours(Vec<Effect>),
     /// Another one recorded this attempt before.
     Already,
     /// It is on record, but the delivery went on without it (resent by hand, say), so nothing
@@ -241,7 +244,7 @@ impl Deliveries {
     ///
     /// A first attempt that succeeds without a lease is a single put; everything else is a
     /// transaction of two. Repeating the call after an error is safe: an attempt that turns out
-    /// to be on record under its own id is done.
+    /// to be on record under its own id is [`Recorded::Ours`].
     ///
     /// # Errors
     /// When the store fails; it may or may not be on record then.
@@ -258,7 +261,7 @@ impl Deliveries {
             return Err(StoreError::Invalid("an attempt by hand has no outcome".into()));
         };
         let event = Event::Outcome { number, outcome: outcome.clone() };
-        if held.is_none() && *outcome == Outcome::Delivered {
+        if held.is_none() && number == 1 && *outcome == Outcome::Delivered {
             return self.record_alone(attempt, message, Recorded::Done(Vec::new())).await;
         }
         let first = held.cloned();
@@ -311,7 +314,7 @@ impl Deliveries {
                 Transacted::Done => return Ok(Recorded::Done(next.effects)),
                 Transacted::Lost(lost) if lost.contains(&0) => {
                     return match self.is_ours(attempt).await? {
-                        true => Ok(Recorded::Done(next.effects)),
+                        true => Ok(Recorded::Ours(next.effects)),
                         false => Ok(Recorded::Already),
                     };
                 }
@@ -330,7 +333,7 @@ impl Deliveries {
         Ok(match self.table.write(put_attempt(attempt, message)?).await? {
             Written::Done => done,
             Written::Lost(Some(item)) if doc::decode::<Attempt>(&item.doc)?.id == attempt.id => {
-                done
+                Recorded::Ours(Vec::new())
             }
             Written::Lost(_) => Recorded::Already,
         })
