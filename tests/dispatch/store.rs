@@ -120,6 +120,24 @@ async fn the_outcome_of_a_later_attempt_that_is_written_later_ends_its_delivery(
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outcome_whose_record_comes_twice_is_counted_once() {
+    let (world, app, msg, record) = accepted().await;
+    let (_, behind) = without_writes(&world);
+    let deadline = Some(world.ambient.now().plus_ms(9_100));
+    assert_eq!(behind.handle(vec![record.clone()], deadline).await, NONE);
+    world.queues.deliveries.delete(&[record.receipt]).await.unwrap();
+    world.advance_s(10);
+    let outcome = receive(&world.queues.retries).await.remove(0);
+    world.metrics.take();
+    for receive_count in [1, 1, 2] {
+        let copy = vec![copy(&outcome, receive_count)];
+        assert_eq!(world.dispatcher.handle(copy, None).await, NONE);
+    }
+    assert_eq!(world.metrics.take().get(&Metric::Delivered).map(Vec::len), Some(1));
+    assert_eq!(codes(&world.attempts(&app, &msg).await), [200]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outcome_that_cannot_be_written_yet_stays_in_the_queue() {
     let (world, app, msg, record) = accepted().await;
     let (_, behind) = without_writes(&world);
