@@ -36,6 +36,7 @@ use shared::queue::{Consumer, DeadLetters, MAX_BATCH, Producer, Queues, Received
 use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
 use shared::store::{Limit, Profiles, StoreSettings};
+use shared::work::InFlight;
 
 use crate::profiles::application;
 use crate::support::awake::{Awake, awake};
@@ -167,10 +168,12 @@ fn run_all(always_lease: bool) {
     assert!(posts > CASES as usize, "only {posts} requests in {CASES} cases");
 }
 
-/// One process: the handlers, on ports that die with it.
+/// The handlers, on ports that die with them.
 struct Process {
     receiver: Receiver,
     dispatcher: Dispatcher,
+    /// Gets what comes twice. It knows nothing of what the first one has in memory.
+    other: Dispatcher,
     sweeper: Sweeper,
 }
 
@@ -211,7 +214,8 @@ impl Process {
         let to_dispatch = queues.deliveries.clone();
         Self {
             receiver: Receiver::new(base.clone(), tenancy, to_dispatch, receive),
-            dispatcher: Dispatcher::new(parts),
+            dispatcher: Dispatcher::new(parts.clone()),
+            other: Dispatcher::new(Parts { in_flight: InFlight::default(), ..parts }),
             sweeper: Sweeper::new(base, queues, dead),
         }
     }
@@ -440,7 +444,7 @@ impl Trial {
                 let doubled: BTreeSet<_> = copy.iter().map(|record| record.id.clone()).collect();
                 let (first, second, ()) = tokio::join!(
                     self.process.dispatcher.handle(batch, None),
-                    self.process.dispatcher.handle(copy, None),
+                    self.process.other.handle(copy, None),
                     self.act(acts),
                 );
                 // A record is deleted by whichever of its receivers was done with it.

@@ -31,6 +31,7 @@ fn events() -> impl Strategy<Value = Vec<(u64, Kind)>> {
         Just(Kind::Recovered),
         Just(Kind::SentByHand),
         Just(Kind::HolderDied),
+        (1u32..10).prop_map(Kind::Unwritten),
     ];
     vec((0u64..2 * QUEUE_GRACE_MS, kind), 1..40)
 }
@@ -49,6 +50,7 @@ enum Kind {
     Recovered,
     SentByHand,
     HolderDied,
+    Unwritten(u32),
 }
 
 impl Kind {
@@ -67,6 +69,9 @@ impl Kind {
             Self::Recovered => Event::Recovered,
             Self::SentByHand => Event::SentByHand,
             Self::HolderDied => Event::HolderDied,
+            Self::Unwritten(number) => {
+                Event::Unwritten { number, until: now.plus_ms(QUEUE_GRACE_MS) }
+            }
         }
     }
 }
@@ -130,8 +135,15 @@ fn check(
                 | Event::Claimed
                 | Event::Unclaimed
                 | Event::HolderDied
+                | Event::Unwritten { .. }
         );
         prop_assert!(allowed, "{event:?} met a lease");
+        // Of what is only to be written, nobody thinks that its maker is dead.
+        let unwritten = before.pending().is_some_and(|pending| pending.unwritten);
+        prop_assert!(!unwritten || *event != Event::HolderDied);
+    }
+    if let Event::Unwritten { until, .. } = event {
+        prop_assert!(after.is_leased(until.minus_ms(1)), "others make it again");
     }
     // What is over comes back by recovery alone, and only if it failed.
     if !before.is_pending() && after.is_pending() {
@@ -201,7 +213,7 @@ fn check_refusal(
             prop_assert!(until > now && before.is_leased(now), "{event:?} was refused");
         }
         Refusal::Over => match event {
-            Event::Outcome { number, .. } => {
+            Event::Outcome { number, .. } | Event::Unwritten { number, .. } => {
                 prop_assert!(!before.is_pending() || *number <= before.attempts);
             }
             Event::Recovered => prop_assert!(!before.is_failed()),

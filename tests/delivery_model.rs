@@ -1,5 +1,6 @@
 //! A small world of one message and one endpoint, walked exhaustively: two dispatchers, a sweeper,
-//! an admin, a publisher that asks twice, three attempts, and a crash between any two steps. The
+//! an admin, a publisher that asks twice, three attempts, an attempt that the store would not take,
+//! and a crash between any two steps. The
 //! rules are the real ones (`machine::step`, `clearance`); what is modelled is who calls them when.
 //!
 //! Left out is what shared/README.md leaves out of its promise: see `is_caveat`.
@@ -13,7 +14,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::{self, Arrival, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Outcome, step};
-use shared::domain::delivery::{Delivery, LEASE_MS, Reason};
+use shared::domain::delivery::{Delivery, LEASE_MS, QUEUE_GRACE_MS, Reason};
 
 use crate::support::deliveries::{START, first};
 
@@ -31,8 +32,17 @@ const MOST_STATES: usize = 60_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    Accepted { again: bool },
-    Retry { number: u32 },
+    Accepted {
+        again: bool,
+    },
+    Retry {
+        number: u32,
+    },
+    /// An attempt that is only to be written.
+    Outcome {
+        number: u32,
+        ok: bool,
+    },
 }
 
 /// A record in a queue.
@@ -76,6 +86,8 @@ struct Model {
     excused: [u32; 4],
     disabled: bool,
     crashes: u32,
+    /// Attempts that the store will not take at first.
+    refusals: u32,
     acts: u32,
     pauses: u32,
 }
@@ -102,6 +114,7 @@ impl Model {
             excused: [0; 4],
             disabled: false,
             crashes: 1,
+            refusals: 1,
             acts: 1,
             pauses: 4,
         }
@@ -184,6 +197,9 @@ impl Model {
             }
             Phase::Sent { held, number, ok } => {
                 next.push(self.record(who, busy, held.as_ref(), *number, *ok));
+                if self.refusals > 0 {
+                    next.push(self.leave_unwritten(who, busy, *number, *ok));
+                }
             }
             Phase::FollowUp { effects } => {
                 let mut model = to(Phase::Done);
@@ -225,6 +241,8 @@ impl Model {
                 }
             }
             Kind::Retry { .. } => Phase::Looked { found: self.stored.clone(), attempted: false },
+            // Whatever stands there, or nothing.
+            Kind::Outcome { number, ok } => Phase::Sent { held: self.stored.clone(), number, ok },
         }
     }
 
@@ -246,6 +264,7 @@ impl Model {
             Kind::Retry { number } => {
                 (clearance::later(delivery, number, record.receives, self.now), false)
             }
+            Kind::Outcome { .. } => unreachable!("nothing is sent for it"),
         };
         let phase = match clearance {
             Clearance::Send => Phase::Ready { held: None, number: 1 },
@@ -360,6 +379,26 @@ impl Model {
         model
     }
 
+    /// The store would not take the attempt: it is left in the queue, and others are kept from
+    /// making it again.
+    fn leave_unwritten(&self, who: usize, busy: &Busy, number: u32, ok: bool) -> Self {
+        let mut model = self.clone();
+        model.refusals -= 1;
+        model.records.push(Some(Queued {
+            kind: Kind::Outcome { number, ok },
+            visible_at: self.now.plus_ms(RETRY_MS),
+            receives: 0,
+            first_received_at: self.now,
+        }));
+        let until = self.now.plus_ms(QUEUE_GRACE_MS);
+        let (found, rev) = self.stored.clone().unwrap_or_else(|| (first(), 0));
+        if let Ok(kept) = step(&found, Event::Unwritten { number, until }, self.now) {
+            model.stored = Some((kept.delivery, rev + 1));
+        }
+        model.dispatchers[who] = Some(Busy { record: busy.record, phase: Phase::Done });
+        model
+    }
+
     fn enqueue(&mut self, effects: &[Effect]) {
         for effect in effects {
             if let Effect::Enqueue { attempt, at } = *effect {
@@ -382,7 +421,10 @@ impl Model {
     }
 
     fn cut_off(&mut self, who: usize) {
-        if let Some(Busy { phase: Phase::Sent { number, .. }, .. }) = self.dispatchers[who].take() {
+        let busy = self.dispatchers[who].take();
+        let Some(Busy { record, phase: Phase::Sent { number, .. } }) = busy else { return };
+        let kept = matches!(&self.records[record], Some(Queued { kind: Kind::Outcome { .. }, .. }));
+        if !kept {
             self.excused[number as usize] += 1;
         }
     }
@@ -449,7 +491,8 @@ impl Model {
         if busy > self.crashes as usize {
             return;
         }
-        for pause_ms in [PAUSE_MS, LONG_PAUSE_MS] {
+        let pauses = [PAUSE_MS, self.long_pause_ms()];
+        for pause_ms in pauses {
             let mut model = self.clone();
             model.pauses -= 1;
             model.crashes -= busy as u32;
@@ -457,6 +500,15 @@ impl Model {
             model.cut_off(1);
             model.now = model.now.plus_ms(pause_ms);
             next.push(model);
+        }
+    }
+
+    /// What is only to be written is not kept waiting for longer than others are kept away.
+    fn long_pause_ms(&self) -> u64 {
+        let is_outcome = |record: &Queued| matches!(record.kind, Kind::Outcome { .. });
+        match self.records.iter().flatten().any(is_outcome) {
+            true => PAUSE_MS,
+            false => LONG_PAUSE_MS,
         }
     }
 
@@ -478,6 +530,7 @@ impl Model {
     fn end(mut self) -> Self {
         self.crashes = 0;
         self.acts = 0;
+        self.refusals = 0;
         for _ in 0..200 {
             self.pauses = 0;
             let mut next = Vec::new();
@@ -493,7 +546,7 @@ impl Model {
             match next.pop() {
                 Some(model) => self = model,
                 None if self.is_over() => return self,
-                None => self.now = self.now.plus_ms(LONG_PAUSE_MS),
+                None => self.now = self.now.plus_ms(self.long_pause_ms()),
             }
             self.check();
         }
@@ -512,7 +565,7 @@ impl Model {
     fn key(&self) -> String {
         let live: Vec<_> = self.records.iter().flatten().collect();
         format!(
-            "{:?}{:?}{:?}{:?}{live:?}{:?}{:?}{:?}{}{}{}{}",
+            "{:?}{:?}{:?}{:?}{live:?}{:?}{:?}{:?}{}{}{}{}{}",
             self.now.as_ms(),
             self.stored,
             self.recorded,
@@ -522,6 +575,7 @@ impl Model {
             self.excused,
             self.disabled,
             self.crashes,
+            self.refusals,
             self.acts,
             self.pauses
         )
@@ -532,11 +586,12 @@ impl Model {
 fn two_dispatchers_a_sweeper_and_an_admin_send_each_attempt_once_whoever_dies() {
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([Model::new()]);
-    let (mut walked, mut twice, mut ends) = (0, 0, BTreeSet::new());
+    let (mut walked, mut twice, mut unwritten, mut ends) = (0, 0, 0, BTreeSet::new());
     while let Some(model) = waiting.pop_front() {
         model.check();
         walked += 1;
         twice += usize::from(model.sent.iter().any(|sent| *sent > 1));
+        unwritten += usize::from(model.refusals == 0);
         if walked % 16 == 0 {
             let ended = model.clone().end();
             assert!(ended.is_over(), "it never ends: {ended:#?} from {model:#?}");
@@ -555,5 +610,6 @@ fn two_dispatchers_a_sweeper_and_an_admin_send_each_attempt_once_whoever_dies() 
     // The walk is worth nothing if it does not get to where things go wrong.
     assert!(walked > 10_000, "only {walked} states");
     assert!(twice > 30, "only {twice} states in which a crash made an attempt come twice");
+    assert!(unwritten > 1_000, "only {unwritten} states with an attempt that was not taken");
     assert!(ends.len() >= 4, "only these ends: {ends:?}");
 }

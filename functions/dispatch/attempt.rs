@@ -131,7 +131,11 @@ pub(crate) async fn outcome(
         Some(_) => job.context.parts.deliveries.delivery(&message.id, &attempt.ep).await?,
         None => None,
     };
-    let recorded = recorded::write(job, about, attempt, outcome, held.as_ref()).await?;
+    let written = recorded::write(job, about, attempt, outcome, held.as_ref()).await;
+    if written.is_err() {
+        recorded::keep_unmade(job, message, attempt).await;
+    }
+    let recorded = written?;
     followed_up::follow_up(job, about, attempt, &recorded).await
 }
 

@@ -12,13 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryFutureExt;
 use shared::domain::attempt::{Attempt, Turn};
-use shared::domain::delivery::machine::{Notification, Outcome, notification};
-use shared::domain::delivery::{Delivery, Reason};
+use shared::domain::delivery::machine::{Event, Notification, Outcome, notification};
+use shared::domain::delivery::{Delivery, QUEUE_GRACE_MS, Reason};
 use shared::domain::message::Message;
 use shared::domain::notice::Notice;
 use shared::queue::record::Record;
 use shared::store::table::Write;
-use shared::store::{Recorded, StoreError, Versioned};
+use shared::store::{Advanced, Recorded, StoreError, Versioned};
 use tracing::{error, warn};
 
 use crate::budget::within;
@@ -34,6 +34,8 @@ const FIRST_PAUSE_MS: u64 = 25;
 const LONGEST_PAUSE_MS: u64 = 2_000;
 /// How often the store is asked again where nothing ends the invocation: about six seconds.
 const TRIES_WITHOUT_DEADLINE: u32 = 11;
+/// Time for a call to the store at the end, when there is none for asking it again.
+const SHORT: Duration = Duration::from_millis(500);
 /// How long an attempt that could not be written rests in the queue, in milliseconds.
 const REST_MS: u64 = 5_000;
 
@@ -127,7 +129,45 @@ async fn queue(
     let random = u64::from_be_bytes(job.context.parts.ambient.random());
     let at = job.now().plus_ms(REST_MS + random % REST_MS);
     followed_up::send(job, &record, at).await?;
+    keep_unmade(job, about.message, &sent.attempt).await;
     warn!(message.id = %sent.attempt.msg, endpoint.id = %sent.attempt.ep, "to be written later");
+    Ok(())
+}
+
+/// Keeps others from making an attempt again that is not on record yet, as far as the store takes
+/// that: what it would not take may be the attempt alone, whose list is full.
+pub(crate) async fn keep_unmade(job: &Job, message: &Message, attempt: &Attempt) {
+    let Turn::Scheduled(number) = attempt.turn else { return };
+    let limit = job.budget().store(job.now()).map(|left| left.max(SHORT));
+    match within(limit, keep(job, message, attempt, number)).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => warn!(%error, "others may make the attempt again"),
+        None => warn!("others may make the attempt again: there was no time"),
+    }
+}
+
+async fn keep(
+    job: &Job,
+    message: &Message,
+    attempt: &Attempt,
+    number: u32,
+) -> Result<(), StoreError> {
+    let deliveries = &job.context.parts.deliveries;
+    // Once more if somebody changed it meanwhile.
+    for _ in 0..2 {
+        let now = job.now();
+        let event = Event::Unwritten { number, until: now.plus_ms(QUEUE_GRACE_MS) };
+        let kept = match deliveries.delivery(&message.id, &attempt.ep).await? {
+            Some(found) => deliveries.advance(&found, event, now).await?,
+            None => {
+                let first = Delivery::first(message, attempt.ep, attempt.at, attempt.at);
+                deliveries.begin(&first, event, now).await?
+            }
+        };
+        if kept != Advanced::Lost {
+            break;
+        }
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn first() -> Delivery {
             next: Plan::Queue { at: START },
             counted: false,
             lease_until: None,
+            unwritten: false,
             due_at: START.plus_ms(QUEUE_GRACE_MS),
         }),
         by_hand: false,

@@ -26,6 +26,14 @@ pub enum Event {
         /// What it came to.
         outcome: Outcome,
     },
+    /// A scheduled attempt is over, but the store would not take it: what it came to is in the
+    /// queue, to be written later. Nobody makes it again until then.
+    Unwritten {
+        /// Which one, counted from 1.
+        number: u32,
+        /// When it may be made again, should what it came to be lost.
+        until: Timestamp,
+    },
     /// The next attempt has to wait, for the endpoint's rate or for want of time. Waiting is not
     /// an attempt.
     PutOff {
@@ -127,10 +135,20 @@ pub fn step(delivery: &Delivery, event: Event, now: Timestamp) -> Result<Transit
     match event {
         Event::Leased { until } => {
             free(pending, now)?;
-            let leased = Pending { lease_until: Some(until), ..*pending };
+            let leased = Pending { lease_until: Some(until), unwritten: false, ..*pending };
             Ok(to(delivery, State::Pending(leased), Vec::new()))
         }
         Event::Outcome { number, outcome } => conclude(delivery, number, outcome, now),
+        Event::Unwritten { number, .. } if number <= delivery.attempts => Err(Refusal::Over),
+        Event::Unwritten { until, .. } => {
+            let kept = Pending {
+                lease_until: pending.lease_until.max(Some(until)),
+                unwritten: true,
+                due_at: pending.due_at.max(until),
+                ..*pending
+            };
+            Ok(to(delivery, State::Pending(kept), Vec::new()))
+        }
         Event::PutOff { at, counted } => {
             free(pending, now)?;
             let later = Pending { counted, ..Pending::planned(at, now) };
@@ -147,6 +165,10 @@ pub fn step(delivery: &Delivery, event: Event, now: Timestamp) -> Result<Transit
             Ok(to(delivery, State::Pending(Pending { due_at: now, ..*pending }), Vec::new()))
         }
         Event::HolderDied => {
+            if pending.unwritten {
+                // The queue has what it did.
+                free(pending, now)?;
+            }
             let freed = Pending { lease_until: None, due_at: now, ..*pending };
             Ok(to(delivery, State::Pending(freed), Vec::new()))
         }

@@ -93,6 +93,9 @@ pub struct Pending {
     pub counted: bool,
     /// Until when a dispatcher may be busy with it.
     pub lease_until: Option<Timestamp>,
+    /// Whether the next attempt was made, and the lease keeps others from making it while what it
+    /// came to waits in the queue to be written.
+    pub unwritten: bool,
     /// When the sweep looks at it.
     pub due_at: Timestamp,
 }
@@ -233,7 +236,7 @@ impl Pending {
     /// Planned for `at`, with nobody busy.
     pub(crate) fn planned(at: Timestamp, now: Timestamp) -> Self {
         let next = Plan::new(at, now);
-        Self { next, counted: false, lease_until: None, due_at: next.due_at() }
+        Self { next, counted: false, lease_until: None, unwritten: false, due_at: next.due_at() }
     }
 
     /// Whether a dispatcher may be busy with it.

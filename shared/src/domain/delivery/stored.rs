@@ -24,6 +24,8 @@ pub(super) struct Stored {
     counted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unwritten: bool,
     due_at: Timestamp,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_hand: bool,
@@ -55,6 +57,7 @@ impl From<Stored> for Delivery {
                 next: stored.next(),
                 counted: stored.counted,
                 lease_until: stored.lease_until,
+                unwritten: stored.unwritten,
                 due_at: stored.due_at,
             }),
             Progress::Delivered => State::Delivered,
@@ -101,6 +104,7 @@ impl From<Delivery> for Stored {
             }),
             counted: pending.is_some_and(|pending| pending.counted),
             lease_until: pending.and_then(|pending| pending.lease_until),
+            unwritten: pending.is_some_and(|pending| pending.unwritten),
             due_at: pending.map_or(Timestamp(0), |pending| pending.due_at),
             by_hand,
             expires_at,
