@@ -64,6 +64,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     ReplayMissing,
+    BulkReplay,
     Recover,
     Cancel,
     CancelSince,
@@ -87,6 +88,8 @@ struct Case {
     messages: Vec<Kind>,
     /// For each endpoint, how often it fails before it takes anything.
     failures: Vec<usize>,
+    /// Which endpoints take one attempt a second.
+    slow: Vec<bool>,
     faults: Vec<(usize, Fault)>,
     /// Which batches come twice.
     doubled: Vec<bool>,
@@ -111,6 +114,7 @@ fn cases() -> impl Strategy<Value = Case> {
         prop_oneof![6 => Just(Kind::Plain), 2 => Just(Kind::Scheduled), 1 => Just(Kind::Split)];
     let act = prop_oneof![
         Just(Act::ReplayMissing),
+        Just(Act::BulkReplay),
         Just(Act::Recover),
         Just(Act::Cancel),
         Just(Act::CancelSince),
@@ -120,14 +124,16 @@ fn cases() -> impl Strategy<Value = Case> {
     (
         vec(kind, 1..4),
         vec(0usize..3, 1..4),
+        vec(prop::bool::weighted(0.3), 4),
         vec((0usize..90, fault), 0..6),
         vec(any::<bool>(), 12),
         vec(prop::bool::weighted(0.2), 12),
         vec((0usize..10, act, 0usize..12), 0..4),
     )
-        .prop_map(|(messages, failures, faults, doubled, late, acts)| Case {
+        .prop_map(|(messages, failures, slow, faults, doubled, late, acts)| Case {
             messages,
             failures,
+            slow,
             faults,
             doubled,
             late,
@@ -293,6 +299,9 @@ impl Trial {
         for (number, failures) in case.failures.iter().enumerate() {
             let url = format!("http://127.0.0.1:9/{number}");
             let mut body = json!({"url": url});
+            if case.slow[number] {
+                body["throttleRate"] = json!(1);
+            }
             if cut {
                 // The profile's own has no retries.
                 body["retrySchedule"] = json!(SCHEDULE);
@@ -489,7 +498,7 @@ impl Trial {
                     self.disabled.insert(ep.clone());
                     self.ever_disabled.insert(ep.clone());
                 }
-                Act::ReplayMissing | Act::Recover | Act::Resend => {}
+                Act::ReplayMissing | Act::BulkReplay | Act::Recover | Act::Resend => {}
             }
             now.push((*act, named, ep));
         }
@@ -503,6 +512,7 @@ impl Trial {
             let of_endpoint = |what: &str| format!("{app}/endpoint/{ep}/{what}");
             let (path, body) = match act {
                 Act::ReplayMissing => (of_endpoint("replay-missing"), since.clone()),
+                Act::BulkReplay => (of_endpoint("bulk-replay"), since.clone()),
                 Act::Recover => (of_endpoint("recover"), since.clone()),
                 Act::CancelSince => (of_endpoint("cancel-msgs"), since.clone()),
                 Act::Cancel => (format!("{app}/msg/{msg}/cancel"), json!(null)),

@@ -34,6 +34,9 @@ pub(crate) enum Fault {
     Full(Limit, u32),
 }
 
+/// What is in a delivery whose next attempt was made and is only to be written.
+const MADE: &str = r#""unwritten":true"#;
+
 /// What a port is told of a fault that only the store knows.
 fn busy(limit: Limit) -> String {
     format!("injected, too busy: {limit:?}")
@@ -346,8 +349,16 @@ impl Table for Faulty<Arc<dyn Table>> {
         let about = self.plan.deliveries(docs(std::slice::from_ref(&write)), false);
         let attempts = self.plan.deliveries(docs(std::slice::from_ref(&write)), true);
         let records = records(std::slice::from_ref(&write));
+        let tells_that_it_was_made =
+            docs(std::slice::from_ref(&write)).any(|doc| doc.contains(MADE));
         let call = async {
-            self.plan.refuse(records)?;
+            let refused = self.plan.refuse(records);
+            if refused.is_err() && tells_that_it_was_made {
+                // It took neither the attempt nor the word that it was made: who comes next cannot
+                // know of it.
+                self.plan.excuse(&about);
+            }
+            refused?;
             let written = self.inner.write(write).await?;
             if written == Written::Done {
                 self.plan.recorded(&attempts);
