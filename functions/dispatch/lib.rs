@@ -219,11 +219,12 @@ impl Dispatcher {
     pub fn new(parts: Parts) -> Self {
         let Settings { parallel, parallel_per_application, .. } = parts.settings;
         let slots = Slots::new(parallel, parallel_per_application);
+        let unwritten = Unwritten::new(parts.ambient.clock.clone());
         Self(Arc::new(Context {
             parts,
             slots,
             throttle: Throttle::default(),
-            unwritten: Unwritten::default(),
+            unwritten,
             notes: Notes::default(),
         }))
     }

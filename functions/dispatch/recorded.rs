@@ -122,7 +122,7 @@ async fn queue(
     sent: &Sent,
     outcome: Option<Outcome>,
 ) -> Result<(), NotDone> {
-    job.context.unwritten.keep(sent);
+    job.context.unwritten.keep(sent, job.now());
     let message = Message { payload: Bytes::new(), ..about.message.clone() };
     let attempt = Box::new(sent.attempt.clone());
     let record = Record::Outcome { message: Box::new(message), attempt, outcome };

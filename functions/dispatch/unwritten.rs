@@ -1,11 +1,13 @@
 //! Attempts of this process that the store has not taken yet. Whoever gets their record again in
 //! this process writes them, and sends no request.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::delivery::QUEUE_GRACE_MS;
 use shared::domain::id::{EndpointId, MessageId};
+use shared::store::cache::Cache;
 
 use crate::phases::{Cleared, Sent};
 use crate::target::Target;
@@ -16,29 +18,28 @@ const MAX_KEPT: usize = 4_096;
 /// Which attempt.
 type Key = (MessageId, EndpointId, Turn);
 
-/// The attempts.
-#[derive(Default)]
-pub(crate) struct Unwritten(Mutex<HashMap<Key, Sent>>);
+/// The attempts, each for as long as others are kept from making it.
+pub(crate) struct Unwritten(Cache<Key, Sent>);
 
 impl Unwritten {
-    /// Remembers an attempt until it is written. When there are too many already it is not.
-    pub(crate) fn keep(&self, sent: &Sent) {
-        // The map is whole after every statement, whatever panicked in between.
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MAX_KEPT {
-            kept.insert(key(&sent.attempt), sent.clone());
-        }
+    /// None yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self(Cache::new(clock, QUEUE_GRACE_MS, MAX_KEPT))
+    }
+
+    /// Remembers an attempt until it is written.
+    pub(crate) fn keep(&self, sent: &Sent, now: Timestamp) {
+        self.0.set(key(&sent.attempt), sent.clone(), now.plus_ms(QUEUE_GRACE_MS));
     }
 
     /// The attempt that was made already, if it is known.
     pub(crate) fn find(&self, target: &Target, cleared: &Cleared) -> Option<Sent> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&(target.message.id, target.endpoint().id, cleared.turn)).cloned()
+        self.0.get(&(target.message.id, target.endpoint().id, cleared.turn))
     }
 
     /// It is written, by whomever.
     pub(crate) fn forget(&self, attempt: &Attempt) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(attempt));
+        self.0.forget(&key(attempt));
     }
 }
 
