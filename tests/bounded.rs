@@ -162,7 +162,10 @@ async fn queries(stage: &Stage, route: &Route, filters: &[&str]) -> Vec<String> 
             "state" => vec!["failed".to_owned(), "waiting".to_owned()],
             "status_code_class" => vec!["500".to_owned()],
             "endpoint_id" => vec![stage.names["endpoint_id"].clone()],
-            "with_content"
+            // It is looked for already.
+            "q" => continue,
+            "in_payload"
+            | "with_content"
             | "include_archived"
             | "with_msg"
             | "expanded_statuses"

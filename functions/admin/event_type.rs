@@ -42,8 +42,8 @@ pub(crate) struct EventTypeIn {
 
 /// The name of a new one.
 #[derive(Deserialize)]
-struct Named {
-    name: String,
+pub(crate) struct Named {
+    pub(crate) name: String,
 }
 
 /// What a caller sends about an event type whose name is in the path.
@@ -149,11 +149,16 @@ impl EventTypeUpdate {
         self.feature_flags.clone().unwrap_or_else(one)
     }
 
-    fn settings(&self) -> DeliverySettingsIn<'_> {
+    /// Whether it says anything of how messages of this type are delivered.
+    pub(crate) fn is_about_delivery(&self) -> bool {
+        self.retry_schedule.value().is_some() || self.timeout_seconds.value().is_some()
+    }
+
+    pub(crate) fn settings(&self) -> DeliverySettingsIn<'_> {
         (&self.retry_schedule, &self.timeout_seconds)
     }
 
-    fn check(&self, rules: &mut Rules) {
+    pub(crate) fn check(&self, rules: &mut Rules) {
         check_description(rules, &self.description);
         check_schemas(rules, self.schemas.as_ref());
         check_flags(rules, self.feature_flags.as_deref().unwrap_or_default());
@@ -228,15 +233,24 @@ impl Call<'_> {
         }
         let known = self.admin.catalogue.find(&self.access.organisation(), name).await?;
         let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-        let changed = self
-            .change_event_type(name, status, |old| {
-                let mut new = self.event_type(name, old.as_ref());
-                input.apply(&mut new);
-                Ok(Some(new))
-            })
-            .await?;
+        let changed = self.put_event_type(name, &input, status).await?;
         self.announce(input.settings()).await?;
         Ok(changed)
+    }
+
+    /// Makes an event type what the caller says.
+    pub(crate) async fn put_event_type(
+        &self,
+        name: &str,
+        said: &EventTypeUpdate,
+        status: StatusCode,
+    ) -> Answer {
+        self.change_event_type(name, status, |old| {
+            let mut new = self.event_type(name, old.as_ref());
+            said.apply(&mut new);
+            Ok(Some(new))
+        })
+        .await
     }
 
     pub(crate) async fn patch_event_type(&self, name: &str) -> Answer {

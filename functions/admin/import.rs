@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::JsonSchema;
+use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::JsonObject;
-use http::StatusCode;
+use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -128,16 +129,20 @@ impl Call<'_> {
             .collect();
         let info = Info { title: "Event types", version: "1" };
         let document = Document { openapi: "3.1.0", info, webhooks };
-        let answer = error::json(StatusCode::OK, &document);
-        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
-        if quoted_len(text) > MAX_QUOTED_BYTES {
-            return Err(ApiError::too_large(
-                "The event types and their schemas are too large for one answer: read them page \
-                 by page from /api/v1/event-type?with_content=true.",
-            ));
-        }
-        Ok(answer)
+        check_answer(error::json(StatusCode::OK, &document))
     }
+}
+
+/// Refuses to answer with more than Lambda passes on.
+pub(crate) fn check_answer(answer: Response<Bytes>) -> Answer {
+    let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+    if quoted_len(text) > MAX_QUOTED_BYTES {
+        return Err(ApiError::too_large(
+            "The event types and their schemas are too large for one answer: read them page by \
+             page from /api/v1/event-type?with_content=true.",
+        ));
+    }
+    Ok(answer)
 }
 
 /// A description of event types.

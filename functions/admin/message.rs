@@ -14,7 +14,7 @@ use shared::domain::attempt::Attempt;
 use shared::domain::endpoint::{Endpoint, MAX_CHANNEL};
 use shared::domain::id::MessageId;
 use shared::domain::message::{MAX_MESSAGE_CHANNELS, Message};
-use shared::store::Tenant;
+use shared::store::{Listed, Tenant, Walk};
 
 use crate::{Answer, Call, page};
 
@@ -107,16 +107,25 @@ impl Call<'_> {
         let walk = page::walk::<MessageId>(self.request, true)?;
         let filter = Filter::of(self.request);
         let now = self.admin.ambient.now();
-        let keep = |message: &Message| {
-            let subject = message.subject.as_deref();
-            filter.keeps(&message.event_type, &message.channels, &message.tags, subject)
-        };
-        let with_content = self.wants_content()?;
+        let keep = |message: &Message| filter.keeps_message(message);
         let listed = self.admin.history.messages(app, spread, &walk, now, keep).await?;
-        let mut filling = page::Filling::new(&walk, listed);
+        self.show_messages(&tenant, &walk, listed).await
+    }
+
+    /// A page of messages, with their payloads if the caller asks for them: each is read then.
+    pub(crate) async fn show_messages(
+        &self,
+        tenant: &Tenant,
+        walk: &Walk,
+        listed: Listed<Message>,
+    ) -> Answer {
+        let (app, now) = (&tenant.application.id, self.admin.ambient.now());
+        let with_content = self.wants_content()?;
+        let mut filling = page::Filling::new(walk, listed);
         while let Some(mut message) = filling.next(|message| message.id.to_string()) {
             let id = message.id.to_string();
-            if with_content && let Some(whole) = self.admin.history.message(app, &id, now).await? {
+            let is_read = !with_content || !message.payload.is_empty();
+            if !is_read && let Some(whole) = self.admin.history.message(app, &id, now).await? {
                 message.payload = whole.payload;
             }
             filling.push(&MessageOut::of(message, with_content))?;

@@ -84,7 +84,7 @@ impl Call<'_> {
     pub(crate) async fn put_portal_settings(&self) -> Answer {
         let said: PortalSettingsIn = request::body(self.request)?;
         let settings = PortalSettings::from(said);
-        check(&settings)?;
+        check(Rules::default(), &settings)?;
         self.admin.portals.put(&self.access.organisation(), &settings).await?;
         Ok(error::json(StatusCode::OK, &PortalSettingsOut::from(&settings)))
     }
@@ -98,8 +98,8 @@ impl Call<'_> {
     }
 }
 
-fn check(settings: &PortalSettings) -> Result<(), error::ApiError> {
-    let mut rules = Rules::default();
+/// Refuses what a portal cannot look like.
+pub(crate) fn check(mut rules: Rules, settings: &PortalSettings) -> Result<(), error::ApiError> {
     if let Some(accent) = &settings.accent {
         match contrast(accent, "#ffffff") {
             None => rules.broken("accent", "must be a colour like #2450c0"),

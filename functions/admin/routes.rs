@@ -256,6 +256,8 @@ operations! {
         => export_event_types();
     "v1.event-type.export-openapi" Read POST ["event-type", "export", "openapi"]
         => export_event_types();
+    "v1.environment.export" Read POST ["environment", "export"] => export_environment();
+    "v1.environment.import" Manage POST ["environment", "import"] => import_environment();
     "v1.event-type.get" ViewBase GET ["event-type", event_type_name] => get_event_type(event_type_name);
     "v1.event-type.update" Manage PUT ["event-type", event_type_name]
         => update_event_type(event_type_name);
@@ -269,6 +271,7 @@ operations! {
         => set_retry_schedule(event_type_name);
 
     "v1.message.list" ViewBase GET ["app", app, "msg"] => list_messages(app);
+    "posthorn.message.search" ViewBase GET ["app", app, "msg-search"] => search_messages(app);
     "v1.message.get" ViewBase GET ["app", app, "msg", msg] => get_message(app, msg);
     "v1.message.get-raw-payload" ViewBase GET ["app", app, "msg", msg, "raw"] => raw_payload(app, msg);
 

@@ -18,8 +18,8 @@ use shared::domain::right::Right;
 mod parts;
 
 pub use parts::{
-    PAGE, Parameter, WINDOW, WITH_CONTENT, boolean, choice, integer, moment, name, names, page,
-    text,
+    PAGE, Parameter, WINDOW, WITH_CONTENT, boolean, choice, integer, moment, name, names, needed,
+    page, text,
 };
 pub use shared::api::schema::{
     AttemptStatus, AttemptStatusText, Channels, ContentType, Delays, EmptyObject, EventType,

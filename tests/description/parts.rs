@@ -22,6 +22,8 @@ pub struct Parameter {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Text,
+    /// At most so many characters, and at least one: it has to be there.
+    Needed(usize),
     Iterator(&'static str),
     NameIterator,
     /// What it means when it is not there.
@@ -37,6 +39,11 @@ enum Kind {
 /// Any text.
 pub const fn text(name: &'static str, meaning: &'static str) -> Parameter {
     Parameter { name, meaning, kind: Kind::Text }
+}
+
+/// A text of at most `max` characters that has to be there.
+pub const fn needed(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Needed(max) }
 }
 
 /// `true` or `false`; `false` if it is not there.
@@ -127,6 +134,7 @@ impl Parameter {
     pub(super) fn in_query(&self) -> Value {
         let schema = match self.kind {
             Kind::Text => json!({"type": "string"}),
+            Kind::Needed(max) => json!({"type": "string", "minLength": 1, "maxLength": max}),
             // Ids of this century start with a digit or a capital; some with a small letter
             // would be too large for what they stand for.
             Kind::Iterator(prefix) => json!({
@@ -146,6 +154,9 @@ impl Parameter {
         let mut parameter = json!({
             "name": self.name, "in": "query", "description": self.meaning, "schema": schema,
         });
+        if matches!(self.kind, Kind::Needed(_)) {
+            parameter["required"] = true.into();
+        }
         if matches!(self.kind, Kind::Names) {
             parameter["explode"] = false.into();
         }

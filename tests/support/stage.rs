@@ -214,6 +214,9 @@ fn body(id: &str) -> Value {
             json!({"url": "http://127.0.0.1:9/changed", "eventTypes": ["endpoint.failing"]})
         }
         "v1.event-type.import-openapi" => json!({"spec": {"openapi": "3.1.0"}}),
+        "v1.environment.import" => {
+            json!({"eventTypes": [{"name": "imported.type", "description": "Imported"}]})
+        }
         "v1.message.precheck" => json!({"eventType": "test.event"}),
         "v1.statistics.aggregate-app-stats" => {
             json!({"since": "2027-01-14T00:00:00Z", "until": "2027-01-16T00:00:00Z"})
@@ -242,6 +245,9 @@ fn source(app: &str) -> Value {
 }
 
 /// A query that the operation cannot do without, with its question mark.
-fn query(_id: &str) -> &'static str {
-    ""
+fn query(id: &str) -> &'static str {
+    match id {
+        "posthorn.message.search" => "?q=mark",
+        _ => "",
+    }
 }

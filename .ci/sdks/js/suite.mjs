@@ -500,6 +500,17 @@ test("authentication: less", ["AppPortalAccessIn.capabilities"], async (b) => {
   await expect(403, () => sees.endpoint.rotateSecret(b.app, ep.id, {}));
 });
 
+test("environment", ["POST /environment/export"], async (b) => {
+  const name = unique("sdk.");
+  await b.svix.eventType.create({ name, description: "One" });
+  const exported = await b.svix.environment.export();
+  const [one] = exported.eventTypes.filter((found) => found.name === name);
+  assert.deepEqual([one.description, exported.connectors], ["One", []]);
+  await b.svix.environment.import({ eventTypes: [{ name, description: "Two" }] });
+  assert.equal((await b.svix.eventType.get(name)).description, "Two");
+  await b.svix.environment.import({ settings: exported.settings });
+});
+
 test("integration", ["POST /app/{}/integration"], async (b) => {
   const all = b.svix.integration;
   const made = await all.create(b.app, { name: "Zap", featureFlags: ["beta"] });

@@ -599,6 +599,19 @@ def capabilities(b):
     assert b.svix.application.get(uid).name == "Made"
 
 
+@test("environment", "POST /environment/export")
+def environment(b):
+    name = f"sdk{time.time_ns()}.environment"
+    b.svix.event_type.create(api.EventTypeIn(name=name, description="One"))
+    exported = b.svix.environment.export()
+    [one] = [one for one in exported.event_types if one.name == name]
+    assert (one.description, exported.connectors) == ("One", [])
+    changed = api.EventTypeIn(name=name, description="Two")
+    b.svix.environment.import_(api.EnvironmentIn(event_types=[changed]))
+    assert b.svix.event_type.get(name).description == "Two"
+    b.svix.environment.import_(api.EnvironmentIn(settings=exported.settings))
+
+
 @test("integration", "POST /app/{}/integration")
 def integration(b):
     all_of = b.svix.integration

@@ -55,6 +55,7 @@ tests! {
     authentication "authentication" ["POST /auth/app-portal-access/{}", "POST /auth/logout"];
     expire_all "authentication: expire all" ["POST /auth/app/{}/expire-all"];
     capabilities "authentication: less" ["AppPortalAccessIn.capabilities"];
+    environment "environment" ["POST /environment/export"];
     integration "integration" ["POST /app/{}/integration"];
     with_msg "message attempt: with it" ["GET /app/{}/attempt/endpoint/{}"];
     ingest_source "ingest: source" ["POST /ingest/api/v1/source/{}/token/rotate"];
@@ -482,6 +483,20 @@ async fn capabilities(b: Bench) {
         assert_eq!(secret.is_ok(), sees);
         expect(403, portal.endpoint().delete(b.app(), ep.id.clone()).await);
     }
+}
+
+async fn environment(b: Bench) {
+    let (all, name) = (b.svix.environment(), unique("sdk."));
+    let shape = |said: &str| EventTypeIn::new(name.clone(), said.into());
+    b.svix.event_type().create(shape("One"), None).await.unwrap();
+    let exported = all.export(None).await.unwrap();
+    let one = exported.event_types.iter().find(|found| found.name == name).unwrap();
+    assert_eq!((one.description.as_str(), exported.connectors.len()), ("One", 0));
+    let event_types = Some(vec![shape("Two")]);
+    all.import(EnvironmentIn { event_types, ..EnvironmentIn::new() }, None).await.unwrap();
+    assert_eq!(b.svix.event_type().get(name.clone()).await.unwrap().description, "Two");
+    let settings = EnvironmentIn { settings: exported.settings, ..EnvironmentIn::new() };
+    all.import(settings, None).await.unwrap();
 }
 
 async fn integration(b: Bench) {

@@ -2,6 +2,7 @@
 
 use description::{Caller, Description, JsonObject, PAGE, boolean, describe};
 
+use crate::environment::{EnvironmentIn, EnvironmentOut};
 use crate::event_type::{EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate};
 use crate::import::{ImportIn, ImportOut};
 use crate::page::Page;
@@ -36,6 +37,21 @@ pub(super) fn descriptions() -> Vec<Description> {
         change("v1.event-type.export-openapi", "Export event types as an OpenAPI description")
             .detail("The same by POST: at once, not in the background.")
             .answers::<JsonObject>(200, "The description"),
+        change("v1.environment.export", "Export what is set up for all applications")
+            .detail(
+                "Event types, archived ones too, and how the portal looks. At once; one read for \
+                 about 1 MB of event types.",
+            )
+            .answers::<EnvironmentOut>(200, "The environment")
+            .fails(413, "It is too large for one answer: event types are read page by page"),
+        change("v1.environment.import", "Import what was exported elsewhere")
+            .detail(
+                "Adds and changes, and takes nothing away: at most 500 event types a request, of \
+                 which all are checked before any is stored. Two reads and a write for each that \
+                 is new or changed. Settings that are not known here are left alone.",
+            )
+            .takes::<EnvironmentIn>()
+            .answers_empty(204, "It is done"),
         change("v1.event-type.create", "Create an event type")
             .detail("One that was archived comes back with what is said here.")
             .takes::<EventTypeIn>()

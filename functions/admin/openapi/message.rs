@@ -1,12 +1,13 @@
 //! Messages.
 
-use description::{Caller, Description, WINDOW, WITH_CONTENT, describe, page};
+use description::{Caller, Description, WINDOW, WITH_CONTENT, boolean, describe, needed, page};
 use shared::api::message::{MessageOut, MessageShape};
 use shared::domain::id::MessageId;
 
 use crate::expunge::{BulkExpungeContentsIn, BulkExpungeContentsOut};
 use crate::message::RawPayloadOut;
 use crate::page::Page;
+use crate::search::MAX_TEXT;
 use crate::task::BegunOut;
 
 pub(super) fn descriptions() -> Vec<Description> {
@@ -16,6 +17,22 @@ pub(super) fn descriptions() -> Vec<Description> {
             .query(page(MessageId::PREFIX))
             .query(WINDOW)
             .query([WITH_CONTENT])
+            .answers::<Page<MessageOut>>(200, "A page"),
+        describe("posthorn.message.search", "Find messages by what is in them")
+            .detail(
+                "Newest first. An id or event id finds that message alone, with one read. Any \
+                 other text finds those that have it in their event id, event type, subject, a \
+                 tag or a channel, in whatever case; with `in_payload` also those whose payload \
+                 has it to the letter: a read for each message that is looked at, at most 50 a \
+                 page. A page may be short, or empty, before the list is `done`: go on from it.",
+            )
+            .query(page(MessageId::PREFIX))
+            .query(WINDOW)
+            .query([
+                needed("q", MAX_TEXT, "What is looked for."),
+                boolean("in_payload", "Whether payloads are looked into as well."),
+                WITH_CONTENT,
+            ])
             .answers::<Page<MessageOut>>(200, "A page"),
         describe("v1.message.get", "Get a message")
             .query([WITH_CONTENT])

@@ -79,6 +79,14 @@ pub fn check_idempotency_key(key: &str) -> Result<&str, ApiError> {
 pub fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, ApiError> {
     let bytes = request.body();
     check_size(bytes.len())?;
+    object(bytes)
+}
+
+/// JSON of this shape.
+///
+/// # Errors
+/// 422 as [`body`].
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     match is_object(bytes) {
         true => serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes)),
         false => Err(explain::<T>(bytes)),
@@ -133,11 +141,16 @@ pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
         Err(error) => error,
     };
     let inner = error.inner();
-    if !inner.is_data() {
+    // A number where a name is expected is told like bad syntax.
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if !inner.is_data() && !std::str::from_utf8(bytes).is_ok_and(is_json) {
         return not_json(inner);
     }
     let mut path: Vec<String> = error.path().iter().filter_map(part).collect();
-    let message = strip_position(&inner.to_string());
+    let message = match inner.is_data() {
+        true => strip_position(&inner.to_string()),
+        false => "must be of another type: what is there is no name".to_owned(),
+    };
     // A missing field is reported at the object that misses it.
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
     path.extend(missing.map(|(field, _)| field.to_owned()));

@@ -20,13 +20,37 @@ pub const MAX_NAME: usize = 256;
 #[derive(Default)]
 pub struct Rules {
     broken: Vec<Violation>,
-    within: Option<&'static str>,
+    within: Option<String>,
 }
 
 impl Rules {
     /// Rules for what is in a field of the body.
-    pub fn within(field: &'static str) -> Self {
-        Self { broken: Vec::new(), within: Some(field) }
+    pub fn within(field: impl Into<String>) -> Self {
+        Self { broken: Vec::new(), within: Some(field.into()) }
+    }
+
+    /// From now on, rules for what is in this field of the body instead.
+    pub fn go_within(&mut self, field: impl Into<String>) {
+        self.within = Some(field.into());
+    }
+
+    /// Whether nothing more is told, whatever is broken.
+    pub fn is_full(&self) -> bool {
+        self.broken.len() >= MAX_BROKEN
+    }
+
+    /// Tells what is wrong with the body of a field, as if that field were the whole body.
+    ///
+    /// # Errors
+    /// What is no broken rule.
+    pub fn adopt(&mut self, field: &str, error: ApiError) -> Result<(), ApiError> {
+        let ApiError::Invalid(violations) = error else { return Err(error) };
+        for violation in violations.into_iter().take(MAX_BROKEN - self.broken.len()) {
+            let inner = violation.loc.into_iter().skip(1);
+            let path = field.split('.').map(str::to_owned).chain(inner);
+            self.broken.push(Violation::body_at(path, violation.msg));
+        }
+        Ok(())
     }
 
     /// Whether all were kept.
@@ -133,7 +157,7 @@ impl Rules {
         if self.broken.len() == MAX_BROKEN {
             return;
         }
-        let violation = match self.within {
+        let violation = match &self.within {
             Some(outer) => Violation::body(&format!("{outer}.{field}"), rule),
             None => Violation::body(field, rule),
         };
