@@ -105,6 +105,7 @@ mod simulated_account;
 #[path = "../functions/local/simulate/aws/mod.rs"]
 #[allow(dead_code, reason = "the engine uses the rest")]
 mod simulated_aws;
+mod source_log;
 mod sources;
 mod split;
 mod spread;

@@ -228,7 +228,8 @@ pub(crate) async fn lived() -> World {
     assert_eq!(world.send(request.unwrap()).await.status, 201);
     let source = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
         "config": {"secret": "s"}});
-    post("/ingest/api/v1/source", source).await;
+    let source = text(&post("/ingest/api/v1/source", source).await["id"]);
+    assert_eq!(world.call("POST", &format!("/in/{source}"), json!({})).await.status, 401);
     post(
         &format!("/api/v1/app/{app}/integration"),
         json!({"name": "Zap", "featureFlags": ["beta"]}),

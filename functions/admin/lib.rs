@@ -33,7 +33,7 @@ use shared::store::Profiles;
 use shared::store::{
     Answers, Catalogue, Codes, Deliveries, Directory, DirectoryEditor, Eraser, EventTypeSettings,
     History, Inbox, Inspectors, KeySets, Notices, Parking, Portals, ProfileStore, Revocations,
-    Sources, Tenant,
+    SourceLog, Sources, Tenant,
 };
 use shared::work::Worker;
 #[cfg(not(feature = "description"))]
@@ -90,6 +90,7 @@ mod sent_headers;
 mod source;
 mod source_change;
 mod source_endpoint;
+mod source_log;
 mod stats;
 mod tally;
 mod task;
@@ -142,6 +143,7 @@ pub struct Admin {
     /// Stores more of them.
     profile_store: ProfileStore,
     sources: Sources,
+    source_log: SourceLog,
     tokens: Tokens,
     /// The way out, for checks of endpoints.
     sender: Arc<dyn Sender>,
@@ -213,6 +215,7 @@ impl Admin {
             profiles: tenancy.profiles,
             profile_store: stores.profiles,
             sources: stores.sources,
+            source_log: stores.source_log,
             tokens: tenancy.tokens,
             sender,
             metrics,

@@ -39,7 +39,7 @@ use shared::domain::secret::Sealer;
 use shared::domain::token::Tokens;
 use shared::host::assembly::{Base, Tenancy};
 use shared::queue::Producer;
-use shared::store::{Directory, DirectoryEditor, Inbox, Profiles, Revocations, Sources};
+use shared::store::{Directory, DirectoryEditor, Inbox, Profiles, Revocations, SourceLog, Sources};
 use tracing::field::Empty;
 use tracing::instrument;
 
@@ -85,6 +85,7 @@ pub struct Receiver {
     inbox: Inbox,
     revocations: Revocations,
     sources: Sources,
+    source_log: SourceLog,
     /// Checks bearer tokens.
     tokens: Tokens,
     /// Opens integration keys.
@@ -92,7 +93,7 @@ pub struct Receiver {
     profiles: Profiles,
     /// What this process has put in the queue lately.
     recent: Recent,
-    /// What the log has said of webhooks that were not proved.
+    /// What was said of webhooks that were refused.
     unverified: Unverified,
     metrics: Arc<dyn Metrics>,
     ambient: Ambient,
@@ -127,6 +128,7 @@ impl Receiver {
             inbox: stores.inbox,
             revocations: stores.revocations,
             sources: stores.sources,
+            source_log: stores.source_log,
             tokens,
             sealer,
             profiles,

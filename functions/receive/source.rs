@@ -6,13 +6,13 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::value::RawValue;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
-use shared::domain::id::{MessageId, SourceId, Uid};
+use shared::domain::id::{MessageId, MessageKey, SourceId, Uid};
 use shared::domain::json;
 use shared::domain::message::{Message, NewMessage};
 use shared::domain::metrics::Metric;
 use shared::domain::secret::Sealed;
 use shared::domain::source::{
-    Encoding, Kind, Refusal, Scheme, Source, TOKEN_MARK, hmac_text, same, verify,
+    Encoding, Kind, Refusal, Refused, Scheme, Source, TOKEN_MARK, hmac_text, same, verify,
 };
 
 use crate::{Receiver, caller};
@@ -40,7 +40,7 @@ impl Receiver {
         }
         match *request.method() {
             // The server leaves the body out for `HEAD`.
-            Method::GET | Method::HEAD => self.handshake(request, &source),
+            Method::GET | Method::HEAD => self.handshake(request, &source).await,
             Method::POST => self.incoming(request, &source).await,
             _ => Err(ApiError::wrong_method()),
         }
@@ -54,12 +54,16 @@ impl Receiver {
         let secret = self.secret_of(source, source.secret.as_ref())?;
         let headers = request.headers();
         let now = self.ambient.now();
-        let payload = verify(&source.scheme, secret.as_deref(), headers, request.body(), now)
-            .map_err(|refusal| self.refuse(source, refusal))?;
-        let body = read(&payload).ok_or_else(|| {
+        let proved = verify(&source.scheme, secret.as_deref(), headers, request.body(), now);
+        let payload = match proved {
+            Ok(payload) => payload,
+            Err(refusal) => return Err(self.refuse(source, refusal).await),
+        };
+        let Some(body) = read(&payload) else {
+            self.note(source, Refusal::Body).await;
             let rule = "must be a JSON object: choose JSON where the other system is set up";
-            Violation::body_at([], rule)
-        })?;
+            return Err(Violation::body_at([], rule).into());
+        };
         if source.kind == Kind::Slack {
             let text = |pointer| json::at(body, pointer).and_then(json::name_of);
             if text("/type").as_deref() == Some("url_verification") {
@@ -80,12 +84,12 @@ impl Receiver {
         let profile = self.profiles.of(&tenant.application).await?;
         let hops = caller::hops(headers)?;
         let message = self.message(new, &tenant.application, name.as_deref());
-        let message = Message { hops, ..message };
+        let message = Message { hops, source: Some(source.id), ..message };
         self.take(message, &profile, false).await
     }
 
     /// Meta's `hub.challenge` and the `crc_token` of others.
-    fn handshake(
+    async fn handshake(
         &self,
         request: &Request<Bytes>,
         source: &Source,
@@ -96,7 +100,7 @@ impl Receiver {
             let fits = expected.is_some_and(|expected| same(&expected, sent.as_bytes()));
             return match fits {
                 true => Ok(plain(&challenge)),
-                false => Err(self.refuse(source, Refusal::Signature)),
+                false => Err(self.refuse(source, Refusal::Signature).await),
             };
         }
         // Whoever asks gets an HMAC with the secret that proves events. So it is made of nothing
@@ -129,18 +133,24 @@ impl Receiver {
         sealed.map(open).transpose()
     }
 
-    /// 401 and a count; a line in the log once in a while.
-    fn refuse(&self, source: &Source, refusal: Refusal) -> ApiError {
-        self.metrics.count(Metric::Unverified);
-        if let Some(count) = self.unverified.count(source.id, self.ambient.now()) {
-            tracing::warn!(
-                source.id = %source.id,
-                scheme = source.scheme.name(),
-                reason = ?refusal,
-                count,
-                "unverified webhook"
-            );
+    /// A line in this process's log and one in the source's, once in a while. Whether the store
+    /// takes it makes no difference to the answer.
+    async fn note(&self, source: &Source, reason: Refusal) {
+        let at = self.ambient.now();
+        let Some(count) = self.unverified.count(source.id, at) else { return };
+        let scheme = source.scheme.name();
+        tracing::warn!(source.id = %source.id, scheme, ?reason, count, "unverified webhook");
+        let id = MessageId::from_key(at, MessageKey::random(&self.ambient));
+        let refused = Refused { id, at, reason, count };
+        if let Err(error) = self.source_log.note(&source.id, &refused).await {
+            tracing::warn!(source.id = %source.id, %error, "no note of an unverified webhook");
         }
+    }
+
+    /// 401 and a count; a line in the logs once in a while.
+    async fn refuse(&self, source: &Source, refusal: Refusal) -> ApiError {
+        self.metrics.count(Metric::Unverified);
+        self.note(source, refusal).await;
         ApiError::unauthenticated(
             "This request is not proved to come from the system that this source is for: check \
              the secret on both sides, and the clock.",

@@ -1,5 +1,5 @@
-//! What the log says of webhooks that nobody proved: whoever knows an address can send them, so
-//! there is one line for each source and minute, with how many there were.
+//! What the logs say of webhooks that nobody proved, or that nobody can read: whoever knows an
+//! address can send them, so there is one line for each source and minute, with how many there were.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Sources.
 
-use description::{Caller, Description, describe, page};
-use shared::domain::id::{EndpointId, SourceId};
+use description::{Caller, Description, describe, moment, page};
+use shared::domain::id::{EndpointId, MessageId, SourceId};
 
 use crate::endpoint::{EndpointIn, EndpointOut};
 use crate::headers::{HeadersIn, HeadersOut};
@@ -9,6 +9,7 @@ use crate::page::Page;
 use crate::secret::{RotateIn, SecretOut};
 use crate::source::{IngestSourceIn, IngestSourceOut};
 use crate::source_change::{IngestSourcePatch, RotateTokenOut};
+use crate::source_log::LoggedOut;
 
 const UID_TAKEN: &str = "The uid is taken";
 
@@ -41,6 +42,19 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail("The address before it holds for two days.")
             .answers::<RotateTokenOut>(200, "The new address")
             .fails(400, "Three addresses before it still hold"),
+        describe("posthorn.ingest.source.log", "See what came in at a source")
+            .detail(
+                "Newest first: each webhook that became a message, and what was refused in the \
+                 last seven days, a line for each process and minute with how many there were. \
+                 Read from the list of the application's messages: a page may be short before \
+                 the list is `done`: go on from it.",
+            )
+            .query(page(MessageId::PREFIX))
+            .query([
+                moment("after", "Nothing from before this moment."),
+                moment("before", "Nothing from this moment on."),
+            ])
+            .answers::<Page<LoggedOut>>(200, "A page"),
         describe("v1.ingest.source.delete", "Delete a source").answers_empty(204, "It is gone"),
     ]
     .into_iter()

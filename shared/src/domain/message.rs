@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::{Ambient, Timestamp};
-use crate::domain::id::{ApplicationId, MessageId, MessageKey, Uid};
+use crate::domain::id::{ApplicationId, MessageId, MessageKey, SourceId, Uid};
 use crate::domain::spread::Spread;
 
 /// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
@@ -102,6 +102,9 @@ pub struct Message {
     /// How many deliveries of ours led to it: an endpoint may be somebody's source.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u8,
+    /// The source that it came in at, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceId>,
     /// Over how many places of the index the messages of its application are spread as it is
     /// stored.
     #[serde(skip)]
@@ -212,6 +215,7 @@ impl Message {
             expunged: false,
             content_type: new.content_type,
             hops: 0,
+            source: None,
             spread: Spread::default(),
             payload: new.payload,
         }

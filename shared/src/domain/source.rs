@@ -16,9 +16,11 @@ use crate::domain::schema::JsonSchema;
 use crate::domain::secret::{Resealed, Sealed, Sealer};
 
 mod event;
+mod refused;
 mod verify;
 
 pub use event::{Found, Rule};
+pub use refused::{REFUSED_DAYS, Refused};
 pub use verify::{Refusal, hmac_text, same, verify};
 
 /// Most sources of an organisation: a list of all is a few reads.

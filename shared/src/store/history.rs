@@ -353,12 +353,12 @@ fn is_delivery(item: &Item) -> bool {
     item.key.sk.starts_with(keys::DELIVERY_PREFIX)
 }
 
-fn id_in_index(item: &Item) -> Option<String> {
+pub(super) fn id_in_index(item: &Item) -> Option<String> {
     item.by_time.as_ref().map(|key| key.sk.clone())
 }
 
 /// The part of the index that the walk asks for.
-fn window(pk: String, prefix: &str, walk: &Walk) -> Query {
+pub(super) fn window(pk: String, prefix: &str, walk: &Walk) -> Query {
     let first = |at: Timestamp| format!("{prefix}{}", Ksuid::first_at(at));
     let (lowest, highest) = prefix_range(prefix);
     let mut from = walk.after.map_or(lowest, first);

@@ -17,6 +17,7 @@
 //! | profile | `ORG#{org}` | `PROFILE#{name}` | | |
 //! | source | `SOURCE#{src}` | `SOURCE` | | |
 //! | source in its organisation | `ORG#{org}` | `SOURCE#{src}` | | |
+//! | refused webhooks | `SOURCE#{src}` | `REFUSED#{msg}` | `REFUSED#{src}`, `{msg}` | |
 //! | uid of a source | `ORG#{org}` | `SRCUID#{uid}` | | |
 //! | parked record | `PARKED#{record}` | `PARKED` | `PARKED`, `{epoch ms}#{record}` | |
 //! | parked record, earlier | `PARKED` | `{epoch ms}#{id}` | | |
@@ -106,6 +107,8 @@ pub const TREATMENT_PREFIX: &str = "TREAT#";
 pub const ATTEMPT_PREFIX: &str = "ATT#";
 /// How sort keys of sources in their organisation start.
 pub const SOURCE_PREFIX: &str = "SOURCE#";
+/// How sort keys of what sources refused start.
+pub const REFUSED_PREFIX: &str = "REFUSED#";
 /// How sort keys of API tokens start.
 pub const API_TOKEN_PREFIX: &str = "KEY#";
 /// How sort keys of deliveries start.
@@ -301,6 +304,21 @@ pub fn source(source: &SourceId) -> Key {
 /// The same source, where its organisation lists it.
 pub fn source_of(org: &OrganisationId, source: &SourceId) -> Key {
     key(organisation_pk(org), format!("{SOURCE_PREFIX}{source}"))
+}
+
+/// Webhooks that a source refused.
+pub fn refused(source: &SourceId, id: &MessageId) -> Key {
+    key(self::source(source).pk, format!("{REFUSED_PREFIX}{id}"))
+}
+
+/// Where what a source refused is listed.
+pub fn refused_by_time(source: &SourceId) -> String {
+    format!("REFUSED#{source}")
+}
+
+/// The place there of webhooks that were refused.
+pub fn refused_time(source: &SourceId, id: &MessageId) -> Key {
+    key(refused_by_time(source), id.to_string())
 }
 
 /// Where the uid of a source leads to it.

@@ -19,6 +19,7 @@
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`ProfileStore`] | all but retry | read profiles; admin stores them |
 //! | [`Portals`] | admin | how organisations' portals look |
+//! | [`SourceLog`] | receive, admin | what came in at sources |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
 //!
 //! All of them speak to one [`Table`](table::Table), and [`Stores`] makes them all at once.
@@ -56,6 +57,7 @@ mod portals;
 mod profiles;
 mod revocations;
 mod scheduled;
+mod source_log;
 mod sources;
 mod stores;
 pub mod table;
@@ -82,6 +84,7 @@ pub use parking::{HeldRecord, PARKED_DAYS, Parked, Parking};
 pub use portals::{PORTAL_TTL_MS, Portals};
 pub use profiles::{ProfileStore, StoredProfile};
 pub use revocations::{REVOCATION_TTL_MS, Revocations};
+pub use source_log::{Logged, SourceLog};
 pub use sources::{SOURCE_TTL_MS, Sources};
 pub use stores::{StoreSettings, Stores};
 pub use tasks::{HeldTask, Tasks};

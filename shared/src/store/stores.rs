@@ -6,7 +6,7 @@ use super::table::Table;
 use super::{
     Answers, Cached, Catalogue, Codes, Deliveries, Directory, DirectoryEditor,
     EVENT_TYPE_SETTINGS_TTL_MS, Eraser, EventTypeSettings, History, Inbox, Inspectors, KeySets,
-    Notices, Parking, Portals, ProfileStore, Revocations, Sources, Tasks,
+    Notices, Parking, Portals, ProfileStore, Revocations, SourceLog, Sources, Tasks,
 };
 use crate::domain::clock::Ambient;
 
@@ -63,6 +63,8 @@ pub struct Stores {
     pub revocations: Revocations,
     /// Reads and changes sources.
     pub sources: Sources,
+    /// What came in at sources.
+    pub source_log: SourceLog,
     /// Background tasks.
     pub tasks: Tasks,
     /// The delivery settings of event types.
@@ -99,6 +101,7 @@ impl Stores {
             profiles: ProfileStore::new(table()),
             revocations: Revocations::new(table(), clock()),
             sources: Sources::new(table(), clock(), sources_ttl_ms),
+            source_log: SourceLog::new(table()),
             tasks: Tasks::new(table()),
             event_type_settings,
             table: table(),

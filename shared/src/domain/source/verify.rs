@@ -8,7 +8,7 @@ use http::HeaderMap;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -16,11 +16,14 @@ use subtle::ConstantTimeEq;
 use super::{Encoding, Scheme};
 use crate::domain::clock::Timestamp;
 use crate::domain::headers::{authorization, bearer, single};
+use crate::domain::schema::JsonSchema;
 use crate::domain::secret::{PUBLIC_PREFIX, PublicKey, SigningSecret};
 use crate::domain::signature::{self, TOLERANCE_S};
 
 /// Why a request is not believed: for the log, without anything of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "IngestRefusal")]
 pub enum Refusal {
     /// A header that proves it is missing, there twice, or reads as nothing.
     Headers,
@@ -30,6 +33,8 @@ pub enum Refusal {
     Signature,
     /// The source's own secret is missing or of no use.
     Secret,
+    /// It is proved, and its body is no JSON object.
+    Body,
 }
 
 /// Checks a request and answers with its event's bytes: the body as it came, or a token's
