@@ -237,7 +237,7 @@ impl Call<'_> {
             }
         };
         match self.admin.editor.edit_application(app, now, edit).await? {
-            Edited::Done(application) => Ok(show(StatusCode::OK, application)),
+            Edited::Done((application, ())) => Ok(show(StatusCode::OK, application)),
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),
         }

@@ -185,7 +185,7 @@ impl Call<'_> {
             })
             .await?;
         match edited {
-            Edited::Done(application) => {
+            Edited::Done((application, ())) => {
                 let event_types = application.granted;
                 Ok(error::json(StatusCode::OK, &GrantOut { event_types }))
             }

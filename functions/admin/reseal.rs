@@ -8,8 +8,6 @@
 //! Left out: kept answers to requests and links that open once, which are gone soon; and what belongs to other
 //! organisations than the operator's, of which there is no list.
 
-use std::sync::Mutex;
-
 use crate::JsonSchema;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
@@ -95,13 +93,12 @@ impl Call<'_> {
             return Ok(Resealed::default());
         };
         let mut all = Resealed::default();
-        let last = Last::default();
         let edited = admin.editor.edit_application(&app, now, |application| {
             let owner = application.id.to_string();
-            last.set(application.integration_key.reseal(&owner, sealer, ambient));
+            application.integration_key.reseal(&owner, sealer, ambient)
         });
-        if let Edited::Done(_) = edited.await? {
-            all += last.get();
+        if let Edited::Done((_, resealed)) = edited.await? {
+            all += resealed;
         }
         for endpoint in &tenant.endpoints {
             let edited = admin.editor.edit_endpoint(&app, &endpoint.id, now, |endpoint| {
@@ -120,27 +117,11 @@ impl Call<'_> {
         let edited = admin.key_sets.edit(&org, |set| Ok(set.reseal(&org, sealer, ambient)));
         let mut all: Resealed = edited.await?.map_err(|error: StoreError| ApiError::from(error))?;
         for source in admin.sources.list(&org).await? {
-            let last = Last::default();
-            let edited =
-                admin.sources.edit(&source.id, |source| last.set(source.reseal(sealer, ambient)));
-            if edited.await?.is_some() {
-                all += last.get();
+            let edited = admin.sources.edit(&source.id, |source| source.reseal(sealer, ambient));
+            if let Some((_, resealed)) = edited.await? {
+                all += resealed;
             }
         }
         Ok(all)
-    }
-}
-
-/// What an edit came to when it ran last: it may run more than once.
-#[derive(Default)]
-struct Last(Mutex<Resealed>);
-
-impl Last {
-    fn set(&self, resealed: Resealed) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = resealed;
-    }
-
-    fn get(&self) -> Resealed {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

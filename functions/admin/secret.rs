@@ -1,7 +1,5 @@
 //! Secrets: an endpoint's signing secret, and an application's integration key.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::{SecretText, SymmetricText};
@@ -107,22 +105,20 @@ impl Call<'_> {
         let owner = application.id.to_string();
         let rotation = self.key_rotation()?;
         let now = self.admin.ambient.now();
-        // An edit may run more than once, on what others have changed meanwhile.
-        let refused = AtomicBool::new(false);
         let edited = self
             .admin
             .editor
             .edit_application(&application.id, now, |application| {
                 let rotated = self.rotate(&mut application.integration_key, &owner, &rotation);
-                refused.store(rotated.is_err(), Ordering::Relaxed);
                 if rotated.is_ok() {
                     application.updated_at = now;
                 }
+                rotated
             })
             .await?;
         match edited {
-            Edited::Done(_) if refused.into_inner() => Err(too_many_old(TooManyOld)),
-            Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
+            Edited::Done((_, Err(too_many))) => Err(too_many_old(too_many)),
+            Edited::Done((_, Ok(_))) => Ok(error::empty(StatusCode::NO_CONTENT)),
             Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
         }
     }

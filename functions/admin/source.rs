@@ -149,7 +149,7 @@ impl Call<'_> {
             source.verify_token = verify_token.clone().or(source.verify_token.take());
             source.updated_at = now;
         });
-        let edited = edited.await?.ok_or_else(ApiError::not_found)?;
+        let (edited, ()) = edited.await?.ok_or_else(ApiError::not_found)?;
         self.show_source(StatusCode::OK, edited)
     }
 

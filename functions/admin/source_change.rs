@@ -74,11 +74,10 @@ impl Call<'_> {
         let random: [u8; TOKEN_BYTES] = ambient.random();
         let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let sealed = self.admin.sealer.seal_bytes(token.as_bytes(), &owner, ambient);
-        let edited = self.admin.sources.edit(&found.id, |source| {
-            source.replace_token(sealed.clone(), now);
-        });
-        let edited = edited.await?.ok_or_else(ApiError::not_found)?;
-        if edited.token.as_ref() != Some(&sealed) {
+        let edited =
+            self.admin.sources.edit(&found.id, |source| source.replace_token(sealed.clone(), now));
+        let (edited, is_replaced) = edited.await?.ok_or_else(ApiError::not_found)?;
+        if !is_replaced {
             return Err(ApiError::bad_request(
                 "limit_reached",
                 format!("{MAX_EARLIER} earlier addresses of this source still hold: wait."),

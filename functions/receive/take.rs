@@ -115,7 +115,9 @@ impl Receiver {
             application.spread = application.spread.max(wider);
         };
         let widened = self.editor.edit_application(&message.app, self.ambient.now(), widen).await?;
-        let Edited::Done(Application { spread, .. }) = widened else { return Err(error.into()) };
+        let Edited::Done((Application { spread, .. }, ())) = widened else {
+            return Err(error.into());
+        };
         if spread == message.spread {
             return Err(error.into());
         }

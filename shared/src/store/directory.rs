@@ -185,22 +185,22 @@ impl DirectoryEditor {
         self.create(&application.id, writes).await
     }
 
-    /// Changes an application. `edit` may run more than once.
+    /// Changes an application. `edit` may run more than once; what it answers last is returned.
     ///
     /// # Errors
     /// When the store fails, or others change the same application without pause.
-    pub async fn edit_application(
+    pub async fn edit_application<A>(
         &self,
         app: &ApplicationId,
         now: Timestamp,
-        edit: impl Fn(&mut Application),
-    ) -> Result<Edited<Application>, StoreError> {
+        edit: impl Fn(&mut Application) -> A,
+    ) -> Result<Edited<(Application, A)>, StoreError> {
         self.change(app, &keys::application(app), |item| {
             let old: Application = doc::decode(&item.doc)?;
             let mut new = old.clone();
-            edit(&mut new);
+            let answer = edit(&mut new);
             if new == old {
-                return Ok(Change::None(Edited::Done(new)));
+                return Ok(Change::None(Edited::Done((new, answer))));
             }
             let put = application_item(&new, item.rev + 1)?;
             let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
@@ -210,7 +210,7 @@ impl DirectoryEditor {
                 new.uid.as_ref().map(|uid| application_alias(&new.org, uid, new.id)).transpose()?,
                 now,
             );
-            Ok(Change::Write(writes, Edited::Done(new)))
+            Ok(Change::Write(writes, Edited::Done((new, answer))))
         })
         .await
     }

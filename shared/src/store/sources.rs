@@ -71,23 +71,24 @@ impl Sources {
         Ok(self.table.transact(writes).await? == Transacted::Done)
     }
 
-    /// Changes a source; `None` if there is none. `edit` may run more than once.
+    /// Changes a source; `None` if there is none. `edit` may run more than once; what it answers
+    /// last is returned.
     ///
     /// # Errors
     /// When the store fails; the change may or may not be stored then.
-    pub async fn edit(
+    pub async fn edit<A>(
         &self,
         id: &SourceId,
-        edit: impl Fn(&mut Source),
-    ) -> Result<Option<Source>, StoreError> {
+        edit: impl Fn(&mut Source) -> A,
+    ) -> Result<Option<(Source, A)>, StoreError> {
         self.change(id, |found, source| {
             let mut new = source.clone();
-            edit(&mut new);
+            let answer = edit(&mut new);
             if new == source {
-                return Ok(Change::None(Some(new)));
+                return Ok(Change::None(Some((new, answer))));
             }
             let writes = puts(&new, found.rev + 1, Condition::Revision(found.rev))?;
-            Ok(Change::Write(writes.into(), Some(new)))
+            Ok(Change::Write(writes.into(), Some((new, answer))))
         })
         .await
     }
@@ -103,17 +104,17 @@ impl Sources {
             let beside = std::iter::once(listed).chain(uid);
             let first = Write::Delete(found.key.clone(), Condition::Revision(found.rev));
             let beside = beside.map(|key| Write::Delete(key, Condition::Always));
-            Ok(Change::Write(std::iter::once(first).chain(beside).collect(), None))
+            Ok(Change::Write(std::iter::once(first).chain(beside).collect(), None::<()>))
         })
         .await
         .map(|_| ())
     }
 
-    async fn change(
+    async fn change<T>(
         &self,
         id: &SourceId,
-        decide: impl Fn(&Item, Source) -> Result<Change<Option<Source>>, StoreError>,
-    ) -> Result<Option<Source>, StoreError> {
+        decide: impl Fn(&Item, Source) -> Result<Change<Option<T>>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         let key = keys::source(id);
         let changed = change(&*self.table, &key, |found| match found {
             Some(item) => decide(&item, doc::decode(&item.doc)?),
