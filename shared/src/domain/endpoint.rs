@@ -174,7 +174,7 @@ impl Endpoint {
             url.clone_into(&mut self.url);
             self.verified_at = None;
             self.circuit = None;
-            self.health.failing = None;
+            self.fail_no_more();
         }
     }
 
@@ -183,9 +183,8 @@ impl Endpoint {
         match (self.disabled, disabled) {
             (true, false) => {
                 self.disabled = false;
-                self.failing = None;
                 self.circuit = None;
-                self.health.failing = None;
+                self.fail_no_more();
             }
             (false, true) => self.disable(DisabledBy::Request, now),
             _ => {}
@@ -195,8 +194,15 @@ impl Endpoint {
     /// Disables it. A disabled one fails no more.
     pub fn disable(&mut self, by: DisabledBy, now: Timestamp) {
         self.disabled = true;
-        self.health.failing = None;
         self.health.disabled = Some(Disabled { at: now, by });
+        self.fail_no_more();
+    }
+
+    /// Forgets since when it fails, on both records: of the deliveries that were given up, and of
+    /// the attempts.
+    fn fail_no_more(&mut self) {
+        self.failing = None;
+        self.health.failing = None;
     }
 
     /// Whether an event of this type on these channels goes here. A message without channels
