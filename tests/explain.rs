@@ -1,9 +1,12 @@
 //! Why a message went where it went: for each endpoint the rules, the verdict, the next try and
 //! the failure in words.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use shared::sender::Ending;
 
+use crate::support::keys::rsa_pem;
 use crate::support::network::answer;
 use crate::support::world::{World, text};
 
@@ -145,6 +148,60 @@ async fn an_attempts_request_is_shown_as_it_was_sent_without_its_secrets() {
     }
     assert!(!shown.to_string().contains("hidden-from-all"));
     assert_eq!((&shown["status"], &shown["answer"]), (&200.into(), &"ok".into()));
+}
+
+/// What both operations tell of an attempt's headers: those that are shown, and the names of the
+/// others.
+async fn told(world: &World, app: &str, msg: &str) -> (BTreeMap<String, String>, Vec<String>) {
+    let attempt = text(&world.attempts(app, msg).await[0]["id"]);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/attempt/{attempt}");
+    let get = async |what: &str| {
+        let reply = world.call("GET", &format!("{path}/{what}"), Value::Null).await;
+        assert_eq!(reply.status, 200, "{what}: {reply:?}");
+        reply.body
+    };
+    let (request, headers) = (get("request").await, get("headers").await);
+    let (mut shown, mut hidden) = (BTreeMap::new(), Vec::new());
+    for one in request["headers"].as_array().unwrap() {
+        match one["value"].as_str().unwrap() {
+            "(not shown)" => hidden.push(text(&one["name"])),
+            value => drop(shown.insert(text(&one["name"]), value.to_owned())),
+        }
+    }
+    assert_eq!(headers["sentHeaders"], json!(shown), "{request}");
+    assert_eq!(headers["sensitive"], json!(hidden), "{request}");
+    (shown, hidden)
+}
+
+#[tokio::test]
+async fn both_operations_tell_the_same_of_an_attempts_headers_and_what_was_sent() {
+    let world = World::new();
+    world.call("POST", "/api/v1/operator/jwt-key/rotate", json!({"key": rsa_pem()})).await;
+    let raw = json!({"eventType": "a", "payload": {}, "transformationsParams": {
+        "rawPayload": "{}", "headers": {"content-type": "application/vnd.shop+json"}}});
+    let plain = json!({"eventType": "a", "payload": {"n": 1}});
+    for (format, event) in [("json", &plain), ("json", &raw), ("jwt", &plain), ("jwt", &raw)] {
+        let app = world.application().await;
+        let own = json!({"x-team": "payments", "x-api-key": "s3cret"});
+        let ep =
+            json!({"url": url("takes"), "format": format, "jwtAlgorithm": "RS256", "headers": own});
+        let ep = world.endpoint_with(&app, ep).await;
+        let published = world.call("POST", &format!("/api/v1/app/{app}/msg"), event.clone()).await;
+        let msg = text(&published.body["id"]);
+        world.dispatch_all().await;
+        let sent = world.network.sent_to(&url("takes")).pop().unwrap();
+        let (shown, hidden) = told(&world, &app, &msg).await;
+        assert_eq!(hidden, ["x-api-key", "webhook-signature", "svix-signature"]);
+        for (name, value) in &sent.headers {
+            assert!(hidden.contains(name) || shown[name] == *value, "{format} {name}: {shown:?}");
+        }
+        assert_eq!(shown.len() + hidden.len(), sent.headers.len());
+        // Of one whose endpoint is gone both tell what is left.
+        world.call("DELETE", &format!("/api/v1/app/{app}/endpoint/{ep}"), Value::Null).await;
+        let (left, hidden) = told(&world, &app, &msg).await;
+        assert_eq!(left["webhook-id"], msg);
+        assert_eq!((left.get("x-team"), hidden.len()), (None, 2));
+    }
 }
 
 #[tokio::test]

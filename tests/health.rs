@@ -137,7 +137,7 @@ async fn all_endpoints_are_seen_in_one_request_with_pictures_that_add_up() {
     let path = format!("/api/v1/app/{app}/health");
     let body = world.call("GET", &path, Value::Null).await.body;
     let of = |ep: &str| {
-        let all = body["endpoints"].as_array().unwrap();
+        let all = body["data"].as_array().unwrap();
         all.iter().find(|one| one["endpointId"] == ep).unwrap().clone()
     };
     let sum = |bars: &Value| {
@@ -149,6 +149,90 @@ async fn all_endpoints_are_seen_in_one_request_with_pictures_that_add_up() {
     assert_eq!(sum(&of(&good)["picture"]["success"]), 5);
     assert_eq!(sum(&of(&bad)["picture"]["fail"]), 5);
     assert_eq!(of(&good)["p95Ms"], 7);
+}
+
+#[tokio::test]
+async fn however_many_endpoints_there_are_page_by_page_all_are_seen() {
+    let world = World::new();
+    let app = world.application().await;
+    let mut made = Vec::new();
+    for n in 0..120 {
+        made.push(world.endpoint(&app, &format!("http://127.0.0.1:9/{n}")).await);
+    }
+    made.sort();
+    for limit in [7, 50, 250] {
+        let (mut seen, mut next) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/api/v1/app/{app}/health?order=ascending&limit={limit}{next}");
+            let page = world.call("GET", &path, Value::Null).await.body;
+            let ids = page["data"].as_array().unwrap().iter().map(|one| text(&one["endpointId"]));
+            let ids: Vec<String> = ids.collect();
+            assert!(ids.len() <= limit.min(50), "{} reads for {limit}", ids.len());
+            seen.extend(ids);
+            if page["done"] == true {
+                break;
+            }
+            next = format!("&iterator={}", text(&page["iterator"]));
+        }
+        assert_eq!(seen, made, "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_moves_begins_anew_and_is_not_disabled_for_what_was_before() {
+    let (world, app, ep) = world_with(BAD).await;
+    world.network.always(BAD, answer(500));
+    world.network.always(GOOD, answer(500));
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.call("PATCH", &path, json!({"retrySchedule": []})).await;
+    let give_up = async || {
+        world.publish(&app, json!({})).await;
+        world.dispatch_all().await;
+    };
+    give_up().await;
+    world.advance_s(6 * 86_400);
+    world.call("PATCH", &path, json!({"url": GOOD})).await;
+    give_up().await;
+    assert_eq!(world.call("GET", &path, Value::Null).await.body["disabled"], false);
+    world.advance_s(6 * 86_400);
+    give_up().await;
+    assert_eq!(world.call("GET", &path, Value::Null).await.body["disabled"], true);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_disabled_fails_no_more_on_any_record() {
+    for by in ["request", "gone", "failing"] {
+        let (world, app, ep) = world_with(BAD).await;
+        world.network.always(BAD, answer(500));
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+        world.call("PATCH", &path, json!({"retrySchedule": []})).await;
+        let publish = async || {
+            world.publish(&app, json!({})).await;
+            world.dispatch_all().await;
+        };
+        publish().await;
+        let stored = || {
+            let stored = world.stored.lock().unwrap();
+            let item = stored.values().find(|item| item.key.sk == format!("EP#{ep}")).unwrap();
+            serde_json::from_str::<Value>(&item.doc).unwrap()
+        };
+        let records =
+            |doc: &Value| [doc.get("failing").cloned(), doc["health"].get("failing").cloned()];
+        assert!(records(&stored()).iter().all(Option::is_some), "{by}: {}", stored());
+        match by {
+            "request" => drop(world.call("PATCH", &path, json!({"disabled": true})).await),
+            "gone" => {
+                world.network.always(BAD, answer(410));
+                publish().await;
+            }
+            _ => {
+                world.advance_s(6 * 86_400);
+                publish().await;
+            }
+        }
+        assert_eq!(stored()["disabled"], true, "{by}");
+        assert_eq!(records(&stored()), [None, None], "{by}");
+    }
 }
 
 #[tokio::test]

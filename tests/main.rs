@@ -109,6 +109,7 @@ mod source_log;
 mod sources;
 mod split;
 mod spread;
+mod standing;
 mod stats;
 mod stored;
 mod support;

@@ -12,8 +12,6 @@ use shared::api::error::{self, ApiError};
 use shared::api::message::MessageOut;
 use shared::api::request::{query_flag, query_value};
 use shared::domain::attempt::Attempt;
-use shared::domain::clock::Timestamp;
-use shared::domain::delivery::{Delivery, State};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
@@ -22,14 +20,8 @@ use shared::store::{Listed, Tenant, Walk};
 
 use crate::endpoint::{EndpointOut, endpoint_of};
 use crate::message::Filter;
+use crate::standing::{FAIL, SUCCESS, Standing, Tried};
 use crate::{Answer, Call, page};
-
-/// Statuses of messages and attempts (Svix).
-pub(crate) const SUCCESS: (u8, &str) = (0, "success");
-pub(crate) const PENDING: (u8, &str) = (1, "pending");
-pub(crate) const FAIL: (u8, &str) = (2, "fail");
-pub(crate) const SENDING: (u8, &str) = (3, "sending");
-pub(crate) const CANCELED: (u8, &str) = (4, "canceled");
 
 /// What a caller gets.
 #[derive(Serialize, JsonSchema)]
@@ -88,47 +80,6 @@ pub(crate) struct DestinationOut {
     endpoint: EndpointOut,
     #[serde(flatten)]
     standing: Standing,
-}
-
-/// How far a message is with an endpoint.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Standing {
-    #[schemars(with = "description::MessageStatus")]
-    pub(crate) status: u8,
-    #[schemars(with = "description::MessageStatusText")]
-    pub(crate) status_text: &'static str,
-    #[schemars(with = "Option<Moment>")]
-    next_attempt: Option<String>,
-    /// Why the delivery was given up, if it was: `exhausted`, `not retried`, `gone`, `endpoint
-    /// disabled`, `endpoint deleted`, `expired`, or what the profile says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl Standing {
-    /// Without a delivery on record, what counts is whether an attempt succeeded.
-    pub(crate) fn of(delivery: Option<&Delivery>, succeeded: bool, now: Timestamp) -> Self {
-        let (status, status_text) = match delivery.map(|delivery| &delivery.state) {
-            None if succeeded => SUCCESS,
-            None => FAIL,
-            Some(State::Delivered) => SUCCESS,
-            Some(State::Failed { .. }) => FAIL,
-            Some(State::Canceled) => CANCELED,
-            Some(State::Pending(pending)) if pending.is_leased(now) => SENDING,
-            // Once it was attempted, it is being sent until it is over (Svix).
-            Some(State::Pending(_)) if !delivery.is_some_and(Delivery::is_unattempted) => SENDING,
-            Some(State::Pending(_)) => PENDING,
-        };
-        let next_at = delivery.and_then(Delivery::next_at);
-        let reason = delivery.and_then(Delivery::reason);
-        Self {
-            status,
-            status_text,
-            next_attempt: next_at.map(Timestamp::to_rfc3339),
-            reason: reason.map(|reason| reason.as_str().to_owned()),
-        }
-    }
 }
 
 /// Which attempts a caller wants to see.
@@ -271,10 +222,10 @@ impl Call<'_> {
             .iter()
             .filter_map(|endpoint| {
                 let delivery = deliveries.iter().find(|delivery| delivery.ep == endpoint.id);
-                let mut made = attempts.iter().filter(|attempt| attempt.ep == endpoint.id);
-                let known = delivery.is_some() || made.clone().next().is_some();
-                let succeeded = made.any(|attempt| attempt.ok);
-                known.then(|| (endpoint.clone(), Standing::of(delivery, succeeded, now)))
+                let made = attempts.iter().filter(|attempt| attempt.ep == endpoint.id);
+                let tried = Tried::of(made);
+                let known = delivery.is_some() || tried.any;
+                known.then(|| (endpoint.clone(), Standing::of(delivery, tried, now)))
             })
             .collect();
         let id = |(endpoint, _): &(Endpoint, Standing)| endpoint.id.to_string();

@@ -17,9 +17,9 @@ use shared::domain::delivery::Delivery;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::store::{Tenant, Trace, Walk};
 
-use crate::attempt::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing};
 use crate::endpoint::endpoint_of;
 use crate::message::Filter;
+use crate::standing::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing, Tried};
 use crate::{Answer, Call, page};
 
 /// Longest time that statistics can be asked about, in milliseconds: 28 days (Svix).
@@ -114,7 +114,9 @@ impl Call<'_> {
             let listed = history.trail_of_endpoint(&endpoint, spread, &walk, now, |_| true).await?;
             for trace in &listed.items {
                 stats.count(match trace {
-                    Trace::Unattempted(delivery) => Standing::of(Some(delivery), false, now).status,
+                    Trace::Unattempted(delivery) => {
+                        Standing::of(Some(delivery), Tried::default(), now).status
+                    }
                     Trace::Attempt(attempt) if attempt.ok => SUCCESS.0,
                     Trace::Attempt(_) => FAIL.0,
                 });
@@ -156,7 +158,11 @@ impl Call<'_> {
         let Some(message) = found.filter(|message| filter.keeps_message(message)) else {
             return Ok(None);
         };
-        let standing = Standing::of(delivery.as_ref(), trace.is_success(), now);
+        let tried = match trace {
+            Trace::Attempt(attempt) => Tried::of([attempt]),
+            Trace::Unattempted(_) => Tried::default(),
+        };
+        let standing = Standing::of(delivery.as_ref(), tried, now);
         Ok(Some(AttemptedOut { message: MessageOut::of(message, with_content), standing }))
     }
 

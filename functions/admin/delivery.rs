@@ -9,7 +9,7 @@ use shared::api::error::ApiError;
 use shared::api::request::query_value;
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
-use shared::domain::delivery::{Delivery, State};
+use shared::domain::delivery::Delivery;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
@@ -18,12 +18,11 @@ use shared::store::{Listed, Tenant};
 use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
 use crate::message::Filter;
+use crate::standing::{NOWHERE, STATES, Stand, Tried, WAITING};
 use crate::{Answer, Call, page};
 
 /// Messages that are looked up at the same time.
 const AT_ONCE: usize = 16;
-/// States that a list can be confined to.
-pub(crate) const STATES: [&str; 5] = ["delivered", "failing", "failed", "waiting", "none"];
 
 /// A message, and how far it is.
 #[derive(Serialize, JsonSchema)]
@@ -41,7 +40,7 @@ pub(crate) struct DeliveryOut {
     #[schemars(with = "Moment")]
     timestamp: String,
     /// `delivered` to all, `failing` at one at least and tried again, `failed` at one for good,
-    /// `waiting` for its first attempt, or sent to `none`.
+    /// `canceled` before that, `waiting` for its first attempt, or sent to `none`.
     state: &'static str,
     /// Endpoints that it was or is to be sent to.
     endpoints: usize,
@@ -103,17 +102,22 @@ impl Call<'_> {
         message: &Message,
     ) -> Result<DeliveryOut, ApiError> {
         let (attempts, deliveries) = self.admin.history.outcome_of_message(&message.id).await?;
+        let now = self.admin.ambient.now();
         let mut parts: Vec<Part> = Vec::new();
         for endpoint in &tenant.endpoints {
             let delivery = deliveries.iter().find(|delivery| delivery.ep == endpoint.id);
             let latest = attempts.iter().find(|attempt| attempt.ep == endpoint.id);
-            if delivery.is_some() || latest.is_some() {
-                let taken = attempts.iter().any(|one| one.ep == endpoint.id && one.ok);
-                parts.push(Part { ep: endpoint.id, delivery, latest, taken });
+            let made = attempts.iter().filter(|attempt| attempt.ep == endpoint.id);
+            if let Some(stand) = Stand::of(delivery, Tried::of(made), now) {
+                parts.push(Part { ep: endpoint.id, delivery, latest, stand });
             }
         }
-        let state = state_of(&parts, message, self.admin.ambient.now());
-        let worst = parts.iter().max_by_key(|part| part.badness());
+        let worst = parts.iter().max_by_key(|part| part.stand.badness());
+        let state = match worst {
+            Some(part) => part.stand.state(),
+            None if self.is_on_its_way(tenant, message).await? => WAITING,
+            None => NOWHERE,
+        };
         let most = match worst {
             Some(part) => self.attempts_to(tenant, &part.ep, &message.event_type).await?,
             None => 0,
@@ -129,7 +133,7 @@ impl Call<'_> {
             timestamp: message.at.to_rfc3339(),
             state,
             endpoints: parts.len(),
-            delivered: parts.iter().filter(|part| part.taken).count(),
+            delivered: parts.iter().filter(|part| part.stand == Stand::Delivered).count(),
             attempt: worst.map_or(0, Part::scheduled),
             attempts: most,
             next_attempt: next.map(Timestamp::to_rfc3339),
@@ -170,12 +174,10 @@ impl Call<'_> {
             false => self.admin.pending.delivery(&attempt.msg, &attempt.ep).await?,
         };
         let delivery = found.map(|found| found.value);
-        let part = Part {
-            ep: attempt.ep,
-            delivery: delivery.as_ref(),
-            latest: Some(attempt),
-            taken: attempt.ok,
-        };
+        let stand = Stand::of(delivery.as_ref(), Tried::of([attempt]), self.admin.ambient.now());
+        let stand = stand.unwrap_or(Stand::Failed);
+        let part =
+            Part { ep: attempt.ep, delivery: delivery.as_ref(), latest: Some(attempt), stand };
         Ok(DeliveryOut {
             id: attempt.msg,
             event_type: attempt.event_type.clone(),
@@ -183,9 +185,9 @@ impl Call<'_> {
             tags: attempt.tags.clone(),
             channels: attempt.channels.clone(),
             timestamp: attempt.at.to_rfc3339(),
-            state: part.state(),
+            state: stand.state(),
             endpoints: 1,
-            delivered: usize::from(part.state() == "delivered"),
+            delivered: usize::from(stand == Stand::Delivered),
             attempt: part.scheduled(),
             attempts: self.attempts_to(tenant, &attempt.ep, &attempt.event_type).await?,
             next_attempt: delivery.as_ref().and_then(Delivery::next_at).map(Timestamp::to_rfc3339),
@@ -213,49 +215,15 @@ struct Part<'a> {
     ep: EndpointId,
     delivery: Option<&'a Delivery>,
     latest: Option<&'a Attempt>,
-    /// Whether an attempt succeeded.
-    taken: bool,
+    stand: Stand,
 }
 
 impl Part<'_> {
-    fn state(&self) -> &'static str {
-        match self.delivery.map(|delivery| &delivery.state) {
-            Some(State::Delivered) => "delivered",
-            _ if self.taken => "delivered",
-            Some(State::Pending(_)) if self.latest.is_none() => "waiting",
-            Some(State::Pending(_)) => "failing",
-            Some(State::Failed { .. } | State::Canceled) | None => "failed",
-        }
-    }
-
-    /// How far it is from success.
-    fn badness(&self) -> u8 {
-        match self.state() {
-            "failed" => 3,
-            "failing" => 2,
-            "waiting" => 1,
-            _ => 0,
-        }
-    }
-
     fn scheduled(&self) -> u32 {
         let made = self.latest.map_or(0, |attempt| match attempt.turn {
             Turn::Scheduled(number) => number,
             Turn::Manual(_) => 0,
         });
         made.max(self.delivery.map_or(0, |delivery| delivery.attempts))
-    }
-}
-
-/// The state of a message, of those at its endpoints: the worst of them.
-fn state_of(parts: &[Part<'_>], message: &Message, now: Timestamp) -> &'static str {
-    /// How long a message without anything on record may be in the queue, in milliseconds.
-    const IN_QUEUE_MS: u64 = 10_000;
-    let worst = parts.iter().max_by_key(|part| part.badness());
-    let released = message.released_at();
-    match worst {
-        Some(part) => part.state(),
-        None if released > now || now.since(released) < IN_QUEUE_MS => "waiting",
-        None => "none",
     }
 }

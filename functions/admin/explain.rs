@@ -11,7 +11,7 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
-use shared::domain::delivery::{Delivery, State};
+use shared::domain::delivery::Delivery;
 use shared::domain::delivery_settings::DeliverySettings;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
@@ -21,6 +21,7 @@ use shared::domain::schedule::Schedule;
 use shared::store::Tenant;
 
 use crate::failure::{self, Failure};
+use crate::standing::{Stand, Tried, is_in_queue};
 use crate::{Answer, Call};
 
 /// A message, and what became of it at each endpoint.
@@ -144,6 +145,28 @@ impl Call<'_> {
             endpoints,
         };
         Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// Whether a message of which nothing is on record is to be sent to some endpoint.
+    pub(crate) async fn is_on_its_way(
+        &self,
+        tenant: &Tenant,
+        message: &Message,
+    ) -> Result<bool, ApiError> {
+        let now = self.admin.ambient.now();
+        if !is_in_queue(message, now) {
+            return Ok(false);
+        }
+        for endpoint in &tenant.endpoints {
+            let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
+            let (delivery, attempts, schedule) = (None, Vec::new(), 0);
+            let seen =
+                Seen { tenant, message, endpoint, delivery, attempts, schedule, profile, now };
+            if seen.unsent(&seen.rules()).0 == Verdict::Waiting {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What is said about the deliveries of an event type, if anything is.
@@ -278,41 +301,34 @@ impl Seen<'_> {
     /// What became of it: what is on record counts, and the rules where there is nothing.
     fn verdict(&self, rules: &[Rule]) -> (Verdict, String) {
         let said = |verdict, text: &str| (verdict, text.to_owned());
-        match self.delivery.map(|delivery| &delivery.state) {
-            Some(State::Delivered) => said(Verdict::Delivered, "The endpoint took it."),
-            Some(State::Canceled) => said(Verdict::Canceled, "It was called off."),
-            Some(State::Failed { reason }) => {
-                (Verdict::Failed, format!("It was given up: {}.", reason.as_str()))
-            }
-            Some(State::Pending(pending)) if pending.is_leased(self.now) => {
+        let tried = Tried::of(self.attempts.iter().copied());
+        let Some(stand) = Stand::of(self.delivery, tried, self.now) else {
+            return self.unsent(rules);
+        };
+        match stand {
+            Stand::Delivered => said(Verdict::Delivered, "The endpoint took it."),
+            Stand::Canceled => said(Verdict::Canceled, "It was called off."),
+            Stand::First | Stand::Again => {
                 said(Verdict::Sending, "It is being sent at this moment.")
             }
-            Some(State::Pending(_)) if self.attempts.is_empty() => {
-                said(Verdict::Waiting, "Its first attempt is planned.")
-            }
-            Some(State::Pending(_)) => said(Verdict::Retrying, "It failed, and is tried again."),
-            None if self.attempts.iter().any(|attempt| attempt.ok) => {
-                said(Verdict::Delivered, "The endpoint took it.")
-            }
-            None if !self.attempts.is_empty() => {
-                said(Verdict::Failed, "It failed, and is not tried again.")
-            }
-            None => self.unsent(rules),
+            Stand::Waiting => said(Verdict::Waiting, "Its first attempt is planned."),
+            Stand::Retrying => said(Verdict::Retrying, "It failed, and is tried again."),
+            Stand::Failed => match self.delivery.and_then(Delivery::reason) {
+                Some(reason) => (Verdict::Failed, format!("It was given up: {}.", reason.as_str())),
+                None => said(Verdict::Failed, "It failed, and is not tried again."),
+            },
         }
     }
 
     /// What keeps a message that nothing is on record of.
     fn unsent(&self, rules: &[Rule]) -> (Verdict, String) {
-        /// How long a message may be in the queue before it counts as missed, in milliseconds.
-        const IN_QUEUE_MS: u64 = 15 * 60_000;
         if let Some(against) = rules.iter().find(|rule| !rule.holds) {
             return (Verdict::Skipped, against.says.clone());
         }
-        let released = self.message.released_at();
-        if released > self.now {
+        if self.message.released_at() > self.now {
             return (Verdict::Waiting, "It waits for its time.".to_owned());
         }
-        if self.now.since(released) < IN_QUEUE_MS {
+        if is_in_queue(self.message, self.now) {
             return (Verdict::Waiting, "It is in the queue.".to_owned());
         }
         let missed = "It was not sent when it was published. It fits now: replay what is missing.";

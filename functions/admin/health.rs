@@ -13,7 +13,7 @@ use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::health::{DISABLE_AFTER_MS, DisabledBy};
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
-use shared::store::{Trace, Walk};
+use shared::store::{Listed, Trace, Walk};
 
 use crate::endpoint::endpoint_of;
 use crate::failure::{self, Failure};
@@ -38,15 +38,6 @@ const SPANS_MS: [u64; 5] = [60_000, 600_000, 3_600_000, 6 * 3_600_000, SPAN_MS];
 const FAILING: usize = 3;
 /// Latest attempts of which a tenth must not have failed in a healthy endpoint.
 const RECENT: usize = 20;
-
-/// How an application's endpoints are.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct HealthOut {
-    endpoints: Vec<EndpointHealth>,
-    /// Most attempts of each that count: the latest.
-    most_counted: usize,
-}
 
 /// How an endpoint is.
 #[derive(Serialize, JsonSchema)]
@@ -142,18 +133,17 @@ struct Latest {
 }
 
 impl Call<'_> {
-    /// All endpoints of an application in one answer.
+    /// The endpoints of an application, page by page.
     pub(crate) async fn application_health(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let walk = page::walk::<EndpointId>(self.request, true)?;
+        let mut walk = page::walk::<EndpointId>(self.request, true)?;
+        walk.limit = walk.limit.min(MOST_OF_ALL / LEAST_OF_ONE);
         let id = |endpoint: &Endpoint| endpoint.id.to_string();
-        let endpoints = page::cut(&walk, tenant.endpoints.clone(), id);
-        let each = (MOST_OF_ALL / endpoints.items.len().max(1)).clamp(LEAST_OF_ONE, MOST_OF_ONE);
-        let shown = endpoints.items.iter().map(|endpoint| self.health_of(endpoint, each));
-        let shown: Vec<_> = shown.collect();
-        let shown = stream::iter(shown).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
-        let out = HealthOut { endpoints: shown, most_counted: each };
-        Ok(error::json(StatusCode::OK, &out))
+        let Listed { items, iterator, prev, done } = page::cut(&walk, tenant.endpoints.clone(), id);
+        let each = (MOST_OF_ALL / items.len().max(1)).clamp(LEAST_OF_ONE, MOST_OF_ONE);
+        let shown: Vec<_> = items.iter().map(|endpoint| self.health_of(endpoint, each)).collect();
+        let items = stream::iter(shown).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
     }
 
     /// One endpoint, with its next try.

@@ -1,6 +1,9 @@
 //! An attempt's request as it was sent: made anew of what is on record, since only answers are
 //! kept. What is secret is left out: the signatures, and the values of headers that may be
-//! credentials.
+//! credentials. Whoever asks for the request and whoever asks for its headers (Svix) is told the
+//! same.
+
+use std::collections::BTreeMap;
 
 use crate::JsonSchema;
 use http::StatusCode;
@@ -8,7 +11,9 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::attempt::Attempt;
 use shared::domain::delivery_settings::Format;
+use shared::domain::endpoint::Endpoint;
 use shared::domain::message::{HOPS_HEADER, Message};
+use shared::domain::profile::Profile;
 use shared::sender::USER_AGENT;
 use shared::store::Tenant;
 
@@ -45,73 +50,139 @@ pub(crate) struct HeaderOut {
     value: String,
 }
 
+/// The same as Svix has it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "MessageAttemptHeadersOut")]
+pub(crate) struct SentHeadersOut {
+    /// Names of those whose values are not shown.
+    sensitive: Vec<String>,
+    sent_headers: BTreeMap<String, String>,
+    /// Always null: what endpoints answer with is not kept.
+    response_headers: Option<Vec<(String, String)>>,
+}
+
+/// A request made anew.
+struct Made {
+    /// In the order in which they were sent; a secret one has no value.
+    headers: Vec<(String, Option<String>)>,
+    body: Option<String>,
+    notes: Vec<&'static str>,
+}
+
 impl Call<'_> {
+    /// The request of an attempt, and what it was answered.
     pub(crate) async fn sent(&self, app: &str, msg: &str, attempt: &str) -> Answer {
+        let (made, attempt) = self.made(app, msg, attempt).await?;
+        let headers = made.headers.into_iter().map(|(name, value)| HeaderOut {
+            name,
+            value: value.unwrap_or_else(|| HIDDEN.to_owned()),
+        });
+        let failure = || crate::failure::explain(attempt.status, &attempt.response);
+        let out = SentOut {
+            method: "POST",
+            headers: headers.collect(),
+            body: made.body,
+            notes: made.notes,
+            status: attempt.status,
+            failure: (!attempt.ok).then(failure),
+            url: attempt.url,
+            answer: attempt.response,
+            duration_ms: attempt.ms,
+        };
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// The headers alone.
+    pub(crate) async fn sent_headers(&self, app: &str, msg: &str, attempt: &str) -> Answer {
+        let (made, _) = self.made(app, msg, attempt).await?;
+        let (mut sent_headers, mut sensitive) = (BTreeMap::new(), Vec::new());
+        for (name, value) in made.headers {
+            match value {
+                Some(value) => drop(sent_headers.insert(name, value)),
+                None => sensitive.push(name),
+            }
+        }
+        let out = SentHeadersOut { sensitive, sent_headers, response_headers: None };
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    async fn made(&self, app: &str, msg: &str, id: &str) -> Result<(Made, Attempt), ApiError> {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
-        let made = self.attempt(&message, attempt).await?;
-        Ok(error::json(StatusCode::OK, &self.request_of(&tenant, &message, &made).await?))
+        let attempt = self.attempt(&message, id).await?;
+        let made = self.request_of(&tenant, &message, &attempt).await?;
+        Ok((made, attempt))
     }
 
     async fn request_of(
         &self,
         tenant: &Tenant,
         message: &Message,
-        made: &Attempt,
-    ) -> Result<SentOut, ApiError> {
-        let mut notes = Vec::new();
-        let mut headers = Vec::new();
-        let mut add = |name: &str, value: &str| {
-            headers.push(HeaderOut { name: name.to_owned(), value: value.to_owned() });
+        attempt: &Attempt,
+    ) -> Result<Made, ApiError> {
+        let (profiles, application) = (&self.admin.profiles, &tenant.application);
+        let endpoint = tenant.endpoint_by_id(&attempt.ep);
+        let profile = match endpoint {
+            Some(endpoint) => profiles.of_endpoint(application, endpoint).await?,
+            None => profiles.of(application).await?,
         };
-        let mut body = None;
+        let said = endpoint.and_then(|endpoint| endpoint.settings.format);
+        let is_token = said.or(profile.delivery.format) == Some(Format::Jwt);
+        let mut made = Made { headers: Vec::new(), body: None, notes: Vec::new() };
+        // A token is one whatever its payload is.
+        let content_type = match &message.content_type {
+            _ if is_token => "application/jwt",
+            Some(said) => said,
+            None => "application/json",
+        };
+        made.add("content-type", Some(content_type));
+        made.add("user-agent", Some(USER_AGENT));
+        if message.hops > 0 {
+            made.add(HOPS_HEADER, Some(&message.hops.to_string()));
+        }
+        for header in endpoint.into_iter().flat_map(|endpoint| &endpoint.headers) {
+            let open = || header.open(&attempt.ep.to_string(), &self.admin.sealer);
+            let shown = if is_sensitive(&header.name) { None } else { open() };
+            made.add(&header.name, shown.as_deref());
+        }
+        let (id, at) = (message.id.to_string(), attempt.at.as_secs().to_string());
+        for (name, value) in profile.signed_headers(&id, &at, HIDDEN) {
+            made.add(&name, Some(value.as_str()).filter(|value| *value != HIDDEN));
+        }
+        made.show_body(message, endpoint, &profile, is_token);
+        if endpoint.is_some_and(|endpoint| endpoint.updated_at > attempt.at) {
+            made.notes.push("The endpoint was changed after this attempt.");
+        }
+        Ok(made)
+    }
+}
+
+impl Made {
+    fn add(&mut self, name: &str, value: Option<&str>) {
+        self.headers.push((name.to_owned(), value.map(str::to_owned)));
+    }
+
+    fn show_body(
+        &mut self,
+        message: &Message,
+        endpoint: Option<&Endpoint>,
+        profile: &Profile,
+        is_token: bool,
+    ) {
         if message.expunged {
-            notes.push("The payload was taken away.");
+            self.notes.push("The payload was taken away.");
         }
-        match tenant.endpoint_by_id(&made.ep) {
-            None => notes.push("The endpoint was deleted: its headers are not known any more."),
-            Some(endpoint) => {
-                let profile =
-                    self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
-                let said = endpoint.settings.before(&profile.delivery);
-                let is_token = said.format == Some(Format::Jwt);
-                let usual = if is_token { "application/jwt" } else { "application/json" };
-                add("content-type", message.content_type.as_deref().unwrap_or(usual));
-                add("user-agent", USER_AGENT);
-                if message.hops > 0 {
-                    add(HOPS_HEADER, &message.hops.to_string());
-                }
-                let owner = endpoint.id.to_string();
-                for header in &endpoint.headers {
-                    let open = || header.open(&owner, &self.admin.sealer);
-                    let shown = if is_sensitive(&header.name) { None } else { open() };
-                    add(&header.name, shown.as_deref().unwrap_or(HIDDEN));
-                }
-                let (id, at) = (message.id.to_string(), made.at.as_secs().to_string());
-                for (name, value) in profile.signed_headers(&id, &at, HIDDEN) {
-                    add(&name, &value);
-                }
-                if is_token {
-                    notes.push("The body was a signed token, which is not kept.");
-                } else if !message.expunged {
-                    body = String::from_utf8(profile.body(message, endpoint).to_vec()).ok();
-                    notes.extend(body.is_none().then_some("The body is no text."));
-                }
-                if endpoint.updated_at > made.at {
-                    notes.push("The endpoint was changed after this attempt.");
-                }
-            }
+        let Some(endpoint) = endpoint else {
+            let gone = "The endpoint was deleted: its own headers, and in which form it had the \
+                        body, are not known any more.";
+            return self.notes.push(gone);
+        };
+        if is_token {
+            self.notes.push("The body was a signed token, which is not kept.");
+        } else if !message.expunged {
+            self.body = String::from_utf8(profile.body(message, endpoint).to_vec()).ok();
+            self.notes.extend(self.body.is_none().then_some("The body is no text."));
         }
-        Ok(SentOut {
-            method: "POST",
-            url: made.url.clone(),
-            headers,
-            body,
-            notes,
-            status: made.status,
-            answer: made.response.clone(),
-            duration_ms: made.ms,
-            failure: (!made.ok).then(|| crate::failure::explain(made.status, &made.response)),
-        })
     }
 }

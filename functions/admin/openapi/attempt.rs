@@ -10,7 +10,7 @@ use crate::attempt::{AttemptOut, DestinationOut};
 use crate::attempted::{AttemptedOut, EndpointStats};
 use crate::counts::{AttemptStats, RateStatus};
 use crate::page::Page;
-use crate::sent_headers::SentHeadersOut;
+use crate::sent::SentHeadersOut;
 use crate::tally::CountOut;
 
 /// What both lists of attempts take.

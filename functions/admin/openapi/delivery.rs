@@ -3,25 +3,26 @@
 use description::{Caller, Description, WINDOW, choice, describe, name, page};
 use shared::domain::id::{EndpointId, MessageId};
 
-use crate::delivery::{DeliveryOut, STATES};
+use crate::delivery::DeliveryOut;
 use crate::explain::ExplainOut;
 use crate::failing::{FailingOut, FoundOut};
-use crate::health::{EndpointHealth, HealthOut};
+use crate::health::EndpointHealth;
 use crate::page::Page;
 use crate::portal_settings::{PortalSettingsIn, PortalSettingsOut};
 use crate::sent::SentOut;
+use crate::standing::STATES;
 
 pub(super) fn descriptions() -> Vec<Description> {
     vec![
         describe("posthorn.application.health", "See how an application's endpoints are doing")
             .detail(
                 "State, last success, last error, error rate and a picture of the last 24 hours \
-                 of each endpoint, made of its latest attempts: at most 80 each, and about \
-                 1,000 in all. Costs one read of the index for each endpoint, up to 15 read \
-                 units where answers are long.",
+                 of each endpoint, at most 50 a page, made of its latest attempts: at most 80 \
+                 each, and 1,000 in all. Costs one read of the index for each endpoint, up to 15 \
+                 read units where answers are long.",
             )
             .query(page(EndpointId::PREFIX))
-            .answers::<HealthOut>(200, "The endpoints"),
+            .answers::<Page<EndpointHealth>>(200, "A page"),
         describe("posthorn.endpoint.health", "See how an endpoint is doing")
             .detail(
                 "The same of one endpoint, with its next try. Of its latest 80 attempts: 10 \

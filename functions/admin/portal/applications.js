@@ -2,7 +2,7 @@
 // Applications: search, and one with its endpoints as the operator sees it.
 
 import { html } from "./vendor/preact.js";
-import { call, query } from "./api.js";
+import { all, call, query } from "./api.js";
 import { fits, percent, took } from "./format.js";
 import { Act, Bars, Loaded, More, Search, Status, Table, Time, Title, useAsked, useData, useList, Copy } from "./parts.js";
 import { COLOURS, stateWord } from "./state.js";
@@ -25,16 +25,17 @@ export function Applications() {
 /** One. */
 export function Application({ id }) {
   const app = useData(() => call("GET", `/app/${id}`), [id]);
-  const health = useData(() => call("GET", `/app/${id}/health?limit=50`), [id]);
-  const endpoints = useData(() => call("GET", `/app/${id}/endpoint?limit=250`), [id]);
+  const walk = (path) => all((iterator) => call("GET", `/app/${id}${path}${query({ limit: 50, iterator })}`));
+  const health = useData(() => walk("/health"), [id]);
+  const endpoints = useData(() => walk("/endpoint"), [id]);
   const link = async () => (await call("POST", `/auth/app-portal-access/${id}`, {})).url;
   return html`<${Loaded} of=${app}>${(one) => html`
     <${Title} side=${html`<${Act} act=${() => openAs(id)}>${t("Open as customer")}<//><${Copy} text=${link} label=${t("Copy portal link")} />`}>${one.name}<//>
     <dl class="facts"><dt>Id</dt><dd><code>${one.id}</code></dd>${one.uid && html`<dt>Uid</dt><dd><code>${one.uid}</code></dd>`}
       ${one.profile && html`<dt>${t("Profile")}</dt><dd>${one.profile}</dd>`}<dt>${t("Created")}</dt><dd><${Time} at=${one.createdAt} /></dd></dl>
-    <section><h2>${t("Endpoints")}</h2><${Loaded} of=${endpoints}>${(page) => html`<${Loaded} of=${health}>${(seen) => {
-      const of = new Map(seen.endpoints.map((each) => [each.endpointId, each]));
-      const rows = page.data.filter((each) => of.has(each.id));
+    <section><h2>${t("Endpoints")}</h2><${Loaded} of=${endpoints}>${(own) => html`<${Loaded} of=${health}>${(seen) => {
+      const of = new Map(seen.map((each) => [each.endpointId, each]));
+      const rows = own.filter((each) => of.has(each.id));
       if (rows.length === 0) return html`<p class="empty">${t("There is no endpoint yet.")}</p>`;
       return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success")]} rows=${rows.map((each) => {
         const how = of.get(each.id);

@@ -15,15 +15,8 @@ const ORDER = ["failing", "unsteady", "disabled", "healthy", "idle"];
 
 /** All endpoints with their health. */
 async function load() {
-  const page = (iterator) => own("GET", `/endpoint${query({ limit: 50, iterator })}`);
-  const seen = [];
-  const endpoints = await all(page);
-  let last = null;
-  for (let at = 0; at < endpoints.length; at += 50) {
-    const answer = await own("GET", `/health${query({ limit: 50, iterator: last })}`);
-    seen.push(...answer.endpoints);
-    last = answer.endpoints.at(-1)?.endpointId;
-  }
+  const walk = (path) => all((iterator) => own("GET", `${path}${query({ limit: 50, iterator })}`));
+  const [endpoints, seen] = await Promise.all([walk("/endpoint"), walk("/health")]);
   const health = new Map(seen.map((one) => [one.endpointId, one]));
   return endpoints.map((endpoint) => ({ ...endpoint, health: health.get(endpoint.id) })).filter((one) => one.health);
 }

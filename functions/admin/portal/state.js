@@ -39,6 +39,8 @@ export function deliveryState(row, now) {
     }
     case "failed":
       return { kind: "bad", says: part ? `${part}${t("delivered")}` : t("failed"), more: t("given up") };
+    case "canceled":
+      return { kind: "off", says: part ? `${part}${t("delivered")}` : t("canceled"), more: part ? t("canceled") : "" };
     case "waiting":
       return { kind: "wait", says: t("waiting") };
     default:
