@@ -32,6 +32,7 @@ mod crash;
 mod create_on_publish;
 mod delivery;
 mod delivery_model;
+mod deployed;
 mod dispatch;
 mod doctor;
 mod embedded;
@@ -62,6 +63,10 @@ mod lists;
 #[path = "../functions/local/data.rs"]
 #[allow(dead_code, reason = "the commands use the rest")]
 mod local_data;
+/// What the bill and the simulation reckon with.
+#[path = "../functions/local/deployed.rs"]
+#[allow(dead_code, reason = "the bill and the simulation use the rest")]
+mod local_deployed;
 mod logs;
 mod metrics;
 /// What the local platform says of each delivery.

@@ -34,6 +34,15 @@ fn play(arguments: &str) -> Value {
     outcome
 }
 
+/// What a test is about has to be among what the scenario claims, and not among what is not kept
+/// yet, which would hold in any case.
+fn assert_must_hold(outcome: &Value, claim: &str) {
+    let claims = outcome["claims"].as_array().expect("claims");
+    let of = |it: &&Value| it["claim"].as_str().is_some_and(|text| text.starts_with(claim));
+    let found = claims.iter().find(of).unwrap_or_else(|| panic!("no claim {claim:?}"));
+    assert_eq!((&found["holds"], &found["notYet"]), (&true.into(), &false.into()), "{found:#}");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     // Hanging endpoints, retries, throttling: all that is random is at work.
@@ -41,6 +50,25 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     let first = simulate(&arguments(1));
     assert_eq!(first, simulate(&arguments(1)));
     assert_ne!(outcome(&first)["runs"], outcome(&simulate(&arguments(2)))["runs"]);
+}
+
+#[test]
+fn a_claim_that_is_kept_is_not_listed_as_one_that_is_not_kept_yet() {
+    // So little that everything holds.
+    let nothing = ["simulate", "--scenario", "neighbours", "--scale", "10%", "--minutes", "0.1"];
+    let ran = |options: &[&str]| {
+        let options = [&nothing, options].concat();
+        Command::new(env!("CARGO_BIN_EXE_posthorn")).args(options).output().expect("the command")
+    };
+    let usual = ran(&[]);
+    assert!(usual.status.success(), "{usual:?}");
+    let said = String::from_utf8(usual.stdout).expect("text");
+    assert!(said.contains("by now   deliveries without an attempt"), "{said}");
+    let strict = ran(&["--strict"]);
+    let complaint = String::from_utf8(strict.stderr).expect("text");
+    assert!(!strict.status.success(), "{complaint}");
+    let named = "not kept yet: neighbours: deliveries without an attempt";
+    assert!(complaint.contains(named), "{complaint}");
 }
 
 #[test]
@@ -54,8 +82,10 @@ fn a_steady_load_arrives_whole() {
 }
 
 #[test]
-fn endpoints_that_hang_cost_no_delivery() {
-    play("hang --scale 10% --minutes 0.25");
+fn endpoints_that_hang_cost_nobody_else_anything() {
+    let outcome = play("hang --scale 10% --minutes 0.25");
+    assert_must_hold(&outcome, "the others' first attempt, p99");
+    assert_must_hold(&outcome, "invocations at once");
 }
 
 #[test]
@@ -65,7 +95,8 @@ fn after_an_outage_everything_arrives_and_nothing_twice() {
 
 #[test]
 fn a_neighbour_that_hangs_leaves_the_others_alone() {
-    play("neighbours --scale 10% --minutes 0.5");
+    let outcome = play("neighbours --scale 10% --minutes 0.5");
+    assert_must_hold(&outcome, "the others' first attempt, p99");
 }
 
 #[test]
@@ -96,8 +127,15 @@ fn a_message_goes_to_all_endpoints_soon() {
 }
 
 #[test]
-fn an_account_that_is_busy_elsewhere_buries_nothing() {
-    play("account --scale 10% --minutes 0.5");
+fn an_account_that_is_busy_elsewhere_turns_no_publisher_away_and_buries_nothing() {
+    let outcome = play("account --scale 10% --minutes 0.5");
+    assert_must_hold(&outcome, "publishers answered with 5xx");
+    let [without, with] = outcome["runs"].as_array().expect("runs").as_slice() else {
+        panic!("one without anything kept for receive, and one with it")
+    };
+    let unserved = |run: &Value| run["published"]["unserved"].as_u64();
+    assert!(unserved(without) > Some(0), "others do take it: {without:#}");
+    assert_eq!(unserved(with), Some(0), "{with:#}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod cost;
 mod counting;
 mod data;
 mod demo;
+mod deployed;
 mod doctor;
 mod front;
 mod hint;

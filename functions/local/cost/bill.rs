@@ -6,20 +6,17 @@ use super::operations::{
     Measured, POLLED_QUEUES, Stored,
 };
 use super::prices::{self, MILLION};
+use crate::deployed::{DISPATCH, RETRY, SWEEP_EVERY_S, SWEEP_PARTS};
 use shared::domain::attempt::EXCERPT_BYTES;
 
-/// GB of memory of each function (`template.yaml`).
-const MEMORY_GB: f64 = 0.25;
 /// Bytes that a request to an endpoint takes beside its payload: headers and a TLS handshake.
 pub(super) const OVERHEAD_BYTES: usize = 2048;
 /// Seconds in a month of 730 hours.
 const MONTH_S: f64 = 730.0 * 3_600.0;
-/// Runs of the retry function in a month, each over one of four parts, and what one takes.
-const SWEEPS: f64 = 730.0 * 60.0 * 4.0;
+/// Runs of the retry function in a month, and what one takes.
+const SWEEPS: f64 = MONTH_S / SWEEP_EVERY_S as f64 * SWEEP_PARTS as f64;
 const SWEEP_READ_UNITS: f64 = 8.0;
 const SWEEP_S: f64 = 0.05;
-/// Memory of the retry function, in GB.
-const SWEEP_MEMORY_GB: f64 = 0.5;
 /// Bytes of the lines about a failed attempt and about a sweep, as the functions wrote them under
 /// `.ci/invoke.py`, with the 26 that CloudWatch adds to each.
 pub(super) const FAILURE_BYTES: u32 = 760;
@@ -207,7 +204,7 @@ fn each(name: &'static str, quantity: f64, unit: &'static str, price: f64) -> Li
 fn fixed() -> Vec<Line> {
     let sweep = SWEEPS / MILLION
         * (prices::LAMBDA_REQUESTS + SWEEP_READ_UNITS * prices::READ_UNITS)
-        + SWEEPS * SWEEP_S * SWEEP_MEMORY_GB * prices::LAMBDA_GB_S
+        + SWEEPS * SWEEP_S * RETRY.memory_gb() * prices::LAMBDA_GB_S
         + SWEEPS * SWEEP_BYTES / prices::GB * prices::LOGS_GB;
     let pollers = EMPTY_RECEIVES * f64::from(POLLED_QUEUES);
     vec![
@@ -267,7 +264,7 @@ impl Traffic<'_> {
         let again_s = (self.retries() - hung) / self.retry_batch * latency_s
             + hung / self.retry_batch * HANGS_S;
         let own_s = self.attempts() * f64::from(cost.attempt_ms) / 1000.0;
-        (receive_s + first_s + again_s + own_s) * MEMORY_GB
+        (receive_s + first_s + again_s + own_s) * DISPATCH.memory_gb()
     }
 
     /// What the month takes of DynamoDB and SQS.

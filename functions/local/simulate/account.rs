@@ -34,13 +34,10 @@ use super::ledger::Ledger;
 use super::life::{Life, Mortal};
 use super::plan::Plan;
 use crate::counting::{CountingQueue, CountingTable, Meter};
+use crate::deployed::{DISPATCH, RECEIVE, RETRY};
 
 /// The root secret of every simulation. Nothing that it seals leaves the process.
 const ROOT_SECRET: &str = "a simulation has no secrets at all";
-/// Timeouts of the functions, in milliseconds (`template.yaml`).
-const RECEIVE_TIMEOUT_MS: u64 = 10_000;
-const DISPATCH_TIMEOUT_MS: u64 = 30_000;
-const RETRY_TIMEOUT_MS: u64 = 50_000;
 
 /// The queues of a stack.
 #[derive(Clone)]
@@ -198,15 +195,17 @@ impl Account {
         let (time, all) = (|| clock.clone(), || concurrency.clone());
         let (on, on_dispatch, on_retry) = (ports.clone(), ports.clone(), ports.clone());
         let own = (all(), reserved);
-        let receive =
-            Function::new(RECEIVE_TIMEOUT_MS, time(), dice(7), own, move |life| on.receiver(life));
+        let receive = Function::new(RECEIVE.timeout_ms(), time(), dice(7), own, move |life| {
+            on.receiver(life)
+        });
         let dispatch =
-            Function::new(DISPATCH_TIMEOUT_MS, time(), dice(8), (all(), None), move |life| {
+            Function::new(DISPATCH.timeout_ms(), time(), dice(8), (all(), None), move |life| {
                 on_dispatch.dispatcher(life)
             });
-        let retry = Function::new(RETRY_TIMEOUT_MS, time(), dice(9), (all(), None), move |life| {
-            on_retry.sweeper(life)
-        });
+        let retry =
+            Function::new(RETRY.timeout_ms(), time(), dice(9), (all(), None), move |life| {
+                on_retry.sweeper(life)
+            });
         let tokens = Tokens::new(&ports.secret.token_key());
         let access = Access::Organisation(organisation());
         let token = tokens.issue(access, clock.now(), ORGANISATION_TOKEN_S);

@@ -11,9 +11,7 @@ use super::ledger::{Fates, Times};
 use super::publishers::{Answers, Asked, Publishers};
 use crate::cost::{Ran, bill_of};
 use crate::counting::Usage;
-
-/// GB of memory of each function (`template.yaml`).
-const MEMORY_GB: f64 = 0.25;
+use crate::deployed::{DISPATCH, Deployed, RECEIVE, RETRY};
 
 /// Times, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -155,11 +153,11 @@ impl Figures {
         let throttled = account.ports.table.throttled();
         let died = account.dispatch.stats().unrecorded;
         let each = |count: f64| round(count / books.delivered.max(1) as f64);
-        let work = |stats| work(stats, took_s);
+        let work = |function, stats| work(function, stats, took_s);
         let (receive, dispatch, retry) = (
-            work(account.receive.stats()),
-            work(account.dispatch.stats()),
-            work(account.retry.stats()),
+            work(RECEIVE, account.receive.stats()),
+            work(DISPATCH, account.dispatch.stats()),
+            work(RETRY, account.retry.stats()),
         );
         let answers = publishers.answers();
         let ran = Ran {
@@ -223,7 +221,7 @@ fn published(answers: &Answers) -> Published {
     }
 }
 
-fn work(stats: Stats, took_s: f64) -> Work {
+fn work(function: Deployed, stats: Stats, took_s: f64) -> Work {
     let busy_s = stats.billed_ms as f64 / 1000.0;
     Work {
         invocations: stats.invocations,
@@ -232,7 +230,7 @@ fn work(stats: Stats, took_s: f64) -> Work {
         cold_starts: stats.cold_starts,
         peak: stats.peak,
         mean: round(busy_s / took_s.max(1.0)),
-        gb_s: round(busy_s * MEMORY_GB),
+        gb_s: round(busy_s * function.memory_gb()),
     }
 }
 

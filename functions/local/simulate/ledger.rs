@@ -79,7 +79,7 @@ pub(crate) struct Books {
     warm_from: Timestamp,
     /// Accepted deliveries that are neither delivered nor given up.
     pub(crate) open: i64,
-    endpoints: HashMap<String, (u32, u32)>,
+    endpoints: HashMap<String, u32>,
     applications: HashMap<String, Application>,
     messages: HashMap<Box<str>, u32>,
     stored: Vec<Stored>,
@@ -109,7 +109,6 @@ struct Stored {
 #[derive(Clone, Copy, Default)]
 struct Slot {
     posts: u16,
-    recorded: u16,
     planned: Option<Timestamp>,
     delivered: bool,
     ended: bool,
@@ -148,8 +147,8 @@ impl Ledger {
         Arc::new(Self { clock, books: Mutex::default() })
     }
 
-    /// An application and its endpoints, of which the first has this number.
-    pub(crate) fn register(&self, app: &str, endpoints: &[String], innocent: bool) -> u32 {
+    /// An application and its endpoints.
+    pub(crate) fn register(&self, app: &str, endpoints: &[String], innocent: bool) {
         let mut books = self.lock();
         let first = u32::try_from(books.endpoints.len()).unwrap_or(u32::MAX);
         let application = Application {
@@ -158,10 +157,9 @@ impl Ledger {
             innocent,
         };
         for (at, ep) in (0u32..).zip(endpoints) {
-            books.endpoints.insert(ep.clone(), (first + at, first));
+            books.endpoints.insert(ep.clone(), first + at);
         }
         books.applications.insert(app.to_owned(), application);
-        first
     }
 
     /// Times count for what is accepted from this moment on.
@@ -330,9 +328,7 @@ impl Ledger {
 
     fn attempt_stored(&self, item: &Item, ep: &str) {
         let mut books = self.lock();
-        let Some((_, slot)) = books.slot_of(&item.key.pk, ep) else { return };
-        books.recorded += 1;
-        books.slots[slot].recorded = books.slots[slot].recorded.saturating_add(1);
+        books.recorded += u64::from(books.slot_of(&item.key.pk, ep).is_some());
     }
 }
 
@@ -357,7 +353,7 @@ impl Books {
     }
 
     fn slot_of(&self, pk: &str, ep: &str) -> Option<(usize, usize)> {
-        let (endpoint, _) = *self.endpoints.get(ep)?;
+        let endpoint = *self.endpoints.get(ep)?;
         self.slot_at(pk.strip_prefix(MESSAGE_PK)?, endpoint)
     }
 

@@ -55,6 +55,9 @@ pub(crate) struct Simulate {
     /// Whatever is random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// End with an error also when something holds that its scenario says is not kept yet.
+    #[arg(long)]
+    strict: bool,
     /// Print the names of the scenarios.
     #[arg(long)]
     list: bool,
@@ -83,12 +86,14 @@ pub(crate) fn run(options: &Simulate, as_json: bool) -> Result<(), String> {
     if chosen.is_empty() {
         return Err(format!("no scenario `{}`: --list names them", options.scenario));
     }
-    let mut failed = Vec::new();
+    let (mut failed, mut kept_by_now) = (Vec::new(), Vec::new());
     for scenario in chosen {
         let outcome = play(scenario, options)?;
         if outcome.claims.iter().any(|claim| !claim.holds && !claim.not_yet) {
             failed.push(scenario.name);
         }
+        let kept = outcome.claims.iter().filter(|claim| claim.is_kept_by_now());
+        kept_by_now.extend(kept.map(|claim| format!("{}: {}", scenario.name, claim.claim)));
         if as_json {
             let json = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
             println!("{json}");
@@ -96,10 +101,13 @@ pub(crate) fn run(options: &Simulate, as_json: bool) -> Result<(), String> {
             show(scenario, &outcome);
         }
     }
-    match failed.as_slice() {
-        [] => Ok(()),
-        names => Err(format!("does not hold: {}", names.join(", "))),
+    if !failed.is_empty() {
+        return Err(format!("does not hold: {}", failed.join(", ")));
     }
+    if options.strict && !kept_by_now.is_empty() {
+        return Err(format!("holds, but is listed as not kept yet: {}", kept_by_now.join("; ")));
+    }
+    Ok(())
 }
 
 fn list(as_json: bool) {

@@ -5,6 +5,7 @@ use super::aws::dice::Latency;
 use super::aws::weather::NEW_TABLE_WRITES;
 use super::front::REQUESTS_PER_S;
 use super::lambda::ACCOUNT_CONCURRENCY;
+use crate::deployed::DISPATCH_CONCURRENCY;
 
 /// A time within a run, in seconds from the start of its load.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,7 +160,7 @@ impl Plan {
             receive_reserved: None,
             mixed_versions: false,
             requests_per_s: REQUESTS_PER_S,
-            dispatch_concurrency: 50,
+            dispatch_concurrency: DISPATCH_CONCURRENCY,
             account_concurrency: ACCOUNT_CONCURRENCY,
             others: None,
             warm_writes: NEW_TABLE_WRITES,

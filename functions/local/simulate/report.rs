@@ -100,6 +100,7 @@ pub(crate) fn print_beside(runs: &[Figures]) {
 pub(crate) fn print_claims(claims: &[Claim]) {
     for claim in claims {
         let mark = match claim {
+            Claim { holds: true, not_yet: true, .. } => "by now",
             Claim { holds: true, .. } => "holds",
             Claim { not_yet: true, .. } => "not yet",
             Claim { .. } => "FAILS",

@@ -22,9 +22,8 @@ use super::mapping::{Backlog, Mapping, Open, Setup};
 use super::plan::{Plan, Span};
 use super::publishers::Publishers;
 use super::waiting;
+use crate::deployed::{SWEEP_EVENT_AGE_S, SWEEP_EVERY_S, SWEEP_PARTS};
 
-/// How often retry is invoked, in seconds (`template.yaml`: rate(1 minute)).
-const SWEEP_EVERY_S: u64 = 60;
 /// The share of its rate that a load begins with. It grows evenly during the warm-up.
 const LEAST_RAMP: f64 = 0.05;
 /// A time that is never reached, in milliseconds.
@@ -157,11 +156,6 @@ fn map(account: &Account, plan: &Plan, open: &Open) {
     }
 }
 
-/// How old an event of the schedule may become (`template.yaml`: MaximumEventAgeInSeconds).
-const EVENT_AGE: Duration = Duration::from_secs(60);
-/// Runs of retry at once (`template.yaml`).
-const SWEEP_PARTS: u32 = 4;
-
 /// The schedule of retry.
 fn sweep(account: &Account, open: &Open) {
     let (retry, open) = (account.retry.clone(), open.clone());
@@ -188,7 +182,7 @@ async fn invoke(retry: Arc<Function<retry::Sweeper>>, part: retry::Part) {
         if retry.invoke(run).await != Err(Failure::Throttled) {
             return;
         }
-        if began.elapsed() + pause > EVENT_AGE {
+        if began.elapsed() + pause > Duration::from_secs(SWEEP_EVENT_AGE_S) {
             return;
         }
         tokio::time::sleep(pause).await;

@@ -26,6 +26,11 @@ impl Claim {
         Self { claim: claim.to_string(), holds, found: found.to_string(), not_yet: false }
     }
 
+    /// Whether it holds although it is listed as not kept yet.
+    pub(crate) fn is_kept_by_now(&self) -> bool {
+        self.holds && self.not_yet
+    }
+
     /// A count that may not be larger.
     pub(crate) fn at_most(what: &str, found: u64, most: u64) -> Self {
         Self::new(format!("{what}: at most {most}"), found <= most, found)

@@ -36,7 +36,6 @@ pub(crate) fn million(size: &Size) -> Vec<Plan> {
     let mut plan = Plan { waiting, load_s: 300.0, rest_s: 3_600.0, ..quiet(size) };
     // Retries are of deliveries that fail no more.
     plan.tenants.iter_mut().for_each(|tenant| tenant.endpoints = vec![Behaviour::healthy(0.0)]);
-    plan.dispatch_concurrency = 200;
     vec![plan]
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Scenario {
     pub(crate) plans: fn(&Size) -> Vec<Plan>,
     /// What must hold beside what must hold everywhere.
     pub(crate) claims: fn(&[Figures]) -> Vec<Claim>,
-    /// How claims begin that the handlers do not keep yet: they are told and are no error.
+    /// How claims begin that the handlers do not keep yet: they are told and are no error. One that
+    /// holds at the size that `.ci/run` plays has to be taken off the list.
     pub(crate) not_yet: &'static [&'static str],
 }
 
@@ -45,7 +46,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (1_000.0, 10.0, 1.0),
         plans: trouble::hang,
         claims: trouble::hang_holds,
-        not_yet: &["the others' first attempt", "invocations at once"],
+        not_yet: &[],
     },
     Scenario {
         name: "outage",
@@ -61,7 +62,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (100.0, 5.0, 1.0),
         plans: trouble::neighbours,
         claims: trouble::neighbours_holds,
-        not_yet: &["the others' first attempt", "deliveries without an attempt"],
+        not_yet: &["deliveries without an attempt"],
     },
     Scenario {
         name: "hot",
@@ -69,7 +70,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (3_000.0, 3.0, 1.0),
         plans: traffic::hot,
         claims: traffic::hot_holds,
-        not_yet: &["publishers answered", "events that publishers give up", "deliveries not taken"],
+        not_yet: &[],
     },
     Scenario {
         name: "brown-out",
@@ -77,7 +78,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (1_000.0, 10.0, 0.5),
         plans: trouble::brown_out,
         claims: trouble::brown_out_holds,
-        not_yet: &["every 5xx of receive", "requests that receive was not there for"],
+        not_yet: &["requests that receive was not there for"],
     },
     Scenario {
         name: "morning",
@@ -85,7 +86,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (1_000.0, 3.0, 1.0),
         plans: crowds::morning,
         claims: crowds::morning_holds,
-        not_yet: &["the last first attempt"],
+        not_yet: &[],
     },
     Scenario {
         name: "million",
@@ -93,7 +94,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (1_000.0, 5.0, 1.0),
         plans: crowds::million,
         claims: crowds::million_holds,
-        not_yet: &["the last retry", "the last scheduled message", "deliveries not taken"],
+        not_yet: &["the last retry", "the last scheduled message"],
     },
     Scenario {
         name: "fan-out",
@@ -105,11 +106,11 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
     },
     Scenario {
         name: "account",
-        about: "others take all but 50 of the account's concurrency, for half of the time",
+        about: "others take all but 50 of the account's concurrency for half of the time, and not receive's",
         usual: (1_000.0, 20.0, 0.5),
         plans: trouble::account,
         claims: trouble::account_holds,
-        not_yet: &["publishers answered", "events that publishers give up"],
+        not_yet: &[],
     },
     Scenario {
         name: "update",
@@ -117,7 +118,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (200.0, 3.0, 1.0),
         plans: trouble::update,
         claims: trouble::update_holds,
-        not_yet: &["deliveries not taken"],
+        not_yet: &[],
     },
     Scenario {
         name: "growth",

@@ -33,7 +33,6 @@ pub(crate) fn hot(size: &Size) -> Vec<Plan> {
     let endpoints = vec![Behaviour::healthy(0.0)];
     plan.tenants = vec![Tenant { weight: 1.0, endpoints, troubled: false }];
     plan.warm_writes = 4.0 * size.rate;
-    plan.dispatch_concurrency = 200;
     vec![plan]
 }
 

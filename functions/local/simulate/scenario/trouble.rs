@@ -103,16 +103,26 @@ pub(crate) fn brown_out_holds(runs: &[Figures]) -> Vec<Claim> {
     ]
 }
 
-/// Others take all but 50 of the account's concurrency, for half of the time.
+/// Others take all but 50 of the account's concurrency, for half of the time. First nothing is
+/// kept for receive, as in a stack whose parameters nobody looked at; then it has its own.
 pub(crate) fn account(size: &Size) -> Vec<Plan> {
-    let mut plan = size.steady();
-    plan.others = Some((span(size, 0.5), plan.account_concurrency - 50));
-    plan.rest_s = 1_200.0;
-    vec![plan]
+    /// What `ReceiveReservedConcurrency` is advised to be (`functions/README.md`).
+    const RESERVED: u64 = 100;
+    let plan = |reserved: u64| {
+        let steady = size.steady();
+        let others = steady.account_concurrency - reserved - 50;
+        Plan {
+            others: Some((span(size, 0.5), others)),
+            receive_reserved: Some(reserved).filter(|own| *own > 0),
+            rest_s: 1_200.0,
+            ..steady
+        }
+    };
+    vec![plan(0), plan(RESERVED)]
 }
 
 pub(crate) fn account_holds(runs: &[Figures]) -> Vec<Claim> {
-    let [run] = runs else { return Vec::new() };
+    let [_, run] = runs else { return Vec::new() };
     let share = run.published.warm_error_share;
     vec![
         Claim::new(
