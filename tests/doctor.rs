@@ -23,7 +23,7 @@ fn a_stack_that_is_well_is_said_to_be() {
     let account = Account::new("well");
     let (said, ran) = account.examine();
     assert!(ran.status.success(), "{said}");
-    assert!(said.contains("all 23 checks of the stack p are well"), "{said}");
+    assert!(said.contains("all 24 checks of the stack p are well"), "{said}");
     assert!(!said.contains("WRONG") && !said.contains("note"), "{said}");
 }
 
@@ -192,6 +192,19 @@ fn an_account_that_allows_less_than_the_stack_asks_for_is_worth_a_note() {
         let (said, ran) = account.examine();
         assert!(ran.status.success() && said.contains(finding), "{finding}: {said}");
     }
+}
+
+#[test]
+fn a_stack_that_keeps_no_concurrency_for_receive_is_worth_a_note() {
+    let account = Account::new("reserve");
+    let (said, _) = account.examine();
+    assert!(said.contains("ok     concurrency of receive: 100 are kept for it"), "{said}");
+    let parameter = "/Stacks/0/Parameters/3/ParameterValue";
+    account.change("cloudformation.describe-stacks.p", parameter, json!("0"));
+    let (said, ran) = account.examine();
+    assert!(ran.status.success(), "{said}");
+    assert!(said.contains("note   concurrency of receive: none is kept for it"), "{said}");
+    assert!(said.contains("Deploy with ReceiveReservedConcurrency=100"), "{said}");
 }
 
 #[test]

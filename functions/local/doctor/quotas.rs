@@ -31,6 +31,7 @@ const QUOTAS: [Quota; 3] = [
 /// Looks at what the account allows.
 pub(super) fn examine(stack: &Stack, report: &mut Report) {
     concurrency(stack, report);
+    reserve(stack, report);
     for quota in &QUOTAS {
         let Some(wanted) = stack.parameter(quota.parameter).and_then(|text| text.parse().ok())
         else {
@@ -78,6 +79,20 @@ fn concurrency(stack: &Stack, report: &mut Report) {
         );
     } else {
         report.well(what, &format!("{free} of {all} are not reserved, dispatch may take {asked}"));
+    }
+}
+
+/// Whether anything is kept for receive.
+fn reserve(stack: &Stack, report: &mut Report) {
+    let what = "concurrency of receive";
+    match stack.parameter("ReceiveReservedConcurrency") {
+        Some("0") | None => report.note(
+            what,
+            "none is kept for it: publishers are turned away when dispatch or others in the \
+             account use all there is. Deploy with ReceiveReservedConcurrency=100 where the \
+             account has more than 200",
+        ),
+        Some(kept) => report.well(what, &format!("{kept} are kept for it")),
     }
 }
 
