@@ -864,9 +864,9 @@ impl Table for Held {
 }
 
 /// A table that takes a second for every page.
-struct Tired {
-    inner: Arc<dyn Table>,
-    clock: Arc<StillClock>,
+pub(crate) struct Tired {
+    pub(crate) inner: Arc<dyn Table>,
+    pub(crate) clock: Arc<StillClock>,
 }
 
 #[async_trait]

@@ -16,7 +16,7 @@ use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::{Condition, Item, Key, Table, Write, Written};
 use shared::store::{Deliveries, keys};
 
-use crate::retry::due_in;
+use crate::retry::{Tired, due_in};
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer};
 use crate::support::still::START;
@@ -135,6 +135,21 @@ async fn a_store_that_takes_little_is_asked_again_while_there_is_time() {
     let expected = Report { enqueued: 130, ..Report::default() };
     assert_eq!(unlucky.run(Some(deadline)).await, expected);
     assert_eq!(world.sweep().await, Report::default());
+}
+
+#[tokio::test]
+async fn what_has_come_due_lately_does_not_wait_for_a_long_backlog() {
+    let world = World::new();
+    due_in(&world, 4, 230).await;
+    world.advance_s(600);
+    due_in(&world, 4, 3).await;
+    let table = Arc::new(Tired { inner: world.table.clone(), clock: world.clock.clone() });
+    let tired = Sweeper { deliveries: Deliveries::new(table), ..world.sweeper.clone() };
+    // Time for the first pages of all 64 shards and one more, which is not the second of the oldest.
+    let deadline = world.ambient.now().plus_ms(91_000);
+    let expected = Report { enqueued: 103, ..Report::default() };
+    assert_eq!(tired.run(Some(deadline)).await, expected);
+    assert_eq!(world.sweep().await, Report { enqueued: 130, ..Report::default() });
 }
 
 /// A message whose time comes in exactly a minute, when it is first due; and a sweep whose first

@@ -1,7 +1,9 @@
 //! What is due: claimed, and sent on its way. All shards are walked side by side, so that a long
-//! one keeps none of the others waiting.
+//! one keeps none of the others waiting; and in a shard with a long backlog what has come due
+//! lately is walked beside it, so that a bad hour of some is not one of everybody.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use futures_util::future::join_all;
 use shared::domain::clock::Timestamp;
@@ -11,12 +13,17 @@ use shared::domain::delivery::{Delivery, LEASE_MS};
 use shared::domain::id::TaskId;
 use shared::queue::record::{Record, delay_until};
 use shared::queue::{Outgoing, send_all};
-use shared::store::{Advanced, Due, StoreError, Versioned, keys::Key};
+use shared::store::table::Position;
+use shared::store::{Advanced, Due, StoreError, Versioned, keys, keys::Key};
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 use crate::patience::{PAGE, Patience};
 use crate::{Part, Report, Sweeper};
+
+/// What has come due within this is walked beside what was due before, in milliseconds: what one
+/// run could not claim the next two find here.
+const LATELY_MS: u64 = 3 * 60_000;
 
 /// What the walk over the index came to.
 #[derive(Default)]
@@ -58,6 +65,41 @@ struct Walk<'a> {
     calls: Semaphore,
 }
 
+/// A stretch of a shard, and how far it has been walked.
+struct Stretch<'a> {
+    shard: u32,
+    span: RangeInclusive<Timestamp>,
+    after: Option<Position>,
+    until: Option<Timestamp>,
+    patience: Patience<'a>,
+}
+
+impl<'a> Stretch<'a> {
+    fn new(
+        sweeper: &'a Sweeper,
+        shard: u32,
+        span: RangeInclusive<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Self {
+        let patience = Patience::until(sweeper, until);
+        Self { shard, span, after: None, until, patience }
+    }
+}
+
+/// Some of what is due in a stretch, and where there is more.
+struct Page {
+    due: Vec<Due>,
+    next: Option<Position>,
+}
+
+impl Page {
+    /// Whether there is more that was due before then.
+    fn is_before(&self, then: Timestamp) -> bool {
+        let then = keys::due_sk(then);
+        self.next.as_ref().is_some_and(|next| next.index_key.sk < then)
+    }
+}
+
 /// Claims and sends everything in this part that is due, until `until`.
 pub(crate) async fn run(sweeper: &Sweeper, part: Part, until: Option<Timestamp>) -> Swept {
     let walk = Walk {
@@ -77,43 +119,70 @@ pub(crate) async fn run(sweeper: &Sweeper, part: Part, until: Option<Timestamp>)
 
 impl Walk<'_> {
     async fn sweep(&self, shard: u32, until: Option<Timestamp>) -> Swept {
+        let now = self.sweeper.ambient.now();
+        let lately = now.minus_ms(LATELY_MS);
+        let mut whole = Stretch::new(self.sweeper, shard, Timestamp(0)..=now, until);
         let mut swept = Swept::default();
-        let began = self.sweeper.ambient.now();
-        let mut after = None;
-        let mut patience = Patience::until(self.sweeper, until);
+        let Some(first) = self.read(&mut whole, &mut swept).await else { return swept };
+        // The first page begins with the oldest.
+        swept.oldest = Some(first.due.iter().filter_map(due_since).fold(now, Timestamp::min));
+        if !first.is_before(lately) {
+            self.walk(first, whole, &mut swept).await;
+            return swept;
+        }
+        whole.span = Timestamp(0)..=lately.minus_ms(1);
+        let recent = async {
+            let mut recent = Stretch::new(self.sweeper, shard, lately..=now, until);
+            let mut swept = Swept::default();
+            if let Some(page) = self.read(&mut recent, &mut swept).await {
+                self.walk(page, recent, &mut swept).await;
+            }
+            swept
+        };
+        let ((), recent) = tokio::join!(self.walk(first, whole, &mut swept), recent);
+        swept.report.add(recent.report);
+        swept.tasks.extend(recent.tasks);
+        swept
+    }
+
+    /// The next page of a stretch. `None` when it cannot be read, or there is no time left.
+    async fn read(&self, stretch: &mut Stretch<'_>, swept: &mut Swept) -> Option<Page> {
+        let (sweeper, shard) = (self.sweeper, stretch.shard);
         loop {
             // When it is its turn there may be no time left.
             let read = turn(&self.reads, async {
-                match self.sweeper.is_late(until) {
+                let (span, after) = (stretch.span.clone(), stretch.after.clone());
+                match sweeper.is_late(stretch.until) {
                     true => None,
-                    false => {
-                        Some(self.sweeper.deliveries.due(shard, began, PAGE, after.clone()).await)
-                    }
+                    false => Some(sweeper.deliveries.due(shard, span, PAGE, after).await),
                 }
             });
-            let (due, next) = match read.await {
-                None => break,
-                Some(Ok(page)) => page,
-                Some(Err(error)) if error.is_passing() && patience.pause().await => continue,
-                Some(Err(error)) => {
+            match read.await? {
+                Ok((due, next)) => return Some(Page { due, next }),
+                Err(error) if error.is_passing() && stretch.patience.pause().await => {}
+                Err(error) => {
                     error!(shard, %error, "cannot read what is due");
                     swept.report.failed += 1;
-                    return swept;
+                    return None;
                 }
-            };
-            // The first page begins with the oldest.
-            let oldest = due.iter().filter_map(due_since).fold(began, Timestamp::min);
-            swept.oldest = swept.oldest.or(Some(oldest));
-            let failed = swept.report.failed;
-            let moved = self.act_patiently(due, &mut swept, &mut patience).await;
-            // Where nothing but failures came of a page, another run may have more luck.
-            let is_vain = moved == 0 && swept.report.failed > failed;
-            match next {
-                Some(next) if !is_vain => after = Some(next),
-                _ => break,
             }
         }
-        swept
+    }
+
+    /// Does what there is to do about a stretch, from this page of it on.
+    async fn walk(&self, first: Page, mut stretch: Stretch<'_>, swept: &mut Swept) {
+        let mut page = Some(first);
+        while let Some(Page { due, next }) = page {
+            let failed = swept.report.failed;
+            let moved = self.act_patiently(due, swept, &mut stretch.patience).await;
+            // Where nothing but failures came of a page, another run may have more luck.
+            let is_vain = moved == 0 && swept.report.failed > failed;
+            stretch.after = next.filter(|_| !is_vain);
+            page = match stretch.after {
+                Some(_) => self.read(&mut stretch, swept).await,
+                None => None,
+            };
+        }
     }
 
     /// Does what there is to do about a page, again for what the store refuses to claim; how much

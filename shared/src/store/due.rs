@@ -1,5 +1,7 @@
 //! What the sweep has to look at: the `due` index, shard by shard.
 
+use std::ops::RangeInclusive;
+
 use super::deliveries::{Deliveries, read_delivery};
 use super::scheduled::read_scheduled;
 use super::table::{Condition, Index, Item, Key, Position, Query, Write};
@@ -27,21 +29,21 @@ pub enum Due {
 }
 
 impl Deliveries {
-    /// What the sweep should look at by `until` in one shard, oldest first, at most `limit`, and
-    /// where the next page begins: the `after` of the next call. Something that has just changed
-    /// may be missing or out of date, so a walk goes on from page to page, and what it has claimed
-    /// does not come again however far the index lags.
+    /// What the sweep should look at in one shard because it is due within `span`, oldest first,
+    /// at most `limit`, and where the next page begins: the `after` of the next call. Something
+    /// that has just changed may be missing or out of date, so a walk goes on from page to page,
+    /// and what it has claimed does not come again however far the index lags.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn due(
         &self,
         shard: u32,
-        until: Timestamp,
+        span: RangeInclusive<Timestamp>,
         limit: usize,
         after: Option<Position>,
     ) -> Result<(Vec<Due>, Option<Position>), StoreError> {
-        let query = Query { after, ..due_until(shard, until, limit) };
+        let query = Query { after, ..due_within(shard, span, limit) };
         let page = self.table.query(&query).await?;
         Ok((page.items.iter().map(read_due).collect(), page.next))
     }
@@ -65,7 +67,8 @@ impl Deliveries {
     /// # Errors
     /// When the store fails.
     pub async fn pending(&self, shard: u32) -> Result<Vec<Versioned<Delivery>>, StoreError> {
-        let mut query = due_until(shard, Timestamp(9_999_999_999_999), 1000);
+        let ever = Timestamp(0)..=Timestamp(9_999_999_999_999);
+        let mut query = due_within(shard, ever, 1000);
         let mut pending = Vec::new();
         loop {
             let page = self.table.query(&query).await?;
@@ -81,12 +84,12 @@ impl Deliveries {
     }
 }
 
-fn due_until(shard: u32, until: Timestamp, limit: usize) -> Query {
+fn due_within(shard: u32, span: RangeInclusive<Timestamp>, limit: usize) -> Query {
     Query {
         index: Index::Due,
         pk: keys::due_pk(shard),
-        from: keys::due_sk(Timestamp(0)),
-        to: keys::due_sk(until),
+        from: keys::due_sk(*span.start()),
+        to: keys::due_sk(*span.end()),
         descending: false,
         after: None,
         limit,
