@@ -93,6 +93,19 @@ async fn a_batch_reads_its_application_once() {
 }
 
 #[tokio::test]
+async fn a_batch_under_a_rate_asks_for_it_once() {
+    let world = World::build(Builder::default());
+    let app = world.application().await;
+    world.endpoint_with(&app, json!({"url": URL, "throttleRate": 100})).await;
+    for _ in 0..10 {
+        world.publish(&app, event()).await;
+    }
+    let dispatch = cost(&world, world.dispatch_all()).await;
+    assert_eq!(world.network.sent().len(), 10);
+    assert_eq!(billed(&dispatch), (20 + 1, 1.0 + 1.0, 0));
+}
+
+#[tokio::test]
 async fn ten_endpoints_cost_two_writes_each_and_the_message_once() {
     let (world, app) = world_with(Settings::default()).await;
     for n in 1..10 {

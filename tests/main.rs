@@ -86,6 +86,7 @@ mod output;
 mod policy;
 mod portal;
 mod profiles;
+mod rate;
 mod raw;
 mod readme;
 mod receive;

@@ -1,6 +1,7 @@
 //! The rates that endpoints and applications ask for: kept, and waiting is not an attempt.
 
-use dispatch::Settings;
+use dispatch::{Dispatcher, Settings};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use shared::domain::schedule::Schedule;
 use shared::queue::record::redriven;
@@ -245,6 +246,56 @@ async fn an_attempt_by_hand_that_waited_and_failed_leaves_the_delivery_as_it_was
     let path = format!("/api/v1/app/{app}/msg/{}/endpoint", first[0]);
     let standing = world.call("GET", &path, Value::Null).await.body["data"][0].clone();
     assert_eq!(standing["statusText"], "success");
+}
+
+#[tokio::test]
+async fn four_processes_together_keep_a_rate() {
+    const RATE: usize = 50;
+    /// How often it is looked in a second.
+    const LOOKS: usize = 10;
+    let world = World::build(Builder { one_process: false, ..Builder::default() });
+    let app = world.application().await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": RATE})).await;
+    let ids = publish(&world, &app, 500).await;
+    // Each tenth of the first hundred fails, and comes again.
+    for nth in 0..100 {
+        world.network.next(URL, answer(if nth % 10 == 0 { 500 } else { 200 }));
+    }
+    let processes = [(); 4].map(|()| Dispatcher::new(world.parts.clone()));
+    let mut sent = vec![0];
+    for look in 0..16 * LOOKS {
+        if look == 4 * LOOKS {
+            for msg in &ids[100..150] {
+                let path = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+                assert_eq!(world.call("POST", &path, Value::Null).await.status, 202);
+            }
+        }
+        while join_all(processes.iter().map(|one| world.dispatch_by(one))).await != [0; 4] {}
+        sent.push(world.network.sent().len());
+        world.clock.advance_ms(1_000 / LOOKS as u64);
+    }
+    let all = *sent.last().unwrap();
+    // What is sent again by hand while it waits for its second attempt needs none.
+    assert!((550..=560).contains(&all), "{all}");
+    // While there is a backlog.
+    let busy = sent.iter().position(|sent| *sent >= all - 20).unwrap();
+    let windows = sent[..busy].windows(2 * LOOKS + 1);
+    let rates: Vec<usize> = windows.map(|window| (window[2 * LOOKS] - window[0]) / 2).collect();
+    assert!(rates.len() > 6 * LOOKS, "{rates:?}");
+    assert!(rates.iter().all(|rate| (45..=55).contains(rate)), "{rates:?}");
+}
+
+#[tokio::test]
+async fn a_rate_that_the_store_does_not_give_out_is_asked_for_again() {
+    let (world, app, _) = stage().await;
+    publish(&world, &app, 1).await;
+    // The application is read first.
+    world.plan.fail_after(1, Fault::Before);
+    world.dispatch_all().await;
+    assert_eq!((world.plan.fired(), world.network.sent().len()), (1, 0));
+    // Whoever had it first may be busy with it, as far as the next one knows.
+    world.live_s(90).await;
+    assert_eq!(world.network.sent().len(), 1);
 }
 
 /// How many requests there are, from now on each second.

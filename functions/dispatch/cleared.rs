@@ -137,7 +137,7 @@ async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Clea
 /// Puts the first attempt of a delivery that has no item yet off, if it has to wait.
 async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     let now = job.now();
-    let gate = waiting(job, target, false, now).await;
+    let gate = waiting(job, target, false, now).await?;
     let Gate::Later(event) = &gate else { return Ok(gate) };
     let event = event.clone();
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
@@ -158,7 +158,7 @@ pub(crate) async fn under_lease(
     let deliveries = &job.context.parts.deliveries;
     let now = job.now();
     let counted = found.value.pending().is_some_and(|pending| pending.counted);
-    let gate = waiting(job, target, counted, now).await;
+    let gate = waiting(job, target, counted, now).await?;
     if let Gate::Later(event) = &gate {
         let event = event.clone();
         if let Advanced::Done { held, effects } = deliveries.advance(found, event, now).await? {
@@ -274,29 +274,39 @@ async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Resu
 }
 
 /// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before.
-async fn waiting(job: &Job, target: &Target, counted: bool, now: Timestamp) -> Gate {
+async fn waiting(
+    job: &Job,
+    target: &Target,
+    counted: bool,
+    now: Timestamp,
+) -> Result<Gate, NotDone> {
     if is_late(job, target, now) {
-        return Gate::Later(Event::PutOff { at: now, counted });
+        return Ok(Gate::Later(Event::PutOff { at: now, counted }));
     }
     let passage = match job.context.parts.settings.without.circuits {
         true => Passage::Go,
         false => circuit::passage(job, target.endpoint()).await,
     };
     match passage {
-        Passage::Wait { until } => return Gate::Later(Event::PutOff { at: until, counted: false }),
+        Passage::Wait { until } => {
+            return Ok(Gate::Later(Event::PutOff { at: until, counted: false }));
+        }
         Passage::Shut { since } => {
             let since = since.to_rfc3339();
-            return Gate::Shut(format!("it has not answered since {since}, and waits for a probe"));
+            let why = format!("it has not answered since {since}, and waits for a probe");
+            return Ok(Gate::Shut(why));
         }
         Passage::Go | Passage::Probe => {}
     }
     if counted {
-        return Gate::Open;
+        return Ok(Gate::Open);
     }
-    match job.context.throttle.take(&target.policy.rates, now) {
-        Some(at) => Gate::Later(Event::PutOff { at, counted: true }),
-        None => Gate::Open,
-    }
+    let at = job.context.throttle.take(&target.policy.rates, now).await?;
+    // Asking takes a moment itself.
+    Ok(match at > job.now() {
+        true => Gate::Later(Event::PutOff { at, counted: true }),
+        false => Gate::Open,
+    })
 }
 
 /// Whether what is started now may not be over and recorded before the deadline.
@@ -336,7 +346,10 @@ pub(crate) async fn by_hand(
         Some(at) if at > now.plus_ms(clearance::EARLY_MS) => Some(at),
         _ if is_late(job, target, now) => Some(kept.unwrap_or(now)),
         Some(_) => None,
-        None => job.context.throttle.take(&target.policy.rates, now),
+        None => {
+            let at = job.context.throttle.take(&target.policy.rates, now).await?;
+            Some(at).filter(|at| *at > job.now())
+        }
     };
     let Some(at) = later else {
         let turn = Turn::Manual(asked.id);

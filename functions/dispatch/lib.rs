@@ -37,7 +37,7 @@ use shared::queue::{Consumer, Producer, Received};
 use shared::sender::Sender;
 use shared::store::{
     Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets, LISTENERS_TTL_MS, Notices,
-    Parking, Profiles,
+    Parking, Profiles, Rates,
 };
 use shared::work::InFlight;
 use tokio::time::Instant;
@@ -143,6 +143,8 @@ pub struct Parts {
     pub deliveries: Deliveries,
     /// The retries queue.
     pub retries: Arc<dyn Producer>,
+    /// Gives out what endpoints and applications take a second.
+    pub rates: Rates,
     /// Keeps records that nobody can read.
     pub parking: Parking,
     /// The way out.
@@ -185,6 +187,7 @@ impl Parts {
             editor: stores.editor,
             deliveries: stores.deliveries,
             retries,
+            rates: stores.rates,
             parking: stores.parking,
             sender,
             sealer: tenancy.sealer,
@@ -219,14 +222,9 @@ impl Dispatcher {
     pub fn new(parts: Parts) -> Self {
         let Settings { parallel, parallel_per_application, .. } = parts.settings;
         let slots = Slots::new(parallel, parallel_per_application);
+        let throttle = Throttle::new(parts.rates.clone());
         let unwritten = Unwritten::new(parts.ambient.clock.clone());
-        Self(Arc::new(Context {
-            parts,
-            slots,
-            throttle: Throttle::default(),
-            unwritten,
-            notes: Notes::default(),
-        }))
+        Self(Arc::new(Context { parts, slots, throttle, unwritten, notes: Notes::default() }))
     }
 
     /// Works on a batch from this queue and answers with the ids of the records that are not done:

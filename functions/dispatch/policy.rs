@@ -42,6 +42,16 @@ pub(crate) enum Owner {
     Endpoint(EndpointId),
 }
 
+impl Owner {
+    /// The id of the application or of the endpoint.
+    pub(crate) fn id(self) -> String {
+        match self {
+            Self::Application(app) => app.to_string(),
+            Self::Endpoint(ep) => ep.to_string(),
+        }
+    }
+}
+
 /// Deliveries per second.
 pub(crate) type Rate = (Owner, u16);
 

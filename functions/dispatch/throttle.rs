@@ -1,50 +1,107 @@
-//! The rates that endpoints and applications ask for (`throttleRate`), kept without a call.
+//! The rates that endpoints and applications ask for (`throttleRate`), kept across processes.
 //!
-//! A bucket for each of them in this process's memory: a second's worth goes out at once, then
-//! one at a time as the rate says. What has to wait gets a moment of its own, is put on record
-//! as pending without an attempt, and comes back through the queue or the sweep at that moment.
-//! So waiting is not an attempt, and costs the writes and the send of a retry.
+//! What was given out of a rate lately is an [item of the store](shared::store::Rates). A second's
+//! worth goes out at once, and nothing more within that second. What has to wait gets a moment of
+//! its own, is put on record as pending without an attempt, and comes back through the queue or
+//! the sweep at that moment. So waiting is not an attempt, and costs the writes and the send of a
+//! retry.
+//!
+//! Those of one process who want some of the same rate at once ask the store once: a batch for one
+//! endpoint costs one read and one write. Who has no rate costs nothing.
 //!
 //! Every attempt counts: first ones and retries, scheduled, replayed and sent by hand.
 //!
-//! Not guaranteed: the rate across processes. On Lambda each of the environments that run at
-//! once keeps its own count; what one has delayed is counted there, wherever it comes back.
+//! Not guaranteed: the moment at which a request goes out. What is sent on time may arrive
+//! together with what was late.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use shared::domain::clock::Timestamp;
+use shared::store::{Rates, StoreError};
 
 use crate::policy::{Owner, Rate};
 
-/// Buckets beyond this are looked through for those that are full again.
-const MAX_BUCKETS: usize = 10_000;
+/// Owners beyond this are looked through for those that nobody asks for.
+const MAX_KEPT: usize = 1_000;
+/// How old a moment may be that was asked for somebody who needs it no more, in milliseconds.
+const STALE_MS: u64 = 1_000;
 
-/// Every bucket: when it would be full again, in microseconds since the epoch.
+/// Who of this process waits for which rate.
+pub(crate) struct Throttle {
+    rates: Rates,
+    owners: Mutex<HashMap<Owner, Arc<Line>>>,
+}
+
+/// Those who wait for one rate.
 #[derive(Default)]
-pub(crate) struct Throttle(Mutex<HashMap<Owner, u64>>);
+struct Line {
+    /// How many they are.
+    waiting: AtomicUsize,
+    /// Moments that are theirs. One asks, and the others wait for it.
+    moments: tokio::sync::Mutex<VecDeque<Timestamp>>,
+}
+
+/// Somebody who waits, until this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Throttle {
-    /// Counts one delivery against these rates. `None`: it may go now; otherwise the moment
-    /// that is kept for it.
-    pub(crate) fn take(&self, rates: &[Rate], now: Timestamp) -> Option<Timestamp> {
-        if rates.is_empty() {
-            return None;
-        }
-        let now_us = now.as_ms() * 1000;
-        // A count is whole after every statement, whatever panicked in between.
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() > MAX_BUCKETS {
-            buckets.retain(|_, full_us| *full_us > now_us);
-        }
-        let mut free_us = now_us;
+    /// Rates that the store keeps.
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self { rates, owners: Mutex::default() }
+    }
+
+    /// Counts one delivery against these rates: the moment that is kept for it, which is not
+    /// after `now` if it may go at once.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn take(
+        &self,
+        rates: &[Rate],
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let mut at = now;
         for (owner, rate) in rates {
-            let interval_us = 1_000_000 / u64::from(*rate).max(1);
-            let full_us = buckets.entry(*owner).or_insert(now_us);
-            let burst_us = interval_us * (u64::from(*rate).max(1) - 1);
-            free_us = free_us.max(full_us.saturating_sub(burst_us));
-            *full_us = (*full_us).max(now_us) + interval_us;
+            at = at.max(self.next(*owner, *rate, at).await?);
         }
-        (free_us > now_us).then(|| Timestamp(free_us.div_ceil(1000)))
+        Ok(at)
+    }
+
+    async fn next(&self, owner: Owner, rate: u16, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let line = self.line(owner);
+        let _waiting = Waiting::begin(&line.waiting);
+        let mut moments = line.moments.lock().await;
+        moments.retain(|moment| moment.plus_ms(STALE_MS) >= now);
+        if moments.is_empty() {
+            // The others of the batch are about to ask as well.
+            tokio::task::yield_now().await;
+            let count = line.waiting.load(Ordering::Relaxed);
+            moments.extend(self.rates.take(&owner.id(), rate, count, now).await?);
+        }
+        Ok(moments.pop_front().unwrap_or(now))
+    }
+
+    fn line(&self, owner: Owner) -> Arc<Line> {
+        // The map is whole after every statement, whatever panicked in between.
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.len() > MAX_KEPT {
+            owners.retain(|_, line| Arc::strong_count(line) > 1);
+        }
+        owners.entry(owner).or_default().clone()
     }
 }

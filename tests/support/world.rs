@@ -363,6 +363,11 @@ impl World {
     /// Dispatches what can be received now, once, as Lambda's event source does: what was done
     /// is deleted, the rest is given back. How many records were done.
     pub(crate) async fn dispatch(&self) -> usize {
+        self.dispatch_by(&self.dispatcher).await
+    }
+
+    /// The same by another process.
+    pub(crate) async fn dispatch_by(&self, dispatcher: &Dispatcher) -> usize {
         let mut done = 0;
         for (queue, resource) in self.outlets() {
             let batch = queue.receive(MAX_BATCH, 0).await.expect("a batch");
@@ -373,7 +378,7 @@ impl World {
                 batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
             let inner: Arc<dyn Consumer> = Arc::new(queue.clone());
             let given_back = Audited::new(&inner, "dispatch", resource, &self.audit);
-            let failed = self.dispatcher.serve(&*given_back, batch, None).await;
+            let failed = dispatcher.serve(&*given_back, batch, None).await;
             let receipts: Vec<String> = records
                 .into_iter()
                 .filter(|(id, _)| !failed.contains(id))

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod notice;
 pub mod portal;
 pub mod profile;
+pub mod rate;
 pub mod right;
 pub mod root_secret;
 pub mod schedule;

@@ -28,6 +28,7 @@
 //! | integration | `INTEG#{app}` | `{integ}` | | |
 //! | code for a token | `CODE#{fingerprint}` | `CODE` | | |
 //! | answer to a request | `ANSWER#{request}` | `ANSWER` | | |
+//! | what was given out of a rate | `RATE#{app or ep}` | `RATE` | | |
 //! | inspector | `INSPECT#{token}` | `INSPECTOR` | | |
 //! | inspected request | `INSPECT#{token}` | `REQ#{epoch ms}#{random}` | | |
 //!
@@ -374,6 +375,11 @@ pub fn code(fingerprint: &str) -> Key {
 /// The answer to a request that may be repeated.
 pub fn answer(request: &str) -> Key {
     key(format!("ANSWER#{request}"), "ANSWER")
+}
+
+/// What was given out lately of the rate of an application or endpoint.
+pub fn rate(owner: &str) -> Key {
+    key(format!("RATE#{owner}"), "RATE")
 }
 
 /// An inspector.

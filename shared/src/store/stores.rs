@@ -6,7 +6,7 @@ use super::table::Table;
 use super::{
     Answers, Cached, Catalogue, Codes, Deliveries, Directory, DirectoryEditor,
     EVENT_TYPE_SETTINGS_TTL_MS, Eraser, EventTypeSettings, History, Inbox, Inspectors, KeySets,
-    Notices, Parking, Portals, ProfileStore, Revocations, SourceLog, Sources, Tasks,
+    Notices, Parking, Portals, ProfileStore, Rates, Revocations, SourceLog, Sources, Tasks,
 };
 use crate::domain::clock::Ambient;
 
@@ -59,6 +59,8 @@ pub struct Stores {
     pub portals: Portals,
     /// Profiles that organisations stored.
     pub profiles: ProfileStore,
+    /// Gives out the rates of endpoints and applications.
+    pub rates: Rates,
     /// Which tokens were taken back.
     pub revocations: Revocations,
     /// Reads and changes sources.
@@ -99,6 +101,7 @@ impl Stores {
             parking: Parking::new(table()),
             portals: Portals::new(table(), clock()),
             profiles: ProfileStore::new(table()),
+            rates: Rates::new(table()),
             revocations: Revocations::new(table(), clock()),
             sources: Sources::new(table(), clock(), sources_ttl_ms),
             source_log: SourceLog::new(table()),

@@ -1,0 +1,63 @@
+//! A rate: so many in a second, whenever that second begins.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Timestamp;
+
+/// How long something that was given out counts, in milliseconds.
+const COUNTS_MS: u64 = 1_000;
+/// Most moments that are told apart. Beyond them two neighbours become the later one, which errs
+/// on the side of less.
+const MAX_MOMENTS: usize = 24;
+
+/// What was given out of a rate within the last second of it, or is kept for moments to come:
+/// moments, oldest first, each with how many it was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Given(Vec<(Timestamp, u32)>);
+
+impl Given {
+    /// Gives out the next of `rate` a second: the first moment from `now` on that leaves no second
+    /// with more. A second's worth goes out at once; moments are given in order.
+    pub fn next(&mut self, rate: u16, now: Timestamp) -> Timestamp {
+        let mut at = self.last().map_or(now, |last| last.max(now));
+        while let Some(until) = self.full_until(u32::from(rate).max(1), at) {
+            at = until;
+        }
+        match self.0.last_mut() {
+            Some((last, count)) if *last == at => *count += 1,
+            _ => self.0.push((at, 1)),
+        }
+        self.0.retain(|(moment, _)| counts(*moment, at));
+        if self.0.len() > MAX_MOMENTS {
+            self.merge();
+        }
+        at
+    }
+
+    /// The last moment that was given out.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.0.last().map(|(at, _)| *at)
+    }
+
+    /// When the oldest of those ceases to count that fill the second before `at`, if they do.
+    fn full_until(&self, rate: u32, at: Timestamp) -> Option<Timestamp> {
+        let counting = || self.0.iter().filter(|(moment, _)| counts(*moment, at));
+        let given: u32 = counting().map(|(_, count)| count).sum();
+        let (oldest, _) = counting().next().filter(|_| given >= rate)?;
+        Some(oldest.plus_ms(COUNTS_MS))
+    }
+
+    /// Makes one of the two that are closest together.
+    fn merge(&mut self) {
+        let gap = |at: &usize| self.0[at + 1].0.since(self.0[*at].0);
+        let Some(closest) = (0..self.0.len() - 1).min_by_key(gap) else { return };
+        let (_, count) = self.0.remove(closest);
+        self.0[closest].1 += count;
+    }
+}
+
+/// Whether what was given at a moment counts at another.
+fn counts(moment: Timestamp, at: Timestamp) -> bool {
+    moment.plus_ms(COUNTS_MS) > at
+}

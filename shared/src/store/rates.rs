@@ -1,0 +1,73 @@
+//! The rates of endpoints and applications, kept by all processes together: what was given out of
+//! each lately is an item that whoever needs some of it changes. Those without a rate have none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{Change, Changed, change_within};
+use super::table::{Condition, Item, Table, Write};
+use super::{StoreError, doc, keys};
+use crate::domain::clock::Timestamp;
+use crate::domain::rate::Given;
+
+/// How long an item is kept after the last moment that was given out, in milliseconds: an hour, so
+/// that a rate that is always in use is not forgotten and made again.
+const KEPT_MS: u64 = 3_600_000;
+/// How long it is tried to change an item that others change too.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Gives rates out.
+#[derive(Clone)]
+pub struct Rates {
+    table: Arc<dyn Table>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Doc {
+    given: Given,
+}
+
+impl Rates {
+    /// Rates in this table.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// The next `count` moments from `now` on of `rate` a second, in order, for the application or
+    /// endpoint with this id.
+    ///
+    /// # Errors
+    /// When the store fails, or too many others ask at the same time; the moments may be given
+    /// out for nothing then.
+    pub async fn take(
+        &self,
+        owner: &str,
+        rate: u16,
+        count: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Timestamp>, StoreError> {
+        let key = keys::rate(owner);
+        let decide = |found: Option<Item>| {
+            let (mut doc, rev) = match &found {
+                Some(item) if !item.is_expired(now) => (doc::decode(&item.doc)?, item.rev),
+                Some(item) => (Doc::default(), item.rev),
+                None => (Doc::default(), 0),
+            };
+            let moments: Vec<Timestamp> = (0..count).map(|_| doc.given.next(rate, now)).collect();
+            let until = doc.given.last().unwrap_or(now).max(now).plus_ms(KEPT_MS);
+            let item = Item::new(key.clone(), doc::encode(&doc)?).revision(rev + 1).until(until);
+            let condition = match found {
+                Some(_) => Condition::Revision(rev),
+                None => Condition::AbsentAt(now),
+            };
+            Ok(Change::Write(vec![Write::Put(item, condition)], moments))
+        };
+        match change_within(PATIENCE, &*self.table, &key, decide).await? {
+            Changed::Done(moments) => Ok(moments),
+            // There is no other write that could refuse.
+            Changed::Refused => Err(StoreError::Contended),
+        }
+    }
+}
