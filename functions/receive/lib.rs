@@ -13,7 +13,8 @@
 //! another process may be about to send comes a second time only when that is over.
 //!
 //! What the store or the queue does not do in time, or not at the moment, is answered with 429 or
-//! 503 and `retry-after`. What the queue does not acknowledge is sent once more before that.
+//! 503 and `retry-after`. What the queue does not acknowledge is sent once more before that. While
+//! they are away few requests wait for them, and the others are answered at once.
 //!
 //! Not guaranteed: that a message which was sent to the queue twice, since its publisher asked
 //! twice, is attempted once, if the queue is so far behind that both copies are received
@@ -49,6 +50,7 @@ mod create_on_publish;
 #[cfg(feature = "description")]
 pub mod openapi;
 mod recent;
+mod respite;
 mod source;
 mod split;
 mod take;
@@ -56,6 +58,7 @@ mod unverified;
 
 use caller::Caller;
 use recent::Recent;
+use respite::Respite;
 use unverified::Unverified;
 
 pub use batch::{MAX_BATCH_BODY_BYTES, MAX_MESSAGES};
@@ -93,6 +96,8 @@ pub struct Receiver {
     profiles: Profiles,
     /// What this process has put in the queue lately.
     recent: Recent,
+    /// Whether store and queue are away.
+    respite: Respite,
     /// What was said of webhooks that were refused.
     unverified: Unverified,
     metrics: Arc<dyn Metrics>,
@@ -133,6 +138,7 @@ impl Receiver {
             sealer,
             profiles,
             recent: Recent::default(),
+            respite: Respite::default(),
             unverified: Unverified::default(),
             metrics: base.metrics,
             ambient: base.ambient,
@@ -143,12 +149,30 @@ impl Receiver {
     #[instrument(name = "receive", skip_all, fields(message.id = Empty))]
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let request = request::plain(request);
-        let answer = tokio::time::timeout(PATIENCE, self.answer(&request)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Err(ApiError::Later(Later::Unavailable("no answer in time from store or queue".into())))
-        });
+        let answer = self.answer_if_admitted(&request).await;
         let mut answer = answer.unwrap_or_else(ApiError::into_response);
         cors::allow(&request, &mut answer);
+        answer
+    }
+
+    async fn answer_if_admitted(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let away = |why: &str| Err(ApiError::Later(Later::Unavailable(why.to_owned())));
+        let began = self.ambient.now();
+        if !self.respite.admits(began) {
+            return away("store or queue did not answer a moment ago");
+        }
+        let answer = tokio::time::timeout(PATIENCE, self.answer(request)).await;
+        let answer = answer.unwrap_or_else(|_| away("no answer in time from store or queue"));
+        match &answer {
+            Ok(_) => self.respite.end(),
+            Err(ApiError::Later(Later::Unavailable(_))) => {
+                self.respite.note_in_vain(began, self.ambient.now());
+            }
+            Err(_) => {}
+        }
         answer
     }
 

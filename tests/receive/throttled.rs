@@ -1,12 +1,16 @@
 //! A store or queue that takes no more, or does not answer: publishers are told to ask again, soon,
 //! and whether it is about them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use async_trait::async_trait;
 use http::Response;
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
 use shared::store::{Directory, Limit, StoreError};
 
 use super::*;
+use crate::support::still::StillClock;
 
 /// Port calls before the one that stores the message, and before the one that sends it.
 const BEFORE_STORE: usize = 1;
@@ -46,6 +50,78 @@ async fn a_hot_key_gets_429_and_whatever_else_is_not_there_503() {
             assert_later(&answered(&world, &app).await, status, code);
             assert_eq!(answered(&world, &app).await.status(), 202, "{fault:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_waited_for_by_few_and_asked_again_soon() {
+    let (mut world, app) = world().await;
+    let (store, clock) = (Slow::new(&world), world.clock.clone());
+    world.receiver.directory = Directory::new(store.clone());
+    let asked = async |expected: u16| {
+        let before = store.calls.load(Ordering::Relaxed);
+        let answer = answered(&world, &app).await;
+        assert_eq!(answer.status(), expected);
+        if expected == 503 {
+            assert_later(&answer, 503, "unavailable");
+        }
+        store.calls.load(Ordering::Relaxed) - before
+    };
+    store.away.store(true, Ordering::Relaxed);
+    // Two wait in vain; then nobody does for a second, and one tries.
+    assert_eq!([asked(503).await, asked(503).await, asked(503).await], [1, 1, 0]);
+    clock.advance_ms(1_000);
+    assert_eq!([asked(503).await, asked(503).await], [1, 0]);
+    store.away.store(false, Ordering::Relaxed);
+    assert_eq!(asked(503).await, 0);
+    clock.advance_ms(2_000);
+    assert_eq!([asked(202).await, asked(202).await], [1, 1]);
+}
+
+/// A store that answers after two seconds, or says then that it cannot.
+struct Slow {
+    inner: Arc<dyn Table>,
+    clock: Arc<StillClock>,
+    away: AtomicBool,
+    calls: AtomicUsize,
+}
+
+impl Slow {
+    fn new(world: &World) -> Arc<Self> {
+        let (inner, clock) = (world.table.clone(), world.clock.clone());
+        Arc::new(Self { inner, clock, away: AtomicBool::default(), calls: AtomicUsize::default() })
+    }
+
+    fn work(&self) -> Result<(), StoreError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.clock.advance_ms(2_000);
+        match self.away.load(Ordering::Relaxed) {
+            true => Err(StoreError::Unavailable("no answer".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Table for Slow {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.work()?;
+        self.inner.get(key).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        self.work()?;
+        self.inner.query(query).await
+    }
+
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        self.work()?;
+        self.inner.write(write).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        self.work()?;
+        self.inner.transact(writes).await
     }
 }
 

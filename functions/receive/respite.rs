@@ -1,0 +1,67 @@
+//! A store or a queue that is away is not waited for by everybody. On Lambda each request that
+//! waits is a process of its own, so within a second of an outage those of all publishers would
+//! be all the concurrency that there is, and nobody would be answered at all.
+//!
+//! After two requests in a row that waited in vain this process answers at once for a while: 503
+//! with `retry-after`. Then one request tries.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shared::domain::clock::Timestamp;
+
+/// How long a request has waited in vain that says something about the store, in milliseconds.
+/// Being refused takes no time, and is about one customer or one moment.
+const IN_VAIN_MS: u64 = 1_000;
+/// How many of them in a row.
+const ENOUGH: u32 = 2;
+/// How long nobody waits the first time, in milliseconds; twice as long each further time.
+const FIRST_MS: u64 = 1_000;
+/// The longest of it.
+const LONGEST_MS: u64 = 8_000;
+
+/// What this process knows of it. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Respite(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    in_vain: u32,
+    until: Timestamp,
+}
+
+impl Respite {
+    /// Whether a request may ask store and queue. When the time is up one may, and those that come
+    /// while it does not know yet may not.
+    pub(crate) fn admits(&self, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        if state.in_vain < ENOUGH {
+            return true;
+        }
+        let is_over = state.until <= now;
+        if is_over {
+            state.until = now.plus_ms(LONGEST_MS);
+        }
+        is_over
+    }
+
+    /// Store and queue did what a request wanted.
+    pub(crate) fn end(&self) {
+        self.lock().in_vain = 0;
+    }
+
+    /// A request that began then was not done, because store or queue is away.
+    pub(crate) fn note_in_vain(&self, began: Timestamp, now: Timestamp) {
+        if now.since(began) < IN_VAIN_MS {
+            return;
+        }
+        let mut state = self.lock();
+        let times = state.in_vain.saturating_sub(ENOUGH - 1).min(LONGEST_MS.ilog2());
+        state.in_vain = state.in_vain.saturating_add(1);
+        state.until = now.plus_ms((FIRST_MS << times).min(LONGEST_MS));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole after every statement, whatever panicked in between.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
