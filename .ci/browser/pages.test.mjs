@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
-const FILES = new URL("../../functions/admin/portal/", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
+const FILES = new URL("functions/admin/portal/", ROOT);
 const load = (name) => import(new URL(name, FILES));
 const format = await load("format.js");
-const { DE } = await load("de.js");
+const { DE, SERVER } = await load("de.js");
+const { use, tell } = await load("text.js");
 const { sample, languages } = await load("samples.js");
 const { deliveryState } = await load("state.js");
 const { visitor } = await load("api.js");
@@ -77,20 +79,65 @@ test("the secret is filled in wherever it stands, in eight languages", () => {
   }
 });
 
+test("every form is one that waits for its answer, and no button only pretends to act", () => {
+  for (const name of readdirSync(FILES).filter((name) => name.endsWith(".js") && name !== "parts.js")) {
+    const text = readFileSync(new URL(name, FILES), "utf8");
+    assert.ok(!/<form\b|type="submit"|=> \{\}\}>/.test(text), `${name} has a form of its own`);
+  }
+});
+
+/** What stands between two quotes in a program, in Rust over several lines as well. */
+function literals(path) {
+  const text = readFileSync(new URL(path, ROOT), "utf8").split("#[cfg(test)]")[0];
+  const code = text.replace(/\\\n\s*/g, "").replace(/^\s*\/\/.*$/gm, "");
+  return [...code.matchAll(/"((?:[^"\\\n]|\\.)*)"/g)].map(([, literal]) => literal.replaceAll('\\"', '"'));
+}
+
+/** A sentence with the same word wherever something may stand. */
+const plain = (sentence) => sentence.replace(/\{[\w.]*\}/g, "7");
+
+test("German has every sentence that the server says to a customer, and none that it does not say", () => {
+  const explains = ["failure", "explain", "sent", "check"].map((name) => `functions/admin/${name}.rs`);
+  const refuses = ["functions/admin/endpoint.rs", "functions/admin/headers.rs", "shared/src/api/rules.rs"];
+  // What the operator's own networks are called, and what is for logs.
+  const unseen = [/ is no network: /, /^it is in a network /, /^endpoint not called/, /^failed to lookup/, /resolves to an address/, / does not open$/,
+    /^must be left out, or fit/, /^[\d.:a-fx]+\/\d+ is /, /metadata|bytes of JSON/];
+  const sentences = [
+    ...explains.flatMap(literals).filter((one) => /^[A-Z].* .*\.$/.test(one)),
+    ...[...refuses, "shared/src/sender/target.rs"].flatMap(literals).filter((one) => / .* /.test(one)),
+  ].filter((one) => !unseen.some((pattern) => pattern.test(one)));
+  assert.ok(sentences.length > 100, `only ${sentences.length} were found`);
+  use(DE, SERVER);
+  const unsaid = sentences.filter((one) => tell(plain(one)) === plain(one));
+  use({}, {});
+  assert.deepEqual([...new Set(unsaid)], []);
+  const more = ["shared/src/domain/delivery/mod.rs", "shared/src/domain/profile/mod.rs", "shared/src/domain/id.rs", "shared/src/api/message.rs", "shared/src/api/error.rs",
+    "functions/admin/delivery_settings.rs", "functions/admin/secret.rs", "functions/admin/example.rs", "functions/admin/task.rs", "functions/admin/profile.rs", "functions/admin/portal/api.js"];
+  const said = new Set([...sentences, ...more.flatMap(literals), ...explains.flatMap(literals), "no answer within {n} ms"].map(plain));
+  assert.deepEqual(Object.keys(SERVER).filter((one) => !said.has(plain(one)) && !said.has(plain(one).replace("7", "1"))), []);
+});
+
+test("a sentence of the server keeps what it names, and a reason within it is German too", () => {
+  use(DE, SERVER);
+  assert.equal(tell("The endpoint takes the event type gone."), "Der Endpunkt nimmt den Ereignistyp gone.");
+  assert.equal(tell("It was given up: gone."), "Es wurde aufgegeben: der Endpunkt ist fort (410).");
+  assert.equal(tell("Something new."), "Something new.");
+  assert.equal(tell("constructor"), "constructor");
+  use({}, {});
+  assert.equal(tell("It was given up: gone."), "It was given up: gone.");
+});
+
 test("German has every text, and no text that nobody says", () => {
   const said = new Set();
   let all = "";
-  for (const name of readdirSync(FILES).filter((name) => name.endsWith(".js") && name !== "de.js")) {
+  for (const name of readdirSync(FILES).filter((name) => name.endsWith(".js") && !/^de(_\w+)?\.js$/.test(name))) {
     const text = readFileSync(new URL(name, FILES), "utf8");
     all += text;
     for (const [, key] of text.matchAll(/\bt\("((?:[^"\\]|\\.)*)"/g)) said.add(key);
   }
-  // What the server says is looked up as well.
-  const server = ["failure.rs", "explain.rs"].map((name) => readFileSync(new URL(`../${name}`, FILES), "utf8")).join("");
-  const joined = server.replace(/\\\n\s*/g, "");
   assert.deepEqual([...said].filter((key) => !(key in DE)), []);
-  assert.deepEqual(Object.keys(DE).filter((key) => !said.has(key) && !all.includes(`"${key}"`) && !joined.includes(key)), []);
-  for (const [key, text] of Object.entries(DE)) {
+  assert.deepEqual(Object.keys(DE).filter((key) => !said.has(key) && !all.includes(`"${key}"`)), []);
+  for (const [key, text] of Object.entries({ ...DE, ...SERVER })) {
     const values = (of) => [...of.matchAll(/\{\w+\}/g)].map(String).sort();
     assert.deepEqual(values(text), values(key), key);
   }

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { english, mark } from "./german.mjs";
 
 const [link, operator, program, pictures] = process.argv.slice(2);
 const origin = new URL(link).origin;
@@ -56,6 +57,9 @@ async function until(claim, holds) {
   }
 }
 
+/** Requests of a page that are on their way, and when the last one came or went. */
+const asking = new Map();
+
 let chapters = 0;
 function done(claim) {
   chapters += 1;
@@ -79,6 +83,7 @@ try {
   const context = await browser.newContext({ viewport: { width: 1000, height: 900 } });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
+  watch(page);
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(`script: ${error.message}`));
   // What the API refuses on purpose is an error in the browser's log, too.
@@ -144,8 +149,13 @@ async function visit(page) {
   await page.getByLabel("Schema of order.paid").click();
   await page.locator(".beside").getByText("1001").first().waitFor();
   await picture("new-endpoint");
-  await press("Add endpoint");
+  const slowly = await hold(page, "POST", "/endpoint");
+  await page.getByRole("button", { name: "Add endpoint", exact: true }).dblclick({ force: true });
+  await page.getByLabel("URL").press("Enter");
+  await page.locator("form[aria-busy] button[aria-disabled]").waitFor();
+  slowly.release();
   await heading("Our <b>orders</b>");
+  assert.equal(slowly.asked, 1, "a form that was sent three times asks once");
   const made = (await api("GET", `/app/${app}/endpoint`)).answer.data;
   assert.deepEqual(made.map((one) => [one.url, one.eventTypes, one.description]), [[hooks, ["order.paid"], "Our <b>orders</b>"]]);
   const path = `/app/${app}/endpoint/${made[0].id}`;
@@ -461,28 +471,96 @@ async function operate(page) {
   await press("Broadcast", page.getByRole("dialog"));
   await page.getByText("Task finished").waitFor();
   done("the portal's look is checked, and a broadcast says its number first and its progress after");
+  await german(page, id, made.id, lost);
 }
 
-/** Waits until nothing is on its way any more. */
+/** Every page of both, in German: the customer `id` has an endpoint that fails, of which `lost` is a message. */
+async function german(page, id, endpoint, lost) {
+  const context = await page.context().browser().newContext({ viewport: { width: 1440, height: 900 } });
+  const asked = await mark(context);
+  const other = await context.newPage();
+  other.setDefaultTimeout(WAIT_MS);
+  watch(other);
+  const known = ["endpoint.failing", HOSTILE, "Failing ", "Down", "About ", "Somebody left", "Somebody else", "order.paid", "order.failed", "cart.left", "order", "cart", "moneyhub", "dashx", "dotpe", "old", "Shop ", "shop", "failing", new URL(hooks).host, id];
+  const found = [];
+  const walk = async (place, at, paths) => {
+    for (const path of paths) {
+      await other.goto(`${origin}/${at}#${path}`);
+      await settled(other);
+      found.push(...await english(other, `${place} ${path}`, known, settled));
+      if (pictures) await other.screenshot({ path: `${pictures}/german-${place}${path.replace(/\W+/g, "-").slice(0, 40)}.png`, fullPage: true });
+      await fits(other, `German ${place} ${path}`);
+    }
+  };
+  const one = `/endpoints/${endpoint}`;
+  await other.goto(`${(await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url}&lang=de`);
+  await walk("portal", `portal?app=${id}`, ["/endpoints", "/endpoints/new", one, `${one}/test`, `${one}/settings`, `${one}/edit`, "/messages", "/messages?state=delivered", `/messages/${lost}`, "/events"]);
+  asked();
+  const empty = (await api("POST", "/app", { name: "Down" })).answer.id;
+  await other.goto(`${(await api("POST", `/auth/app-portal-access/${empty}`, {})).answer.url}&lang=de`);
+  await walk("first", `portal?app=${empty}`, ["/endpoints", "/messages"]);
+  await other.goto(`${origin}/console#key=${operator}&lang=de`);
+  await walk("console", "console", ["/today", "/apps", `/apps/${id}`, "/kinds", "/kinds?do=new", "/kinds?do=import", "/kinds?do=order.paid", "/sources", "/parked", "/tasks",
+    ...["portal", "tokens", "keys", "operational", "profiles", "broadcast"].map((tab) => `/settings/${tab}`)]);
+  await context.close();
+  assert.deepEqual(found, [], "English in the German pages");
+  done("a German visitor sees no English on any page, and nothing sticks out of any");
+}
+
+/** Holds requests of this kind back until they are released, as a slow network does, and counts them. */
+async function hold(page, method, end) {
+  let go = () => {};
+  const released = new Promise((resolve) => { go = resolve; });
+  const held = { asked: 0, release: go };
+  const matches = (url) => url.pathname.endsWith(end);
+  const answer = async (route) => {
+    if (route.request().method() === method) {
+      held.asked += 1;
+      await released;
+    }
+    await route.continue();
+  };
+  await page.route(matches, answer);
+  return held;
+}
+
+function watch(page) {
+  const seen = { now: 0, at: Date.now() };
+  asking.set(page, seen);
+  const count = (more) => () => {
+    seen.now += more;
+    seen.at = Date.now();
+  };
+  page.on("request", count(1)).on("requestfinished", count(-1)).on("requestfailed", count(-1));
+}
+
+/** Waits until nothing is on its way any more, and has not been for a moment. */
 async function settled(page) {
-  await page.waitForLoadState("networkidle");
-  await until("nothing is loading", async () => (await page.locator(".skeleton").count()) === 0);
+  const seen = asking.get(page);
+  const began = Date.now();
+  const isQuiet = () => seen.now <= 0 && Date.now() - Math.max(seen.at, began) > 150;
+  await until("nothing is loading", async () => isQuiet() && (await page.locator(".skeleton").count()) === 0);
 }
 
 /** Nothing sticks out sideways, on a screen or on a phone, and axe has nothing to say. */
 async function fit(page, name) {
-  const size = page.viewportSize();
-  for (const width of [size.width, 390, 320]) {
-    await page.setViewportSize({ width, height: size.height });
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.ok(over <= 0, `${name} is ${over} px too wide at ${width}`);
-  }
-  await page.setViewportSize(size);
+  await fits(page, name);
   // As an argument of the browser's own, since the policy lets no script in.
   await page.evaluate(axe);
   const found = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
   const said = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" ; ")}`);
   assert.deepEqual(said, [], `axe on ${name}`);
+}
+
+/** Nothing sticks out sideways, on a screen or on a phone. */
+async function fits(page, name) {
+  const size = page.viewportSize();
+  for (const width of [size.width, 1440, 1180, 1024, 961, 900, 768, 705, 390, 320]) {
+    await page.setViewportSize({ width, height: size.height });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(over <= 0, `${name} is ${over} px too wide at ${width}`);
+  }
+  await page.setViewportSize(size);
 }
 
 /** Applications that are like other systems, each with rules and events of its own. */

@@ -1,6 +1,8 @@
 // @ts-check
 // The API as the pages use it, and the visit: whose token it is, and what it may do.
 
+import { tell } from "./text.js";
+
 /** Where tokens are kept, one for each application, so that links open in new tabs. */
 const KEPT = "posthorn:";
 /** Capabilities that have another one in them. */
@@ -27,11 +29,11 @@ export class Refused extends Error {
   /** @param {number} status @param {any} answer */
   constructor(status, answer) {
     const rules = Array.isArray(answer?.detail) ? answer.detail : [];
-    const said = rules.map((rule) => `${rule.loc.slice(1).join(".")} ${rule.msg}`).join("; ");
-    super(said || answer?.detail || `HTTP ${status}`);
+    const said = rules.map((rule) => `${rule.loc.slice(1).join(".")} ${tell(rule.msg)}`).join("; ");
+    super(said || tell(answer?.detail) || `HTTP ${status}`);
     this.status = status;
     /** The broken rules, by the field of the request that broke them. */
-    this.fields = new Map(rules.map((rule) => [String(rule.loc[1] ?? ""), rule.msg]));
+    this.fields = new Map(rules.map((rule) => [String(rule.loc[1] ?? ""), tell(rule.msg)]));
   }
 }
 

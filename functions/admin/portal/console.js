@@ -1,11 +1,11 @@
 // @ts-check
 // The operator's console: the pages that an organisation's token opens.
 
-import { html, useState } from "./vendor/preact.js";
+import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { Applications, Application } from "./applications.js";
 import { Kinds } from "./kinds.js";
-import { say } from "./parts.js";
+import { Form } from "./parts.js";
 import { Parked, Tasks } from "./parked.js";
 import { Settings } from "./settings.js";
 import { Sources } from "./sources.js";
@@ -37,8 +37,9 @@ export function ConsoleNav({ now }) {
 
 /** Finds a message, an application or an endpoint by its id. */
 function Anything() {
-  const [busy, set] = useState(false);
-  const find = async (wanted) => {
+  const find = async (form) => {
+    const wanted = form.elements[0].value.trim();
+    if (!wanted) return undefined;
     if (/^msg_\w+$/.test(wanted)) {
       const found = await call("GET", `/operator/msg/${wanted}`);
       return openAs(found.appId, `/messages/${found.id}`);
@@ -56,11 +57,5 @@ function Anything() {
     }
     return undefined;
   };
-  return html`<form class="anything" onSubmit=${(event) => {
-    event.preventDefault();
-    const wanted = event.target.elements[0].value.trim();
-    if (busy || !wanted) return;
-    set(true);
-    find(wanted).catch((error) => say(error.message, true)).finally(() => set(false));
-  }}><input type="search" class="search" aria-label=${t("Message id, customer's id or name")} placeholder=${`${t("Message, customer …")}  /`} /></form>`;
+  return html`<${Form} class="anything" act=${find}><input type="search" class="search" aria-label=${t("Message id, customer's id or name")} placeholder=${`${t("Message, customer …")}  /`} /><//>`;
 }

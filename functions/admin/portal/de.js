@@ -1,6 +1,8 @@
 // @ts-check
 // German.
 
+import { SAID } from "./de_server.js";
+
 /** Texts by their English. @type {Record<string, string>} */
 export const DE = {
   "1 endpoint is failing": "1 Endpunkt schlägt fehl",
@@ -349,24 +351,16 @@ export const DE = {
   "{n} messages wait": "{n} Nachrichten warten",
   "{n} messages wait for their next try. Retry them now?": "{n} Nachrichten warten auf den nächsten Versuch. Jetzt wiederholen?",
   "{n} new": "{n} neu",
+  "{n} purged": "{n} entfernt",
+  "{n} sent": "{n} gesendet",
+  "{n} skipped": "{n} übersprungen",
+  "retired": "abgelöst",
+  "signs": "signiert",
+  "signs next": "signiert als Nächster",
   "{n} of {most}": "{n} von {most}",
   "{n} records are in their queues again": "{n} Aufträge sind wieder in ihren Warteschlangen",
   "{n} types": "{n} Typen",
-  "The endpoint took it.": "Der Endpunkt hat es angenommen.",
-  "It is in the queue.": "Es ist in der Warteschlange.",
-  "It waits for its time.": "Es wartet auf seine Zeit.",
-  "The endpoint is disabled.": "Der Endpunkt ist deaktiviert.",
-  "The endpoint is enabled.": "Der Endpunkt ist aktiv.",
-  "The endpoint takes all event types.": "Der Endpunkt nimmt alle Ereignistypen.",
-  "The endpoint listens to all channels.": "Der Endpunkt hört auf alle Kanäle.",
-  "The rules of the application let it through.": "Die Regeln der Anwendung lassen es durch.",
-  "The endpoint was created after the message.": "Der Endpunkt wurde nach der Nachricht angelegt.",
-  "The endpoint did not answer in time.": "Der Endpunkt hat nicht rechtzeitig geantwortet.",
-  "Nothing listens at that address and port.": "Unter dieser Adresse und diesem Port nimmt niemand an.",
-  "The certificate of the host has expired.": "Das Zertifikat des Servers ist abgelaufen.",
-  "The endpoint redirects. Webhooks do not follow redirects.": "Der Endpunkt leitet weiter. Webhooks folgen Weiterleitungen nicht.",
-  "The endpoint refused the request.": "Der Endpunkt hat die Anfrage abgelehnt.",
-  "The endpoint knows no such path.": "Der Endpunkt kennt diesen Pfad nicht.",
-  "The receiver failed while it worked on the event.": "Der Empfänger ist bei der Verarbeitung gescheitert.",
-  "The receiver behind the endpoint's proxy is down or too slow.": "Der Empfänger hinter dem Proxy ist aus oder zu langsam.",
 };
+
+/** What the server says. */
+export const SERVER = SAID;

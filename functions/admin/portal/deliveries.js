@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { all, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
 import { answered, took } from "./format.js";
-import { Act, forgetLists, More, say, Search, Status, Table, Time, Title, useAsked, useList, useNow } from "./parts.js";
+import { Act, forgetLists, Form, More, say, Search, Status, Table, Time, Title, useAsked, useList, useNow } from "./parts.js";
 import { deliveryState } from "./state.js";
 import { nameOf } from "./endpoints.js";
 import { t } from "./text.js";
@@ -83,8 +83,8 @@ export function Deliveries({ of }) {
 
 /** Finds a message by its id or event id; a tag or channel filters. */
 function Find({ asked, ask }) {
-  const find = async (text) => {
-    const wanted = text.trim();
+  const find = async (form) => {
+    const wanted = form.elements[0].value.trim();
     if (!wanted) return ask({ tag: "", channel: "" });
     if (wanted.startsWith("#")) return ask({ channel: wanted.slice(1), tag: "" });
     try {
@@ -96,10 +96,7 @@ function Find({ asked, ask }) {
     }
   };
   const now = asked.tag || (asked.channel ? `#${asked.channel}` : "");
-  return html`<form class="find" onSubmit=${(event) => {
-    event.preventDefault();
-    find(event.target.elements[0].value).catch((error) => say(error.message, true));
-  }}><input type="search" class="search" aria-label=${t("Message id, event id, tag or #channel")} placeholder=${`${t("Message id, event id, tag …")}  /`} value=${now} /></form>`;
+  return html`<${Form} class="find" act=${find}><input type="search" class="search" aria-label=${t("Message id, event id, tag or #channel")} placeholder=${`${t("Message id, event id, tag …")}  /`} value=${now} /><//>`;
 }
 
 /** Looks for what is new while the page can be seen, and says how much there is. */

@@ -8,10 +8,10 @@ import { nameOf } from "./endpoints.js";
 import { offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { count, percent, schedule, took } from "./format.js";
-import { Act, ask, Bars, Copy, Failed, forgetLists, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
+import { Act, ask, Bars, Copy, Failed, forgetLists, Form, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
 import { Recovery } from "./recovery.js";
 import { COLOURS, disabledBy, stateWord } from "./state.js";
-import { t } from "./text.js";
+import { t, tell } from "./text.js";
 import { Trial } from "./trial.js";
 import { Verify } from "./verify.js";
 
@@ -49,7 +49,7 @@ function Alarm({ health }) {
   const waiting = `${count(health.waiting)}${health.complete ? "" : "+"}`;
   return html`<div class="banner bad" role="status">
     <strong>${t("Every attempt has failed since")} <${Time} at=${health.failingSince} day />.</strong>
-    ${error && html`<p>${error.status > 0 ? `HTTP ${error.status}: ` : ""}${t(error.says)} ${t(error.advice)}</p>`}
+    ${error && html`<p>${error.status > 0 ? `HTTP ${error.status}: ` : ""}${tell(error.says)} ${tell(error.advice)}</p>`}
     <p>${t("{n} messages wait", { n: waiting })}${health.nextAttempt && html`, ${t("next try")} <${Time} at=${health.nextAttempt} />`}.
       ${" "}${health.disablesAt ? html`${t("It is disabled")} <${Time} at=${health.disablesAt} /> ${t("if this goes on.")}`
         : t("It is disabled after five days of messages that were given up.")}</p></div>`;
@@ -89,7 +89,7 @@ function Settings({ endpoint }) {
       ${row(t("Channels"), endpoint.channels?.join(", ") || t("all"))}
       ${row(t("Rate limit"), endpoint.throttleRate ? t("{n} a second", { n: endpoint.throttleRate }) : t("none"))}
       ${row(t("Time-out"), endpoint.timeoutSeconds ? `${endpoint.timeoutSeconds} s` : t("as usual"))}
-      ${row(t("Retry schedule"), endpoint.retrySchedule ? schedule(endpoint.retrySchedule) || t("a single attempt") : t("as usual"))}
+      ${row(t("Retry schedule"), !endpoint.retrySchedule ? t("as usual") : endpoint.retrySchedule.length === 0 ? t("a single attempt") : html`<code>${schedule(endpoint.retrySchedule)}</code>`)}
       ${row(t("Sent as"), isTokenKind(endpoint, offered) ? t("signed tokens (JWT)") : t("signed JSON"))}
       ${endpoint.verifiedAt ? row(t("Verified"), html`${t("It has taken an example")} <${Time} at=${endpoint.verifiedAt} />`) : null}
       ${!endpoint.verifiedAt && offered.verifiedFirst ? row(t("Verified"), html`<${Status} kind="wait">${t("not verified")}<//> ${t("It gets events once it has taken an example.")}`) : null}
@@ -130,22 +130,16 @@ function Headers({ path }) {
     await data.reload();
   };
   const remove = (header) => may("ManageEndpoint") && html`<${Act} act=${() => change({}, [header])}>${t("Remove")}<//>`;
-  const add = async (event) => {
-    event.preventDefault();
-    try {
-      await change({ [name.trim()]: value });
-      setName("");
-      setValue("");
-    } catch (error) {
-      say(error.message, true);
-    }
+  const add = async () => {
+    await change({ [name.trim()]: value });
+    setName("");
+    setValue("");
   };
   return html`<${Loaded} of=${data}>${({ headers, sensitive }) => html`
     ${Object.keys(headers).length + sensitive.length === 0 ? html`<p class="empty">${t("No headers of your own are sent along.")}</p>`
       : html`<ul class="plain">${Object.entries(headers).map(([header, value]) => html`<li key=${header} class="side left"><code>${header}: ${value}</code>${remove(header)}</li>`)}
         ${sensitive.map((header) => html`<li key=${header} class="side left"><code>${header}: ••••••••</code>${remove(header)}</li>`)}</ul>`}
-    ${may("ManageEndpoint") && html`<form class="side left" onSubmit=${add}>
+    ${may("ManageEndpoint") && html`<${Form} class="side left" act=${add} minor yes=${t("Set header")}>
       <input aria-label=${t("Header name")} placeholder="x-team" required value=${name} onInput=${(event) => setName(event.target.value)} />
-      <input aria-label=${t("Header value")} placeholder=${t("value")} value=${value} onInput=${(event) => setValue(event.target.value)} />
-      <button>${t("Set header")}</button></form>`}`}<//>`;
+      <input aria-label=${t("Header value")} placeholder=${t("value")} value=${value} onInput=${(event) => setValue(event.target.value)} /><//>`}`}<//>`;
 }

@@ -7,7 +7,7 @@ import { byName, fits, percent, took } from "./format.js";
 import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, say, spanOf } from "./parts.js";
 import { retryWaiting } from "./recovery.js";
 import { COLOURS, stateWord } from "./state.js";
-import { t } from "./text.js";
+import { t, tell } from "./text.js";
 import { FirstVisit } from "./first.js";
 
 /** States in the order of how much they matter. */
@@ -39,7 +39,7 @@ function Alarm({ endpoints, reload }) {
   if (failing.length === 0) return null;
   const title = failing.length === 1 ? t("1 endpoint is failing") : t("{n} endpoints are failing", { n: failing.length });
   return html`<div class="banner bad" role="status"><strong>${title}</strong>
-    <ul>${failing.slice(0, 5).map((one) => html`<li key=${one.id}><a href=${`#/endpoints/${one.id}`}>${nameOf(one)}</a>: ${one.health.lastError?.says}
+    <ul>${failing.slice(0, 5).map((one) => html`<li key=${one.id}><a href=${`#/endpoints/${one.id}`}>${nameOf(one)}</a>: ${tell(one.health.lastError?.says)}
       ${" "}<${Time} at=${one.health.failingSince} /></li>`)}</ul>
     ${may("CreateAttempts") && html`<${Act} act=${async () => {
       let waiting = 0;

@@ -77,7 +77,7 @@ export function Content({ event }) {
 export function Shape({ schema, example }) {
   const rows = fields(schema);
   return html`${rows.length > 0 && html`<strong class="label">${t("Fields")}</strong><div class="wide"><table class="fields"><tbody>${rows.map((row) => html`<tr key=${row.name}>
-      <td><code>${row.name}</code>${row.always ? "" : html` <small>${t("optional")}</small>`}</td><td class="minor">${row.type}</td><td>${row.says}</td></tr>`)}</tbody></table></div>`}
+      <td><code>${row.name}</code>${row.always ? "" : html` <small>${t("optional")}</small>`}</td><td class="minor" translate=${false}>${row.type}</td><td>${row.says}</td></tr>`)}</tbody></table></div>`}
     ${example !== undefined && html`<strong class="label">${t("Example")}</strong><${Code} value=${example} />`}
     ${schema !== undefined && html`<details><summary>${t("Schema")}</summary><${Code} value=${schema} /></details>`}
     ${schema === undefined && example === undefined && html`<p class="empty">${t("It is not described any further.")}</p>`}`;

@@ -6,13 +6,13 @@ import { anew, own } from "./api.js";
 import { Content, offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { delays, fits, grouped, schedule } from "./format.js";
-import { Act, ask, Field, forgetLists, Loaded, say, Status, Title, useData } from "./parts.js";
+import { ask, Field, forgetLists, Form, Loaded, Status, Title, useData } from "./parts.js";
 import { t } from "./text.js";
 
 /** The page of a new endpoint. */
 export function NewEndpoint() {
   const data = useData(offer, []);
-  return html`<${Title}>${t("Add endpoint")}<//><${Loaded} of=${data}>${(offered) => html`<${Form} shown=${{}} offered=${offered} />`}<//>`;
+  return html`<${Title}>${t("Add endpoint")}<//><${Loaded} of=${data}>${(offered) => html`<${EndpointForm} shown=${{}} offered=${offered} />`}<//>`;
 }
 
 /** The page that changes an endpoint. */
@@ -21,7 +21,7 @@ export function EditEndpoint({ id }) {
     const [endpoint, offered] = await Promise.all([own("GET", `/endpoint/${id}`), offer()]);
     return { endpoint, offered };
   }, [id]);
-  return html`<${Title}>${t("Edit endpoint")}<//><${Loaded} of=${data}>${({ endpoint, offered }) => html`<${Form} shown=${endpoint} offered=${offered} />`}<//>`;
+  return html`<${Title}>${t("Edit endpoint")}<//><${Loaded} of=${data}>${({ endpoint, offered }) => html`<${EndpointForm} shown=${endpoint} offered=${offered} />`}<//>`;
 }
 
 /** What is said, for the API; throws a sentence where it does not read. */
@@ -43,7 +43,7 @@ function said(values, shown, offered) {
   return body;
 }
 
-function Form({ shown, offered }) {
+function EndpointForm({ shown, offered }) {
   const [values, set] = useState(() => ({
     url: shown.url ?? "",
     description: shown.description ?? "",
@@ -75,10 +75,8 @@ function Form({ shown, offered }) {
       if (!Object.keys(fields).some((name) => PLACES.includes(name))) throw error;
     }
   };
-  return html`<form noValidate onSubmit=${(event) => {
-    event.preventDefault();
-    save().catch((error) => say(error.message, true));
-  }}>
+  const cancel = html`<a class="button" href=${shown.id ? `#/endpoints/${shown.id}/settings` : "#/endpoints"}>${t("Cancel")}</a>`;
+  return html`<${Form} noValidate act=${save} yes=${shown.id ? t("Save") : t("Add endpoint")} beside=${cancel}>
     <${Field} label="URL" hint=${t("Where events are posted to.")} wrong=${wrong.url}><input type="url" required placeholder="https://example.com/webhooks" ...${bind("url")} /><//>
     <${Field} label=${t("Name")} hint=${t("For you; optional.")} wrong=${wrong.description}><input maxlength="1024" ...${bind("description")} /><//>
     ${offered.tokens && html`<${Field} label=${t("Sent as")} hint=${t("Can be changed at any time.")}><select ...${bind("format")}><option value="json">${t("signed JSON")}</option><option value="jwt">${t("signed tokens (JWT)")}</option></select><//>`}
@@ -88,9 +86,7 @@ function Form({ shown, offered }) {
       <${Field} label=${t("Rate limit")} hint=${t("Deliveries a second at the most.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
       <${Field} label=${t("Time-out")} hint=${t("Seconds until an answer has to be there; 15 unless said.")} wrong=${wrong.timeoutSeconds}><input type="number" min="1" max="25" ...${bind("timeout")} /><//>
       <${Field} label=${t("Retry schedule")} hint=${t("Delays like 5s, 5m, 30m, 2h. Empty means as usual.")} wrong=${wrong.retrySchedule}><input ...${bind("retries")} /><//>
-      ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>`}</details>
-    <div class="side left"><${Act} main type="submit" act=${() => {}}>${shown.id ? t("Save") : t("Add endpoint")}<//>
-      <a class="button" href=${shown.id ? `#/endpoints/${shown.id}/settings` : "#/endpoints"}>${t("Cancel")}</a></div></form>`;
+      ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>`}</details><//>`;
 }
 
 /** Fields that say themselves what is wrong with them. */

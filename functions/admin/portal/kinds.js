@@ -6,7 +6,7 @@ import { html, useState } from "./vendor/preact.js";
 import { all, call, query } from "./api.js";
 import { Shape, latest } from "./events.js";
 import { byName, fields, fits } from "./format.js";
-import { Act, ask, Field, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
+import { Act, ask, Field, Form, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
 import { t } from "./text.js";
 
 /** The page. */
@@ -28,10 +28,10 @@ export function Kinds() {
 
 function Editor({ name, done }) {
   const data = useData(() => (name ? call("GET", `/event-type/${encodeURIComponent(name)}`) : Promise.resolve({ name: "", description: "", schemas: null })), [name]);
-  return html`<${Title}>${name || t("New event type")}<//><${Loaded} of=${data}>${(one) => html`<${Form} one=${one} done=${done} />`}<//>`;
+  return html`<${Title}>${name || t("New event type")}<//><${Loaded} of=${data}>${(one) => html`<${KindForm} one=${one} done=${done} />`}<//>`;
 }
 
-function Form({ one, done }) {
+function KindForm({ one, done }) {
   const old = latest(one.schemas);
   const [values, set] = useState({ name: one.name, description: one.description, group: one.groupName ?? "", deprecated: Boolean(one.deprecated), schema: old ? JSON.stringify(old, null, 2) : "" });
   const [wrong, setWrong] = useState({});
@@ -67,14 +67,13 @@ function Form({ one, done }) {
     await done();
     location.hash = "#/kinds";
   };
-  return html`<form onSubmit=${(event) => { event.preventDefault(); save().catch((error) => say(error.message, true)); }}>
+  const beside = html`<a class="button" href="#/kinds">${t("Cancel")}</a>${one.name && html`<${Act} danger act=${archive}>${t("Archive")}<//>`}`;
+  return html`<${Form} act=${save} yes=${t("Save")} beside=${beside}>
     ${!one.name && html`<${Field} label=${t("Name")} wrong=${wrong.name}><input required placeholder="order.paid" ...${bind("name")} /><//>`}
     <${Field} label=${t("Description")} wrong=${wrong.description}><input ...${bind("description")} /><//>
     <${Field} label=${t("Group")} wrong=${wrong.groupName}><input ...${bind("group")} /><//>
     <label><input type="checkbox" checked=${values.deprecated} onChange=${(event) => set({ ...values, deprecated: event.target.checked })} /> ${t("deprecated")}</label>
-    <${Field} label=${t("Schema")} hint=${t("JSON Schema. A changed one becomes the next version; the first of its examples is what tests send.")} wrong=${wrong.schemas || unread}><textarea rows="16" spellcheck=${false} ...${bind("schema")} /><//>
-    <div class="side left"><${Act} main type="submit" act=${() => {}}>${t("Save")}<//><a class="button" href="#/kinds">${t("Cancel")}</a>
-      ${one.name && html`<${Act} danger act=${archive}>${t("Archive")}<//>`}</div></form>
+    <${Field} label=${t("Schema")} hint=${t("JSON Schema. A changed one becomes the next version; the first of its examples is what tests send.")} wrong=${wrong.schemas || unread}><textarea rows="16" spellcheck=${false} ...${bind("schema")} /><//><//>
     ${read !== undefined && html`<section><h2>${t("As customers see it")} <small>${t("{n} fields", { n: fields(read).length })}</small></h2><${Shape} schema=${read} example=${read.examples?.[0]} /></section>`}`;
 }
 

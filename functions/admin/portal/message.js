@@ -6,7 +6,7 @@ import { may, own, query } from "./api.js";
 import { answered, curl, took } from "./format.js";
 import { Act, Code, Copy, Failed, forgetLists, Loaded, More, say, Status, Time, Title, useData, useList } from "./parts.js";
 import { VERDICTS } from "./state.js";
-import { t } from "./text.js";
+import { t, tell } from "./text.js";
 
 /** When a message that was sent again is looked at, in milliseconds. */
 const LOOKS = [700, 2_500];
@@ -47,7 +47,7 @@ function Unsent({ all, again, message, open }) {
   if (all.length === 0) return null;
   const label = all.length === 1 ? t("Not sent to 1 endpoint") : t("Not sent to {n} endpoints", { n: all.length });
   return html`<details open=${open}><summary>${label}</summary><ul class="plain">${all.map((one) => html`<li key=${one.endpointId} class="bar unsent">
-    <div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${one.description || one.url}</a> <span class="minor">${t(one.says)}</span></div>
+    <div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${one.description || one.url}</a> <span class="minor">${tell(one.says)}</span></div>
     ${may("CreateAttempts") && !message.expunged && html`<${Act} act=${() => again(one.endpointId)}>${t("Send anyway")}<//>`}</li>`)}</ul></details>`;
 }
 
@@ -67,9 +67,9 @@ function Place({ one, tries, again, message }) {
       <div class="side"><${Status} kind=${kind}>${t(word)}<//>
       ${may("CreateAttempts") && !message.expunged && html`<${Act} act=${() => again(one.endpointId)}>${t("Send again")}<//>`}</div></div>
     ${one.verdict === "retrying" && html`<p>${t("{n} of {most}", { n: one.scheduled, most: one.schedule })}, ${t("next try")} <${Time} at=${one.nextAttempt} />.</p>`}
-    ${(one.verdict === "failed" || one.verdict === "waiting" || one.verdict === "missed") && html`<p>${t(one.says)}</p>`}
-    ${failure && html`<p class="advice"><strong>${t(failure.says)}</strong> ${t(failure.advice)}</p>`}
-    <details class="why"><summary>${t("Why")}</summary><ul class="plain rules">${one.rules.map((rule) => html`<li key=${rule.rule}><${Status} kind=${rule.holds ? "good" : "off"}>${t(rule.says)}<//></li>`)}</ul></details>
+    ${(one.verdict === "failed" || one.verdict === "waiting" || one.verdict === "missed") && html`<p>${tell(one.says)}</p>`}
+    ${failure && html`<p class="advice"><strong>${tell(failure.says)}</strong> ${tell(failure.advice)}</p>`}
+    <details class="why"><summary>${t("Why")}</summary><ul class="plain rules">${one.rules.map((rule) => html`<li key=${rule.rule}><${Status} kind=${rule.holds ? "good" : "off"}>${tell(rule.says)}<//></li>`)}</ul></details>
     ${made.length > 0 && html`<ol class="timeline">${made.map((attempt) => html`<${Try} key=${attempt.id} attempt=${attempt} msg=${message.id} told=${failure?.kind} />`)}
       ${one.nextAttempt && html`<li class="off">${t("next try")} <${Time} at=${one.nextAttempt} /></li>`}</ol>`}</div>`;
 }
@@ -91,11 +91,11 @@ function Try({ attempt, msg, told }) {
     ${" "}<${Time} at=${attempt.timestamp} />${attempt.triggerType === 1 && ` · ${t("by hand")}`}</summary>
     ${seen?.error && html`<${Failed} error=${seen.error} />`}
     ${seen && !seen.error && html`
-      ${seen.failure && seen.failure.kind !== told && html`<p class="advice"><strong>${t(seen.failure.says)}</strong> ${t(seen.failure.advice)}</p>`}
+      ${seen.failure && seen.failure.kind !== told && html`<p class="advice"><strong>${tell(seen.failure.says)}</strong> ${tell(seen.failure.advice)}</p>`}
       <h3>${t("Answer")}</h3>${seen.answer ? html`<${Code} value=${seen.answer} />` : html`<p class="empty">${t("Nothing.")}</p>`}
       <h3>${t("Request")}</h3>
       <${Code} plain value=${[`${seen.method} ${seen.url}`, ...seen.headers.map((header) => `${header.name}: ${header.value}`)].join("\n")} />
-      ${seen.notes.map((note) => html`<p class="minor">${t(note)}</p>`)}
+      ${seen.notes.map((note) => html`<p class="minor">${tell(note)}</p>`)}
       ${seen.body !== null && html`<${Code} value=${seen.body} />`}
       <p><${Copy} text=${curl(seen)} label=${t("Copy as curl")} /></p>`}</details></li>`;
 }

@@ -5,6 +5,7 @@ import { html, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { count } from "./format.js";
 import { Act, ask, forgetLists, More, say, Status, Table, Time, Title, useList } from "./parts.js";
+import { progress } from "./state.js";
 import { t } from "./text.js";
 
 /** Parked records: redrive one, those that are chosen, or all. */
@@ -43,9 +44,8 @@ export function Parked() {
 export function Tasks() {
   const list = useList("tasks", (iterator) => call("GET", `/background-task${query({ limit: 50, iterator })}`));
   const kinds = { running: "wait", finished: "good", failed: "bad" };
-  const numbers = (data) => Object.entries(data ?? {}).filter(([, value]) => typeof value === "number").map(([name, value]) => `${name} ${count(value)}`).join(", ");
   return html`<${Title} side=${html`<${Act} act=${() => { forgetLists(); return list.again(); }}>${t("Refresh")}<//>`}>${t("Tasks")}<//>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("State"), t("Progress"), "Id", t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td>${one.task}</td>
-      <td><${Status} kind=${kinds[one.status] ?? "off"}>${t(one.status)}<//></td><td>${numbers(one.data)}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.updatedAt} /></td></tr>`)} />`}
+    ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("State"), t("Progress"), "Id", t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.task}</code></td>
+      <td><${Status} kind=${kinds[one.status] ?? "off"}>${t(one.status)}<//></td><td>${progress(one.data).join(", ")}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.updatedAt} /></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There was no task yet.")} />`;
 }

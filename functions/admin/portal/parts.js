@@ -143,22 +143,45 @@ async function copy(text, beside) {
   if (!done) throw new Error(t("Copying is not allowed here: select the text and copy it."));
 }
 
-/** A button that does something which may fail; it rests meanwhile, and keeps the focus. */
-export function Act({ act, children, main, danger, quiet, class: more, type, title }) {
+/** Something that may fail, done once at a time: whether it is under way, and how to begin it. */
+function useOneAtATime(act) {
   const [busy, set] = useState(false);
-  const click = async (event) => {
-    if (busy) return;
+  // Known at once, not with the next picture of the page.
+  const under = useRef(false);
+  const begin = async (event) => {
+    if (under.current) return;
+    under.current = true;
     set(true);
     try {
       await act(event);
     } catch (error) {
       say(error.message, true);
     } finally {
+      under.current = false;
       set(false);
     }
   };
+  return [busy, begin];
+}
+
+/** A button that does something which may fail; it rests meanwhile, and keeps the focus. */
+export function Act({ act, children, main, danger, quiet, class: more, title }) {
+  const [busy, click] = useOneAtATime(act);
   const kinds = [main && "main", danger && "danger", quiet && "quiet", more].filter(Boolean).join(" ");
-  return html`<button type=${type ?? "button"} class=${kinds} title=${title} aria-disabled=${busy ? "true" : undefined} onClick=${click}>${children}</button>`;
+  return html`<button type="button" class=${kinds} title=${title} aria-disabled=${busy ? "true" : undefined} onClick=${click}>${children}</button>`;
+}
+
+/**
+ * A form. While what it asked for is under way it takes no other request, by click or by Enter,
+ * and the button rests. `act` gets the form's element; `yes` is on the button, `beside` stands
+ * next to it. A form without a button is sent by Enter.
+ */
+export function Form({ act, yes, beside, minor, class: kind, noValidate, children }) {
+  const [busy, send] = useOneAtATime(act);
+  return html`<form class=${kind} noValidate=${noValidate} aria-busy=${busy ? "true" : undefined} onSubmit=${(event) => {
+    event.preventDefault();
+    send(event.target);
+  }}>${children}${yes && html`<div class="side left"><button class=${minor ? "" : "main"} aria-disabled=${busy ? "true" : undefined}>${yes}</button>${beside}</div>`}</form>`;
 }
 
 /** A field of a form, under its name. */

@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { may, own, query } from "./api.js";
 import { count } from "./format.js";
 import { Act, ask, forgetLists, say } from "./parts.js";
+import { progress } from "./state.js";
 import { t } from "./text.js";
 
 const HOUR_MS = 3_600_000;
@@ -77,6 +78,5 @@ export function Progress({ task, done, read }) {
     return () => clearTimeout(timer);
   }, [task.id]);
   const word = { running: t("running"), finished: t("finished"), failed: t("failed") }[now.status];
-  const numbers = Object.entries(now.data ?? {}).filter(([, value]) => typeof value === "number");
-  return html`<p class="progress" role="status">${t("Task")} ${word}${numbers.map(([name, value]) => html` · ${name} ${count(value)}`)}</p>`;
+  return html`<p class="progress" role="status">${t("Task")} ${word}${progress(now.data).map((said) => ` · ${said}`)}</p>`;
 }

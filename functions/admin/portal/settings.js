@@ -5,7 +5,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { all, call, query } from "./api.js";
 import { count } from "./format.js";
-import { Act, ask, Code, Copy, Failed, Field, forgetLists, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
+import { Act, ask, Code, Copy, Failed, Field, forgetLists, Form, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
 import { Progress } from "./recovery.js";
 import { t } from "./text.js";
 
@@ -44,7 +44,7 @@ function LookForm({ now }) {
       say(error.message, true);
     }
   };
-  return html`<form onSubmit=${(event) => { event.preventDefault(); save(); }}>
+  return html`<${Form} act=${save} yes=${t("Save")}>
     <${Field} label=${t("Theme")}><select ...${bind("theme")}><option value="auto">${t("as the visitor's system")}</option><option value="light">${t("light")}</option><option value="dark">${t("dark")}</option></select><//>
     <${Field} label=${t("Accent")} hint=${t("A colour that is readable under white text.")} wrong=${wrong.accent}><input type="text" placeholder="#2450c0" ...${bind("accent")} /><//>
     <${Field} label=${t("Font")} hint=${t("Names of fonts that visitors have, with commas between them.")} wrong=${wrong.font}><input placeholder="Inter, system-ui" ...${bind("font")} /><//>
@@ -52,8 +52,7 @@ function LookForm({ now }) {
     ${values.logo && html`<p><img class="logo" src=${values.logo} alt=${t("Logo")} /> <${Act} act=${() => set({ ...values, logo: "" })}>${t("Remove")}<//></p>`}
     <${Field} label=${t("Help for customers (URL)")} wrong=${wrong.supportUrl}><input ...${bind("supportUrl")} /><//>
     <${Field} label=${t("Where customers come from (URL)")} wrong=${wrong.backUrl}><input ...${bind("backUrl")} /><//>
-    <${Field} label=${t("Who may show the portal in a frame")} hint=${t("Origins, one a line: https://app.example.com")} wrong=${wrong.frameAncestors}><textarea rows="3" ...${bind("frames")} /><//>
-    <${Act} main type="submit" act=${() => {}}>${t("Save")}<//></form>`;
+    <${Field} label=${t("Who may show the portal in a frame")} hint=${t("Origins, one a line: https://app.example.com")} wrong=${wrong.frameAncestors}><textarea rows="3" ...${bind("frames")} /><//><//>`;
 }
 
 function Tokens() {
@@ -77,12 +76,11 @@ function Tokens() {
       <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ?? t("all")}</td><td class="when"><${Time} at=${one.lastUsedAt} /></td><td class="when"><${Time} at=${one.expiresAt} /></td>
       <td class="action"><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no API token yet.")} />
-    <form class="filters" onSubmit=${(event) => { event.preventDefault(); add(event.target).catch((error) => say(error.message, true)); }}>
+    <${Form} class="filters" act=${add} yes=${t("Make token")}>
       <input name="name" required aria-label=${t("Name")} placeholder=${t("Name")} />
-      <select name="scope" aria-label=${t("Scope")}>${["read", "publish", "manage", "all"].map((scope) => html`<option key=${scope} value=${scope}>${scope}</option>`)}</select>
+      <select name="scope" translate=${false} aria-label=${t("Scope")}>${["read", "publish", "manage", "all"].map((scope) => html`<option key=${scope} value=${scope}>${scope}</option>`)}</select>
       <input name="app" aria-label=${t("Application (id or uid)")} placeholder=${t("Application (id or uid)")} />
-      <select name="days" aria-label=${t("Expires")}>${[7, 30, 90, 365].map((days) => html`<option key=${days} value=${days} selected=${days === 90}>${t("{n} days", { n: days })}</option>`)}</select>
-      <${Act} main type="submit" act=${() => {}}>${t("Make token")}<//></form>`;
+      <select name="days" aria-label=${t("Expires")}>${[7, 30, 90, 365].map((days) => html`<option key=${days} value=${days} selected=${days === 90}>${t("{n} days", { n: days })}</option>`)}</select><//>`;
 }
 
 function Keys() {
@@ -92,9 +90,9 @@ function Keys() {
     await call("POST", "/operator/jwt-key/rotate", {});
     await data.reload();
   };
-  const kinds = { signing: "good", next: "wait", retired: "off" };
+  const states = { signing: ["good", t("signs")], next: ["wait", t("signs next")], retired: ["off", t("retired")] };
   return html`<p class="minor">${t("Keys that sign security event tokens.")}</p><${Loaded} of=${data}>${({ data }) => (data.length === 0 ? html`<p class="empty">${t("There is no key yet; the first is made when it is needed.")}</p>`
-    : html`<${Table} name=${t("Keys")} heads=${[t("Key"), t("Algorithm"), t("State"), t("Signs from")]} rows=${data.map((one) => html`<tr key=${one.kid}><td><code>${one.kid}</code></td><td>${one.algorithm}</td><td><${Status} kind=${kinds[one.status] ?? "off"}>${one.status}<//></td><td class="when"><${Time} at=${one.signsFrom} /></td></tr>`)} />`)}<//>
+    : html`<${Table} name=${t("Keys")} heads=${[t("Key"), t("Algorithm"), t("State"), t("Signs from")]} rows=${data.map((one) => html`<tr key=${one.kid}><td><code>${one.kid}</code></td><td><code>${one.algorithm}</code></td><td><${Status} kind=${states[one.status]?.[0] ?? "off"}>${states[one.status]?.[1] ?? one.status}<//></td><td class="when"><${Time} at=${one.signsFrom} /></td></tr>`)} />`)}<//>
     <p><${Act} act=${rotate}>${t("Rotate")}<//></p>`;
 }
 
@@ -114,12 +112,11 @@ function Operational() {
     await again();
   };
   return html`<p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Operational webhooks")} heads=${["URL", t("Events"), t("Secret"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.url}</code></td><td>${one.eventTypes?.join(", ") ?? t("all")}</td>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Operational webhooks")} heads=${["URL", t("Events"), t("Secret"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.url}</code></td><td>${one.eventTypes ? html`<code>${one.eventTypes.join(", ")}</code>` : t("all")}</td>
       <td><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is none yet.")} />
-    <form class="filters" onSubmit=${(event) => { event.preventDefault(); add(event.target).catch((error) => say(error.message, true)); }}>
-      <input name="url" type="url" required aria-label="URL" placeholder="https://example.com/ops" /><input name="types" aria-label=${t("Events")} placeholder="endpoint.failing, endpoint.disabled" />
-      <${Act} main type="submit" act=${() => {}}>${t("Add endpoint")}<//></form>`;
+    <${Form} class="filters" act=${add} yes=${t("Add endpoint")}>
+      <input name="url" type="url" required aria-label="URL" placeholder="https://example.com/ops" /><input name="types" aria-label=${t("Events")} placeholder="endpoint.failing, endpoint.disabled" /><//>`;
 }
 
 function Profiles() {
@@ -139,8 +136,8 @@ function Profiles() {
     say(t("Saved"));
     await data.reload();
   };
-  const select = (at) => html`<select aria-label=${t("Compare")} value=${chosen[at]} onChange=${(event) => choose(chosen.map((old, n) => (n === at ? event.target.value : old)))}><option value="">–</option>${names.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`;
-  return html`<${Loaded} of=${data}>${({ data }) => html`<${Table} name=${t("Profiles")} heads=${[t("Name"), t("Title"), t("Note"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${data.map((one) => html`<tr key=${one.name}><td><code>${one.name}</code></td><td>${one.title}</td><td>${one.note ?? ""}</td>
+  const select = (at) => html`<select aria-label=${t("Compare")} value=${chosen[at]} onChange=${(event) => choose(chosen.map((old, n) => (n === at ? event.target.value : old)))}><option value="">–</option>${names.map((name) => html`<option translate=${false} key=${name} value=${name}>${name}</option>`)}</select>`;
+  return html`<${Loaded} of=${data}>${({ data }) => html`<${Table} name=${t("Profiles")} heads=${[t("Name"), t("Title"), t("Note"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${data.map((one) => html`<tr key=${one.name}><td><code>${one.name}</code></td><td translate=${false}>${one.title}</td><td translate=${false}>${one.note ?? ""}</td>
       <td class="action"><${Act} title=${t("Makes event types of what the profile describes")} act=${() => load(one.name)}>${t("Load events")}<//></td></tr>`)} />`}<//>
     <section><h2>${t("Compare")}</h2><div class="filters">${select(0)}${select(1)}</div>
       ${compared.error && html`<${Failed} error=${compared.error} />`}${compared.data?.length > 0 && html`<div class="tiles">${compared.data.map((one) => html`<div key=${one.name}><h3>${one.name}</h3><${Code} value=${{ ...one, events: one.events.map((event) => event.type) }} /></div>`)}</div>`}</section>
@@ -161,8 +158,7 @@ function Broadcast() {
     const text = html`<p>${t("Publish {type} to {n} applications? It cannot be called back.", { type: said.type, n: count(apps.length) })}</p>`;
     if (await ask(text, t("Broadcast"), true)) follow(await call("POST", "/msg/broadcast", { eventType: said.type, payload }));
   };
-  return html`<form onSubmit=${(event) => { event.preventDefault(); send(event.target).catch((error) => say(error.message, true)); }}>
-    <${Field} label=${t("Event type")}><input name="type" required /><//><${Field} label=${t("Payload")}><textarea name="payload" rows="8" spellcheck=${false} required /><//>
-    <${Act} main type="submit" act=${() => {}}>${t("Broadcast …")}<//></form>
+  return html`<${Form} act=${send} yes=${t("Broadcast …")}>
+    <${Field} label=${t("Event type")}><input name="type" required /><//><${Field} label=${t("Payload")}><textarea name="payload" rows="8" spellcheck=${false} required /><//><//>
     ${task && html`<${Progress} task=${task} read=${(id) => call("GET", `/background-task/${id}`)} />`}`;
 }

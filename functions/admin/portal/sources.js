@@ -3,7 +3,7 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
-import { Act, ask, Copy, Field, forgetLists, More, say, Table, Time, Title, useList } from "./parts.js";
+import { Act, ask, Copy, Field, Form, forgetLists, More, say, Table, Time, Title, useList } from "./parts.js";
 import { t } from "./text.js";
 
 /** The page. */
@@ -37,10 +37,9 @@ function NewSource({ done }) {
     set({ name: "", type: "github", app: "", secret: "" });
     await done();
   };
-  return html`<form onSubmit=${(event) => { event.preventDefault(); save().catch((error) => say(error.message, true)); }}>
+  return html`<${Form} act=${save} yes=${t("Add source")}>
     <${Field} label=${t("Name")}><input required ...${bind("name")} /><//>
-    <${Field} label=${t("Kind")}><select ...${bind("type")}>${["github", "stripe", "shopify", "slack", "generic-webhook"].map((kind) => html`<option key=${kind} value=${kind}>${kind}</option>`)}</select><//>
+    <${Field} label=${t("Kind")}><select ...${bind("type")}>${["github", "stripe", "shopify", "slack", "generic-webhook"].map((kind) => html`<option translate=${false} key=${kind} value=${kind}>${kind}</option>`)}</select><//>
     <${Field} label=${t("Application (id or uid)")}><input required ...${bind("app")} /><//>
-    <${Field} label=${t("Secret of the sender")} hint=${t("For generic-webhook the bearer token.")}><input type="password" autocomplete="off" ...${bind("secret")} /><//>
-    <${Act} main type="submit" act=${() => {}}>${t("Add source")}<//></form>`;
+    <${Field} label=${t("Secret of the sender")} hint=${t("For generic-webhook the bearer token.")}><input type="password" autocomplete="off" ...${bind("secret")} /><//><//>`;
 }

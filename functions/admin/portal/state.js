@@ -1,7 +1,7 @@
 // @ts-check
 // States in words and colours.
 
-import { ago } from "./format.js";
+import { ago, count } from "./format.js";
 import { t } from "./text.js";
 
 /** The colour of an endpoint's state. */
@@ -46,6 +46,17 @@ export function deliveryState(row, now) {
     default:
       return { kind: "off", says: t("sent to none") };
   }
+}
+
+/** How far a background task is, in words. @param {Record<string, any> | null | undefined} data */
+export function progress(data) {
+  const says = /** @type {Record<string, (n: string) => string>} */ ({
+    messagesSent: (n) => t("{n} sent", { n }),
+    messagesSkipped: (n) => t("{n} skipped", { n }),
+    messagesPurged: (n) => t("{n} purged", { n }),
+  });
+  const numbers = Object.entries(data ?? {}).filter(([, value]) => typeof value === "number");
+  return numbers.map(([name, value]) => says[name]?.(count(value)) ?? `${name} ${count(value)}`);
 }
 
 /** Verdicts of an explanation. */

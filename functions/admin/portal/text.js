@@ -1,18 +1,48 @@
 // @ts-check
 // Languages: a text is looked up by its English; what a language does not have stays English.
 
-/** @type {Record<string, Record<string, string>>} */
-const LANGUAGES = {};
+/** @typedef {Record<string, string>} Texts */
+
+/** The language that is spoken. */
 let language = "en";
+/** Its texts, by their English. @type {Texts} */
+let texts = {};
+/** Sentences of the server, by their English. @type {Texts} */
+let sentences = {};
+/** Those with a place for something. @type {[RegExp, string][]} */
+let patterns = [];
 
 /** Chooses the language, and asks for its texts; what there is not is English. @param {string | null | undefined} wanted */
 export async function speak(wanted) {
-  language = "en";
-  if ((wanted ?? "").slice(0, 2).toLowerCase() === "de") {
-    LANGUAGES.de = (await import("./de.js")).DE;
-    language = "de";
-  }
+  language = (wanted ?? "").slice(0, 2).toLowerCase() === "de" ? "de" : "en";
+  const { DE, SERVER } = language === "de" ? await import("./de.js") : { DE: {}, SERVER: {} };
+  use(DE, SERVER);
   return language;
+}
+
+/** Takes these texts, and sentences of the server. @param {Texts} own @param {Texts} server */
+export function use(own, server) {
+  texts = own;
+  sentences = server;
+  const places = Object.entries(server).filter(([english]) => english.includes("{"));
+  patterns = places.map(([english, text]) => {
+    const literal = english.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
+    return [new RegExp(`^${literal.replace(/\{(\w+)\}/g, "(?<$1>.*?)")}$`, "s"), text];
+  });
+}
+
+/**
+ * A sentence of the server in the chosen language. What stands for `{why}` is a sentence as well.
+ * What there is not stays as it is.
+ * @param {string | null | undefined} english @returns {string}
+ */
+export function tell(english) {
+  if (!english || Object.hasOwn(sentences, english)) return sentences[english ?? ""] ?? "";
+  for (const [pattern, text] of patterns) {
+    const found = pattern.exec(english)?.groups;
+    if (found) return text.replace(/\{(\w+)\}/g, (_, name) => (name === "why" ? tell(found.why) : found[name]));
+  }
+  return english;
 }
 
 /** The language that is spoken. */
@@ -25,6 +55,6 @@ export function spoken() {
  * @param {string} english @param {Record<string, any>} [values]
  */
 export function t(english, values) {
-  const text = LANGUAGES[language]?.[english] ?? english;
+  const text = texts[english] ?? english;
   return values ? text.replace(/\{(\w+)\}/g, (_, name) => String(values[name])) : text;
 }

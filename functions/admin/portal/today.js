@@ -6,7 +6,7 @@ import { call, query } from "./api.js";
 import { answered, count, percent, took } from "./format.js";
 import { Act, Bars, Loaded, More, spanOf, Status, Table, Time, Title, useData, useList } from "./parts.js";
 import { openAs } from "./openas.js";
-import { t } from "./text.js";
+import { t, tell } from "./text.js";
 
 /** The page. */
 export function Today() {
@@ -34,7 +34,7 @@ function Row({ one }) {
   return html`<tr data-row><td class="name"><a href=${`#/apps/${one.appId}`}>${one.application}</a></td>
     <td class="name">${one.description}<code class="cut">${one.url}</code></td>
     <td class="state"><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
-    <td class="when" title=${error ? t(error.says) : ""}>${error ? answered(error.status) : "–"}</td>
+    <td class="when" title=${error ? tell(error.says) : ""}>${error ? answered(error.status) : "–"}</td>
     <td class="number" data-label=${t("Failed")}>${percent(one.failed, one.attempts)}</td>
     <td class="picture minor"><${Bars} picture=${one.picture} /><small>${spanOf(one.picture)}</small></td>
     <td class="action"><${Act} act=${() => openAs(one.appId, `/endpoints/${one.endpointId}`)}>${t("Open as customer")}<//></td></tr>`;

@@ -7,7 +7,7 @@ import { isTokenKind } from "./kind.js";
 import { content, offer } from "./events.js";
 import { answered, took } from "./format.js";
 import { Act, forgetLists, Loaded, say, Status, Table, useData } from "./parts.js";
-import { t } from "./text.js";
+import { t, tell } from "./text.js";
 
 /** When what was sent is looked for, and how often, in milliseconds. */
 const LOOK_MS = 500;
@@ -88,5 +88,5 @@ function Check({ path }) {
     }}>${t("Check the receiver")}<//>
     <div aria-live="polite">${steps && html`<${Table} name=${t("Check the receiver")} heads=${[t("Sent"), t("Answer"), t("Result"), t("Advice")]} rows=${steps.map((step) => html`<tr key=${step.name}>
       <td>${t(STEPS.get(step.name) ?? step.name)}</td><td>${step.status ? `${answered(step.status)}, ${took(step.durationMs)}` : t("no answer")}</td>
-      <td><${Status} kind=${step.ok ? "good" : "bad"}>${step.ok ? t("good") : t("not good")}<//></td><td>${step.advice ?? ""}</td></tr>`)} />`}</div>`;
+      <td><${Status} kind=${step.ok ? "good" : "bad"}>${step.ok ? t("good") : t("not good")}<//></td><td>${tell(step.advice)}</td></tr>`)} />`}</div>`;
 }

@@ -15,6 +15,6 @@ export function Verify({ endpoint, offered }) {
   useEffect(() => set("whsec_…"), [endpoint?.id]);
   const fill = async () => set((await own("GET", `/endpoint/${endpoint.id}/secret`)).key);
   const { needs, code } = sample(language, secret);
-  return html`<div class="chips" role="group" aria-label=${t("Language")}>${languages().map((name) => html`<button key=${name} type="button" class="chip" aria-pressed=${name === language} onClick=${() => choose(name)}>${name}</button>`)}</div>
+  return html`<div class="chips" role="group" translate=${false} aria-label=${t("Language")}>${languages().map((name) => html`<button key=${name} type="button" class="chip" aria-pressed=${name === language} onClick=${() => choose(name)}>${name}</button>`)}</div>
     <p class="minor"><code>${needs}</code>${shows && endpoint && html` <${Act} quiet act=${fill}>${t("Fill in the secret")}<//>`}</p><${Code} plain value=${code} />`;
 }
