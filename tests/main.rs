@@ -69,6 +69,10 @@ mod local_data;
 mod local_deployed;
 mod logs;
 mod metrics;
+/// What the local platform did in the last hour, minute by minute.
+#[path = "../functions/local/minutes.rs"]
+mod minutes;
+mod minutes_told;
 /// What the local platform says of each delivery.
 #[path = "../functions/local/narrator.rs"]
 #[allow(dead_code, reason = "only the platform writes it down")]

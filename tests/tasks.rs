@@ -103,6 +103,72 @@ async fn replay_missing_sends_what_an_endpoint_was_never_sent_and_retries_it() {
 }
 
 #[tokio::test]
+async fn how_much_is_missing_is_what_a_replay_would_send_and_takes_two_reads() {
+    let world = World::new();
+    let app = world.application().await;
+    let missing = async |ep: &str, query: &str| {
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/missing{query}");
+        let answer = world.call("GET", &path, Value::Null).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    };
+    for n in 0..3 {
+        world.publish(&app, json!({"n": n})).await;
+    }
+    world.dispatch_all().await;
+    world.advance_s(100);
+    let ep = world.endpoint(&app, URL).await;
+    let other = world.endpoint_with(&app, json!({"url": URL, "eventTypes": ["other"]})).await;
+    let since = now(&world);
+    world.network.next(URL, answer(500));
+    world.publish(&app, json!({"n": 3})).await;
+    world.dispatch_all().await;
+    // Not dispatched yet: it is under way.
+    world.publish(&app, json!({"n": 4})).await;
+    let before = world.meter.usage();
+    let seen = missing(&ep, "").await;
+    assert_eq!(seen["missing"], 3, "{seen}");
+    assert_eq!(seen["complete"], true, "{seen}");
+    let used = world.meter.usage();
+    assert_eq!(used.write_units, before.write_units);
+    assert!(used.read_units - before.read_units < 4.0, "{used:?}");
+    world.advance_s(60);
+    assert_eq!(missing(&ep, "").await["missing"], 4);
+    world.dispatch_all().await;
+    assert_eq!(missing(&ep, "").await["missing"], 3);
+    let seen = missing(&ep, &format!("?after={since}")).await;
+    assert_eq!((&seen["missing"], &seen["lookedAt"]), (&json!(0), &json!(2)));
+    assert_eq!(missing(&other, "").await["lookedAt"], 0);
+    let task =
+        begin(&world, &app, &ep, "replay-missing", json!({"since": text(&seen["since"])})).await;
+    assert_eq!(read(&world, &task).await["data"], json!({"messagesSent": 0}));
+    let whole = text(&missing(&ep, "").await["since"]);
+    let task = begin(&world, &app, &ep, "replay-missing", json!({"since": whole})).await;
+    assert_eq!(read(&world, &task).await["data"], json!({"messagesSent": 3}));
+    assert_eq!(missing(&ep, "").await["missing"], 0, "they are about to be sent");
+    let unreadable = format!("/api/v1/app/{app}/endpoint/{ep}/missing?after=x");
+    assert_eq!(world.call("GET", &unreadable, Value::Null).await.status, 400);
+}
+
+#[tokio::test]
+async fn what_an_endpoint_was_sent_beyond_what_is_looked_at_does_not_count_as_missing() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    for many in [600, 450] {
+        for n in 0..many {
+            world.publish(&app, json!({"n": n})).await;
+        }
+        world.dispatch_all().await;
+        world.advance_s(61);
+    }
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/missing");
+    let seen = world.call("GET", &path, Value::Null).await.body;
+    assert_eq!((&seen["missing"], &seen["lookedAt"]), (&json!(0), &json!(450)), "{seen}");
+    assert_eq!(seen["complete"], false);
+}
+
+#[tokio::test]
 async fn replay_missing_leaves_out_what_the_endpoint_does_not_want() {
     let world = World::new();
     let app = world.application().await;

@@ -70,6 +70,7 @@ mod jwt_key;
 mod limits;
 mod message;
 mod meta_schema;
+mod missing;
 mod one_time;
 #[cfg(feature = "description")]
 pub mod openapi;
@@ -90,6 +91,7 @@ mod source;
 mod source_change;
 mod source_endpoint;
 mod source_log;
+mod source_refusal;
 mod standing;
 mod stats;
 mod tally;

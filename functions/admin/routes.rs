@@ -218,6 +218,8 @@ operations! {
     "posthorn.endpoint.health" ViewBase GET ["app", app, "endpoint", ep, "health"]
         => endpoint_health(app, ep);
     "posthorn.endpoint.failing" Read GET ["operator", "failing"] => list_failing();
+    "posthorn.endpoint.missing" ViewBase GET ["app", app, "endpoint", ep, "missing"] => missing(app, ep);
+    "posthorn.source.refused" Read GET ["operator", "source-refusal"] => list_source_refusals();
     "posthorn.message.find" Read GET ["operator", "msg", msg] => find_message(msg);
     "posthorn.portal.get-settings" Read GET ["operator", "portal"] => get_portal_settings();
     "posthorn.portal.put-settings" Manage PUT ["operator", "portal"] => put_portal_settings();

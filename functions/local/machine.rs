@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::domain::clock::Ambient;
-use shared::domain::metrics::{Total, Totals};
+use shared::domain::metrics::Total;
 use shared::domain::secret::RootSecret;
 use shared::embedded::Engine;
 use shared::host::assembly::{Base, Tenancy};
@@ -19,6 +19,7 @@ use shared::work::InFlight;
 
 use crate::counting::{CountingQueue, CountingTable, Meter, Usage};
 use crate::data;
+use crate::minutes::{Hour, Minutes};
 use crate::process::{self, Used};
 
 /// How long applications, endpoints and sources are kept in memory, in milliseconds. This process
@@ -35,7 +36,7 @@ pub(crate) struct Machine {
     pub(crate) table: EmbeddedTable,
     queues: EmbeddedQueues,
     meter: Meter,
-    metrics: Arc<Totals>,
+    metrics: Arc<Minutes>,
 }
 
 /// What the platform has used and what waits in it.
@@ -50,6 +51,9 @@ pub(crate) struct Status {
     pub(crate) queued: usize,
     /// What was counted and measured since the process started.
     pub(crate) metrics: BTreeMap<String, Total>,
+    /// The last hour of it, minute by minute.
+    #[serde(default)]
+    pub(crate) hour: Hour,
 }
 
 impl Machine {
@@ -61,7 +65,7 @@ impl Machine {
         data::check_secret(&engine, &secret).await?;
         let queues = EmbeddedQueues::open(&engine, &ambient.clock, QueueSettings::default())
             .map_err(|error| error.to_string())?;
-        let (meter, metrics) = (Meter::default(), Arc::<Totals>::default());
+        let (meter, metrics) = (Meter::default(), Arc::new(Minutes::new(ambient.clock.clone())));
         let table = EmbeddedTable::new(engine.clone());
         let counting = Arc::new(CountingTable::new(table.clone(), meter.clone()));
         let stores = StoreSettings {
@@ -99,7 +103,8 @@ impl Machine {
             usage: self.meter.usage(),
             used: process::used(),
             queued: self.queues.deliveries.len() + self.queues.retries.len(),
-            metrics: self.metrics.by_name(),
+            metrics: self.metrics.totals().by_name(),
+            hour: self.metrics.hour(),
         }
     }
 

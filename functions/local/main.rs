@@ -29,6 +29,7 @@ mod listen;
 mod machine;
 mod matching;
 mod meant;
+mod minutes;
 mod narrator;
 mod nouns;
 mod operation;

@@ -1,12 +1,13 @@
 //! How deliveries and endpoints are doing: what the portal and the console show.
 
-use description::{Caller, Description, WINDOW, choice, describe, name, page};
+use description::{Caller, Description, WINDOW, choice, describe, moment, name, page};
 use shared::domain::id::{EndpointId, MessageId};
 
 use crate::delivery::DeliveryOut;
 use crate::explain::ExplainOut;
 use crate::failing::{FailingOut, FoundOut};
 use crate::health::EndpointHealth;
+use crate::missing::MissingOut;
 use crate::page::Page;
 use crate::portal_settings::{PortalSettingsIn, PortalSettingsOut};
 use crate::sent::SentOut;
@@ -59,6 +60,14 @@ pub(super) fn descriptions() -> Vec<Description> {
             )
             .query(page(EndpointId::PREFIX))
             .answers::<Page<FailingOut>>(200, "A page"),
+        describe("posthorn.endpoint.missing", "Count what an endpoint was never sent")
+            .detail(
+                "Among the latest 500 messages that it wants now, of the last 14 days at most: \
+                 those that `replay-missing` would send. Made of two lists, about 60 read units \
+                 where both are full; what is younger than a minute is under way.",
+            )
+            .query([moment("after", "Only messages from then on.")])
+            .answers::<MissingOut>(200, "How many, and of how many"),
         describe("posthorn.message.find", "Find the application of a message")
             .caller(Caller::Organisation)
             .answers::<FoundOut>(200, "Where it is"),

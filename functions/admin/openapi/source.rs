@@ -10,6 +10,7 @@ use crate::secret::{RotateIn, SecretOut};
 use crate::source::{IngestSourceIn, IngestSourceOut};
 use crate::source_change::{IngestSourcePatch, RotateTokenOut};
 use crate::source_log::LoggedOut;
+use crate::source_refusal::SourceRefusals;
 
 const UID_TAKEN: &str = "The uid is taken";
 
@@ -55,6 +56,9 @@ pub(super) fn descriptions() -> Vec<Description> {
                 moment("before", "Nothing from this moment on."),
             ])
             .answers::<Page<LoggedOut>>(200, "A page"),
+        describe("posthorn.source.refused", "See what sources refused last")
+            .detail("Of each source that refused something in the last seven days. One read each.")
+            .answers::<SourceRefusals>(200, "One for each such source"),
         describe("v1.ingest.source.delete", "Delete a source").answers_empty(204, "It is gone"),
     ]
     .into_iter()

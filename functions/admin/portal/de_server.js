@@ -93,7 +93,7 @@ export const SAID = {
 
   // The request of an attempt.
   "The payload was taken away.": "Der Inhalt wurde entfernt.",
-  "The endpoint was deleted: its headers are not known any more.": "Der Endpunkt wurde gelöscht: Seine Header sind nicht mehr bekannt.",
+  "The endpoint was deleted: its own headers, and in which form it had the body, are not known any more.": "Der Endpunkt wurde gelöscht: Seine eigenen Header, und in welcher Form er den Inhalt bekam, sind nicht mehr bekannt.",
   "The body was a signed token, which is not kept.": "Der Inhalt war ein signiertes Token, das nicht aufbewahrt wird.",
   "The body is no text.": "Der Inhalt ist kein Text.",
   "The endpoint was changed after this attempt.": "Der Endpunkt wurde nach diesem Versuch geändert.",
@@ -108,6 +108,13 @@ export const SAID = {
   "It took a request whose signature does not fit. Verify the signature over the exact bytes of the body, and answer 401.": "Er nahm eine Anfrage an, deren Signatur nicht passt. Prüfen Sie die Signatur über die genauen Bytes des Inhalts, und antworten Sie mit 401.",
   "It answered {status}, as if it had failed. Answer 401 to what does not verify.": "Er antwortete mit {status}, als wäre er gescheitert. Antworten Sie mit 401 auf das, was sich nicht prüfen lässt.",
   "It took {duration_ms} ms to answer. Store the event, answer, and work on it later.": "Er brauchte {duration_ms} ms für die Antwort. Speichern Sie das Ereignis, antworten Sie, und arbeiten Sie später daran.",
+
+  // What a source refused.
+  "A header that proves the request is missing. Choose the kind of source that the sender is.": "Ein Header fehlt, der die Anfrage beweist. Die Art der Quelle wählen, die der Absender ist.",
+  "The request was signed too long ago, or in the future. Check the sender's clock.": "Die Anfrage wurde vor zu langer Zeit oder in der Zukunft signiert. Die Uhr des Absenders prüfen.",
+  "The proof does not fit. Compare the secret on both sides.": "Der Beweis passt nicht. Das Geheimnis auf beiden Seiten vergleichen.",
+  "The body is no JSON object. Choose JSON where the sender is set up.": "Der Inhalt ist kein JSON-Objekt. Beim Absender JSON einstellen.",
+  "The source has no secret that can be used. Store the sender's secret.": "Die Quelle hat kein brauchbares Geheimnis. Das Geheimnis des Absenders speichern.",
 
   // What is wrong with what was entered.
   "must not lead back to this service: use your receiver's address": "darf nicht zu diesem Dienst zurückführen: die Adresse Ihres Empfängers verwenden",

@@ -35,17 +35,25 @@ const path = () => location.hash.slice(1).split("?")[0];
 /** Where each page was scrolled to, for whoever comes back. */
 const places = new Map();
 
-/** The page that the address names. */
-function Page() {
+/** The page that the address names, now and whenever it changes. */
+function usePath() {
   const [now, set] = useState(path());
-  const routes = visit.console ? operator.consoleRoutes() : ROUTES;
-  const found = routes.filter(([, , needed]) => !needed || may(needed))
-    .map(([pattern, page]) => [now.match(pattern), page]).find(([matched]) => matched);
   useEffect(() => {
     const go = () => set(path());
     addEventListener("hashchange", go);
+    // It may have changed since the page was drawn.
+    go();
     return () => removeEventListener("hashchange", go);
   }, []);
+  return now;
+}
+
+/** The page that the address names. */
+function Page() {
+  const now = usePath();
+  const routes = visit.console ? operator.consoleRoutes() : ROUTES;
+  const found = routes.filter(([, , needed]) => !needed || may(needed))
+    .map(([pattern, page]) => [now.match(pattern), page]).find(([matched]) => matched);
   useEffect(() => {
     const y = places.get(location.hash) ?? 0;
     const main = document.getElementById("view");
@@ -71,12 +79,7 @@ function Nav({ now }) {
 
 /** Everything: whose it is, where one can go, and the page. */
 function Shell({ settings, application }) {
-  const [now, set] = useState(path());
-  useEffect(() => {
-    const go = () => set(path());
-    addEventListener("hashchange", go);
-    return () => removeEventListener("hashchange", go);
-  }, []);
+  const now = usePath();
   const bare = visit.look.chrome === "none";
   const deprecation = application?.deprecation;
   return html`<header>${!bare && html`<strong id="application">${settings.logo && html`<img src=${settings.logo} alt="" />`}${visit.console ? "Posthorn" : application?.name}</strong>`}

@@ -82,7 +82,7 @@ export function Title({ children, side }) {
 }
 
 /** Attempts by time, as bars: green took it, red failed. */
-export function Bars({ picture, wide }) {
+export function Bars({ picture, wide, says }) {
   const { success, fail } = picture;
   const highest = Math.max(1, ...success.map((n, at) => n + fail[at]));
   const good = success.reduce((sum, n) => sum + n, 0);
@@ -91,7 +91,7 @@ export function Bars({ picture, wide }) {
   const bar = (n, at, kind, below) => n > 0 && html`<rect class=${kind} x=${at * 5} width="4"
     y=${height - ((n + below) / highest) * height} height=${Math.max(1, (n / highest) * height)} />`;
   return html`<svg class=${wide ? "bars wide" : "bars"} viewBox=${`0 0 ${success.length * 5} ${height}`}
-    preserveAspectRatio="none" role="img" aria-label=${t("{good} delivered, {bad} failed", { good, bad })}>
+    preserveAspectRatio="none" role="img" aria-label=${says ?? t("{good} delivered, {bad} failed", { good, bad })}>
     <line x1="0" x2=${success.length * 5} y1=${height} y2=${height} />
     ${success.map((n, at) => [bar(fail[at], at, "bad", 0), bar(n, at, "good", fail[at])])}</svg>`;
 }
@@ -306,6 +306,7 @@ export function useAsked() {
     const look = () => set(asked());
     addEventListener("asked", look);
     addEventListener("hashchange", look);
+    look();
     return () => {
       removeEventListener("asked", look);
       removeEventListener("hashchange", look);

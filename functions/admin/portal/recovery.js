@@ -48,8 +48,12 @@ export function Recovery({ ep, health, done }) {
     if (await ask(text, t("Recover"))) await begin(await own("POST", `/endpoint/${ep}/recover`, { since: since(hours) }));
   };
   const replay = async () => {
-    const text = html`<p>${t("Send everything that this endpoint wants and was never sent? How much that is turns out on the way.")}</p>`;
+    const seen = await own("GET", `/endpoint/${ep}/missing${query({ after: since(hours) })}`);
+    if (seen.missing === 0 && seen.complete) return say(t("Nothing is missing."));
+    const text = html`<p>${t("{n} messages that this endpoint wants were never sent to it. Send them?", { n: `${count(seen.missing)}${seen.complete ? "" : "+"}` })}</p>
+      ${!seen.complete && html`<p class="minor">${t("Counted among the latest {n}; there may be more.", { n: count(seen.lookedAt) })}</p>`}`;
     if (await ask(text, t("Replay"))) await begin(await own("POST", `/endpoint/${ep}/replay-missing`, { since: since(hours) }));
+    return undefined;
   };
   return html`<div class="side recovery">
     ${health.waiting > 0 && html`<${Act} act=${async () => begin(await retryWaiting(ep, health))}>${t("Retry waiting now")} (${count(health.waiting)}${health.complete ? "" : "+"})<//>`}

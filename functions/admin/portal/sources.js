@@ -3,26 +3,35 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
-import { Act, ask, Copy, Field, Form, forgetLists, More, say, Table, Time, Title, useList } from "./parts.js";
-import { t } from "./text.js";
+import { count } from "./format.js";
+import { Act, ask, Copy, Field, Form, forgetLists, More, say, Status, Table, Time, Title, useData, useList } from "./parts.js";
+import { t, tell } from "./text.js";
 
 /** The page. */
 export function Sources() {
   const list = useList("sources", (iterator) => call("GET", `/ingest/api/v1/source${query({ limit: 50, iterator })}`));
-  const again = () => { forgetLists(); return list.again(); };
+  const refused = useData(() => call("GET", "/operator/source-refusal"), []);
+  const last = new Map((refused.data?.data ?? []).map((one) => [one.sourceId, one]));
+  const again = () => { forgetLists(); refused.reload(); return list.again(); };
   const remove = async (one) => {
     const text = html`<p>${t("Delete {name}? What is sent to it is refused from then on.", { name: one.name })}</p>`;
     if (!(await ask(text, t("Delete"), true))) return;
     await call("DELETE", `/ingest/api/v1/source/${one.id}`);
     await again();
   };
-  return html`<${Title}>${t("Sources")}<//>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Changed"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
+  return html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${t("Sources")}<//>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Refused"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td class="name"><strong>${one.name}</strong></td><td>${one.type}</td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
-      <td><a href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="when"><${Time} at=${one.updatedAt} /></td>
+      <td><a href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${Refusal} last=${last.get(one.id)} /></td>
       <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
     <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;
+}
+
+/** The latest that a source did not believe, and why. */
+function Refusal({ last }) {
+  if (!last) return html`<span class="minor">${t("none")}</span>`;
+  return html`<${Status} kind="bad"><${Time} at=${last.timestamp} />${last.count > 1 && ` (${count(last.count)})`}<//><small class="below">${tell(last.says)}</small>`;
 }
 
 function NewSource({ done }) {

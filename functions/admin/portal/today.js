@@ -24,6 +24,7 @@ export function Today() {
       ${tile(some(parked.data), t("parked records"), parked.data?.data.length > 0)}
       ${tile(some(tasks.data), t("tasks running"))}
       ${local.data && html`<${Machine} status=${local.data} tile=${tile} />`}</div>
+    ${local.data && html`<${Hour} hour=${local.data.hour} />`}
     <section><h2>${t("Failing endpoints")}</h2>
       ${failing.rows.length > 0 && html`<${Table} name=${t("Failing endpoints")} heads=${[t("Customer"), t("Endpoint"), t("Since"), t("Last answer"), { text: t("Failed"), number: true }, { text: t("Attempts"), minor: true }, { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${failing.rows.map((one) => html`<${Row} key=${one.id} one=${one} />`)} />`}
       <${More} list=${failing} empty=${t("No endpoint is failing.")} /></section>`;
@@ -46,10 +47,32 @@ function Machine({ status, tile }) {
   // DynamoDB on demand and SQS, at the list price of us-east-1.
   const price = usage.writeUnits * 0.625e-6 + usage.readUnits * 0.125e-6 + usage.sqsRequests * 0.4e-6;
   const sum = (name) => count(metrics[name]?.sum ?? 0);
-  const latency = metrics.EndpointLatency;
+  const { hourP50Ms, hourP99Ms } = status.hour;
   return html`${tile(sum("Accepted"), t("accepted"))}${tile(sum("Delivered"), t("delivered"))}
     ${tile(sum("Failed"), t("failed attempts"), metrics.Failed?.sum > 0)}
-    ${latency?.times > 0 && tile(`${count(Math.round(latency.sum / latency.times))} / ${count(latency.max)} ms`, t("endpoints, mean / longest"))}
+    ${hourP50Ms !== null && tile(`${took(hourP50Ms)} / ${took(hourP99Ms)}`, t("until delivered, p50 / p99, last hour"))}
     ${tile(count(queued), t("in the queues"))}${tile(took(metrics.SweepLag?.max ?? 0), t("sweep lag, worst"))}
     ${tile(`$${price.toFixed(2)}`, t("DynamoDB and SQS of this, at list price"))}`;
+}
+
+/** The last hour minute by minute, as the process counted it. */
+function Hour({ hour }) {
+  const sum = (all) => all.reduce((one, other) => one + other, 0);
+  const picture = (success, fail, says) => html`<${Bars} wide picture=${{ stepMs: hour.stepMs, success, fail }} says=${says} />`;
+  const nothing = hour.accepted.map(() => 0);
+  const [accepted, delivered, failed] = [hour.accepted, hour.delivered, hour.failed].map(sum);
+  return html`<section><h2>${t("The last hour, minute by minute")}</h2><div class="pictures">
+    <figure><figcaption>${t("accepted")} <strong>${count(accepted)}</strong></figcaption>${picture(hour.accepted, nothing, t("{n} accepted", { n: count(accepted) }))}</figure>
+    <figure><figcaption>${t("delivered")} <strong>${count(delivered)}</strong> · ${t("failed attempts")} <strong class=${failed ? "bad" : ""}>${count(failed)}</strong></figcaption>${picture(hour.delivered, hour.failed)}</figure>
+    <figure><figcaption>${t("until delivered")} · p50 <strong>${took(hour.hourP50Ms)}</strong> · p99 <strong>${took(hour.hourP99Ms)}</strong></figcaption><${Lines} all=${[["wait", hour.p99Ms], ["good", hour.p50Ms]]} says=${t("until delivered: p50 {p50}, p99 {p99}", { p50: took(hour.hourP50Ms), p99: took(hour.hourP99Ms) })} /></figure></div></section>`;
+}
+
+/** Durations by time, on a scale of powers of ten; minutes without any are left out. */
+function Lines({ all, says }) {
+  const height = 60;
+  const top = Math.max(10, ...all.flatMap(([, values]) => values.map((value) => value ?? 0)));
+  const y = (value) => height - 2 - (Math.log10(value + 1) / Math.log10(top + 1)) * (height - 6);
+  return html`<svg class="bars wide" viewBox=${`0 0 ${all[0][1].length * 5} ${height}`} preserveAspectRatio="none" role="img" aria-label=${says}>
+    <line x1="0" x2=${all[0][1].length * 5} y1=${height} y2=${height} />
+    ${all.map(([kind, values]) => values.map((value, at) => value !== null && html`<rect class=${kind} x=${at * 5} width="4" y=${y(value)} height="2" />`))}</svg>`;
 }

@@ -1,0 +1,163 @@
+//! What this process did in the last hour, minute by minute: what the console draws. It is kept in
+//! memory, beside the sums of [`Totals`], and nothing is stored for it; a restart begins anew.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::metrics::{Metric, Metrics, Totals};
+
+/// How long a bar is, in milliseconds.
+const STEP_MS: u64 = 60_000;
+/// Minutes that are kept, the one that goes on included.
+const KEPT: usize = 60;
+/// Durations below this many milliseconds are told apart one by one.
+const EXACT: u64 = 16;
+/// Classes for each doubling of a duration above [`EXACT`]: a percentile is at most an eighth more
+/// than what was measured.
+const CLASSES: u64 = 8;
+/// Classes of durations: up to 2^32 ms, which is longer than a schedule.
+const ALL_CLASSES: usize = (EXACT + (32 - EXACT.ilog2() as u64) * CLASSES) as usize;
+
+/// Counts by minute, and keeps the sums as well.
+pub(crate) struct Minutes {
+    totals: Totals,
+    clock: Arc<dyn Clock>,
+    kept: Mutex<VecDeque<Minute>>,
+}
+
+/// What happened within a minute.
+struct Minute {
+    /// Whole minutes since the epoch.
+    number: u64,
+    accepted: u64,
+    delivered: u64,
+    failed: u64,
+    /// Delivery times: how many there were of each class.
+    times: Box<[u32; ALL_CLASSES]>,
+}
+
+/// The last hour.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Hour {
+    /// When the first minute began.
+    pub(crate) since: String,
+    /// How long each is, in milliseconds.
+    pub(crate) step_ms: u64,
+    /// Messages that were taken, minute by minute.
+    pub(crate) accepted: Vec<u64>,
+    /// Attempts that succeeded, minute by minute.
+    pub(crate) delivered: Vec<u64>,
+    /// Attempts that failed, minute by minute.
+    pub(crate) failed: Vec<u64>,
+    /// Half of a minute's deliveries took at most so long from publishing to the answer, the waits
+    /// of the schedule included, in milliseconds; none without a delivery.
+    pub(crate) p50_ms: Vec<Option<u64>>,
+    /// The same of 99 of 100.
+    pub(crate) p99_ms: Vec<Option<u64>>,
+    /// Both over the whole hour.
+    pub(crate) hour_p50_ms: Option<u64>,
+    pub(crate) hour_p99_ms: Option<u64>,
+}
+
+impl Minutes {
+    /// Nothing yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { totals: Totals::default(), clock, kept: Mutex::default() }
+    }
+
+    /// Sums since the process started.
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The last hour, up to now.
+    pub(crate) fn hour(&self) -> Hour {
+        let last = self.clock.now().0 / STEP_MS;
+        let first = (last + 1).saturating_sub(KEPT as u64);
+        let mut hour = Hour {
+            since: Timestamp(first * STEP_MS).to_rfc3339(),
+            step_ms: STEP_MS,
+            ..Hour::default()
+        };
+        let mut all = [0_u32; ALL_CLASSES];
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in first..=last {
+            let minute = kept.iter().find(|minute| minute.number == number);
+            let count = |of: fn(&Minute) -> u64| minute.map_or(0, of);
+            hour.accepted.push(count(|minute| minute.accepted));
+            hour.delivered.push(count(|minute| minute.delivered));
+            hour.failed.push(count(|minute| minute.failed));
+            let within = |percent| minute.and_then(|minute| percentile(&minute.times[..], percent));
+            hour.p50_ms.push(within(50));
+            hour.p99_ms.push(within(99));
+            for (sum, n) in all.iter_mut().zip(minute.iter().flat_map(|one| one.times.iter())) {
+                *sum = sum.saturating_add(*n);
+            }
+        }
+        hour.hour_p50_ms = percentile(&all, 50);
+        hour.hour_p99_ms = percentile(&all, 99);
+        hour
+    }
+}
+
+impl Metrics for Minutes {
+    fn add(&self, metric: Metric, value: u64) {
+        self.totals.add(metric, value);
+        let counts = [Metric::Accepted, Metric::Delivered, Metric::Failed, Metric::EndToEndLatency];
+        if !counts.contains(&metric) {
+            return;
+        }
+        let number = self.clock.now().0 / STEP_MS;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that is set back counts in the minute that goes on.
+        if kept.back().is_none_or(|last| last.number < number) {
+            if kept.len() == KEPT {
+                kept.pop_front();
+            }
+            let times = Box::new([0; ALL_CLASSES]);
+            kept.push_back(Minute { number, accepted: 0, delivered: 0, failed: 0, times });
+        }
+        let Some(minute) = kept.back_mut() else { return };
+        match metric {
+            Metric::Accepted => minute.accepted += value,
+            Metric::Delivered => minute.delivered += value,
+            Metric::Failed => minute.failed += value,
+            _ => minute.times[class_of(value)] += 1,
+        }
+    }
+}
+
+/// The class of a duration.
+fn class_of(ms: u64) -> usize {
+    if ms < EXACT {
+        return ms as usize;
+    }
+    let doublings = u64::from(ms.ilog2() - EXACT.ilog2());
+    let within = (ms >> (doublings + u64::from(EXACT.ilog2() - CLASSES.ilog2()))) - CLASSES;
+    ((EXACT + doublings * CLASSES + within) as usize).min(ALL_CLASSES - 1)
+}
+
+/// The longest duration of a class, in milliseconds.
+fn longest_of(class: usize) -> u64 {
+    let class = class as u64;
+    if class < EXACT {
+        return class;
+    }
+    let (doublings, within) = ((class - EXACT) / CLASSES, (class - EXACT) % CLASSES);
+    ((CLASSES + within + 1) << (doublings + u64::from(EXACT.ilog2() - CLASSES.ilog2()))) - 1
+}
+
+/// What so many of a hundred do not exceed; `None` of nothing.
+fn percentile(times: &[u32], percent: u64) -> Option<u64> {
+    let all: u64 = times.iter().map(|n| u64::from(*n)).sum();
+    let rank = (all * percent).div_ceil(100).max(1);
+    let mut seen = 0;
+    let class = times.iter().position(|n| {
+        seen += u64::from(*n);
+        seen >= rank
+    });
+    class.map(longest_of)
+}
