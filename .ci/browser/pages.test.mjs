@@ -13,7 +13,7 @@ const { DE, SERVER } = await load("de.js");
 const { use, tell } = await load("text.js");
 const { sample, languages } = await load("samples.js");
 const { deliveryState } = await load("state.js");
-const { visitor } = await load("api.js");
+const { beginning, visitor } = await load("api.js");
 
 test("names are sorted as people do it: 2 before 10", () => {
   assert.deepEqual(["type_10", "type_2", "type_1"].sort(format.byName), ["type_1", "type_2", "type_10"]);
@@ -79,11 +79,44 @@ test("the secret is filled in wherever it stands, in eight languages", () => {
   }
 });
 
+test("a list that is taken as a whole ends after so many pages, and says that it goes on", async () => {
+  let asked = 0;
+  const page = (last) => async () => ({ data: [asked += 1], iterator: "next", done: asked === last });
+  assert.deepEqual(await beginning(page(3)), { found: [1, 2, 3], whole: true });
+  asked = 0;
+  const { found, whole } = await beginning(page(-1));
+  assert.deepEqual([found.length, whole], [20, false]);
+});
+
 test("every form is one that waits for its answer, and no button only pretends to act", () => {
   for (const name of readdirSync(FILES).filter((name) => name.endsWith(".js") && name !== "parts.js")) {
     const text = readFileSync(new URL(name, FILES), "utf8");
     assert.ok(!/<form\b|type="submit"|=> \{\}\}>/.test(text), `${name} has a form of its own`);
   }
+});
+
+test("every operation that a page asks for is in the API's description", () => {
+  const { paths } = JSON.parse(readFileSync(new URL("functions/admin/openapi.json", ROOT), "utf8"));
+  const known = new Set(Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{[^}]*\}/g, "{}")}`)));
+  const unknown = [];
+  let asked = 0;
+  for (const name of readdirSync(FILES).filter((name) => name.endsWith(".js"))) {
+    const text = readFileSync(new URL(name, FILES), "utf8");
+    const kept = [...text.matchAll(/const path = [^`\n]*`([^`]*)`/g), ...text.matchAll(/\bpath=\$\{`([^`]*)`\}/g), ...text.matchAll(/\bwalk\("([^"]*)"\)/g)].map(([, path]) => path);
+    for (const [, how, method, plain, made] of text.matchAll(/\b(own|call)\("([A-Z]+)", (?:"([^"]*)"|`([^`]*)`|path\b)/g)) {
+      const written = plain ?? made ?? "${path}";
+      const starts = written.includes("${path}") ? kept.map((path) => written.replace("${path}", path)) : [written];
+      const places = starts.map((path) => {
+        const clear = path.replace(/\$\{query\(.*$/, "").replace(/\$\{[^}]*\}/g, "{}").replace(/\?.*$/, "");
+        const base = how === "own" ? "/api/v1/app/{}" : clear.startsWith("/ingest/") ? "" : "/api/v1";
+        return `${method} ${base}${clear}`;
+      });
+      asked += 1;
+      if (!places.some((place) => known.has(place)) && !written.startsWith("/local/")) unknown.push(`${name}: ${method} ${written}`);
+    }
+  }
+  assert.deepEqual(unknown, []);
+  assert.ok(asked > 50, `only ${asked} were found`);
 });
 
 /** What stands between two quotes in a program, in Rust over several lines as well. */

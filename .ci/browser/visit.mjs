@@ -584,7 +584,13 @@ async function fits(page, name) {
   const size = page.viewportSize();
   for (const width of [size.width, 1440, 1180, 1024, 961, 900, 768, 705, 390, 320]) {
     await page.setViewportSize({ width, height: size.height });
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    // A table may be wider than the page without moving it: within the margin.
+    const over = await page.evaluate(() => {
+      const view = document.getElementById("view");
+      const tables = [...document.querySelectorAll("main table")].filter((one) => !one.closest(".wide"));
+      const beyond = tables.map((table) => Math.floor(table.getBoundingClientRect().right - view.getBoundingClientRect().right));
+      return Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, ...beyond);
+    });
     assert.ok(over <= 0, `${name} is ${over} px too wide at ${width}`);
   }
   await page.setViewportSize(size);

@@ -60,10 +60,13 @@ pub(crate) fn serve(request: &Request<Bytes>, segments: &[&str]) -> Option<Respo
 /// The page that a query asks for; the index, if it asks for none that there is.
 fn page(request: &Request<Bytes>) -> String {
     static READ: OnceLock<[Value; 2]> = OnceLock::new();
-    let [document, examples] = READ.get_or_init(|| {
-        [DOCUMENT, EXAMPLES].map(|text| serde_json::from_str(text).unwrap_or_default())
+    static PAGES: OnceLock<Pages<'static>> = OnceLock::new();
+    let pages = PAGES.get_or_init(|| {
+        let [document, examples] = READ.get_or_init(|| {
+            [DOCUMENT, EXAMPLES].map(|text| serde_json::from_str(text).unwrap_or_default())
+        });
+        Pages::new(document, examples)
     });
-    let pages = Pages { document, examples };
     let asked = |name| query_value(request, name);
     let found = match (asked("noun"), asked("shape"), asked("q")) {
         (Some(noun), ..) => pages.noun(&noun),

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use shared::api::error::ApiError;
+use shared::api::request::parts;
 use shared::domain::right::Right;
 
 use crate::{Answer, Call};
@@ -93,11 +94,16 @@ impl Operation {
 
 /// 405 for a path of [`OPEN`] with another method than it takes.
 pub(crate) fn refuse_open(method: &Method, path: &str) -> Option<Answer> {
-    let path = shared::api::request::segments(path);
+    // Every request comes by here: nothing is allocated for it.
     let is_at = |pattern: &str| {
-        let pattern = shared::api::request::segments(pattern);
-        let fits = |(own, part): (&&str, &&str)| own.starts_with('{') || own == part;
-        pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
+        let (mut own, mut asked) = (parts(pattern), parts(path));
+        loop {
+            match (own.next(), asked.next()) {
+                (None, None) => return true,
+                (Some(own), Some(part)) if own.starts_with('{') || own == part => {}
+                _ => return false,
+            }
+        }
     };
     let (_, takes, _) = OPEN.iter().find(|(_, _, pattern)| is_at(pattern))?;
     let allowed: &[&str] = match *takes {

@@ -7,8 +7,10 @@ use super::sample::LANGUAGES;
 
 /// What the pages are made of.
 pub(super) struct Pages<'a> {
-    pub(super) document: &'a Value,
-    pub(super) examples: &'a Value,
+    document: &'a Value,
+    examples: &'a Value,
+    /// Every operation, by noun.
+    operations: Vec<Operation<'a>>,
 }
 
 /// A method and a path, and what is there.
@@ -36,7 +38,18 @@ fn head(title: &str) -> String {
     page
 }
 
-impl Pages<'_> {
+impl<'a> Pages<'a> {
+    /// Pages of this description, with these requests and what they answered.
+    pub(super) fn new(document: &'a Value, examples: &'a Value) -> Self {
+        let mut operations: Vec<Operation<'_>> = object(&document["paths"])
+            .flat_map(|(path, methods)| {
+                object(methods).map(move |(method, operation)| (path, method, operation))
+            })
+            .collect();
+        operations.sort_by_key(|(_, _, operation)| operation["tags"][0].as_str());
+        Self { document, examples, operations }
+    }
+
     /// Every operation by noun, with its summary.
     pub(super) fn index(&self) -> String {
         let mut page = self.begin("Posthorn API", "");
@@ -48,7 +61,7 @@ impl Pages<'_> {
             <code>done</code>.";
         for noun in self.nouns() {
             put(&mut page, format_args!("<h2><a href='?noun={0}'>{0}</a></h2>", escape(noun)));
-            self.list(&mut page, self.operations().into_iter().filter(|one| tag(one) == noun));
+            self.list(&mut page, self.of(noun));
         }
         page
     }
@@ -58,7 +71,7 @@ impl Pages<'_> {
         let noun = self.nouns().into_iter().find(|known| *known == noun)?;
         let mut page = self.begin(noun, "");
         put(&mut page, format_args!("<h1>{}</h1>", escape(noun)));
-        for operation in self.operations().into_iter().filter(|one| tag(one) == noun) {
+        for operation in self.of(noun) {
             self.show(&mut page, operation);
         }
         Some(page)
@@ -104,7 +117,7 @@ impl Pages<'_> {
             let texts = texts.map(|text| text.as_str().unwrap_or_default());
             has(&format!("{method} {path} {} {}", tag(&(path, method, operation)), texts.join(" ")))
         };
-        let found: Vec<Operation<'_>> = self.operations().into_iter().filter(fits).collect();
+        let found: Vec<Operation<'_>> = self.operations.iter().copied().filter(fits).collect();
         let shapes: Vec<&str> = object(&self.document["components"]["schemas"])
             .filter(|(name, schema)| {
                 let fields: Vec<&str> =
@@ -145,24 +158,18 @@ impl Pages<'_> {
     }
 
     fn nouns(&self) -> Vec<&str> {
-        let mut nouns: Vec<&str> = self.operations().iter().map(tag).collect();
+        let mut nouns: Vec<&str> = self.operations.iter().map(tag).collect();
         nouns.dedup();
         nouns
     }
 
-    /// Every operation, by noun.
-    fn operations(&self) -> Vec<Operation<'_>> {
-        let mut operations: Vec<Operation<'_>> = object(&self.document["paths"])
-            .flat_map(|(path, methods)| {
-                object(methods).map(move |(method, operation)| (path, method, operation))
-            })
-            .collect();
-        operations.sort_by_key(|(_, _, operation)| operation["tags"][0].as_str());
-        operations
+    /// A noun's operations.
+    fn of(&self, noun: &str) -> impl Iterator<Item = Operation<'a>> {
+        self.operations.iter().copied().filter(move |one| tag(one) == noun)
     }
 
     /// Operations in a line each, with links.
-    fn list<'a>(&self, page: &mut String, operations: impl Iterator<Item = Operation<'a>>) {
+    fn list<'b>(&self, page: &mut String, operations: impl Iterator<Item = Operation<'b>>) {
         *page += "<ul>";
         for operation in operations {
             let (path, method, described) = operation;

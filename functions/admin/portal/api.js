@@ -157,19 +157,31 @@ export function query(parameters) {
   return set.length ? `?${new URLSearchParams(set)}` : "";
 }
 
+/** Most pages of a list that is taken as a whole. */
+const MOST_PAGES = 20;
+
 /**
- * All of a list that is known to be short.
+ * All of a list that is known to be short. Of one that is not, as much as a page should show.
  * @param {(iterator: string | null) => Promise<any>} page
  */
 export async function all(page) {
+  return (await beginning(page)).found;
+}
+
+/**
+ * The beginning of a list, and whether that is all of it.
+ * @param {(iterator: string | null) => Promise<any>} page
+ */
+export async function beginning(page) {
   const found = [];
   let iterator = null;
-  do {
+  for (let pages = 0; pages < MOST_PAGES; pages += 1) {
     const answer = await page(iterator);
     found.push(...answer.data);
-    iterator = answer.done ? null : answer.iterator;
-  } while (iterator);
-  return found;
+    if (answer.done || !answer.iterator) return { found, whole: true };
+    iterator = answer.iterator;
+  }
+  return { found, whole: false };
 }
 
 /** What was asked for once. */

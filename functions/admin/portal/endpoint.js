@@ -57,8 +57,10 @@ function Alarm({ health }) {
 
 function Sent({ id, health }) {
   const seen = health.data;
-  if (health.error) return html`<${Failed} error=${health.error} again=${health.reload} />`;
-  if (!seen) return null;
+  // What was sent is asked for at the same time.
+  const sent = html`<${Deliveries} key="sent" of=${id} />`;
+  if (health.error) return html`<${Failed} error=${health.error} again=${health.reload} />${sent}`;
+  if (!seen) return html`<div class="tiles loading" />${sent}`;
   const tile = (value, label) => html`<div class="tile"><strong>${value}</strong><span>${label}</span></div>`;
   return html`<div class="tiles">
       ${tile(percent(seen.failed, seen.attempts), t("Error rate"))}
@@ -67,7 +69,7 @@ function Sent({ id, health }) {
       ${tile(count(seen.attempts), seen.complete ? t("Attempts in 24 h") : t("latest attempts count"))}
       <div class="tile"><${Bars} picture=${seen.picture} /><span>${spanOf(seen.picture)}</span></div></div>
     <${Recovery} ep=${id} health=${seen} done=${health.reload} />
-    <${Deliveries} of=${id} />`;
+    ${sent}`;
 }
 
 function Settings({ endpoint }) {

@@ -11,7 +11,7 @@ const TICK_MS = 30_000;
 /** How long a page may be on its way before grey rows stand for it, in milliseconds. */
 const PATIENCE_MS = 150;
 /** Most empty pages in a row that a list asks for by itself. */
-const EMPTY_PAGES = 10;
+const EMPTY_PAGES = 4;
 
 /** Loads something, and again when `wants` changes; `reload` keeps what is there meanwhile. */
 export function useData(load, wants) {
@@ -248,7 +248,7 @@ export function forgetLists() {
 export function More({ list, empty }) {
   if (list.error) return html`<${Failed} error=${list.error} again=${list.again} />`;
   if (list.fresh) return html`<${Loaded} of=${{}} />`;
-  return html`${list.rows.length === 0 && list.done && html`<p class="empty">${empty}</p>`}
+  return html`${list.rows.length === 0 && html`<p class="empty">${list.done ? empty : t("Nothing among the latest.")}</p>`}
     ${!list.done && html`<p><${Act} act=${list.more}>${t("Show more")}<//></p>`}`;
 }
 

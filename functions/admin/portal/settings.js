@@ -3,7 +3,7 @@
 // profiles, and an event for everybody.
 
 import { html, useState } from "./vendor/preact.js";
-import { all, call, query } from "./api.js";
+import { beginning, call, query } from "./api.js";
 import { count } from "./format.js";
 import { Act, ask, Code, Copy, Failed, Field, forgetLists, Form, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
 import { Progress } from "./recovery.js";
@@ -154,8 +154,8 @@ function Broadcast() {
     } catch (error) {
       throw new Error(`${t("The payload is no JSON")}: ${error.message}`);
     }
-    const apps = await all((iterator) => call("GET", `/app${query({ limit: 250, iterator })}`));
-    const text = html`<p>${t("Publish {type} to {n} applications? It cannot be called back.", { type: said.type, n: count(apps.length) })}</p>`;
+    const { found, whole } = await beginning((iterator) => call("GET", `/app${query({ limit: 250, iterator })}`));
+    const text = html`<p>${t("Publish {type} to {n} applications? It cannot be called back.", { type: said.type, n: `${count(found.length)}${whole ? "" : "+"}` })}</p>`;
     if (await ask(text, t("Broadcast"), true)) follow(await call("POST", "/msg/broadcast", { eventType: said.type, payload }));
   };
   return html`<${Form} act=${send} yes=${t("Broadcast …")}>

@@ -21,8 +21,8 @@ export function Sources() {
   };
   return html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${t("Sources")}<//>
     ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Refused"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
-      <td class="name"><strong>${one.name}</strong></td><td>${one.type}</td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
-      <td><a href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${Refusal} last=${last.get(one.id)} /></td>
+      <td class="name"><strong>${one.name}</strong></td><td><code>${one.type}</code></td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
+      <td><a class="cut" href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${Refusal} last=${last.get(one.id)} /></td>
       <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
     <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;

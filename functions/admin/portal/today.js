@@ -47,10 +47,8 @@ function Machine({ status, tile }) {
   // DynamoDB on demand and SQS, at the list price of us-east-1.
   const price = usage.writeUnits * 0.625e-6 + usage.readUnits * 0.125e-6 + usage.sqsRequests * 0.4e-6;
   const sum = (name) => count(metrics[name]?.sum ?? 0);
-  const { hourP50Ms, hourP99Ms } = status.hour;
   return html`${tile(sum("Accepted"), t("accepted"))}${tile(sum("Delivered"), t("delivered"))}
     ${tile(sum("Failed"), t("failed attempts"), metrics.Failed?.sum > 0)}
-    ${hourP50Ms !== null && tile(`${took(hourP50Ms)} / ${took(hourP99Ms)}`, t("until delivered, p50 / p99, last hour"))}
     ${tile(count(queued), t("in the queues"))}${tile(took(metrics.SweepLag?.max ?? 0), t("sweep lag, worst"))}
     ${tile(`$${price.toFixed(2)}`, t("DynamoDB and SQS of this, at list price"))}`;
 }

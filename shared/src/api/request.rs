@@ -245,7 +245,12 @@ fn decode_unreserved(path: &str) -> String {
 
 /// The path's segments, without empty ones: a trailing slash makes no difference.
 pub fn segments(path: &str) -> Vec<&str> {
-    path.split('/').filter(|segment| !segment.is_empty()).collect()
+    parts(path).collect()
+}
+
+/// The same one by one.
+pub fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
 }
 
 fn not_json(error: &serde_json::Error) -> ApiError {
