@@ -64,7 +64,6 @@ enum Kind {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     ReplayMissing,
-    BulkReplay,
     Recover,
     Cancel,
     CancelSince,
@@ -114,7 +113,6 @@ fn cases() -> impl Strategy<Value = Case> {
         prop_oneof![6 => Just(Kind::Plain), 2 => Just(Kind::Scheduled), 1 => Just(Kind::Split)];
     let act = prop_oneof![
         Just(Act::ReplayMissing),
-        Just(Act::BulkReplay),
         Just(Act::Recover),
         Just(Act::Cancel),
         Just(Act::CancelSince),
@@ -498,7 +496,7 @@ impl Trial {
                     self.disabled.insert(ep.clone());
                     self.ever_disabled.insert(ep.clone());
                 }
-                Act::ReplayMissing | Act::BulkReplay | Act::Recover | Act::Resend => {}
+                Act::ReplayMissing | Act::Recover | Act::Resend => {}
             }
             now.push((*act, named, ep));
         }
@@ -512,7 +510,6 @@ impl Trial {
             let of_endpoint = |what: &str| format!("{app}/endpoint/{ep}/{what}");
             let (path, body) = match act {
                 Act::ReplayMissing => (of_endpoint("replay-missing"), since.clone()),
-                Act::BulkReplay => (of_endpoint("bulk-replay"), since.clone()),
                 Act::Recover => (of_endpoint("recover"), since.clone()),
                 Act::CancelSince => (of_endpoint("cancel-msgs"), since.clone()),
                 Act::Cancel => (format!("{app}/msg/{msg}/cancel"), json!(null)),
