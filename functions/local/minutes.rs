@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use shared::domain::clock::{Clock, Timestamp};
 use shared::domain::metrics::{Metric, Metrics, Totals};
@@ -12,13 +13,11 @@ use shared::domain::metrics::{Metric, Metrics, Totals};
 const STEP_MS: u64 = 60_000;
 /// Minutes that are kept, the one that goes on included.
 const KEPT: usize = 60;
-/// Durations below this many milliseconds are told apart one by one.
-const EXACT: u64 = 16;
-/// Classes for each doubling of a duration above [`EXACT`]: a percentile is at most an eighth more
-/// than what was measured.
-const CLASSES: u64 = 8;
-/// Classes of durations: up to 2^32 ms, which is longer than a schedule.
-const ALL_CLASSES: usize = (EXACT + (32 - EXACT.ilog2() as u64) * CLASSES) as usize;
+/// The longest duration that is told apart, in milliseconds: longer than a schedule.
+const LONGEST_MS: u64 = u32::MAX as u64;
+/// Decimal digits of a duration that are told apart: a percentile is at most an eighth more than
+/// what was measured.
+const DIGITS: u8 = 1;
 
 /// Counts by minute, and keeps the sums as well.
 pub(crate) struct Minutes {
@@ -34,8 +33,8 @@ struct Minute {
     accepted: u64,
     delivered: u64,
     failed: u64,
-    /// Delivery times: how many there were of each class.
-    times: Box<[u32; ALL_CLASSES]>,
+    /// Delivery times.
+    times: Histogram<u32>,
 }
 
 /// The last hour.
@@ -82,7 +81,7 @@ impl Minutes {
             step_ms: STEP_MS,
             ..Hour::default()
         };
-        let mut all = [0_u32; ALL_CLASSES];
+        let mut all = no_times();
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for number in first..=last {
             let minute = kept.iter().find(|minute| minute.number == number);
@@ -90,15 +89,15 @@ impl Minutes {
             hour.accepted.push(count(|minute| minute.accepted));
             hour.delivered.push(count(|minute| minute.delivered));
             hour.failed.push(count(|minute| minute.failed));
-            let within = |percent| minute.and_then(|minute| percentile(&minute.times[..], percent));
-            hour.p50_ms.push(within(50));
-            hour.p99_ms.push(within(99));
-            for (sum, n) in all.iter_mut().zip(minute.iter().flat_map(|one| one.times.iter())) {
-                *sum = sum.saturating_add(*n);
+            let within = |share| minute.and_then(|minute| quantile(&minute.times, share));
+            hour.p50_ms.push(within(0.5));
+            hour.p99_ms.push(within(0.99));
+            if let Some(minute) = minute {
+                all.add(&minute.times).expect("histograms of the same bounds");
             }
         }
-        hour.hour_p50_ms = percentile(&all, 50);
-        hour.hour_p99_ms = percentile(&all, 99);
+        hour.hour_p50_ms = quantile(&all, 0.5);
+        hour.hour_p99_ms = quantile(&all, 0.99);
         hour
     }
 }
@@ -117,7 +116,7 @@ impl Metrics for Minutes {
             if kept.len() == KEPT {
                 kept.pop_front();
             }
-            let times = Box::new([0; ALL_CLASSES]);
+            let times = no_times();
             kept.push_back(Minute { number, accepted: 0, delivered: 0, failed: 0, times });
         }
         let Some(minute) = kept.back_mut() else { return };
@@ -125,39 +124,16 @@ impl Metrics for Minutes {
             Metric::Accepted => minute.accepted += value,
             Metric::Delivered => minute.delivered += value,
             Metric::Failed => minute.failed += value,
-            _ => minute.times[class_of(value)] += 1,
+            _ => minute.times.saturating_record(value),
         }
     }
 }
 
-/// The class of a duration.
-fn class_of(ms: u64) -> usize {
-    if ms < EXACT {
-        return ms as usize;
-    }
-    let doublings = u64::from(ms.ilog2() - EXACT.ilog2());
-    let within = (ms >> (doublings + u64::from(EXACT.ilog2() - CLASSES.ilog2()))) - CLASSES;
-    ((EXACT + doublings * CLASSES + within) as usize).min(ALL_CLASSES - 1)
+fn no_times() -> Histogram<u32> {
+    Histogram::new_with_bounds(1, LONGEST_MS, DIGITS).expect("bounds that fit one digit")
 }
 
-/// The longest duration of a class, in milliseconds.
-fn longest_of(class: usize) -> u64 {
-    let class = class as u64;
-    if class < EXACT {
-        return class;
-    }
-    let (doublings, within) = ((class - EXACT) / CLASSES, (class - EXACT) % CLASSES);
-    ((CLASSES + within + 1) << (doublings + u64::from(EXACT.ilog2() - CLASSES.ilog2()))) - 1
-}
-
-/// What so many of a hundred do not exceed; `None` of nothing.
-fn percentile(times: &[u32], percent: u64) -> Option<u64> {
-    let all: u64 = times.iter().map(|n| u64::from(*n)).sum();
-    let rank = (all * percent).div_ceil(100).max(1);
-    let mut seen = 0;
-    let class = times.iter().position(|n| {
-        seen += u64::from(*n);
-        seen >= rank
-    });
-    class.map(longest_of)
+/// What this share of the times does not exceed; `None` of nothing.
+fn quantile(times: &Histogram<u32>, share: f64) -> Option<u64> {
+    (!times.is_empty()).then(|| times.value_at_quantile(share))
 }
