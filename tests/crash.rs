@@ -64,6 +64,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     ReplayMissing,
+    BulkReplay,
     Recover,
     Cancel,
     CancelSince,
@@ -113,6 +114,7 @@ fn cases() -> impl Strategy<Value = Case> {
         prop_oneof![6 => Just(Kind::Plain), 2 => Just(Kind::Scheduled), 1 => Just(Kind::Split)];
     let act = prop_oneof![
         Just(Act::ReplayMissing),
+        Just(Act::BulkReplay),
         Just(Act::Recover),
         Just(Act::Cancel),
         Just(Act::CancelSince),
@@ -496,7 +498,7 @@ impl Trial {
                     self.disabled.insert(ep.clone());
                     self.ever_disabled.insert(ep.clone());
                 }
-                Act::ReplayMissing | Act::Recover | Act::Resend => {}
+                Act::ReplayMissing | Act::BulkReplay | Act::Recover | Act::Resend => {}
             }
             now.push((*act, named, ep));
         }
@@ -510,6 +512,7 @@ impl Trial {
             let of_endpoint = |what: &str| format!("{app}/endpoint/{ep}/{what}");
             let (path, body) = match act {
                 Act::ReplayMissing => (of_endpoint("replay-missing"), since.clone()),
+                Act::BulkReplay => (of_endpoint("bulk-replay"), since.clone()),
                 Act::Recover => (of_endpoint("recover"), since.clone()),
                 Act::CancelSince => (of_endpoint("cancel-msgs"), since.clone()),
                 Act::Cancel => (format!("{app}/msg/{msg}/cancel"), json!(null)),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryFutureExt;
 use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::{Event, Notification, Outcome, notification};
 use shared::domain::delivery::{Delivery, QUEUE_GRACE_MS, Reason};
 use shared::domain::message::Message;
@@ -36,6 +37,8 @@ const LONGEST_PAUSE_MS: u64 = 2_000;
 const TRIES_WITHOUT_DEADLINE: u32 = 11;
 /// Time for a call to the store at the end, when there is none for asking it again.
 const SHORT: Duration = Duration::from_millis(500);
+/// How often the queue is asked to take an attempt that the store would not take.
+const QUEUE_TRIES: u32 = 5;
 /// How long an attempt that could not be written rests in the queue, in milliseconds.
 const REST_MS: u64 = 5_000;
 
@@ -128,10 +131,29 @@ async fn queue(
     let record = Record::Outcome { message: Box::new(message), attempt, outcome };
     let random = u64::from_be_bytes(job.context.parts.ambient.random());
     let at = job.now().plus_ms(REST_MS + random % REST_MS);
-    followed_up::send(job, &record, at).await?;
+    send_surely(job, &record, at).await?;
     keep_unmade(job, about.message, &sent.attempt).await;
     warn!(message.id = %sent.attempt.msg, endpoint.id = %sent.attempt.ep, "to be written later");
     Ok(())
+}
+
+/// Puts the last trace of an attempt in the queue, which nothing but this process knows of otherwise:
+/// asks again, with longer and longer pauses, as long as there is time.
+async fn send_surely(job: &Job, record: &Record, at: Timestamp) -> Result<(), NotDone> {
+    let sending = async {
+        let mut tries = 0;
+        loop {
+            let sent = followed_up::send(job, record, at).await;
+            tries += 1;
+            if sent.is_ok() || tries == QUEUE_TRIES {
+                return sent;
+            }
+            pause(job, tries).await;
+        }
+    };
+    let limit = job.budget().all(job.now());
+    let late = || Err(NotDone::Failed("the queue did not answer in time".to_owned()));
+    within(limit, sending).await.unwrap_or_else(late)
 }
 
 /// Keeps others from making an attempt again that is not on record yet, as far as the store takes
@@ -240,11 +262,16 @@ async fn ask<T, F: Future<Output = Result<T, StoreError>>>(
         }
         warn!(%error, tries, "the store is asked again");
         *last = error;
-        let ambient = &job.context.parts.ambient;
-        let pause_ms = ambient.pause_ms(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, tries);
+        pause(job, tries).await;
         tries += 1;
-        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
+}
+
+/// Waits before somebody is asked again who failed so many times before.
+async fn pause(job: &Job, tries: u32) {
+    let ambient = &job.context.parts.ambient;
+    let pause_ms = ambient.pause_ms(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, tries);
+    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
 }
 
 fn may_ask_again(job: &Job, tries: u32) -> bool {

@@ -8,6 +8,7 @@ use shared::store::{Directory, DirectoryEditor};
 
 use super::*;
 use crate::support::awake::Awake;
+use crate::support::faults::{Faulty, Plan};
 
 /// Calls before the record of a first attempt: the application is read, the request sent.
 const BEFORE_RECORD: usize = 2;
@@ -116,6 +117,27 @@ async fn the_outcome_of_a_later_attempt_that_is_written_later_ends_its_delivery(
         assert_eq!(delivery(&world, &msg, &ep).await.state, State::Delivered, "{number}");
         world.live_s(3_600).await;
         assert_eq!(world.network.sent().len(), before + 1, "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_neither_store_nor_queue_takes_at_first_is_written_later_all_the_same() {
+    for tries in 1..4 {
+        let (world, app, msg, record) = accepted().await;
+        let plan = Plan::new((0..tries).map(|call| (call, Fault::Before)).collect());
+        let away = Away::new(&world);
+        let behind = dispatcher(&world, |parts| {
+            on_table(parts, &world.table, away.clone());
+            parts.retries = Arc::new(Faulty::new(Awake(parts.retries.clone()), &plan));
+        });
+        let deadline = Some(world.ambient.now().plus_ms(9_100));
+        assert_eq!(behind.handle(vec![record.clone()], deadline).await, NONE, "{tries}");
+        assert_eq!(plan.fired(), tries);
+        world.queues.deliveries.delete(&[record.receipt]).await.unwrap();
+        world.advance_s(10);
+        assert_eq!(world.dispatch().await, 1, "{tries}");
+        assert_eq!(codes(&world.attempts(&app, &msg).await), [200]);
+        assert_eq!(world.network.sent().len(), 1, "{tries}");
     }
 }
 
