@@ -123,6 +123,28 @@ async fn a_delivery_that_is_given_up_is_logged_with_its_ids_and_the_reason() {
 }
 
 #[tokio::test]
+async fn that_a_circuit_opens_and_closes_is_logged_once_however_many_attempts_find_out() {
+    let (log, _guard) = Captured::with(lambda_filter(None));
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    world.network.always(URL, Ending::TimedOut);
+    for _ in 0..20 {
+        world.publish(&app, json!({})).await;
+    }
+    // All of a batch begin before the first of them is over.
+    world.dispatch_all().await;
+    let said = |event: &str| {
+        let lines = log.lines();
+        lines.iter().filter(|line| line.contains(event) && line.contains(&ep)).count()
+    };
+    assert_eq!(said("its circuit is open"), 1);
+    world.network.always(URL, answer(200));
+    world.live_s(600).await;
+    assert_eq!((said("its circuit is open"), said("its circuit is closed")), (1, 1));
+}
+
+#[tokio::test]
 async fn a_record_that_fails_is_logged_with_its_message_and_endpoint() {
     let (log, _guard) = Captured::with(lambda_filter(None));
     let world = World::new();

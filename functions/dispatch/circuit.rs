@@ -55,19 +55,21 @@ pub(crate) async fn note(job: &Job, seen: &Endpoint, url: &str, answered: bool) 
         return;
     }
     let now = job.now();
+    let is_open = |endpoint: &Endpoint| endpoint.circuit.is_some_and(|it| it.open.is_some());
+    // Whether it was open just before, and is now.
     let change = |endpoint: &mut Endpoint| {
+        let was_open = is_open(endpoint);
         if endpoint.url == url {
             let old = endpoint.circuit;
             endpoint.circuit = (!answered).then(|| circuit::silent(old.as_ref(), now));
         }
-        endpoint.circuit.is_some_and(|circuit| circuit.open.is_some())
+        (was_open, is_open(endpoint))
     };
-    let was_open = seen.circuit.is_some_and(|circuit| circuit.open.is_some());
     match job.context.parts.editor.edit_endpoint(&seen.app, &seen.id, now, change).await {
-        Ok(Edited::Done((_, true))) if !was_open => {
+        Ok(Edited::Done((_, (false, true)))) => {
             warn!(endpoint.id = %seen.id, "its circuit is open: it does not answer");
         }
-        Ok(Edited::Done((_, false))) if was_open => {
+        Ok(Edited::Done((_, (true, false)))) => {
             info!(endpoint.id = %seen.id, "its circuit is closed: it answers again");
         }
         Ok(_) => {}
