@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use shared::domain::clock::{Clock, Timestamp};
 use shared::embedded::Engine;
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
-use shared::queue::{Consumer, MAX_RECEIVES, Outgoing, Producer};
+use shared::queue::{Consumer, MAX_BATCH, MAX_RECEIVES, Outgoing, Producer, VISIBILITY_S};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::{Condition, Item, Key, Table, Write, Written};
 
@@ -307,4 +307,62 @@ fn a_new_directory_and_what_is_in_it_is_for_its_owner_only() {
         let mode = std::fs::metadata(kept_in.join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
+}
+
+/// Queues that let so much of one group be held.
+fn bounded(directory: &Directory, clock: &Arc<StillClock>, most_held: u64) -> EmbeddedQueues {
+    let engine = open_engine(directory);
+    let clock: Arc<dyn Clock> = clock.clone();
+    let settings = QueueSettings { most_held, ..QueueSettings::default() };
+    EmbeddedQueues::open(&engine, &clock, settings).unwrap()
+}
+
+async fn of_group(queues: &EmbeddedQueues, group: &str, bodies: Vec<String>) {
+    let records =
+        bodies.into_iter().map(|body| Outgoing { group: group.to_owned(), ..record(&body, 0) });
+    for sent in queues.deliveries.send(records.collect()).await.unwrap() {
+        sent.unwrap();
+    }
+}
+
+async fn groups(queues: &EmbeddedQueues) -> (Vec<String>, Vec<String>) {
+    let received = queues.deliveries.receive(MAX_BATCH, 0).await.unwrap();
+    received.into_iter().map(|it| (it.group.unwrap(), it.receipt)).unzip()
+}
+
+#[tokio::test]
+async fn a_group_of_which_much_is_held_waits_while_others_have_their_turns() {
+    let (directory, clock) = (Directory::new(), StillClock::new());
+    let queues = bounded(&directory, &clock, 3);
+    of_group(&queues, "flood", vec!["x".to_owned(); 9]).await;
+    let (first, receipts) = groups(&queues).await;
+    assert_eq!(first, ["flood"; 3]);
+    assert_eq!(groups(&queues).await.0, [""; 0]);
+    of_group(&queues, "other", vec!["x".to_owned(); 2]).await;
+    assert_eq!(groups(&queues).await.0, ["other"; 2]);
+    // One is done, one is given back, and the time of the last one is over: as many come.
+    queues.deliveries.delete(&receipts[..1]).await.unwrap();
+    assert_eq!(groups(&queues).await.0, ["flood"]);
+    queues.deliveries.release(&receipts[1], 0).await.unwrap();
+    assert_eq!(groups(&queues).await.0, ["flood"]);
+    assert_eq!(groups(&queues).await.0, [""; 0]);
+    clock.advance_ms(u64::from(VISIBILITY_S) * 1000 + 1);
+    let (mut again, _) = groups(&queues).await;
+    again.sort();
+    assert_eq!(again, ["flood", "flood", "flood", "other", "other"]);
+}
+
+#[tokio::test]
+async fn a_long_body_counts_for_many_of_what_is_held_after_a_restart_as_well() {
+    let (directory, clock) = (Directory::new(), StillClock::new());
+    let queues = bounded(&directory, &clock, 100);
+    // Each weighs 62.
+    of_group(&queues, "long", vec!["x".repeat(250_000); 3]).await;
+    assert_eq!(groups(&queues).await.0, ["long"; 2]);
+    drop(queues);
+    let queues = bounded(&directory, &clock, 100);
+    let (groups_held, receipts) = groups(&queues).await;
+    assert_eq!(groups_held, ["long"; 2]);
+    queues.deliveries.delete(&receipts).await.unwrap();
+    assert_eq!(groups(&queues).await.0, ["long"]);
 }

@@ -15,14 +15,15 @@ use crate::slots::Slot;
 use crate::target::Target;
 use crate::{cleared, followed_up, recorded, sent};
 
-/// The first attempt to bring a message to an endpoint.
+/// The first attempt to bring a message to an endpoint. The slot that was waited for is kept until
+/// it is over.
 pub(crate) async fn first(
     job: &Job,
     target: &Target,
+    _slot: Option<Slot>,
     freshness: Freshness,
     on_record: Option<&Snapshot>,
 ) -> Result<(), NotDone> {
-    let _slot = slot(job, target.message.app).await;
     match cleared::first(job, target, freshness, on_record).await? {
         Some(cleared) => make(job, target, cleared).await,
         None => Ok(()),
@@ -141,7 +142,7 @@ pub(crate) async fn outcome(
 
 /// Waits for a slot. `None` when it is too late by then to begin anything: what is left to do
 /// needs no slot.
-async fn slot(job: &Job, app: ApplicationId) -> Option<Slot> {
+pub(crate) async fn slot(job: &Job, app: ApplicationId) -> Option<Slot> {
     let slot = job.context.slots.take(app);
     within(job.budget().waiting(job.now()), slot).await.flatten()
 }

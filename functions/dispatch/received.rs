@@ -76,21 +76,22 @@ async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone>
         && let Some(only) = targets.pop()
     {
         name(message.id, Some(only.endpoint().id));
-        return attempt::first(&job, &only, freshness, snapshot.as_ref()).await;
+        let slot = attempt::slot(&job, message.app).await;
+        return attempt::first(&job, &only, slot, freshness, snapshot.as_ref()).await;
     }
     let shared = Arc::new((job, snapshot));
-    let tasks: Vec<_> = targets
-        .into_iter()
-        .map(|target| {
-            let shared = shared.clone();
-            let ep = target.endpoint().id;
-            let work = async move {
-                let (job, snapshot) = &*shared;
-                attempt::first(job, &target, freshness, snapshot.as_ref()).await
-            };
-            (ep, Task::spawn(work.in_current_span()))
-        })
-        .collect();
+    let mut tasks = Vec::with_capacity(targets.len());
+    for target in targets {
+        // Before the task: thousands that only wait take gigabytes.
+        let slot = attempt::slot(&shared.0, message.app).await;
+        let shared = shared.clone();
+        let ep = target.endpoint().id;
+        let work = async move {
+            let (job, snapshot) = &*shared;
+            attempt::first(job, &target, slot, freshness, snapshot.as_ref()).await
+        };
+        tasks.push((ep, Task::spawn(work.in_current_span())));
+    }
     let mut result = Ok(());
     for (ep, task) in tasks {
         let Err(why) = task.done().await else { continue };

@@ -1,10 +1,13 @@
 //! Which record's turn it is, and who holds what: the part of a queue that is in memory.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::clock::Timestamp;
+
+/// Bytes of a body that weigh as much as a record does without any.
+const BYTES_PER_WEIGHT: u64 = 4096;
 
 /// What a queue knows of its records.
 #[derive(Default)]
@@ -14,6 +17,10 @@ pub(super) struct State {
     /// Records that can be received, by group, and the groups in the order of their turns.
     ready: HashMap<Arc<str>, VecDeque<u64>>,
     turns: VecDeque<Arc<str>>,
+    /// What weighs all that is held of each group.
+    held: HashMap<Arc<str>, u64>,
+    /// Groups that have records ready, and so many in somebody's hands that they get no turn.
+    resting: HashSet<Arc<str>>,
     /// Records that become visible later: delayed ones and received ones.
     pub(super) later: BinaryHeap<Reverse<(Timestamp, u64)>>,
 }
@@ -23,7 +30,10 @@ pub(super) struct Entry {
     pub(super) group: Arc<str>,
     /// `None` while it is only in the file.
     pub(super) body: Option<Arc<str>>,
+    /// Bytes of it that count as memory.
     pub(super) body_bytes: u64,
+    /// What it weighs against others of its group while it is held.
+    pub(super) weight: u64,
     pub(super) receives: u32,
     pub(super) first_received_at: Option<Timestamp>,
     /// Set while it is delayed or held: when it becomes visible.
@@ -46,23 +56,61 @@ impl State {
 
     fn make_ready(&mut self, group: Arc<str>, id: u64) {
         let waiting = self.ready.entry(group.clone()).or_default();
-        if waiting.is_empty() {
+        let waited = !waiting.is_empty();
+        waiting.push_back(id);
+        if !waited {
             self.turns.push_back(group);
         }
-        waiting.push_back(id);
     }
 
-    /// The next record whose group's turn it is.
-    pub(super) fn next_ready(&mut self) -> Option<u64> {
-        let group = self.turns.pop_front()?;
-        let waiting = self.ready.get_mut(&group)?;
-        let id = waiting.pop_front();
-        if waiting.is_empty() {
-            self.ready.remove(&group);
-        } else {
+    /// The next record whose group's turn it is. A group of which `most` is held already has none
+    /// until some of it is done.
+    pub(super) fn next_ready(&mut self, most: u64) -> Option<u64> {
+        loop {
+            let group = self.turns.pop_front()?;
+            if self.held.get(&group).is_some_and(|held| *held >= most) {
+                self.resting.insert(group);
+                continue;
+            }
+            let Some(waiting) = self.ready.get_mut(&group) else { continue };
+            let id = waiting.pop_front();
+            if waiting.is_empty() {
+                self.ready.remove(&group);
+            } else {
+                self.turns.push_back(group);
+            }
+            return id;
+        }
+    }
+
+    /// Gives a record to the receive with this number, until `visible_at`.
+    pub(super) fn hold(&mut self, id: u64, receipt: u64, visible_at: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.visible_at = Some(visible_at);
+        entry.receipt = Some(receipt);
+        *self.held.entry(entry.group.clone()).or_default() += entry.weight;
+        self.later.push(Reverse((visible_at, id)));
+    }
+
+    /// Takes the record away from whoever holds it, if anybody does. Whether its group has its
+    /// turns again.
+    pub(super) fn let_go(&mut self, id: u64) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        if entry.receipt.take().is_none() {
+            return false;
+        }
+        let (group, weight) = (entry.group.clone(), entry.weight);
+        if let Some(held) = self.held.get_mut(&group) {
+            *held = held.saturating_sub(weight);
+            if *held == 0 {
+                self.held.remove(&group);
+            }
+        }
+        let rested = self.resting.remove(&group);
+        if rested {
             self.turns.push_back(group);
         }
-        id
+        rested
     }
 
     /// Makes ready whatever has become visible.
@@ -78,8 +126,8 @@ impl State {
                 continue;
             }
             entry.visible_at = None;
-            entry.receipt = None;
             let group = entry.group.clone();
+            self.let_go(id);
             self.make_ready(group, id);
         }
     }
@@ -95,4 +143,9 @@ impl State {
         let (id, receipt) = (id.parse().ok()?, receipt.parse().ok()?);
         (self.entries.get(&id)?.receipt == Some(receipt)).then_some(id)
     }
+}
+
+/// What a record with such a body weighs.
+pub(super) fn weight(body_bytes: u64) -> u64 {
+    1 + body_bytes / BYTES_PER_WEIGHT
 }
