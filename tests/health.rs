@@ -98,9 +98,21 @@ async fn a_delivery_that_succeeds_writes_nothing_about_its_endpoint() {
     assert_eq!(item.by_time, None);
 }
 
+/// The requests of the portal's pages, which .ci/portal holds the pages to.
+const OPENED: &str = include_str!("../.ci/browser/opened.json");
+
 #[tokio::test]
-async fn a_failing_endpoint_is_opened_for_at_most_twenty_read_units() {
+async fn a_failing_endpoint_of_a_large_customer_is_opened_for_at_most_twenty_read_units() {
     let (world, app, ep) = world_with(BAD).await;
+    for n in 0..200 {
+        let kind = json!({"name": format!("group_{}.event_{n}", n % 12), "description": "d",
+            "schemas": {"1": {"type": "object", "examples": [{"n": n}]}}});
+        assert_eq!(world.call("POST", "/api/v1/event-type", kind).await.status, 201);
+    }
+    for n in 1..40 {
+        let url = format!("http://127.0.0.1:9/{n}");
+        world.endpoint_with(&app, json!({"url": url, "eventTypes": ["none"]})).await;
+    }
     world.network.always(BAD, answer(500));
     for _ in 0..300 {
         world.publish(&app, json!({"some": "payload"})).await;
@@ -109,17 +121,43 @@ async fn a_failing_endpoint_is_opened_for_at_most_twenty_read_units() {
     world.advance_s(7);
     world.dispatch_all().await;
     let token = visitor(&world, &app, json!({})).await;
+    let opened: Value = serde_json::from_str(OPENED).unwrap();
     let before = world.meter.usage().read_units;
-    for path in [
-        format!("/api/v1/app/{app}/endpoint/{ep}"),
-        format!("/api/v1/app/{app}/endpoint/{ep}/health"),
-        format!("/api/v1/app/{app}/delivery?endpoint_id={ep}&limit=8"),
-    ] {
-        let reply = world.call_as(&token, "GET", &path, Value::Null).await;
+    for request in opened["/endpoints/{ep}"].as_array().unwrap() {
+        let path = request.as_str().unwrap().strip_prefix("GET ").unwrap();
+        let path = path.replace("{app}", &app).replace("{ep}", &ep);
+        let reply = world.call_as(&token, "GET", &format!("/api/v1{path}"), Value::Null).await;
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
     }
     let units = world.meter.usage().read_units - before;
     assert!(units <= 20.0, "{units}");
+}
+
+#[tokio::test]
+async fn an_overview_is_what_its_parts_say_one_by_one() {
+    for messages in [0, 3, 8, 9, 60] {
+        let (world, app, ep) = world_with(BAD).await;
+        for n in 0..messages {
+            world.network.next(BAD, answer(if n % 3 == 0 { 200 } else { 500 }));
+            world.publish(&app, json!({})).await;
+        }
+        world.dispatch_all().await;
+        for advance_s in [0, 7, 25 * 3_600] {
+            world.advance_s(advance_s);
+            world.dispatch_all().await;
+            let get = async |path: String| {
+                let path = format!("/api/v1/app/{app}{path}");
+                let reply = world.call("GET", &path, Value::Null).await;
+                assert_eq!(reply.status, 200, "{path}: {reply:?}");
+                reply.body
+            };
+            let seen = get(format!("/endpoint/{ep}/overview")).await;
+            assert_eq!(seen["endpoint"], get(format!("/endpoint/{ep}")).await);
+            assert_eq!(seen["health"], get(format!("/endpoint/{ep}/health")).await);
+            let listed = get(format!("/delivery?endpoint_id={ep}&limit=8")).await;
+            assert_eq!(seen["deliveries"], listed, "{messages} messages, {advance_s} s later");
+        }
+    }
 }
 
 #[tokio::test]

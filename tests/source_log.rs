@@ -63,6 +63,9 @@ async fn what_was_taken_and_what_was_refused_is_listed_newest_first() {
         json!(["taken", "a.made", null, 1]),
     ];
     assert_eq!(lines(&reply), expected);
+    let says = &reply.body["data"][2]["says"];
+    assert_eq!(says, "The proof does not fit. Compare the secret on both sides.");
+    assert_eq!(reply.body["data"][3]["says"], Value::Null);
     assert_eq!(reply.body["done"], true);
     assert_eq!(reply.body["data"][3]["eventId"], format!("{own}.1"));
     assert_eq!(lines(&log(&world, &other, "").await), [json!(["taken", "b.made", null, 1])]);

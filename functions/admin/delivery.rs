@@ -155,12 +155,21 @@ impl Call<'_> {
         let (ep, spread) = (&endpoint.id, endpoint.spread);
         let listed = self.admin.history.attempts_of_endpoint(ep, spread, &walk, now, keeps).await?;
         let Listed { items, iterator, prev, done } = listed;
-        let mut seen = std::collections::HashSet::new();
-        let newest = items.iter().filter(|attempt| seen.insert(attempt.msg));
-        let shown: Vec<_> = newest.map(|attempt| self.delivery_to(tenant, attempt)).collect();
-        let shown: Vec<DeliveryOut> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
+        let shown = self.newest_of_each(tenant, &items).await?;
         let items = shown.into_iter().filter(keep).collect();
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
+    }
+
+    /// Messages by the first of their attempts among these, which are of one endpoint.
+    pub(crate) async fn newest_of_each(
+        &self,
+        tenant: &Tenant,
+        attempts: &[Attempt],
+    ) -> Result<Vec<DeliveryOut>, ApiError> {
+        let mut seen = std::collections::HashSet::new();
+        let newest = attempts.iter().filter(|attempt| seen.insert(attempt.msg));
+        let shown: Vec<_> = newest.map(|attempt| self.delivery_to(tenant, attempt)).collect();
+        stream::iter(shown).buffered(AT_ONCE).try_collect().await
     }
 
     /// The same for one endpoint. One that succeeded is not looked up.
@@ -169,11 +178,10 @@ impl Call<'_> {
         tenant: &Tenant,
         attempt: &Attempt,
     ) -> Result<DeliveryOut, ApiError> {
-        let found = match attempt.ok {
+        let delivery = match attempt.ok {
             true => None,
-            false => self.admin.pending.delivery(&attempt.msg, &attempt.ep).await?,
+            false => self.admin.pending.glance(&attempt.msg, &attempt.ep).await?,
         };
-        let delivery = found.map(|found| found.value);
         let stand = Stand::of(delivery.as_ref(), Tried::of([attempt]), self.admin.ambient.now());
         let stand = stand.unwrap_or(Stand::Failed);
         let part =

@@ -124,9 +124,9 @@ pub(crate) struct Picture {
 }
 
 /// An endpoint's latest attempts.
-struct Latest {
+pub(crate) struct Latest {
     /// Newest first.
-    attempts: Vec<Attempt>,
+    pub(crate) attempts: Vec<Attempt>,
     /// Messages that were not attempted yet.
     unattempted: usize,
     complete: bool,
@@ -150,16 +150,31 @@ impl Call<'_> {
     pub(crate) async fn endpoint_health(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        let latest = self.latest(endpoint, MOST_OF_ONE).await?;
+        let latest = self.latest_of_one(endpoint).await?;
+        let out = self.health_and_next_try(endpoint, &latest).await?;
+        Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// As many of an endpoint's latest attempts as count.
+    pub(crate) async fn latest_of_one(&self, endpoint: &Endpoint) -> Result<Latest, ApiError> {
+        self.latest(endpoint, MOST_OF_ONE).await
+    }
+
+    /// How the endpoint of these attempts is doing.
+    pub(crate) async fn health_and_next_try(
+        &self,
+        endpoint: &Endpoint,
+        latest: &Latest,
+    ) -> Result<EndpointHealth, ApiError> {
         let mut next = None;
         // One read, and no more: the latest is the one that is asked about.
         if let Some(msg) = latest.waiting().first() {
-            let delivery = self.admin.pending.delivery(msg, &endpoint.id).await?;
-            next = delivery.and_then(|delivery| delivery.value.next_at());
+            let delivery = self.admin.pending.glance(msg, &endpoint.id).await?;
+            next = delivery.and_then(|delivery| delivery.next_at());
         }
-        let mut out = EndpointHealth::of(endpoint, &latest, self.admin.ambient.now());
+        let mut out = EndpointHealth::of(endpoint, latest, self.admin.ambient.now());
         out.next_attempt = next.map(Timestamp::to_rfc3339);
-        Ok(error::json(StatusCode::OK, &out))
+        Ok(out)
     }
 
     pub(crate) async fn health_of(

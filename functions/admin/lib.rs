@@ -76,6 +76,7 @@ mod one_time;
 pub mod openapi;
 mod operational;
 mod operator;
+mod overview;
 mod page;
 mod portal;
 mod portal_settings;

@@ -178,7 +178,12 @@ impl<'a, T> Filling<'a, T> {
 }
 
 fn answer<O: Serialize>(listed: Listed<O>) -> Response<Bytes> {
-    let page = Page {
+    error::json(StatusCode::OK, &of(listed))
+}
+
+/// A page as a part of an answer.
+pub(crate) fn of<O>(listed: Listed<O>) -> Page<O> {
+    Page {
         prev_iterator: listed.prev.map(|id| format!("-{id}")),
         iterator: listed.iterator.map(|id| match id.starts_with(['-', ONWARD]) {
             true => format!("{ONWARD}{id}"),
@@ -186,8 +191,7 @@ fn answer<O: Serialize>(listed: Listed<O>) -> Response<Bytes> {
         }),
         done: listed.done,
         data: listed.items,
-    };
-    error::json(StatusCode::OK, &page)
+    }
 }
 
 /// The first of these, as many as fit an answer; at least one.

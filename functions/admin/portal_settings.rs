@@ -7,6 +7,7 @@ use shared::api::error;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::portal::{PortalSettings, Theme, contrast};
+use shared::domain::profile::Deprecation;
 
 use crate::{Answer, Call};
 
@@ -53,6 +54,19 @@ pub(crate) struct PortalSettingsOut {
     frame_ancestors: Vec<String>,
 }
 
+/// The portal of an application, as its visitors see it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApplicationPortalOut {
+    #[serde(flatten)]
+    look: PortalSettingsOut,
+    /// The application's name.
+    name: String,
+    /// Set when the format of its profile is on the way out: to be shown to the customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deprecation: Option<Deprecation>,
+}
+
 impl From<PortalSettingsIn> for PortalSettings {
     fn from(said: PortalSettingsIn) -> Self {
         Self {
@@ -89,12 +103,18 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &PortalSettingsOut::from(&settings)))
     }
 
-    /// What visitors of an application see: all but who may frame it.
+    /// What visitors of an application see: whose portal it is, and all but who may frame it.
     pub(crate) async fn application_portal(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let settings = self.admin.portals.of(&tenant.application.org).await?;
+        let application = &tenant.application;
+        let settings = self.admin.portals.of(&application.org).await?;
         let seen = PortalSettings { frame_ancestors: Vec::new(), ..(*settings).clone() };
-        Ok(error::json(StatusCode::OK, &PortalSettingsOut::from(&seen)))
+        let out = ApplicationPortalOut {
+            look: PortalSettingsOut::from(&seen),
+            name: application.name.clone(),
+            deprecation: self.admin.profiles.of(application).await?.deprecated.clone(),
+        };
+        Ok(error::json(StatusCode::OK, &out))
     }
 }
 

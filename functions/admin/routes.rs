@@ -223,6 +223,8 @@ operations! {
         ["app", app, "msg", msg, "attempt", attempt, "request"] => sent(app, msg, attempt);
     "posthorn.endpoint.health" ViewBase GET ["app", app, "endpoint", ep, "health"]
         => endpoint_health(app, ep);
+    "posthorn.endpoint.overview" ViewBase GET ["app", app, "endpoint", ep, "overview"]
+        => endpoint_overview(app, ep);
     "posthorn.endpoint.failing" Read GET ["operator", "failing"] => list_failing();
     "posthorn.endpoint.missing" ViewBase GET ["app", app, "endpoint", ep, "missing"] => missing(app, ep);
     "posthorn.source.refused" Read GET ["operator", "source-refusal"] => list_source_refusals();

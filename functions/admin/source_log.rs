@@ -9,6 +9,7 @@ use shared::domain::id::{MessageId, Uid};
 use shared::domain::source::Refusal;
 use shared::store::Logged;
 
+use crate::source_refusal::sentence;
 use crate::{Answer, Call, page};
 
 /// A webhook that was taken, or some that were not.
@@ -26,6 +27,8 @@ pub(crate) struct LoggedOut {
     event_id: Option<Uid>,
     /// Why it was refused.
     reason: Option<Refusal>,
+    /// The reason in a sentence, and what to do about it.
+    says: Option<&'static str>,
     /// Webhooks that this line stands for: more than one only of what was refused.
     count: u64,
 }
@@ -49,6 +52,7 @@ impl From<Logged> for LoggedOut {
                 event_type: Some(message.event_type),
                 event_id: message.event_id,
                 reason: None,
+                says: None,
                 count: 1,
             },
             Logged::Refused(refused) => Self {
@@ -58,6 +62,7 @@ impl From<Logged> for LoggedOut {
                 event_type: None,
                 event_id: None,
                 reason: Some(refused.reason),
+                says: Some(sentence(refused.reason)),
                 count: refused.count,
             },
         }

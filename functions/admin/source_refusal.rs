@@ -38,7 +38,7 @@ pub(crate) struct SourceRefusalOut {
 }
 
 /// Why a request was refused, and what to do about it.
-fn sentence(reason: Refusal) -> &'static str {
+pub(crate) fn sentence(reason: Refusal) -> &'static str {
     match reason {
         Refusal::Headers => {
             "A header that proves the request is missing. Choose the kind of source that the \

@@ -118,6 +118,12 @@ impl<T: Table> Table for CountingTable<T> {
         Ok(found)
     }
 
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let found = self.inner.glance(key).await?;
+        self.meter.reads(found.as_ref().map_or(0, Item::size), false);
+        Ok(found)
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         let page = self.inner.query(query).await?;
         let bytes = page.items.iter().map(Item::size).sum();

@@ -19,6 +19,7 @@ macro_rules! table_claims {
             an_item_comes_back_with_every_field
             an_item_comes_back_without_the_fields_it_does_not_have
             a_put_replaces_the_whole_item
+            a_glance_sees_an_item_as_it_is_or_as_it_was
             a_missing_item_reads_as_none
             an_expiry_is_kept_in_whole_seconds_rounded_up
             an_absent_condition_loses_to_the_item_in_the_way
@@ -71,6 +72,18 @@ pub(crate) async fn a_put_replaces_the_whole_item(table: &Arc<dyn Table>) {
     put(table, before, Condition::Always).await;
     put(table, after.clone(), Condition::Always).await;
     assert_eq!(get(table, &after.key).await, Some(after));
+}
+
+pub(crate) async fn a_glance_sees_an_item_as_it_is_or_as_it_was(table: &Arc<dyn Table>) {
+    let before = full_item();
+    let after = Item { doc: "{}".into(), ..item(&before.key.pk, &before.key.sk) };
+    let allowed = [None, Some(before.clone()), Some(after.clone())];
+    for item in [before, after] {
+        put(table, item.clone(), Condition::Always).await;
+        let seen = table.glance(&item.key).await.expect("a glance");
+        assert!(allowed.contains(&seen), "{seen:?}");
+    }
+    assert_eq!(table.glance(&key("pk", "elsewhere")).await, Ok(None));
 }
 
 pub(crate) async fn a_missing_item_reads_as_none(table: &Arc<dyn Table>) {

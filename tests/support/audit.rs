@@ -56,6 +56,11 @@ impl Table for Audited<dyn Table> {
         self.inner.get(key).await
     }
 
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.note("dynamodb:GetItem", "Table");
+        self.inner.glance(key).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         let resource = match query.index {
             Index::Base => "Table",

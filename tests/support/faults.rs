@@ -341,6 +341,10 @@ impl Table for Faulty<Arc<dyn Table>> {
         self.run(self.inner.get(key), store).await
     }
 
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.run(self.inner.glance(key), store).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         self.run(self.inner.query(query), store).await
     }

@@ -98,6 +98,10 @@ impl<T: Table> Table for Gauged<T> {
         self.store(self.inner.get(key)).await
     }
 
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.store(self.inner.glance(key)).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         self.store(self.inner.query(query)).await
     }

@@ -74,6 +74,10 @@ impl<T: Table> Table for Watched<T> {
         self.inner.get(key).await
     }
 
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.inner.glance(key).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         self.inner.query(query).await
     }

@@ -8,8 +8,9 @@ use crate::explain::ExplainOut;
 use crate::failing::{FailingOut, FoundOut};
 use crate::health::EndpointHealth;
 use crate::missing::MissingOut;
+use crate::overview::EndpointOverview;
 use crate::page::Page;
-use crate::portal_settings::{PortalSettingsIn, PortalSettingsOut};
+use crate::portal_settings::{ApplicationPortalOut, PortalSettingsIn, PortalSettingsOut};
 use crate::sent::SentOut;
 use crate::standing::STATES;
 
@@ -30,6 +31,12 @@ pub(super) fn descriptions() -> Vec<Description> {
                  read units at most where answers are short.",
             )
             .answers::<EndpointHealth>(200, "The endpoint"),
+        describe("posthorn.endpoint.overview", "See an endpoint, and what it was last sent")
+            .detail(
+                "The endpoint, its health and the messages of its latest 8 attempts, for half of \
+                 what the three cost one by one: 10 read units at most where answers are short.",
+            )
+            .answers::<EndpointOverview>(200, "The endpoint"),
         describe("posthorn.delivery.list", "List messages and how far they are")
             .detail(
                 "Newest first. With `endpoint_id` those that were sent to that endpoint, by \
@@ -71,8 +78,8 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("posthorn.message.find", "Find the application of a message")
             .caller(Caller::Organisation)
             .answers::<FoundOut>(200, "Where it is"),
-        describe("posthorn.application.portal", "See how an application's portal looks")
-            .answers::<PortalSettingsOut>(200, "The settings"),
+        describe("posthorn.application.portal", "See whose portal it is, and how it looks")
+            .answers::<ApplicationPortalOut>(200, "The name and the settings"),
         describe("posthorn.portal.get-settings", "See how the portal looks")
             .caller(Caller::Organisation)
             .answers::<PortalSettingsOut>(200, "The settings"),

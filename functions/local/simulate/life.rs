@@ -80,6 +80,10 @@ impl<T: Table> Table for Mortal<T> {
         self.life.call(self.inner.get(key)).await
     }
 
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.life.call(self.inner.glance(key)).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         self.life.call(self.inner.query(query)).await
     }

@@ -140,6 +140,20 @@ impl Deliveries {
         Ok(self.in_place_of(msg, ep).await?.filter(|found| found.value.msg == *msg))
     }
 
+    /// The same for who only shows it: what happened in the last moments may be missing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn glance(
+        &self,
+        msg: &MessageId,
+        ep: &EndpointId,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let item = self.table.glance(&keys::delivery(&msg.key(), ep)).await?;
+        let found = item.as_ref().map(read_delivery).transpose()?.map(|found| found.value);
+        Ok(found.filter(|delivery| delivery.msg == *msg))
+    }
+
     /// The message itself, payload included.
     ///
     /// # Errors

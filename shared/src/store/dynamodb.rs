@@ -62,19 +62,27 @@ impl DynamoTable {
     pub fn new(client: Client, table_name: impl Into<String>) -> Self {
         Self { client, name: table_name.into() }
     }
-}
 
-#[async_trait]
-impl Table for DynamoTable {
-    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+    async fn read(&self, key: &Key, consistent: bool) -> Result<Option<Item>, StoreError> {
         let request = self
             .client
             .get_item()
             .table_name(&self.name)
             .set_key(Some(attributes::key_attributes(Index::Base, key)))
-            .consistent_read(true);
+            .consistent_read(consistent);
         let answer = request.send().await.map_err(|error| failed("GetItem", &error))?;
         answer.item.map(attributes::from_attributes).transpose()
+    }
+}
+
+#[async_trait]
+impl Table for DynamoTable {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.read(key, true).await
+    }
+
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.read(key, false).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

@@ -1,4 +1,4 @@
-//! The table port: what Posthorn asks of its database, in five calls.
+//! The table port: what Posthorn asks of its database, in a few calls.
 //!
 //! [`Item`]s live under a partition and a sort key. Two sparse indexes order some of them:
 //! [`Index::ByTime`] (history lists) and [`Index::Due`] (pending retries). Whatever an item
@@ -263,6 +263,12 @@ pub struct Page {
 pub trait Table: Send + Sync {
     /// Reads one item; what was written before is seen.
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError>;
+
+    /// The same where a write of the last moments may be missed: for what is only shown. DynamoDB
+    /// bills half of it.
+    async fn glance(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.get(key).await
+    }
 
     /// Reads a range. On [`Index::Base`] what was written before is seen.
     async fn query(&self, query: &Query) -> Result<Page, StoreError>;

@@ -1,0 +1,71 @@
+//! What a page about one endpoint shows, with one answer: the endpoint, how it is doing, and its
+//! latest deliveries. Asked for one by one these read the application three times and the attempts
+//! twice.
+
+use crate::JsonSchema;
+use http::StatusCode;
+use serde::Serialize;
+use shared::api::error::{self, ApiError};
+use shared::domain::attempt::Attempt;
+use shared::domain::endpoint::Endpoint;
+use shared::store::{Listed, Tenant, Walk};
+
+use crate::delivery::DeliveryOut;
+use crate::endpoint::{EndpointOut, endpoint_of};
+use crate::health::{EndpointHealth, Latest};
+use crate::page::{self, Page};
+use crate::{Answer, Call};
+
+/// Attempts whose messages are listed.
+const LISTED: usize = 8;
+
+/// An endpoint, how it is doing, and what it was last sent.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EndpointOverview {
+    endpoint: EndpointOut,
+    health: EndpointHealth,
+    /// As `GET .../delivery?endpoint_id=...&limit=8` has them, which goes on from the iterator.
+    deliveries: Page<DeliveryOut>,
+}
+
+impl Call<'_> {
+    pub(crate) async fn endpoint_overview(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant(app).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
+        let latest = self.latest_of_one(endpoint).await?;
+        let (health, deliveries) = tokio::try_join!(
+            self.health_and_next_try(endpoint, &latest),
+            self.latest_deliveries(&tenant, endpoint, &latest),
+        )?;
+        let endpoint = EndpointOut::from(endpoint.clone());
+        Ok(error::json(StatusCode::OK, &EndpointOverview { endpoint, health, deliveries }))
+    }
+
+    /// The beginning of the endpoint's list of deliveries. Where what was read for its health has
+    /// enough attempts in it, they are not read again.
+    async fn latest_deliveries(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        latest: &Latest,
+    ) -> Result<Page<DeliveryOut>, ApiError> {
+        let Listed { items, iterator, prev, done } = match latest.attempts.get(..=LISTED) {
+            Some(known) => beginning(&known[..LISTED]),
+            None => {
+                let walk = Walk { descending: true, ..Walk::onward(LISTED, None) };
+                let (ep, spread) = (&endpoint.id, endpoint.spread);
+                let now = self.admin.ambient.now();
+                self.admin.history.attempts_of_endpoint(ep, spread, &walk, now, |_| true).await?
+            }
+        };
+        let items = self.newest_of_each(tenant, &items).await?;
+        Ok(page::of(Listed { items, iterator, prev, done }))
+    }
+}
+
+/// The first page of a list that goes on after these.
+fn beginning(attempts: &[Attempt]) -> Listed<Attempt> {
+    let id = |attempt: Option<&Attempt>| attempt.map(|attempt| attempt.id.to_string());
+    let (prev, iterator) = (id(attempts.first()), id(attempts.last()));
+    Listed { items: attempts.to_vec(), iterator, prev, done: false }
+}
