@@ -36,6 +36,25 @@ async fn two_requests_bring_all_pages_and_the_script_is_kept_for_good() {
 }
 
 #[tokio::test]
+async fn code_to_copy_arrives_as_it_was_written_with_its_indentation() {
+    const SAMPLES: &str = include_str!("../functions/admin/portal/samples.js");
+    let world = World::new();
+    let page = text_of(&get(&world, "/portal").await);
+    let script = page.split('"').find(|quoted| quoted.ends_with(".js")).unwrap().to_owned();
+    let script = text_of(&get(&world, &script).await);
+    let samples: Vec<&str> = SAMPLES.split('`').skip(1).step_by(2).collect();
+    let many = samples.iter().filter(|sample| sample.contains("\n  ")).count();
+    assert!(many >= 8, "{many} of {}", samples.len());
+    for sample in samples {
+        assert!(script.contains(sample), "{sample}");
+    }
+}
+
+fn text_of(response: &Response<Bytes>) -> String {
+    String::from_utf8(response.body().to_vec()).unwrap()
+}
+
+#[tokio::test]
 async fn what_the_operator_sets_is_what_visitors_see_and_who_may_frame_it() {
     let world = World::new();
     let app = world.application().await;

@@ -102,7 +102,7 @@ test("every operation that a page asks for is in the API's description", () => {
   let asked = 0;
   for (const name of readdirSync(FILES).filter((name) => name.endsWith(".js"))) {
     const text = readFileSync(new URL(name, FILES), "utf8");
-    const kept = [...text.matchAll(/const path = [^`\n]*`([^`]*)`/g), ...text.matchAll(/\bpath=\$\{`([^`]*)`\}/g), ...text.matchAll(/\bwalk\("([^"]*)"\)/g)].map(([, path]) => path);
+    const kept = [...text.matchAll(/const path = [^`\n]*`([^`]*)`/g), ...text.matchAll(/\bpath=\$\{`([^`]*)`\}/g), ...text.matchAll(/\bwalk\("([^"]*)"/g)].map(([, path]) => path);
     for (const [, how, method, plain, made] of text.matchAll(/\b(own|call)\("([A-Z]+)", (?:"([^"]*)"|`([^`]*)`|path\b)/g)) {
       const written = plain ?? made ?? "${path}";
       const starts = written.includes("${path}") ? kept.map((path) => written.replace("${path}", path)) : [written];
@@ -117,6 +117,12 @@ test("every operation that a page asks for is in the API's description", () => {
   }
   assert.deepEqual(unknown, []);
   assert.ok(asked > 50, `only ${asked} were found`);
+});
+
+test("how to ask for the last hour is said as in the runbook", () => {
+  const [, command] = /const COUNTED = "([^"]+)"/.exec(readFileSync(new URL("today.js", FILES), "utf8")) ?? [];
+  const runbook = readFileSync(new URL("functions/runbook.md", ROOT), "utf8").split("\n").map((line) => line.trim());
+  assert.ok(runbook.includes(String(command)), command);
 });
 
 /** What stands between two quotes in a program, in Rust over several lines as well. */

@@ -22,7 +22,9 @@ const FILES: &str = "portal";
 /// The file that imports all others.
 const MAIN: &str = "main.js";
 /// Files that are asked for when they are needed.
-const LAZY: [&str; 2] = ["console.js", "de.js"];
+const LAZY: [&str; 3] = ["console.js", "de.js", "form.js"];
+/// A file with code for visitors to copy, of which the indentation is a part.
+const CODE: &str = "samples.js";
 /// Hex digits of the hash in the script's name.
 const DIGITS: usize = 16;
 
@@ -94,7 +96,8 @@ impl Bundle {
             code += &format!("const{{{}}}=${number};", names.replace(" as ", ":"));
         }
         let (body, exports) = exported(&body);
-        code += &if name.starts_with("vendor/") { body } else { compact(&body) };
+        let is_kept = name.starts_with("vendor/") || name == CODE;
+        code += &if is_kept { body } else { compact(&body) };
         if name == MAIN {
             let all = (0..self.numbers.len()).map(|number| format!("${number}"));
             self.script += &format!("const $m={{{}}};", all.collect::<Vec<_>>().join(","));

@@ -1,13 +1,19 @@
 // @ts-check
 // Applications: search, and one with its endpoints as the operator sees it.
 
-import { html } from "./vendor/preact.js";
+import { html, useState } from "./vendor/preact.js";
 import { all, call, query } from "./api.js";
 import { fits, percent, took } from "./format.js";
-import { Act, Bars, Loaded, More, Search, Status, Table, Time, Title, useAsked, useData, useList, Copy } from "./parts.js";
+import { Act, Bars, Copy, Find, Loaded, More, Search, spanOf, Status, Table, Time, Title, useAsked, useData, useFirst, useList } from "./parts.js";
+import { Found, found, Messages } from "./search.js";
 import { COLOURS, stateWord } from "./state.js";
 import { openAs } from "./openas.js";
 import { t } from "./text.js";
+
+/** More endpoints than one sees at once. */
+const FEW = 10;
+/** Messages of a page. */
+const SHOWN = 20;
 
 /** The list. */
 export function Applications() {
@@ -25,23 +31,45 @@ export function Applications() {
 /** One. */
 export function Application({ id }) {
   const app = useData(() => call("GET", `/app/${id}`), [id]);
-  const walk = (path) => all((iterator) => call("GET", `/app/${id}${path}${query({ limit: 50, iterator })}`));
-  const health = useData(() => walk("/health"), [id]);
-  const endpoints = useData(() => walk("/endpoint"), [id]);
   const link = async () => (await call("POST", `/auth/app-portal-access/${id}`, {})).url;
   return html`<${Loaded} of=${app}>${(one) => html`
     <${Title} side=${html`<${Act} act=${() => openAs(id)}>${t("Open as customer")}<//><${Copy} text=${link} label=${t("Copy portal link")} />`}>${one.name}<//>
     <dl class="facts"><dt>Id</dt><dd><code>${one.id}</code></dd>${one.uid && html`<dt>Uid</dt><dd><code>${one.uid}</code></dd>`}
       ${one.profile && html`<dt>${t("Profile")}</dt><dd>${one.profile}</dd>`}<dt>${t("Created")}</dt><dd><${Time} at=${one.createdAt} /></dd></dl>
-    <section><h2>${t("Endpoints")}</h2><${Loaded} of=${endpoints}>${(own) => html`<${Loaded} of=${health}>${(seen) => {
-      const of = new Map(seen.map((each) => [each.endpointId, each]));
-      const rows = own.filter((each) => of.has(each.id));
-      if (rows.length === 0) return html`<p class="empty">${t("There is no endpoint yet.")}</p>`;
-      return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success")]} rows=${rows.map((each) => {
-        const how = of.get(each.id);
-        return html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
-          <td><${Status} kind=${COLOURS[how.state]}>${stateWord(how.state)}<//></td><td class="picture"><${Bars} picture=${how.picture} /></td>
-          <td class="number">${percent(how.failed, how.attempts)}</td><td class="number">${took(how.p95Ms)}</td><td class="when"><${Time} at=${how.lastSuccess} /></td></tr>`;
-      })} />`;
-    }}<//>`}<//></section>`}<//>`;
+    <${Endpoints} id=${id} /><${Sent} id=${id} />`}<//>`;
+}
+
+/** Its endpoints, and how each is doing. */
+function Endpoints({ id }) {
+  const [wanted, search] = useState("");
+  const walk = (path, limit) => all((iterator) => call("GET", `/app/${id}${path}${query({ limit, iterator })}`));
+  const data = useData(async () => {
+    const [own, seen] = await Promise.all([walk("/endpoint", 250), walk("/health", 50)]);
+    const health = new Map(seen.map((one) => [one.endpointId, one]));
+    return own.map((one) => ({ ...one, health: health.get(one.id) })).filter((one) => one.health);
+  }, [id]);
+  return html`<section><div class="bar"><h2>${t("Endpoints")}</h2>${data.data?.length > FEW && html`<div class="side"><${Search} value=${wanted} set=${search} name=${t("Search endpoints")} placeholder=${t("Search endpoints")} /></div>`}</div>
+    <${Loaded} of=${data}>${(endpoints) => html`<${List} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id))} />`}<//></section>`;
+}
+
+function List({ none, endpoints }) {
+  const [first, more] = useFirst(endpoints);
+  if (endpoints.length === 0) return html`<p class="empty">${none ? t("There is no endpoint yet.") : t("No endpoint fits.")}</p>`;
+  return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success")]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
+      <td class="state"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//></td><td class="picture"><${Bars} picture=${health.picture} /><small>${spanOf(health.picture)}</small></td>
+      <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td class="when" data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td></tr>`)} />${more}`;
+}
+
+/** What was published for it, with a search. */
+function Sent({ id }) {
+  const [asked, ask] = useAsked();
+  const name = JSON.stringify(["sent", id, asked.q ?? "", asked.payload ?? ""]);
+  const list = useList(name, (iterator) => (asked.q ? call("GET", `/app/${id}/msg-search${query({ ...found(asked), limit: SHOWN, iterator })}`)
+    : call("GET", `/app/${id}/msg${query({ with_content: false, limit: SHOWN, iterator })}`)));
+  const link = (row) => html`<strong>${row.eventType}</strong>`;
+  const act = (row) => html`<${Act} act=${() => openAs(id, `/messages/${row.id}`)}>${t("Open as customer")}<//>`;
+  const find = (q) => ask({ q, payload: q ? asked.payload : "" });
+  return html`<section><div class="bar"><h2>${t("Messages")}</h2><div class="side"><${Find} value=${asked.q} find=${find} name=${t("Search messages")} placeholder=${t("Search messages")} /></div></div>
+    ${asked.q ? html`<${Found} list=${list} asked=${asked} ask=${ask} link=${link} act=${act} />`
+    : html`<${Messages} rows=${list.rows} link=${link} act=${act} /><${More} list=${list} empty=${t("Nothing was sent yet.")} />`}</section>`;
 }

@@ -8,7 +8,7 @@ import { Kinds } from "./kinds.js";
 import { Form } from "./parts.js";
 import { Parked, Tasks } from "./parked.js";
 import { Settings } from "./settings.js";
-import { Sources } from "./sources.js";
+import { Source, Sources } from "./sources.js";
 import { Today } from "./today.js";
 import { openAs } from "./openas.js";
 import { t } from "./text.js";
@@ -21,6 +21,7 @@ export function consoleRoutes() {
     [/^\/apps\/(?<id>app_\w+)$/, Application],
     [/^\/kinds$/, Kinds],
     [/^\/sources$/, Sources],
+    [/^\/sources\/(?<id>src_\w+)$/, Source],
     [/^\/parked$/, Parked],
     [/^\/tasks$/, Tasks],
     [/^\/settings$/, Settings],

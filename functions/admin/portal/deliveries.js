@@ -5,7 +5,8 @@ import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { all, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
 import { answered, took } from "./format.js";
-import { Act, forgetLists, Form, More, say, Search, Status, Table, Time, Title, useAsked, useList, useNow } from "./parts.js";
+import { Act, Find, forgetLists, More, say, Status, Table, Time, Title, useAsked, useList, useNow } from "./parts.js";
+import { Found, found } from "./search.js";
 import { deliveryState } from "./state.js";
 import { nameOf } from "./endpoints.js";
 import { t } from "./text.js";
@@ -31,26 +32,34 @@ export function AllDeliveries() {
   return html`<${Title}>${t("Deliveries")}<//><${Deliveries} />`;
 }
 
-/** The list: of the application, or `of` an endpoint. */
-export function Deliveries({ of }) {
+/** The list: of the application, or `of` an endpoint, whose `first` page may be known already. */
+export function Deliveries({ of, first }) {
   const [asked, ask] = useAsked();
-  const [types, setTypes] = useState([]);
-  const [endpoints, setEndpoints] = useState(new Map());
+  // An endpoint that chose types gets no others.
+  const [types, setTypes] = useState(of?.eventTypes?.length ? of.eventTypes : null);
+  const [endpoints, setEndpoints] = useState(/** @type {any[] | null} */ (null));
   const [chosen, choose] = useState(new Set());
   const limit = of ? FEW : ROWS;
-  useEffect(() => {
-    names().then(setTypes, () => {});
-    if (!of) endpointNames().then(setEndpoints, () => {});
-  }, []);
+  // What there is to choose from is asked for when somebody is about to choose.
+  const wantTypes = () => types ?? names().then(setTypes, () => {});
+  const wantEndpoints = () => endpoints ?? endpointNames().then((found) => setEndpoints([...found.values()]), () => {});
+  useEffect(() => { if (asked.endpoint) wantEndpoints(); }, []);
   const after = asked.since ? new Date(Date.now() - Number(asked.since) * 3_600_000).toISOString() : null;
-  const wanted = { state: asked.state, event_types: asked.type, tag: asked.tag, channel: asked.channel, endpoint_id: of ?? asked.endpoint };
-  const name = JSON.stringify([wanted, asked.since ?? ""]);
-  const list = useList(name, (iterator) => own("GET", `/delivery${query({ ...wanted, after, limit, iterator })}`));
+  const wanted = { state: asked.state, event_types: asked.type, tag: asked.tag, channel: asked.channel, endpoint_id: of?.id ?? asked.endpoint };
+  const name = JSON.stringify([wanted, asked.since ?? "", of ? "" : [asked.q, asked.payload]]);
+  const filtered = Object.values(asked).some(Boolean);
+  const searched = asked.q && !of;
+  const list = useList(name, (iterator) => {
+    const known = first?.current;
+    if (first) first.current = null;
+    if (asked.q && !of) return own("GET", `/msg-search${query({ ...found(asked), after, limit, iterator })}`);
+    return known && !filtered ? known : own("GET", `/delivery${query({ ...wanted, after, limit, iterator })}`);
+  });
   const retry = async () => {
     let sent = 0;
     for (const id of chosen) {
       const page = await own("GET", `/msg/${id}/endpoint${query({ limit: 250 })}`);
-      const targets = page.data.filter((one) => (of ? one.id === of : one.status !== 0) && !one.disabled);
+      const targets = page.data.filter((one) => (of ? one.id === of.id : one.status !== 0) && !one.disabled);
       for (const one of targets) {
         await own("POST", `/msg/${id}/endpoint/${one.id}/resend`, {});
         sent += 1;
@@ -68,35 +77,33 @@ export function Deliveries({ of }) {
     choose(next);
   };
   const option = ([value, label]) => html`<option key=${value} value=${value}>${label}</option>`;
-  const select = (key, label, options) => html`<select aria-label=${label} value=${asked[key] ?? ""} onChange=${(event) => ask({ [key]: event.target.value })}>${options.map(option)}</select>`;
+  const select = (key, label, options, want) => html`<select aria-label=${label} value=${asked[key] ?? ""} onFocus=${want} onPointerEnter=${want} onChange=${(event) => ask({ [key]: event.target.value })}>${options.map(option)}</select>`;
+  /** What is chosen stands there before the others are known. */
+  const known = (all, now) => all ?? (now ? [now] : []);
   return html`<div class="filters">
-      <div class="chips" role="group" aria-label=${t("State")}>${STATES.map(([value, label]) => html`<button key=${value} type="button" class="chip" aria-pressed=${(asked.state ?? "") === value} onClick=${() => ask({ state: value })}>${t(label)}</button>`)}</div>
-      ${select("type", t("Event type"), [["", t("All event types")], ...types.map((one) => [one, one])])}
+      ${!searched && html`<div class="chips" role="group" aria-label=${t("State")}>${STATES.map(([value, label]) => html`<button key=${value} type="button" class="chip" aria-pressed=${(asked.state ?? "") === value} onClick=${() => ask({ state: value })}>${t(label)}</button>`)}</div>`}
+      ${select("type", t("Event type"), [["", t("All event types")], ...known(types, asked.type).map((one) => [one, one])], wantTypes)}
       ${select("since", t("Time"), SPANS.map(([value, label]) => [value, t(label)]))}
-      ${!of && select("endpoint", t("Endpoint"), [["", t("All endpoints")], ...[...endpoints.values()].map((one) => [one.id, nameOf(one)])])}
-      <${Find} asked=${asked} ask=${ask} />
+      ${!of && !searched && select("endpoint", t("Endpoint"), [["", t("All endpoints")], ...(endpoints ?? []).map((one) => [one.id, nameOf(one)])], wantEndpoints)}
+      <${Find} value=${asked.q || asked.tag || (asked.channel ? `#${asked.channel}` : "")} find=${(wanted) => look(wanted, ask, of)} name=${of ? t("Message id, event id, tag or #channel") : t("Search messages, or #channel")} placeholder=${of ? t("Message id, event id, tag …") : t("Search messages")} />
       ${may("CreateAttempts") && chosen.size > 0 && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
-      <${Live} list=${list} of=${of} filtered=${Object.values(asked).some(Boolean)} /></div>
-    <${Rows} rows=${list.rows} chosen=${chosen} pick=${pick} />
-    <${More} list=${list} empty=${Object.values(asked).some(Boolean) ? t("Nothing fits.") : t("Nothing was sent yet.")} />`;
+      <${Live} list=${list} of=${of?.id} filtered=${filtered} /></div>
+    ${searched ? html`<${Found} list=${list} asked=${asked} ask=${ask} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />` : html`<${Rows} rows=${list.rows} chosen=${chosen} pick=${pick} />
+    <${More} list=${list} empty=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} />`}`;
 }
 
-/** Finds a message by its id or event id; a tag or channel filters. */
-function Find({ asked, ask }) {
-  const find = async (form) => {
-    const wanted = form.elements[0].value.trim();
-    if (!wanted) return ask({ tag: "", channel: "" });
-    if (wanted.startsWith("#")) return ask({ channel: wanted.slice(1), tag: "" });
-    try {
-      const found = await own("GET", `/msg/${encodeURIComponent(wanted)}?with_content=false`);
-      location.hash = `#/messages/${found.id}`;
-    } catch (error) {
-      if (error.status !== 404) throw error;
-      ask({ tag: wanted, channel: "" });
-    }
-  };
-  const now = asked.tag || (asked.channel ? `#${asked.channel}` : "");
-  return html`<${Form} class="find" act=${find}><input type="search" class="search" aria-label=${t("Message id, event id, tag or #channel")} placeholder=${`${t("Message id, event id, tag …")}  /`} value=${now} /><//>`;
+/** Finds a message by its id or event id, and those that have a text in them; a channel filters. */
+async function look(wanted, ask, of) {
+  const none = { q: "", tag: "", channel: "", payload: "" };
+  if (!wanted) return ask(none);
+  if (wanted.startsWith("#")) return ask({ ...none, channel: wanted.slice(1) });
+  try {
+    const found = await own("GET", `/msg/${encodeURIComponent(wanted)}?with_content=false`);
+    location.hash = `#/messages/${found.id}`;
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    ask(of ? { ...none, tag: wanted } : { ...none, q: wanted, state: "", endpoint: "" });
+  }
 }
 
 /** Looks for what is new while the page can be seen, and says how much there is. */

@@ -1,14 +1,14 @@
 // @ts-check
 // One endpoint: how it is doing, what it was sent, tests, and its settings.
 
-import { html, useState } from "./vendor/preact.js";
+import { html, useRef, useState } from "./vendor/preact.js";
 import { keySet, may, own } from "./api.js";
 import { Deliveries } from "./deliveries.js";
 import { nameOf } from "./endpoints.js";
 import { offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { count, percent, schedule, took } from "./format.js";
-import { Act, ask, Bars, Copy, Failed, forgetLists, Form, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
+import { Act, ask, Bars, Copy, forgetLists, Form, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
 import { Recovery } from "./recovery.js";
 import { COLOURS, disabledBy, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
@@ -18,23 +18,29 @@ import { Verify } from "./verify.js";
 /** The page. */
 export function Endpoint({ id, tab = "deliveries" }) {
   const path = `/endpoint/${id}`;
-  const data = useData(() => own("GET", path), [id]);
-  const health = useData(() => own("GET", `${path}/health`), [id]);
-  const reload = () => { data.reload(); health.reload(); };
+  /** The beginning of its list of deliveries, for whoever shows it first. */
+  const first = useRef(/** @type {any} */ (undefined));
+  const data = useData(async () => {
+    const seen = await own("GET", `${path}/overview`);
+    if (first.current === undefined) first.current = seen.deliveries;
+    return seen;
+  }, [id]);
+  // By the time that another tab was left it is old.
+  if (tab !== "deliveries") first.current = null;
   const tabs = [[`#/endpoints/${id}`, t("Deliveries"), "deliveries"], [`#/endpoints/${id}/test`, t("Test"), "test"], [`#/endpoints/${id}/settings`, t("Settings"), "settings"]];
-  return html`<${Loaded} of=${data}>${(endpoint) => html`
+  return html`<${Loaded} of=${data}>${({ endpoint, health }) => html`
     <div class="bar"><div class="titles"><h1>${nameOf(endpoint)}</h1><code class="url">${endpoint.url}</code></div>
-      <div class="side">${health.data && html`<${Status} kind=${COLOURS[health.data.state]}>${stateWord(health.data.state)}<//>`}
+      <div class="side"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>
       ${may("ManageEndpoint") && html`<a class="button" href=${`#/endpoints/${id}/edit`}>${t("Edit")}</a>
         <${Act} act=${async () => {
           await own("PATCH", path, { disabled: !endpoint.disabled });
           forgetLists();
-          reload();
+          await data.reload();
         }}>${endpoint.disabled ? t("Enable") : t("Disable")}<//>`}</div></div>
-    ${health.data && html`<${Alarm} health=${health.data} />`}
+    <${Alarm} health=${health} />
     <${Tabs} all=${tabs} now=${tab} name=${t("Endpoint")} />
-    ${tab === "deliveries" && html`<${Sent} id=${id} health=${health} />`}
-    ${tab === "test" && html`<${Trial} endpoint=${endpoint} />`}
+    ${tab === "deliveries" && html`<${Sent} endpoint=${endpoint} health=${health} first=${first} done=${data.reload} />`}
+    ${tab === "test" && html`<${Trial} endpoint=${endpoint} done=${data.reload} />`}
     ${tab === "settings" && html`<${Settings} endpoint=${endpoint} />`}`}<//>`;
 }
 
@@ -55,21 +61,16 @@ function Alarm({ health }) {
         : t("It is disabled after five days of messages that were given up.")}</p></div>`;
 }
 
-function Sent({ id, health }) {
-  const seen = health.data;
-  // What was sent is asked for at the same time.
-  const sent = html`<${Deliveries} key="sent" of=${id} />`;
-  if (health.error) return html`<${Failed} error=${health.error} again=${health.reload} />${sent}`;
-  if (!seen) return html`<div class="tiles loading" />${sent}`;
+function Sent({ endpoint, health, first, done }) {
   const tile = (value, label) => html`<div class="tile"><strong>${value}</strong><span>${label}</span></div>`;
   return html`<div class="tiles">
-      ${tile(percent(seen.failed, seen.attempts), t("Error rate"))}
-      ${tile(took(seen.p95Ms), t("p95 answer"))}
-      ${tile(html`<${Time} at=${seen.lastSuccess} />`, t("Last success"))}
-      ${tile(count(seen.attempts), seen.complete ? t("Attempts in 24 h") : t("latest attempts count"))}
-      <div class="tile"><${Bars} picture=${seen.picture} /><span>${spanOf(seen.picture)}</span></div></div>
-    <${Recovery} ep=${id} health=${seen} done=${health.reload} />
-    ${sent}`;
+      ${tile(percent(health.failed, health.attempts), t("Error rate"))}
+      ${tile(took(health.p95Ms), t("p95 answer"))}
+      ${tile(html`<${Time} at=${health.lastSuccess} />`, t("Last success"))}
+      ${tile(count(health.attempts), health.complete ? t("Attempts in 24 h") : t("latest attempts count"))}
+      <div class="tile"><${Bars} picture=${health.picture} /><span>${spanOf(health.picture)}</span></div></div>
+    <${Recovery} ep=${endpoint.id} health=${health} done=${done} />
+    <${Deliveries} of=${endpoint} first=${first} />`;
 }
 
 function Settings({ endpoint }) {

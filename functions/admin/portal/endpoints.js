@@ -4,7 +4,7 @@
 import { html } from "./vendor/preact.js";
 import { all, may, own, query } from "./api.js";
 import { byName, fits, percent, took } from "./format.js";
-import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, say, spanOf } from "./parts.js";
+import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, say, spanOf } from "./parts.js";
 import { retryWaiting } from "./recovery.js";
 import { COLOURS, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
@@ -15,8 +15,8 @@ const ORDER = ["failing", "unsteady", "disabled", "healthy", "idle"];
 
 /** All endpoints with their health. */
 async function load() {
-  const walk = (path) => all((iterator) => own("GET", `${path}${query({ limit: 50, iterator })}`));
-  const [endpoints, seen] = await Promise.all([walk("/endpoint"), walk("/health")]);
+  const walk = (path, limit) => all((iterator) => own("GET", `${path}${query({ limit, iterator })}`));
+  const [endpoints, seen] = await Promise.all([walk("/endpoint", 250), walk("/health", 50)]);
   const health = new Map(seen.map((one) => [one.endpointId, one]));
   return endpoints.map((endpoint) => ({ ...endpoint, health: health.get(endpoint.id) })).filter((one) => one.health);
 }
@@ -25,7 +25,7 @@ async function load() {
 export function Endpoints() {
   const data = useData(load, []);
   const [asked, ask] = useAsked();
-  const side = html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />
+  const side = html`${data.data?.length !== 0 && html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />`}
     ${may("ManageEndpoint") && html`<a href="#/endpoints/new" class="button main">${t("Add endpoint")}</a>`}`;
   return html`<${Title} side=${side}>${t("Endpoints")}<//>
     <${Loaded} of=${data}>${(endpoints) => endpoints.length === 0 ? html`<${FirstVisit} />` : html`
@@ -72,10 +72,11 @@ function List({ endpoints, asked, ask }) {
   };
   const by = asked.sort in sorts ? asked.sort : "state";
   const shown = endpoints.filter((one) => fits(asked.q ?? "", one.description, one.url, one.uid, one.id)).sort(sorts[by]);
+  const [first, more] = useFirst(shown);
   const head = (name, text, number) => ({ number, text: html`<button class="quiet sort" aria-pressed=${by === name} onClick=${() => ask({ sort: name })}>${text}</button>` });
   const heads = [head("name", t("Endpoint")), head("state", t("State")), t("Attempts"), head("errors", t("Error rate"), true),
     head("p95", "p95", true), head("last", t("Last success")), { text: t("Events"), minor: true }];
-  return html`<${Table} name=${t("Endpoints")} heads=${heads} rows=${shown.map((one) => html`<${Row} key=${one.id} endpoint=${one} />`)} />
+  return html`<${Table} name=${t("Endpoints")} heads=${heads} rows=${first.map((one) => html`<${Row} key=${one.id} endpoint=${one} />`)} />${more}
     ${shown.length === 0 && html`<p class="empty">${t("No endpoint fits.")}</p>`}`;
 }
 

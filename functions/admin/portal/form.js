@@ -57,7 +57,12 @@ function EndpointForm({ shown, offered }) {
     scheme: "",
   }));
   const [wrong, setWrong] = useState({});
-  const bind = (name) => ({ name, value: values[name], onInput: (event) => set((old) => ({ ...old, [name]: event.target.value })) });
+  /** Changes what was said of a field: what was wrong with it may be so no more. */
+  const say = (change, name) => {
+    set(change);
+    if (wrong[name]) setWrong({ ...wrong, [name]: undefined });
+  };
+  const bind = (name) => ({ name, value: values[name], onInput: (event) => say((old) => ({ ...old, [name]: event.target.value }), PLACES.includes(name) ? name : FIELDS[name]) });
   const save = async () => {
     setWrong({});
     try {
@@ -80,7 +85,7 @@ function EndpointForm({ shown, offered }) {
     <${Field} label="URL" hint=${t("Where events are posted to.")} wrong=${wrong.url}><input type="url" required placeholder="https://example.com/webhooks" ...${bind("url")} /><//>
     <${Field} label=${t("Name")} hint=${t("For you; optional.")} wrong=${wrong.description}><input maxlength="1024" ...${bind("description")} /><//>
     ${offered.tokens && html`<${Field} label=${t("Sent as")} hint=${t("Can be changed at any time.")}><select ...${bind("format")}><option value="json">${t("signed JSON")}</option><option value="jwt">${t("signed tokens (JWT)")}</option></select><//>`}
-    <${Types} values=${values} set=${set} events=${offered.events} wrong=${wrong.eventTypes} />
+    <${Types} values=${values} set=${say} events=${offered.events} wrong=${wrong.eventTypes} />
     <details class="advanced" open=${Boolean(values.channels || values.rate || values.timeout || values.retries)}><summary>${t("Advanced")}</summary>
       <${Field} label=${t("Channels")} hint=${t("With commas between them; none means all.")} wrong=${wrong.channels}><input ...${bind("channels")} /><//>
       <${Field} label=${t("Rate limit")} hint=${t("Deliveries a second at the most.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
@@ -88,6 +93,9 @@ function EndpointForm({ shown, offered }) {
       <${Field} label=${t("Retry schedule")} hint=${t("Delays like 5s, 5m, 30m, 2h. Empty means as usual.")} wrong=${wrong.retrySchedule}><input ...${bind("retries")} /><//>
       ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>`}</details><//>`;
 }
+
+/** What the API calls fields that are called otherwise here. */
+const FIELDS = { rate: "throttleRate", timeout: "timeoutSeconds", retries: "retrySchedule", scheme: "signatureScheme" };
 
 /** Fields that say themselves what is wrong with them. */
 const PLACES = ["url", "description", "eventTypes", "channels", "throttleRate", "timeoutSeconds", "retrySchedule", "signatureScheme"];
@@ -104,7 +112,7 @@ function Types({ values, set, events, wrong }) {
     const types = new Set(old.types);
     for (const name of names) on ? types.add(name) : types.delete(name);
     return { ...old, types };
-  });
+  }, "eventTypes");
   const group = ([name, members]) => {
     const chosen = members.filter((event) => values.types.has(event.name)).length;
     const tri = (box) => { if (box) box.indeterminate = chosen > 0 && chosen < members.length; };
@@ -116,7 +124,7 @@ function Types({ values, set, events, wrong }) {
         ${open === event.name && html`<div class="beside"><${Content} event=${event} /></div>`}</div>`)}</fieldset>`;
   };
   return html`<fieldset class="field" name="eventTypes"><legend>${t("Events")}</legend>
-    <label><input type="checkbox" name="every" checked=${values.every} onChange=${(event) => set((old) => ({ ...old, every: event.target.checked }))} /> ${t("All events, those of the future as well")}</label>
+    <label><input type="checkbox" name="every" checked=${values.every} onChange=${(event) => set((old) => ({ ...old, every: event.target.checked }), "eventTypes")} /> ${t("All events, those of the future as well")}</label>
     ${!values.every && html`<div class="choices">
       <input type="search" class="search" aria-label=${t("Search event types")} placeholder=${t("Search event types")} value=${wanted} onInput=${(event) => search(event.target.value)} />
       <span class="minor" role="status">${t("{n} chosen", { n: values.types.size })}</span>

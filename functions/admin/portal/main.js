@@ -9,23 +9,25 @@ import { AllDeliveries } from "./deliveries.js";
 import { Endpoint } from "./endpoint.js";
 import { Endpoints } from "./endpoints.js";
 import { EventTypes } from "./events.js";
-import { EditEndpoint, NewEndpoint } from "./form.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
-import { say } from "./parts.js";
+import { later, say } from "./parts.js";
 import { speak, t } from "./text.js";
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(css);
 document.adoptedStyleSheets = [sheet];
 
+/** The form of an endpoint, which most visits do without. */
+const form = () => import("./form.js");
+
 /** Pages of a customer, and what one needs that not every visitor may do. */
 const ROUTES = [
   [/^\/endpoints$/, Endpoints],
-  [/^\/endpoints\/new$/, NewEndpoint, "ManageEndpoint"],
+  [/^\/endpoints\/new$/, later(form, "NewEndpoint"), "ManageEndpoint"],
   [/^\/endpoints\/(?<id>ep_\w+)$/, Endpoint],
   [/^\/endpoints\/(?<id>ep_\w+)\/(?<tab>test|settings)$/, Endpoint],
-  [/^\/endpoints\/(?<id>ep_\w+)\/edit$/, EditEndpoint, "ManageEndpoint"],
+  [/^\/endpoints\/(?<id>ep_\w+)\/edit$/, later(form, "EditEndpoint"), "ManageEndpoint"],
   [/^\/messages$/, AllDeliveries],
   [/^\/messages\/(?<id>msg_\w+)$/, Message],
   [/^\/events$/, EventTypes],
@@ -124,11 +126,9 @@ async function begin() {
   if (!entered) return expired();
   let application = null;
   if (!visit.console) {
-    const quiet = (asked) => asked.catch(() => null);
-    const [app, look] = await Promise.all([quiet(own("GET", "")), quiet(own("GET", "/portal"))]);
+    application = await own("GET", "/portal").catch(() => null);
     if (visit.token === null) return undefined;
-    application = app;
-    settings = look ?? {};
+    settings = application ?? {};
     dress(settings);
     document.title = application ? `${application.name}: ${t("webhooks")}` : t("Webhooks");
   } else {

@@ -315,10 +315,55 @@ export function useAsked() {
   return [now, (change) => askFor({ ...asked(), ...change })];
 }
 
+/**
+ * Puts a value into a field when it changes, and not whenever the page is drawn: what somebody is
+ * typing stays.
+ */
+function useField(value) {
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => { if (field.current) field.current.value = value ?? ""; }, [value]);
+  return field;
+}
+
+/** A search that is sent by Enter; emptied, it is over. A slash leads to it. */
+export function Find({ value, find, name, placeholder }) {
+  const field = useField(value);
+  return html`<${Form} class="find" act=${(form) => find(form.elements[0].value.trim())}><input type="search" class="search" maxlength="256" ref=${field} aria-label=${name} placeholder=${`${placeholder}  /`}
+    onInput=${(event) => { if (!event.target.value && value) find(""); }} /><//>`;
+}
+
+/** How many rows of a long table are shown at first, and with each "Show more". */
+const MANY = 50;
+
+/** The first of many rows, and what leads to the others. */
+export function useFirst(rows) {
+  const [most, set] = useState(MANY);
+  const more = rows.length > most && html`<p><button type="button" onClick=${() => set(most + MANY)}>${t("Show more")}</button>
+    ${" "}<span class="minor" role="status">${t("{n} of {most}", { n: most, most: rows.length })}</span></p>`;
+  return [rows.slice(0, most), more];
+}
+
+/** A page whose script is asked for when it is needed: `part` of what `load` answers. */
+export function later(load, part) {
+  /** Once a visit: made anew, it would be another page. @type {Promise<any> | null} */
+  let asked = null;
+  const ask = () => {
+    asked ??= load();
+    asked.catch(() => { asked = null; });
+    return asked;
+  };
+  return (props) => {
+    const data = useData(ask, []);
+    if (data.error) return html`<${Failed} error=${new Error(t("This part of the page did not arrive. It may be older than the server."))} again=${() => location.reload()} />`;
+    return html`<${Loaded} of=${data}>${(script) => html`<${script[part]} ...${props} />`}<//>`;
+  };
+}
+
 /** A field to search with; a slash leads to it. */
 export function Search({ value, set, placeholder, name }) {
   const timer = useRef(0);
-  return html`<input type="search" class="search" aria-label=${name ?? t("Search")} placeholder=${placeholder ?? `${t("Search")}  /`} value=${value ?? ""}
+  const field = useField(value);
+  return html`<input type="search" class="search" aria-label=${name ?? t("Search")} placeholder=${placeholder ?? `${t("Search")}  /`} ref=${field}
     onInput=${(event) => {
       const text = event.target.value;
       clearTimeout(timer.current);

@@ -4,7 +4,8 @@
 import { html, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { count } from "./format.js";
-import { Act, ask, Copy, Field, Form, forgetLists, More, say, Status, Table, Time, Title, useData, useList } from "./parts.js";
+import { Act, ask, Copy, Field, Form, forgetLists, Loaded, More, say, Status, Table, Time, Title, useData, useList } from "./parts.js";
+import { openAs } from "./openas.js";
 import { t, tell } from "./text.js";
 
 /** The page. */
@@ -20,12 +21,35 @@ export function Sources() {
     await again();
   };
   return html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${t("Sources")}<//>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Refused"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
-      <td class="name"><strong>${one.name}</strong></td><td><code>${one.type}</code></td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Refused"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row>
+      <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td><code>${one.type}</code></td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
       <td><a class="cut" href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${Refusal} last=${last.get(one.id)} /></td>
       <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
     <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;
+}
+
+/** One: what came in, and what was refused. */
+export function Source({ id }) {
+  const path = `/ingest/api/v1/source/${id}`;
+  const data = useData(() => call("GET", path), [id]);
+  const log = useList(`log ${id}`, (iterator) => call("GET", `${path}/log${query({ limit: 50, iterator })}`));
+  const again = () => { forgetLists(); return log.again(); };
+  return html`<${Loaded} of=${data}>${(one) => html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${one.name}<//>
+    <dl class="facts"><dt>${t("Kind")}</dt><dd><code>${one.type}</code></dd><dt>${t("Application")}</dt><dd><a href=${`#/apps/${one.app}`}>${one.app}</a></dd>
+      <dt>${t("Address")}</dt><dd><code>${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></dd><dt>${t("Created")}</dt><dd><${Time} at=${one.createdAt} /></dd></dl>
+    <section><h2>${t("What came in")}</h2>
+      ${log.rows.length > 0 && html`<${Table} name=${t("What came in")} heads=${[t("State"), t("Event"), t("Event id"), t("When"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${log.rows.map((line) => html`<${Line} key=${line.id} app=${one.app} line=${line} />`)} />`}
+      <${More} list=${log} empty=${t("Nothing came in yet: the sender has to be told the address.")} /></section>`}<//>`;
+}
+
+/** What became a message, or some that were refused. */
+function Line({ app, line }) {
+  const taken = line.status === "taken";
+  const many = line.count > 1 ? ` (${count(line.count)})` : "";
+  return html`<tr data-row class="line"><td class="refused"><${Status} kind=${taken ? "good" : "bad"}>${taken ? t("taken") : t("refused")}${many}<//>${line.says && html`<small class="below">${tell(line.says)}</small>`}</td>
+    <td class="name">${line.eventType ?? "–"}</td><td><code>${line.eventId ?? "–"}</code></td><td class="when"><${Time} at=${line.timestamp} /></td>
+    <td class="action">${taken && html`<${Act} act=${() => openAs(app, `/messages/${line.id}`)}>${t("Open as customer")}<//>`}</td></tr>`;
 }
 
 /** The latest that a source did not believe, and why. */

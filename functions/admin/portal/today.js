@@ -4,16 +4,19 @@
 import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { answered, count, percent, took } from "./format.js";
-import { Act, Bars, Loaded, More, spanOf, Status, Table, Time, Title, useData, useList } from "./parts.js";
+import { Act, Bars, Code, Failed, Loaded, More, spanOf, Status, Table, Time, Title, useData, useList } from "./parts.js";
 import { openAs } from "./openas.js";
 import { t, tell } from "./text.js";
+
+/** How to ask CloudWatch, as the runbook says it. */
+const COUNTED = "aws cloudwatch get-metric-statistics --namespace Posthorn --metric-name Delivered --dimensions Name=Stage,Value=STAGE --statistics Sum --period 60 --start-time START --end-time END";
 
 /** The page. */
 export function Today() {
   const parked = useData(() => call("GET", "/operator/parked?limit=250"), []);
   const tasks = useData(() => call("GET", "/background-task?limit=50&status=running"), []);
   // Only the platform on one machine tells of itself.
-  const local = useData(() => call("GET", "/local/status").catch(() => null), []);
+  const local = useData(() => call("GET", "/local/status").catch((error) => { if (error.status !== 404) throw error; return null; }), []);
   const failing = useList("failing", (iterator) => call("GET", `/operator/failing${query({ limit: 20, iterator })}`).then((page) => ({ ...page, data: page.data.map((one) => ({ ...one, id: one.endpointId })) })));
   const reload = () => { parked.reload(); tasks.reload(); local.reload(); failing.again(); };
   const tile = (value, label, bad) => html`<div class="tile"><strong class=${bad ? "bad" : ""}>${value}</strong><span>${label}</span></div>`;
@@ -24,7 +27,9 @@ export function Today() {
       ${tile(some(parked.data), t("parked records"), parked.data?.data.length > 0)}
       ${tile(some(tasks.data), t("tasks running"))}
       ${local.data && html`<${Machine} status=${local.data} tile=${tile} />`}</div>
+    ${local.error && html`<${Failed} error=${local.error} again=${local.reload} />`}
     ${local.data && html`<${Hour} hour=${local.data.hour} />`}
+    ${local.data === null && html`<${Deployed} />`}
     <section><h2>${t("Failing endpoints")}</h2>
       ${failing.rows.length > 0 && html`<${Table} name=${t("Failing endpoints")} heads=${[t("Customer"), t("Endpoint"), t("Since"), t("Last answer"), { text: t("Failed"), number: true }, { text: t("Attempts"), minor: true }, { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${failing.rows.map((one) => html`<${Row} key=${one.id} one=${one} />`)} />`}
       <${More} list=${failing} empty=${t("No endpoint is failing.")} /></section>`;
@@ -51,6 +56,12 @@ function Machine({ status, tile }) {
     ${tile(sum("Failed"), t("failed attempts"), metrics.Failed?.sum > 0)}
     ${tile(count(queued), t("in the queues"))}${tile(took(metrics.SweepLag?.max ?? 0), t("sweep lag, worst"))}
     ${tile(`$${price.toFixed(2)}`, t("DynamoDB and SQS of this, at list price"))}`;
+}
+
+/** Where a deployed stack counts: it has no process that would know, and reading it would cost. */
+function Deployed() {
+  return html`<section><h2>${t("The last hour, minute by minute")}</h2><p>${t("A deployed stack counts in CloudWatch, which this page does not read: see the dashboard at the output DashboardUrl, or ask for a number like this.")}</p>
+    <${Code} plain value=${COUNTED} /><p class="minor">${t("Accepted, Failed and Exhausted are counted as well.")}</p></section>`;
 }
 
 /** The last hour minute by minute, as the process counted it. */

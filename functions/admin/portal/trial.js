@@ -21,15 +21,15 @@ const STEPS = new Map([
 ]);
 
 /** The tab. */
-export function Trial({ endpoint }) {
+export function Trial({ endpoint, done }) {
   const data = useData(offer, []);
   if (!may("CreateAttempts")) return html`<p class="empty">${t("This link may not send tests.")}</p>`;
   return html`<${Loaded} of=${data}>${(offered) => html`
-    <section><h2>${t("Send an example")}</h2><${Example} endpoint=${endpoint} events=${offered.events} /></section>
+    <section><h2>${t("Send an example")}</h2><${Example} endpoint=${endpoint} events=${offered.events} done=${done} /></section>
     ${!isTokenKind(endpoint, offered) && html`<section><h2>${t("Check the receiver")}</h2><${Check} path=${`/endpoint/${endpoint.id}`} /></section>`}`}<//>`;
 }
 
-function Example({ endpoint, events }) {
+function Example({ endpoint, events, done }) {
   const wanted = endpoint.eventTypes?.length ? events.filter((event) => endpoint.eventTypes.includes(event.name)) : events;
   const usable = wanted.length ? wanted : events;
   const [name, choose] = useState(usable[0]?.name ?? "");
@@ -66,7 +66,11 @@ function Example({ endpoint, events }) {
       await new Promise((later) => setTimeout(later, LOOK_MS));
       const tries = await own("GET", `/attempt/msg/${sent.id}`);
       const made = tries.data.find((one) => one.endpointId === endpoint.id);
-      if (made) return set({ ...made, msg: sent.id });
+      if (made) {
+        set({ ...made, msg: sent.id });
+        // What stands above it says now that something was sent.
+        return done();
+      }
     }
     set({ msg: sent.id });
   };
