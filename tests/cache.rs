@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::domain::clock::Clock;
 use shared::domain::id::SourceId;
 use shared::store::cache::Cache;
-use shared::store::{Cached, Directory, DirectoryEditor, Sources, StoreError};
+use shared::store::{Cached, Directory, DirectoryEditor, Need, Sources, StoreError};
 
 use crate::support::interleaved::Interleaved;
 use crate::support::still::StillClock;
@@ -160,8 +160,8 @@ async fn an_application_that_is_deleted_while_it_is_read_is_not_remembered() {
     table.after_next_read(async move {
         editor.delete_application(&app).await.unwrap();
     });
-    assert!(directory.tenant(&app).await.unwrap().is_some());
-    assert_eq!(directory.tenant(&app).await.unwrap(), None);
+    assert!(directory.tenant(&app, Need::All).await.unwrap().is_some());
+    assert_eq!(directory.tenant(&app, Need::All).await.unwrap(), None);
 }
 
 async fn source(world: &World) -> SourceId {

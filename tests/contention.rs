@@ -12,7 +12,7 @@ use shared::domain::id::{ApplicationId, EndpointId, SourceId, Uid};
 use shared::store::change::{Change, Changed, change, change_within};
 use shared::store::keys;
 use shared::store::table::{Condition, Item, Table, Write};
-use shared::store::{Directory, DirectoryEditor, Sources, StoreError};
+use shared::store::{Directory, DirectoryEditor, Need, Sources, StoreError};
 
 use crate::support::interleaved::Interleaved;
 use crate::support::world::{World, organisation, text};
@@ -190,7 +190,8 @@ async fn a_name_that_is_given_away_while_its_owner_is_deleted_stays_with_the_new
     // Between the read and the deletion the endpoint is renamed, and another takes its name.
     table.after_next_read(take_over(&world, app, ep));
     deleter.delete_endpoint(&app, &ep).await.unwrap();
-    let tenant = Directory::new(world.table.clone()).tenant(&app).await.unwrap().unwrap();
+    let tenant =
+        Directory::new(world.table.clone()).tenant(&app, Need::All).await.unwrap().unwrap();
     assert!(tenant.endpoints.iter().all(|endpoint| endpoint.id != ep));
     // The name that the deleted one had last is free, the other name is taken.
     let path = format!("/api/v1/app/{app}/endpoint");
@@ -259,7 +260,7 @@ fn take_over(
     let (editor, now) = (DirectoryEditor::new(world.table.clone(), None), world.ambient.now());
     let (reader, id) = (Directory::new(world.table.clone()), EndpointId::new(&world.ambient));
     async move {
-        let tenant = reader.tenant(&app).await.unwrap().unwrap();
+        let tenant = reader.tenant(&app, Need::All).await.unwrap().unwrap();
         let mut other = tenant.endpoints[0].clone();
         let rename = |it: &mut Endpoint| {
             it.uid = Uid::parse("renamed", "").ok();

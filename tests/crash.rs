@@ -4,7 +4,7 @@
 //! Each case publishes a few messages to a few endpoints, some of which fail at first, while
 //! faults strike at random calls of the ports: errors before and after the effect, a store that
 //! throttles for a while, records that are delivered twice or come late, and the death of the
-//! process. Meanwhile somebody replays, recovers, cancels and sends by hand, and disables
+//! process. Some applications are wide, so that their messages are cut into shares. Meanwhile somebody replays, recovers, cancels and sends by hand, and disables
 //! endpoints for a while. Then the faults end and time passes.
 //!
 //! In the end each message was taken by each endpoint, or its delivery ended with a reason that
@@ -25,6 +25,7 @@ use receive::Receiver;
 use retry::Sweeper;
 use serde_json::json;
 use shared::domain::delivery::scheduled::Waiting;
+use shared::domain::endpoint::NARROW;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
 use shared::domain::metrics::Metric;
 use shared::domain::schedule::Schedule;
@@ -90,6 +91,8 @@ struct Case {
     failures: Vec<usize>,
     /// Which endpoints take one attempt a second.
     slow: Vec<bool>,
+    /// Applications of more endpoints are wide, and each share of theirs is for as many.
+    narrow: usize,
     faults: Vec<(usize, Fault)>,
     /// Which batches come twice.
     doubled: Vec<bool>,
@@ -125,15 +128,17 @@ fn cases() -> impl Strategy<Value = Case> {
         vec(kind, 1..4),
         vec(0usize..3, 1..4),
         vec(prop::bool::weighted(0.3), 4),
+        prop_oneof![Just(1), Just(2), Just(NARROW)],
         vec((0usize..90, fault), 0..6),
         vec(any::<bool>(), 12),
         vec(prop::bool::weighted(0.2), 12),
         vec((0usize..10, act, 0usize..12), 0..4),
     )
-        .prop_map(|(messages, failures, slow, faults, doubled, late, acts)| Case {
+        .prop_map(|(messages, failures, slow, narrow, faults, doubled, late, acts)| Case {
             messages,
             failures,
             slow,
+            narrow,
             faults,
             doubled,
             late,
@@ -184,7 +189,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(world: &World, plan: &Arc<Plan>, always_lease: bool) -> Self {
+    fn start(world: &World, plan: &Arc<Plan>, always_lease: bool, narrow: usize) -> Self {
         let table: Arc<dyn Table> = Arc::new(Awake(world.table.clone()));
         let table: Arc<dyn Table> = Arc::new(Faulty::new(table, plan));
         let secret = RootSecret::new(ROOT_SECRET).unwrap();
@@ -204,10 +209,12 @@ impl Process {
         let settings = Settings {
             schedule: Schedule::new(SCHEDULE.to_vec()),
             always_lease,
+            share: narrow,
             ..Settings::default()
         };
         let (metrics, ambient) = (world.metrics.clone(), world.ambient.clone());
-        let base = Base::new(table, StoreSettings::default(), metrics, ambient);
+        let stores = StoreSettings { narrow, ..StoreSettings::default() };
+        let base = Base::new(table, stores, metrics, ambient);
         let tenancy = Tenancy::new(&base, &secret, Profiles::built_in());
         let receive = receive::Settings {
             organisation: organisation(),
@@ -244,6 +251,7 @@ struct Trial {
     plan: Arc<Plan>,
     process: Process,
     always_lease: bool,
+    narrow: usize,
     began: String,
     app: String,
     /// Whether its profile wraps payloads in an envelope.
@@ -288,7 +296,8 @@ enum End {
 impl Trial {
     /// Runs a case; how many faults struck and how many requests were sent.
     async fn start(case: Case, always_lease: bool) -> Result<(usize, usize), String> {
-        let world = World::build(Builder { one_process: false, ..Builder::default() });
+        let world =
+            World::build(Builder { one_process: false, narrow: case.narrow, ..Builder::default() });
         let plan = Plan::new(case.faults);
         let cut = case.messages.contains(&Kind::Split);
         let app = match cut {
@@ -313,13 +322,14 @@ impl Trial {
             }
             endpoints.push((ep, url));
         }
-        let process = Process::start(&world, &plan, always_lease);
+        let process = Process::start(&world, &plan, always_lease, case.narrow);
         let mut trial = Self {
             began: world.ambient.now().to_rfc3339(),
             world,
             plan,
             process,
             always_lease,
+            narrow: case.narrow,
             app,
             wrapped: cut,
             endpoints,
@@ -545,7 +555,8 @@ impl Trial {
 
     fn restart(&mut self) {
         self.plan.restart();
-        self.process = Process::start(&self.world, &self.plan, self.always_lease);
+        let (world, plan) = (&self.world, &self.plan);
+        self.process = Process::start(world, plan, self.always_lease, self.narrow);
     }
 
     fn is_quiet(&self) -> bool {

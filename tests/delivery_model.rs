@@ -222,6 +222,7 @@ impl Model {
             visibility_ms: VISIBILITY_MS,
             again,
             released_at: START,
+            cut_since: None,
         }
     }
 

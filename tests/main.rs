@@ -136,4 +136,5 @@ mod terminal;
 mod throttle;
 mod token;
 mod token_deliveries;
+mod wide;
 mod worst;

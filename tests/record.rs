@@ -7,6 +7,7 @@ use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Reason;
 use shared::domain::delivery::machine::Outcome;
+use shared::domain::endpoint::Stretch;
 use shared::domain::id::{
     ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, RANDOM_BYTES, Uid,
 };
@@ -43,6 +44,14 @@ fn message(payload: impl Into<Bytes>) -> Message {
 
 fn accepted(payload: impl Into<Bytes>) -> Record {
     Record::Accepted { message: Box::new(message(payload)), again: false }
+}
+
+/// The last share of a message, or one of the middle that may be there a second time.
+pub(crate) fn share(again: bool) -> Record {
+    let end = |n| Some(EndpointId::from_ksuid(ksuid(n)));
+    let stretch = Stretch { after: end(3), until: if again { end(4) } else { None } };
+    let message = Box::new(message(r#"{"n":1}"#));
+    Record::Share { message, stretch, since: START.plus_ms(1_500), again }
 }
 
 fn retry() -> Record {
@@ -124,7 +133,9 @@ fn every_kind_of_record_reads_back_as_it_was_written() {
     bare.channels = Vec::new();
     bare.request = None;
     let bare = Record::Accepted { message: Box::new(bare), again: true };
-    for record in [accepted(r#"{"n":1}"#), bare, retry(), resend(), outcome(None)] {
+    for record in
+        [accepted(r#"{"n":1}"#), bare, share(false), share(true), retry(), resend(), outcome(None)]
+    {
         assert_eq!(Record::parse(&body(&record)).unwrap(), record);
     }
 }

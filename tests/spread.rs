@@ -12,7 +12,7 @@ use shared::domain::schedule::Schedule;
 use shared::domain::spread::Spread;
 use shared::store::keys::{self, DUE_SHARDS};
 use shared::store::table::{Condition, Index, Item, Query, Write};
-use shared::store::{Directory, DirectoryEditor, History, Limit, Walk};
+use shared::store::{Directory, DirectoryEditor, History, Limit, Need, Walk};
 
 use crate::support::faults::Fault;
 use crate::support::network::answer;
@@ -116,7 +116,7 @@ async fn an_endpoint_whose_list_takes_no_more_is_spread_wider_and_nothing_is_sen
     }
     world.plan.end();
     let directory = Directory::new(world.table.clone());
-    let tenant = directory.tenant(&app.parse().unwrap()).await.unwrap().unwrap();
+    let tenant = directory.tenant(&app.parse().unwrap(), Need::Application).await.unwrap().unwrap();
     let endpoint = tenant.endpoint_by_id(&ep.parse().unwrap()).unwrap();
     assert!(!endpoint.spread.is_one(), "it is spread wider");
     world.live_s(600).await;

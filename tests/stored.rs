@@ -23,6 +23,7 @@ use crate::support::network::{answer, header};
 use crate::support::world::{World, text};
 
 const GOLDEN: &str = "tests/golden/stored.json";
+const SHARES: &str = "tests/golden/shares.json";
 const SECOND: &str = "tests/golden/second-format.json";
 const URL: &str = "http://127.0.0.1:9/hook";
 
@@ -95,10 +96,24 @@ fn records_of_the_second_format_are_written_as_in_the_golden_file_and_read() {
     }
 }
 
+#[test]
+fn shares_are_written_as_in_the_golden_file_and_read() {
+    let records = [false, true].map(crate::record::share);
+    let bodies = records.iter().map(|record| record.outgoing(0).body);
+    let written: Vec<Value> = bodies.map(|body| serde_json::from_str(&body).unwrap()).collect();
+    golden::check(SHARES, &json!(written), "a reader of this form would not know it");
+    let golden: Vec<Value> = serde_json::from_str(&golden::read(SHARES)).unwrap();
+    for (body, record) in golden.iter().zip(records) {
+        assert_eq!((&body["v"], &body["kind"]), (&json!(1), &json!("share")));
+        assert_eq!(Record::parse(&body.to_string()).unwrap(), record);
+    }
+}
+
 /// Exhaustive, so that a new kind of record is not forgotten here.
 fn kind_of_record(record: &Record) -> &'static str {
     match record {
         Record::Accepted { .. } => "accepted",
+        Record::Share { .. } => "share",
         Record::Retry { .. } => "retry",
         Record::Resend { .. } => "resend",
         Record::Outcome { .. } => "outcome",
@@ -205,6 +220,9 @@ pub(crate) async fn lived() -> World {
     one(&world, &world.queues.deliveries).await;
     post(&format!("{msg}/{id}/endpoint/{ep}/resend"), Value::Null).await;
     one(&world, &world.queues.retries).await;
+    let now = world.ambient.now();
+    let message = world.parts.deliveries.message(&id.parse().unwrap(), now).await.unwrap();
+    world.parts.deliveries.mark_cut_again(&message.unwrap()).await.unwrap();
     let later = world.ambient.now().plus_ms(3_600_000).to_rfc3339();
     post(&msg, json!({"eventType": "test.event", "payload": {}, "deliverAt": later})).await;
     let since = json!({"since": world.ambient.now().to_rfc3339()});

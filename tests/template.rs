@@ -47,6 +47,7 @@ fn every_function_is_given_the_variables_that_its_wiring_asks_for_and_no_others(
         (".publish_url()", variable::PUBLISH_URL),
         (".portal_frames()", variable::PORTAL_FRAMES),
         (".portal_link_s()", variable::PORTAL_LINK_DAYS),
+        (".max_endpoints()", variable::MAX_ENDPOINTS),
     ];
     let template = template();
     for (name, source) in FUNCTIONS {
@@ -120,6 +121,7 @@ fn variables_that_name_a_resource_name_the_right_one() {
             (variable::PORTAL_FRAMES, "PortalFrames"),
             (variable::REFUSED_TARGETS, "RefusedTargets"),
             (variable::PORTAL_LINK_DAYS, "PortalLinkDays"),
+            (variable::MAX_ENDPOINTS, "MaxEndpoints"),
         ] {
             let value = &set[variable];
             assert!(value.is_null() || *value == json!({ "Ref": resource }), "{name}: {value}");

@@ -10,6 +10,7 @@ use shared::domain::api_token::{API_TOKEN_S, ApiToken, MAX_API_TOKENS};
 use shared::domain::id::{ApiTokenId, ApplicationId};
 use shared::domain::right::Scope;
 use shared::domain::token::ORGANISATION_TOKEN_S;
+use shared::store::Need;
 
 use crate::{Answer, Call, page};
 
@@ -130,7 +131,7 @@ impl Call<'_> {
     /// The application that a token is to be confined to.
     async fn confining(&self, app: &str) -> Result<ApplicationId, ApiError> {
         let org = self.access.organisation();
-        let found = self.admin.directory.application(&org, app).await?;
+        let found = self.admin.directory.application(&org, app, Need::Application).await?;
         let found = found.ok_or_else(|| Violation::body("app", "must be an application"))?;
         Ok(found.application.id)
     }

@@ -14,7 +14,7 @@ use shared::api::rules::Rules;
 use shared::domain::application::{Application, Metadata};
 use shared::domain::id::{ApplicationId, Uid};
 use shared::domain::profile::Deprecation;
-use shared::store::Edited;
+use shared::store::{Edited, Need};
 
 use crate::{Answer, Call, page};
 
@@ -114,7 +114,8 @@ impl Call<'_> {
 
     async fn existing(&self, uid: &Uid) -> Result<Option<Response<Bytes>>, ApiError> {
         let org = self.access.organisation();
-        let tenant = self.admin.directory.application(&org, uid.as_str()).await?;
+        let tenant =
+            self.admin.directory.application(&org, uid.as_str(), Need::Application).await?;
         Ok(tenant.map(|tenant| show(StatusCode::OK, tenant.application.clone())))
     }
 

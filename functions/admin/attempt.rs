@@ -20,7 +20,7 @@ use shared::store::{Listed, Tenant, Walk};
 
 use crate::endpoint::{EndpointOut, endpoint_of};
 use crate::message::Filter;
-use crate::standing::{FAIL, SUCCESS, Standing, Tried};
+use crate::standing::{FAIL, OnRecord, SUCCESS, Standing, Tried};
 use crate::{Answer, Call, page};
 
 /// What a caller gets.
@@ -143,14 +143,21 @@ impl Call<'_> {
     }
 
     async fn attempts_between(&self, app: &str, msg: &str, endpoint: Option<&str>) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = match endpoint {
+            Some(reference) => self.tenant_with(app, reference).await?,
+            None => self.tenant(app).await?,
+        };
         let message = self.message(&tenant, msg).await?;
         let walk = page::walk::<AttemptId>(self.request, true)?;
         let mut filter = AttemptFilter::of(self.request)?;
         if let Some(reference) = endpoint {
             filter.endpoint = Some(endpoint_of(&tenant, reference)?.id);
         }
-        let mut attempts = self.admin.history.attempts_of_message(&message.id).await?;
+        let history = &self.admin.history;
+        let mut attempts = match &filter.endpoint {
+            Some(ep) => history.attempts_of_pair(&message.id, ep).await?,
+            None => history.attempts_of_message(&message.id).await?,
+        };
         attempts.retain(|attempt| {
             filter.keeps(attempt)
                 && walk.after.is_none_or(|at| attempt.at >= at)
@@ -161,7 +168,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn attempts_of_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let walk = page::walk::<AttemptId>(self.request, true)?;
         let filter = AttemptFilter::of(self.request)?;
@@ -211,19 +218,19 @@ impl Call<'_> {
 
     /// The endpoints that a message was sent to, and how far it is with each.
     pub(crate) async fn destinations(&self, app: &str, msg: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.whole_tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         let walk = page::walk::<EndpointId>(self.request, true)?;
         let attempts = self.admin.history.attempts_of_message(&message.id).await?;
         let deliveries = self.admin.history.deliveries_of_message(&message.id).await?;
+        let on_record = OnRecord::of(&attempts, &deliveries);
         let now = self.admin.ambient.now();
         let known: Vec<(Endpoint, Standing)> = tenant
             .endpoints
             .iter()
             .filter_map(|endpoint| {
-                let delivery = deliveries.iter().find(|delivery| delivery.ep == endpoint.id);
-                let made = attempts.iter().filter(|attempt| attempt.ep == endpoint.id);
-                let tried = Tried::of(made);
+                let (delivery, made) = on_record.at(&endpoint.id);
+                let tried = Tried::of(made.iter().copied());
                 let known = delivery.is_some() || tried.any;
                 known.then(|| (endpoint.clone(), Standing::of(delivery, tried, now)))
             })
@@ -246,7 +253,7 @@ impl Call<'_> {
 
     /// Asks for another attempt, whatever came of the earlier ones.
     pub(crate) async fn resend(&self, app: &str, msg: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let message = self.message(&tenant, msg).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         if endpoint.disabled {

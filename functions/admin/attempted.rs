@@ -65,7 +65,7 @@ impl FromStr for Place {
 impl Call<'_> {
     /// The messages that were sent to an endpoint. A page may be short before the list is done.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = page::walk::<Place>(self.request, true)?;
@@ -103,7 +103,7 @@ impl Call<'_> {
     /// that have none by how far they are. Of an endpoint that was sent very much in that time,
     /// the latest 40,000 count.
     pub(crate) async fn endpoint_stats(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = self.counted_span()?;

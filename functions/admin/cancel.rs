@@ -84,7 +84,7 @@ impl Call<'_> {
     /// names, or of those published in a span of time. What is being sent at this moment is
     /// left alone.
     pub(crate) async fn cancel_deliveries(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let input: CancelIn = request::body(self.request)?;
         let now = self.admin.ambient.now();

@@ -98,7 +98,7 @@ struct Trial<'a> {
 
 impl Call<'_> {
     pub(crate) async fn check_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let input: CheckIn = match self.request.body().is_empty() {
             true => CheckIn::default(),

@@ -53,7 +53,7 @@ pub(crate) struct RateStatus {
 impl Call<'_> {
     /// Whole hours of the last 28 days, or of less; the latest 40,000 attempts count.
     pub(crate) async fn attempt_stats(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let mut walk = self.counted_span()?;
         walk.after = walk.after.map(|at| Timestamp(at.as_ms() / HOUR_MS * HOUR_MS));
@@ -70,7 +70,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn rate_status(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let attempts = self.last_minute(endpoint).await?;
         let since = self.admin.ambient.now().minus_ms(LATELY_MS);

@@ -18,11 +18,14 @@ use shared::store::{Listed, Tenant};
 use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
 use crate::message::Filter;
-use crate::standing::{NOWHERE, STATES, Stand, Tried, WAITING};
+use crate::standing::{NOWHERE, OnRecord, STATES, Stand, Tried, WAITING};
 use crate::{Answer, Call, page};
 
 /// Messages that are looked up at the same time.
 const AT_ONCE: usize = 16;
+/// Deliveries that a page is made of, at the most, where its messages went to more than a few
+/// endpoints: each is an item that is read.
+const MOST_DELIVERIES: usize = 50_000;
 
 /// A message, and how far it is.
 #[derive(Serialize, JsonSchema)]
@@ -62,7 +65,6 @@ pub(crate) struct DeliveryOut {
 impl Call<'_> {
     /// The application's messages, or those that were last sent to one endpoint.
     pub(crate) async fn list_deliveries(&self, app: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
         let wanted = query_value(self.request, "state");
         if wanted.as_deref().is_some_and(|state| !STATES.contains(&state)) {
             let rule = format!("must be one of {}", STATES.join(", "));
@@ -71,10 +73,14 @@ impl Call<'_> {
         let keep = |shown: &DeliveryOut| wanted.as_deref().is_none_or(|state| state == shown.state);
         match query_value(self.request, "endpoint_id") {
             Some(ep) => {
+                let tenant = self.tenant_with(app, &ep).await?;
                 let endpoint = endpoint_of(&tenant, &ep)?;
                 self.deliveries_of_endpoint(&tenant, endpoint, keep).await
             }
-            None => self.deliveries_of_application(&tenant, keep).await,
+            None => {
+                let tenant = self.whole_tenant(app).await?;
+                self.deliveries_of_application(&tenant, keep).await
+            }
         }
     }
 
@@ -83,7 +89,9 @@ impl Call<'_> {
         tenant: &Tenant,
         keep: impl Fn(&DeliveryOut) -> bool,
     ) -> Answer {
-        let walk = page::walk::<MessageId>(self.request, true)?;
+        let mut walk = page::walk::<MessageId>(self.request, true)?;
+        let fan_out = tenant.endpoints.len().max(1);
+        walk.limit = walk.limit.min((MOST_DELIVERIES / fan_out).max(1));
         let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
         let (app, spread) = (tenant.application.id, tenant.application.spread);
         let keeps = |message: &Message| filter.keeps_message(message);
@@ -103,12 +111,12 @@ impl Call<'_> {
     ) -> Result<DeliveryOut, ApiError> {
         let (attempts, deliveries) = self.admin.history.outcome_of_message(&message.id).await?;
         let now = self.admin.ambient.now();
+        let on_record = OnRecord::of(&attempts, &deliveries);
         let mut parts: Vec<Part> = Vec::new();
         for endpoint in &tenant.endpoints {
-            let delivery = deliveries.iter().find(|delivery| delivery.ep == endpoint.id);
-            let latest = attempts.iter().find(|attempt| attempt.ep == endpoint.id);
-            let made = attempts.iter().filter(|attempt| attempt.ep == endpoint.id);
-            if let Some(stand) = Stand::of(delivery, Tried::of(made), now) {
+            let (delivery, made) = on_record.at(&endpoint.id);
+            let latest = made.first().copied();
+            if let Some(stand) = Stand::of(delivery, Tried::of(made.iter().copied()), now) {
                 parts.push(Part { ep: endpoint.id, delivery, latest, stand });
             }
         }

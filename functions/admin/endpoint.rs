@@ -7,14 +7,15 @@ use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::credentials;
 use shared::domain::delivery_settings::{DeliverySettings, Format};
-use shared::domain::endpoint::{Endpoint, FIRST_VERSION};
+use shared::domain::endpoint::{Endpoint, FIRST_VERSION, MAX_ENDPOINTS, Stretch};
 use shared::domain::health::Health;
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
+use shared::host::config::variable;
 use shared::store::table::Write;
-use shared::store::{Edited, Tenant};
+use shared::store::{Edited, Listed, Tenant, Walk};
 use url::Url;
 
 use crate::application::create_or_change;
@@ -30,16 +31,35 @@ mod shape;
 use shape::Extensions;
 pub(crate) use shape::{EndpointIn, EndpointOut, EndpointPatch};
 
-/// Most endpoints of an application (the default; Outpost and Svix allow 20 to 50).
-const MAX_ENDPOINTS: usize = 200;
-
 impl Call<'_> {
     pub(crate) async fn list_endpoints(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let walk = page::walk::<EndpointId>(self.request, true)?;
+        let listed = self.endpoints_of(&tenant, &walk).await?;
         let id = |endpoint: &Endpoint| endpoint.id.to_string();
-        let listed = page::cut(&walk, tenant.endpoints.clone(), id);
         page::respond_within(&walk, listed, id, EndpointOut::from)
+    }
+
+    /// A page of an application's endpoints. Of a wide one no more than that is read.
+    pub(crate) async fn endpoints_of(
+        &self,
+        tenant: &Tenant,
+        walk: &Walk,
+    ) -> Result<Listed<Endpoint>, ApiError> {
+        let id = |endpoint: &Endpoint| endpoint.id.to_string();
+        if tenant.is_whole {
+            return Ok(page::cut(walk, tenant.endpoints.clone(), id));
+        }
+        let from = walk.iterator.as_ref().and_then(|id| id.parse().ok());
+        let is_down = walk.descending != walk.backward;
+        let stretch = match is_down {
+            true => Stretch { after: None, until: from },
+            false => Stretch { after: from, until: None },
+        };
+        // The one that it comes from, and one that tells whether there are more.
+        let (app, most) = (&tenant.application.id, walk.limit + 2);
+        let nearest = self.admin.directory.endpoints_at(app, stretch, is_down, most).await?;
+        Ok(page::cut(walk, nearest, id))
     }
 
     pub(crate) async fn create_endpoint(&self, app: &str) -> Answer {
@@ -60,7 +80,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn get_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         Ok(show(StatusCode::OK, endpoint_of(&tenant, ep)?.clone()))
     }
 
@@ -71,7 +91,7 @@ impl Call<'_> {
     }
 
     async fn put_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let (input, said) = self.endpoint_in()?;
         let uid = self.check(&input)?;
         let old = tenant.endpoint(ep);
@@ -100,7 +120,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn patch_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let mut patch: EndpointPatch = request::body(self.request)?;
         let said = patch.url.as_mut().and_then(credentials::take);
@@ -163,7 +183,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn delete_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let outbox = self.outbox_of(&tenant, "endpoint.deleted", endpoint).await?;
         match self.admin.editor.with(outbox).delete_endpoint(&endpoint.app, &endpoint.id).await? {
@@ -258,13 +278,7 @@ impl Call<'_> {
         uid: Option<Uid>,
     ) -> Answer {
         let profile = self.admin.profiles.of(&tenant.application).await?;
-        let most = profile.endpoints.most.unwrap_or(MAX_ENDPOINTS).min(MAX_ENDPOINTS);
-        if tenant.endpoints.len() >= most {
-            return Err(ApiError::bad_request(
-                "limit_reached",
-                format!("An application has at most {most} endpoints: delete one first."),
-            ));
-        }
+        self.check_room(tenant, profile.endpoints.most).await?;
         let own = input.profile.value();
         let shown_once = self.effective_profile(&tenant.application, own).await?;
         let shown_once = shown_once.endpoints.secret_shown_once;
@@ -313,6 +327,27 @@ impl Call<'_> {
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),
         }
+    }
+
+    /// Refuses one endpoint more than the deployment allows an application, or its profile if
+    /// that allows fewer.
+    async fn check_room(&self, tenant: &Tenant, own: Option<usize>) -> Result<(), ApiError> {
+        let allowed = self.admin.settings.max_endpoints;
+        let most = own.map_or(allowed, |own| own.min(allowed));
+        let now = self.admin.ambient.now();
+        if !self.admin.directory.has_as_many(tenant, most, now).await? {
+            return Ok(());
+        }
+        let else_do = match most == allowed && allowed < MAX_ENDPOINTS {
+            true => format!(
+                "delete one first, or have the deployment allow more, up to {MAX_ENDPOINTS} \
+                 ({}).",
+                variable::MAX_ENDPOINTS
+            ),
+            false => "delete one first.".to_owned(),
+        };
+        let why = format!("An application has at most {most} endpoints: {else_do}");
+        Err(ApiError::bad_request("limit_reached", why))
     }
 
     async fn edit_endpoint(

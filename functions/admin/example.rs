@@ -37,7 +37,7 @@ impl Call<'_> {
     /// Sends an event type's example, whatever the endpoint's filters say. One that takes it is
     /// verified.
     pub(crate) async fn send_example(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let input: ExampleIn = request::body(self.request)?;
         if endpoint.disabled {

@@ -21,7 +21,7 @@ use shared::domain::schedule::Schedule;
 use shared::store::Tenant;
 
 use crate::failure::{self, Failure};
-use crate::standing::{Stand, Tried, is_in_queue};
+use crate::standing::{OnRecord, Stand, Tried, is_in_queue};
 use crate::{Answer, Call};
 
 /// A message, and what became of it at each endpoint.
@@ -115,20 +115,22 @@ pub(crate) struct LastAttempt {
 
 impl Call<'_> {
     pub(crate) async fn explain(&self, app: &str, msg: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.whole_tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         let (attempts, deliveries) = self.admin.history.outcome_of_message(&message.id).await?;
         let of_type = self.settings_of_type(&tenant, &message.event_type).await?;
         let now = self.admin.ambient.now();
+        let on_record = OnRecord::of(&attempts, &deliveries);
         let mut endpoints = Vec::with_capacity(tenant.endpoints.len());
         for endpoint in &tenant.endpoints {
             let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
+            let (delivery, made) = on_record.at(&endpoint.id);
             let seen = Seen {
                 tenant: &tenant,
                 message: &message,
                 endpoint,
-                delivery: deliveries.iter().find(|delivery| delivery.ep == endpoint.id),
-                attempts: attempts.iter().filter(|one| one.ep == endpoint.id).collect(),
+                delivery,
+                attempts: made.to_vec(),
                 schedule: attempts_of(endpoint, &of_type, &profile),
                 profile,
                 now,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
-use shared::store::Listed;
+use shared::store::{Listed, Need};
 
 use crate::health::EndpointHealth;
 use crate::{Answer, Call, page};
@@ -56,7 +56,8 @@ impl Call<'_> {
     }
 
     async fn failing(&self, listed: &Endpoint) -> Result<Option<FailingOut>, ApiError> {
-        let Some(tenant) = self.admin.directory.tenant(&listed.app).await? else {
+        let need = Need::EndpointById(listed.id);
+        let Some(tenant) = self.admin.directory.tenant(&listed.app, need).await? else {
             return Ok(None);
         };
         // The index may lag.
@@ -78,7 +79,7 @@ impl Call<'_> {
         let now = self.admin.ambient.now();
         let found = self.admin.history.message_anywhere(&id, now).await?;
         let message = found.ok_or_else(ApiError::not_found)?;
-        let tenant = self.admin.directory.tenant(&message.app).await?;
+        let tenant = self.admin.directory.tenant(&message.app, Need::Application).await?;
         let org = self.access.organisation();
         tenant.filter(|tenant| tenant.application.org == org).ok_or_else(ApiError::not_found)?;
         let out = FoundOut { id, app_id: message.app, event_type: message.event_type };

@@ -76,7 +76,7 @@ pub(crate) struct HeadersOut {
 
 impl Call<'_> {
     pub(crate) async fn get_headers(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         Ok(error::json(StatusCode::OK, &self.headers_of(endpoint)?))
     }
@@ -169,7 +169,7 @@ impl Call<'_> {
         anew: bool,
         changes: BTreeMap<String, Option<String>>,
     ) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         // All that there may be can be replaced by as many others.
         check_count(changes.len(), 2 * MAX_HEADERS)?;

@@ -138,8 +138,8 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let mut walk = page::walk::<EndpointId>(self.request, true)?;
         walk.limit = walk.limit.min(MOST_OF_ALL / LEAST_OF_ONE);
-        let id = |endpoint: &Endpoint| endpoint.id.to_string();
-        let Listed { items, iterator, prev, done } = page::cut(&walk, tenant.endpoints.clone(), id);
+        let listed = self.endpoints_of(&tenant, &walk).await?;
+        let Listed { items, iterator, prev, done } = listed;
         let each = (MOST_OF_ALL / items.len().max(1)).clamp(LEAST_OF_ONE, MOST_OF_ONE);
         let shown: Vec<_> = items.iter().map(|endpoint| self.health_of(endpoint, each)).collect();
         let items = stream::iter(shown).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
@@ -148,7 +148,7 @@ impl Call<'_> {
 
     /// One endpoint, with its next try.
     pub(crate) async fn endpoint_health(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let latest = self.latest_of_one(endpoint).await?;
         let out = self.health_and_next_try(endpoint, &latest).await?;

@@ -29,12 +29,12 @@ use shared::host::assembly::{Base, Tenancy};
 use shared::queue::Queues;
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
-use shared::store::Profiles;
 use shared::store::{
     Answers, Catalogue, Codes, Deliveries, Directory, DirectoryEditor, Eraser, EventTypeSettings,
     History, Inbox, Inspectors, KeySets, Notices, Parking, Portals, ProfileStore, Revocations,
     SourceLog, Sources, Tenant,
 };
+use shared::store::{Need, Profiles};
 use shared::work::Worker;
 #[cfg(not(feature = "description"))]
 use undescribed::JsonSchema;
@@ -166,6 +166,8 @@ pub struct Settings {
     pub portal_frames: String,
     /// How long a link to the portal opens if whoever asks for it does not say, in seconds.
     pub portal_link_s: u64,
+    /// How many endpoints an application may have.
+    pub max_endpoints: usize,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
 }
@@ -287,15 +289,27 @@ impl Admin {
 impl Call<'_> {
     /// The application that the path names, if this caller may know of it.
     async fn tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
-        if let Some(own) = &self.own {
+        self.read(reference, Need::Application).await
+    }
+
+    /// The same with the endpoint that the caller calls `ep`, if there is such a one.
+    async fn tenant_with(&self, reference: &str, ep: &str) -> Result<Arc<Tenant>, ApiError> {
+        self.read(reference, Need::Endpoint(ep)).await
+    }
+
+    /// The same with all of its endpoints.
+    async fn whole_tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
+        self.read(reference, Need::All).await
+    }
+
+    async fn read(&self, reference: &str, need: Need<'_>) -> Result<Arc<Tenant>, ApiError> {
+        let directory = &self.admin.directory;
+        let tenant = match &self.own {
             // Not a word of whether there is such a one.
-            return match is_named(&own.application, reference) {
-                true => Ok(own.clone()),
-                false => Err(ApiError::not_found()),
-            };
-        }
-        let org = self.access.organisation();
-        let tenant = self.admin.directory.application(&org, reference).await?;
+            Some(own) if !is_named(&own.application, reference) => None,
+            Some(own) => directory.complete(own.clone(), need).await?,
+            None => directory.application(&self.access.organisation(), reference, need).await?,
+        };
         tenant.ok_or_else(ApiError::not_found)
     }
 

@@ -26,6 +26,7 @@ async fn main() -> Result<(), Error> {
         publish_url: wiring.environment.publish_url(),
         portal_frames: wiring.environment.portal_frames(),
         portal_link_s: wiring.environment.portal_link_s()?,
+        max_endpoints: wiring.environment.max_endpoints()?,
         policy: wiring.environment.target_policy()?,
     };
     let admin = &Admin::new(base, tenancy, queues, wiring.sender()?, settings);

@@ -90,7 +90,7 @@ pub(crate) struct RawPayloadOut {
 impl Call<'_> {
     /// Whether any endpoint wants a message of this type on these channels.
     pub(crate) async fn precheck(&self, app: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.whole_tenant(app).await?;
         let input: PrecheckIn = request::body(self.request)?;
         let mut rules = Rules::default();
         rules.names("channels", input.channels.as_deref(), MAX_CHANNEL, MAX_MESSAGE_CHANNELS);

@@ -55,7 +55,7 @@ struct Sent {
 impl Call<'_> {
     /// How many messages an endpoint wants and was never sent.
     pub(crate) async fn missing(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let now = self.admin.ambient.now();
         let earliest = now.minus_ms(BACK_MS);

@@ -14,7 +14,7 @@ use shared::domain::notice::{Notice, Trigger, application_id};
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
 use shared::store::table::Write;
-use shared::store::{Edited, Listed, Tenant};
+use shared::store::{Edited, Listed, Need, Tenant};
 
 use crate::endpoint::EndpointOut;
 use crate::{Answer, Call, page};
@@ -25,7 +25,13 @@ const PROFILE: &str = "svix";
 impl Call<'_> {
     pub(crate) async fn list_operational(&self) -> Answer {
         let app = self.operational();
-        if self.admin.directory.application(&self.access.organisation(), &app).await?.is_some() {
+        if self
+            .admin
+            .directory
+            .application(&self.access.organisation(), &app, Need::Application)
+            .await?
+            .is_some()
+        {
             return self.list_endpoints(&app).await;
         }
         page::walk::<EndpointId>(self.request, true)?;
@@ -79,7 +85,7 @@ impl Call<'_> {
     async fn ensure_operational(&self) -> Result<(), ApiError> {
         let org = self.access.organisation();
         let id = application_id(&org);
-        if self.admin.directory.tenant(&id).await?.is_some() {
+        if self.admin.directory.tenant(&id, Need::Application).await?.is_some() {
             return Ok(());
         }
         let ambient = &self.admin.ambient;

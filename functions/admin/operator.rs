@@ -96,9 +96,10 @@ impl Call<'_> {
         };
         let queue = match record {
             Record::Accepted { .. } => &self.admin.queues.deliveries,
-            Record::Retry { .. } | Record::Resend { .. } | Record::Outcome { .. } => {
-                &self.admin.queues.retries
-            }
+            Record::Share { .. }
+            | Record::Retry { .. }
+            | Record::Resend { .. }
+            | Record::Outcome { .. } => &self.admin.queues.retries,
         };
         send_one(&**queue, outgoing).await?;
         self.admin.parking.remove(&held).await?;

@@ -13,13 +13,14 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::domain::id::ApplicationId;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::secret::Resealed;
-use shared::store::{Edited, StoreError};
+use shared::store::{Edited, Need, StoreError};
 
 use crate::{Answer, Call, page};
 
-/// Applications that are worked on at the same time.
+/// Applications that are worked on at the same time, and endpoints of each.
 const AT_ONCE: usize = 8;
 
 /// The root secret's keys.
@@ -89,7 +90,7 @@ impl Call<'_> {
     async fn reseal_application(&self, app: ApplicationId) -> Result<Resealed, ApiError> {
         let (admin, now) = (self.admin, self.admin.ambient.now());
         let (sealer, ambient) = (&admin.sealer, &admin.ambient);
-        let Some(tenant) = admin.directory.tenant(&app).await? else {
+        let Some(tenant) = admin.directory.tenant(&app, Need::All).await? else {
             return Ok(Resealed::default());
         };
         let mut all = Resealed::default();
@@ -100,15 +101,25 @@ impl Call<'_> {
         if let Edited::Done((_, resealed)) = edited.await? {
             all += resealed;
         }
-        for endpoint in &tenant.endpoints {
-            let edited = admin.editor.edit_endpoint(&app, &endpoint.id, now, |endpoint| {
-                endpoint.reseal(sealer, ambient)
-            });
-            if let Edited::Done((_, resealed)) = edited.await? {
-                all += resealed;
-            }
-        }
+        let ids: Vec<EndpointId> = tenant.endpoints.iter().map(|endpoint| endpoint.id).collect();
+        let edits: Vec<_> = ids.into_iter().map(|ep| self.reseal_endpoint(app, ep)).collect();
+        let edited: Vec<Resealed> =
+            stream::iter(edits).buffer_unordered(AT_ONCE).try_collect().await?;
+        edited.into_iter().for_each(|resealed| all += resealed);
         Ok(all)
+    }
+
+    async fn reseal_endpoint(
+        &self,
+        app: ApplicationId,
+        ep: EndpointId,
+    ) -> Result<Resealed, ApiError> {
+        let (admin, now) = (self.admin, self.admin.ambient.now());
+        let reseal = |endpoint: &mut Endpoint| endpoint.reseal(&admin.sealer, &admin.ambient);
+        match admin.editor.edit_endpoint(&app, &ep, now, reseal).await? {
+            Edited::Done((_, resealed)) => Ok(resealed),
+            Edited::UidTaken | Edited::Gone => Ok(Resealed::default()),
+        }
     }
 
     async fn reseal_organisation(&self) -> Result<Resealed, ApiError> {

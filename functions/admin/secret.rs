@@ -53,7 +53,7 @@ struct Rotation {
 
 impl Call<'_> {
     pub(crate) async fn get_secret(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let own = endpoint.profile.as_ref();
         let profile = self.effective_profile(&tenant.application, own).await?;
@@ -68,7 +68,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn rotate_secret(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let owner = endpoint.id.to_string();
         let current = endpoint.keyring.current(&owner, &self.admin.sealer);

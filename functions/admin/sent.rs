@@ -15,7 +15,7 @@ use shared::domain::endpoint::Endpoint;
 use shared::domain::message::{HOPS_HEADER, Message};
 use shared::domain::profile::Profile;
 use shared::sender::USER_AGENT;
-use shared::store::Tenant;
+use shared::store::{Need, Tenant};
 
 use crate::headers::is_sensitive;
 use crate::{Answer, Call};
@@ -111,6 +111,9 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         let attempt = self.attempt(&message, id).await?;
+        let need = Need::EndpointById(attempt.ep);
+        let tenant = self.admin.directory.complete(tenant, need).await?;
+        let tenant = tenant.ok_or_else(ApiError::not_found)?;
         let made = self.request_of(&tenant, &message, &attempt).await?;
         Ok((made, attempt))
     }

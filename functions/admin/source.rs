@@ -12,6 +12,7 @@ use shared::domain::application::Metadata;
 use shared::domain::id::{ApplicationId, SourceId, Uid};
 use shared::domain::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
 use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source, TOKEN_MARK};
+use shared::store::Need;
 
 use crate::application::create_or_change;
 use crate::inspector::origin;
@@ -205,7 +206,7 @@ impl Call<'_> {
         let app = match (input.app.as_ref().or_else(noted), old) {
             (Some(app), _) => {
                 let org = self.access.organisation();
-                let tenant = self.admin.directory.application(&org, app).await?;
+                let tenant = self.admin.directory.application(&org, app, Need::Application).await?;
                 if tenant.is_none() {
                     rules.broken("app", "must be the id or uid of an application");
                 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::api::error::ApiError;
 use shared::domain::id::{MessageId, Uid};
 use shared::domain::source::Refusal;
-use shared::store::Logged;
+use shared::store::{Logged, Need};
 
 use crate::source_refusal::sentence;
 use crate::{Answer, Call, page};
@@ -73,7 +73,7 @@ impl Call<'_> {
     pub(crate) async fn source_log(&self, source: &str) -> Answer {
         let source = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
         let walk = page::walk::<MessageId>(self.request, true)?;
-        let tenant = self.admin.directory.tenant(&source.app).await?;
+        let tenant = self.admin.directory.tenant(&source.app, Need::Application).await?;
         let spread = tenant.map(|tenant| tenant.application.spread).unwrap_or_default();
         let now = self.admin.ambient.now();
         let place = (&source.app, spread);

@@ -1,6 +1,8 @@
 //! How far a message is with an endpoint: decided here, once, and worded for each answer. The
 //! lists of Svix have a status, our list of deliveries a state, the explanation a verdict.
 
+use std::collections::HashMap;
+
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
@@ -8,6 +10,7 @@ use serde::Serialize;
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::{Delivery, State};
+use shared::domain::id::EndpointId;
 use shared::domain::message::Message;
 
 /// Statuses of messages and attempts (Svix).
@@ -49,6 +52,31 @@ impl Tried {
         attempts
             .into_iter()
             .fold(Self::default(), |tried, attempt| Self { any: true, ok: tried.ok || attempt.ok })
+    }
+}
+
+/// What is on record of a message, by endpoint: there may be thousands.
+pub(crate) struct OnRecord<'a> {
+    attempts: HashMap<EndpointId, Vec<&'a Attempt>>,
+    deliveries: HashMap<EndpointId, &'a Delivery>,
+}
+
+impl<'a> OnRecord<'a> {
+    /// Sorts what was found.
+    pub(crate) fn of(attempts: &'a [Attempt], deliveries: &'a [Delivery]) -> Self {
+        let mut by_endpoint: HashMap<_, Vec<&Attempt>> = HashMap::new();
+        for attempt in attempts {
+            by_endpoint.entry(attempt.ep).or_default().push(attempt);
+        }
+        let deliveries = deliveries.iter().map(|delivery| (delivery.ep, delivery)).collect();
+        Self { attempts: by_endpoint, deliveries }
+    }
+
+    /// The delivery to this endpoint, and the attempts to reach it in the order in which they were
+    /// found.
+    pub(crate) fn at(&self, ep: &EndpointId) -> (Option<&'a Delivery>, &[&'a Attempt]) {
+        let attempts = self.attempts.get(ep).map(Vec::as_slice).unwrap_or_default();
+        (self.deliveries.get(ep).copied(), attempts)
     }
 }
 

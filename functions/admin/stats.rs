@@ -11,6 +11,7 @@ use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::ApplicationId;
 use shared::domain::task::{Span, Work};
+use shared::store::Need;
 
 use crate::task::BegunOut;
 use crate::{Answer, Call};
@@ -60,7 +61,7 @@ impl Call<'_> {
         let mut apps: Vec<ApplicationId> = Vec::new();
         let mut unresolved = Vec::new();
         for reference in &named {
-            match self.admin.directory.application(&org, reference).await? {
+            match self.admin.directory.application(&org, reference, Need::Application).await? {
                 Some(tenant) => apps.push(tenant.application.id),
                 None => unresolved.push(reference.clone()),
             }

@@ -116,7 +116,7 @@ impl Buckets {
 impl Call<'_> {
     /// The list of attempts by endpoint as a number.
     pub(crate) async fn count_attempts(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let asked = page::walk::<AttemptId>(self.request, true)?;
         let filter = AttemptFilter::of(self.request)?;
@@ -135,14 +135,14 @@ impl Call<'_> {
 
     /// How many endpoints an application has, disabled ones included.
     pub(crate) async fn count_endpoints(&self, app: &str) -> Answer {
-        let count = self.tenant(app).await?.endpoints.len();
+        let count = self.whole_tenant(app).await?.endpoints.len();
         Ok(error::json(StatusCode::OK, &EndpointCountOut { count }))
     }
 
     /// How many messages an application's endpoints were sent, each counted where its delivery
     /// begins. The endpoints share the reads of one.
     pub(crate) async fn application_stats(&self, app: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.whole_tenant(app).await?;
         let span = self.counted_span()?;
         let now = self.admin.ambient.now();
         let (mut budget, mut message_destinations) = (STATS_PAGES, 0);
@@ -169,13 +169,13 @@ impl Call<'_> {
 
     /// What an endpoint answered, bucket by bucket.
     pub(crate) async fn endpoint_series(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         self.series(std::slice::from_ref(endpoint_of(&tenant, ep)?)).await
     }
 
     /// The same for all endpoints of an application together. They share the reads of one.
     pub(crate) async fn application_series(&self, app: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.whole_tenant(app).await?;
         self.series(&tenant.endpoints).await
     }
 

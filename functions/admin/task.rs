@@ -193,7 +193,7 @@ impl Call<'_> {
     }
 
     async fn enabled_endpoint(&self, app: &str, ep: &str) -> Result<Endpoint, ApiError> {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         match endpoint.disabled {
             false => Ok(endpoint.clone()),

@@ -48,7 +48,9 @@ pub(crate) async fn later(
         return cleared::without_sending(job, &found.value, clearance).await;
     }
     let bar = async |reason| cleared::bar(job, found, reason).await;
-    let Some(tenant) = job.tenant(app).await? else { return bar(Reason::EndpointDeleted).await };
+    let Some(tenant) = job.tenant_with(app, ep).await? else {
+        return bar(Reason::EndpointDeleted).await;
+    };
     match tenant.endpoint_by_id(&ep) {
         None => return bar(Reason::EndpointDeleted).await,
         Some(endpoint) if endpoint.disabled => return bar(Reason::EndpointDisabled).await,
@@ -75,7 +77,7 @@ pub(crate) async fn later(
 pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
     let _slot = slot(job, asked.app).await;
     let deliveries = &job.context.parts.deliveries;
-    let Some(tenant) = job.tenant(asked.app).await? else { return Ok(()) };
+    let Some(tenant) = job.tenant_with(asked.app, asked.ep).await? else { return Ok(()) };
     let enabled = tenant.endpoint_by_id(&asked.ep).is_some_and(|it| !it.disabled);
     if !enabled {
         return Ok(());
@@ -125,7 +127,7 @@ pub(crate) async fn outcome(
     attempt: &Attempt,
     outcome: Option<&Outcome>,
 ) -> Result<(), NotDone> {
-    let tenant = job.tenant(message.app).await?;
+    let tenant = job.tenant_with(message.app, attempt.ep).await?;
     let about = About { message, tenant: tenant.as_deref(), answered: None };
     // Unless it was a first attempt without a lease, it has a delivery that waits for it.
     let held = match outcome {

@@ -227,7 +227,8 @@ pub(crate) async fn gone(
     application: &Application,
     attempt: &Attempt,
 ) -> Result<(), NotDone> {
-    let Some(tenant) = job.tenant(attempt.app).await? else { return Ok(()) };
+    let tenant = job.tenant_with(attempt.app, attempt.ep).await?;
+    let Some(tenant) = tenant else { return Ok(()) };
     let endpoint = tenant.endpoint_by_id(&attempt.ep);
     let Some(endpoint) = endpoint.filter(|it| !it.disabled && it.url == attempt.url) else {
         return Ok(());

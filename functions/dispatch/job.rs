@@ -9,7 +9,7 @@ use shared::domain::delivery::clearance::Arrival;
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use shared::domain::metrics::Metric;
 use shared::queue::{Received, VISIBILITY_S};
-use shared::store::{StoreError, Tenant};
+use shared::store::{Need, StoreError, Tenant};
 use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{error, warn};
@@ -130,12 +130,23 @@ impl Receipt {
             visibility_ms: u64::from(VISIBILITY_S) * 1000,
             again,
             released_at,
+            cut_since: None,
         }
     }
 }
 
-/// Applications of one batch, each read once.
-pub(crate) type Tenants = Arc<Mutex<HashMap<ApplicationId, Arc<OnceCell<Option<Arc<Tenant>>>>>>>;
+/// Applications of one batch, each read once; wide ones once more for all of their endpoints.
+pub(crate) type Tenants = Arc<Mutex<HashMap<(ApplicationId, Part), Arc<Read>>>>;
+type Read = OnceCell<Option<Arc<Tenant>>>;
+
+/// How much of an application was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// Its endpoints too, unless it is wide.
+    Narrow,
+    /// All of it.
+    Whole,
+}
 
 impl Job {
     /// The present.
@@ -143,16 +154,41 @@ impl Job {
         self.context.parts.ambient.now()
     }
 
-    /// The application and its endpoints, read once for the whole batch.
+    /// The application, and its endpoints unless it is wide: read once for the whole batch.
     pub(crate) async fn tenant(
         &self,
         app: ApplicationId,
     ) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let cell = {
-            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-            tenants.entry(app).or_default().clone()
-        };
-        cell.get_or_try_init(|| self.context.parts.directory.tenant(&app)).await.cloned()
+        let directory = &self.context.parts.directory;
+        let cell = self.cell(app, Part::Narrow);
+        let read = cell.get_or_try_init(|| directory.tenant(&app, Need::Application));
+        read.await.cloned()
+    }
+
+    /// The application with this endpoint, if there is such a one.
+    pub(crate) async fn tenant_with(
+        &self,
+        app: ApplicationId,
+        ep: EndpointId,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let Some(tenant) = self.tenant(app).await? else { return Ok(None) };
+        self.context.parts.directory.complete(tenant, Need::EndpointById(ep)).await
+    }
+
+    /// The application with all of its endpoints, read once for the whole batch.
+    pub(crate) async fn whole_tenant(
+        &self,
+        app: ApplicationId,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let Some(tenant) = self.tenant(app).await? else { return Ok(None) };
+        let cell = self.cell(app, Part::Whole);
+        let directory = &self.context.parts.directory;
+        cell.get_or_try_init(|| directory.complete(tenant, Need::All)).await.cloned()
+    }
+
+    fn cell(&self, app: ApplicationId, part: Part) -> Arc<Read> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.entry((app, part)).or_default().clone()
     }
 
     /// Refuses a record that somebody else may still be working on without a lease: whoever

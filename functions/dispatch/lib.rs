@@ -8,6 +8,7 @@
 //! The phases of an attempt, a file each:
 //!
 //! 1. `received`: the record is read, and becomes a [target](target::Target) for each endpoint.
+//!    Where these are too many for one record, it is cut into `shares`, which come for themselves.
 //! 2. `cleared`: a first attempt of a record that comes for the first time goes ahead. One that
 //!    may be a repetition first looks at what is on record and takes a lease; so does every
 //!    retry. What has to wait, for a rate or for want of time, is put off.
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use shared::domain::attempt::TAKEN_EXCERPT_BYTES;
 use shared::domain::clock::{Ambient, Timestamp};
 pub use shared::domain::delivery::LEASE_MS;
+use shared::domain::endpoint::NARROW;
 use shared::domain::metrics::Metrics;
 use shared::domain::schedule::Schedule;
 use shared::domain::secret::Sealer;
@@ -61,6 +63,7 @@ mod received;
 mod recorded;
 mod request;
 mod sent;
+mod shares;
 mod slots;
 mod target;
 mod throttle;
@@ -103,6 +106,8 @@ pub struct Settings {
     pub parallel: usize,
     /// Most of them for one application, so that its hanging endpoints hold up nobody else's.
     pub parallel_per_application: usize,
+    /// Most endpoints that want a message that one record is for, in a wide application.
+    pub share: usize,
     /// What a simulation takes out of dispatch, to show what it is there for.
     pub without: Without,
 }
@@ -127,6 +132,7 @@ impl Default for Settings {
             taken_excerpt_bytes: TAKEN_EXCERPT_BYTES,
             parallel: 512,
             parallel_per_application: 64,
+            share: NARROW,
             without: Without::default(),
         }
     }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use shared::domain::delivery::clearance::Freshness;
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::clearance::{Arrival, Freshness};
+use shared::domain::endpoint::Stretch;
 use shared::domain::id::{EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::queue::record::{Record, Unread};
-use shared::store::{Parked, Snapshot};
+use shared::store::{Parked, Snapshot, Tenant};
 use tracing::field::display;
 use tracing::{Instrument, Span, error};
 
 use crate::job::{ByHand, Job, NotDone, Task};
 use crate::target::Target;
-use crate::{attempt, measure};
+use crate::{attempt, measure, shares};
 
 /// Works on one record until there is nothing left to do.
 ///
@@ -24,6 +26,11 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
             name(message.id, None);
             drop(body);
             fan_out(job, *message, again).await
+        }
+        Ok(Record::Share { message, stretch, since, again }) => {
+            name(message.id, None);
+            drop(body);
+            share(job, *message, &stretch, since, again).await
         }
         Ok(Record::Retry { app, msg, ep, attempt: number }) => {
             name(msg, Some(ep));
@@ -44,10 +51,9 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
     }
 }
 
-/// Sends a message to every endpoint that wants it, each in its own task.
+/// Sends a message to every endpoint that wants it, if they are not too many for one record.
 async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone> {
-    let released_at = message.released_at();
-    let arrival = job.receipt.arrival(again, released_at);
+    let arrival = job.receipt.arrival(again, message.released_at());
     job.check_first_receive(&arrival)?;
     if message.parts > 0 {
         // Its parts are what is sent.
@@ -58,19 +64,58 @@ async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone>
         return Ok(());
     };
     let message = Arc::new(message);
-    let mut targets = Target::all(&job.context, &tenant, &message).await?;
+    let few = match tenant.is_whole {
+        true => Some(tenant),
+        false => shares::cut(&job, &message, &arrival).await?,
+    };
+    match few {
+        Some(few) => send_to_all(job, &few, message, &arrival, None).await,
+        None => Ok(()),
+    }
+}
+
+/// The same for a share of the endpoints of a wide application.
+async fn share(
+    job: Job,
+    message: Message,
+    stretch: &Stretch,
+    since: Timestamp,
+    again: bool,
+) -> Result<(), NotDone> {
+    let arrival = job.receipt.arrival(again, message.released_at());
+    let arrival = Arrival { cut_since: Some(since), ..arrival };
+    job.check_first_receive(&arrival)?;
+    let directory = &job.context.parts.directory;
+    let Some(tenant) = directory.share(&message.app, stretch).await? else { return Ok(()) };
+    send_to_all(job, &Arc::new(tenant), Arc::new(message), &arrival, Some(stretch)).await
+}
+
+/// Sends a message to every endpoint of the tenant that wants it, each in its own task.
+async fn send_to_all(
+    job: Job,
+    tenant: &Arc<Tenant>,
+    message: Arc<Message>,
+    arrival: &Arrival,
+    stretch: Option<&Stretch>,
+) -> Result<(), NotDone> {
+    let mut targets = Target::all(&job.context, tenant, &message).await?;
     if targets.is_empty() {
         return Ok(());
     }
-    let freshness = arrival.freshness(job.now());
+    let mut freshness = arrival.freshness(job.now());
     // A scheduled message may have been called off while its record was in the queue.
     let look = freshness != Freshness::First || message.deliver_at.is_some();
-    let snapshot = match look {
-        true => Some(job.context.parts.deliveries.snapshot(&message.id).await?),
-        false => None,
+    let deliveries = &job.context.parts.deliveries;
+    let snapshot = match (look, stretch) {
+        (true, Some(stretch)) => Some(deliveries.snapshot_in(&message.id, stretch).await?),
+        (true, None) => Some(deliveries.snapshot(&message.id).await?),
+        (false, _) => None,
     };
     if snapshot.as_ref().is_some_and(Snapshot::is_canceled) {
         return Ok(());
+    }
+    if snapshot.as_ref().is_some_and(Snapshot::is_cut_again) {
+        freshness = Freshness::Repeated;
     }
     if targets.len() == 1
         && let Some(only) = targets.pop()

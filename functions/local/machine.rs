@@ -73,6 +73,7 @@ impl Machine {
             sources_ttl_ms: KEEP_MS,
             // A byte on this disk costs less than the time to save it.
             compress: false,
+            ..StoreSettings::default()
         };
         let in_flight = Some(InFlight::default());
         let base = Base { in_flight, ..Base::new(counting, stores, metrics.clone(), ambient) };

@@ -149,6 +149,7 @@ impl Functions {
             publish_url: None,
             portal_frames: environment.portal_frames(),
             portal_link_s: environment.portal_link_s()?,
+            max_endpoints: environment.max_endpoints()?,
             policy,
         };
         let parallel = (2 * IN_FLIGHT).min(http_server::half_of_descriptors());

@@ -19,7 +19,7 @@ use shared::domain::right::Right;
 use shared::domain::signature::{self, Rejection};
 use shared::domain::token::Bearer;
 use shared::sender::USER_AGENT;
-use shared::store::Tenant;
+use shared::store::{Need, Tenant};
 
 use crate::Receiver;
 
@@ -73,7 +73,7 @@ impl Receiver {
             };
         }
         let org = bearer.access.organisation();
-        match self.directory.application(&org, reference).await? {
+        match self.directory.application(&org, reference, Need::Application).await? {
             Some(tenant) => Ok(tenant),
             None => self.create_on_publish(&org, reference, body).await,
         }
@@ -89,8 +89,11 @@ impl Receiver {
         let [id, timestamp, signatures] =
             signature_headers(headers).ok_or_else(|| reject(Rejection::Headers))?;
         let tenant = match reference.parse::<ApplicationId>() {
-            Ok(id) => self.directory.tenant(&id).await?,
-            Err(_) => self.directory.application(&self.settings.organisation, reference).await?,
+            Ok(id) => self.directory.tenant(&id, Need::Application).await?,
+            Err(_) => {
+                let org = &self.settings.organisation;
+                self.directory.application(org, reference, Need::Application).await?
+            }
         };
         // A stranger is not told whether the application exists.
         let tenant = tenant.ok_or_else(|| reject(Rejection::Signature))?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use shared::api::application::ApplicationIn;
 use shared::api::error::ApiError;
 use shared::domain::id::OrganisationId;
-use shared::store::{Edited, Tenant};
+use shared::store::{Edited, Need, Tenant};
 
 use crate::Receiver;
 
@@ -35,7 +35,7 @@ impl Receiver {
             Edited::Done(()) | Edited::UidTaken => {}
             Edited::Gone => return Err(ApiError::not_found()),
         }
-        let found = self.directory.application(org, named).await?;
+        let found = self.directory.application(org, named, Need::Application).await?;
         found.ok_or_else(ApiError::not_found)
     }
 }

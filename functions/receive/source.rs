@@ -14,6 +14,7 @@ use shared::domain::secret::Sealed;
 use shared::domain::source::{
     Encoding, Kind, Refusal, Refused, Scheme, Source, TOKEN_MARK, hmac_text, same, verify,
 };
+use shared::store::Need;
 
 use crate::{Receiver, caller};
 
@@ -70,7 +71,7 @@ impl Receiver {
                 return Ok(plain(&text("/challenge").unwrap_or_default()));
             }
         }
-        let Some(tenant) = self.directory.tenant(&source.app).await? else {
+        let Some(tenant) = self.directory.tenant(&source.app, Need::Application).await? else {
             return Err(ApiError::not_found());
         };
         let found = source.event(headers, body);

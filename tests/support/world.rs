@@ -12,6 +12,7 @@ use receive::Receiver;
 use retry::{Report, Sweeper};
 use serde_json::{Value, json};
 use shared::domain::clock::{Ambient, Clock};
+use shared::domain::endpoint::NARROW;
 use shared::domain::id::OrganisationId;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
 use shared::domain::metrics::Collector;
@@ -54,6 +55,8 @@ pub(crate) struct Builder {
     /// Whether background tasks are worked on in the process that dispatches, as on one machine,
     /// and not elsewhere, as on Lambda.
     pub(crate) one_process: bool,
+    /// Applications of more endpoints are wide.
+    pub(crate) narrow: usize,
 }
 
 impl Default for Builder {
@@ -65,6 +68,7 @@ impl Default for Builder {
             sender: None,
             profiles: Profiles::built_in(),
             one_process: true,
+            narrow: NARROW,
         }
     }
 }
@@ -150,7 +154,8 @@ impl World {
     }
 
     pub(crate) fn build(builder: Builder) -> Self {
-        let Builder { settings, plan, policy, sender, profiles, one_process } = builder;
+        let Builder { settings, plan, policy, sender, profiles, one_process, narrow } = builder;
+        let settings = Settings { share: settings.share.min(narrow), ..settings };
         let directory = directory::Directory::new();
         let clock = StillClock::new();
         let ambient = still::ambient(&clock);
@@ -181,7 +186,8 @@ impl World {
         };
         let own = |function| {
             let (table, metrics) = (ports.table(function), metrics.clone());
-            Base::new(table, StoreSettings::default(), metrics, ambient.clone())
+            let stores = StoreSettings { narrow, ..StoreSettings::default() };
+            Base::new(table, stores, metrics, ambient.clone())
         };
         // As on one machine, the functions know of each other what is being sent and which tokens
         // were taken back, and share the profiles that they have read.
@@ -208,6 +214,7 @@ impl World {
             publish_url: None,
             portal_frames: "'self'".to_owned(),
             portal_link_s: VISIT_S,
+            max_endpoints: NARROW,
             policy,
         };
         let mut admin =

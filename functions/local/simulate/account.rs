@@ -156,6 +156,7 @@ impl Ports {
             publish_url: None,
             portal_frames: "'self'".to_owned(),
             portal_link_s: shared::domain::token::VISIT_S,
+            max_endpoints: shared::domain::endpoint::MAX_ENDPOINTS,
             policy: TargetPolicy::local(),
         };
         Admin::new(base, tenancy, self.queues(life), self.sender.clone(), settings)

@@ -232,9 +232,11 @@ impl Ledger {
         let mut books = self.lock();
         for body in bodies {
             let id = match Record::parse(body) {
-                Ok(Record::Accepted { message, .. } | Record::Outcome { message, .. }) => {
-                    message.id
-                }
+                Ok(
+                    Record::Accepted { message, .. }
+                    | Record::Share { message, .. }
+                    | Record::Outcome { message, .. },
+                ) => message.id,
                 Ok(Record::Retry { msg, .. } | Record::Resend { msg, .. }) => msg,
                 Err(_) => continue,
             };

@@ -6,7 +6,7 @@ use crate::api::error::ApiError;
 use crate::domain::application::Application;
 use crate::domain::clock::Timestamp;
 use crate::domain::token::{Access, Bearer};
-use crate::store::{Directory, Tenant};
+use crate::store::{Directory, Need, Tenant};
 
 /// The application that this token is confined to; `None` if it is confined to none.
 ///
@@ -19,7 +19,7 @@ pub async fn confined(
     now: Timestamp,
 ) -> Result<Option<Arc<Tenant>>, ApiError> {
     let Access::Application(org, app) = bearer.access else { return Ok(None) };
-    let tenant = directory.application(&org, &app.to_string()).await?;
+    let tenant = directory.application(&org, &app.to_string(), Need::Application).await?;
     let tenant = tenant.ok_or_else(ApiError::forbidden)?;
     match tenant.application.takes_token(bearer.issued_at, now) {
         true => Ok(Some(tenant)),

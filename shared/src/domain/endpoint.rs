@@ -23,6 +23,24 @@ pub const MAX_ENDPOINT_CHANNELS: usize = 10;
 /// Most event types that an endpoint may name: with the longest names they fit an item.
 pub const MAX_ENDPOINT_EVENT_TYPES: usize = 1_000;
 
+/// Most endpoints that an application has unless the deployment says otherwise (Outpost and Svix
+/// allow 20 to 50), and most of those that want a message that one record is for. An application
+/// of more is wide.
+pub const NARROW: usize = 200;
+/// Most endpoints of an application that a deployment may allow.
+pub const MAX_ENDPOINTS: usize = 10_000;
+
+/// Some of an application's endpoints: those that follow each other in order of creation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// The endpoint before the first one; without it, it begins with the application's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EndpointId>,
+    /// The last one; without it, it goes on for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<EndpointId>,
+}
+
 /// One URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -17,6 +17,7 @@
 //! | `POSTHORN_PUBLISH_URL` | admin | where sources are taken, if not where admin is asked |
 //! | `POSTHORN_PORTAL_FRAMES` | admin | whose pages may show the portal in a frame, origins with spaces between them; default: nobody's but our own |
 //! | `POSTHORN_PORTAL_LINK_DAYS` | admin | how long a link to the portal opens if whoever asks for it does not say; 1 to 7, default: 7 |
+//! | `POSTHORN_MAX_ENDPOINTS` | admin | how many endpoints an application may have; 1 to 10,000, default: 200. Of a message that more than 200 want, each 200 are a record of their own |
 //! | `POSTHORN_STAGE` | all | the dimension of the metrics; without it none are written |
 //! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
 //! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
@@ -26,6 +27,7 @@
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
 
 use crate::domain::attempt::{EXCERPT_BYTES, TAKEN_EXCERPT_BYTES};
+use crate::domain::endpoint::{MAX_ENDPOINTS, NARROW};
 use crate::domain::id::OrganisationId;
 use crate::domain::message::{DEFAULT_RETENTION_DAYS, RETENTION_DAYS};
 use crate::domain::secret::RootSecret;
@@ -68,6 +70,8 @@ pub mod variable {
     pub const PORTAL_FRAMES: &str = "POSTHORN_PORTAL_FRAMES";
     /// How long links to the portal open.
     pub const PORTAL_LINK_DAYS: &str = "POSTHORN_PORTAL_LINK_DAYS";
+    /// How many endpoints an application may have.
+    pub const MAX_ENDPOINTS: &str = "POSTHORN_MAX_ENDPOINTS";
     /// The stage.
     pub const STAGE: &str = "POSTHORN_STAGE";
     /// When first attempts take a lease.
@@ -173,6 +177,19 @@ impl<'a> Environment<'a> {
         let days = text.parse().ok().filter(|days| (1..=most).contains(days));
         let days = days.ok_or_else(|| format!("{name}: must be 1 to {most}, not {text}"))?;
         Ok(days * DAY_S)
+    }
+
+    /// How many endpoints an application may have.
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn max_endpoints(&self) -> Result<usize, String> {
+        let name = variable::MAX_ENDPOINTS;
+        let Some(text) = (self.look_up)(name).filter(|text| !text.is_empty()) else {
+            return Ok(NARROW);
+        };
+        let number = text.parse().ok().filter(|number| (1..=MAX_ENDPOINTS).contains(number));
+        number.ok_or_else(|| format!("{name}: must be 1 to {MAX_ENDPOINTS}, not {text}"))
     }
 
     /// What metrics are told apart by.

@@ -1,8 +1,9 @@
 //! What travels in the queues: JSON with a version, the payload inline and untouched.
 //!
-//! Four kinds: a message that was just accepted, a retry that has come due, a resend that somebody
-//! asked for, and the outcome of an attempt that the store would not take. The second and the
-//! third name the message; its payload is read from the store. The fourth needs none.
+//! Five kinds: a message that was just accepted, a share of the many endpoints of one, a retry that
+//! has come due, a resend that somebody asked for, and the outcome of an attempt that the store
+//! would not take. A retry and a resend name the message; its payload is read from the store. An
+//! outcome needs none.
 //!
 //! Each kind is written in the first format that had it, so that a dispatcher which is about to
 //! be replaced reads as much as possible. What a reader does not know it leaves to a newer one
@@ -19,6 +20,7 @@ use super::{Outgoing, is_allowed};
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Outcome;
+use crate::domain::endpoint::Stretch;
 use crate::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use crate::domain::json::place_in_json;
 use crate::domain::limits::MAX_QUEUE_DELAY_S;
@@ -70,6 +72,19 @@ pub enum Record {
         /// It may be in the queue a second time: look what is on record first.
         again: bool,
     },
+    /// A message was accepted by a wide application: deliver it to those of a stretch of its
+    /// endpoints that want it.
+    Share {
+        /// The message, payload included.
+        message: Box<Message>,
+        /// Which endpoints.
+        stretch: Stretch,
+        /// When whoever cut it received what it is a share of for the first time: until a lease's
+        /// length later nobody else can have cut the same.
+        since: Timestamp,
+        /// It may be in the queue a second time: look what is on record first.
+        again: bool,
+    },
     /// A retry has come due.
     Retry {
         /// The message's application.
@@ -116,7 +131,9 @@ impl Record {
     /// The application that it belongs to.
     pub fn app(&self) -> ApplicationId {
         match self {
-            Self::Accepted { message, .. } | Self::Outcome { message, .. } => message.app,
+            Self::Accepted { message, .. }
+            | Self::Share { message, .. }
+            | Self::Outcome { message, .. } => message.app,
             Self::Retry { app, .. } | Self::Resend { app, .. } => *app,
         }
     }
@@ -131,18 +148,18 @@ impl Record {
 
     fn wire(&self, redrives: u32) -> String {
         let mut wire = Wire { v: FIRST_FORMAT, redrives, ..Wire::default() };
-        // Lives as long as `wire`, which borrows it.
-        let raw: Option<&RawValue>;
         match self {
             Self::Accepted { message, again } => {
                 wire.kind = "accepted".into();
                 wire.again = *again;
-                wire.message = serde_json::to_value(message).ok();
-                raw = inline(&message.payload);
-                if raw.is_none() {
-                    wire.payload64 = Some(STANDARD.encode(&message.payload));
-                }
-                wire.payload = raw;
+                wire.carry(message);
+            }
+            Self::Share { message, stretch, since, again } => {
+                wire.kind = "share".into();
+                wire.again = *again;
+                wire.carry(message);
+                wire.stretch = Some(*stretch);
+                wire.since = Some(*since);
             }
             Self::Retry { app, msg, ep, attempt } => {
                 wire.kind = "retry".into();
@@ -175,7 +192,10 @@ impl Record {
 /// When the body is not a record that this version reads.
 pub fn redriven(body: &str, delay_s: u32) -> Result<(Outgoing, u32), Unread> {
     let (mut record, redrives) = parse(body)?;
-    if let Record::Accepted { again, .. } | Record::Resend { again, .. } = &mut record {
+    if let Record::Accepted { again, .. }
+    | Record::Share { again, .. }
+    | Record::Resend { again, .. } = &mut record
+    {
         *again = true;
     }
     let outgoing = Outgoing {
@@ -201,6 +221,10 @@ struct Wire<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload64: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    stretch: Option<Stretch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliveryWire>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
@@ -212,6 +236,31 @@ struct Wire<'a> {
     made: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
+}
+
+impl<'a> Wire<'a> {
+    /// Takes a message along, payload included.
+    fn carry(&mut self, message: &'a Message) {
+        self.message = serde_json::to_value(message).ok();
+        self.payload = inline(&message.payload);
+        if self.payload.is_none() {
+            self.payload64 = Some(STANDARD.encode(&message.payload));
+        }
+    }
+
+    /// The message that it carries, payload included.
+    fn carried(&self, missing: impl Fn(&str) -> String) -> Result<Box<Message>, String> {
+        let mut message =
+            part::<Message>(&self.message, "message").ok_or_else(|| missing("message"))??;
+        message.payload = match (self.payload, &self.payload64) {
+            (Some(raw), _) => Bytes::copy_from_slice(raw.get().as_bytes()),
+            (None, Some(encoded)) => {
+                STANDARD.decode(encoded).map_err(|_| "its payload is not base64".to_owned())?.into()
+            }
+            (None, None) => return Err(missing("payload")),
+        };
+        Ok(Box::new(message))
+    }
 }
 
 /// What tells which reader a text is for, whatever else is in it.
@@ -232,19 +281,13 @@ fn parse(body: &str) -> Result<(Record, u32), Unread> {
     let missing = |what: &str| format!("a record of kind `{}` without its {what}", wire.kind);
     let delivery = || wire.delivery.as_ref().ok_or_else(|| missing("delivery"));
     let record = match wire.kind.as_str() {
-        "accepted" => {
-            let mut message =
-                part::<Message>(&wire.message, "message").ok_or_else(|| missing("message"))??;
-            message.payload = match (wire.payload, &wire.payload64) {
-                (Some(raw), _) => Bytes::copy_from_slice(raw.get().as_bytes()),
-                (None, Some(encoded)) => STANDARD
-                    .decode(encoded)
-                    .map_err(|_| "its payload is not base64".to_owned())?
-                    .into(),
-                (None, None) => return Err(missing("payload").into()),
-            };
-            Record::Accepted { message: Box::new(message), again: wire.again }
-        }
+        "accepted" => Record::Accepted { message: wire.carried(missing)?, again: wire.again },
+        "share" => Record::Share {
+            message: wire.carried(missing)?,
+            stretch: wire.stretch.ok_or_else(|| missing("stretch"))?,
+            since: wire.since.ok_or_else(|| missing("since"))?,
+            again: wire.again,
+        },
         "retry" => {
             let DeliveryWire { app, msg, ep } = *delivery()?;
             let attempt = wire.attempt.filter(|n| *n > 0).ok_or_else(|| missing("attempt"))?;

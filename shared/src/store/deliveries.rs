@@ -20,14 +20,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::scheduled::{self, read_scheduled};
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
-use super::{StoreError, Versioned, doc, inbox, keys};
+use super::{StoreError, Versioned, doc, inbox, keys, read_range};
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::{Effect, Event, Outcome, Refusal, Transition, step};
 use crate::domain::delivery::scheduled::{ScheduledMessage, Waiting};
 use crate::domain::delivery::{Delivery, State};
+use crate::domain::endpoint::Stretch;
 use crate::domain::id::{EndpointId, MessageId};
 use crate::domain::message::Message;
 
@@ -43,12 +46,49 @@ pub struct Snapshot {
     attempted: HashSet<EndpointId>,
     deliveries: HashMap<EndpointId, Versioned<Delivery>>,
     canceled: bool,
+    cut_again: bool,
+}
+
+/// That there may be second copies of a message's shares.
+#[derive(Serialize, Deserialize)]
+struct CutAgain {
+    msg: MessageId,
 }
 
 impl Snapshot {
     /// The delivery to this endpoint, if there is one.
     pub fn delivery(&self, ep: &EndpointId) -> Option<&Versioned<Delivery>> {
         self.deliveries.get(ep)
+    }
+
+    /// Reads what is on record.
+    fn of(msg: &MessageId, items: &[Item]) -> Result<Self, StoreError> {
+        let mut snapshot = Self::default();
+        let mark = keys::cut_again(&msg.key());
+        for item in items {
+            if item.key == mark {
+                snapshot.cut_again = doc::decode::<CutAgain>(&item.doc)?.msg == *msg;
+            } else if item.key.sk == keys::SCHEDULED_SK {
+                let scheduled = read_scheduled(item)?.value;
+                snapshot.canceled = scheduled.msg == *msg && scheduled.waiting == Waiting::Canceled;
+            } else if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
+                let found = read_delivery(item)?;
+                if found.value.msg == *msg {
+                    snapshot.deliveries.insert(found.value.ep, found);
+                }
+            } else {
+                let attempt: Attempt = doc::decode(&item.doc)?;
+                if attempt.msg == *msg && matches!(attempt.turn, Turn::Scheduled(_)) {
+                    snapshot.attempted.insert(attempt.ep);
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// Whether there may be second copies of the message's shares.
+    pub fn is_cut_again(&self) -> bool {
+        self.cut_again
     }
 
     /// Whether the message was called off before its time.
@@ -107,25 +147,41 @@ impl Deliveries {
     pub async fn snapshot(&self, msg: &MessageId) -> Result<Snapshot, StoreError> {
         let (from, _) = prefix_range(keys::ATTEMPT_PREFIX);
         let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
-        let items = super::read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
-        let mut snapshot = Snapshot::default();
-        for item in items {
-            if item.key.sk == keys::SCHEDULED_SK {
-                let scheduled = read_scheduled(&item)?.value;
-                snapshot.canceled = scheduled.msg == *msg && scheduled.waiting == Waiting::Canceled;
-            } else if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
-                let found = read_delivery(&item)?;
-                if found.value.msg == *msg {
-                    snapshot.deliveries.insert(found.value.ep, found);
-                }
-            } else {
-                let attempt: Attempt = doc::decode(&item.doc)?;
-                if attempt.msg == *msg && matches!(attempt.turn, Turn::Scheduled(_)) {
-                    snapshot.attempted.insert(attempt.ep);
-                }
-            }
-        }
-        Ok(snapshot)
+        let items = read_range(&*self.table, keys::message_pk(&msg.key()), from, to).await?;
+        Snapshot::of(msg, &items)
+    }
+
+    /// The same about a share of its endpoints: in a wide application the rest is not looked at.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn snapshot_in(
+        &self,
+        msg: &MessageId,
+        stretch: &Stretch,
+    ) -> Result<Snapshot, StoreError> {
+        let table = &*self.table;
+        let read = |(from, to)| read_range(table, keys::message_pk(&msg.key()), from, to);
+        let (scheduled, mark) = (keys::scheduled(&msg.key()), keys::cut_again(&msg.key()));
+        let (attempts, deliveries, scheduled, mark) = futures_util::try_join!(
+            read(keys::attempts_in(stretch)),
+            read(keys::deliveries_in(stretch)),
+            table.get(&scheduled),
+            table.get(&mark),
+        )?;
+        let items: Vec<Item> =
+            attempts.into_iter().chain(deliveries).chain(scheduled).chain(mark).collect();
+        Snapshot::of(msg, &items)
+    }
+
+    /// Notes that there may be second copies of a message's shares, before any is sent.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be noted then.
+    pub async fn mark_cut_again(&self, message: &Message) -> Result<(), StoreError> {
+        let mark = doc::encode(&CutAgain { msg: message.id })?;
+        let item = Item::new(keys::cut_again(&message.id.key()), mark).until(message.expires_at);
+        self.table.write(Write::Put(item, Condition::Always)).await.map(drop)
     }
 
     /// The delivery of a message to an endpoint.

@@ -3,37 +3,49 @@
 //! A reader may keep what it read for a while. Receive does, since a deleted application that
 //! is still accepted from for half a minute does no harm. Dispatch on Lambda does not: an
 //! endpoint that was created before a message must get it.
+//!
+//! An application of more than [`NARROW`] endpoints is wide. It may have thousands, so readers say
+//! which of them they need: of a wide one they get those, read one by one or page by page.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
-use super::change::{Change, Changed, change};
-use super::table::{Condition, Item, Key, Table, Write, prefix_range};
-use super::{StoreError, doc, event_type_settings, keys, write_with};
+use super::table::{Query, Table, prefix_range};
+use super::{StoreError, base_query, doc, keys, read_range};
 use crate::domain::application::Application;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::endpoint::Endpoint;
-use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, Uid};
+use crate::domain::endpoint::{Endpoint, NARROW, Stretch};
+use crate::domain::id::{ApplicationId, EndpointId, OrganisationId};
 
 /// Most applications that a reader keeps.
 const MAX_KEPT: usize = 10_000;
+/// Most wide ones that it keeps with all of their endpoints: about 15 MB each.
+const MAX_WIDE_KEPT: usize = 16;
+
+/// How old an endpoint is, in milliseconds, before none can come to be counted before it.
+const SETTLED_MS: u64 = 2_000;
 
 /// Reads applications and endpoints.
 #[derive(Clone)]
 pub struct Directory {
     table: Arc<dyn Table>,
     kept: Option<Cached>,
+    narrow: usize,
+    wide: Wide,
 }
 
-/// An application with all its endpoints.
+/// An application with those of its endpoints that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
     /// The application.
     pub application: Application,
     /// Its endpoints in order of creation, disabled ones included.
     pub endpoints: Vec<Endpoint>,
+    /// Whether these are all of its endpoints.
+    pub is_whole: bool,
 }
 
 impl Tenant {
@@ -53,18 +65,38 @@ impl Tenant {
     }
 }
 
+/// Which of an application's endpoints a reader needs. It may get more of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need<'a> {
+    /// None: only the application itself.
+    Application,
+    /// The one with this id or uid.
+    Endpoint(&'a str),
+    /// The one with this id.
+    EndpointById(EndpointId),
+    /// All of them. Of a wide application those are megabytes.
+    All,
+}
+
 impl Directory {
     /// Reads the table every time.
     pub fn new(table: Arc<dyn Table>) -> Self {
-        Self { table, kept: None }
+        Self { table, kept: None, narrow: NARROW, wide: Wide::default() }
     }
 
     /// Keeps what it read for as long as `kept` says.
     pub fn cached(table: Arc<dyn Table>, kept: Cached) -> Self {
-        Self { table, kept: Some(kept) }
+        Self { kept: Some(kept), ..Self::new(table) }
     }
 
-    /// The application that `org` calls `reference`: an id or a uid.
+    /// Takes applications of more than so many endpoints for wide.
+    #[must_use]
+    pub fn narrow(self, narrow: usize) -> Self {
+        Self { narrow, ..self }
+    }
+
+    /// The application that `org` calls `reference`, an id or a uid, with the endpoints that are
+    /// needed.
     ///
     /// # Errors
     /// When the store fails.
@@ -72,25 +104,206 @@ impl Directory {
         &self,
         org: &OrganisationId,
         reference: &str,
+        need: Need<'_>,
     ) -> Result<Option<Arc<Tenant>>, StoreError> {
         let id = match reference.parse::<ApplicationId>() {
             Ok(id) => Some(id),
             Err(_) => self.resolve(org, reference).await?,
         };
         let Some(id) = id else { return Ok(None) };
-        Ok(self.tenant(&id).await?.filter(|tenant| tenant.application.org == *org))
+        Ok(self.tenant(&id, need).await?.filter(|tenant| tenant.application.org == *org))
     }
 
-    /// The application with this id and its endpoints, whoever owns it.
+    /// The application with this id, whoever owns it, with the endpoints that are needed.
+    ///
+    /// One that is not [wide](NARROW) is read as a whole whatever is needed: that is one call.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn tenant(&self, app: &ApplicationId) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let read = async { Ok(read_tenant(&*self.table, app).await?.map(Arc::new)) };
+    pub async fn tenant(
+        &self,
+        app: &ApplicationId,
+        need: Need<'_>,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let read = async { self.read_narrow(app).await.map(|read| read.map(Arc::new)) };
+        let found = match &self.kept {
+            Some(kept) => kept.tenants.get_or_find(*app, read).await?,
+            None => read.await?,
+        };
+        match found {
+            Some(found) => self.complete(found, need).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The application as it was read, with the endpoints that are needed: those of a wide one are
+    /// read now. `None` when it is gone meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn complete(
+        &self,
+        found: Arc<Tenant>,
+        need: Need<'_>,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let app = &found.application.id;
+        let id = match need {
+            _ if found.is_whole => return Ok(Some(found)),
+            Need::Application => return Ok(Some(found)),
+            Need::All => return self.whole(app).await,
+            Need::EndpointById(id) => Some(id),
+            Need::Endpoint(reference) => self.resolve_endpoint(app, reference).await?,
+        };
+        let endpoint = match id {
+            Some(id) => self.endpoint(app, &id).await?,
+            None => None,
+        };
+        let endpoints = endpoint.into_iter().collect();
+        Ok(Some(Arc::new(Tenant { endpoints, ..Tenant::clone(&found) })))
+    }
+
+    /// The application, with the endpoints of a stretch.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn share(
+        &self,
+        app: &ApplicationId,
+        stretch: &Stretch,
+    ) -> Result<Option<Tenant>, StoreError> {
+        let key = keys::application(app);
+        let reads = (self.table.get(&key), self.endpoints_in(app, stretch));
+        let (application, endpoints) = futures_util::try_join!(reads.0, reads.1)?;
+        let Some(application) = application else { return Ok(None) };
+        let application = doc::decode(&application.doc)?;
+        Ok(Some(Tenant { application, endpoints, is_whole: false }))
+    }
+
+    /// How many endpoints an application has, as far as it is asked: whether they are `most` or
+    /// more. Of a wide one those are counted that came after the last count, so it may be told some
+    /// too few that were created within the same seconds, by another process.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_as_many(
+        &self,
+        tenant: &Tenant,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if tenant.is_whole {
+            return Ok(tenant.endpoints.len() >= most);
+        }
+        let app = &tenant.application.id;
+        let counted = self.wide.counted(app);
+        if counted.after.is_some() && self.count_on(app, counted, now).await? < most {
+            return Ok(false);
+        }
+        // Some of those that were counted may be gone.
+        Ok(self.count_on(app, Counted::default(), now).await? >= most)
+    }
+
+    async fn count_on(
+        &self,
+        app: &ApplicationId,
+        counted: Counted,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let stretch = Stretch { after: counted.after, until: None };
+        let (from, to) = keys::endpoints_in(&stretch);
+        let items = read_range(&*self.table, keys::application_pk(app), from, to).await?;
+        let ids: Vec<EndpointId> =
+            items.iter().filter_map(|item| keys::endpoint_of(&item.key)).collect();
+        // Ids of one second are in no order, and clocks not quite the same.
+        let settled = now.minus_ms(SETTLED_MS);
+        let old = ids.iter().take_while(|id| id.ksuid().timestamp() < settled).count();
+        let after = ids[..old].last().copied().or(counted.after);
+        self.wide.note(app, Counted { after, endpoints: counted.endpoints + old });
+        Ok(counted.endpoints + ids.len())
+    }
+
+    async fn endpoints_in(
+        &self,
+        app: &ApplicationId,
+        stretch: &Stretch,
+    ) -> Result<Vec<Endpoint>, StoreError> {
+        let (from, to) = keys::endpoints_in(stretch);
+        let items = read_range(&*self.table, keys::application_pk(app), from, to).await?;
+        items.iter().map(|item| doc::decode(&item.doc)).collect()
+    }
+
+    /// The first endpoints of a stretch, in order, or its last ones, the last of them first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn endpoints_at(
+        &self,
+        app: &ApplicationId,
+        stretch: Stretch,
+        descending: bool,
+        most: usize,
+    ) -> Result<Vec<Endpoint>, StoreError> {
+        let (from, to) = keys::endpoints_in(&stretch);
+        let query = base_query(keys::application_pk(app), from, to, most);
+        let query = Query { descending, ..query };
+        let items = super::read_first(&*self.table, query, |_| true).await?;
+        items.iter().map(|item| doc::decode(&item.doc)).collect()
+    }
+
+    /// The application, and its endpoints unless they are too many for one call.
+    async fn read_narrow(&self, app: &ApplicationId) -> Result<Option<Tenant>, StoreError> {
+        if self.wide.holds(app) {
+            let item = self.table.get(&keys::application(app)).await?;
+            let application = item.map(|item| doc::decode(&item.doc)).transpose()?;
+            return Ok(application.map(Tenant::without_endpoints));
+        }
+        let (_, to) = prefix_range(keys::ENDPOINT_PREFIX);
+        // The application, its endpoints, and one more that tells that there are too many.
+        let most = 1 + self.narrow + 1;
+        let query =
+            base_query(keys::application_pk(app), keys::APPLICATION_SK.to_owned(), to, most);
+        let mut items = super::read_first(&*self.table, query, |_| true).await?.into_iter();
+        let Some(first) = items.next().filter(|item| item.key.sk == keys::APPLICATION_SK) else {
+            return Ok(None);
+        };
+        let application = doc::decode(&first.doc)?;
+        if items.len() > self.narrow {
+            self.wide.note(app, Counted::default());
+            return Ok(Some(Tenant::without_endpoints(application)));
+        }
+        let endpoints = items.map(|item| doc::decode(&item.doc)).collect::<Result<_, _>>()?;
+        Ok(Some(Tenant { application, endpoints, is_whole: true }))
+    }
+
+    /// A wide application with all of its endpoints.
+    async fn whole(&self, app: &ApplicationId) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let read = async { read_whole(&*self.table, app).await.map(|read| read.map(Arc::new)) };
         match &self.kept {
-            Some(kept) => kept.tenants.get_or_find(*app, read).await,
+            Some(kept) => kept.wholes.get_or_find(*app, read).await,
             None => read.await,
         }
+    }
+
+    async fn endpoint(
+        &self,
+        app: &ApplicationId,
+        ep: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let item = self.table.get(&keys::endpoint(app, ep)).await?;
+        item.map(|item| doc::decode(&item.doc)).transpose()
+    }
+
+    async fn resolve_endpoint(
+        &self,
+        app: &ApplicationId,
+        reference: &str,
+    ) -> Result<Option<EndpointId>, StoreError> {
+        if let Ok(id) = reference.parse() {
+            return Ok(Some(id));
+        }
+        let item = self.table.get(&keys::endpoint_uid(app, reference)).await?;
+        let alias = item.map(|item| doc::decode::<Alias<EndpointId>>(&item.doc));
+        Ok(alias.transpose()?.map(|alias| alias.id))
     }
 
     async fn resolve(
@@ -110,10 +323,55 @@ impl Directory {
     }
 }
 
+impl Tenant {
+    fn without_endpoints(application: Application) -> Self {
+        Self { application, endpoints: Vec::new(), is_whole: false }
+    }
+}
+
+/// Applications that were seen to be wide: their endpoints are not looked for in the call that
+/// reads them. One that is so no more is read as if it were.
+#[derive(Clone, Default)]
+struct Wide(Arc<Mutex<HashMap<ApplicationId, Counted>>>);
+
+/// How far an application's endpoints were counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// The last one that was.
+    after: Option<EndpointId>,
+    /// How many there were.
+    endpoints: usize,
+}
+
+impl Wide {
+    fn holds(&self, app: &ApplicationId) -> bool {
+        self.lock().contains_key(app)
+    }
+
+    fn counted(&self, app: &ApplicationId) -> Counted {
+        self.lock().get(app).copied().unwrap_or_default()
+    }
+
+    fn note(&self, app: &ApplicationId, counted: Counted) {
+        let mut seen = self.lock();
+        if seen.len() >= MAX_KEPT {
+            seen.clear();
+        }
+        seen.insert(*app, counted);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ApplicationId, Counted>> {
+        // The map is whole after every statement, whatever panicked in between.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What a [`Directory`] remembers. Clones share their memory.
 #[derive(Clone)]
 pub struct Cached {
     tenants: Cache<ApplicationId, Arc<Tenant>>,
+    /// Wide ones with all of their endpoints.
+    wholes: Cache<ApplicationId, Arc<Tenant>>,
     aliases: Cache<(OrganisationId, String), ApplicationId>,
 }
 
@@ -122,293 +380,35 @@ impl Cached {
     pub fn new(clock: Arc<dyn Clock>, ttl_ms: u64) -> Self {
         Self {
             tenants: Cache::new(clock.clone(), ttl_ms, MAX_KEPT),
+            wholes: Cache::new(clock.clone(), ttl_ms, MAX_WIDE_KEPT),
             aliases: Cache::new(clock, ttl_ms, MAX_KEPT),
         }
     }
 
-    fn forget(&self, app: &ApplicationId) {
+    pub(super) fn forget(&self, app: &ApplicationId) {
         self.tenants.forget(app);
+        self.wholes.forget(app);
         self.aliases.forget_where(|_, id| id == app);
     }
 }
 
-/// Changes applications and endpoints.
-#[derive(Clone)]
-pub struct DirectoryEditor {
-    pub(super) table: Arc<dyn Table>,
-    kept: Option<Cached>,
-    outbox: Vec<Write>,
-}
-
-/// What became of a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edited<T> {
-    /// It is stored; this is what it is now.
-    Done(T),
-    /// The uid belongs to another.
-    UidTaken,
-    /// There is nothing to change.
-    Gone,
-}
-
-impl DirectoryEditor {
-    /// Changes the table, and tells `kept` to forget what changed: the memory of the readers
-    /// in the same process.
-    pub fn new(table: Arc<dyn Table>, kept: Option<Cached>) -> Self {
-        Self { table, kept, outbox: Vec::new() }
-    }
-
-    /// An editor that writes these in the same transaction as a change of an endpoint.
-    #[must_use]
-    pub fn with(&self, outbox: Vec<Write>) -> Self {
-        Self { outbox, ..self.clone() }
-    }
-
-    /// Stores a new application, and notes in it whether its organisation treats event types in
-    /// ways of their own.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be stored then.
-    pub async fn create_application(
-        &self,
-        application: &Application,
-    ) -> Result<Edited<()>, StoreError> {
-        let now = application.created_at;
-        let mut born = application.clone();
-        born.has_event_type_settings =
-            !born.operational && event_type_settings::any(&*self.table, &born.org).await?;
-        let mut writes = vec![Write::Put(application_item(&born, 1)?, Condition::AbsentAt(now))];
-        if let Some(uid) = &application.uid {
-            let alias = application_alias(&application.org, uid, application.id)?;
-            writes.push(Write::Put(alias, Condition::AbsentAt(now)));
-        }
-        self.create(&application.id, writes).await
-    }
-
-    /// Changes an application. `edit` may run more than once; what it answers last is returned.
-    ///
-    /// # Errors
-    /// When the store fails, or others change the same application without pause.
-    pub async fn edit_application<A>(
-        &self,
-        app: &ApplicationId,
-        now: Timestamp,
-        edit: impl Fn(&mut Application) -> A,
-    ) -> Result<Edited<(Application, A)>, StoreError> {
-        self.change(app, &keys::application(app), |item| {
-            let old: Application = doc::decode(&item.doc)?;
-            let mut new = old.clone();
-            let answer = edit(&mut new);
-            if new == old {
-                return Ok(Change::None(Edited::Done((new, answer))));
-            }
-            let put = application_item(&new, item.rev + 1)?;
-            let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
-            rename(
-                &mut writes,
-                old.uid.as_ref().map(|uid| keys::application_uid(&new.org, uid.as_str())),
-                new.uid.as_ref().map(|uid| application_alias(&new.org, uid, new.id)).transpose()?,
-                now,
-            );
-            Ok(Change::Write(writes, Edited::Done((new, answer))))
-        })
-        .await
-    }
-
-    /// Removes an application with its endpoints and names. Its messages fade with their
-    /// retention.
-    ///
-    /// # Errors
-    /// When the store fails; some of it may be gone then, and asking again removes the rest.
-    pub async fn delete_application(&self, app: &ApplicationId) -> Result<Edited<()>, StoreError> {
-        let Some(tenant) = read_tenant(&*self.table, app).await? else { return Ok(Edited::Gone) };
-        // The application goes last, so that a broken-off deletion can be asked for again.
-        for endpoint in &tenant.endpoints {
-            self.delete_endpoint(app, &endpoint.id).await?;
-        }
-        self.change(app, &keys::application(app), |item| {
-            let application: Application = doc::decode(&item.doc)?;
-            let uid = application.uid.as_ref();
-            let alias = uid.map(|uid| keys::application_uid(&application.org, uid.as_str()));
-            Ok(Change::Write(removal(item, alias), Edited::Done(())))
-        })
-        .await
-    }
-
-    /// Stores a new endpoint of an existing application.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be stored then.
-    pub async fn create_endpoint(&self, endpoint: &Endpoint) -> Result<Edited<()>, StoreError> {
-        let now = endpoint.created_at;
-        let mut writes = vec![Write::Put(endpoint_item(endpoint, 1)?, Condition::AbsentAt(now))];
-        if let Some(uid) = &endpoint.uid {
-            let alias = endpoint_alias(&endpoint.app, uid, endpoint.id)?;
-            writes.push(Write::Put(alias, Condition::AbsentAt(now)));
-        }
-        self.create(&endpoint.app, writes).await
-    }
-
-    /// Changes an endpoint. `edit` may run more than once; what it answers last is returned.
-    ///
-    /// # Errors
-    /// When the store fails, or others change the same endpoint without pause.
-    pub async fn edit_endpoint<A>(
-        &self,
-        app: &ApplicationId,
-        ep: &EndpointId,
-        now: Timestamp,
-        edit: impl Fn(&mut Endpoint) -> A,
-    ) -> Result<Edited<(Endpoint, A)>, StoreError> {
-        self.change(app, &keys::endpoint(app, ep), |item| {
-            let old: Endpoint = doc::decode(&item.doc)?;
-            let mut new = old.clone();
-            let answer = edit(&mut new);
-            if new == old {
-                return Ok(Change::None(Edited::Done((new, answer))));
-            }
-            let put = endpoint_item(&new, item.rev + 1)?;
-            let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
-            rename(
-                &mut writes,
-                old.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str())),
-                new.uid.as_ref().map(|uid| endpoint_alias(app, uid, new.id)).transpose()?,
-                now,
-            );
-            writes.extend(self.outbox.iter().cloned());
-            Ok(Change::Write(writes, Edited::Done((new, answer))))
-        })
-        .await
-    }
-
-    /// Removes an endpoint.
-    ///
-    /// # Errors
-    /// When the store fails, or others change the same endpoint without pause; it may or may not
-    /// be gone then.
-    pub async fn delete_endpoint(
-        &self,
-        app: &ApplicationId,
-        ep: &EndpointId,
-    ) -> Result<Edited<()>, StoreError> {
-        self.change(app, &keys::endpoint(app, ep), |item| {
-            let endpoint: Endpoint = doc::decode(&item.doc)?;
-            let alias = endpoint.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str()));
-            let mut writes = removal(item, alias);
-            writes.extend(self.outbox.iter().cloned());
-            Ok(Change::Write(writes, Edited::Done(())))
-        })
-        .await
-    }
-
-    /// Changes the item under `key` of this application as `decide` says, if it is there.
-    async fn change<T>(
-        &self,
-        app: &ApplicationId,
-        key: &Key,
-        decide: impl Fn(&Item) -> Result<Change<Edited<T>>, StoreError>,
-    ) -> Result<Edited<T>, StoreError> {
-        let changed = change(&*self.table, key, |found| match found {
-            Some(item) => decide(&item),
-            None => Ok(Change::None(Edited::Gone)),
-        });
-        let changed = changed.await;
-        self.forget(app);
-        Ok(match changed? {
-            Changed::Done(edited) => edited,
-            // The only other condition is that of a new name.
-            Changed::Refused => Edited::UidTaken,
-        })
-    }
-
-    async fn create(
-        &self,
-        app: &ApplicationId,
-        writes: Vec<Write>,
-    ) -> Result<Edited<()>, StoreError> {
-        let mut writes = writes.into_iter();
-        let Some(first) = writes.next() else { return Ok(Edited::Done(())) };
-        let outbox: Vec<Write> = writes.chain(self.outbox.iter().cloned()).collect();
-        let done = write_with(&*self.table, first, &outbox).await;
-        self.forget(app);
-        // Ids are new, so the only condition that can be lost is the uid's.
-        Ok(if done? { Edited::Done(()) } else { Edited::UidTaken })
-    }
-
-    fn forget(&self, app: &ApplicationId) {
-        if let Some(kept) = &self.kept {
-            kept.forget(app);
-        }
-    }
-}
-
 #[derive(Serialize, Deserialize)]
-struct Alias<T> {
-    id: T,
+pub(super) struct Alias<T> {
+    pub(super) id: T,
 }
 
-async fn read_tenant(table: &dyn Table, app: &ApplicationId) -> Result<Option<Tenant>, StoreError> {
+pub(super) async fn read_whole(
+    table: &dyn Table,
+    app: &ApplicationId,
+) -> Result<Option<Tenant>, StoreError> {
     let (_, to) = prefix_range(keys::ENDPOINT_PREFIX);
     let from = keys::APPLICATION_SK.to_owned();
-    let mut items =
-        super::read_range(table, keys::application_pk(app), from, to).await?.into_iter();
+    let mut items = read_range(table, keys::application_pk(app), from, to).await?.into_iter();
     let Some(first) = items.next().filter(|item| item.key.sk == keys::APPLICATION_SK) else {
         return Ok(None);
     };
     let application = doc::decode(&first.doc)?;
     let endpoints =
         items.map(|item| doc::decode(&item.doc)).collect::<Result<Vec<Endpoint>, _>>()?;
-    Ok(Some(Tenant { application, endpoints }))
-}
-
-fn application_item(application: &Application, rev: u64) -> Result<Item, StoreError> {
-    let listed = (!application.operational).then(|| Key {
-        pk: keys::applications_by_time(&application.org),
-        sk: application.id.to_string(),
-    });
-    let item = Item::new(keys::application(&application.id), doc::encode(application)?);
-    Ok(item.revision(rev).listed(listed))
-}
-
-fn endpoint_item(endpoint: &Endpoint, rev: u64) -> Result<Item, StoreError> {
-    let key = keys::endpoint(&endpoint.app, &endpoint.id);
-    // Failing ones are listed, so that they are found without looking at the others.
-    let listed = endpoint.health.failing.map(|failing| Key {
-        pk: keys::failing_by_time(&failing.org),
-        sk: endpoint.id.to_string(),
-    });
-    Ok(Item::new(key, doc::encode(endpoint)?).revision(rev).listed(listed))
-}
-
-fn application_alias(
-    org: &OrganisationId,
-    uid: &Uid,
-    id: ApplicationId,
-) -> Result<Item, StoreError> {
-    Ok(Item::new(keys::application_uid(org, uid.as_str()), doc::encode(&Alias { id })?))
-}
-
-fn endpoint_alias(app: &ApplicationId, uid: &Uid, id: EndpointId) -> Result<Item, StoreError> {
-    Ok(Item::new(keys::endpoint_uid(app, uid.as_str()), doc::encode(&Alias { id })?))
-}
-
-/// What removes an item as it was read, and the name that it had by then: once it is changed or
-/// gone, the name may be another's.
-fn removal(item: &Item, alias: Option<Key>) -> Vec<Write> {
-    let first = Write::Delete(item.key.clone(), Condition::Revision(item.rev));
-    let alias = alias.map(|key| Write::Delete(key, Condition::Always));
-    std::iter::once(first).chain(alias).collect()
-}
-
-/// Adds what a change of name needs: the old name freed, the new one taken.
-fn rename(writes: &mut Vec<Write>, old: Option<Key>, new: Option<Item>, now: Timestamp) {
-    if old.as_ref() == new.as_ref().map(|item| &item.key) {
-        return;
-    }
-    if let Some(key) = old {
-        writes.push(Write::Delete(key, Condition::Always));
-    }
-    if let Some(item) = new {
-        writes.push(Write::Put(item, Condition::AbsentAt(now)));
-    }
+    Ok(Some(Tenant { application, endpoints, is_whole: true }))
 }

@@ -203,7 +203,26 @@ impl History {
     /// # Errors
     /// When the store fails.
     pub async fn attempts_of_message(&self, msg: &MessageId) -> Result<Vec<Attempt>, StoreError> {
-        let (from, to) = prefix_range(keys::ATTEMPT_PREFIX);
+        self.attempts_in(msg, prefix_range(keys::ATTEMPT_PREFIX)).await
+    }
+
+    /// Those of them that were to reach this endpoint.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attempts_of_pair(
+        &self,
+        msg: &MessageId,
+        ep: &EndpointId,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        self.attempts_in(msg, prefix_range(&keys::attempts_to(ep))).await
+    }
+
+    async fn attempts_in(
+        &self,
+        msg: &MessageId,
+        (from, to): (String, String),
+    ) -> Result<Vec<Attempt>, StoreError> {
         let pk = keys::message_pk(&msg.key());
         let items = super::read_range_within(&*self.table, pk, from, to, MAX_READS).await?;
         let mut attempts =

@@ -12,6 +12,7 @@
 //! | attempt by schedule | `MSG#{key}` | `ATT#{ep}#0001` | `EP#{ep}#{n}`, `{atmpt}` | |
 //! | attempt by hand | `MSG#{key}` | `ATT#{ep}#{atmpt}` | `EP#{ep}#{n}`, `{atmpt}` | |
 //! | scheduled message | `MSG#{key}` | `DLV` | | `DUE#{shard}`, `{epoch ms}` |
+//! | mark of shares that were cut again | `MSG#{key}` | `SHARES` | | |
 //! | delivery | `MSG#{key}` | `DLV#{ep}` | before its first attempt: `EP#{ep}#0`, `{atmpt}` | `DUE#{shard}`, `{epoch ms}` |
 //! | settings of the portal | `ORG#{org}` | `PORTAL` | | |
 //! | profile | `ORG#{org}` | `PROFILE#{name}` | | |
@@ -39,6 +40,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::attempt::Turn;
 use crate::domain::clock::Timestamp;
+use crate::domain::endpoint::Stretch;
 use crate::domain::id::{
     ApiTokenId, ApplicationId, AttemptId, EndpointId, IntegrationId, MessageId, MessageKey,
     OrganisationId, SourceId, TaskId,
@@ -175,6 +177,34 @@ pub fn endpoint(app: &ApplicationId, ep: &EndpointId) -> Key {
     key(application_pk(app), format!("{ENDPOINT_PREFIX}{ep}"))
 }
 
+/// The endpoint that is stored under this key.
+pub fn endpoint_of(key: &Key) -> Option<EndpointId> {
+    key.sk.strip_prefix(ENDPOINT_PREFIX)?.parse().ok()
+}
+
+/// The sort keys of a stretch of an application's endpoints, from the first to the last that there
+/// can be.
+pub fn endpoints_in(stretch: &Stretch) -> (String, String) {
+    in_stretch(ENDPOINT_PREFIX, stretch)
+}
+
+/// The same of the attempts to reach them.
+pub fn attempts_in(stretch: &Stretch) -> (String, String) {
+    in_stretch(ATTEMPT_PREFIX, stretch)
+}
+
+/// The same of the deliveries to them.
+pub fn deliveries_in(stretch: &Stretch) -> (String, String) {
+    in_stretch(DELIVERY_PREFIX, stretch)
+}
+
+fn in_stretch(prefix: &str, stretch: &Stretch) -> (String, String) {
+    // After everything that begins with an id: U+10FFFF sorts after every character that follows.
+    let end = |id: EndpointId| format!("{prefix}{id}\u{10FFFF}");
+    let all = (prefix.to_owned(), format!("{prefix}\u{10FFFF}"));
+    (stretch.after.map_or(all.0, end), stretch.until.map_or(all.1, end))
+}
+
 /// An endpoint's own name within its application.
 pub fn endpoint_uid(app: &ApplicationId, uid: &str) -> Key {
     key(application_pk(app), format!("UID#{uid}"))
@@ -204,10 +234,15 @@ pub fn message_time(app: &ApplicationId, spread: Spread, msg: &MessageId) -> Key
 /// An attempt.
 pub fn attempt(message: &MessageKey, ep: &EndpointId, turn: Turn) -> Key {
     let sk = match turn {
-        Turn::Scheduled(number) => format!("{ATTEMPT_PREFIX}{ep}#{number:04}"),
-        Turn::Manual(id) => format!("{ATTEMPT_PREFIX}{ep}#{id}"),
+        Turn::Scheduled(number) => format!("{}{number:04}", attempts_to(ep)),
+        Turn::Manual(id) => format!("{}{id}", attempts_to(ep)),
     };
     key(message_pk(message), sk)
+}
+
+/// How the sort keys of the attempts to reach an endpoint start, among a message's.
+pub fn attempts_to(ep: &EndpointId) -> String {
+    format!("{ATTEMPT_PREFIX}{ep}#")
 }
 
 /// Where an endpoint's attempts are listed.
@@ -240,6 +275,11 @@ fn place_of(spread: Spread, name: &str) -> u8 {
 /// A delivery.
 pub fn delivery(message: &MessageKey, ep: &EndpointId) -> Key {
     key(message_pk(message), format!("{DELIVERY_PREFIX}{ep}"))
+}
+
+/// What says that there may be second copies of a message's shares.
+pub fn cut_again(message: &MessageKey) -> Key {
+    key(message_pk(message), "SHARES")
 }
 
 /// What makes a message wait for its time.

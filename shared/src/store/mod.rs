@@ -36,6 +36,7 @@ pub mod change;
 mod codes;
 mod deliveries;
 mod directory;
+mod directory_editor;
 mod doc;
 mod due;
 #[cfg(feature = "aws")]
@@ -70,7 +71,8 @@ pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
 pub use codes::Codes;
 pub use deliveries::{Advanced, Deliveries, Recorded, Snapshot};
-pub use directory::{Cached, Directory, DirectoryEditor, Edited, Tenant};
+pub use directory::{Cached, Directory, Need, Tenant};
+pub use directory_editor::{DirectoryEditor, Edited};
 pub use due::Due;
 pub use eraser::{EXPUNGED, Eraser};
 pub use event_type_settings::{EVENT_TYPE_SETTINGS_TTL_MS, EventTypeSettings};

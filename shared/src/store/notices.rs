@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::table::{Condition, Table, Write};
-use super::{Directory, StoreError, Tenant, inbox, scheduled};
+use super::{Directory, Need, StoreError, Tenant, inbox, scheduled};
 use crate::domain::application::Application;
 use crate::domain::clock::Ambient;
 use crate::domain::id::{MessageKey, OrganisationId};
@@ -82,7 +82,7 @@ impl Notices {
     }
 
     async fn listeners(&self, org: &OrganisationId) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let listeners = async { self.directory.tenant(&application_id(org)).await };
+        let listeners = async { self.directory.tenant(&application_id(org), Need::All).await };
         self.recent.get_or_read(*org, listeners).await
     }
 }

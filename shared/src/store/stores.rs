@@ -9,6 +9,7 @@ use super::{
     Notices, Parking, Portals, ProfileStore, Rates, Revocations, SourceLog, Sources, Tasks,
 };
 use crate::domain::clock::Ambient;
+use crate::domain::endpoint::NARROW;
 
 /// How the stores of a process behave.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +20,14 @@ pub struct StoreSettings {
     pub sources_ttl_ms: u64,
     /// Whether payloads are compressed.
     pub compress: bool,
+    /// Applications of more endpoints are wide: [`NARROW`], but where a test wants it otherwise.
+    pub narrow: usize,
 }
 
 impl Default for StoreSettings {
     /// Nothing is kept that another process may change, and bytes cost money.
     fn default() -> Self {
-        Self { directory_ttl_ms: 0, sources_ttl_ms: 0, compress: true }
+        Self { directory_ttl_ms: 0, sources_ttl_ms: 0, compress: true, narrow: NARROW }
     }
 }
 
@@ -79,7 +82,7 @@ impl Stores {
     /// All stores on this table. It reads nothing yet.
     pub fn new(table: Arc<dyn Table>, ambient: &Ambient, settings: StoreSettings) -> Self {
         let (table, clock) = (|| table.clone(), || ambient.clock.clone());
-        let StoreSettings { directory_ttl_ms, sources_ttl_ms, compress } = settings;
+        let StoreSettings { directory_ttl_ms, sources_ttl_ms, compress, narrow } = settings;
         let kept = (directory_ttl_ms > 0).then(|| Cached::new(clock(), directory_ttl_ms));
         let event_type_settings =
             EventTypeSettings::new(table(), clock(), EVENT_TYPE_SETTINGS_TTL_MS);
@@ -91,7 +94,8 @@ impl Stores {
             directory: match kept.clone() {
                 Some(kept) => Directory::cached(table(), kept),
                 None => Directory::new(table()),
-            },
+            }
+            .narrow(narrow),
             editor: DirectoryEditor::new(table(), kept),
             eraser: Eraser::new(table()),
             history: History::new(table()),

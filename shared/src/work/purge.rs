@@ -7,7 +7,7 @@ use crate::domain::id::ApplicationId;
 use crate::domain::message::Message;
 use crate::domain::spread::Spread;
 use crate::domain::task::Task;
-use crate::store::Walk;
+use crate::store::{Need, Walk};
 
 /// Messages that a step looks at.
 const PAGE: usize = 100;
@@ -30,7 +30,7 @@ impl Worker {
         };
         let now = self.ambient.now();
         let whole = |message: &Message| !message.expunged;
-        let spread = match self.directory.tenant(&app).await? {
+        let spread = match self.directory.tenant(&app, Need::Application).await? {
             Some(tenant) => tenant.application.spread,
             // It was deleted: nobody knows any more.
             None => Spread::MOST,

@@ -17,7 +17,7 @@ use crate::domain::spread::Spread;
 use crate::domain::task::{Selection, Span, Task};
 use crate::queue::record::{Record, delay_until};
 use crate::queue::{Outgoing, send_all};
-use crate::store::{Advanced, Listed, Trace, Walk};
+use crate::store::{Advanced, Listed, Need, Trace, Walk};
 
 /// Messages or attempts that a step looks at, and about as many more as their filter drops.
 const PAGE: usize = 100;
@@ -51,7 +51,7 @@ impl Worker {
         ep: EndpointId,
         span: Span,
     ) -> Result<Step, StepError> {
-        let tenant = self.directory.tenant(&app).await?;
+        let tenant = self.directory.tenant(&app, Need::EndpointById(ep)).await?;
         let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint_by_id(&ep));
         let Some(endpoint) = endpoint else { return Ok(Step::Last) };
         let walk = walk(task, span.since, Some(span.until));
@@ -102,7 +102,7 @@ impl Worker {
         span: Span,
         keep: impl Fn(&Trace) -> bool,
     ) -> Result<Listed<Trace>, StepError> {
-        let tenant = self.directory.tenant(&app).await?;
+        let tenant = self.directory.tenant(&app, Need::EndpointById(ep)).await?;
         let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint_by_id(&ep));
         let spread = endpoint.map_or(Spread::MOST, |endpoint| endpoint.spread);
         // A message may be attempted long after it was published.

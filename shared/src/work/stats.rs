@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{Step, StepError, Worker, turn_page};
+use crate::domain::endpoint::Stretch;
 use crate::domain::id::{ApplicationId, EndpointId};
 use crate::domain::spread::Spread;
 use crate::domain::task::{Span, Task};
-use crate::store::{Tenant, Trace, Walk};
+use crate::store::{Need, Tenant, Trace, Walk};
 
 /// Attempts that a step counts, at the most.
 const ATTEMPTS: usize = 1_000;
@@ -55,7 +56,7 @@ impl Worker {
             (after, _) => self.application_after(task, apps, after).await?,
         };
         let Some(app) = app else { return Ok(Step::Last) };
-        let Some(tenant) = self.directory.tenant(&app).await? else {
+        let Some(tenant) = self.directory.tenant(&app, Need::Application).await? else {
             task.cursor = Place { app: Some(app), ..Place::default() }.write();
             return Ok(Step::More);
         };
@@ -70,7 +71,7 @@ impl Worker {
         }
         let ep = match place.attempt {
             Some(_) => place.ep,
-            None => endpoint_after(&tenant, place.ep),
+            None => self.endpoint_after(&tenant, place.ep).await?,
         };
         let Some(ep) = ep else {
             task.cursor = Place { app: Some(app), ..Place::default() }.write();
@@ -82,7 +83,9 @@ impl Worker {
             ..Walk::onward(ATTEMPTS, place.attempt)
         };
         let now = self.ambient.now();
-        let spread = tenant.endpoint_by_id(&ep).map_or(Spread::MOST, |endpoint| endpoint.spread);
+        let tenant = self.directory.complete(tenant, Need::EndpointById(ep)).await?;
+        let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint_by_id(&ep));
+        let spread = endpoint.map_or(Spread::MOST, |endpoint| endpoint.spread);
         let history = &self.history;
         let listed = history.trail_of_endpoint(&ep, spread, &walk, now, Trace::begins).await?;
         if let Some(last) =
@@ -101,7 +104,9 @@ impl Worker {
         let walk = Walk::onward(APPLICATIONS, task.cursor.clone());
         let listed = self.history.applications(&task.org, &walk).await?;
         for application in &listed.items {
-            let Some(tenant) = self.directory.tenant(&application.id).await? else { continue };
+            let Some(tenant) = self.directory.tenant(&application.id, Need::All).await? else {
+                continue;
+            };
             let chosen =
                 tenant.endpoints.iter().filter_map(|endpoint| endpoint.event_types.as_ref());
             let mut chosen: Vec<&String> = chosen.flatten().collect();
@@ -122,6 +127,22 @@ impl Worker {
         Ok(turn_page(task, listed))
     }
 
+    /// The application's endpoint that comes after this one.
+    async fn endpoint_after(
+        &self,
+        tenant: &Tenant,
+        after: Option<EndpointId>,
+    ) -> Result<Option<EndpointId>, StepError> {
+        if tenant.is_whole {
+            let mut ids: Vec<_> = tenant.endpoints.iter().map(|endpoint| endpoint.id).collect();
+            ids.sort();
+            return Ok(ids.into_iter().find(|id| after.is_none_or(|after| *id > after)));
+        }
+        let (app, stretch) = (&tenant.application.id, Stretch { after, until: None });
+        let next = self.directory.endpoints_at(app, stretch, false, 1).await?;
+        Ok(next.first().map(|endpoint| endpoint.id))
+    }
+
     /// The application that comes after this one: of those that were named, or of all.
     async fn application_after(
         &self,
@@ -137,12 +158,6 @@ impl Worker {
         let listed = self.history.applications(&task.org, &walk).await?;
         Ok(listed.items.first().map(|application| application.id))
     }
-}
-
-fn endpoint_after(tenant: &Tenant, after: Option<EndpointId>) -> Option<EndpointId> {
-    let mut ids: Vec<EndpointId> = tenant.endpoints.iter().map(|endpoint| endpoint.id).collect();
-    ids.sort();
-    ids.into_iter().find(|id| after.is_none_or(|after| *id > after))
 }
 
 /// Adds to what the task has to say.

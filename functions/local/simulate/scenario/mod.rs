@@ -102,7 +102,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         usual: (1_000.0, 0.1, 1.0),
         plans: crowds::fan_out,
         claims: crowds::fan_out_holds,
-        not_yet: &["an application of"],
+        not_yet: &[],
     },
     Scenario {
         name: "account",

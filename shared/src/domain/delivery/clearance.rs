@@ -5,6 +5,11 @@
 //! is one, which the queue writes down for free. So while such an attempt is under way nothing
 //! of it can be seen, and everything that might meet it has to wait for a lease's length.
 //!
+//! A message of a wide application is cut into shares, a record each. Whoever cuts them a second
+//! time marks the message before, and has them wait for a lease's length: a share that comes later
+//! than a lease after the record that it was cut from looks for the mark. One that finds none
+//! goes ahead, and is over when the second copies come.
+//!
 //! Not guaranteed: anything about a record that a queue hands out twice at the same instant with
 //! a count of 1 both times. Taking a lease before every first attempt guarantees that too.
 
@@ -31,6 +36,8 @@ pub struct Arrival {
     pub again: bool,
     /// When its message could be sent at the earliest.
     pub released_at: Timestamp,
+    /// Of a share: when whoever cut it received what it is a share of for the first time.
+    pub cut_since: Option<Timestamp>,
 }
 
 /// What is known about the record of a first attempt.
@@ -51,7 +58,10 @@ impl Arrival {
         if self.again || self.receive_count > 1 || self.may_be_overtaken(now) {
             return Freshness::Repeated;
         }
-        match now.since(self.released_at) > LEASE_MS {
+        // Whoever comes after whoever cut it may do so again once a lease is over, and says so
+        // where it is looked for.
+        let is_old = |since: Timestamp| now.since(since) > LEASE_MS;
+        match is_old(self.released_at) || self.cut_since.is_some_and(is_old) {
             true => Freshness::Late,
             false => Freshness::First,
         }

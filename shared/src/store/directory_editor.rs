@@ -1,0 +1,285 @@
+//! Changes of applications and endpoints.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::change::{Change, Changed, change};
+use super::directory::{Alias, Cached, read_whole};
+use super::table::{Condition, Item, Key, Table, Write};
+use super::{StoreError, doc, event_type_settings, keys, write_with};
+use crate::domain::application::Application;
+use crate::domain::clock::Timestamp;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, Uid};
+
+/// Endpoints that are removed at the same time with their application.
+const PARALLEL_REMOVALS: usize = 32;
+
+/// Changes applications and endpoints.
+#[derive(Clone)]
+pub struct DirectoryEditor {
+    pub(super) table: Arc<dyn Table>,
+    kept: Option<Cached>,
+    outbox: Vec<Write>,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edited<T> {
+    /// It is stored; this is what it is now.
+    Done(T),
+    /// The uid belongs to another.
+    UidTaken,
+    /// There is nothing to change.
+    Gone,
+}
+
+impl DirectoryEditor {
+    /// Changes the table, and tells `kept` to forget what changed: the memory of the readers
+    /// in the same process.
+    pub fn new(table: Arc<dyn Table>, kept: Option<Cached>) -> Self {
+        Self { table, kept, outbox: Vec::new() }
+    }
+
+    /// An editor that writes these in the same transaction as a change of an endpoint.
+    #[must_use]
+    pub fn with(&self, outbox: Vec<Write>) -> Self {
+        Self { outbox, ..self.clone() }
+    }
+
+    /// Stores a new application, and notes in it whether its organisation treats event types in
+    /// ways of their own.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be stored then.
+    pub async fn create_application(
+        &self,
+        application: &Application,
+    ) -> Result<Edited<()>, StoreError> {
+        let now = application.created_at;
+        let mut born = application.clone();
+        born.has_event_type_settings =
+            !born.operational && event_type_settings::any(&*self.table, &born.org).await?;
+        let mut writes = vec![Write::Put(application_item(&born, 1)?, Condition::AbsentAt(now))];
+        if let Some(uid) = &application.uid {
+            let alias = application_alias(&application.org, uid, application.id)?;
+            writes.push(Write::Put(alias, Condition::AbsentAt(now)));
+        }
+        self.create(&application.id, writes).await
+    }
+
+    /// Changes an application. `edit` may run more than once; what it answers last is returned.
+    ///
+    /// # Errors
+    /// When the store fails, or others change the same application without pause.
+    pub async fn edit_application<A>(
+        &self,
+        app: &ApplicationId,
+        now: Timestamp,
+        edit: impl Fn(&mut Application) -> A,
+    ) -> Result<Edited<(Application, A)>, StoreError> {
+        self.change(app, &keys::application(app), |item| {
+            let old: Application = doc::decode(&item.doc)?;
+            let mut new = old.clone();
+            let answer = edit(&mut new);
+            if new == old {
+                return Ok(Change::None(Edited::Done((new, answer))));
+            }
+            let put = application_item(&new, item.rev + 1)?;
+            let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
+            rename(
+                &mut writes,
+                old.uid.as_ref().map(|uid| keys::application_uid(&new.org, uid.as_str())),
+                new.uid.as_ref().map(|uid| application_alias(&new.org, uid, new.id)).transpose()?,
+                now,
+            );
+            Ok(Change::Write(writes, Edited::Done((new, answer))))
+        })
+        .await
+    }
+
+    /// Removes an application with its endpoints and names. Its messages fade with their
+    /// retention.
+    ///
+    /// # Errors
+    /// When the store fails; some of it may be gone then, and asking again removes the rest.
+    pub async fn delete_application(&self, app: &ApplicationId) -> Result<Edited<()>, StoreError> {
+        let Some(tenant) = read_whole(&*self.table, app).await? else { return Ok(Edited::Gone) };
+        // The application goes last, so that a broken-off deletion can be asked for again.
+        let removals: Vec<_> = tenant
+            .endpoints
+            .iter()
+            .map(|endpoint| self.delete_endpoint(app, &endpoint.id))
+            .collect();
+        let mut removals = stream::iter(removals).buffer_unordered(PARALLEL_REMOVALS);
+        while let Some(removed) = removals.next().await {
+            removed?;
+        }
+        self.change(app, &keys::application(app), |item| {
+            let application: Application = doc::decode(&item.doc)?;
+            let uid = application.uid.as_ref();
+            let alias = uid.map(|uid| keys::application_uid(&application.org, uid.as_str()));
+            Ok(Change::Write(removal(item, alias), Edited::Done(())))
+        })
+        .await
+    }
+
+    /// Stores a new endpoint of an existing application.
+    ///
+    /// # Errors
+    /// When the store fails; it may or may not be stored then.
+    pub async fn create_endpoint(&self, endpoint: &Endpoint) -> Result<Edited<()>, StoreError> {
+        let now = endpoint.created_at;
+        let mut writes = vec![Write::Put(endpoint_item(endpoint, 1)?, Condition::AbsentAt(now))];
+        if let Some(uid) = &endpoint.uid {
+            let alias = endpoint_alias(&endpoint.app, uid, endpoint.id)?;
+            writes.push(Write::Put(alias, Condition::AbsentAt(now)));
+        }
+        self.create(&endpoint.app, writes).await
+    }
+
+    /// Changes an endpoint. `edit` may run more than once; what it answers last is returned.
+    ///
+    /// # Errors
+    /// When the store fails, or others change the same endpoint without pause.
+    pub async fn edit_endpoint<A>(
+        &self,
+        app: &ApplicationId,
+        ep: &EndpointId,
+        now: Timestamp,
+        edit: impl Fn(&mut Endpoint) -> A,
+    ) -> Result<Edited<(Endpoint, A)>, StoreError> {
+        self.change(app, &keys::endpoint(app, ep), |item| {
+            let old: Endpoint = doc::decode(&item.doc)?;
+            let mut new = old.clone();
+            let answer = edit(&mut new);
+            if new == old {
+                return Ok(Change::None(Edited::Done((new, answer))));
+            }
+            let put = endpoint_item(&new, item.rev + 1)?;
+            let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
+            rename(
+                &mut writes,
+                old.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str())),
+                new.uid.as_ref().map(|uid| endpoint_alias(app, uid, new.id)).transpose()?,
+                now,
+            );
+            writes.extend(self.outbox.iter().cloned());
+            Ok(Change::Write(writes, Edited::Done((new, answer))))
+        })
+        .await
+    }
+
+    /// Removes an endpoint.
+    ///
+    /// # Errors
+    /// When the store fails, or others change the same endpoint without pause; it may or may not
+    /// be gone then.
+    pub async fn delete_endpoint(
+        &self,
+        app: &ApplicationId,
+        ep: &EndpointId,
+    ) -> Result<Edited<()>, StoreError> {
+        self.change(app, &keys::endpoint(app, ep), |item| {
+            let endpoint: Endpoint = doc::decode(&item.doc)?;
+            let alias = endpoint.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str()));
+            let mut writes = removal(item, alias);
+            writes.extend(self.outbox.iter().cloned());
+            Ok(Change::Write(writes, Edited::Done(())))
+        })
+        .await
+    }
+
+    /// Changes the item under `key` of this application as `decide` says, if it is there.
+    async fn change<T>(
+        &self,
+        app: &ApplicationId,
+        key: &Key,
+        decide: impl Fn(&Item) -> Result<Change<Edited<T>>, StoreError>,
+    ) -> Result<Edited<T>, StoreError> {
+        let changed = change(&*self.table, key, |found| match found {
+            Some(item) => decide(&item),
+            None => Ok(Change::None(Edited::Gone)),
+        });
+        let changed = changed.await;
+        self.forget(app);
+        Ok(match changed? {
+            Changed::Done(edited) => edited,
+            // The only other condition is that of a new name.
+            Changed::Refused => Edited::UidTaken,
+        })
+    }
+
+    async fn create(
+        &self,
+        app: &ApplicationId,
+        writes: Vec<Write>,
+    ) -> Result<Edited<()>, StoreError> {
+        let mut writes = writes.into_iter();
+        let Some(first) = writes.next() else { return Ok(Edited::Done(())) };
+        let outbox: Vec<Write> = writes.chain(self.outbox.iter().cloned()).collect();
+        let done = write_with(&*self.table, first, &outbox).await;
+        self.forget(app);
+        // Ids are new, so the only condition that can be lost is the uid's.
+        Ok(if done? { Edited::Done(()) } else { Edited::UidTaken })
+    }
+
+    fn forget(&self, app: &ApplicationId) {
+        if let Some(kept) = &self.kept {
+            kept.forget(app);
+        }
+    }
+}
+
+fn application_item(application: &Application, rev: u64) -> Result<Item, StoreError> {
+    let listed = (!application.operational).then(|| Key {
+        pk: keys::applications_by_time(&application.org),
+        sk: application.id.to_string(),
+    });
+    let item = Item::new(keys::application(&application.id), doc::encode(application)?);
+    Ok(item.revision(rev).listed(listed))
+}
+
+fn endpoint_item(endpoint: &Endpoint, rev: u64) -> Result<Item, StoreError> {
+    let key = keys::endpoint(&endpoint.app, &endpoint.id);
+    // Failing ones are listed, so that they are found without looking at the others.
+    let listed = endpoint.health.failing.map(|failing| Key {
+        pk: keys::failing_by_time(&failing.org),
+        sk: endpoint.id.to_string(),
+    });
+    Ok(Item::new(key, doc::encode(endpoint)?).revision(rev).listed(listed))
+}
+
+fn application_alias(
+    org: &OrganisationId,
+    uid: &Uid,
+    id: ApplicationId,
+) -> Result<Item, StoreError> {
+    Ok(Item::new(keys::application_uid(org, uid.as_str()), doc::encode(&Alias { id })?))
+}
+
+fn endpoint_alias(app: &ApplicationId, uid: &Uid, id: EndpointId) -> Result<Item, StoreError> {
+    Ok(Item::new(keys::endpoint_uid(app, uid.as_str()), doc::encode(&Alias { id })?))
+}
+
+/// What removes an item as it was read, and the name that it had by then: once it is changed or
+/// gone, the name may be another's.
+fn removal(item: &Item, alias: Option<Key>) -> Vec<Write> {
+    let first = Write::Delete(item.key.clone(), Condition::Revision(item.rev));
+    let alias = alias.map(|key| Write::Delete(key, Condition::Always));
+    std::iter::once(first).chain(alias).collect()
+}
+
+/// Adds what a change of name needs: the old name freed, the new one taken.
+fn rename(writes: &mut Vec<Write>, old: Option<Key>, new: Option<Item>, now: Timestamp) {
+    if old.as_ref() == new.as_ref().map(|item| &item.key) {
+        return;
+    }
+    if let Some(key) = old {
+        writes.push(Write::Delete(key, Condition::Always));
+    }
+    if let Some(item) = new {
+        writes.push(Write::Put(item, Condition::AbsentAt(now)));
+    }
+}
