@@ -8,7 +8,9 @@
 use crate::counting::Usage;
 use dispatch::Settings;
 use serde_json::{Value, json};
+use shared::domain::circuit::OPENS_AFTER;
 use shared::domain::schedule::Schedule;
+use shared::sender::Ending;
 use shared::store::{Cached, Directory};
 
 use crate::support::network::answer;
@@ -156,6 +158,29 @@ async fn a_short_retry_costs_nine_writes_three_reads_one_write_more_if_it_fails_
     // The endpoint has failed twice in a row: that is written down once, and once that it is over.
     assert_eq!(billed(&fails), (10 + 2, 3.0 + 1.0, 1));
     assert_eq!(billed(&succeeds), (9 + 2, 3.0 + 1.0, 0));
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_for_its_endpoint_does_not_read_its_message() {
+    for bytes in [1_024, 200 * 1_024] {
+        let (world, app) = world_with(Settings::default()).await;
+        world.network.next(URL, answer(500));
+        let payload = noise(&world, bytes);
+        world.publish(&app, payload).await;
+        world.dispatch_all().await;
+        world.network.always(URL, Ending::TimedOut);
+        for _ in 0..OPENS_AFTER {
+            world.publish(&app, event()).await;
+        }
+        world.dispatch().await;
+        world.advance_s(6);
+        let sent = world.network.sent().len();
+        let waits = cost(&world, world.dispatch()).await;
+        assert_eq!(world.network.sent().len(), sent);
+        // Each of the six reads its delivery and moves it on; all of them read their application.
+        let all = u64::from(OPENS_AFTER) + 1;
+        assert_eq!(waits.read_units, (all + 1) as f64, "{bytes} bytes: {waits:?}");
+    }
 }
 
 #[tokio::test]

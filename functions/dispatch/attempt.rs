@@ -1,6 +1,7 @@
 //! The way of one attempt through its phases: received, cleared, sent, recorded, followed up.
 
 use shared::domain::attempt::Attempt;
+use shared::domain::circuit::Passage;
 use shared::domain::delivery::Reason;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::Outcome;
@@ -51,10 +52,14 @@ pub(crate) async fn later(
     let Some(tenant) = job.tenant_with(app, ep).await? else {
         return bar(Reason::EndpointDeleted).await;
     };
-    match tenant.endpoint_by_id(&ep) {
+    let passage = match tenant.endpoint_by_id(&ep) {
         None => return bar(Reason::EndpointDeleted).await,
         Some(endpoint) if endpoint.disabled => return bar(Reason::EndpointDisabled).await,
-        Some(_) => {}
+        Some(endpoint) => cleared::passage(job, endpoint).await,
+    };
+    if let Passage::Wait { until } = passage {
+        // Its message may have a quarter of a megabyte, and is not read for this.
+        return cleared::put_off(job, found, until).await;
     }
     let Some(message) = deliveries.message(&msg, job.now()).await? else {
         return bar(Reason::Expired).await;
@@ -66,7 +71,7 @@ pub(crate) async fn later(
     if let Some(why) = target.barred() {
         return bar(Reason::NotAdmitted(why.to_owned())).await;
     }
-    match cleared::under_lease(job, &target, found).await? {
+    match cleared::under_lease(job, &target, found, Some(passage)).await? {
         Some(cleared) => make(job, &target, cleared).await,
         None => Ok(()),
     }

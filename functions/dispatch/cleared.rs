@@ -11,6 +11,7 @@ use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Refusal};
 use shared::domain::delivery::{Delivery, Plan, Reason};
+use shared::domain::endpoint::Endpoint;
 use shared::domain::id::AttemptId;
 use shared::queue::VISIBILITY_S;
 use shared::queue::record::Record;
@@ -71,7 +72,7 @@ async fn first_of(
         }
         (Clearance::Send, _) => send_unleased(job, target).await,
         (Clearance::LeaseNew, _) => lease_new(job, target, true).await,
-        (Clearance::Lease, Some(found)) => under_lease(job, target, found).await,
+        (Clearance::Lease, Some(found)) => under_lease(job, target, found, None).await,
         (clearance, Some(found)) => {
             without_sending(job, &found.value, clearance).await.map(|()| None)
         }
@@ -137,7 +138,7 @@ async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Clea
 /// Puts the first attempt of a delivery that has no item yet off, if it has to wait.
 async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     let now = job.now();
-    let gate = waiting(job, target, false, now).await?;
+    let gate = waiting(job, target, false, None, now).await?;
     let Gate::Later(event) = &gate else { return Ok(gate) };
     let event = event.clone();
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
@@ -149,22 +150,50 @@ async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     Ok(gate)
 }
 
-/// Leases a delivery whose next attempt is due, unless that has to wait.
+/// What an attempt at this endpoint may do now, as far as its circuit is asked at all.
+pub(crate) async fn passage(job: &Job, endpoint: &Endpoint) -> Passage {
+    match job.context.parts.settings.without.circuits {
+        true => Passage::Go,
+        false => circuit::passage(job, endpoint).await,
+    }
+}
+
+/// Puts a delivery off whose endpoint is left alone.
+pub(crate) async fn put_off(
+    job: &Job,
+    found: &Versioned<Delivery>,
+    until: Timestamp,
+) -> Result<(), NotDone> {
+    move_on(job, found, Event::PutOff { at: until, counted: false }, job.now()).await
+}
+
+async fn move_on(
+    job: &Job,
+    found: &Versioned<Delivery>,
+    event: Event,
+    now: Timestamp,
+) -> Result<(), NotDone> {
+    match job.context.parts.deliveries.advance(found, event, now).await? {
+        Advanced::Done { held, effects } => was_put_off(job, &held.value, &effects).await,
+        // Somebody else sees to it.
+        Advanced::Refused(_) | Advanced::Lost => Ok(()),
+    }
+}
+
+/// Leases a delivery whose next attempt is due, unless that has to wait. `passage`: what it may do
+/// as to the endpoint's circuit, if that was asked already.
 pub(crate) async fn under_lease(
     job: &Job,
     target: &Target,
     found: &Versioned<Delivery>,
+    passage: Option<Passage>,
 ) -> Result<Option<Cleared>, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let now = job.now();
     let counted = found.value.pending().is_some_and(|pending| pending.counted);
-    let gate = waiting(job, target, counted, now).await?;
-    if let Gate::Later(event) = &gate {
-        let event = event.clone();
-        if let Advanced::Done { held, effects } = deliveries.advance(found, event, now).await? {
-            was_put_off(job, &held.value, &effects).await?;
-        }
-        return Ok(None);
+    let gate = waiting(job, target, counted, passage, now).await?;
+    if let Gate::Later(event) = gate {
+        return move_on(job, found, event, now).await.map(|()| None);
     }
     let until = now.plus_ms(job.context.parts.settings.lease_ms);
     let leased = match deliveries.advance(found, Event::Leased { until }, now).await? {
@@ -273,19 +302,21 @@ async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Resu
     followed_up::enqueue_and_count(job, delivery, effects).await
 }
 
-/// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before.
+/// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before;
+/// `asked`: what the circuit said to that.
 async fn waiting(
     job: &Job,
     target: &Target,
     counted: bool,
+    asked: Option<Passage>,
     now: Timestamp,
 ) -> Result<Gate, NotDone> {
     if is_late(job, target, now) {
         return Ok(Gate::Later(Event::PutOff { at: now, counted }));
     }
-    let passage = match job.context.parts.settings.without.circuits {
-        true => Passage::Go,
-        false => circuit::passage(job, target.endpoint()).await,
+    let passage = match asked {
+        Some(passage) => passage,
+        None => passage(job, target.endpoint()).await,
     };
     match passage {
         Passage::Wait { until } => {
