@@ -263,6 +263,26 @@ async fn a_write_that_fails_is_told_why_and_takes_no_other_with_it() {
 }
 
 #[tokio::test]
+async fn the_log_is_folded_back_however_much_is_written() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let table = EmbeddedTable::new(engine);
+    // Six times what the log is to hold. It grows on while somebody copies from it.
+    for round in 0..100 {
+        let writes = (0..16).map(|number| {
+            let body = Some(Bytes::from(vec![b'x'; 250_000]));
+            let item = Item { body, ..item(&format!("{round}-{number}"), None) };
+            table.write(Write::Put(item, Condition::AbsentAt(START)))
+        });
+        for written in join_all(writes).await {
+            assert_eq!(written.unwrap(), Written::Done);
+        }
+    }
+    let log = std::fs::metadata(directory.path().join("posthorn.db-wal")).unwrap().len();
+    assert!(log < 200_000_000, "{log} bytes");
+}
+
+#[tokio::test]
 async fn a_panic_of_who_is_told_does_not_end_the_writer() {
     let directory = Directory::new();
     let engine = open_engine(&directory);

@@ -11,6 +11,7 @@ use shared::api::request;
 use shared::domain::id::SourceId;
 use shared::domain::right::Right;
 
+use crate::lane::LONG;
 use crate::machine::Machine;
 
 /// What stands behind the HTTP server.
@@ -36,6 +37,13 @@ impl Front {
             }
             _ => self.admin.handle(request).await,
         }
+    }
+
+    /// Whether a request takes little to compute: a small event is published.
+    pub(crate) fn is_short(request: &Request<Bytes>) -> bool {
+        let segments = request::segments(request.uri().path());
+        let publishes = matches!(segments.as_slice(), ["api", "v1", "app", _, "msg"] | ["in", _]);
+        request.method() == Method::POST && publishes && request.body().len() <= LONG
     }
 
     /// Whether a request's head is of somebody to be heard out: who has a token, or proves the

@@ -25,6 +25,7 @@ mod front;
 mod hint;
 mod http_server;
 mod inspect;
+mod lane;
 mod listen;
 mod machine;
 mod matching;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use admin::Admin;
 use dispatch::{Dispatcher, Observer, Parts};
+use http::StatusCode;
 use receive::Receiver;
 use retry::Sweeper;
 use serde_json::json;
+use shared::api::error;
 use shared::domain::profile;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
@@ -18,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::front::Front;
+use crate::lane::{self, Lane};
 use crate::machine::Machine;
 use crate::narrator::Narrator;
 use crate::output::line;
@@ -36,6 +39,8 @@ pub(crate) struct Platform {
     /// A token that opens everything.
     pub(crate) token: String,
     tasks: JoinSet<()>,
+    /// Where what takes long is computed.
+    _lane: Lane,
 }
 
 /// The functions, on one machine.
@@ -110,9 +115,11 @@ impl Platform {
             .map_err(|error| format!("cannot listen on {addr}: {error} (try --addr)"))?;
         let addr = listener.local_addr().map_err(|error| error.to_string())?;
         let token = data::organisation_token(&machine.secret, &ambient);
+        let lane = Lane::start()?;
         let mut tasks = JoinSet::new();
         for queue in machine.outlets() {
-            tasks.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT));
+            let second = lane.handle().clone();
+            tasks.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT, second));
         }
         tasks.spawn(chores::sweep(sweeper));
         tasks.spawn(chores::clean(machine.table.clone(), ambient));
@@ -123,11 +130,18 @@ impl Platform {
         let door = front.clone();
         let limits = http_server::Limits::of_this_process();
         let knows: http_server::Knows = Arc::new(move |head| door.knows(head));
+        let second = lane.handle().clone();
         tasks.spawn(http_server::serve_within(limits, listener, knows, move |request| {
-            let front = front.clone();
-            async move { front.answer(request).await }
+            let (front, second) = (front.clone(), second.clone());
+            async move {
+                if Front::is_short(&request) {
+                    return front.answer(request).await;
+                }
+                let answer = lane::run(&second, async move { front.answer(request).await }).await;
+                answer.unwrap_or_else(|| error::empty(StatusCode::SERVICE_UNAVAILABLE))
+            }
         }));
-        Ok(Self { addr, token, tasks })
+        Ok(Self { addr, token, tasks, _lane: lane })
     }
 }
 

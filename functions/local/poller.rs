@@ -1,18 +1,27 @@
-//! In front of dispatch: what Lambda's event source mapping does on AWS.
+//! In front of dispatch: what Lambda's event source mapping does on AWS. Records with long bodies
+//! are worked on in the [second lane](crate::lane).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch::Dispatcher;
 use shared::queue::{Consumer, MAX_BATCH, Received};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+
+use crate::lane;
 
 /// Seconds that one receive waits (SQS limit).
 const WAIT_S: u32 = 20;
 
 /// Feeds dispatch from a queue until the task is dropped. At most `in_flight` records are
 /// worked on at once.
-pub(crate) async fn poll(queue: Arc<dyn Consumer>, dispatcher: Dispatcher, in_flight: usize) {
+pub(crate) async fn poll(
+    queue: Arc<dyn Consumer>,
+    dispatcher: Dispatcher,
+    in_flight: usize,
+    second: Handle,
+) {
     let slots = Arc::new(Semaphore::new(in_flight));
     loop {
         let Ok(mut slot) = slots.clone().acquire_many_owned(MAX_BATCH as u32).await else { return };
@@ -27,11 +36,19 @@ pub(crate) async fn poll(queue: Arc<dyn Consumer>, dispatcher: Dispatcher, in_fl
         };
         // What this batch does not need goes back.
         drop(slot.split(MAX_BATCH - batch.len()));
-        let (queue, dispatcher) = (queue.clone(), dispatcher.clone());
-        tokio::spawn(async move {
-            work(&*queue, &dispatcher, batch).await;
-            drop(slot);
-        });
+        let (long, short): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|record| record.body.len() > lane::LONG);
+        for (lane, batch) in [(&second, long), (&Handle::current(), short)] {
+            if batch.is_empty() {
+                continue;
+            }
+            let (queue, dispatcher) = (queue.clone(), dispatcher.clone());
+            let slot = slot.split(batch.len());
+            lane.spawn(async move {
+                work(&*queue, &dispatcher, batch).await;
+                drop(slot);
+            });
+        }
     }
 }
 

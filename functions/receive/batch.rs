@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::api::application::ApplicationIn;
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::message::{self, MessageOut, MessageShape};
+#[cfg(feature = "description")]
+use shared::api::message::MessageShape;
+use shared::api::message::{self, MessageOut};
 use shared::api::request;
 use shared::domain::application::Application;
 use shared::domain::clock::Timestamp;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::receiver::HANG_PATH;
 use super::target::Target;
 use crate::client::Client;
+use crate::lane::Lane;
 use crate::reach::string;
 
 /// Endpoints by address, which hang, and by names, each another one.
@@ -27,6 +28,8 @@ const CONNECTIONS: usize = 4;
 pub(crate) struct Hostile {
     tasks: JoinSet<()>,
     counts: Arc<Counts>,
+    /// It stands for another machine, so it takes nothing from those who measure on this one.
+    _lane: Lane,
 }
 
 #[derive(Default)]
@@ -51,6 +54,7 @@ impl Hostile {
         }
         let counts = Arc::<Counts>::default();
         let mut tasks = JoinSet::new();
+        let lane = Lane::start()?;
         let payload = json!({"eventType": "hostile", "payload": {"x": "x".repeat(PAYLOAD)}});
         let refused = format!("{{\"metadata\":{{\"{}\":\"x\"}}}}", "x.".repeat(REFUSED / 2));
         let (msg, own) = (format!("/api/v1/app/{app}/msg"), format!("/api/v1/app/{app}"));
@@ -62,10 +66,11 @@ impl Hostile {
                 ("PATCH", own.clone(), Bytes::from(refused.clone())),
             ] {
                 let (client, counts) = (target.client.again(), counts.clone());
-                tasks.spawn(again_and_again(client, counts, method, path, body));
+                let work = again_and_again(client, counts, method, path, body);
+                tasks.spawn_on(work, lane.handle());
             }
         }
-        Ok(Self { tasks, counts })
+        Ok(Self { tasks, counts, _lane: lane })
     }
 
     /// Ends it; what it did, in words.

@@ -21,13 +21,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{oneshot, watch};
 
+use checkpoint::Checkpoints;
 use writer::{Job, Task, write_in_groups};
 
+mod checkpoint;
 mod writer;
-
-/// Pages of the write-ahead log before it is folded back (4 KiB each): large, since pages that
-/// are written again and again then reach the main file once.
-const CHECKPOINT_PAGES: u32 = 16_384;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS items (
@@ -95,13 +93,15 @@ impl Engine {
         open_private(&path).map_err(|error| at("cannot write to", &error))?;
         let writer =
             open_writer(&path).map_err(|error| at("cannot open the database in", &error))?;
+        let checkpoints = Checkpoints::of(&writer, &path)
+            .map_err(|error| at("cannot open the log of", &error))?;
         let (jobs, inbox) = mpsc::channel();
         let (alive, writing) = watch::channel(());
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
                 let _alive = alive;
-                write_in_groups(&writer, &inbox);
+                write_in_groups(&writer, &inbox, checkpoints);
             })
             .map_err(|error| format!("cannot start the writer: {error}"))?;
         let readers = Arc::new(Readers { path, idle: Mutex::default() });
@@ -265,7 +265,6 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     // With FULL every commit of the log is synced: what was acknowledged survives a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.execute_batch(SCHEMA)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use rusqlite::Connection;
 
+use super::checkpoint::Checkpoints;
 use super::{EngineError, unavailable};
 
 /// Most jobs in one transaction: bounds how long the first of them waits for the last.
@@ -50,7 +51,11 @@ where
 }
 
 /// Writes until nobody can send jobs any more, or until the connection is beyond use.
-pub(super) fn write_in_groups(connection: &Connection, inbox: &Receiver<Box<dyn Job>>) {
+pub(super) fn write_in_groups(
+    connection: &Connection,
+    inbox: &Receiver<Box<dyn Job>>,
+    mut checkpoints: Checkpoints,
+) {
     while let Ok(first) = inbox.recv() {
         let mut group = Vec::new();
         let results = match write_group(connection, first, inbox, &mut group) {
@@ -68,6 +73,7 @@ pub(super) fn write_in_groups(connection: &Connection, inbox: &Receiver<Box<dyn 
             // Who is told must not take the writer with it.
             let _ = catch_unwind(AssertUnwindSafe(|| job.complete(result)));
         }
+        checkpoints.after_commit(connection);
         if !connection.is_autocommit() {
             tracing::error!("a transaction can neither be ended nor undone: the writer stops");
             return;

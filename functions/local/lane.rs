@@ -1,0 +1,78 @@
+//! A second lane for what takes long to compute: long bodies, long lists, and whatever else is no
+//! small event. It has threads of its own, to which the system gives a processor only when
+//! nobody in the first lane wants it, so those who publish and get small events do not wait
+//! behind the large ones of somebody else.
+//!
+//! Not guaranteed: anything about the disk, whose one writer serves both; nor where the system
+//! knows no priorities of threads (all but Linux), but for the threads themselves.
+
+use std::future::Future;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Bytes of a body that make it long: what is computed for one that is shorter takes less than a
+/// few hundred microseconds.
+pub(crate) const LONG: usize = 32 * 1024;
+/// How far the second lane stands back (`nice`): it gets about a tenth of a processor that both
+/// want.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// The second lane, until it is dropped.
+pub(crate) struct Lane {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Lane {
+    /// Starts its threads, one for each processor.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub(crate) fn start() -> Result<Self, String> {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("second-lane")
+            .on_thread_start(stand_back)
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start a second lane: {error}"))?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// Where to spawn.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Whoever drops this must not be kept waiting.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Runs this in that lane. `None` when the lane is closed.
+pub(crate) async fn run<T, F>(lane: &Handle, work: F) -> Option<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    match lane.spawn(work).await {
+        Ok(done) => Some(done),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The platform is going down.
+        Err(_) => None,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn stand_back() {
+    // Of this thread alone, on Linux. Where it is refused both lanes are alike.
+    let _ = rustix::process::setpriority_process(None, NICE);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stand_back() {}
