@@ -163,7 +163,7 @@ impl Deliveries {
         let table = &*self.table;
         let read = |(from, to)| read_range(table, keys::message_pk(&msg.key()), from, to);
         let (scheduled, mark) = (keys::scheduled(&msg.key()), keys::cut_again(&msg.key()));
-        let (attempts, deliveries, scheduled, mark) = futures_util::try_join!(
+        let (attempts, deliveries, scheduled, mark) = tokio::try_join!(
             read(keys::attempts_in(stretch)),
             read(keys::deliveries_in(stretch)),
             table.get(&scheduled),

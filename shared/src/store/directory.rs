@@ -173,7 +173,7 @@ impl Directory {
     ) -> Result<Option<Tenant>, StoreError> {
         let key = keys::application(app);
         let reads = (self.table.get(&key), self.endpoints_in(app, stretch));
-        let (application, endpoints) = futures_util::try_join!(reads.0, reads.1)?;
+        let (application, endpoints) = tokio::try_join!(reads.0, reads.1)?;
         let Some(application) = application else { return Ok(None) };
         let application = doc::decode(&application.doc)?;
         Ok(Some(Tenant { application, endpoints, is_whole: false }))
