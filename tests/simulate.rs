@@ -55,7 +55,7 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 #[test]
 fn a_claim_that_is_kept_is_not_listed_as_one_that_is_not_kept_yet() {
     // So little that everything holds.
-    let nothing = ["simulate", "--scenario", "neighbours", "--scale", "10%", "--minutes", "0.1"];
+    let nothing = ["simulate", "--scenario", "brown-out", "--rate", "5", "--minutes", "0.5"];
     let ran = |options: &[&str]| {
         let options = [&nothing, options].concat();
         Command::new(env!("CARGO_BIN_EXE_posthorn")).args(options).output().expect("the command")
@@ -63,11 +63,11 @@ fn a_claim_that_is_kept_is_not_listed_as_one_that_is_not_kept_yet() {
     let usual = ran(&[]);
     assert!(usual.status.success(), "{usual:?}");
     let said = String::from_utf8(usual.stdout).expect("text");
-    assert!(said.contains("by now   deliveries without an attempt"), "{said}");
+    assert!(said.contains("by now   requests that receive was not there for"), "{said}");
     let strict = ran(&["--strict"]);
     let complaint = String::from_utf8(strict.stderr).expect("text");
     assert!(!strict.status.success(), "{complaint}");
-    let named = "not kept yet: neighbours: deliveries without an attempt";
+    let named = "not kept yet: brown-out: requests that receive was not there for";
     assert!(complaint.contains(named), "{complaint}");
 }
 

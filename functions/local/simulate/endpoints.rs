@@ -60,8 +60,8 @@ impl Endpoints {
         let Endpoint { behaviour, bucket } = all.get_mut(number)?;
         let takes = self.dice.latency(behaviour.latency);
         let fails = nth == 1 && self.dice.hits(behaviour.fails_once);
-        let is_down = behaviour.down.is_some_and(|it| it.from_s <= since_s && since_s < it.until_s);
-        if behaviour.hangs {
+        let is_down = behaviour.down.is_some_and(|it| it.has(since_s));
+        if behaviour.hangs.is_some_and(|it| it.has(since_s)) {
             return None;
         }
         if behaviour.gone {

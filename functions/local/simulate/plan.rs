@@ -16,6 +16,13 @@ pub(crate) struct Span {
     pub(crate) until_s: f64,
 }
 
+impl Span {
+    /// Whether it is on after so many seconds.
+    pub(crate) fn has(self, since_s: f64) -> bool {
+        self.from_s <= since_s && since_s < self.until_s
+    }
+}
+
 /// What an endpoint is like.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Behaviour {
@@ -23,8 +30,8 @@ pub(crate) struct Behaviour {
     pub(crate) latency: Latency,
     /// Deliveries whose first attempt it answers with 500.
     pub(crate) fails_once: f64,
-    /// It takes connections and never answers.
-    pub(crate) hangs: bool,
+    /// When it takes connections and does not answer.
+    pub(crate) hangs: Option<Span>,
     /// When it answers 503 to everything.
     pub(crate) down: Option<Span>,
     /// Requests a second above which it answers 429 with `Retry-After`.
@@ -42,7 +49,7 @@ impl Behaviour {
         Self {
             latency: HEALTHY,
             fails_once,
-            hangs: false,
+            hangs: None,
             down: None,
             most_per_s: None,
             gone: false,
@@ -51,7 +58,12 @@ impl Behaviour {
 
     /// One that never answers.
     pub(crate) fn hanging() -> Self {
-        Self { hangs: true, ..Self::healthy(0.0) }
+        Self::hanging_until(f64::INFINITY)
+    }
+
+    /// One that does not answer before so many seconds have passed.
+    pub(crate) fn hanging_until(until_s: f64) -> Self {
+        Self { hangs: Some(Span { from_s: 0.0, until_s }), ..Self::healthy(0.0) }
     }
 }
 
