@@ -10,7 +10,7 @@ const FILES = new URL("functions/admin/portal/", ROOT);
 const load = (name) => import(new URL(name, FILES));
 const format = await load("format.js");
 const { DE, SERVER } = await load("de.js");
-const { use, tell } = await load("text.js");
+const { ONE, t, use, tell } = await load("text.js");
 const { sample, languages } = await load("samples.js");
 const { deliveryState } = await load("state.js");
 const { beginning, visitor } = await load("api.js");
@@ -164,6 +164,12 @@ test("a sentence of the server keeps what it names, and a reason within it is Ge
   assert.equal(tell("constructor"), "constructor");
   use({}, {});
   assert.equal(tell("It was given up: gone."), "It was given up: gone.");
+});
+
+test("one thing is not said like many, in either language", () => {
+  assert.equal(t("{n} messages wait", { n: 1 }), "1 message waits");
+  assert.equal(t("{n} messages wait", { n: "1+" }), "1+ messages wait");
+  for (const [many, one] of Object.entries(ONE)) assert.ok(many in DE && one in DE, one);
 });
 
 test("German has every text, and no text that nobody says", () => {

@@ -277,7 +277,7 @@ async function visit(page) {
   await page.goto(`${origin}/portal?app=${app}#/endpoints/${made[0].id}`);
   await heading("Our <b>orders</b>");
   await page.getByRole("button", { name: /Retry waiting now/ }).click();
-  await page.getByRole("dialog").getByText(/1 messages wait/).waitFor();
+  await page.getByRole("dialog").getByText(/1 message waits/).waitFor();
   await press("Retry now", page.getByRole("dialog"));
   await page.getByText("Task finished").waitFor();
   await until("that arrives", async () =>
@@ -291,6 +291,7 @@ async function visit(page) {
   await press("Replay missing");
   await page.getByRole("dialog").getByText("12+ messages that this endpoint wants were never sent to it.").waitFor();
   await page.getByRole("dialog").getByText("Counted among the latest 500").waitFor();
+  await shoot(page, "dialog");
   await press("Cancel", page.getByRole("dialog"));
   await page.unroute(counted);
   done("what is missing is counted before it is sent");
@@ -348,6 +349,7 @@ async function visit(page) {
   const token = await page.evaluate((name) => JSON.parse(localStorage.getItem(name)).token, `posthorn:${app}`);
   await press("Log out");
   await heading("Link expired");
+  await picture("expired");
   assert.equal((await api("GET", `/app/${app}`, undefined, token)).status, 401);
   await page.goto(link);
   await page.reload();
@@ -389,7 +391,7 @@ async function search(page, picture) {
   await type('"1002"');
   await page.getByText('No message has "1002" in its event id, event type, tags or channels.').waitFor();
   await picture("search-none");
-  await page.getByRole("button", { name: "Look into payloads" }).click();
+  await page.getByLabel("Look into payloads").check();
   await page.getByRole("status").filter({ hasText: /^2 found$/ }).waitFor();
 
   const asked = (url) => url.pathname.endsWith("/msg-search");
@@ -566,7 +568,7 @@ async function operate(page) {
   await page.getByLabel("Search messages").fill("nothing");
   await page.keyboard.press("Enter");
   await page.getByText("No message has nothing in its event id").waitFor();
-  await page.getByRole("button", { name: "Look into payloads" }).click();
+  await page.getByLabel("Look into payloads").check();
   await page.getByText("No message has nothing in its payload").waitFor();
   await page.getByLabel("Search messages").fill("");
   await page.getByRole("table", { name: "Messages" }).getByText("order.paid").waitFor();
@@ -630,6 +632,7 @@ async function operate(page) {
     await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name }).click();
     await settled(page);
     await fit(page, `console ${name}`);
+    await shoot(page, `console-settings-${name.toLowerCase().replace(" ", "-")}`);
   }
   await page.getByLabel("Event type").fill("order.paid");
   await page.getByLabel("Payload").fill('{"to":"all"}');
@@ -680,11 +683,13 @@ async function german(page, id, endpoint, lost, source) {
       await other.goto(`${origin}/${at}#${path}`);
       await settled(other);
       found.push(...await english(other, `${place} ${path}`, known, settled));
-      await shoot(other, `german-${place}${path.replace(/\W+/g, "-").slice(0, 40)}`);
+      await shoot(other, `german-${place}${path.replace(/_\w{20,}/g, "").replace(/\W+/g, "-")}`);
       await fits(other, `German ${place} ${path}`);
     }
   };
   const one = `/endpoints/${endpoint}`;
+  // By night they are dark again.
+  assert.equal((await api("PUT", "/operator/portal", { accent: "#2450c0" })).status, 200);
   await other.goto(`${(await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url}&lang=de`);
   await walk("portal", `portal?app=${id}`, ["/endpoints", "/endpoints/new", one, `${one}/test`, `${one}/settings`, `${one}/edit`, "/messages", "/messages?state=delivered", "/messages?q=order", "/messages?q=zzz", "/messages?q=zzz&payload=true", `/messages/${lost}`, "/events"]);
   asked();

@@ -21,8 +21,8 @@ export function Applications() {
   const list = useList("apps", (iterator) => call("GET", `/app${query({ limit: 100, iterator, order: "descending" })}`));
   const shown = list.rows.filter((one) => fits(asked.q ?? "", one.name, one.uid, one.id));
   return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />`}>${t("Applications")}<//>
-    ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", "Id", t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
-      <td class="name"><a href=${`#/apps/${one.id}`}>${one.name}</a></td><td>${one.uid ?? ""}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
+    ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", { text: "Id", minor: true }, t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
+      <td class="name"><a href=${`#/apps/${one.id}`}>${one.name}</a></td><td>${one.uid ?? ""}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
       <td class="action"><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
     ${shown.length === 0 && list.rows.length > 0 && html`<p class="empty">${list.done ? t("Nothing fits.") : t("Nothing of what is shown fits.")}</p>`}
     <${More} list=${list} empty=${t("There is no application yet.")} />`;
@@ -57,7 +57,7 @@ function List({ none, endpoints }) {
   if (endpoints.length === 0) return html`<p class="empty">${none ? t("There is no endpoint yet.") : t("No endpoint fits.")}</p>`;
   return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success")]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
       <td class="state"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//></td><td class="picture"><${Bars} picture=${health.picture} /><small>${spanOf(health.picture)}</small></td>
-      <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td class="when" data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td></tr>`)} />${more}`;
+      <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td></tr>`)} />${more}`;
 }
 
 /** What was published for it, with a search. */

@@ -41,6 +41,10 @@ function Anything() {
   const find = async (form) => {
     const wanted = form.elements[0].value.trim();
     if (!wanted) return undefined;
+    await lead(wanted);
+    return form.reset();
+  };
+  const lead = async (wanted) => {
     if (/^msg_\w+$/.test(wanted)) {
       const found = await call("GET", `/operator/msg/${wanted}`);
       return openAs(found.appId, `/messages/${found.id}`);

@@ -112,7 +112,7 @@ export const SAID = {
   // What a source refused.
   "A header that proves the request is missing. Choose the kind of source that the sender is.": "Ein Header fehlt, der die Anfrage beweist. Die Art der Quelle wählen, die der Absender ist.",
   "The request was signed too long ago, or in the future. Check the sender's clock.": "Die Anfrage wurde vor zu langer Zeit oder in der Zukunft signiert. Die Uhr des Absenders prüfen.",
-  "The proof does not fit. Compare the secret on both sides.": "Der Beweis passt nicht. Das Geheimnis auf beiden Seiten vergleichen.",
+  "The proof does not fit. Compare the secret on both sides.": "Der Nachweis passt nicht. Das Geheimnis auf beiden Seiten vergleichen.",
   "The body is no JSON object. Choose JSON where the sender is set up.": "Der Inhalt ist kein JSON-Objekt. Beim Absender JSON einstellen.",
   "The source has no secret that can be used. Store the sender's secret.": "Die Quelle hat kein brauchbares Geheimnis. Das Geheimnis des Absenders speichern.",
 

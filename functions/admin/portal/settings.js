@@ -137,7 +137,7 @@ function Profiles() {
     await data.reload();
   };
   const select = (at) => html`<select aria-label=${t("Compare")} value=${chosen[at]} onChange=${(event) => choose(chosen.map((old, n) => (n === at ? event.target.value : old)))}><option value="">–</option>${names.map((name) => html`<option translate=${false} key=${name} value=${name}>${name}</option>`)}</select>`;
-  return html`<${Loaded} of=${data}>${({ data }) => html`<${Table} name=${t("Profiles")} heads=${[t("Name"), t("Title"), t("Note"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${data.map((one) => html`<tr key=${one.name}><td><code>${one.name}</code></td><td translate=${false}>${one.title}</td><td translate=${false}>${one.note ?? ""}</td>
+  return html`<${Loaded} of=${data}>${({ data }) => html`<${Table} name=${t("Profiles")} heads=${[t("Name"), t("Title"), t("Note"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${data.map((one) => html`<tr key=${one.name}><td class="id"><code>${one.name}</code></td><td translate=${false}>${one.title}</td><td translate=${false}>${one.note ?? ""}</td>
       <td class="action"><${Act} title=${t("Makes event types of what the profile describes")} act=${() => load(one.name)}>${t("Load events")}<//></td></tr>`)} />`}<//>
     <section><h2>${t("Compare")}</h2><div class="filters">${select(0)}${select(1)}</div>
       ${compared.error && html`<${Failed} error=${compared.error} />`}${compared.data?.length > 0 && html`<div class="tiles">${compared.data.map((one) => html`<div key=${one.name}><h3>${one.name}</h3><${Code} value=${{ ...one, events: one.events.map((event) => event.type) }} /></div>`)}</div>`}</section>

@@ -22,7 +22,7 @@ export function Sources() {
   };
   return html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${t("Sources")}<//>
     ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Refused"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row>
-      <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td><code>${one.type}</code></td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
+      <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td class="id"><code>${one.type}</code></td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
       <td><a class="cut" href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${Refusal} last=${last.get(one.id)} /></td>
       <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
@@ -48,7 +48,7 @@ function Line({ app, line }) {
   const taken = line.status === "taken";
   const many = line.count > 1 ? ` (${count(line.count)})` : "";
   return html`<tr data-row class="line"><td class="refused"><${Status} kind=${taken ? "good" : "bad"}>${taken ? t("taken") : t("refused")}${many}<//>${line.says && html`<small class="below">${tell(line.says)}</small>`}</td>
-    <td class="name">${line.eventType ?? "–"}</td><td><code>${line.eventId ?? "–"}</code></td><td class="when"><${Time} at=${line.timestamp} /></td>
+    <td class="name">${line.eventType}</td><td>${line.eventId && html`<code>${line.eventId}</code>`}</td><td class="when"><${Time} at=${line.timestamp} /></td>
     <td class="action">${taken && html`<${Act} act=${() => openAs(app, `/messages/${line.id}`)}>${t("Open as customer")}<//>`}</td></tr>`;
 }
 

@@ -50,11 +50,26 @@ export function spoken() {
   return language;
 }
 
+/** What is said of one thing, by what is said of many. @type {Texts} */
+export const ONE = {
+  "{n} messages wait": "1 message waits",
+  "{n} messages wait for their next try. Retry them now?": "1 message waits for its next try. Retry it now?",
+  "{n} messages failed for good. Try them once more?": "1 message failed for good. Try it once more?",
+  "{n} messages that this endpoint wants were never sent to it. Send them?": "1 message that this endpoint wants was never sent to it. Send it?",
+  "{n} deliveries are sent again": "1 delivery is sent again",
+  "{n} records are in their queues again": "1 record is in its queue again",
+  "{n} event types changed": "1 event type changed",
+  "{n} event types loaded": "1 event type loaded",
+  "{n} fields": "1 field",
+  "Publish {type} to {n} applications? It cannot be called back.": "Publish {type} to 1 application? It cannot be called back.",
+};
+
 /**
- * A text in the chosen language. `{name}` stands for a value.
+ * A text in the chosen language. `{name}` stands for a value; `n` is how many there are.
  * @param {string} english @param {Record<string, any>} [values]
  */
 export function t(english, values) {
-  const text = texts[english] ?? english;
+  const said = String(values?.n) === "1" ? ONE[english] ?? english : english;
+  const text = texts[said] ?? said;
   return values ? text.replace(/\{(\w+)\}/g, (_, name) => String(values[name])) : text;
 }
