@@ -112,15 +112,17 @@ export function keySet() {
 
 /**
  * A call on the visitor's application: `path` begins with a slash, or is empty.
- * @param {string} method @param {string} path @param {any} [body]
+ * @template {string} M @template {string} P
+ * @param {M} method @param {P} path @param {any} [body] @returns {Promise<string extends P ? any : Answer<M, `/app/${string}${P}`>>}
  */
 export function own(method, path, body) {
-  return call(method, `/app/${visit.application}${path}`, body);
+  return /** @type {any} */ (call(method, `/app/${visit.application}${path}`, body));
 }
 
 /**
  * A call of the API; what it answered, or `null` for no content. Throws `Refused`.
- * @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>}
+ * @template {string} M @template {string} P
+ * @param {M} method @param {P} path @param {any} [body] @returns {Promise<Answer<M, P>>}
  */
 export async function call(method, path, body) {
   /** @type {Record<string, string>} */
@@ -157,12 +159,14 @@ export function query(parameters) {
   return set.length ? `?${new URLSearchParams(set)}` : "";
 }
 
+/** A page of a list, as far as walking needs it. @template R @typedef {{data: R[], iterator?: string | null, done: boolean}} Page */
+
 /** Most pages of a list that is taken as a whole. */
 const MOST_PAGES = 20;
 
 /**
  * All of a list that is known to be short. Of one that is not, as much as a page should show.
- * @param {(iterator: string | null) => Promise<any>} page
+ * @template R @param {(iterator: string | null) => Promise<Page<R>>} page
  */
 export async function all(page) {
   return (await beginning(page)).found;
@@ -170,11 +174,11 @@ export async function all(page) {
 
 /**
  * The beginning of a list, and whether that is all of it.
- * @param {(iterator: string | null) => Promise<any>} page
+ * @template R @param {(iterator: string | null) => Promise<Page<R>>} page
  */
 export async function beginning(page) {
-  const found = [];
-  let iterator = null;
+  const found = /** @type {R[]} */ ([]);
+  let iterator = /** @type {string | null} */ (null);
   for (let pages = 0; pages < MOST_PAGES; pages += 1) {
     const answer = await page(iterator);
     found.push(...answer.data);

@@ -42,9 +42,11 @@ export function Application({ id }) {
 /** Its endpoints, and how each is doing. */
 function Endpoints({ id }) {
   const [wanted, search] = useState("");
-  const walk = (path, limit) => all((iterator) => call("GET", `/app/${id}${path}${query({ limit, iterator })}`));
   const data = useData(async () => {
-    const [own, seen] = await Promise.all([walk("/endpoint", 250), walk("/health", 50)]);
+    const [own, seen] = await Promise.all([
+      all((iterator) => call("GET", `/app/${id}/endpoint${query({ limit: 250, iterator })}`)),
+      all((iterator) => call("GET", `/app/${id}/health${query({ limit: 50, iterator })}`)),
+    ]);
     const health = new Map(seen.map((one) => [one.endpointId, one]));
     return own.map((one) => ({ ...one, health: health.get(one.id) })).filter((one) => one.health);
   }, [id]);

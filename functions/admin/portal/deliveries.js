@@ -116,9 +116,9 @@ function Live({ list, of, filtered }) {
     const look = async () => {
       if (document.hidden || list.fresh) return;
       try {
-        const path = of ? `/attempt/endpoint/${of}` : "/msg";
-        const page = await own("GET", `${path}${query({ limit: 10, with_content: false })}`);
-        const ids = page.data.map((one) => one.msgId ?? one.id);
+        const latest = { limit: 10, with_content: false };
+        const ids = of ? (await own("GET", `/attempt/endpoint/${of}${query(latest)}`)).data.map((one) => one.msgId)
+          : (await own("GET", `/msg${query(latest)}`)).data.map((one) => one.id);
         const at = ids.indexOf(newest.current);
         set(newest.current === "" || at < 0 ? ids.length : new Set(ids.slice(0, at)).size);
       } catch {

@@ -17,7 +17,7 @@ import { Verify } from "./verify.js";
 
 /** The page. */
 export function Endpoint({ id, tab = "deliveries" }) {
-  const path = `/endpoint/${id}`;
+  const path = /** @type {const} */ (`/endpoint/${id}`);
   /** The beginning of its list of deliveries, for whoever shows it first. */
   const first = useRef(/** @type {any} */ (undefined));
   const data = useData(async () => {
@@ -74,7 +74,7 @@ function Sent({ endpoint, health, first, done }) {
 }
 
 function Settings({ endpoint }) {
-  const path = `/endpoint/${endpoint.id}`;
+  const path = /** @type {const} */ (`/endpoint/${endpoint.id}`);
   const offered = useData(offer, []);
   const remove = async () => {
     const text = html`<p>${t("Delete {name}? It will get no more events.", { name: nameOf(endpoint) })}</p>`;
@@ -105,7 +105,7 @@ function Settings({ endpoint }) {
 
 function Secret({ endpoint, offered }) {
   const [shown, set] = useState(/** @type {string | null} */ (null));
-  const path = `/endpoint/${endpoint.id}/secret`;
+  const path = /** @type {const} */ (`/endpoint/${endpoint.id}/secret`);
   if (isTokenKind(endpoint, offered)) {
     return html`<p>${t("Events are sent as signed tokens. Their keys are at")} <a href=${keySet()}>jwks.json</a>.</p>`;
   }

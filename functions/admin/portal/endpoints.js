@@ -15,8 +15,10 @@ const ORDER = ["failing", "unsteady", "disabled", "healthy", "idle"];
 
 /** All endpoints with their health. */
 async function load() {
-  const walk = (path, limit) => all((iterator) => own("GET", `${path}${query({ limit, iterator })}`));
-  const [endpoints, seen] = await Promise.all([walk("/endpoint", 250), walk("/health", 50)]);
+  const [endpoints, seen] = await Promise.all([
+    all((iterator) => own("GET", `/endpoint${query({ limit: 250, iterator })}`)),
+    all((iterator) => own("GET", `/health${query({ limit: 50, iterator })}`)),
+  ]);
   const health = new Map(seen.map((one) => [one.endpointId, one]));
   return endpoints.map((endpoint) => ({ ...endpoint, health: health.get(endpoint.id) })).filter((one) => one.health);
 }

@@ -43,14 +43,13 @@ export function offer() {
         described: true,
       });
     }
-    const asks = profile.endpoints ?? {};
     return {
       events: [...found.values()].sort((one, other) => byName(one.name, other.name)),
       profile: profile.name,
       /** Whether an endpoint has to take an example before it gets other events. */
-      verifiedFirst: Boolean(asks.verifiedFirst) && !application.sandbox,
+      verifiedFirst: Boolean(profile.endpoints?.verifiedFirst) && !application.sandbox,
       /** Whether secrets are shown when they are made and never again. */
-      secretShownOnce: Boolean(asks.secretShownOnce),
+      secretShownOnce: Boolean(profile.endpoints?.secretShownOnce),
       /** Whether events can be sent as signed tokens. */
       tokens: Boolean(profile.jwt),
       /** What events are sent as, where the endpoint does not say. */

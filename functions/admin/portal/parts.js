@@ -13,9 +13,13 @@ const PATIENCE_MS = 150;
 /** Most empty pages in a row that a list asks for by itself. */
 const EMPTY_PAGES = 4;
 
-/** Loads something, and again when `wants` changes; `reload` keeps what is there meanwhile. */
+/**
+ * Loads something, and again when `wants` changes; `reload` keeps what is there meanwhile.
+ * @template T @param {() => Promise<T>} load @param {any[]} wants
+ * @returns {{data?: T, error?: any, reload: () => Promise<void>}}
+ */
 export function useData(load, wants) {
-  const [state, set] = useState({});
+  const [state, set] = useState(/** @type {{data?: T, error?: any}} */ ({}));
   const turn = useRef(0);
   const reload = async () => {
     const mine = ++turn.current;
@@ -201,9 +205,12 @@ const left = new Map();
 /**
  * A list that grows by a page at a time, and is as it was for whoever comes back. An empty page
  * is not an empty list: it asks on, so many times.
+ * @template {{id: string}} R @param {string} name
+ * @param {(iterator: string | null) => Promise<import("./api.js").Page<R>> | import("./api.js").Page<R>} page
+ * @returns {{rows: R[], iterator?: string | null, done: boolean, fresh?: boolean, error?: any, more: () => Promise<void>, again: () => Promise<void>}}
  */
 export function useList(name, page) {
-  const [list, set] = useState(() => left.get(name) ?? { rows: [], iterator: null, done: false, fresh: true });
+  const [list, set] = useState(/** @returns {any} */ () => left.get(name) ?? { rows: [], iterator: null, done: false, fresh: true });
   const turn = useRef(0);
   const more = async (from = list) => {
     const mine = ++turn.current;

@@ -31,7 +31,7 @@ export function Sources() {
 
 /** One: what came in, and what was refused. */
 export function Source({ id }) {
-  const path = `/ingest/api/v1/source/${id}`;
+  const path = /** @type {const} */ (`/ingest/api/v1/source/${id}`);
   const data = useData(() => call("GET", path), [id]);
   const log = useList(`log ${id}`, (iterator) => call("GET", `${path}/log${query({ limit: 50, iterator })}`));
   const again = () => { forgetLists(); return log.again(); };

@@ -26,7 +26,7 @@ export function Trial({ endpoint, done }) {
   if (!may("CreateAttempts")) return html`<p class="empty">${t("This link may not send tests.")}</p>`;
   return html`<${Loaded} of=${data}>${(offered) => html`
     <section><h2>${t("Send an example")}</h2><${Example} endpoint=${endpoint} events=${offered.events} done=${done} /></section>
-    ${!isTokenKind(endpoint, offered) && html`<section><h2>${t("Check the receiver")}</h2><${Check} path=${`/endpoint/${endpoint.id}`} /></section>`}`}<//>`;
+    ${!isTokenKind(endpoint, offered) && html`<section><h2>${t("Check the receiver")}</h2><${Check} ep=${endpoint.id} /></section>`}`}<//>`;
 }
 
 function Example({ endpoint, events, done }) {
@@ -83,12 +83,12 @@ function Example({ endpoint, events, done }) {
 }
 
 /** Tells whether the endpoint is a good receiver. */
-function Check({ path }) {
+function Check({ ep }) {
   const [steps, set] = useState(/** @type {any[] | null} */ (null));
   return html`<p class="minor">${t("Sends a good event twice, a forged one and an old one, and tells what your endpoint made of them.")}</p>
     <${Act} act=${async () => {
       set(null);
-      set((await own("POST", `${path}/check`, {})).steps);
+      set((await own("POST", `/endpoint/${ep}/check`, {})).steps);
     }}>${t("Check the receiver")}<//>
     <div aria-live="polite">${steps && html`<${Table} name=${t("Check the receiver")} heads=${[t("Sent"), t("Answer"), t("Result"), t("Advice")]} rows=${steps.map((step) => html`<tr key=${step.name}>
       <td>${t(STEPS.get(step.name) ?? step.name)}</td><td>${step.status ? `${answered(step.status)}, ${took(step.durationMs)}` : t("no answer")}</td>
