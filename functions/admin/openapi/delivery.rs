@@ -33,8 +33,9 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<EndpointHealth>(200, "The endpoint"),
         describe("posthorn.endpoint.overview", "See an endpoint, and what it was last sent")
             .detail(
-                "The endpoint, its health and the messages of its latest 8 attempts, for half of \
-                 what the three cost one by one: 10 read units at most where answers are short.",
+                "The endpoint, its health and the messages of its latest 8 attempts, for less than \
+                 the three cost one by one: 11 read units at most where answers are short and the \
+                 application has few endpoints.",
             )
             .answers::<EndpointOverview>(200, "The endpoint"),
         describe("posthorn.delivery.list", "List messages and how far they are")

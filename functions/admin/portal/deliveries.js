@@ -86,7 +86,7 @@ export function Deliveries({ of, first }) {
       ${select("since", t("Time"), SPANS.map(([value, label]) => [value, t(label)]))}
       ${!of && !searched && select("endpoint", t("Endpoint"), [["", t("All endpoints")], ...(endpoints ?? []).map((one) => [one.id, nameOf(one)])], wantEndpoints)}
       <${Find} value=${asked.q || asked.tag || (asked.channel ? `#${asked.channel}` : "")} find=${(wanted) => look(wanted, ask, of)} name=${of ? t("Message id, event id, tag or #channel") : t("Search messages, or #channel")} placeholder=${of ? t("Message id, event id, tag …") : t("Search messages")} />
-      ${may("CreateAttempts") && chosen.size > 0 && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
+      ${may("CreateAttempts") && chosen.size > 0 && !searched && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
       <${Live} list=${list} of=${of?.id} filtered=${filtered} /></div>
     ${searched ? html`<${Found} list=${list} asked=${asked} ask=${ask} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />` : html`<${Rows} rows=${list.rows} chosen=${chosen} pick=${pick} />
     <${More} list=${list} empty=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} />`}`;
