@@ -128,7 +128,7 @@ fn cases() -> impl Strategy<Value = Case> {
         vec(kind, 1..4),
         vec(0usize..3, 1..4),
         vec(prop::bool::weighted(0.3), 4),
-        prop_oneof![Just(1), Just(2), Just(NARROW)],
+        prop_oneof![1 => Just(1), 1 => Just(2), 2 => Just(NARROW)],
         vec((0usize..90, fault), 0..6),
         vec(any::<bool>(), 12),
         vec(prop::bool::weighted(0.2), 12),

@@ -279,6 +279,7 @@ async fn whatever_can_be_done_with_an_endpoint_can_be_in_a_wide_application_and_
         ("GET", format!("{by_name}/headers"), none.clone(), 200),
         ("GET", format!("{by_name}/stats"), none.clone(), 200),
         ("GET", format!("{by_name}/health"), none.clone(), 200),
+        ("GET", format!("{by_name}/overview"), none.clone(), 200),
         ("GET", format!("{by_name}/msg"), none.clone(), 200),
         ("GET", format!("/api/v1/app/{app}/attempt/endpoint/hook"), none.clone(), 200),
         ("GET", format!("{event}/endpoint/{ep}/attempt"), none.clone(), 200),
@@ -404,6 +405,19 @@ async fn an_application_has_as_many_endpoints_as_the_deployment_allows_and_the_r
     assert_eq!(world.call("DELETE", &format!("{path}/{ep}"), Value::Null).await.status, 204);
     assert_eq!(create().await.status, 201, "there is room again");
     assert_eq!(create().await.status, 400);
+}
+
+#[tokio::test]
+async fn whoever_creates_many_endpoints_does_not_read_them_all_for_each() {
+    let world = narrow();
+    let (app, _) = application(&world, 3).await;
+    let before = world.meter.usage();
+    for number in 3..103 {
+        world.endpoint(&app, &url(number)).await;
+    }
+    let read = world.meter.usage().since(&before).read_units;
+    // Two reads each, and one call that counts those that there were at first.
+    assert!(read <= 100.0 * 2.0 + 1.0, "{read} read units");
 }
 
 #[test]

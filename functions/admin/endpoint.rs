@@ -334,8 +334,7 @@ impl Call<'_> {
     async fn check_room(&self, tenant: &Tenant, own: Option<usize>) -> Result<(), ApiError> {
         let allowed = self.admin.settings.max_endpoints;
         let most = own.map_or(allowed, |own| own.min(allowed));
-        let now = self.admin.ambient.now();
-        if !self.admin.directory.has_as_many(tenant, most, now).await? {
+        if self.admin.directory.has_room(tenant, most).await? {
             return Ok(());
         }
         let else_do = match most == allowed && allowed < MAX_ENDPOINTS {

@@ -22,7 +22,7 @@ use shared::store::Tenant;
 
 use crate::failure::{self, Failure};
 use crate::standing::{OnRecord, Stand, Tried, is_in_queue};
-use crate::{Answer, Call};
+use crate::{Answer, Call, page};
 
 /// A message, and what became of it at each endpoint.
 #[derive(Serialize, JsonSchema)]
@@ -39,6 +39,8 @@ pub(crate) struct ExplainOut {
     parts: u32,
     /// Whether its payload was taken away, so that it is sent no more.
     expunged: bool,
+    /// As many of the application's endpoints, in order of creation, as an answer has room for:
+    /// some thousands.
     endpoints: Vec<EndpointExplanation>,
 }
 
@@ -137,6 +139,8 @@ impl Call<'_> {
             };
             endpoints.push(seen.explain());
         }
+        // Thousands may be more than Lambda can answer with.
+        let endpoints = page::fitting(endpoints.into_iter());
         let out = ExplainOut {
             id: message.id,
             event_type: message.event_type.clone(),

@@ -30,7 +30,7 @@ pub(crate) struct EndpointOverview {
 
 impl Call<'_> {
     pub(crate) async fn endpoint_overview(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let latest = self.latest_of_one(endpoint).await?;
         let (health, deliveries) = tokio::try_join!(

@@ -16,7 +16,7 @@ use super::cache::Cache;
 use super::table::{Query, Table, prefix_range};
 use super::{StoreError, base_query, doc, keys, read_range};
 use crate::domain::application::Application;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::Clock;
 use crate::domain::endpoint::{Endpoint, NARROW, Stretch};
 use crate::domain::id::{ApplicationId, EndpointId, OrganisationId};
 
@@ -25,8 +25,8 @@ const MAX_KEPT: usize = 10_000;
 /// Most wide ones that it keeps with all of their endpoints: about 15 MB each.
 const MAX_WIDE_KEPT: usize = 16;
 
-/// How old an endpoint is, in milliseconds, before none can come to be counted before it.
-const SETTLED_MS: u64 = 2_000;
+/// Processes that may create endpoints of one application at the same time.
+const PROCESSES: usize = 16;
 
 /// Reads applications and endpoints.
 #[derive(Clone)]
@@ -179,47 +179,27 @@ impl Directory {
         Ok(Some(Tenant { application, endpoints, is_whole: false }))
     }
 
-    /// How many endpoints an application has, as far as it is asked: whether they are `most` or
-    /// more. Of a wide one those are counted that came after the last count, so it may be told some
-    /// too few that were created within the same seconds, by another process.
+    /// Whether an application has room for one endpoint more, where it may have so many.
+    ///
+    /// Those of a wide one are counted again when this process was told of a sixteenth of the room
+    /// that there was: whoever creates thousands does not read megabytes for each. Not guaranteed
+    /// where more than sixteen processes do so at once.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn has_as_many(
-        &self,
-        tenant: &Tenant,
-        most: usize,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub async fn has_room(&self, tenant: &Tenant, most: usize) -> Result<bool, StoreError> {
         if tenant.is_whole {
-            return Ok(tenant.endpoints.len() >= most);
+            return Ok(tenant.endpoints.len() < most);
         }
         let app = &tenant.application.id;
-        let counted = self.wide.counted(app);
-        if counted.after.is_some() && self.count_on(app, counted, now).await? < most {
-            return Ok(false);
+        if self.wide.take_room(app) {
+            return Ok(true);
         }
-        // Some of those that were counted may be gone.
-        Ok(self.count_on(app, Counted::default(), now).await? >= most)
-    }
-
-    async fn count_on(
-        &self,
-        app: &ApplicationId,
-        counted: Counted,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        let stretch = Stretch { after: counted.after, until: None };
-        let (from, to) = keys::endpoints_in(&stretch);
+        let (from, to) = keys::endpoints_in(&Stretch::default());
         let items = read_range(&*self.table, keys::application_pk(app), from, to).await?;
-        let ids: Vec<EndpointId> =
-            items.iter().filter_map(|item| keys::endpoint_of(&item.key)).collect();
-        // Ids of one second are in no order, and clocks not quite the same.
-        let settled = now.minus_ms(SETTLED_MS);
-        let old = ids.iter().take_while(|id| id.ksuid().timestamp() < settled).count();
-        let after = ids[..old].last().copied().or(counted.after);
-        self.wide.note(app, Counted { after, endpoints: counted.endpoints + old });
-        Ok(counted.endpoints + ids.len())
+        let room = most.saturating_sub(items.len());
+        self.wide.note(app, room / PROCESSES);
+        Ok(room > 0)
     }
 
     async fn endpoints_in(
@@ -268,7 +248,7 @@ impl Directory {
         };
         let application = doc::decode(&first.doc)?;
         if items.len() > self.narrow {
-            self.wide.note(app, Counted::default());
+            self.wide.note(app, 0);
             return Ok(Some(Tenant::without_endpoints(application)));
         }
         let endpoints = items.map(|item| doc::decode(&item.doc)).collect::<Result<_, _>>()?;
@@ -330,37 +310,36 @@ impl Tenant {
 }
 
 /// Applications that were seen to be wide: their endpoints are not looked for in the call that
-/// reads them. One that is so no more is read as if it were.
+/// reads them. One that is so no more is read as if it were. With each, how many endpoints this
+/// process may create before it counts them again.
 #[derive(Clone, Default)]
-struct Wide(Arc<Mutex<HashMap<ApplicationId, Counted>>>);
-
-/// How far an application's endpoints were counted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted {
-    /// The last one that was.
-    after: Option<EndpointId>,
-    /// How many there were.
-    endpoints: usize,
-}
+struct Wide(Arc<Mutex<HashMap<ApplicationId, usize>>>);
 
 impl Wide {
     fn holds(&self, app: &ApplicationId) -> bool {
         self.lock().contains_key(app)
     }
 
-    fn counted(&self, app: &ApplicationId) -> Counted {
-        self.lock().get(app).copied().unwrap_or_default()
+    /// Takes the room for one endpoint, if there is known to be any.
+    fn take_room(&self, app: &ApplicationId) -> bool {
+        match self.lock().get_mut(app) {
+            Some(room) if *room > 0 => {
+                *room -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
-    fn note(&self, app: &ApplicationId, counted: Counted) {
+    fn note(&self, app: &ApplicationId, room: usize) {
         let mut seen = self.lock();
         if seen.len() >= MAX_KEPT {
             seen.clear();
         }
-        seen.insert(*app, counted);
+        seen.insert(*app, room);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ApplicationId, Counted>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ApplicationId, usize>> {
         // The map is whole after every statement, whatever panicked in between.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -177,11 +177,6 @@ pub fn endpoint(app: &ApplicationId, ep: &EndpointId) -> Key {
     key(application_pk(app), format!("{ENDPOINT_PREFIX}{ep}"))
 }
 
-/// The endpoint that is stored under this key.
-pub fn endpoint_of(key: &Key) -> Option<EndpointId> {
-    key.sk.strip_prefix(ENDPOINT_PREFIX)?.parse().ok()
-}
-
 /// The sort keys of a stretch of an application's endpoints, from the first to the last that there
 /// can be.
 pub fn endpoints_in(stretch: &Stretch) -> (String, String) {
