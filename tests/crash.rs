@@ -4,8 +4,9 @@
 //! Each case publishes a few messages to a few endpoints, some of which fail at first, while
 //! faults strike at random calls of the ports: errors before and after the effect, a store that
 //! throttles for a while, records that are delivered twice or come late, and the death of the
-//! process. Some applications are wide, so that their messages are cut into shares. Meanwhile somebody replays, recovers, cancels and sends by hand, and disables
-//! endpoints for a while. Then the faults end and time passes.
+//! process. Some applications are wide, so that their messages are cut into shares. Meanwhile
+//! somebody replays, recovers, cancels and sends by hand, and disables endpoints for a while. Then
+//! the faults end and time passes.
 //!
 //! In the end each message was taken by each endpoint, or its delivery ended with a reason that
 //! the API shows and that the case gave. What ended because its endpoint was disabled can be

@@ -1,7 +1,6 @@
 //! The way of one attempt through its phases: received, cleared, sent, recorded, followed up.
 
 use shared::domain::attempt::Attempt;
-use shared::domain::circuit::Passage;
 use shared::domain::delivery::Reason;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::Outcome;
@@ -52,12 +51,12 @@ pub(crate) async fn later(
     let Some(tenant) = job.tenant_with(app, ep).await? else {
         return bar(Reason::EndpointDeleted).await;
     };
-    let passage = match tenant.endpoint_by_id(&ep) {
+    let left_alone = match tenant.endpoint_by_id(&ep) {
         None => return bar(Reason::EndpointDeleted).await,
         Some(endpoint) if endpoint.disabled => return bar(Reason::EndpointDisabled).await,
-        Some(endpoint) => cleared::passage(job, endpoint).await,
+        Some(endpoint) => cleared::left_alone(job, endpoint),
     };
-    if let Passage::Wait { until } = passage {
+    if let Some(until) = left_alone {
         // Its message may have a quarter of a megabyte, and is not read for this.
         return cleared::put_off(job, found, until).await;
     }
@@ -71,7 +70,7 @@ pub(crate) async fn later(
     if let Some(why) = target.barred() {
         return bar(Reason::NotAdmitted(why.to_owned())).await;
     }
-    match cleared::under_lease(job, &target, found, Some(passage)).await? {
+    match cleared::under_lease(job, &target, found).await? {
         Some(cleared) => make(job, &target, cleared).await,
         None => Ok(()),
     }
@@ -81,6 +80,11 @@ pub(crate) async fn later(
 /// to a disabled endpoint, nor past what the profile forbids.
 pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
     let _slot = slot(job, asked.app).await;
+    let Some(_sending) = job.context.parts.in_flight.begin_by_hand(asked.id) else {
+        return Err(NotDone::Busy {
+            until: job.now().plus_ms(job.context.parts.settings.lease_ms),
+        });
+    };
     let deliveries = &job.context.parts.deliveries;
     let Some(tenant) = job.tenant_with(asked.app, asked.ep).await? else { return Ok(()) };
     let enabled = tenant.endpoint_by_id(&asked.ep).is_some_and(|it| !it.disabled);

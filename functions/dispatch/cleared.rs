@@ -72,7 +72,7 @@ async fn first_of(
         }
         (Clearance::Send, _) => send_unleased(job, target).await,
         (Clearance::LeaseNew, _) => lease_new(job, target, true).await,
-        (Clearance::Lease, Some(found)) => under_lease(job, target, found, None).await,
+        (Clearance::Lease, Some(found)) => under_lease(job, target, found).await,
         (clearance, Some(found)) => {
             without_sending(job, &found.value, clearance).await.map(|()| None)
         }
@@ -138,7 +138,7 @@ async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Clea
 /// Puts the first attempt of a delivery that has no item yet off, if it has to wait.
 async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     let now = job.now();
-    let gate = waiting(job, target, false, None, now).await?;
+    let gate = waiting(job, target, false, now).await?;
     let Gate::Later(event) = &gate else { return Ok(gate) };
     let event = event.clone();
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
@@ -150,11 +150,16 @@ async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     Ok(gate)
 }
 
-/// What an attempt at this endpoint may do now, as far as its circuit is asked at all.
-pub(crate) async fn passage(job: &Job, endpoint: &Endpoint) -> Passage {
-    match job.context.parts.settings.without.circuits {
-        true => Passage::Go,
-        false => circuit::passage(job, endpoint).await,
+/// Until when the endpoint is left alone for sure. Whether a probe is made of what may go is
+/// decided when everything else is clear.
+pub(crate) fn left_alone(job: &Job, endpoint: &Endpoint) -> Option<Timestamp> {
+    if job.context.parts.settings.without.circuits {
+        return None;
+    }
+    let random = u64::from_be_bytes(job.context.parts.ambient.random());
+    match shared::domain::circuit::passage(endpoint.circuit.as_ref(), job.now(), random) {
+        Passage::Wait { until } => Some(until),
+        Passage::Go | Passage::Probe | Passage::Shut { .. } => None,
     }
 }
 
@@ -180,18 +185,16 @@ async fn move_on(
     }
 }
 
-/// Leases a delivery whose next attempt is due, unless that has to wait. `passage`: what it may do
-/// as to the endpoint's circuit, if that was asked already.
+/// Leases a delivery whose next attempt is due, unless that has to wait.
 pub(crate) async fn under_lease(
     job: &Job,
     target: &Target,
     found: &Versioned<Delivery>,
-    passage: Option<Passage>,
 ) -> Result<Option<Cleared>, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let now = job.now();
     let counted = found.value.pending().is_some_and(|pending| pending.counted);
-    let gate = waiting(job, target, counted, passage, now).await?;
+    let gate = waiting(job, target, counted, now).await?;
     if let Gate::Later(event) = gate {
         return move_on(job, found, event, now).await.map(|()| None);
     }
@@ -302,21 +305,19 @@ async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Resu
     followed_up::enqueue_and_count(job, delivery, effects).await
 }
 
-/// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before;
-/// `asked`: what the circuit said to that.
+/// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before.
 async fn waiting(
     job: &Job,
     target: &Target,
     counted: bool,
-    asked: Option<Passage>,
     now: Timestamp,
 ) -> Result<Gate, NotDone> {
     if is_late(job, target, now) {
         return Ok(Gate::Later(Event::PutOff { at: now, counted }));
     }
-    let passage = match asked {
-        Some(passage) => passage,
-        None => passage(job, target.endpoint()).await,
+    let passage = match job.context.parts.settings.without.circuits {
+        true => Passage::Go,
+        false => circuit::passage(job, target.endpoint()).await,
     };
     match passage {
         Passage::Wait { until } => {

@@ -64,12 +64,14 @@ async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone>
         return Ok(());
     };
     let message = Arc::new(message);
-    let few = match tenant.is_whole {
-        true => Some(tenant),
-        false => shares::cut(&job, &message, &arrival).await?,
+    // Of a wide application it is looked up whether the message was cut.
+    let everybody = Stretch::default();
+    let (few, stretch) = match tenant.is_whole {
+        true => (Some(tenant), None),
+        false => (shares::cut(&job, &message, &arrival).await?, Some(&everybody)),
     };
     match few {
-        Some(few) => send_to_all(job, &few, message, &arrival, None).await,
+        Some(few) => send_to_all(job, &few, message, &arrival, stretch).await,
         None => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use shared::domain::delivery::clearance::{Arrival, Freshness};
 use shared::domain::endpoint::{Endpoint, Stretch};
 use shared::domain::message::Message;
 use shared::queue::record::Record;
-use shared::queue::send_all;
+use shared::queue::{MAX_BATCH, send_all};
 use shared::store::Tenant;
 use tracing::info;
 
@@ -56,9 +56,11 @@ pub(crate) async fn cut(
         let record = Record::Share { message, stretch, since, again };
         record.outgoing(if again { SECOND_COPY_DELAY_S } else { 0 })
     };
-    let shares = stretches.into_iter().map(record).collect();
-    for sent in send_all(&*job.context.parts.retries, shares).await {
-        sent.map_err(|error| NotDone::Failed(error.to_string()))?;
+    for some in stretches.chunks(MAX_BATCH) {
+        let shares = some.iter().copied().map(record).collect();
+        for sent in send_all(&*job.context.parts.retries, shares).await {
+            sent.map_err(|error| NotDone::Failed(error.to_string()))?;
+        }
     }
     Ok(None)
 }

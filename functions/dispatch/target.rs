@@ -68,7 +68,7 @@ impl Target {
         &self.tenant.endpoints[self.position]
     }
 
-    /// The application and all its endpoints, as they were then.
+    /// The application, with those of its endpoints that were read, as they were then.
     pub(crate) fn tenant(&self) -> &Tenant {
         &self.tenant
     }

@@ -9,6 +9,7 @@
 use std::future::Future;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
 
 /// Bytes of a body that make it long: what is computed for one that is shorter takes less than a
 /// few hundred microseconds.
@@ -54,17 +55,27 @@ impl Drop for Lane {
     }
 }
 
-/// Runs this in that lane. `None` when the lane is closed.
+/// Runs this in that lane, as long as somebody waits for it. `None` when the lane is closed.
 pub(crate) async fn run<T, F>(lane: &Handle, work: F) -> Option<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    match lane.spawn(work).await {
+    let mut task = Task(lane.spawn(work));
+    match (&mut task.0).await {
         Ok(done) => Some(done),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The platform is going down.
         Err(_) => None,
+    }
+}
+
+/// Work that ends with whoever waits for it: who hung up is not answered.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

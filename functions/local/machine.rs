@@ -26,6 +26,10 @@ use crate::process::{self, Used};
 /// is the only one that changes them, and it forgets what it changes.
 const KEEP_MS: u64 = 3_600_000;
 
+/// How long a record is in the hands of who received it, in seconds: as long as it takes. What a
+/// process that died held is free at once, and one that waits for its turn is given to nobody else.
+const HELD_S: u32 = 12 * 3_600;
+
 /// What the functions of the platform share. Clones are the same machine.
 #[derive(Clone)]
 pub(crate) struct Machine {
@@ -63,7 +67,8 @@ impl Machine {
         let secret = data::root_secret(directory, &ambient)?;
         let engine = Engine::open(directory)?;
         data::check_secret(&engine, &secret).await?;
-        let queues = EmbeddedQueues::open(&engine, &ambient.clock, QueueSettings::default())
+        let settings = QueueSettings { visibility_s: HELD_S, ..QueueSettings::default() };
+        let queues = EmbeddedQueues::open(&engine, &ambient.clock, settings)
             .map_err(|error| error.to_string())?;
         let (meter, metrics) = (Meter::default(), Arc::new(Minutes::new(ambient.clock.clone())));
         let table = EmbeddedTable::new(engine.clone());

@@ -93,6 +93,9 @@ async fn a_resend_whose_dispatcher_died_before_the_request_is_sent_when_it_comes
     let record = receive(&world.queues.retries).await.remove(0);
     let (_gate, work) = under_way(&world, copy(&record, 1), |_| {}).await;
     work.abort();
+    assert!(work.await.unwrap_err().is_cancelled());
+    // What it had begun ends with it, in its turn.
+    tokio::task::yield_now().await;
     world.advance_s(VISIBILITY_S.into());
     let again = copy(&record, 2);
     assert_eq!(world.dispatcher.handle(vec![again], None).await, NONE);

@@ -40,6 +40,24 @@ async fn a_death_between_record_and_next_retry_is_repaired_when_the_retry_comes_
 }
 
 #[tokio::test]
+async fn an_attempt_by_hand_whose_records_are_received_together_is_made_once() {
+    let Waiting { world, app, ep, msg } = waiting().await;
+    let before = world.network.sent().len();
+    resend(&world, &app, &msg, &ep).await;
+    // It was put off, and whoever had its records died before they were deleted.
+    let record = receive(&world.queues.retries).await.remove(0);
+    world.advance_s(VISIBILITY_S.into());
+    let record = copy(&record, 2);
+    let other = Received { id: "other".to_owned(), ..record.clone() };
+    let (gate, work) = under_way(&world, record, |_| {}).await;
+    assert_eq!(world.dispatcher.handle(vec![other.clone()], None).await, ["other"]);
+    gate.open();
+    assert_eq!(work.await.unwrap(), NONE);
+    assert_eq!(world.dispatcher.handle(vec![copy(&other, 3)], None).await, NONE);
+    assert_eq!(world.network.sent().len(), before + 1);
+}
+
+#[tokio::test]
 async fn a_retry_that_was_sent_although_its_answer_was_lost_is_made_once() {
     let world = World::new();
     let app = world.application().await;

@@ -50,7 +50,8 @@ export function Deliveries({ of, first }) {
   const filtered = Object.values(asked).some(Boolean);
   const searched = asked.q && !of;
   const list = useList(name, (iterator) => {
-    const known = first?.current;
+    // A list that was left goes on where it was.
+    const known = iterator ? null : first?.current;
     if (first) first.current = null;
     if (asked.q && !of) return own("GET", `/msg-search${query({ ...found(asked), after, limit, iterator })}`);
     return known && !filtered ? known : own("GET", `/delivery${query({ ...wanted, after, limit, iterator })}`);

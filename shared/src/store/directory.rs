@@ -183,7 +183,8 @@ impl Directory {
     ///
     /// Those of a wide one are counted again when this process was told of a sixteenth of the room
     /// that there was: whoever creates thousands does not read megabytes for each. Not guaranteed
-    /// where more than sixteen processes do so at once.
+    /// where several processes do so: each may exceed it by a sixteenth of the room that it last
+    /// saw.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,5 +1,6 @@
 //! What the dispatchers of this process are sending without a lease, and the replays that met
-//! them: where one process does all the dispatching.
+//! them: where one process does all the dispatching. Of an attempt by hand, which never has a lease,
+//! two records may be received together after a crash: the second one waits until the first is done.
 //!
 //! The first attempt of a fresh record leaves no trace in the store before it is recorded. So a
 //! replay that asks the store alone takes a message which is being sent, or is about to be, for
@@ -14,9 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::LEASE_MS;
-use crate::domain::id::{EndpointId, MessageId};
+use crate::domain::id::{AttemptId, EndpointId, MessageId};
 
 type Pair = (MessageId, EndpointId);
+
+/// What is being sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Sent {
+    /// The first attempt of a delivery.
+    First(Pair),
+    /// An attempt that somebody asked for.
+    ByHand(AttemptId),
+}
 
 /// The memory. Clones share it.
 #[derive(Clone, Default)]
@@ -25,7 +35,7 @@ pub struct InFlight(Arc<Mutex<Notes>>);
 #[derive(Default)]
 struct Notes {
     /// What is being sent without a lease.
-    sending: HashSet<Pair>,
+    sending: HashSet<Sent>,
     /// What a replay opened while its record could still be fresh, and until when that is.
     opened: HashMap<Pair, Timestamp>,
 }
@@ -43,7 +53,7 @@ pub enum Met {
 /// An attempt that is being made without a lease: over when this is dropped.
 pub struct Sending {
     in_flight: InFlight,
-    pair: Pair,
+    sent: Sent,
 }
 
 impl InFlight {
@@ -56,11 +66,18 @@ impl InFlight {
         if notes.opened.contains_key(&(msg, ep)) {
             return Err(Met::Replay);
         }
-        if !notes.sending.insert((msg, ep)) {
+        let sent = Sent::First((msg, ep));
+        if !notes.sending.insert(sent) {
             return Err(Met::Copy);
         }
         drop(notes);
-        Ok(Sending { in_flight: self.clone(), pair: (msg, ep) })
+        Ok(Sending { in_flight: self.clone(), sent })
+    }
+
+    /// Notes that an attempt by hand is about to be looked for and made. `None`: somebody is at it.
+    pub fn begin_by_hand(&self, attempt: AttemptId) -> Option<Sending> {
+        let sent = Sent::ByHand(attempt);
+        self.lock().sending.insert(sent).then(|| Sending { in_flight: self.clone(), sent })
     }
 
     /// Notes that a replay is about to open the delivery of a message that could be sent from
@@ -73,7 +90,7 @@ impl InFlight {
         now: Timestamp,
     ) -> bool {
         let mut notes = self.lock();
-        if notes.sending.contains(&(msg, ep)) {
+        if notes.sending.contains(&Sent::First((msg, ep))) {
             return false;
         }
         // A record that is later than this is looked up before it is sent.
@@ -93,6 +110,6 @@ impl InFlight {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.in_flight.lock().sending.remove(&self.pair);
+        self.in_flight.lock().sending.remove(&self.sent);
     }
 }
