@@ -337,15 +337,14 @@ impl Call<'_> {
         if self.admin.directory.has_room(tenant, most).await? {
             return Ok(());
         }
-        let else_do = match most == allowed && allowed < MAX_ENDPOINTS {
+        let knob = variable::MAX_ENDPOINTS;
+        let why = match most == allowed && allowed < MAX_ENDPOINTS {
             true => format!(
-                "delete one first, or have the deployment allow more, up to {MAX_ENDPOINTS} \
-                 ({}).",
-                variable::MAX_ENDPOINTS
+                "An application has at most {most} endpoints: delete one first, or have the \
+                 deployment allow more, up to {MAX_ENDPOINTS} ({knob})."
             ),
-            false => "delete one first.".to_owned(),
+            false => format!("An application has at most {most} endpoints: delete one first."),
         };
-        let why = format!("An application has at most {most} endpoints: {else_do}");
         Err(ApiError::bad_request("limit_reached", why))
     }
 

@@ -118,6 +118,7 @@ export const SAID = {
 
   // What is wrong with what was entered.
   "must not lead back to this service: use your receiver's address": "darf nicht zu diesem Dienst zurückführen: die Adresse Ihres Empfängers verwenden",
+  "An application has at most {most} endpoints: delete one first, or have the deployment allow more, up to {MAX_ENDPOINTS} ({knob}).": "Eine Anwendung hat höchstens {most} Endpunkte: Löschen Sie erst einen, oder lassen Sie den Betreiber mehr erlauben, bis zu {MAX_ENDPOINTS} ({knob}).",
   "An application has at most {most} endpoints: delete one first.": "Eine Anwendung hat höchstens {most} Endpunkte: Löschen Sie erst einen.",
   "An endpoint with this uid already exists in this application.": "Ein Endpunkt mit dieser Uid ist in dieser Anwendung schon vorhanden.",
   "must be at least {n}": "muss mindestens {n} sein",
