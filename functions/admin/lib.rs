@@ -31,10 +31,9 @@ use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
 use shared::store::{
     Answers, Catalogue, Codes, Deliveries, Directory, DirectoryEditor, Eraser, EventTypeSettings,
-    History, Inbox, Inspectors, KeySets, Notices, Parking, Portals, ProfileStore, Revocations,
-    SourceLog, Sources, Tenant,
+    History, Inbox, Inspectors, KeySets, Need, Notices, Parking, Portals, ProfileStore, Profiles,
+    Revocations, SourceLog, Sources, Tenant,
 };
-use shared::store::{Need, Profiles};
 use shared::work::Worker;
 #[cfg(not(feature = "description"))]
 use undescribed::JsonSchema;

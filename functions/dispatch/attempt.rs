@@ -13,7 +13,7 @@ use crate::job::{ByHand, Job, NotDone};
 use crate::phases::{About, Cleared};
 use crate::slots::Slot;
 use crate::target::Target;
-use crate::{cleared, followed_up, recorded, sent};
+use crate::{circuit, cleared, followed_up, recorded, sent};
 
 /// The first attempt to bring a message to an endpoint. The slot that was waited for is kept until
 /// it is over.
@@ -54,7 +54,7 @@ pub(crate) async fn later(
     let left_alone = match tenant.endpoint_by_id(&ep) {
         None => return bar(Reason::EndpointDeleted).await,
         Some(endpoint) if endpoint.disabled => return bar(Reason::EndpointDisabled).await,
-        Some(endpoint) => cleared::left_alone(job, endpoint),
+        Some(endpoint) => circuit::left_alone(job, endpoint),
     };
     if let Some(until) = left_alone {
         // Its message may have a quarter of a megabyte, and is not read for this.

@@ -4,7 +4,7 @@
 //! The state comes with the endpoint, which is read for each batch anyway. It is written when it
 //! changes, best effort: what is lost costs another request that nobody answers.
 
-use shared::domain::circuit::{self, Passage};
+use shared::domain::circuit::{self, Circuit, Passage};
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
 use shared::store::Edited;
@@ -14,16 +14,29 @@ use crate::job::Job;
 
 /// What an attempt at this endpoint may do now: never [`Passage::Probe`].
 pub(crate) async fn passage(job: &Job, seen: &Endpoint) -> Passage {
-    if seen.circuit.is_none() {
-        return Passage::Go;
-    }
-    let random = u64::from_be_bytes(job.context.parts.ambient.random());
-    let (circuit, now) = (seen.circuit.as_ref(), job.now());
-    match circuit::passage(circuit, now, random) {
+    let Some(circuit) = asked(job, seen) else { return Passage::Go };
+    let (now, random) = (job.now(), u64::from_be_bytes(job.context.parts.ambient.random()));
+    match circuit::passage(Some(circuit), now, random) {
         Passage::Probe if takes_probe(job, seen, now).await => Passage::Go,
-        Passage::Probe => circuit::instead_of_probe(circuit, now, random),
+        Passage::Probe => circuit::instead_of_probe(Some(circuit), now, random),
         passage => passage,
     }
+}
+
+/// Until when the endpoint is left alone for sure. Whether a probe is made of what may go is
+/// decided when everything else is clear.
+pub(crate) fn left_alone(job: &Job, seen: &Endpoint) -> Option<Timestamp> {
+    let circuit = asked(job, seen)?;
+    let random = u64::from_be_bytes(job.context.parts.ambient.random());
+    match circuit::passage(Some(circuit), job.now(), random) {
+        Passage::Wait { until } => Some(until),
+        Passage::Go | Passage::Probe | Passage::Shut { .. } => None,
+    }
+}
+
+/// The circuit of an endpoint that did not answer lately, unless circuits are taken out.
+fn asked<'a>(job: &Job, seen: &'a Endpoint) -> Option<&'a Circuit> {
+    seen.circuit.as_ref().filter(|_| !job.context.parts.settings.without.circuits)
 }
 
 async fn takes_probe(job: &Job, seen: &Endpoint, now: Timestamp) -> bool {

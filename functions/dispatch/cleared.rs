@@ -11,7 +11,6 @@ use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Refusal};
 use shared::domain::delivery::{Delivery, Plan, Reason};
-use shared::domain::endpoint::Endpoint;
 use shared::domain::id::AttemptId;
 use shared::queue::VISIBILITY_S;
 use shared::queue::record::Record;
@@ -148,19 +147,6 @@ async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
         Advanced::Refused(_) | Advanced::Lost => {}
     }
     Ok(gate)
-}
-
-/// Until when the endpoint is left alone for sure. Whether a probe is made of what may go is
-/// decided when everything else is clear.
-pub(crate) fn left_alone(job: &Job, endpoint: &Endpoint) -> Option<Timestamp> {
-    if job.context.parts.settings.without.circuits {
-        return None;
-    }
-    let random = u64::from_be_bytes(job.context.parts.ambient.random());
-    match shared::domain::circuit::passage(endpoint.circuit.as_ref(), job.now(), random) {
-        Passage::Wait { until } => Some(until),
-        Passage::Go | Passage::Probe | Passage::Shut { .. } => None,
-    }
 }
 
 /// Puts a delivery off whose endpoint is left alone.
@@ -315,11 +301,7 @@ async fn waiting(
     if is_late(job, target, now) {
         return Ok(Gate::Later(Event::PutOff { at: now, counted }));
     }
-    let passage = match job.context.parts.settings.without.circuits {
-        true => Passage::Go,
-        false => circuit::passage(job, target.endpoint()).await,
-    };
-    match passage {
+    match circuit::passage(job, target.endpoint()).await {
         Passage::Wait { until } => {
             return Ok(Gate::Later(Event::PutOff { at: until, counted: false }));
         }

@@ -41,9 +41,11 @@ impl Front {
 
     /// Whether a request takes little to compute: a small event is published.
     pub(crate) fn is_short(request: &Request<Bytes>) -> bool {
+        if request.method() != Method::POST || request.body().len() > LONG {
+            return false;
+        }
         let segments = request::segments(request.uri().path());
-        let publishes = matches!(segments.as_slice(), ["api", "v1", "app", _, "msg"] | ["in", _]);
-        request.method() == Method::POST && publishes && request.body().len() <= LONG
+        matches!(segments.as_slice(), ["api", "v1", "app", _, "msg"] | ["in", _])
     }
 
     /// Whether a request's head is of somebody to be heard out: who has a token, or proves the

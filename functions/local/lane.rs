@@ -9,7 +9,7 @@
 use std::future::Future;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// Bytes of a body that make it long: what is computed for one that is shorter takes less than a
 /// few hundred microseconds.
@@ -61,21 +61,14 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let mut task = Task(lane.spawn(work));
-    match (&mut task.0).await {
+    // A set ends what is in it when it is dropped: who hung up is not answered.
+    let mut alone = JoinSet::new();
+    alone.spawn_on(work, lane);
+    match alone.join_next().await? {
         Ok(done) => Some(done),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The platform is going down.
         Err(_) => None,
-    }
-}
-
-/// Work that ends with whoever waits for it: who hung up is not answered.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use rusqlite::Connection;
 
@@ -62,7 +62,7 @@ impl Checkpoints {
         } else if pages < COPY_PAGES {
             self.copied = false;
         } else if !self.copied {
-            self.copied = !matches!(self.ask.try_send(()), Err(TrySendError::Full(())));
+            self.copied = self.ask.try_send(()).is_ok();
         }
     }
 }

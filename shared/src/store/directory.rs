@@ -10,10 +10,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
-use super::table::{Query, Table, prefix_range};
+use super::table::{Item, Key, Query, Table, prefix_range};
 use super::{StoreError, base_query, doc, keys, read_range};
 use crate::domain::application::Application;
 use crate::domain::clock::Clock;
@@ -196,9 +197,7 @@ impl Directory {
         if self.wide.take_room(app) {
             return Ok(true);
         }
-        let (from, to) = keys::endpoints_in(&Stretch::default());
-        let items = read_range(&*self.table, keys::application_pk(app), from, to).await?;
-        let room = most.saturating_sub(items.len());
+        let room = most.saturating_sub(self.items_in(app, &Stretch::default()).await?.len());
         self.wide.note(app, room / PROCESSES);
         Ok(room > 0)
     }
@@ -208,9 +207,16 @@ impl Directory {
         app: &ApplicationId,
         stretch: &Stretch,
     ) -> Result<Vec<Endpoint>, StoreError> {
+        self.items_in(app, stretch).await?.iter().map(|item| doc::decode(&item.doc)).collect()
+    }
+
+    async fn items_in(
+        &self,
+        app: &ApplicationId,
+        stretch: &Stretch,
+    ) -> Result<Vec<Item>, StoreError> {
         let (from, to) = keys::endpoints_in(stretch);
-        let items = read_range(&*self.table, keys::application_pk(app), from, to).await?;
-        items.iter().map(|item| doc::decode(&item.doc)).collect()
+        read_range(&*self.table, keys::application_pk(app), from, to).await
     }
 
     /// The first endpoints of a stretch, in order, or its last ones, the last of them first.
@@ -243,17 +249,15 @@ impl Directory {
         let most = 1 + self.narrow + 1;
         let query =
             base_query(keys::application_pk(app), keys::APPLICATION_SK.to_owned(), to, most);
-        let mut items = super::read_first(&*self.table, query, |_| true).await?.into_iter();
-        let Some(first) = items.next().filter(|item| item.key.sk == keys::APPLICATION_SK) else {
-            return Ok(None);
-        };
-        let application = doc::decode(&first.doc)?;
-        if items.len() > self.narrow {
-            self.wide.note(app, 0);
-            return Ok(Some(Tenant::without_endpoints(application)));
+        let items = super::read_first(&*self.table, query, |_| true).await?;
+        if items.len() < most {
+            return Tenant::of(&items);
         }
-        let endpoints = items.map(|item| doc::decode(&item.doc)).collect::<Result<_, _>>()?;
-        Ok(Some(Tenant { application, endpoints, is_whole: true }))
+        let found = Tenant::of(&items[..1])?;
+        if found.is_some() {
+            self.wide.note(app, 0);
+        }
+        Ok(found.map(|found| Tenant::without_endpoints(found.application)))
     }
 
     /// A wide application with all of its endpoints.
@@ -282,9 +286,14 @@ impl Directory {
         if let Ok(id) = reference.parse() {
             return Ok(Some(id));
         }
-        let item = self.table.get(&keys::endpoint_uid(app, reference)).await?;
-        let alias = item.map(|item| doc::decode::<Alias<EndpointId>>(&item.doc));
-        Ok(alias.transpose()?.map(|alias| alias.id))
+        self.named(&keys::endpoint_uid(app, reference)).await
+    }
+
+    /// What this name stands for.
+    async fn named<T: DeserializeOwned>(&self, alias: &Key) -> Result<Option<T>, StoreError> {
+        let item = self.table.get(alias).await?;
+        let alias = item.map(|item| doc::decode::<Alias<T>>(&item.doc)).transpose()?;
+        Ok(alias.map(|alias| alias.id))
     }
 
     async fn resolve(
@@ -292,11 +301,8 @@ impl Directory {
         org: &OrganisationId,
         uid: &str,
     ) -> Result<Option<ApplicationId>, StoreError> {
-        let read = async {
-            let item = self.table.get(&keys::application_uid(org, uid)).await?;
-            let alias = item.map(|item| doc::decode::<Alias<ApplicationId>>(&item.doc));
-            Ok(alias.transpose()?.map(|alias| alias.id))
-        };
+        let key = keys::application_uid(org, uid);
+        let read = self.named(&key);
         match &self.kept {
             Some(kept) => kept.aliases.get_or_find((*org, uid.to_owned()), read).await,
             None => read.await,
@@ -305,6 +311,17 @@ impl Directory {
 }
 
 impl Tenant {
+    /// An application and all of its endpoints, if the first of these is an application.
+    fn of(items: &[Item]) -> Result<Option<Self>, StoreError> {
+        let Some((first, rest)) = items.split_first() else { return Ok(None) };
+        if first.key.sk != keys::APPLICATION_SK {
+            return Ok(None);
+        }
+        let application = doc::decode(&first.doc)?;
+        let endpoints = rest.iter().map(|item| doc::decode(&item.doc)).collect::<Result<_, _>>()?;
+        Ok(Some(Self { application, endpoints, is_whole: true }))
+    }
+
     fn without_endpoints(application: Application) -> Self {
         Self { application, endpoints: Vec::new(), is_whole: false }
     }
@@ -383,12 +400,5 @@ pub(super) async fn read_whole(
 ) -> Result<Option<Tenant>, StoreError> {
     let (_, to) = prefix_range(keys::ENDPOINT_PREFIX);
     let from = keys::APPLICATION_SK.to_owned();
-    let mut items = read_range(table, keys::application_pk(app), from, to).await?.into_iter();
-    let Some(first) = items.next().filter(|item| item.key.sk == keys::APPLICATION_SK) else {
-        return Ok(None);
-    };
-    let application = doc::decode(&first.doc)?;
-    let endpoints =
-        items.map(|item| doc::decode(&item.doc)).collect::<Result<Vec<Endpoint>, _>>()?;
-    Ok(Some(Tenant { application, endpoints, is_whole: true }))
+    Tenant::of(&read_range(table, keys::application_pk(app), from, to).await?)
 }

@@ -56,11 +56,10 @@ impl State {
 
     fn make_ready(&mut self, group: Arc<str>, id: u64) {
         let waiting = self.ready.entry(group.clone()).or_default();
-        let waited = !waiting.is_empty();
-        waiting.push_back(id);
-        if !waited {
+        if waiting.is_empty() {
             self.turns.push_back(group);
         }
+        waiting.push_back(id);
     }
 
     /// The next record whose group's turn it is. A group of which `most` is held already has none
