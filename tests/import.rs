@@ -72,6 +72,28 @@ async fn an_import_keeps_or_archives_what_the_description_does_not_have() {
 }
 
 #[tokio::test]
+async fn an_export_by_post_is_a_task_whose_data_is_the_description() {
+    let world = World::new();
+    world.call("POST", PATH, json!({"spec": spec()})).await;
+    let path = "/api/v1/event-type/export/openapi";
+    let begun = world.call("POST", path, Value::Null).await;
+    assert_eq!(begun.status, 202, "{begun:?}");
+    let facts = (&begun.body["status"], &begun.body["task"]);
+    assert_eq!(facts, (&json!("finished"), &json!("sdk.generate")));
+    let id = text(&begun.body["id"]);
+    let task = format!("/api/v1/background-task/{id}");
+    let shown = world.call("GET", &task, Value::Null).await;
+    let exported = world.call("GET", path, Value::Null).await;
+    assert_eq!(shown.body["data"], exported.body);
+    // The text, because a number of a schema keeps every digit of it.
+    let [shown, exported] =
+        [shown, exported].map(|it| String::from_utf8(it.bytes.to_vec()).unwrap());
+    assert!(shown.contains(&exported), "{shown} {exported}");
+    let listed = world.call("GET", "/api/v1/background-task", Value::Null).await.body;
+    assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["data"]), (&json!(id), &json!({})));
+}
+
+#[tokio::test]
 async fn what_is_exported_can_be_imported() {
     let world = World::new();
     world.call("POST", PATH, json!({"spec": spec()})).await;

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use description::JsonObject;
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::event_type::{EventType, Schemas};
 use shared::domain::json::Verbatim;
+use shared::domain::task::Work;
 
 use crate::event_type::or_same;
 use crate::json::Json;
@@ -121,6 +122,16 @@ impl Call<'_> {
 
     /// All event types that are not archived, as an OpenAPI description.
     pub(crate) async fn export_event_types(&self) -> Answer {
+        check_answer(error::json(StatusCode::OK, &self.described().await?))
+    }
+
+    /// The same as a task, whose data it is.
+    pub(crate) async fn begin_export(&self) -> Answer {
+        self.begin(Work::Describe {}).await
+    }
+
+    /// The text of that description: schemas keep every digit.
+    pub(crate) async fn described(&self) -> Result<Box<RawValue>, ApiError> {
         let known = self.admin.catalogue.all(&self.access.organisation()).await?;
         let webhooks: BTreeMap<&str, Exported<'_>> = known
             .iter()
@@ -129,7 +140,7 @@ impl Call<'_> {
             .collect();
         let info = Info { title: "Event types", version: "1" };
         let document = Document { openapi: "3.1.0", info, webhooks };
-        check_answer(error::json(StatusCode::OK, &document))
+        to_raw_value(&document).map_err(|error| ApiError::Internal(error.to_string()))
     }
 }
 

@@ -265,7 +265,7 @@ operations! {
     "posthorn.event-type.export-openapi" Read GET ["event-type", "export", "openapi"]
         => export_event_types();
     "v1.event-type.export-openapi" Read POST ["event-type", "export", "openapi"]
-        => export_event_types();
+        => begin_export();
     "v1.environment.export" Read POST ["environment", "export"] => export_environment();
     "v1.environment.import" Manage POST ["environment", "import"] => import_environment();
     "v1.event-type.get" ViewBase GET ["event-type", event_type_name] => get_event_type(event_type_name);

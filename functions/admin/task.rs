@@ -7,6 +7,7 @@ use bytes::Bytes;
 use description::{JsonObject, Moment};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request::{self, query_value};
@@ -18,6 +19,7 @@ use shared::domain::message::MAX_TAG;
 use shared::domain::task::{Selection, Span, Status, Task, Work};
 
 use crate::endpoint::endpoint_of;
+use crate::import::check_answer;
 use crate::{Answer, Call, page};
 
 /// How far back messages are recovered or replayed, in milliseconds: 14 days (Svix).
@@ -61,12 +63,20 @@ pub(crate) struct TaskOut {
     #[serde(flatten)]
     begun: BegunOut,
     #[schemars(with = "JsonObject")]
-    data: Map<String, Value>,
+    data: Data,
+}
+
+/// What a task has to say for itself.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data {
+    Kept(Map<String, Value>),
+    Described(Box<RawValue>),
 }
 
 impl From<Task> for TaskOut {
     fn from(task: Task) -> Self {
-        Self { begun: BegunOut::from(&task), data: task.data }
+        Self { begun: BegunOut::from(&task), data: Data::Kept(task.data) }
     }
 }
 
@@ -118,7 +128,12 @@ impl Call<'_> {
 
     pub(crate) async fn get_task(&self, task: &str) -> Answer {
         let task = self.task_named(task).await?.ok_or_else(ApiError::not_found)?;
-        Ok(error::json(StatusCode::OK, &TaskOut::from(task)))
+        let describes = task.work == Work::Describe {};
+        let mut shown = TaskOut::from(task);
+        if describes {
+            shown.data = Data::Described(self.described().await?);
+        }
+        check_answer(error::json(StatusCode::OK, &shown))
     }
 
     async fn task_named(&self, id: &str) -> Result<Option<Task>, ApiError> {

@@ -6,6 +6,7 @@
 // and the reason. A test that needs what the served description does not have is `not there`.
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import http from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -52,11 +53,20 @@ const server = http.createServer((request, response) => {
 await new Promise((done) => server.listen(0, "127.0.0.1", done));
 const receiver = `http://127.0.0.1:${server.address().port}`;
 
+const plain = (path) => path.replace(/\{[^}]*\}/g, "{}");
+// Method and path of every request that succeeded.
+const called = new Set();
+async function noting(address, init) {
+  const answer = await fetch(address, init);
+  if (answer.ok) called.add(`${init.method} ${new URL(address).pathname}`);
+  return answer;
+}
+
 let places = 0;
 class Bench {
   static async new() {
     const bench = new Bench();
-    bench.svix = new Svix(token, { serverUrl: url });
+    bench.svix = new Svix(token, { serverUrl: url, fetch: noting });
     // The line 2.x is the one that says `upsert`.
     bench.recent = "upsert" in bench.svix.application;
     bench.types = bench.recent ? "eventTypes" : "filterTypes";
@@ -247,6 +257,10 @@ test("message", [], async (b) => {
   const shape = { eventType: "order.paid", payload: { n: 1 } };
   const once = await msgs.create(b.app, shape, { idempotencyKey });
   assert.equal((await msgs.create(b.app, shape, { idempotencyKey })).id, once.id);
+  for (const [channel, active] of [["red", true], ["blue", false]]) {
+    const asked = { eventType: "order.paid", channels: [channel] };
+    assert.equal((await msgs.precheck(b.app, asked)).active, active, channel);
+  }
 });
 
 test("message: application with it", ["MessageIn.application"], async (b) => {
@@ -273,6 +287,11 @@ test("message: expunge", ["DELETE /app/{}/msg/{}/content"], async (b) => {
   const left = await b.svix.message.get(b.app, sent.id, { withContent: true });
   assert.equal(left.payload.order, undefined);
   await expect(400, () => b.svix.messageAttempt.resend(b.app, sent.id, ep.id));
+  if (b.recent) {
+    const { results } = await b.svix.message.bulkExpungeContent(b.app, { ids: [sent.id, "nobody"] });
+    assert.deepEqual(results, { [sent.id]: "expunged", nobody: "not-found" });
+  }
+  assert.match((await b.svix.message.expungeAllContents(b.app)).id, /^qtask_/);
 });
 
 test("message: tags, later", ["MessageIn.tags", "MessageIn.deliverAt"], async (b) => {
@@ -467,19 +486,20 @@ test(
   ["POST /auth/app-portal-access/{}", "POST /auth/logout"],
   async (b) => {
     const access = await b.svix.authentication.appPortalAccess(b.app, {});
-    const portal = new Svix(access.token, { serverUrl: url });
+    const portal = new Svix(access.token, { serverUrl: url, fetch: noting });
     assert.deepEqual((await portal.endpoint.list(b.app)).data, []);
     await expect(403, () => portal.application.list());
     const other = await b.svix.application.create({ name: "Other" });
     await expect(404, () => portal.endpoint.list(other.id));
     await portal.authentication.logout();
     await expect(401, () => portal.endpoint.list(b.app));
+    if (!b.recent) assert.ok((await b.svix.authentication.dashboardAccess(b.app)).url);
   },
 );
 
 test("authentication: expire all", ["POST /auth/app/{}/expire-all"], async (b) => {
   const access = await b.svix.authentication.appPortalAccess(b.app, {});
-  const portal = new Svix(access.token, { serverUrl: url });
+  const portal = new Svix(access.token, { serverUrl: url, fetch: noting });
   await portal.endpoint.list(b.app);
   await b.svix.authentication.expireAll(b.app, {});
   await waitFor(() => portal.endpoint.list(b.app).then(() => false, (error) => error.code === 401));
@@ -539,6 +559,23 @@ test("message attempt: with it", ["GET /app/{}/attempt/endpoint/{}"], async (b) 
   assert.deepEqual(listed[0].msg.payload, {});
 });
 
+async function ingestEndpoint(b, hooks, source) {
+  const ep = await hooks.create(source, { url: b.place() });
+  assert.deepEqual(ids(await hooks.list(source)), [ep.id]);
+  assert.equal((await hooks.get(source, ep.id)).url, ep.url);
+  const change = b.recent ? "upsert" : "update";
+  const changed = await hooks[change](source, ep.id, { url: ep.url, description: "Changed" });
+  assert.deepEqual([changed.id, changed.description], [ep.id, "Changed"]);
+  const old = (await hooks.getSecret(source, ep.id)).key;
+  await hooks.rotateSecret(source, ep.id, {});
+  assert.notEqual((await hooks.getSecret(source, ep.id)).key, old);
+  const headers = { "X-Team": "hub" };
+  await hooks[b.recent ? "setHeaders" : "updateHeaders"](source, ep.id, { headers });
+  assert.deepEqual((await hooks.getHeaders(source, ep.id)).headers, headers);
+  await hooks.delete(source, ep.id);
+  await expect(404, () => hooks.get(source, ep.id));
+}
+
 test("ingest: source", ["POST /ingest/api/v1/source/{}/token/rotate"], async (b) => {
   const sources = b.svix.ingest.source;
   const metadata = { "posthorn.app": b.app };
@@ -551,6 +588,10 @@ test("ingest: source", ["POST /ingest/api/v1/source/{}/token/rotate"], async (b)
     const { ingestUrl } = await sources.rotateToken(made.id);
     assert.notEqual(ingestUrl, made.ingestUrl);
     assert.equal((await sources.get(made.id)).ingestUrl, ingestUrl);
+    const change = b.recent ? "upsert" : "update";
+    const shape = { name: "Renamed", type: "github", config: { secret: "s3cret" }, metadata };
+    assert.equal((await sources[change](made.id, shape)).name, "Renamed");
+    await ingestEndpoint(b, b.svix.ingest.endpoint, made.id);
   } finally {
     await sources.delete(made.id);
   }
@@ -577,6 +618,11 @@ test("operational webhook", ["POST /operational-webhook/endpoint"], async (b) =>
       if (event.data.endpointId === ep.id) break;
     }
     assert.ok(ids(await hooks.list()).includes(hook.id));
+    const upsert = b.recent ? "upsert" : "update";
+    const changed = await hooks[upsert](hook.id, { url: hook.url, description: "Changed" });
+    assert.deepEqual([changed.id, changed.description], [hook.id, "Changed"]);
+    await hooks.rotateSecret(hook.id, {});
+    assert.notEqual((await hooks.getSecret(hook.id)).key, secret);
   } finally {
     await hooks.delete(hook.id);
   }
@@ -591,6 +637,42 @@ test("errors", [], async (b) => {
   const ftp = { url: "ftp://example.com" };
   const invalid = await expect(422, () => b.svix.endpoint.create(b.app, ftp));
   assert.deepEqual(invalid.body.detail[0].loc, ["body", "url"]);
+});
+
+// Every operation that this library has, read from its source.
+function known() {
+  const dist = path.join(path.resolve(directory), "node_modules", "svix", "dist");
+  const written = /SvixRequest\((?:\w+\.HttpMethod\.(\w+)|"(\w+)"), "([^"]+)"\)/g;
+  const there = new Set();
+  for (const file of readdirSync(dist, { recursive: true })) {
+    if (!/\.m?js$/.test(file)) continue;
+    for (const [, old, recent, route] of readFileSync(path.join(dist, file), "utf8").matchAll(written))
+      there.add(`${old ?? recent} ${plain(route)}`);
+  }
+  return there;
+}
+
+// The last one: each operation of the library was called above, or is known to be elsewhere.
+test("every operation", [], async () => {
+  const list = new URL("../../../tests/svix-elsewhere.json", import.meta.url);
+  const elsewhere = new Set(JSON.parse(readFileSync(list)).flatMap((group) => group.operations));
+  const there = await served();
+  const all = [...known()];
+  assert.ok(all.length > 100, String(all.length));
+  const here = all.filter((name) => !elsewhere.has(name));
+  const lost = here.filter((name) => !there.has(name.replace(" /api/v1", " ")));
+  assert.deepEqual(lost, [], "neither served nor explained");
+  // What has names where another has words is not that other one.
+  const routes = all.map((name) => name.split("{}"));
+  const isOf = (parts, request) =>
+    new RegExp(`^${parts.map((it) => it.replace(/[.]/g, "\\.")).join("[^/]+")}$`).test(request);
+  const done = new Set();
+  for (const request of called) {
+    const fits = routes.filter((parts) => isOf(parts, request));
+    fits.sort((one, other) => one.length - other.length);
+    if (fits.length > 0) done.add(fits[0].join("{}"));
+  }
+  assert.deepEqual(here.filter((name) => !done.has(name)), [], "served and not called");
 });
 
 async function served() {

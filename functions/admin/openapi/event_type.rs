@@ -7,6 +7,7 @@ use crate::event_type::{EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpda
 use crate::import::{ImportIn, ImportOut};
 use crate::page::Page;
 use crate::retry_schedule::{RetryScheduleIn, RetryScheduleOut};
+use crate::task::BegunOut;
 
 pub(super) fn descriptions() -> Vec<Description> {
     let change = |id, summary| describe(id, summary).caller(Caller::Organisation);
@@ -35,8 +36,11 @@ pub(super) fn descriptions() -> Vec<Description> {
         )
         .answers::<JsonObject>(200, "The description"),
         change("v1.event-type.export-openapi", "Export event types as an OpenAPI description")
-            .detail("The same by POST: at once, not in the background.")
-            .answers::<JsonObject>(200, "The description"),
+            .detail(
+                "The description is the `data` of the task: the event types as they are when it \
+                 is looked at.",
+            )
+            .answers::<BegunOut>(202, "The task, which is over already"),
         change("v1.environment.export", "Export what is set up for all applications")
             .detail(
                 "Event types, archived ones too, and how the portal looks. At once; one read for \

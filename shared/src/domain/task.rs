@@ -109,6 +109,9 @@ pub enum Work {
     },
     /// Collects which event types endpoints chose.
     EventTypes {},
+    /// Describes the event types. Nothing is kept of it: whoever looks at the task is shown them
+    /// as they are then.
+    Describe {},
     /// Takes the payloads of an application's messages away.
     Purge {
         /// The application.
@@ -140,6 +143,7 @@ impl Work {
             Self::BulkReplay { .. } => "endpoint.bulk-replay",
             Self::AppStats { .. } => "application.stats",
             Self::EventTypes {} => "event-type.aggregate",
+            Self::Describe {} => "sdk.generate",
             Self::Purge { .. } => "application.purge_content",
             Self::Broadcast { .. } => "message.broadcast",
         }

@@ -339,6 +339,7 @@ impl Worker {
             Work::ReplayMissing { app, ep, span } => self.replay_missing(task, app, ep, span).await,
             Work::AppStats { span, apps } => self.app_stats(task, span, &apps).await,
             Work::EventTypes {} => self.event_types(task).await,
+            Work::Describe {} => Ok(Step::Last),
             Work::Purge { app } => self.purge(task, app).await,
             Work::Broadcast { event } => self.broadcast(task, &event).await,
             Work::BulkReplay { app, ep, span, selection } => {
