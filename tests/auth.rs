@@ -375,6 +375,27 @@ async fn a_path_means_the_same_however_it_is_encoded() {
     }
 }
 
+/// The local platform and each function bring a path into its plain spelling, one after the other.
+#[test]
+fn a_path_in_its_plain_spelling_stays_as_it_is() {
+    for (path, expected) in [
+        ("/a%2Eb/%61", "/a.b/a"),
+        ("/a%2Fb%25", "/a%2Fb%25"),
+        ("/%2561", "/%2561"),
+        // A stray `%`, and what would be an encoding behind it once its end is decoded.
+        ("/%%36%31", "/%%36%31"),
+        ("/%6%31/%61", "/%6%31/%61"),
+        ("/%61/%", "/%61/%"),
+        ("/%zz%61", "/%zz%61"),
+    ] {
+        let request = http::Request::builder().uri(path).body(bytes::Bytes::new()).unwrap();
+        let once = shared::api::request::plain(request);
+        assert_eq!(once.uri().path(), expected, "{path}");
+        let twice = shared::api::request::plain(once);
+        assert_eq!(twice.uri().path(), expected, "{path} twice");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_is_compressed_is_refused_wherever_it_is_sent() {
     let stage = Stage::new().await;

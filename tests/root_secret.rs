@@ -1,12 +1,13 @@
 //! What the local platform keeps in its directory for nobody else's eyes, and shows of strangers.
 
+use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 use shared::domain::secret::RootSecret;
 use shared::embedded::Engine;
 
 use crate::local_data::{check_secret, root_secret};
 use crate::support::directory::Directory;
-use crate::terminal::shown;
+use crate::terminal::{shown, shown_json};
 
 #[test]
 fn a_root_secret_is_made_once_and_whole() {
@@ -79,6 +80,15 @@ fn what_a_stranger_sends_cannot_steer_a_terminal() {
     ] {
         assert_eq!(shown(text), expected);
     }
+}
+
+#[test]
+fn what_programs_read_cannot_steer_a_terminal_either_and_means_the_same() {
+    let sent = json!({"\u{9b}31m": "\u{1b}[2J\u{7f}\u{202e}é\n", "b": ["\u{85}"]});
+    let line = shown_json(&sent);
+    assert_eq!(line, r#"{"b":["\u0085"],"\u009b31m":"\u001b[2J\u007f\u202eé\n"}"#);
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), sent);
+    assert_eq!(shown_json(&json!({"a": "é"})), r#"{"a":"é"}"#);
 }
 
 #[cfg(unix)]

@@ -204,6 +204,10 @@ async fn whole(
     is_known: impl Fn() -> bool,
 ) -> Result<Bytes, Response<Bytes>> {
     let expected = body.size_hint().lower();
+    // Of what says itself that it is too large nothing is read.
+    if expected > MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
     let mut is_stranger = true;
     let mut body = Limited::new(body, MAX_BODY_BYTES);
     let mut deadline = Instant::now() + limits.body;
@@ -221,8 +225,7 @@ async fn whole(
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) if error.is::<http_body_util::LengthLimitError>() => {
-                let detail = format!("The body has more than {MAX_BODY_BYTES} bytes.");
-                return Err(ApiError::too_large(detail).into_response());
+                return Err(too_large());
             }
             Ok(Some(Err(_))) => return Err(shared::api::error::empty(StatusCode::BAD_REQUEST)),
             Err(_) => return Err(shared::api::error::empty(StatusCode::REQUEST_TIMEOUT)),
@@ -239,11 +242,20 @@ async fn whole(
     Ok(if parts.len() == 1 { parts.remove(0) } else { parts.concat().into() })
 }
 
-/// The answer to somebody who is not known and sends much. Whatever else comes over this connection
-/// is not read.
+/// The answer to somebody who is not known and sends much.
 fn stranger() -> Response<Bytes> {
     let detail = "Send a token that holds: without one no more of the body is read.";
-    let mut response = ApiError::unauthenticated(detail).into_response();
+    last(ApiError::unauthenticated(detail))
+}
+
+/// The answer to a body that is too large for any operation.
+fn too_large() -> Response<Bytes> {
+    last(ApiError::too_large(format!("The body has more than {MAX_BODY_BYTES} bytes.")))
+}
+
+/// An answer after which nothing else is read that comes over this connection.
+fn last(error: ApiError) -> Response<Bytes> {
+    let mut response = error.into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use shared::domain::attempt::{Attempt, Turn};
 
 use crate::output::{Paint, field, line};
-use crate::terminal::shown;
+use crate::terminal::{shown, shown_json};
 
 /// Lines that wait for whoever reads them.
 const WAITING: usize = 4_096;
@@ -70,7 +70,7 @@ pub(crate) fn told(attempt: &Attempt, next: Next<'_>) -> Value {
 fn write(waiting: &Receiver<Value>, missed: &AtomicU64, as_json: bool, paint: Paint) {
     while let Ok(told) = waiting.recv() {
         line(&match as_json {
-            true => told.to_string(),
+            true => shown_json(&told),
             false => sentence(&told, paint),
         });
         let count = missed.swap(0, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use serde_json::Value;
 use shared::host::config;
 
-use crate::terminal::shown;
+use crate::terminal::{shown, shown_json};
 
 /// An answer in both forms.
 pub(crate) struct Output {
@@ -44,7 +44,7 @@ impl Output {
     /// Prints it. What was read from elsewhere does nothing to the terminal.
     pub(crate) fn print(&self, as_json: bool) {
         if as_json {
-            line(&self.json.to_string());
+            line(&shown_json(&self.json));
         } else if !self.text.is_empty() {
             line(&shown(&self.text));
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli;
 use crate::output::{Paint, field, line};
 use crate::reach::{Api, segment};
-use crate::terminal::shown;
+use crate::terminal::{shown, shown_json};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub(crate) async fn run(api: &Api, options: &cli::Tail, as_json: bool) -> Result
             let message = api.find(&path).await?.unwrap_or_default();
             let kind = field(&message, "eventType");
             line(&match as_json {
-                true => json!({"eventType": kind, "attempt": attempt}).to_string(),
+                true => shown_json(&json!({"eventType": kind, "attempt": attempt})),
                 false => shown_line(attempt, &kind, paint),
             });
             told += 1;

@@ -14,6 +14,24 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
+/// JSON as programs read it, and as harmless when somebody looks at it: what would do something to a
+/// terminal is escaped. It stands in texts only, where either spelling means the same.
+pub(crate) fn shown_json(value: &serde_json::Value) -> String {
+    let json = value.to_string();
+    let harms = |c: char| c.is_control() || turns_text_round(c);
+    if !json.contains(harms) {
+        return json;
+    }
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match harms(c) {
+            true => shown += &format!("\\u{:04x}", u32::from(c)),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// Marks that change the order in which the rest of a line is shown.
 fn turns_text_round(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')

@@ -18,6 +18,7 @@ mod trip;
 use crate::output::line;
 use crate::reach::Reach;
 use crate::remote::Remote;
+use crate::terminal::shown_json;
 use crate::{cli, stack};
 
 /// `posthorn doctor`.
@@ -85,7 +86,7 @@ impl Report {
     pub(crate) fn well(&mut self, what: &str, found: &str) {
         self.well += 1;
         match self.json {
-            true => line(&json!({"well": true, "what": what, "found": found}).to_string()),
+            true => line(&shown_json(&json!({"well": true, "what": what, "found": found}))),
             false => line(&format!("ok     {what}: {found}")),
         }
     }
@@ -95,7 +96,7 @@ impl Report {
         self.wrong += 1;
         let told = json!({"well": false, "what": what, "found": found, "remedy": remedy});
         match self.json {
-            true => line(&told.to_string()),
+            true => line(&shown_json(&told)),
             false => line(&format!("WRONG  {what}: {found}\n       do: {remedy}")),
         }
     }
@@ -103,9 +104,9 @@ impl Report {
     /// Something that is worth a look, though nothing is broken.
     pub(crate) fn note(&mut self, what: &str, found: &str) {
         match self.json {
-            true => {
-                line(&json!({"well": true, "note": true, "what": what, "found": found}).to_string())
-            }
+            true => line(&shown_json(
+                &json!({"well": true, "note": true, "what": what, "found": found}),
+            )),
             false => line(&format!("note   {what}: {found}")),
         }
     }

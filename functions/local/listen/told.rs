@@ -9,7 +9,7 @@ use super::answer::Answered;
 use super::{Print, line};
 use crate::output::{Paint, field};
 use crate::reach::{Api, segment};
-use crate::terminal::shown;
+use crate::terminal::{shown, shown_json};
 use crate::webhook::Webhook;
 
 /// Tells of deliveries. Clones tell the same.
@@ -31,7 +31,7 @@ impl Teller {
     /// Where it listens, and with which secret.
     pub(super) fn begin(&self, about: &Value) {
         if self.json {
-            return line(&about.to_string());
+            return line(&shown_json(about));
         }
         let (url, endpoint) = (field(about, "url"), field(about, "endpoint"));
         line(&format!("{url} listens as {endpoint} of {}; Ctrl-C ends it", self.app));
@@ -77,7 +77,7 @@ impl Teller {
         tokio::spawn(async move {
             about["eventType"] = teller.kind(&field(&about, "id")).await.into();
             line(&match teller.json {
-                true => about.to_string(),
+                true => shown_json(&about),
                 false => teller.shown(&about),
             });
         });

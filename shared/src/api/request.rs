@@ -226,21 +226,25 @@ pub fn plain(request: Request<Bytes>) -> Request<Bytes> {
     Request::from_parts(head, body)
 }
 
+/// Nothing is decoded where something is no encoding: what is before a stray `%` would make one of
+/// it, and the next reader another path.
 fn decode_unreserved(path: &str) -> String {
-    let mut plain = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((before, after)) = rest.split_once('%') {
-        plain.push_str(before);
-        let code = after.get(..2).filter(|code| code.bytes().all(|c| c.is_ascii_hexdigit()));
-        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
-        let byte = byte.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
-        match byte {
-            Some(byte) => plain.push(char::from(byte)),
-            None => plain.push('%'),
+    let mut parts = path.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..2).filter(|code| code.bytes().all(|c| c.is_ascii_hexdigit()));
+        let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) else {
+            return path.to_owned();
+        };
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            plain.push(char::from(byte));
+            plain.push_str(&part[2..]);
+        } else {
+            plain.push('%');
+            plain.push_str(part);
         }
-        rest = if byte.is_some() { &after[2..] } else { after };
     }
-    plain + rest
+    plain
 }
 
 /// The path's segments, without empty ones: a trailing slash makes no difference.
