@@ -109,17 +109,18 @@ impl AttemptFilter {
             Some("0") => Some(true),
             Some("2") => Some(false),
             // An attempt that is on record is over.
-            Some("1" | "3") => return Ok(Self::none(request)),
+            Some("1" | "3") => return Self::none(request),
             Some(_) => {
                 let rule = "must be 0 (success), 1, 2 (fail) or 3";
                 return Err(ApiError::bad_query("status", rule));
             }
         };
-        Ok(Self { message: Filter::of(request), ok, class, endpoint: None })
+        Ok(Self { message: Filter::of(request)?, ok, class, endpoint: None })
     }
 
-    fn none(request: &Request<Bytes>) -> Self {
-        Self { message: Filter::of(request), ok: None, class: Some(u16::MAX), endpoint: None }
+    fn none(request: &Request<Bytes>) -> Result<Self, ApiError> {
+        let message = Filter::of(request)?;
+        Ok(Self { message, ok: None, class: Some(u16::MAX), endpoint: None })
     }
 
     /// Whether this attempt is wanted.

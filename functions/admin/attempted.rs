@@ -72,7 +72,7 @@ impl Call<'_> {
         if let Some(msg) = walk.iterator.as_ref().and_then(|place| place.parse().ok()) {
             walk.iterator = Some(self.admin.history.place_in_trail(&msg, &endpoint).await?);
         }
-        let filter = Filter::of(self.request);
+        let filter = Filter::of(self.request)?;
         let status = self.wanted_status()?;
         let with_content = self.wants_content()?;
         let now = self.admin.ambient.now();

@@ -92,7 +92,7 @@ impl Call<'_> {
         let mut walk = page::walk::<MessageId>(self.request, true)?;
         let fan_out = tenant.endpoints.len().max(1);
         walk.limit = walk.limit.min((MOST_DELIVERIES / fan_out).max(1));
-        let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
+        let (filter, now) = (Filter::of(self.request)?, self.admin.ambient.now());
         let (app, spread) = (tenant.application.id, tenant.application.spread);
         let keeps = |message: &Message| filter.keeps_message(message);
         let Listed { items, iterator, prev, done } =
@@ -158,7 +158,7 @@ impl Call<'_> {
         keep: impl Fn(&DeliveryOut) -> bool,
     ) -> Answer {
         let walk = page::walk::<AttemptId>(self.request, true)?;
-        let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
+        let (filter, now) = (Filter::of(self.request)?, self.admin.ambient.now());
         let keeps = |attempt: &Attempt| filter.keeps_attempt(attempt);
         let (ep, spread) = (&endpoint.id, endpoint.spread);
         let listed = self.admin.history.attempts_of_endpoint(ep, spread, &walk, now, keeps).await?;

@@ -6,14 +6,14 @@ use crate::JsonSchema;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, ApiError};
+use shared::api::error::{self, ApiError, Violation};
 use shared::api::message::{GONE, MessageOut};
 use shared::api::request::{self, query_flag, query_list, query_value};
 use shared::api::rules::Rules;
 use shared::domain::attempt::Attempt;
-use shared::domain::endpoint::{Endpoint, MAX_CHANNEL};
-use shared::domain::id::MessageId;
-use shared::domain::message::{MAX_MESSAGE_CHANNELS, Message};
+use shared::domain::endpoint::{Endpoint, MAX_CHANNEL, MAX_EVENT_TYPE};
+use shared::domain::id::{MessageId, is_name, name_rule};
+use shared::domain::message::{MAX_MESSAGE_CHANNELS, MAX_SUBJECT_BYTES, MAX_TAG, Message};
 use shared::store::{Listed, Tenant, Walk};
 
 use crate::{Answer, Call, page};
@@ -28,13 +28,32 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// The filter of a request.
-    pub(crate) fn of(request: &Request<Bytes>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// 422 for what no message can have: nothing would be found, after all of them were read.
+    pub(crate) fn of(request: &Request<Bytes>) -> Result<Self, ApiError> {
+        let filter = Self {
             channel: query_value(request, "channel"),
             event_types: query_list(request, "event_types").into_iter().collect(),
             subject: query_value(request, "subject"),
             tag: query_value(request, "tag"),
+        };
+        let check = |field, fits: bool, rule: String| match fits {
+            true => Ok(()),
+            false => Err(Violation::query(field, rule)),
+        };
+        let named = filter.channel.as_ref().is_none_or(|channel| is_name(channel, MAX_CHANNEL));
+        check("channel", named, name_rule(MAX_CHANNEL))?;
+        let mut types = filter.event_types.iter();
+        let named = types.all(|name| is_name(name, MAX_EVENT_TYPE));
+        check("event_types", named, format!("each {}", name_rule(MAX_EVENT_TYPE)))?;
+        for (field, value, max) in
+            [("tag", &filter.tag, MAX_TAG), ("subject", &filter.subject, MAX_SUBJECT_BYTES)]
+        {
+            let short = value.as_ref().is_none_or(|text| text.chars().nth(max).is_none());
+            check(field, short, format!("must be at most {max} characters long"))?;
         }
+        Ok(filter)
     }
 
     /// Whether attempts at such a message are wanted.
@@ -93,6 +112,9 @@ impl Call<'_> {
         let tenant = self.whole_tenant(app).await?;
         let input: PrecheckIn = request::body(self.request)?;
         let mut rules = Rules::default();
+        if !is_name(&input.event_type, MAX_EVENT_TYPE) {
+            rules.broken("eventType", name_rule(MAX_EVENT_TYPE));
+        }
         rules.names("channels", input.channels.as_deref(), MAX_CHANNEL, MAX_MESSAGE_CHANNELS);
         rules.check()?;
         let channels = input.channels.unwrap_or_default();
@@ -105,7 +127,7 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let (app, spread) = (&tenant.application.id, tenant.application.spread);
         let walk = page::walk::<MessageId>(self.request, true)?;
-        let filter = Filter::of(self.request);
+        let filter = Filter::of(self.request)?;
         let now = self.admin.ambient.now();
         let keep = |message: &Message| filter.keeps_message(message);
         let listed = self.admin.history.messages(app, spread, &walk, now, keep).await?;

@@ -83,7 +83,8 @@ impl Call<'_> {
         }
         let now = self.admin.ambient.now();
         let found = self.admin.history.message(&tenant.application.id, name, now).await?;
-        Ok(found.filter(|message| Filter::of(self.request).keeps_message(message)))
+        let filter = Filter::of(self.request)?;
+        Ok(found.filter(|message| filter.keeps_message(message)))
     }
 
     async fn found(
@@ -93,7 +94,7 @@ impl Call<'_> {
         wanted: &Wanted,
     ) -> Result<Listed<Message>, ApiError> {
         let (app, spread) = (&tenant.application.id, tenant.application.spread);
-        let (filter, now) = (Filter::of(self.request), self.admin.ambient.now());
+        let (filter, now) = (Filter::of(self.request)?, self.admin.ambient.now());
         let keep = |message: &Message| {
             filter.keeps_message(message) && (wanted.in_payload || wanted.is_in_names(message))
         };

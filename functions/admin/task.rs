@@ -235,7 +235,10 @@ impl Call<'_> {
             return Err(Violation::body("since", "must be at most 14 days ago").into());
         }
         if until < since {
-            return Err(Violation::body("until", "must not be before `since`").into());
+            return Err(match input.until {
+                Some(_) => Violation::body("until", "must not be before `since`").into(),
+                None => Violation::body("since", "must not be in the future").into(),
+            });
         }
         // The times of messages are those of their ids, which are rounded down.
         let round = |at: Timestamp| Ksuid::first_at(at).timestamp();

@@ -7,6 +7,7 @@ use crate::support::world::{Reply, World};
 
 mod bodies;
 mod paging;
+mod queries;
 mod states;
 
 const URL: &str = "http://127.0.0.1:9/hook";

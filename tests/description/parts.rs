@@ -21,7 +21,6 @@ pub struct Parameter {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Text,
     /// At most so many characters, and at least one: it has to be there.
     Needed(usize),
     Iterator(&'static str),
@@ -29,16 +28,13 @@ enum Kind {
     /// What it means when it is not there.
     Boolean(bool),
     Moment,
+    /// At most so many characters.
+    Short(usize),
     Name(usize),
     Names,
     Integer(u64, u64),
     Choice(&'static [&'static str]),
     Numbers(&'static [u16]),
-}
-
-/// Any text.
-pub const fn text(name: &'static str, meaning: &'static str) -> Parameter {
-    Parameter { name, meaning, kind: Kind::Text }
 }
 
 /// A text of at most `max` characters that has to be there.
@@ -54,6 +50,11 @@ pub const fn boolean(name: &'static str, meaning: &'static str) -> Parameter {
 /// A moment of RFC 3339.
 pub const fn moment(name: &'static str, meaning: &'static str) -> Parameter {
     Parameter { name, meaning, kind: Kind::Moment }
+}
+
+/// A text of at most `max` characters.
+pub const fn short(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Short(max) }
 }
 
 /// A name of at most `max` characters.
@@ -105,8 +106,8 @@ pub const fn page(prefix: &'static str) -> [Parameter; 3] {
 pub const WINDOW: [Parameter; 5] = [
     moment("after", "Nothing from before this moment."),
     moment("before", "Nothing from this moment on."),
-    text("tag", "Only what was published with this tag."),
-    text("channel", "Only what was published on this channel."),
+    short("tag", 128, "Only what was published with this tag."),
+    name("channel", 128, "Only what was published on this channel."),
     names("event_types", "Only these event types, separated by commas."),
 ];
 
@@ -133,7 +134,7 @@ pub const WITH_CONTENT: Parameter = Parameter {
 impl Parameter {
     pub(super) fn in_query(&self) -> Value {
         let schema = match self.kind {
-            Kind::Text => json!({"type": "string"}),
+            Kind::Short(max) => json!({"type": "string", "maxLength": max}),
             Kind::Needed(max) => json!({"type": "string", "minLength": 1, "maxLength": max}),
             // Ids of this century start with a digit or a capital; some with a small letter
             // would be too large for what they stand for.
@@ -146,7 +147,7 @@ impl Parameter {
             Kind::Boolean(default) => json!({"type": "boolean", "default": default}),
             Kind::Moment => json!({"type": "string", "format": "date-time"}),
             Kind::Name(max) => named(max),
-            Kind::Names => json!({"type": "array", "items": {"type": "string"}}),
+            Kind::Names => json!({"type": "array", "items": named(Uid::MAX)}),
             Kind::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
             Kind::Choice(words) => json!({"type": "string", "enum": words}),
             Kind::Numbers(numbers) => json!({"type": "integer", "enum": numbers}),

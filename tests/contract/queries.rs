@@ -1,0 +1,82 @@
+//! What lists are asked with, and what of that is refused.
+
+use serde_json::{Value, json};
+
+use super::{URL, get};
+use crate::support::network::answer;
+use crate::support::world::{World, text};
+
+/// Every list that is filtered by what was published.
+async fn lists(world: &World) -> Vec<String> {
+    let app = world.application().await;
+    world.network.always(URL, answer(200));
+    let ep = world.endpoint(&app, URL).await;
+    let body = json!({"eventType": "a", "payload": {}, "channels": ["red"], "tags": ["vip"]});
+    let sent = world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+    world.dispatch_all().await;
+    let msg = text(&sent.body["id"]);
+    [
+        "msg?".to_owned(),
+        "msg-search?q=a&".to_owned(),
+        "delivery?".to_owned(),
+        format!("delivery?endpoint_id={ep}&"),
+        format!("attempt/endpoint/{ep}?"),
+        format!("attempt/endpoint/{ep}?status=1&"),
+        format!("attempt/endpoint/{ep}/count?"),
+        format!("attempt/msg/{msg}?"),
+        format!("endpoint/{ep}/msg?"),
+        format!("msg/{msg}/attempt?"),
+        format!("msg/{msg}/endpoint/{ep}/attempt?"),
+    ]
+    .map(|list| format!("/api/v1/app/{app}/{list}"))
+    .into()
+}
+
+#[tokio::test]
+async fn a_filter_that_no_message_can_have_is_refused_at_its_name() {
+    let world = World::new();
+    let (long_channel, long_type) = ("c".repeat(129), "t".repeat(257));
+    for list in lists(&world).await {
+        for (name, good, bad) in [
+            ("channel", "red", ["", "a%20b", long_channel.as_str()]),
+            ("event_types", "a,b", ["a%20b", "b,%C3%BC", long_type.as_str()]),
+            ("tag", "vip", [long_channel.as_str(), long_type.as_str(), long_type.as_str()]),
+        ] {
+            assert_eq!(get(&world, &format!("{list}{name}={good}")).await.status, 200, "{list}");
+            for value in bad {
+                let refused = get(&world, &format!("{list}{name}={value}")).await;
+                assert_eq!(refused.status, 422, "{list}{name}={value}: {refused:?}");
+                assert_eq!(refused.body["detail"][0]["loc"], json!(["query", name]), "{list}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_to_be_published_is_prechecked_by_the_same_rules() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}/msg/precheck/active");
+    for name in ["", "a b", &"t".repeat(257)] {
+        let refused = world.call("POST", &path, json!({"eventType": name})).await;
+        assert_eq!(refused.status, 422, "{name}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "eventType"]));
+    }
+}
+
+#[tokio::test]
+async fn a_span_that_begins_in_the_future_is_refused_at_the_field_that_was_sent() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
+    // A world begins on 15 January 2027 at eight.
+    for (body, field) in [
+        (json!({"since": "2027-02-01T00:00:00Z"}), "since"),
+        (json!({"since": "2027-01-15T00:00:00Z", "until": "2027-01-14T00:00:00Z"}), "until"),
+    ] {
+        let refused = world.call("POST", &path, body).await;
+        let loc: &Value = &refused.body["detail"][0]["loc"];
+        assert_eq!((refused.status.as_u16(), loc), (422, &json!(["body", field])));
+    }
+}
