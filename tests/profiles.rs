@@ -109,6 +109,46 @@ fn a_wrong_profile_is_refused_with_the_line_and_the_fix() {
     assert!(file::parse("small.toml", SMALL).is_ok());
 }
 
+/// The reader of TOML calls itself for each bracket, and what is no TOML throws its own limit off.
+#[test]
+fn brackets_that_go_deeper_than_any_profile_are_refused_before_they_are_read() {
+    let head = "name = 'deep'\ntitle = 'Deep'\n";
+    let deep = |open: &str, close: &str, n: usize| {
+        format!("{head}note = {}1{}\n", open.repeat(n), close.repeat(n))
+    };
+    let thrown_off = format!("{head}note = {}", "[{[][]x=".repeat(8_000));
+    for text in [
+        thrown_off.clone(),
+        deep("[", "]", 65),
+        deep("[", "]", 30_000),
+        deep("{a=", "}", 65),
+        // Where the reader sees brackets: behind a comment, in a word, behind strings.
+        format!("# \r{thrown_off}"),
+        format!("a\"={thrown_off}\""),
+        format!("a = \"\\\n{thrown_off}\""),
+        format!("a = '''''''\n{thrown_off}"),
+        format!("a = \"\"\"\\\"\"\"\"\n{thrown_off}"),
+    ] {
+        let reason = file::parse("f", &text).unwrap_err();
+        let shown: String = text.chars().take(60).collect();
+        assert!(reason.starts_with("f:") && reason.len() < 200, "{shown}: {reason}");
+    }
+    // As deep as may be, and brackets that are none.
+    let reason = file::parse("f", &deep("[", "]", 64)).unwrap_err();
+    assert!(!reason.contains("nested"), "{reason}");
+    for note in [
+        "'[[[{{'",
+        r#""[{\"[[""#,
+        r#""a\\""#,
+        r#"'' # ]"#,
+        r#""""[""[{\"""""""#,
+        "'''[''['''''  # [{",
+    ] {
+        let text = format!("{head}note = {note}\n[delivery]\ntimeout_ms = 1_000\n");
+        assert!(file::parse("f", &text).is_ok(), "{note}: {:?}", file::parse("f", &text));
+    }
+}
+
 #[tokio::test]
 async fn a_profile_that_came_through_the_api_is_followed() {
     let world = World::new();

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::catalogue::CatalogueEvent;
 use super::envelope::Envelope;
 use super::split::Split;
-use super::{Deprecation, EndpointRules, HeaderFamily, MAX_NAME, Profile, TokenRules};
+use super::{Deprecation, EndpointRules, HeaderFamily, MAX_NAME, Profile, TokenRules, nesting};
 use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::endpoint::MAX_EVENT_TYPE;
 use crate::domain::id::{is_name, name_rule};
@@ -67,6 +67,7 @@ pub fn parse(source: &str, text: &str) -> Result<ProfileFile, String> {
         let before = &text[..span.start.min(text.len())];
         format!("{source}:{}: {what}", 1 + before.matches('\n').count())
     };
+    nesting::check(text).map_err(|(span, what)| at(span, &what))?;
     check_names(text).map_err(|(span, what)| at(span, &what))?;
     let file: File =
         toml::from_str(text).map_err(|error| at(error.span().unwrap_or(0..0), error.message()))?;

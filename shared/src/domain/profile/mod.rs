@@ -28,6 +28,8 @@ pub mod catalogue;
 pub mod envelope;
 #[cfg(feature = "profile-files")]
 pub mod file;
+#[cfg(feature = "profile-files")]
+mod nesting;
 pub mod split;
 
 use envelope::Envelope;
