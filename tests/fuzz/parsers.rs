@@ -14,7 +14,7 @@ use shared::domain::token::{Access, Tokens};
 use shared::queue::record::{Record, redriven};
 use shared::sender::target::{MAX_URL_BYTES, TargetPolicy, check_url};
 
-use super::{claim, fuzz};
+use super::{claim, fuzz, made};
 use crate::support::world::organisation;
 
 /// Longest sentence about a wrong input, in bytes.
@@ -25,7 +25,8 @@ fn a_record_of_a_queue_reads_back_or_is_refused_in_a_sentence() {
     fuzz("queue record", include_str!("corpus/records"), |input| match Record::parse(input) {
         Err(unread) => {
             let said = unread.reason().len();
-            claim(said < SENTENCE, || format!("says {said} bytes"))
+            claim(said < SENTENCE, || format!("says {said} bytes"))?;
+            made(unread.reason())
         }
         Ok(record) => {
             let written = record.outgoing(0).body;
@@ -35,7 +36,8 @@ fn a_record_of_a_queue_reads_back_or_is_refused_in_a_sentence() {
             // What may be worked on twice comes back saying so, and as itself otherwise.
             let (again, _) = redriven(input, 0).map_err(|it| format!("does not go back: {it}"))?;
             let again = Record::parse(&again.body).map_err(|it| format!("comes back as {it}"))?;
-            claim(again.app() == record.app(), || "belongs to somebody else".to_owned())
+            claim(again.app() == record.app(), || "belongs to somebody else".to_owned())?;
+            made(format!("{:?}", std::mem::discriminant(&record)))
         }
     });
 }
@@ -66,7 +68,7 @@ fn a_signature_is_believed_only_if_it_is_among_the_first_of_its_header() {
             let said = source::verify(&scheme, Some(b"not:in-the-corpus"), &headers, &body, now);
             claim(said.is_err(), || format!("{} believes it", scheme.name()))?;
         }
-        Ok(())
+        made(format!("{said:?}"))
     });
 }
 
@@ -95,7 +97,8 @@ fn a_token_opens_what_it_was_made_for_or_nothing() {
         claim(later.is_err(), || "opens when it is over".to_owned())?;
         let body = bytes::Bytes::copy_from_slice(input.as_bytes());
         let said = source::verify(&scheme, Some(keys), &HeaderMap::new(), &body, now);
-        claim(said.is_err(), || "is believed of a key that nobody has".to_owned())
+        claim(said.is_err(), || "is believed of a key that nobody has".to_owned())?;
+        made(format!("{said:?} {:?}", later.err()))
     });
 }
 
@@ -103,7 +106,10 @@ fn a_token_opens_what_it_was_made_for_or_nothing() {
 fn a_url_that_is_taken_stays_the_same_and_is_on_the_public_internet() {
     let policy = TargetPolicy::default();
     fuzz("url", include_str!("corpus/urls"), |input| match check_url(input, &policy) {
-        Err(reason) => claim(reason.len() < SENTENCE, || format!("says {} bytes", reason.len())),
+        Err(reason) => {
+            claim(reason.len() < SENTENCE, || format!("says {} bytes", reason.len()))?;
+            made(reason)
+        }
         Ok(url) => {
             claim(input.len() <= MAX_URL_BYTES, || "is too long".to_owned())?;
             claim(url.scheme() == "https", || format!("has the scheme {}", url.scheme()))?;
@@ -118,7 +124,8 @@ fn a_url_that_is_taken_stays_the_same_and_is_on_the_public_internet() {
             let inside = bare.parse().ok().and_then(|address| policy.refusal(address));
             claim(inside.is_none(), || format!("is {inside:?}"))?;
             let name = format!(".{}", bare.trim_end_matches('.'));
-            claim(!name.ends_with(".localhost"), || "is local".to_owned())
+            claim(!name.ends_with(".localhost"), || "is local".to_owned())?;
+            made("taken")
         }
     });
 }
@@ -131,7 +138,8 @@ fn a_profile_reads_the_same_twice_or_is_refused_with_its_line() {
             let line = reason.strip_prefix("f:").and_then(|rest| rest.split_once(':'));
             let line = line.and_then(|(line, _)| line.parse::<usize>().ok());
             let lines = 1 + input.matches('\n').count();
-            claim(line.is_some_and(|line| line <= lines), || format!("names no line: {reason}"))
+            claim(line.is_some_and(|line| line <= lines), || format!("names no line: {reason}"))?;
+            made(reason)
         }
         Ok(read) => {
             // As it is stored.
@@ -141,7 +149,8 @@ fn a_profile_reads_the_same_twice_or_is_refused_with_its_line() {
                 format!("is another one when it is read from the store: {written}")
             })?;
             let types = read.events.iter().all(|event| !event.event_type.is_empty());
-            claim(types, || "has an event without a type".to_owned())
+            claim(types, || "has an event without a type".to_owned())?;
+            made(format!("{} events", read.events.len()))
         }
     });
 }
@@ -161,20 +170,22 @@ fn what_is_at_a_place_of_some_json_is_what_other_readers_find_there() {
         let Ok(value) = serde_json::from_str::<Value>(input) else {
             // It may be looked into all the same; nothing is made of it.
             pointers.iter().for_each(|pointer| drop(at(input, pointer).and_then(name_of)));
-            is_deeper_than(input, 64);
-            return Ok(());
+            return made(if is_deeper_than(input, 64) { "no JSON, deep" } else { "no JSON" });
         };
         if !is_plain(input, &value) {
-            return Ok(());
+            return made("not plain");
         }
+        let mut found_at = String::new();
         for pointer in pointers {
             let found = at(input, pointer).map(|it| serde_json::from_str::<Value>(it).ok());
             let expected = value.pointer(pointer).map(|it| Some(it.clone()));
             claim(found == expected, || format!("{pointer}: {found:?} for {expected:?}"))?;
+            found_at.push(if found.is_some() { '+' } else { '-' });
         }
         let depth = depth(&value);
         claim(!is_deeper_than(input, depth), || format!("deeper than {depth}"))?;
-        claim(depth == 0 || is_deeper_than(input, depth - 1), || format!("less than {depth}"))
+        claim(depth == 0 || is_deeper_than(input, depth - 1), || format!("less than {depth}"))?;
+        made("I".repeat(depth) + &found_at)
     });
 }
 
@@ -195,8 +206,20 @@ fn what_is_cut_of_an_event_is_all_of_it_in_its_order_and_spelling() {
     };
     let cuts = [split("items", 3), split("groups[].items", 2)];
     fuzz("events that are cut", include_str!("corpus/events"), |input| {
+        let mut kind = String::new();
         for cut in &cuts {
-            let Ok(Some(parts)) = cut.parts("t", input.as_bytes()) else { continue };
+            let parts = match cut.parts("t", input.as_bytes()) {
+                Ok(Some(parts)) => parts,
+                Ok(None) => {
+                    kind += " whole";
+                    continue;
+                }
+                Err(reason) => {
+                    kind += &format!(" {reason:?}");
+                    continue;
+                }
+            };
+            kind += &format!(" {}", "I".repeat(parts.len().min(9)));
             let bytes: usize = parts.iter().map(bytes::Bytes::len).sum();
             claim((2..=MAX_PARTS).contains(&parts.len()), || format!("{} parts", parts.len()))?;
             claim(bytes <= MAX_PARTS_BYTES, || format!("{bytes} bytes"))?;
@@ -209,7 +232,7 @@ fn what_is_cut_of_an_event_is_all_of_it_in_its_order_and_spelling() {
             let whole = items(input, &path).unwrap_or_default();
             claim(cut_up == whole, || format!("{cut_up:?} of {whole:?}"))?;
         }
-        Ok(())
+        made(kind)
     });
 }
 
