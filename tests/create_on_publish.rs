@@ -52,6 +52,23 @@ async fn what_it_breaks_is_named_and_nothing_is_created() {
 }
 
 #[tokio::test]
+async fn what_is_no_application_is_refused_whether_there_is_one_or_not() {
+    let world = World::new();
+    let refused = async || {
+        for (brought, field) in [(json!("a"), None), (json!({"name": 7}), Some("name"))] {
+            let body = json!({"eventType": "a", "payload": {}, "application": brought});
+            let refused = world.call("POST", PATH, body).await;
+            assert_eq!(refused.status, 422, "{refused:?}");
+            let place: Vec<_> = ["body", "application"].into_iter().chain(field).collect();
+            assert_eq!(refused.body["detail"][0]["loc"], json!(place));
+        }
+    };
+    refused().await;
+    assert_eq!(world.call("POST", PATH, message(json!({"name": "A"}))).await.status, 202);
+    refused().await;
+}
+
+#[tokio::test]
 async fn nobody_comes_along_without_being_brought_or_by_an_applications_token() {
     let world = World::new();
     let plain = json!({"eventType": "a", "payload": {}});

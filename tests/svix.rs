@@ -10,7 +10,8 @@
 //! reason: it comes later, or is another product. `.ci/sdk` reads it with the libraries' sources
 //! and calls everything else.
 //!
-//! `svix-limits.json` says what is taken and answered to the letter, and which failures there are.
+//! `svix-limits.json` says what is taken and answered to the letter, and which failures there are:
+//! compared with the description, and sent over the wire.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 use crate::support::stage::described;
 
 mod limits;
+mod wire;
 
 /// What differs on purpose: the operation (`*` for any), and a fact of theirs that is not ours.
 /// A `*` in a fact stands for any text.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use shared::api::application::ApplicationIn;
 use shared::api::error::ApiError;
+use shared::api::request;
 use shared::domain::id::OrganisationId;
 use shared::store::{Edited, Need, Tenant};
 
@@ -26,7 +27,13 @@ impl Receiver {
         body: &Bytes,
     ) -> Result<Arc<Tenant>, ApiError> {
         // Whatever else is wrong with the body is said when there is an application.
-        let brought = serde_json::from_slice::<Body>(body).ok().and_then(|body| body.application);
+        let brought = match serde_json::from_slice::<Body>(body) {
+            Ok(read) => read.application,
+            Err(error) if error.is_data() && request::is_object(body) => {
+                return Err(request::explain::<Body>(body));
+            }
+            Err(_) => None,
+        };
         let Some(brought) = brought else { return Err(ApiError::not_found()) };
         let uid = brought.check_brought(org, named, &self.profiles).await?;
         let application = brought.create(*org, Some(uid), &self.sealer, &self.ambient);

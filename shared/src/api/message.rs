@@ -249,6 +249,9 @@ struct MessageIn<'a> {
     subject: Option<String>,
     payload_retention_hours: Option<u64>,
     transformations_params: Option<TransformationsParams>,
+    /// Made already, if it was to be; it has to be one all the same.
+    #[serde(rename = "application")]
+    _application: Option<ApplicationIn>,
 }
 
 /// What Svix's libraries say with `messageInRaw`: there are no transformations, but this goes past
