@@ -10,14 +10,15 @@ use shared::domain::json::{at, name_of};
 use tokio::runtime::Runtime;
 
 use super::{claim, fuzz_requests, made};
-use crate::support::world::{Reply, World, text};
+use crate::support::stage::{Play, Stage, routes};
+use crate::support::world::{Reply, text};
 
 /// Most bytes of an answer that says what is wrong.
 const MOST: usize = 1024 * 1024;
 
 struct Platform {
     runtime: Runtime,
-    world: World,
+    stage: Stage,
     app: String,
     token: String,
 }
@@ -25,10 +26,16 @@ struct Platform {
 impl Platform {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let world = World::new();
-        let app = runtime.block_on(world.application());
-        let token = format!("Bearer {}", world.token());
-        Self { runtime, world, app, token }
+        let stage = runtime.block_on(Stage::new());
+        let app = stage.names["app_id"].clone();
+        let token = format!("Bearer {}", stage.world.token());
+        Self { runtime, stage, app, token }
+    }
+
+    /// A good request to every operation of these methods.
+    fn plays(&self, methods: &[&str]) -> Vec<Play> {
+        let routes = routes().into_iter().filter(|route| methods.contains(&route.method.as_str()));
+        routes.map(|route| self.stage.play(&route)).collect()
     }
 
     fn send(&self, method: Method, path: &str, body: &str) -> Option<Reply> {
@@ -38,7 +45,7 @@ impl Platform {
             .header("authorization", &self.token)
             .body(Bytes::copy_from_slice(body.as_bytes()))
             .ok()?;
-        Some(self.runtime.block_on(self.world.send(request)))
+        Some(self.runtime.block_on(self.stage.world.send(request)))
     }
 
     /// An answer that is no failure of ours, and none that is larger than it should be.
@@ -124,8 +131,7 @@ fn shape(what: &str, shown: &Reply) -> String {
 fn a_body_is_answered_in_the_same_way_twice() {
     let platform = Platform::new();
     let app = format!("/api/v1/app/{}", platform.app);
-    let ep =
-        platform.runtime.block_on(platform.world.endpoint(&platform.app, "http://127.0.0.1:9/"));
+    let ep = &platform.stage.names["endpoint_id"];
     let patched =
         [app.clone(), format!("{app}/endpoint/{ep}"), format!("{app}/endpoint/{ep}/headers")];
     fuzz_requests("body", include_str!("corpus/bodies"), |input| {
@@ -149,9 +155,30 @@ fn a_body_is_answered_in_the_same_way_twice() {
 }
 
 #[test]
+fn no_body_of_any_operation_is_our_fault() {
+    let platform = Platform::new();
+    let mut plays = platform.plays(&["POST", "PUT", "PATCH"]);
+    plays.retain(|play| !play.body.is_null());
+    assert!(plays.len() > 40, "{}", plays.len());
+    let bodies: Vec<String> = plays.iter().map(|play| play.body.to_string()).collect();
+    let mut turn = 0;
+    fuzz_requests("body of any operation", &bodies.join("\n=====\n"), |input| {
+        // A body as it was made for this operation or another one.
+        let play = &plays[turn % plays.len()];
+        turn += 1;
+        let method = play.method.parse().expect("a method");
+        let reply = platform.ask(method, &play.path, input)?;
+        made(format!("{} {}", play.id, kind_of(&reply)))
+    });
+}
+
+#[test]
 fn a_path_and_its_query_are_read_the_same_however_they_are_encoded() {
     let platform = Platform::new();
-    let corpus = include_str!("corpus/paths").replace("APP", &platform.app);
+    let mut corpus = include_str!("corpus/paths").replace("APP", &platform.app);
+    for play in platform.plays(&["GET"]) {
+        corpus += &format!("=====\n{}\n", play.path);
+    }
     fuzz_requests("path and query", &corpus, |input| {
         let Ok(request) = Request::builder().uri(input).body(Bytes::new()) else {
             return made("no URI");
