@@ -798,3 +798,24 @@ async fn a_source_s_endpoints_are_those_of_its_application() {
     let nobody = format!("{SOURCES}/nobody/endpoint");
     assert_eq!(world.call("GET", &nobody, Value::Null).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_visitor_of_a_source_looks_after_the_endpoints_of_its_application() {
+    let world = World::new();
+    let (app, other) = (world.application().await, world.application().await);
+    let source = source(&world, &app, "github", "a secret").await;
+    let path = format!("/ingest/api/v1/source/{source}/dashboard");
+    let let_in = world.call("POST", &path, json!({"readOnly": true, "expiry": 3_600})).await;
+    assert_eq!(let_in.status, 200, "{let_in:?}");
+    let token = text(&let_in.body["token"]);
+    assert!(text(&let_in.body["url"]).ends_with(&format!("/portal#key={token}")));
+    let endpoints = |app: &str| format!("/api/v1/app/{app}/endpoint");
+    let list = world.call_as(&token, "GET", &endpoints(&app), Value::Null).await;
+    assert_eq!(list.status, 200);
+    let body = json!({"url": "http://127.0.0.1:9/hook"});
+    assert_eq!(world.call_as(&token, "POST", &endpoints(&app), body).await.status, 403);
+    assert_eq!(world.call_as(&token, "GET", &endpoints(&other), Value::Null).await.status, 404);
+    assert_eq!(world.call_as(&token, "POST", &path, Value::Null).await.status, 403);
+    let nowhere = "/ingest/api/v1/source/src_000000000000000000000000000/dashboard";
+    assert_eq!(world.call("POST", nowhere, Value::Null).await.status, 404);
+}

@@ -401,6 +401,9 @@ operations! {
     "v1.ingest.source.patch" Manage PATCH ["ingest", "source", source_id] => patch_source(source_id);
     "v1.ingest.source.rotate-token" Manage POST ["ingest", "source", source_id, "token", "rotate"]
         => rotate_source_token(source_id);
+    "v1.ingest.authentication.consumer-portal-access"
+        Manage POST ["ingest", "source", source_id, "dashboard"]
+        => source_portal_access(source_id);
     "posthorn.ingest.source.log" Read GET ["ingest", "source", source_id, "log"]
         => source_log(source_id);
     "v1.ingest.source.delete" Manage DELETE ["ingest", "source", source_id] => delete_source(source_id);

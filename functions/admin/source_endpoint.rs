@@ -42,6 +42,11 @@ impl Call<'_> {
         self.set_headers(&self.app_of(source).await?, ep).await
     }
 
+    /// A token for whoever looks after the source's endpoints: a visitor of that application.
+    pub(crate) async fn source_portal_access(&self, source: &str) -> Answer {
+        self.app_portal_access(&self.app_of(source).await?).await
+    }
+
     /// The application that this source publishes to.
     async fn app_of(&self, source: &str) -> Result<String, ApiError> {
         let found = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;

@@ -592,6 +592,13 @@ test("ingest: source", ["POST /ingest/api/v1/source/{}/token/rotate"], async (b)
     const shape = { name: "Renamed", type: "github", config: { secret: "s3cret" }, metadata };
     assert.equal((await sources[change](made.id, shape)).name, "Renamed");
     await ingestEndpoint(b, b.svix.ingest.endpoint, made.id);
+    const ask = { readOnly: true };
+    const access = b.recent
+      ? await b.svix.ingest.authentication.consumerPortalAccess(made.id, ask)
+      : await b.svix.ingest.dashboard(made.id, ask);
+    const visitor = new Svix(access.token, { serverUrl: url });
+    assert.deepEqual(ids(await visitor.endpoint.list(b.app)), []);
+    await expect(403, () => visitor.endpoint.create(b.app, { url: b.place() }));
   } finally {
     await sources.delete(made.id);
   }

@@ -708,6 +708,13 @@ def ingest_source(b):
         assert [one.id for one in hooks.list(made.id).data] == [ep.id]
         assert hooks.get(made.id, ep.id).url == ep.url
         ingest_endpoint(b, hooks, made.id, ep)
+        portal = b.svix.ingest
+        access = (portal.authentication.consumer_portal_access if NEW else portal.dashboard)(
+            made.id, api.IngestSourceConsumerPortalAccessIn(read_only=True)
+        )
+        visitor = Svix(access.token, SvixOptions(server_url=b.url))
+        assert [one.id for one in visitor.endpoint.list(b.app).data] == [ep.id]
+        expect(403, lambda: visitor.endpoint.delete(b.app, ep.id))
         body = b'{"action":"opened"}'
         signature = "sha256=" + hmac.new(b"s3cret", body, "sha256").hexdigest()
         for address in (made.ingest_url, new):

@@ -3,6 +3,7 @@
 use description::{Caller, Description, describe, moment, page};
 use shared::domain::id::{EndpointId, MessageId, SourceId};
 
+use crate::auth::{AppPortalAccessIn, AppPortalAccessOut};
 use crate::endpoint::{EndpointIn, EndpointOut};
 use crate::headers::{HeadersIn, HeadersOut};
 use crate::page::Page;
@@ -43,6 +44,16 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail("The address before it holds for two days.")
             .answers::<RotateTokenOut>(200, "The new address")
             .fails(400, "Three addresses before it still hold"),
+        describe(
+            "v1.ingest.authentication.consumer-portal-access",
+            "Let a visitor look after a source's endpoints",
+        )
+        .detail(
+            "They are those of the application that the source publishes to, and this is the \
+             same as `app-portal-access` for it.",
+        )
+        .may_take::<AppPortalAccessIn>()
+        .answers::<AppPortalAccessOut>(200, "A token, and where to go with it"),
         describe("posthorn.ingest.source.log", "See what came in at a source")
             .detail(
                 "Newest first: each webhook that became a message, and what was refused in the \
