@@ -46,6 +46,7 @@ struct InspectedOut {
     #[schemars(with = "Moment")]
     timestamp: String,
     method: String,
+    #[schemars(with = "Vec<[String; 2]>")]
     headers: Vec<(String, String)>,
     body: String,
     body_bytes: usize,

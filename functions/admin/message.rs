@@ -88,7 +88,9 @@ impl Filter {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PrecheckIn {
+    #[schemars(with = "description::EventType")]
     event_type: String,
+    #[schemars(with = "Option<description::MessageChannels>")]
     channels: Option<Vec<String>>,
 }
 

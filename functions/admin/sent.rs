@@ -59,6 +59,7 @@ pub(crate) struct SentHeadersOut {
     sensitive: Vec<String>,
     sent_headers: BTreeMap<String, String>,
     /// Always null: what endpoints answer with is not kept.
+    #[schemars(with = "Option<Vec<[String; 2]>>")]
     response_headers: Option<Vec<(String, String)>>,
 }
 
