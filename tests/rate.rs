@@ -37,8 +37,24 @@ proptest! {
 fn a_backlog_gets_all_of_the_rate() {
     for rate in [1, 7, 50, 1_000] {
         let asked = vec![0; usize::from(rate) * 10];
-        let last = moments(rate, &asked).pop().unwrap();
-        assert_eq!(last - START.as_ms(), 9_000, "{rate} a second");
+        let moments = moments(rate, &asked);
+        for second in 0..10 {
+            let is_in = |at: &&u64| (*at - START.as_ms()) / 1_000 == second;
+            let within = moments.iter().filter(is_in).count();
+            assert_eq!(within, usize::from(rate), "{rate} a second, in second {second}");
+        }
+    }
+}
+
+#[test]
+fn what_waits_goes_out_evenly() {
+    for rate in [50, 1_000] {
+        let at_once = usize::from(rate);
+        let moments = moments(rate, &vec![0; at_once * 4]);
+        for at in moments[at_once..at_once * 3].iter() {
+            let within = |ms: u64| moments.iter().filter(|it| (*at..at + ms).contains(it)).count();
+            assert!(within(100) <= at_once / 8, "{rate} a second: {} from {at} on", within(100));
+        }
     }
 }
 

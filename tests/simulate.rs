@@ -144,6 +144,32 @@ fn an_account_that_is_busy_elsewhere_turns_no_publisher_away_and_buries_nothing(
 }
 
 #[test]
+fn an_endpoint_with_a_rate_gets_it_evenly_whoever_asks() {
+    let outcome = play("rate --minutes 0.3");
+    assert_must_hold(&outcome, "45 to 55 requests a second");
+    let run = last(&outcome);
+    let count = |name: &str| run[name].as_u64().unwrap();
+    // First attempts, some of which failed, and a hundred by hand.
+    assert!(count("posts") > count("deliveries") + 100, "{run:#}");
+}
+
+#[test]
+fn each_part_is_there_for_something() {
+    for (part, scenario, claim) in [
+        ("patience", "hot --scale 5% --minutes 0.3", "attempts sent twice"),
+        ("sweep", "million --scale 0.5%", "the last retry"),
+        ("slots", "neighbours --minutes 0.25", "the others' first attempt"),
+        ("rates", "rate --minutes 0.3", "45 to 55 requests a second"),
+    ] {
+        let outcome = outcome(&simulate(&format!("--scenario {scenario} --without {part}")));
+        let claims = outcome["claims"].as_array().expect("claims");
+        let of = |it: &&Value| it["claim"].as_str().is_some_and(|text| text.starts_with(claim));
+        let found = claims.iter().find(of).unwrap_or_else(|| panic!("no claim {claim:?}"));
+        assert_eq!(found["holds"], false, "without {part}: {found:#}");
+    }
+}
+
+#[test]
 fn an_update_under_load_is_played_with_both_versions() {
     let outcome = play("update --scale 20% --minutes 0.5");
     assert!(last(&outcome)["delivered"].as_u64() > Some(500), "{outcome:#}");

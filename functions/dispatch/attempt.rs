@@ -38,7 +38,7 @@ pub(crate) async fn later(
     ep: EndpointId,
     number: u32,
 ) -> Result<(), NotDone> {
-    let _slot = slot(job, app).await;
+    let mut slot = slot(job, app).await;
     let deliveries = &job.context.parts.deliveries;
     let found = deliveries.delivery(&msg, &ep).await?;
     let delivery = found.as_ref().map(|found| &found.value);
@@ -46,6 +46,13 @@ pub(crate) async fn later(
     let Some(found) = &found else { return Ok(()) };
     if clearance != Clearance::Lease {
         return cleared::without_sending(job, &found.value, clearance).await;
+    }
+    let kept = found.value.pending().filter(|pending| pending.counted);
+    if let Some(moment) = kept.map(|pending| pending.next.at()).filter(|at| *at > job.now()) {
+        // Others of its application need no moment.
+        drop(slot.take());
+        job.wait_until(moment).await;
+        slot = self::slot(job, app).await;
     }
     let bar = async |reason| cleared::bar(job, found, reason).await;
     let Some(tenant) = job.tenant_with(app, ep).await? else {
@@ -70,15 +77,20 @@ pub(crate) async fn later(
     if let Some(why) = target.barred() {
         return bar(Reason::NotAdmitted(why.to_owned())).await;
     }
-    match cleared::under_lease(job, &target, found).await? {
-        Some(cleared) => make(job, &target, cleared).await,
-        None => Ok(()),
+    let cleared = cleared::under_lease(job, &target, found).await?;
+    if let Some(cleared) = cleared {
+        make(job, &target, cleared).await?;
     }
+    drop(slot);
+    Ok(())
 }
 
 /// An attempt that somebody asked for. It goes out whatever the endpoint's filters say, but not
 /// to a disabled endpoint, nor past what the profile forbids.
 pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
+    if let Some(moment) = asked.not_before {
+        job.wait_until(moment).await;
+    }
     let _slot = slot(job, asked.app).await;
     let Some(_sending) = job.context.parts.in_flight.begin_by_hand(asked.id) else {
         return Err(NotDone::Busy {

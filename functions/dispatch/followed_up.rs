@@ -116,7 +116,17 @@ pub(crate) async fn enqueue(
     at: Timestamp,
 ) -> Result<(), NotDone> {
     let Delivery { app, msg, ep, .. } = *delivery;
-    send(job, &Record::Retry { app, msg, ep, attempt }, at).await
+    let record = Record::Retry { app, msg, ep, attempt };
+    match delivery.pending().is_some_and(|pending| pending.counted) {
+        true => send_ahead(job, &record, at).await,
+        false => send(job, &record, at).await,
+    }
+}
+
+/// The same for a record that a rate has kept this moment for: it comes a little before, and
+/// [waits](Job::wait_until) for it in hand.
+pub(crate) async fn send_ahead(job: &Job, record: &Record, at: Timestamp) -> Result<(), NotDone> {
+    send(job, record, at.minus_ms(job.context.parts.settings.early_ms)).await
 }
 
 /// Puts a record in the retries queue, to be received at `at`.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::Arrival;
@@ -152,6 +153,15 @@ impl Job {
     /// The present.
     pub(crate) fn now(&self) -> Timestamp {
         self.context.parts.ambient.now()
+    }
+
+    /// Waits for a moment that has been kept for what this is about; no longer than it may come
+    /// early.
+    pub(crate) async fn wait_until(&self, moment: Timestamp) {
+        let early_ms = moment.since(self.now()).min(self.context.parts.settings.early_ms);
+        if early_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(early_ms)).await;
+        }
     }
 
     /// The application, and its endpoints unless it is wide: read once for the whole batch.

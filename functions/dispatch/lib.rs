@@ -86,6 +86,9 @@ const _: () = assert!(cfg!(panic = "unwind"), "dispatch must be built with panic
 /// Longest exchange with an endpoint, in milliseconds (Svix Cloud and Dots: 15 s).
 pub const REQUEST_TIMEOUT_MS: u64 = 15_000;
 
+/// How early what a rate has kept a moment for comes, in milliseconds.
+const EARLY_MS: u64 = 1_000;
+
 /// How dispatch behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -106,6 +109,10 @@ pub struct Settings {
     pub parallel: usize,
     /// Most of them for one application, so that its hanging endpoints hold up nobody else's.
     pub parallel_per_application: usize,
+    /// How much earlier than its moment something comes that a rate has kept one for, in
+    /// milliseconds: it waits for it in hand. Queues count in whole seconds, so what does not come
+    /// early comes up to one late, and a second's worth then in any part of the next.
+    pub early_ms: u64,
     /// Most endpoints that want a message that one record is for, in a wide application.
     pub share: usize,
     /// What a simulation takes out of dispatch, to show what it is there for.
@@ -132,6 +139,7 @@ impl Default for Settings {
             taken_excerpt_bytes: TAKEN_EXCERPT_BYTES,
             parallel: 512,
             parallel_per_application: 64,
+            early_ms: EARLY_MS,
             share: NARROW,
             without: Without::default(),
         }

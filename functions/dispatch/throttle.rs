@@ -3,8 +3,9 @@
 //! What was given out of a rate lately is an [item of the store](shared::store::Rates). A second's
 //! worth goes out at once, and nothing more within that second. What has to wait gets a moment of
 //! its own, is put on record as pending without an attempt, and comes back through the queue or
-//! the sweep at that moment. So waiting is not an attempt, and costs the writes and the send of a
-//! retry.
+//! the sweep: a little before that moment, for which it then waits in hand, since queues count in
+//! whole seconds. So waiting is not an attempt, and costs the writes and the send of a retry, and
+//! half a second of an invocation.
 //!
 //! Those of one process who want some of the same rate at once ask the store once: a batch for one
 //! endpoint costs one read and one write. Who has no rate costs nothing.

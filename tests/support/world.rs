@@ -155,7 +155,8 @@ impl World {
 
     pub(crate) fn build(builder: Builder) -> Self {
         let Builder { settings, plan, policy, sender, profiles, one_process, narrow } = builder;
-        let settings = Settings { share: settings.share.min(narrow), ..settings };
+        // Its clock stands still while anybody waits.
+        let settings = Settings { share: settings.share.min(narrow), early_ms: 0, ..settings };
         let directory = directory::Directory::new();
         let clock = StillClock::new();
         let ambient = still::ambient(&clock);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dispatch::{Dispatcher, Parts};
 use http::Request;
 use receive::{APPLICATION_TTL_MS, Receiver};
-use retry::Sweeper;
+use retry::{Pace, Sweeper};
 use serde_json::{Value, json};
 use shared::domain::clock::{Ambient, Clock};
 use shared::domain::id::OrganisationId;
@@ -21,7 +21,7 @@ use shared::host::config::DEFAULT_ORGANISATION;
 use shared::queue::{DeadLetters, Producer, Queues};
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
-use shared::store::{Profiles, SOURCE_TTL_MS, StoreSettings, Stores};
+use shared::store::{Profiles, Rates, SOURCE_TTL_MS, StoreSettings, Stores};
 
 use super::aws::dice::Dice;
 use super::aws::queue::SimulatedQueue;
@@ -32,7 +32,7 @@ use super::endpoints::Endpoints;
 use super::lambda::{Concurrency, Function};
 use super::ledger::Ledger;
 use super::life::{Life, Mortal};
-use super::plan::Plan;
+use super::plan::{Part, Plan};
 use crate::counting::{CountingQueue, CountingTable, Meter};
 use crate::deployed::{DISPATCH, RECEIVE, RETRY};
 
@@ -79,6 +79,7 @@ pub(crate) struct Ports {
     sender: Arc<dyn Sender>,
     profiles: Profiles,
     secret: RootSecret,
+    without: Option<Part>,
 }
 
 impl Ports {
@@ -136,7 +137,22 @@ impl Ports {
         let tenancy = self.tenancy(&base);
         let retries = self.producer(&self.pipes.retries, life);
         let sender = Mortal::new(self.sender.clone(), life);
-        Dispatcher::new(Parts::new(base, tenancy, retries, sender, dispatch::Settings::default()))
+        let mut parts = Parts::new(base, tenancy, retries, sender, self.dispatch_settings());
+        if self.without == Some(Part::Rates) {
+            parts.rates = Rates::new(Arc::new(self.table.apart()));
+        }
+        Dispatcher::new(parts)
+    }
+
+    fn dispatch_settings(&self) -> dispatch::Settings {
+        let mut settings = dispatch::Settings::default();
+        match self.without {
+            Some(Part::Patience) => settings.without.patience = true,
+            Some(Part::Circuits) => settings.without.circuits = true,
+            Some(Part::Slots) => settings.parallel = settings.parallel_per_application,
+            Some(Part::Sweep | Part::Rates) | None => {}
+        }
+        settings
     }
 
     fn sweeper(&self, life: &Life) -> Sweeper {
@@ -145,7 +161,12 @@ impl Ports {
             deliveries: Mortal::new(self.counted(deliveries_dlq), life),
             retries: Mortal::new(self.counted(retries_dlq), life),
         };
-        Sweeper::new(self.base(life, StoreSettings::default()), self.queues(life), dead)
+        let base = self.base(life, StoreSettings::default());
+        let mut sweeper = Sweeper::new(base, self.queues(life), dead);
+        if self.without == Some(Part::Sweep) {
+            sweeper.pace = Pace { reads: 1, calls: 1 };
+        }
+        sweeper
     }
 
     fn admin(&self, life: &Life) -> Admin {
@@ -189,6 +210,7 @@ impl Account {
             sender: endpoints.clone(),
             profiles: Profiles::built_in(),
             secret: RootSecret::new(ROOT_SECRET)?,
+            without: plan.without,
         };
         let reserved = plan.receive_reserved;
         let shared = plan.account_concurrency.saturating_sub(reserved.unwrap_or(0));
@@ -236,7 +258,7 @@ impl Account {
             let app = self.create("/api/v1/app", json!({"name": "Customer"})).await?;
             let mut endpoints = Vec::with_capacity(tenant.endpoints.len());
             for behaviour in &tenant.endpoints {
-                let body = json!({"url": Endpoints::url(number)});
+                let body = json!({"url": Endpoints::url(number), "throttleRate": behaviour.rate});
                 match self.create(&format!("/api/v1/app/{app}/endpoint"), body).await {
                     Ok(endpoint) => endpoints.push(endpoint),
                     Err(why) if endpoints.is_empty() => return Err(why),
@@ -252,6 +274,12 @@ impl Account {
     }
 
     async fn create(&self, path: &str, body: Value) -> Result<String, String> {
+        let made = self.ask(path, body).await?;
+        made["id"].as_str().map(str::to_owned).ok_or_else(|| format!("{path}: {made}"))
+    }
+
+    /// Asks the API for something; what it answers if it was done.
+    pub(crate) async fn ask(&self, path: &str, body: Value) -> Result<Value, String> {
         let request = Request::builder()
             .method("POST")
             .uri(path)
@@ -260,9 +288,9 @@ impl Account {
             .map_err(|error| error.to_string())?;
         let answer = self.admin.handle(request).await;
         let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-        match body["id"].as_str() {
-            Some(id) if answer.status().is_success() => Ok(id.to_owned()),
-            _ => Err(format!("{path}: {}: {body}", answer.status())),
+        match answer.status() {
+            status if status.is_success() => Ok(body),
+            status => Err(format!("{path}: {status}: {body}")),
         }
     }
 

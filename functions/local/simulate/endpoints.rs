@@ -15,6 +15,12 @@ use super::plan::Behaviour;
 /// Seconds that an endpoint asks for which is asked too often.
 const RETRY_AFTER: &str = "10";
 
+/// How often it is looked how many requests there were, in milliseconds.
+const LOOK_MS: u64 = 100;
+/// The share of its requests until which an endpoint with a rate has a backlog: the last ones are
+/// retries, which come by their schedule.
+const BACKLOG: f64 = 0.9;
+
 /// All endpoints, by number.
 pub(crate) struct Endpoints {
     clock: Arc<dyn Clock>,
@@ -27,6 +33,8 @@ pub(crate) struct Endpoints {
 struct Endpoint {
     behaviour: Behaviour,
     bucket: Bucket,
+    /// When requests came to one that has a rate.
+    seen: Vec<Timestamp>,
 }
 
 impl Endpoints {
@@ -44,7 +52,7 @@ impl Endpoints {
     /// One more.
     pub(crate) fn add(&self, behaviour: &Behaviour) {
         let bucket = Bucket::full(behaviour.most_per_s.unwrap_or_default(), self.clock.now());
-        hold(&self.all).push(Endpoint { behaviour: behaviour.clone(), bucket });
+        hold(&self.all).push(Endpoint { behaviour: behaviour.clone(), bucket, seen: Vec::new() });
     }
 
     /// The load begins: outages are counted from here.
@@ -52,12 +60,32 @@ impl Endpoints {
         *hold(&self.began) = at;
     }
 
+    /// The fewest and the most requests that came to an endpoint with a rate in any of these
+    /// stretches of time, while there was a backlog: from the second second on, since a second's
+    /// worth goes out at once, until most of them were made.
+    pub(crate) fn least_and_most(&self, stretch_ms: u64) -> Option<(u64, u64)> {
+        let all = hold(&self.all);
+        let seen = all.iter().map(|endpoint| &endpoint.seen).find(|seen| !seen.is_empty())?;
+        let (first, busy_until) =
+            (seen[0].plus_ms(1_000), seen[(seen.len() as f64 * BACKLOG) as usize]);
+        let looks = busy_until.since(first).saturating_sub(stretch_ms) / LOOK_MS;
+        let before = |at: Timestamp| seen.partition_point(|moment| *moment < at) as u64;
+        let counts = (0..=looks).map(|look| {
+            let from = first.plus_ms(look * LOOK_MS);
+            before(from.plus_ms(stretch_ms)) - before(from)
+        });
+        Some((counts.clone().min()?, counts.max()?))
+    }
+
     /// What an endpoint does about its request number `nth` of a delivery.
     fn answer(&self, number: usize, nth: u16) -> Option<(u16, Duration, Option<String>)> {
         let now = self.clock.now();
         let since_s = now.since(*hold(&self.began)) as f64 / 1000.0;
         let mut all = hold(&self.all);
-        let Endpoint { behaviour, bucket } = all.get_mut(number)?;
+        let Endpoint { behaviour, bucket, seen } = all.get_mut(number)?;
+        if behaviour.rate.is_some() {
+            seen.push(now);
+        }
         let takes = self.dice.latency(behaviour.latency);
         let fails = nth == 1 && self.dice.hits(behaviour.fails_once);
         let is_down = behaviour.down.is_some_and(|it| it.has(since_s));

@@ -108,6 +108,9 @@ pub(crate) struct Figures {
     pub(crate) late: Spread,
     /// When the last first attempt was made, after its message was due, in milliseconds.
     pub(crate) last_first_ms: u64,
+    /// The fewest and the most requests in any two seconds to an endpoint with a rate that had a
+    /// backlog.
+    pub(crate) in_two_seconds: Option<(u64, u64)>,
     pub(crate) published: Published,
     pub(crate) receive: Work,
     pub(crate) dispatch: Work,
@@ -191,6 +194,7 @@ impl Figures {
             end_to_end: spread(&books.end_to_end),
             late: spread(&books.late),
             last_first_ms: books.last_first_ms,
+            in_two_seconds: account.endpoints.least_and_most(2_000),
             published: published(&answers),
             receive,
             dispatch,

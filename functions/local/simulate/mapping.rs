@@ -33,6 +33,8 @@ pub(crate) struct Setup {
     /// Whether every other process is of the version before, and every other record of a format
     /// that only the new one reads.
     pub(crate) mixed: bool,
+    /// Whether dispatch is told when it will be cut off.
+    pub(crate) knows_its_time: bool,
 }
 
 /// A mapping of one queue.
@@ -133,10 +135,10 @@ impl<Q: Consumer + 'static> Mapping<Q> {
         let held: Vec<(String, String)> =
             batch.iter().map(|record| (record.id.clone(), record.receipt.clone())).collect();
         let takes = Duration::from_millis(BATCH_MS + RECORD_MS * batch.len() as u64);
-        let queue = &self.queue;
+        let (queue, knows_its_time) = (&self.queue, self.setup.knows_its_time);
         let answer = self.dispatch.invoke(|dispatcher, deadline| async move {
             tokio::time::sleep(takes).await;
-            dispatcher.serve(queue, batch, Some(deadline)).await
+            dispatcher.serve(queue, batch, Some(deadline).filter(|_| knows_its_time)).await
         });
         let Ok(failed) = answer.await else { return };
         let is_done = |(id, _): &(String, String)| !failed.contains(id);

@@ -29,7 +29,7 @@ mod scenario;
 mod waiting;
 
 use figures::Figures;
-use plan::Plan;
+use plan::{Part, Plan};
 use scenario::claim::{Claim, everywhere};
 use scenario::size::Size;
 use scenario::{SCENARIOS, Scenario};
@@ -58,6 +58,9 @@ pub(crate) struct Simulate {
     /// End with an error also when something holds that its scenario says is not kept yet.
     #[arg(long)]
     strict: bool,
+    /// Take a part out of the platform, to see what it is there for.
+    #[arg(long, value_enum)]
+    without: Option<Part>,
     /// Print the names of the scenarios.
     #[arg(long)]
     list: bool,
@@ -68,6 +71,8 @@ pub(crate) struct Simulate {
 struct Outcome {
     scenario: &'static str,
     seed: u64,
+    /// What was taken out.
+    without: Option<Part>,
     size: Size,
     holds: bool,
     claims: Vec<Claim>,
@@ -129,8 +134,13 @@ fn play(scenario: &Scenario, options: &Simulate) -> Result<Outcome, String> {
         scale: options.scale.unwrap_or(scale),
         hang: options.hang,
     };
+    let without = options.without;
     let plans = (scenario.plans)(&size).into_iter().map(|plan| plan.scaled(size.scale));
+    // Only from the last one: the others are what it is compared with.
+    let last = plans.len() - 1;
     let runs = plans
+        .enumerate()
+        .map(|(nth, plan)| Plan { without: without.filter(|_| nth == last), ..plan })
         .map(|plan| with_bar(&plan, scenario.name, options.seed))
         .collect::<Result<Vec<Figures>, String>>()?;
     let mut claims = runs.last().map(everywhere).unwrap_or_default();
@@ -139,7 +149,8 @@ fn play(scenario: &Scenario, options: &Simulate) -> Result<Outcome, String> {
         claim.not_yet = scenario.not_yet.iter().any(|start| claim.claim.starts_with(start));
     }
     let holds = claims.iter().all(|claim| claim.holds);
-    Ok(Outcome { scenario: scenario.name, seed: options.seed, size, holds, claims, runs })
+    let seed = options.seed;
+    Ok(Outcome { scenario: scenario.name, seed, without, size, holds, claims, runs })
 }
 
 fn show(scenario: &Scenario, outcome: &Outcome) {

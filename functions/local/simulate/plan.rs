@@ -1,6 +1,9 @@
 //! What happens in a run: who publishes how much, what the endpoints are like, and what goes wrong
 //! when. Data; nothing here acts.
 
+use clap::ValueEnum;
+use serde::Serialize;
+
 use super::aws::dice::Latency;
 use super::aws::weather::NEW_TABLE_WRITES;
 use super::front::REQUESTS_PER_S;
@@ -38,6 +41,8 @@ pub(crate) struct Behaviour {
     pub(crate) most_per_s: Option<f64>,
     /// It answers 410 to everything.
     pub(crate) gone: bool,
+    /// Requests a second that its owner asked for (`throttleRate`).
+    pub(crate) rate: Option<u16>,
 }
 
 /// How long a healthy endpoint takes: 150 ms in the middle (as `cost --latency`).
@@ -53,6 +58,7 @@ impl Behaviour {
             down: None,
             most_per_s: None,
             gone: false,
+            rate: None,
         }
     }
 
@@ -87,6 +93,22 @@ pub(crate) struct Waiting {
     pub(crate) retries: u64,
     /// Retries that are dead letters.
     pub(crate) dead: u64,
+}
+
+/// A part of the platform that can be taken out, to see what it is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Part {
+    /// A store that would not take an attempt is asked again, and the outcome goes to the queue.
+    Patience,
+    /// The sweep works on many shards and deliveries at the same time.
+    Sweep,
+    /// Each application has slots of its own, and dispatch knows how much time is left.
+    Slots,
+    /// Endpoints that do not answer are left alone.
+    Circuits,
+    /// All processes keep a rate together.
+    Rates,
 }
 
 /// A run.
@@ -127,6 +149,10 @@ pub(crate) struct Plan {
     pub(crate) warm_writes: f64,
     /// When writes take long or fail: the share that fails, and milliseconds of the others.
     pub(crate) brown_out: Option<(Span, f64, u64)>,
+    /// How many of the first messages somebody sends again, and after how many seconds.
+    pub(crate) by_hand: Option<(usize, f64)>,
+    /// What is taken out of the platform.
+    pub(crate) without: Option<Part>,
 }
 
 impl Plan {
@@ -177,6 +203,8 @@ impl Plan {
             others: None,
             warm_writes: NEW_TABLE_WRITES,
             brown_out: None,
+            by_hand: None,
+            without: None,
         }
     }
 }

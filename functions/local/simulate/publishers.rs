@@ -18,6 +18,9 @@ const TRIES: u32 = 5;
 /// Pause before the second try, unless `Retry-After` says otherwise; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How many messages are kept in mind.
+const KEPT: usize = 100;
+
 /// Everybody who publishes.
 pub(crate) struct Publishers {
     front: Front,
@@ -58,9 +61,19 @@ pub(crate) struct Answers {
     pub(crate) refused: u64,
     /// Events that are being asked for.
     pub(crate) under_way: u64,
+    /// The first messages that were taken.
+    pub(crate) first: Vec<String>,
     /// How long an answer of 202 took, in milliseconds.
     pub(crate) took: Histogram<u64>,
     warm_from: Timestamp,
+}
+
+impl Answers {
+    fn keep(&mut self, message: &str) {
+        if self.first.len() < KEPT {
+            self.first.push(message.to_owned());
+        }
+    }
 }
 
 impl Publishers {
@@ -79,6 +92,7 @@ impl Publishers {
             warm_errors: 0,
             refused: 0,
             under_way: 0,
+            first: Vec::new(),
             took: Histogram::new_with_bounds(1, 600_000, 3).expect("bounds that fit"),
             warm_from: clock.now(),
         });
@@ -124,6 +138,7 @@ impl Publishers {
                 StatusCode::ACCEPTED => {
                     if let Some(id) = &reply.message {
                         self.ledger.accepted(id);
+                        self.answers().keep(id);
                     }
                     return true;
                 }

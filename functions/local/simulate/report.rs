@@ -26,6 +26,9 @@ pub(crate) fn print(run: &Figures) {
     line("end to end", quantiles(&run.end_to_end.all));
     line("  of the others", quantiles(&run.end_to_end.innocent));
     line("retries, late by", quantiles(&run.late.all));
+    if let Some((least, most)) = run.in_two_seconds {
+        line("under its rate", format!("{least} to {most} requests in two seconds"));
+    }
     let published = &run.published;
     line(
         "publishers",

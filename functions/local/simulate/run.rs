@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde_json::json;
 use shared::domain::clock::Timestamp;
 use shared::store::change;
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use super::figures::Figures;
 use super::front::Front;
 use super::lambda::{Failure, Function};
 use super::mapping::{Backlog, Mapping, Open, Setup};
-use super::plan::{Plan, Span};
+use super::plan::{Part, Plan, Span};
 use super::publishers::Publishers;
 use super::waiting;
 use crate::deployed::{SWEEP_EVENT_AGE_S, SWEEP_EVERY_S, SWEEP_PARTS};
@@ -79,7 +80,11 @@ async fn play(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures,
     sweep(&account, &open);
     let dice = Dice::new(seed, 11);
     let seconds = plan.load_s + plan.rest_s;
-    load(plan, &customers, &publishers, &dice, &|s| progress(s, seconds)).await;
+    let progress_s = |s| progress(s, seconds);
+    let by_hand = by_hand(&account, plan, &customers, &publishers);
+    let ((), resent) =
+        tokio::join!(load(plan, &customers, &publishers, &dice, &progress_s), by_hand);
+    resent?;
     let is_settled = || {
         let under_way = publishers.answers().under_way;
         under_way == 0 && account.ledger.lock().open <= 0
@@ -146,7 +151,11 @@ fn begin(account: &Account, plan: &Plan, from: Timestamp) {
 /// Both mappings.
 fn map(account: &Account, plan: &Plan, open: &Open) {
     let Pipes { deliveries, retries, .. } = &account.ports.pipes;
-    let setup = Setup { most: plan.dispatch_concurrency, mixed: plan.mixed_versions };
+    let setup = Setup {
+        most: plan.dispatch_concurrency,
+        mixed: plan.mixed_versions,
+        knows_its_time: plan.without != Some(Part::Slots),
+    };
     for queue in [deliveries, retries] {
         let of = queue.clone();
         let backlog: Backlog = Arc::new(move || of.backlog());
@@ -221,6 +230,24 @@ async fn load(
         }
     }
     tokio::time::sleep_until(end).await;
+}
+
+/// Sends messages again to the first endpoint, as somebody does who clicks.
+async fn by_hand(
+    account: &Account,
+    plan: &Plan,
+    customers: &[Customer],
+    publishers: &Publishers,
+) -> Result<(), String> {
+    let Some((count, at_s)) = plan.by_hand else { return Ok(()) };
+    tokio::time::sleep(Duration::from_secs_f64(at_s)).await;
+    let messages: Vec<String> = publishers.answers().first.iter().take(count).cloned().collect();
+    let Customer { app, endpoints } = &customers[0];
+    for message in messages {
+        let path = format!("/api/v1/app/{app}/msg/{message}/endpoint/{}/resend", endpoints[0]);
+        account.ask(&path, json!({})).await?;
+    }
+    Ok(())
 }
 
 /// Nothing more begins; what has begun ends.

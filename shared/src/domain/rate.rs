@@ -6,6 +6,9 @@ use super::clock::Timestamp;
 
 /// How long something that was given out counts, in milliseconds.
 const COUNTS_MS: u64 = 1_000;
+/// How far apart moments to come are at the least, in milliseconds: a second's worth spread over
+/// so many of them as can be told apart.
+const APART_MS: u64 = 50;
 /// Most moments that are told apart. Beyond them two neighbours become the later one, which errs
 /// on the side of less.
 const MAX_MOMENTS: usize = 24;
@@ -18,10 +21,20 @@ pub struct Given(Vec<(Timestamp, u32)>);
 
 impl Given {
     /// Gives out the next of `rate` a second: the first moment from `now` on that leaves no second
-    /// with more. A second's worth goes out at once; moments are given in order.
+    /// with more. A second's worth goes out at once, and what has to wait goes out evenly; moments
+    /// are given in order.
     pub fn next(&mut self, rate: u16, now: Timestamp) -> Timestamp {
-        let mut at = self.last().map_or(now, |last| last.max(now));
-        while let Some(until) = self.full_until(u32::from(rate).max(1), at) {
+        let rate = u32::from(rate).max(1);
+        let apart_ms = (COUNTS_MS / u64::from(rate)).max(APART_MS);
+        let mut at = match self.0.last() {
+            Some((last, count)) if *last > now => {
+                let is_full = u64::from(*count) * COUNTS_MS >= u64::from(rate) * apart_ms;
+                last.plus_ms(if is_full { apart_ms } else { 0 })
+            }
+            // Nobody waits.
+            _ => now,
+        };
+        while let Some(until) = self.full_until(rate, at) {
             at = until;
         }
         match self.0.last_mut() {

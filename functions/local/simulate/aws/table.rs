@@ -94,6 +94,11 @@ impl SimulatedTable {
         Self { state: Arc::new(Mutex::new(state)), dice, clock, watch }
     }
 
+    /// An empty table beside this one, without limits or latencies.
+    pub(crate) fn apart(&self) -> Self {
+        Self::new(self.clock.clone(), self.dice.clone(), Weather::calm(), self.watch.clone())
+    }
+
     /// Changes what the table is like from now on.
     pub(crate) fn set_weather(&self, weather: Weather) {
         let mut state = self.lock();

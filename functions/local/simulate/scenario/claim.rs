@@ -66,6 +66,7 @@ pub(crate) fn everywhere(run: &Figures) -> Vec<Claim> {
             run.sent_twice,
             run.died,
         ),
+        Claim::at_most("invocations of dispatch that were cut off", run.dispatch.timed_out, 0),
     ]
 }
 

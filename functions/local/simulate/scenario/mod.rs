@@ -31,7 +31,7 @@ pub(crate) struct Scenario {
 }
 
 /// All of them.
-pub(crate) const SCENARIOS: [Scenario; 12] = [
+pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario {
         name: "steady",
         about: "300 applications with one endpoint each, which takes 150 ms and fails 2 % once",
@@ -79,6 +79,14 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         plans: trouble::brown_out,
         claims: trouble::brown_out_holds,
         not_yet: &["requests that receive was not there for"],
+    },
+    Scenario {
+        name: "rate",
+        about: "an endpoint that takes 50 a second gets twice as many, and fails a tenth of them once",
+        usual: (100.0, 1.0, 1.0),
+        plans: traffic::rate,
+        claims: traffic::rate_holds,
+        not_yet: &[],
     },
     Scenario {
         name: "morning",

@@ -58,6 +58,35 @@ pub(crate) fn hot_holds(runs: &[Figures]) -> Vec<Claim> {
         .collect()
 }
 
+/// What the endpoint of `rate` takes a second.
+const RATE: u16 = 50;
+
+/// One endpoint with a rate gets more than that, and somebody sends a hundred messages again
+/// meanwhile. At least five dispatching processes share it.
+pub(crate) fn rate(size: &Size) -> Vec<Plan> {
+    let mut plan = size.steady();
+    let endpoints = vec![Behaviour { rate: Some(RATE), ..Behaviour::healthy(0.1) }];
+    plan.tenants = vec![Tenant { weight: 1.0, endpoints, troubled: false }];
+    plan.warm_up_s = 0.0;
+    plan.rest_s = 1_800.0;
+    plan.by_hand = Some((100, size.load_s / 2.0));
+    vec![plan]
+}
+
+pub(crate) fn rate_holds(runs: &[Figures]) -> Vec<Claim> {
+    let [run] = runs else { return Vec::new() };
+    let (least, most) = run.in_two_seconds.unwrap_or_default();
+    let fit = 2 * u64::from(RATE);
+    vec![
+        Claim::new(
+            "45 to 55 requests a second in any two seconds of the backlog",
+            least * 10 >= fit * 9 && most * 10 <= fit * 11,
+            format!("{} to {}", least as f64 / 2.0, most as f64 / 2.0),
+        ),
+        Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0),
+    ]
+}
+
 /// A tenth, all and ten times the rate of the size, on accounts that were made ready for it.
 pub(crate) fn growth(size: &Size) -> Vec<Plan> {
     [0.1, 1.0, 10.0]
