@@ -8,12 +8,13 @@
 use crate::counting::Usage;
 use dispatch::Settings;
 use serde_json::{Value, json};
+use shared::domain::attempt::EXCERPT_BYTES;
 use shared::domain::circuit::OPENS_AFTER;
 use shared::domain::schedule::Schedule;
 use shared::sender::Ending;
 use shared::store::{Cached, Directory};
 
-use crate::support::network::answer;
+use crate::support::network::{answer, answer_with};
 use crate::support::world::{Builder, World};
 
 const URL: &str = "http://127.0.0.1:9/hook";
@@ -140,6 +141,41 @@ async fn a_first_attempt_that_fails_costs_six_writes_one_read_and_one_send() {
     world.publish(&app, event()).await;
     let dispatch = cost(&world, world.dispatch_all()).await;
     assert_eq!(billed(&dispatch), (6, 1.0, 1));
+}
+
+#[tokio::test]
+async fn headers_of_an_answer_cost_nothing_however_long_it_and_they_are() {
+    let long = "h".repeat(250);
+    let headers = [
+        ("content-type", "text/html; charset=utf-8"),
+        ("retry-after", "120"),
+        ("server", "cloudflare"),
+        ("cf-ray", "8e1f6a0c3b7d2a91-FRA"),
+        ("date", "Thu, 26 Nov 2026 14:05:31 GMT"),
+        ("x-a", &long),
+        ("x-b", &long),
+    ];
+    let mut without = 0;
+    let bodies: Vec<usize> = (0..=EXCERPT_BYTES).step_by(16).collect();
+    let count = bodies.len();
+    for bytes in bodies {
+        let costs = async |headers: &[(&str, &str)]| {
+            let (world, app) = world_with(Settings::default()).await;
+            world.network.next(URL, answer_with(500, &"x".repeat(bytes), headers));
+            let msg = world.publish(&app, event()).await;
+            let billed = billed(&cost(&world, world.dispatch_all()).await);
+            let kept = world.attempts(&app, &msg).await[0]["responseHeaders"].clone();
+            (billed, kept.as_array().map_or(0, Vec::len))
+        };
+        let (bare, with) = (costs(&[]).await, costs(&headers).await);
+        assert_eq!(with.0, bare.0, "{bytes} bytes of body");
+        if bytes <= 128 {
+            assert!(with.1 >= 5, "a short answer has room for what tells: {with:?}");
+        }
+        without += usize::from(with.1 == 0);
+    }
+    // Where the unit is full to the last bytes nothing fits.
+    assert!(without * 20 <= count, "{without} of {count} have no headers");
 }
 
 #[tokio::test]

@@ -69,7 +69,8 @@ fn largest(world: &World, kind: &str) -> (usize, Stored) {
     let of_kind = stored.values().filter(|item| kind_of(&item.key) == Some(kind));
     let sizes = of_kind.map(|item| {
         let doc: Value = serde_json::from_str(&item.doc).unwrap();
-        let answer = doc["response"].as_str().map_or(0, str::len);
+        let headers = doc.get("headers").map_or(0, |kept| kept.to_string().len() + 11);
+        let answer = doc["response"].as_str().map_or(0, str::len) + headers;
         let table = item.size() - answer;
         let body = item.body.as_ref().map_or(0, bytes::Bytes::len);
         let indexes = usize::from(item.by_time.is_some()) + usize::from(item.due.is_some());

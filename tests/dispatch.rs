@@ -22,7 +22,7 @@ use shared::store::{Deliveries, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::support::faults::{Fault, Faulty, Plan};
-use crate::support::network::{Network, answer, header};
+use crate::support::network::{Network, answer, answer_with, header};
 use crate::support::still::{START, StillClock};
 use crate::support::world::{Builder, World, text};
 

@@ -380,6 +380,7 @@ async fn deliver_well_and_badly(world: &World, app: &str, plan: &Plan) -> Vec<St
         status,
         excerpt: format!("got {PAYLOAD} with {HEADER}").into_bytes(),
         retry_after: Some(PROOF.to_owned()),
+        headers: vec![("x-got".to_owned(), PROOF.to_owned())],
     };
     world.network.next(URL, echo(500));
     world.network.next(URL, Ending::Failed(format!("the connection broke after {PAYLOAD}")));

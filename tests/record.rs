@@ -89,6 +89,7 @@ pub(crate) fn outcome(outcome: Option<Outcome>) -> Record {
         status: 200,
         ms: 12,
         response: "ok".to_owned(),
+        headers: Vec::new(),
         event_type: message.event_type.clone(),
         channels: message.channels.clone(),
         tags: message.tags.clone(),

@@ -692,6 +692,7 @@ pub(crate) async fn due_in(world: &World, shard: u32, count: usize) -> Vec<Strin
             status: 500,
             ms: 7,
             response: String::new(),
+            headers: Vec::new(),
             event_type: message.event_type.clone(),
             channels: Vec::new(),
             tags: Vec::new(),

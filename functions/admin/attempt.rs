@@ -33,6 +33,11 @@ pub(crate) struct AttemptOut {
     response: String,
     response_status_code: u16,
     response_duration_ms: u64,
+    /// Names and values of headers of the answer, of an attempt that failed: as many as are kept,
+    /// what tells most first, and none that may be a secret.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<[String; 2]>")]
+    response_headers: Vec<(String, String)>,
     #[schemars(with = "description::AttemptStatus")]
     status: u8,
     #[schemars(with = "description::AttemptStatusText")]
@@ -57,6 +62,7 @@ impl AttemptOut {
         Self {
             url: attempt.url,
             response: if with_content { attempt.response } else { String::new() },
+            response_headers: if with_content { attempt.headers } else { Vec::new() },
             response_status_code: attempt.status,
             response_duration_ms: attempt.ms,
             status,

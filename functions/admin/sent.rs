@@ -38,6 +38,8 @@ pub(crate) struct SentOut {
     status: u16,
     /// The beginning of the answer, or why there was none.
     answer: String,
+    /// Headers of the answer, of an attempt that failed; not all, and none that may be a secret.
+    answer_headers: Vec<HeaderOut>,
     duration_ms: u64,
     /// Why it failed, if it did.
     failure: Option<crate::failure::Failure>,
@@ -50,6 +52,12 @@ pub(crate) struct HeaderOut {
     value: String,
 }
 
+impl From<(String, String)> for HeaderOut {
+    fn from((name, value): (String, String)) -> Self {
+        Self { name, value }
+    }
+}
+
 /// The same as Svix has it.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -58,7 +66,8 @@ pub(crate) struct SentHeadersOut {
     /// Names of those whose values are not shown.
     sensitive: Vec<String>,
     sent_headers: BTreeMap<String, String>,
-    /// Always null: what endpoints answer with is not kept.
+    /// Names and values of headers of the answer, of an attempt that failed: as many as are kept,
+    /// what tells most first, and none that may be a secret. Null where there are none.
     #[schemars(with = "Option<Vec<[String; 2]>>")]
     response_headers: Option<Vec<(String, String)>>,
 }
@@ -75,10 +84,9 @@ impl Call<'_> {
     /// The request of an attempt, and what it was answered.
     pub(crate) async fn sent(&self, app: &str, msg: &str, attempt: &str) -> Answer {
         let (made, attempt) = self.made(app, msg, attempt).await?;
-        let headers = made.headers.into_iter().map(|(name, value)| HeaderOut {
-            name,
-            value: value.unwrap_or_else(|| HIDDEN.to_owned()),
-        });
+        let shown = |value: Option<String>| value.unwrap_or_else(|| HIDDEN.to_owned());
+        let headers =
+            made.headers.into_iter().map(|(name, value)| HeaderOut::from((name, shown(value))));
         let failure = || crate::failure::explain(attempt.status, &attempt.response);
         let out = SentOut {
             method: "POST",
@@ -89,6 +97,7 @@ impl Call<'_> {
             failure: (!attempt.ok).then(failure),
             url: attempt.url,
             answer: attempt.response,
+            answer_headers: attempt.headers.into_iter().map(HeaderOut::from).collect(),
             duration_ms: attempt.ms,
         };
         Ok(error::json(StatusCode::OK, &out))
@@ -96,7 +105,7 @@ impl Call<'_> {
 
     /// The headers alone.
     pub(crate) async fn sent_headers(&self, app: &str, msg: &str, attempt: &str) -> Answer {
-        let (made, _) = self.made(app, msg, attempt).await?;
+        let (made, attempt) = self.made(app, msg, attempt).await?;
         let (mut sent_headers, mut sensitive) = (BTreeMap::new(), Vec::new());
         for (name, value) in made.headers {
             match value {
@@ -104,7 +113,8 @@ impl Call<'_> {
                 None => sensitive.push(name),
             }
         }
-        let out = SentHeadersOut { sensitive, sent_headers, response_headers: None };
+        let response_headers = Some(attempt.headers).filter(|headers| !headers.is_empty());
+        let out = SentHeadersOut { sensitive, sent_headers, response_headers };
         Ok(error::json(StatusCode::OK, &out))
     }
 

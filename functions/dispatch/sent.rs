@@ -13,6 +13,9 @@ use crate::request::{self, Body};
 use crate::target::Target;
 use crate::token;
 
+/// Names and values of an answer's headers.
+type Headers = Vec<(String, String)>;
+
 /// Signs the request with all live secrets, with the bytes that were published, and sends it.
 ///
 /// # Errors
@@ -34,7 +37,8 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         None => request(job, target, cleared.timeout_ms, at).await?,
     };
     let duration_ms = outcome.duration_ms;
-    let verdict = judge(outcome, policy, job.context.parts.settings.taken_excerpt_bytes)?;
+    let (verdict, headers) =
+        judge(outcome, policy, job.context.parts.settings.taken_excerpt_bytes)?;
     Span::current().record("status", verdict.status).record("delivered", verdict.ok);
     let attempt = Attempt {
         id: cleared.id,
@@ -49,6 +53,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         status: verdict.status,
         ms: duration_ms,
         response: verdict.response.clone(),
+        headers,
         event_type: message.event_type.clone(),
         channels: message.channels.clone(),
         tags: message.tags.clone(),
@@ -95,20 +100,28 @@ fn uncalled(reason: String) -> Outcome {
 }
 
 /// Success is what the policy says, 2xx unless it says less. Everything else is a failure,
-/// redirects included. Of the answer of a success, `taken_bytes` are kept.
+/// redirects included. Of the answer of a success, `taken_bytes` are kept, and no headers.
 ///
 /// # Errors
 /// When the request was not sent, for want of something of ours: no attempt of the endpoint's.
-fn judge(outcome: Outcome, policy: &Policy, taken_bytes: usize) -> Result<Verdict, NotDone> {
+fn judge(
+    outcome: Outcome,
+    policy: &Policy,
+    taken_bytes: usize,
+) -> Result<(Verdict, Headers), NotDone> {
     let answered = match outcome.ending {
         Ending::Answered { .. } => Some(true),
         Ending::TimedOut | Ending::Failed(_) => Some(false),
         Ending::Refused(_) | Ending::Unsent(_) => None,
     };
+    let mut kept = Headers::new();
     let (status, response, retry_after) = match outcome.ending {
-        Ending::Answered { status, excerpt, retry_after } => {
-            let keep = if policy.is_success(status) { taken_bytes } else { EXCERPT_BYTES };
-            (status, legible(&excerpt, keep), retry_after)
+        Ending::Answered { status, excerpt, retry_after, .. } if policy.is_success(status) => {
+            (status, legible(&excerpt, taken_bytes), retry_after)
+        }
+        Ending::Answered { status, excerpt, retry_after, headers } => {
+            kept = headers;
+            (status, legible(&excerpt, EXCERPT_BYTES), retry_after)
         }
         Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),
         Ending::Refused(reason) => (0, format!("not called: {reason}"), None),
@@ -116,7 +129,7 @@ fn judge(outcome: Outcome, policy: &Policy, taken_bytes: usize) -> Result<Verdic
         Ending::Unsent(reason) => return Err(NotDone::Failed(reason)),
     };
     let (ok, gone) = (policy.is_success(status), status == GONE);
-    Ok(Verdict { ok, gone, answered, retry_after, status, response })
+    Ok((Verdict { ok, gone, answered, retry_after, status, response }, kept))
 }
 
 /// The beginning of an answer as text of at most `keep` bytes. What is not UTF-8 becomes U+FFFD,

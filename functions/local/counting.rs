@@ -13,11 +13,9 @@ use serde::{Deserialize, Serialize};
 use shared::queue::{Consumer, Outgoing, Producer, QueueError, Received};
 use shared::store::StoreError;
 use shared::store::table::{
-    Condition, Index, Item, Key, Page, Query, Table, Transacted, Write, Written,
+    Condition, Index, Item, Key, Page, Query, Table, Transacted, WRITE_UNIT_BYTES, Write, Written,
 };
 
-/// DynamoDB bills writes by this many bytes (AWS pricing).
-const WRITE_UNIT_BYTES: usize = 1024;
 /// DynamoDB bills strongly consistent reads by this many bytes (AWS pricing).
 const READ_UNIT_BYTES: usize = 4096;
 /// SQS bills a call by this many bytes (AWS pricing).

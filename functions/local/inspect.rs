@@ -69,9 +69,19 @@ fn attempted(endpoint: &Value, attempts: &[Value]) -> String {
             field(attempt, "responseStatusCode"),
             field(attempt, "responseDurationMs"),
             shortened(&field(attempt, "response")),
-        )
+        ) + &headers(attempt)
     };
     to_it.rev().map(line).collect()
+}
+
+/// What is kept of an answer's headers, a line each.
+fn headers(attempt: &Value) -> String {
+    let all = attempt["responseHeaders"].as_array().into_iter().flatten();
+    let line = |header: &Value| {
+        let [name, value] = [0, 1].map(|at| header[at].as_str().unwrap_or_default());
+        format!("\n      {}", shortened(&format!("{name}: {value}")))
+    };
+    all.map(line).collect()
 }
 
 /// The same, from what a platform that explains nothing has on record.

@@ -33,6 +33,8 @@ async fn an_attempt_is_shown_field_by_field() {
         "id": id, "msgId": msg, "endpointId": ep, "url": URL, "response": "ok",
         "responseStatusCode": 503, "responseDurationMs": 7, "status": 2,
         "statusText": "fail", "triggerType": 0, "timestamp": "2027-01-15T08:00:00Z",
+        "responseHeaders":
+            [["content-type", "text/plain; charset=utf-8"], ["server", "nginx/1.29.4"]],
     });
     assert_eq!(attempts, std::slice::from_ref(&shown));
     let one = get(&world, &format!("/api/v1/app/{app}/msg/{msg}/attempt/{id}")).await;
@@ -434,10 +436,41 @@ async fn the_headers_of_an_attempt_are_what_was_sent_but_for_what_is_secret() {
         }
     }
     assert_eq!(shown["sentHeaders"].as_object().unwrap().len() + 3, sent.headers.len());
-    assert_eq!(shown["responseHeaders"], Value::Null);
+    assert_eq!(shown["responseHeaders"], Value::Null, "of a success none are kept");
     // What is left of one whose endpoint is gone.
     world.call("DELETE", &format!("/api/v1/app/{app}/endpoint/{ep}"), Value::Null).await;
     let left = get(&world, &path).await.body;
     assert_eq!(left["sentHeaders"]["webhook-id"], msg);
     assert_eq!(left["sentHeaders"].get("X-Team"), None);
+}
+
+#[tokio::test]
+async fn headers_of_an_answer_are_shown_with_an_attempt_that_failed_until_they_are_taken_away() {
+    let (world, app, _) = world().await;
+    let headers = [("content-type", "text/html"), ("x-error", "<script>alert(1)</script>")];
+    world.network.next(URL, answer_with(500, "no", &headers));
+    let msg = world.publish(&app, event()).await;
+    world.dispatch_all().await;
+    let attempt = text(&world.attempts(&app, &msg).await[0]["id"]);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/attempt/{attempt}");
+    let shown = async || {
+        let list = get(&world, &format!("/api/v1/app/{app}/attempt/msg/{msg}")).await.body;
+        let one = get(&world, &path).await.body;
+        let of_it = get(&world, &format!("{path}/headers")).await.body;
+        let request = get(&world, &format!("{path}/request")).await.body;
+        let pair = |header: &Value| json!([header["name"], header["value"]]);
+        let named: Vec<Value> =
+            request["answerHeaders"].as_array().unwrap().iter().map(pair).collect();
+        [&list["data"][0]["responseHeaders"], &one["responseHeaders"], &of_it["responseHeaders"]]
+            .map(Clone::clone)
+            .into_iter()
+            .chain([json!(named)])
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown().await, vec![json!(headers); 4]);
+    let plain = format!("/api/v1/app/{app}/attempt/msg/{msg}?with_content=false");
+    assert_eq!(get(&world, &plain).await.body["data"][0].get("responseHeaders"), None);
+    let gone = world.call("DELETE", &format!("{path}/content"), Value::Null).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(shown().await, [Value::Null, Value::Null, Value::Null, json!([])]);
 }

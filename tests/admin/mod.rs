@@ -10,7 +10,7 @@ use shared::domain::signature::verify;
 use shared::sender::target::TargetPolicy;
 
 use crate::support::answers::{another_organisation, assert_error, places};
-use crate::support::network::{answer, header};
+use crate::support::network::{answer, answer_with, header};
 use crate::support::still::START;
 use crate::support::world::{Builder, Reply, World, text};
 

@@ -1,6 +1,8 @@
 //! What the commands answer.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
@@ -221,4 +223,27 @@ fn a_demonstration_that_is_kept_leaves_a_portal_full_of_it() {
     assert_eq!(listed[0]["eventType"], "payout.updated");
     assert!(demo.end("-TERM"));
     assert!(!std::path::Path::new(data).exists());
+}
+
+#[test]
+fn inspecting_a_message_shows_what_is_kept_of_the_headers_of_an_answer() {
+    let place = Place::new("inspect");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let answered = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut part = [0; 64 * 1024];
+        assert!(stream.read(&mut part).unwrap() > 0);
+        let head = "HTTP/1.1 503 No\r\nRetry-After: 7\r\nset-cookie: sid=1\r\n";
+        stream
+            .write_all(format!("{head}x-b: \u{9b}2J\r\ncontent-length: 0\r\n\r\n").as_bytes())
+            .unwrap();
+    });
+    place.json(&["endpoint", "create", &url]);
+    let sent = place.json(&["send"]);
+    assert_eq!(place.platform.json()["status"], 503);
+    answered.join().unwrap();
+    let said = place.says(&["inspect", sent["message"]["id"].as_str().unwrap()]);
+    assert!(said.contains("\n      retry-after: 7\n      x-b: \\u{9b}2J\n"), "{said}");
+    assert!(!said.contains("sid="), "{said}");
 }

@@ -86,6 +86,7 @@ async fn retry_after_slows_down_and_neither_hurries_nor_stalls() {
             status: 503,
             excerpt: Vec::new(),
             retry_after: Some(value.to_owned()),
+            headers: Vec::new(),
         };
         let (world, _, msg) = answered(ending).await;
         let next = the_pending(&world, &msg).await.next_at().unwrap().since(START);
@@ -95,11 +96,7 @@ async fn retry_after_slows_down_and_neither_hurries_nor_stalls() {
 
 #[tokio::test]
 async fn every_outcome_is_recorded_with_status_duration_and_text() {
-    let answered_with = |status, text: &str| Ending::Answered {
-        status,
-        excerpt: text.as_bytes().to_vec(),
-        retry_after: None,
-    };
+    let answered_with = |status, text| answer_with(status, text, &[]);
     for (ending, status, code, response) in [
         (answered_with(200, "thanks"), 0, 200, "thanks"),
         (answered_with(204, ""), 0, 204, ""),
@@ -124,6 +121,23 @@ async fn every_outcome_is_recorded_with_status_duration_and_text() {
 }
 
 #[tokio::test]
+async fn headers_of_an_answer_are_on_record_where_the_attempt_failed_and_of_no_success() {
+    let headers = [("content-type", "text/html"), ("x-odd", "<b>\u{fffd}</b>")];
+    for (ending, kept) in [
+        (answer_with(500, "no", &headers), true),
+        (answer_with(301, "", &headers), true),
+        (answer_with(200, "yes", &headers), false),
+        (answer_with(500, "no", &[]), false),
+        (Ending::TimedOut, false),
+    ] {
+        let (world, app, msg) = answered(ending.clone()).await;
+        let attempt = &world.attempts(&app, &msg).await[0];
+        let expected = if kept { json!(headers) } else { Value::Null };
+        assert_eq!(attempt["responseHeaders"], expected, "{ending:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_excerpt_has_at_most_a_kibibyte_whatever_its_bytes() {
     for (excerpt, begin) in [
         (vec![b'x'; 5_000], "xxxx"),
@@ -134,7 +148,8 @@ async fn an_excerpt_has_at_most_a_kibibyte_whatever_its_bytes() {
         // Of a success less is kept: nobody looks for what went wrong.
         for (status, most) in [(500, EXCERPT_BYTES), (200, 64)] {
             let excerpt = excerpt.clone();
-            let ending = Ending::Answered { status, excerpt, retry_after: None };
+            let headers = Vec::new();
+            let ending = Ending::Answered { status, excerpt, retry_after: None, headers };
             let (world, app, msg) = answered(ending).await;
             let response = text(&world.attempts(&app, &msg).await[0]["response"]);
             let length = response.len();

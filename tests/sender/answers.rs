@@ -211,3 +211,49 @@ async fn endless_headers_do_not_take_the_answer_away() {
         receiver.ended.notified().await;
     }
 }
+
+#[tokio::test]
+async fn headers_that_tell_why_are_kept_what_tells_most_first_and_none_that_may_be_a_secret() {
+    let mut bytes =
+        b"HTTP/1.1 401 No\r\nX-Error-Code: E17\r\nServer: nginx\r\nSet-Cookie: sid=7\r\n\
+        x-auth-token: t\r\nX-Api-Key: k\r\nwebhook-signature: v1,s\r\nx-csrf: c\r\nDate: now\r\n\
+        Content-Security-Policy: default-src\r\nStrict-Transport-Security: max-age=1\r\n\
+        Connection: keep-alive\r\nVary: accept\r\nWWW-Authenticate: Bearer error=\"expired\"\r\n\
+        X-Odd: a\xffb<i>\r\nRetry-After: 7\r\nCONTENT-TYPE: text/html\r\n"
+            .to_vec();
+    bytes.extend(
+        format!("Location: https://x/{}\r\ncontent-length: 0\r\n\r\n", "\u{e9}".repeat(300))
+            .bytes(),
+    );
+    let receiver = Receiver::start([vec![Step::Read, Step::Write(bytes)]]).await;
+    let location = format!("https://x/{}", "\u{e9}".repeat(123));
+    let expected = headers(&[
+        ("content-type", "text/html"),
+        ("retry-after", "7"),
+        ("location", &location),
+        ("www-authenticate", "Bearer error=\"expired\""),
+        ("server", "nginx"),
+        ("date", "now"),
+        ("x-error-code", "E17"),
+        ("x-odd", "a\u{fffd}b<i>"),
+    ]);
+    assert_eq!(kept(sender().send(request(&receiver.url())).await), expected);
+}
+
+#[tokio::test]
+async fn however_many_headers_there_are_twenty_and_a_kibibyte_are_kept_at_the_most() {
+    let bytes_of = |found: &[(String, String)]| -> usize {
+        found.iter().map(|(name, value)| name.len() + value.len()).sum()
+    };
+    let few: String = (0..900).map(|n| format!("x-{n}: {n}\r\n")).collect();
+    let long: String =
+        (0..50).map(|n| format!("x-{n}: {}\r\n", "\u{e9}\u{ff}".repeat(90))).collect();
+    for (many, count, least) in [(few, 20, 100), (long, 4, 700)] {
+        let head =
+            format!("HTTP/1.1 500 X\r\n{many}content-type: a/b\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::start([vec![Step::Read, Step::Write(head.into())]]).await;
+        let found = kept(sender().send(request(&receiver.url())).await);
+        assert_eq!((found[0].0.as_str(), found.len()), ("content-type", count));
+        assert!((least..=1_024).contains(&bytes_of(&found)), "{}", bytes_of(&found));
+    }
+}

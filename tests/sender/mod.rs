@@ -217,7 +217,15 @@ fn text(bytes: &[u8]) -> String {
 
 fn answer(outcome: Outcome) -> (u16, Vec<u8>, Option<String>) {
     match outcome.ending {
-        Ending::Answered { status, excerpt, retry_after } => (status, excerpt, retry_after),
+        Ending::Answered { status, excerpt, retry_after, .. } => (status, excerpt, retry_after),
+        other => panic!("no answer: {other:?}"),
+    }
+}
+
+/// What is kept of the answer's headers.
+fn kept(outcome: Outcome) -> Vec<(String, String)> {
+    match outcome.ending {
+        Ending::Answered { headers, .. } => headers,
         other => panic!("no answer: {other:?}"),
     }
 }

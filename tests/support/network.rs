@@ -64,9 +64,17 @@ impl Sender for Network {
     }
 }
 
-/// An answer with this status and the body `ok`.
+/// An answer with this status and the body `ok`, with the headers that a server has at least.
 pub(crate) fn answer(status: u16) -> Ending {
-    Ending::Answered { status, excerpt: b"ok".to_vec(), retry_after: None }
+    let headers = [("content-type", "text/plain; charset=utf-8"), ("server", "nginx/1.29.4")];
+    answer_with(status, "ok", &headers)
+}
+
+/// An answer with this status, body and headers.
+pub(crate) fn answer_with(status: u16, body: &str, headers: &[(&str, &str)]) -> Ending {
+    let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let headers = headers.iter().map(text).collect();
+    Ending::Answered { status, excerpt: body.as_bytes().to_vec(), retry_after: None, headers }
 }
 
 /// The value of a header of a request that was sent.

@@ -74,6 +74,9 @@ function Place({ one, tries, again, message }) {
       ${one.nextAttempt && html`<li class="off">${t("next try")} <${Time} at=${one.nextAttempt} /></li>`}</ol>`}</div>`;
 }
 
+/** Headers as they travel. */
+const lines = (headers) => headers.map(({ name, value }) => `${name}: ${value}`).join("\n");
+
 /** One try; its request is asked for when it is opened. */
 function Try({ attempt, msg, told }) {
   const [seen, set] = useState(/** @type {any} */ (null));
@@ -92,9 +95,10 @@ function Try({ attempt, msg, told }) {
     ${seen?.error && html`<${Failed} error=${seen.error} />`}
     ${seen && !seen.error && html`
       ${seen.failure && seen.failure.kind !== told && html`<p class="advice"><strong>${tell(seen.failure.says)}</strong> ${tell(seen.failure.advice)}</p>`}
-      <h3>${t("Answer")}</h3>${seen.answer ? html`<${Code} value=${seen.answer} />` : html`<p class="empty">${t("Nothing.")}</p>`}
+      <h3>${t("Answer")}</h3>${seen.answerHeaders.length > 0 && html`<${Code} plain value=${lines(seen.answerHeaders)} />`}
+      ${seen.answer ? html`<${Code} value=${seen.answer} />` : html`<p class="empty">${t("Nothing.")}</p>`}
       <h3>${t("Request")}</h3>
-      <${Code} plain value=${[`${seen.method} ${seen.url}`, ...seen.headers.map((header) => `${header.name}: ${header.value}`)].join("\n")} />
+      <${Code} plain value=${`${seen.method} ${seen.url}\n${lines(seen.headers)}`} />
       ${seen.notes.map((note) => html`<p class="minor">${tell(note)}</p>`)}
       ${seen.body !== null && html`<${Code} value=${seen.body} />`}
       <p><${Copy} text=${curl(seen)} label=${t("Copy as curl")} /></p>`}</details></li>`;

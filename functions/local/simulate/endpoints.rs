@@ -128,7 +128,8 @@ impl Sender for Endpoints {
             self.ledger.took(number, id);
         }
         let duration_ms = u64::try_from(takes.as_millis()).unwrap_or(u64::MAX);
-        let ending = Ending::Answered { status, excerpt: b"ok".to_vec(), retry_after };
+        let (excerpt, headers) = (b"ok".to_vec(), Vec::new());
+        let ending = Ending::Answered { status, excerpt, retry_after, headers };
         Outcome { duration_ms, ending }
     }
 }

@@ -52,6 +52,10 @@ pub struct Attempt {
     pub ms: u64,
     /// The beginning of the answer, or why there was none.
     pub response: String,
+    /// Names and values of [headers of the answer](crate::domain::answer_headers), what tells
+    /// most first; none of a success. On record are as many as cost nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
     /// The message's event type, so that lists can filter on it without reading the message.
     pub event_type: String,
     /// The message's channels, for the same reason.

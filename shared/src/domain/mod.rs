@@ -1,5 +1,6 @@
 //! Nouns and rules, without I/O: the present and randomness come in as arguments.
 
+pub mod answer_headers;
 pub mod api_token;
 pub mod application;
 pub mod attempt;

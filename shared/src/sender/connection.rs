@@ -208,7 +208,8 @@ impl Broken {
     pub(super) fn ending(&self) -> Ending {
         match status_of(&self.heard) {
             Some(status) if self.error.is_parse() => {
-                Ending::Answered { status, excerpt: Vec::new(), retry_after: None }
+                let (excerpt, headers) = (Vec::new(), Vec::new());
+                Ending::Answered { status, excerpt, retry_after: None, headers }
             }
             _ => Ending::Failed(reason::of(&self.error)),
         }

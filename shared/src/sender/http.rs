@@ -29,6 +29,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
+use crate::domain::answer_headers;
 use crate::domain::id::ApplicationId;
 
 use super::connection::{Connection, Connector, Place};
@@ -172,12 +173,13 @@ impl HttpSender {
     ) -> Ending {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
+        let headers = answer_headers::kept(response.headers());
         let deadline = deadline.min(Instant::now() + self.body_timeout);
         let (excerpt, whole) = excerpt(response.into_body(), deadline, self.excerpt_bytes).await;
         if whole {
             self.pool.keep(place, connection);
         }
-        Ending::Answered { status, excerpt, retry_after }
+        Ending::Answered { status, excerpt, retry_after, headers }
     }
 }
 

@@ -61,6 +61,9 @@ pub enum Ending {
         excerpt: Vec<u8>,
         /// The answer's `Retry-After` header, as it came.
         retry_after: Option<String>,
+        /// Names and values of what is worth keeping of its headers
+        /// ([`answer_headers`](crate::domain::answer_headers)).
+        headers: Vec<(String, String)>,
     },
     /// No answer in time.
     TimedOut,

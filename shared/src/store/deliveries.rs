@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scheduled::{self, read_scheduled};
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
-use super::{StoreError, Versioned, doc, inbox, keys, read_range};
+use super::{StoreError, Versioned, attempts, doc, inbox, keys, read_range};
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::{Effect, Event, Outcome, Refusal, Transition, step};
@@ -378,7 +378,8 @@ impl Deliveries {
                 // It went on without this attempt.
                 return self.record_alone(attempt, message, Recorded::Superseded).await;
             };
-            let writes = [put_attempt(attempt, message)?, put_delivery(&next.delivery, condition)?];
+            let writes =
+                [attempts::put(attempt, message)?, put_delivery(&next.delivery, condition)?];
             let writes = writes.into_iter().chain(outbox.iter().cloned()).collect();
             match self.table.transact(writes).await? {
                 Transacted::Done => return Ok(Recorded::Done(next.effects)),
@@ -400,7 +401,7 @@ impl Deliveries {
         message: &Message,
         done: Recorded,
     ) -> Result<Recorded, StoreError> {
-        Ok(match self.table.write(put_attempt(attempt, message)?).await? {
+        Ok(match self.table.write(attempts::put(attempt, message)?).await? {
             Written::Done => done,
             Written::Lost(Some(item)) if doc::decode::<Attempt>(&item.doc)?.id == attempt.id => {
                 Recorded::Ours(Vec::new())
@@ -449,19 +450,6 @@ impl Deliveries {
         let item = self.table.get(&keys::delivery(&msg.key(), ep)).await?;
         item.as_ref().map(read_delivery).transpose()
     }
-}
-
-fn put_attempt(attempt: &Attempt, message: &Message) -> Result<Write, StoreError> {
-    let item = Item {
-        key: keys::attempt(&attempt.msg.key(), &attempt.ep, attempt.turn),
-        by_time: Some(keys::attempt_time(&attempt.ep, attempt.spread, &attempt.id)),
-        due: None,
-        expires_at: Some(message.expires_at),
-        rev: 1,
-        doc: doc::encode(attempt)?,
-        body: None,
-    };
-    Ok(Write::Put(item, Condition::AbsentAt(attempt.at)))
 }
 
 fn put_delivery(delivery: &Delivery, condition: Condition) -> Result<Write, StoreError> {

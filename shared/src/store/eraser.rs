@@ -67,6 +67,7 @@ impl Eraser {
                 return Ok(None);
             }
             EXPUNGED.clone_into(&mut found.response);
+            found.headers.clear();
             Ok(Some(Item { doc: doc::encode(&found)?, ..item.clone() }))
         })
         .await

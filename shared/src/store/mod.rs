@@ -29,6 +29,7 @@ use std::fmt;
 
 mod answers;
 mod api_tokens;
+mod attempts;
 mod book;
 pub mod cache;
 mod catalogue;

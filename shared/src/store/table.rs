@@ -23,6 +23,8 @@ pub const MAX_TRANSACTION: usize = 25;
 
 /// Largest item, in bytes (DynamoDB limit: 400 KB).
 pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+/// DynamoDB bills writes by this many bytes (AWS pricing).
+pub const WRITE_UNIT_BYTES: usize = 1024;
 /// What DynamoDB counts for a number of ten digits: two digits a byte and one more.
 const EPOCH_NUMBER_BYTES: usize = 6;
 /// What DynamoDB counts for a number of up to four digits.
