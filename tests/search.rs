@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::network::answer;
 use crate::support::world::{Reply, World, text};
 
 async fn search(world: &World, app: &str, query: &str) -> Reply {
@@ -126,4 +127,73 @@ async fn what_nothing_can_be_looked_for_with_is_refused() {
         assert_eq!(refused.status, 422, "{refused:?}");
         assert_eq!(refused.body["detail"][0]["loc"], json!(["query", "q"]));
     }
+}
+
+#[tokio::test]
+async fn what_is_found_says_how_far_it_is_for_a_read_a_row() {
+    let (world, app, _) = world().await;
+    world.dispatch_all().await;
+    world.endpoint(&app, "http://127.0.0.1:9/hook").await;
+    world.network.next("http://127.0.0.1:9/hook", answer(500));
+    for n in [1, 2] {
+        let body =
+            json!({"eventType": "cart.left", "eventId": format!("cart-{n}"), "payload": {"n": n}});
+        world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;
+        world.dispatch_all().await;
+        world.advance_s(1);
+    }
+    let deliveries = async |query: &str| {
+        world.call("GET", &format!("/api/v1/app/{app}/delivery?{query}"), Value::Null).await
+    };
+    // Calls to the store of a search, and of one that says how far each message is.
+    let calls = async |query: &str| {
+        let before = world.meter.usage().store_calls;
+        search(&world, &app, &format!("{query}&with_content=false")).await;
+        let between = world.meter.usage().store_calls;
+        deliveries(query).await;
+        (between - before, world.meter.usage().store_calls - between)
+    };
+    // What is remembered from then on is not asked for again.
+    calls("q=nothing").await;
+    let (plain, with_state) = calls("q=nothing").await;
+    for (query, expected, reads) in [
+        ("q=cart-", vec![("cart-2", "delivered", 1), ("cart-1", "failing", 0)], 2),
+        ("q=cart-1", vec![("cart-1", "failing", 0)], 1),
+        ("q=%3A1&in_payload=true", vec![("cart-1", "failing", 0)], 1),
+        ("q=cart-&state=delivered", vec![("cart-2", "delivered", 1)], 2),
+        ("q=cart-&event_types=other", vec![], 0),
+    ] {
+        let reply = deliveries(query).await;
+        let shown: Vec<(String, String, u64)> = reply.body["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                (text(&row["eventId"]), text(&row["state"]), row["delivered"].as_u64().unwrap())
+            })
+            .collect();
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(id, state, delivered)| (id.to_owned(), state.to_owned(), delivered))
+            .collect();
+        assert_eq!(shown, expected, "{query}");
+        let (without, with) = calls(query).await;
+        assert_eq!(
+            with + plain,
+            without + with_state + reads,
+            "{query}: a read for each message that was found"
+        );
+    }
+    for wrong in ["q=", &format!("q={}", "x".repeat(257)), "q=a&in_payload=maybe"] {
+        assert!([400, 422].contains(&deliveries(wrong).await.status.as_u16()), "{wrong}");
+    }
+    let ep = text(
+        &world.call("GET", &format!("/api/v1/app/{app}/endpoint"), Value::Null).await.body["data"]
+            [0]["id"],
+    );
+    let both = deliveries(&format!("q=cart&endpoint_id={ep}")).await;
+    assert_eq!(
+        (both.status.as_u16(), &both.body["detail"]),
+        (400, &json!("The query parameter `q` cannot be given together with `endpoint_id`."))
+    );
 }

@@ -12,7 +12,7 @@ const format = await load("format.js");
 const { DE, SERVER } = await load("de.js");
 const { ONE, t, use, tell } = await load("text.js");
 const { sample, languages } = await load("samples.js");
-const { deliveryState } = await load("state.js");
+const { deliveryState, rest } = await load("state.js");
 const { beginning, visitor } = await load("api.js");
 
 test("names are sorted as people do it: 2 before 10", () => {
@@ -64,6 +64,18 @@ test("a delivery says how far it is", () => {
   const said = deliveryState(row, 0);
   assert.match(said.more, /4 of 8, next in 7 min/);
   assert.equal(deliveryState({ ...row, state: "delivered", endpoints: 3, delivered: 3 }, 0).says, "3/3 delivered");
+});
+
+test("a list looks every 5 s while something goes on or is near, then after 10, 20 and 30 s", () => {
+  const [now, at] = [1e12, (ms) => new Date(1e12 + ms).toISOString()];
+  const over = { timestamp: at(-3_600_000), attemptedAt: at(-61_000), nextAttempt: at(61_000) };
+  const quiet = [0, 1, 2, 3, 4, 99].map((looks) => rest([over], now, looks));
+  assert.deepEqual(quiet, [5_000, 10_000, 20_000, 30_000, 30_000, 30_000]);
+  assert.equal(rest([], now, 2), 20_000);
+  for (const near of [{ timestamp: at(-59_000) }, { attemptedAt: at(-1_000) }, { nextAttempt: at(59_000) }]) {
+    assert.equal(rest([over, { ...over, ...near }], now, 99), 5_000, JSON.stringify(near));
+  }
+  assert.equal(rest([{ ...over, nextAttempt: null, attemptedAt: undefined }], now, 99), 30_000);
 });
 
 test("a token that is none is nobody's", () => {

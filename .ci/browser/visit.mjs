@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { english, mark } from "./german.mjs";
+import { large, looks as seldom, many } from "./lists.mjs";
 
 const [link, operator, program, pictures] = process.argv.slice(2);
 const origin = new URL(link).origin;
@@ -32,7 +33,7 @@ const server = createServer((request, response) => {
   request.on("data", (part) => (body += part));
   request.on("end", () => {
     received.push({ path: request.url, headers: request.headers, body });
-    response.writeHead(mood).end(HOSTILE);
+    response.writeHead(mood, { "content-type": "text/html", "x-why": HOSTILE, "set-cookie": "sid=s3cret" }).end(HOSTILE);
   });
 });
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
@@ -262,6 +263,8 @@ async function visit(page) {
   await page.getByText("The endpoint takes the event type order.paid.").waitFor();
   await page.locator(".timeline summary", { hasText: "HTTP 500" }).click();
   await page.locator(".timeline pre").filter({ hasText: HOSTILE }).first().waitFor();
+  const kept = await page.locator(".timeline pre").filter({ hasText: "content-type: text/html" }).textContent();
+  assert.ok(kept.includes(`x-why: ${HOSTILE}`) && !kept.includes("s3cret"), kept);
   await page.locator(".timeline pre").filter({ hasText: `webhook-id: ${published}` }).waitFor();
   const payload = page.locator("section", { hasText: "Payload" }).locator("pre").last();
   assert.deepEqual(JSON.parse(await payload.textContent()), event.payload);
@@ -400,7 +403,7 @@ async function search(page, picture) {
   await page.getByLabel("Look into payloads").check();
   await page.getByRole("status").filter({ hasText: /^2 found$/ }).waitFor();
 
-  const asked = (url) => url.pathname.endsWith("/msg-search");
+  const asked = (url) => url.pathname.endsWith("/delivery") && url.searchParams.has("q");
   await page.route(asked, (route) => route.fulfill({ status: 503, json: { code: "unavailable", detail: "Ask again in a moment." } }));
   await type("MANY-3");
   await page.getByRole("alert").filter({ hasText: "Ask again in a moment." }).waitFor();
@@ -413,47 +416,6 @@ async function search(page, picture) {
   await page.getByRole("button", { name: "Failing" }).waitFor();
   assert.ok(!page.url().includes("q="), page.url());
   done("messages are found by their names and payloads, page by page; none and an error are told, and an empty field ends it");
-}
-
-/** A customer with many endpoints, in the portal and in the console. */
-async function large(page) {
-  const { id } = (await api("POST", "/app", { name: "Large", uid: "large" })).answer;
-  for (let n = 0; n < 60; n += 1) {
-    assert.equal((await api("POST", `/app/${id}/endpoint`, { url: `${hooks}/${n}`, description: `Branch ${n}`, eventTypes: [n % 2 ? "order.paid" : "order.failed"] })).status, 201);
-  }
-  const context = await page.context().browser().newContext({ viewport: { width: 1000, height: 900 } });
-  const other = await context.newPage();
-  other.setDefaultTimeout(WAIT_MS);
-  watch(other);
-  const rows = other.locator("tr[data-row]");
-  const find = async (label) => {
-    await other.getByRole("status").filter({ hasText: "50 of 60" }).waitFor();
-    assert.equal(await rows.count(), 50);
-    await other.getByLabel(label).fill("hooks/7");
-    await until("the first of them are not all", async () => await rows.count() === 1);
-    await other.getByLabel(label).fill("hooks/5");
-    await until("the last of them are found", async () => await rows.count() === 11);
-    await other.getByLabel(label).fill("hooks/99");
-    await other.getByText("No endpoint fits.").waitFor();
-    await other.getByLabel(label).fill("");
-    await other.getByRole("button", { name: "Show more" }).click();
-    await until("the others are shown", async () => await rows.count() === 60);
-  };
-  await other.goto((await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url);
-  await other.getByRole("button", { name: "Show more" }).waitFor();
-  await fit(other, "many endpoints");
-  await shoot(other, "many-endpoints");
-  await find("Search");
-  await other.keyboard.press("/");
-  assert.equal(await other.evaluate(() => document.activeElement?.getAttribute("type")), "search");
-  await other.goto(`${origin}/console#key=${operator}&next=/apps/${id}`);
-  await other.getByRole("heading", { level: 1, name: "Large" }).waitFor();
-  await other.getByRole("button", { name: "Show more" }).waitFor();
-  await fit(other, "console: many endpoints");
-  await shoot(other, "console-many-endpoints");
-  await find("Search endpoints");
-  await context.close();
-  done("of 60 endpoints 50 are shown at first, and a filter finds the others, in the portal and in the console");
 }
 
 /** Visitors with fewer rights, another language, the operator's look, a frame. */
@@ -562,10 +524,13 @@ async function operate(page) {
   done("a customer's portal opens read only, and a search finds customers and messages");
 
   await opened(page, id, made.id);
-  await large(page);
+  const kit = { api, app: id, done, fit, hooks, moody: (next) => { mood = next; }, operator, origin, settled, shoot, until, visitor };
+  await large(kit, page);
+  await many(kit, page);
+  await seldom(kit, page, made.id);
   await go("Applications");
   await page.locator("tr", { hasText: "Failing" }).getByRole("link").first().click();
-  await page.getByRole("table", { name: "Messages" }).getByText("order.paid").waitFor();
+  await page.getByRole("table", { name: "Deliveries" }).getByText("order.paid").waitFor();
   await fit(page, "console application");
   await shoot(page, "console-application");
   await page.getByLabel("Search messages").fill("paid");
@@ -577,7 +542,7 @@ async function operate(page) {
   await page.getByLabel("Look into payloads").check();
   await page.getByText("No message has nothing in its payload").waitFor();
   await page.getByLabel("Search messages").fill("");
-  await page.getByRole("table", { name: "Messages" }).getByText("order.paid").waitFor();
+  await page.getByRole("table", { name: "Deliveries" }).getByText("order.paid").waitFor();
   done("the operator searches a customer's messages");
   await go("Event types");
   await page.getByRole("link", { name: "Import OpenAPI" }).click();
@@ -653,10 +618,7 @@ async function operate(page) {
 
 /** Opening a page asks for what a test has counted the price of (tests/health.rs), and for no more. */
 async function opened(page, id, endpoint) {
-  const context = await page.context().browser().newContext({ viewport: { width: 1000, height: 900 } });
-  const other = await context.newPage();
-  other.setDefaultTimeout(WAIT_MS);
-  watch(other);
+  const other = await visitor(page);
   const names = { ep: endpoint };
   for (const [path, requests] of Object.entries(JSON.parse(readFileSync(new URL("opened.json", import.meta.url), "utf8")))) {
     const made = [];
@@ -671,7 +633,7 @@ async function opened(page, id, endpoint) {
   }
   await other.getByLabel("Event type").focus();
   await other.getByRole("option", { name: "order.failed" }).waitFor({ state: "attached" });
-  await context.close();
+  await other.context().close();
   done("a failing endpoint opens with the requests whose price is counted; choices are asked for when somebody is about to choose");
 }
 
@@ -682,7 +644,7 @@ async function german(page, id, endpoint, lost, source) {
   const other = await context.newPage();
   other.setDefaultTimeout(WAIT_MS);
   watch(other);
-  const known = ["endpoint.failing", "Branch ", "Large", "large", "issues", HOSTILE, "Failing ", "Down", "About ", "Somebody left", "Somebody else", "order.paid", "order.failed", "cart.left", "order", "cart", "Hub", "moneyhub", "dashx", "dotpe", "old", "Shop ", "shop", "failing", new URL(hooks).host, id];
+  const known = ["endpoint.failing", "Branch ", "Large, too", "Large", "large", "issues", HOSTILE, "Failing ", "Down", "About ", "Somebody left", "Somebody else", "order.paid", "order.failed", "cart.left", "order", "cart", "Hub", "moneyhub", "dashx", "dotpe", "old", "Shop ", "shop", "failing", new URL(hooks).host, id];
   const found = [];
   const walk = async (place, at, paths) => {
     for (const path of paths) {
@@ -740,6 +702,14 @@ async function hold(page, method, end) {
   };
   await page.route(matches, answer);
   return held;
+}
+
+/** A page of another visitor's, with a memory of its own. */
+async function visitor(page, size = { width: 1000, height: 900 }) {
+  const other = await (await page.context().browser().newContext({ viewport: size })).newPage();
+  other.setDefaultTimeout(WAIT_MS);
+  watch(other);
+  return other;
 }
 
 function watch(page) {

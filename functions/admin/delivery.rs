@@ -13,7 +13,7 @@ use shared::domain::delivery::Delivery;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
-use shared::store::{Listed, Tenant};
+use shared::store::{Listed, Tenant, Walk};
 
 use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
@@ -72,6 +72,9 @@ impl Call<'_> {
         }
         let keep = |shown: &DeliveryOut| wanted.as_deref().is_none_or(|state| state == shown.state);
         match query_value(self.request, "endpoint_id") {
+            Some(_) if query_value(self.request, "q").is_some() => {
+                Err(ApiError::bad_query("q", "cannot be given together with `endpoint_id`"))
+            }
             Some(ep) => {
                 let tenant = self.tenant_with(app, &ep).await?;
                 let endpoint = endpoint_of(&tenant, &ep)?;
@@ -92,16 +95,23 @@ impl Call<'_> {
         let mut walk = page::walk::<MessageId>(self.request, true)?;
         let fan_out = tenant.endpoints.len().max(1);
         walk.limit = walk.limit.min((MOST_DELIVERIES / fan_out).max(1));
-        let (filter, now) = (Filter::of(self.request)?, self.admin.ambient.now());
-        let (app, spread) = (tenant.application.id, tenant.application.spread);
-        let keeps = |message: &Message| filter.keeps_message(message);
-        let Listed { items, iterator, prev, done } =
-            self.admin.history.messages(&app, spread, &walk, now, keeps).await?;
+        let listed = match query_value(self.request, "q") {
+            Some(text) => self.searched(tenant, &mut walk, &self.wanted(text)?).await?,
+            None => self.published(tenant, &walk).await?,
+        };
+        let Listed { items, iterator, prev, done } = listed;
         let shown = items.iter().map(|message| self.delivery_of(tenant, message));
         let shown: Vec<_> = shown.collect();
         let shown: Vec<DeliveryOut> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
         let items = shown.into_iter().filter(keep).collect();
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
+    }
+
+    async fn published(&self, tenant: &Tenant, walk: &Walk) -> Result<Listed<Message>, ApiError> {
+        let (filter, now) = (Filter::of(self.request)?, self.admin.ambient.now());
+        let (app, spread) = (&tenant.application.id, tenant.application.spread);
+        let keeps = |message: &Message| filter.keeps_message(message);
+        Ok(self.admin.history.messages(app, spread, walk, now, keeps).await?)
     }
 
     async fn delivery_of(

@@ -19,7 +19,7 @@ const MAX_PAYLOADS: usize = 50;
 const AT_ONCE: usize = 16;
 
 /// What is looked for.
-struct Wanted {
+pub(crate) struct Wanted {
     /// As it was sent.
     text: String,
     /// In lower case, for names.
@@ -49,26 +49,39 @@ impl Call<'_> {
     /// The application's messages that have some text in one of their names, or in the payload.
     pub(crate) async fn search_messages(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let wanted = self.wanted()?;
+        let wanted = self.wanted(query_value(self.request, "q").unwrap_or_default())?;
         let mut walk = page::walk::<MessageId>(self.request, true)?;
-        if wanted.in_payload {
-            walk.limit = walk.limit.min(MAX_PAYLOADS);
-        }
-        let listed = match self.called(&tenant, &walk, &wanted.text).await? {
-            Some(message) => alone(message),
-            None => self.found(&tenant, &walk, &wanted).await?,
-        };
+        let listed = self.searched(&tenant, &mut walk, &wanted).await?;
         self.show_messages(&tenant, &walk, listed).await
     }
 
-    fn wanted(&self) -> Result<Wanted, ApiError> {
-        let text = query_value(self.request, "q").unwrap_or_default();
+    /// What is looked for with this text.
+    ///
+    /// # Errors
+    /// When it is empty or too long.
+    pub(crate) fn wanted(&self, text: String) -> Result<Wanted, ApiError> {
         if text.is_empty() || text.chars().nth(MAX_TEXT).is_some() {
             let rule = format!("must be there, with 1 to {MAX_TEXT} characters");
             return Err(Violation::query("q", rule).into());
         }
         let in_payload = query_flag(self.request, "in_payload", false)?;
         Ok(Wanted { lower: text.to_ascii_lowercase(), text, in_payload })
+    }
+
+    /// A page of what is looked for; of payloads no more than it may look into.
+    pub(crate) async fn searched(
+        &self,
+        tenant: &Tenant,
+        walk: &mut Walk,
+        wanted: &Wanted,
+    ) -> Result<Listed<Message>, ApiError> {
+        if wanted.in_payload {
+            walk.limit = walk.limit.min(MAX_PAYLOADS);
+        }
+        match self.called(tenant, walk, &wanted.text).await? {
+            Some(message) => Ok(alone(message)),
+            None => self.found(tenant, walk, wanted).await,
+        }
     }
 
     /// The message that has this id or event id: one read, and only where a list begins.

@@ -1,6 +1,6 @@
 //! How deliveries and endpoints are doing: what the portal and the console show.
 
-use description::{Caller, Description, WINDOW, choice, describe, moment, name, page};
+use description::{Caller, Description, WINDOW, boolean, choice, describe, moment, name, page};
 use shared::domain::id::{EndpointId, MessageId};
 
 use crate::delivery::DeliveryOut;
@@ -11,6 +11,7 @@ use crate::missing::MissingOut;
 use crate::overview::EndpointOverview;
 use crate::page::Page;
 use crate::portal_settings::{ApplicationPortalOut, PortalSettingsIn, PortalSettingsOut};
+use crate::search::MAX_TEXT;
 use crate::sent::SentOut;
 use crate::standing::STATES;
 
@@ -41,14 +42,17 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("posthorn.delivery.list", "List messages and how far they are")
             .detail(
                 "Newest first. With `endpoint_id` those that were sent to that endpoint, by \
-                 their latest attempt. One read for each message on the page. A page may be \
-                 short before the list is `done`: go on from it.",
+                 their latest attempt. With `q` those that the search for messages finds. One read \
+                 for each message on the page, and what the search costs; more where a message has \
+                 many attempts. A page may be short before the list is `done`: go on from it.",
             )
             .query(page(MessageId::PREFIX))
             .query(WINDOW)
             .query([
                 choice("state", &STATES, "Only messages in this state."),
                 name("endpoint_id", 256, "Only messages that were sent to this endpoint."),
+                name("q", MAX_TEXT, "Only messages that this finds; not with `endpoint_id`."),
+                boolean("in_payload", "Whether `q` is looked for in payloads as well."),
             ])
             .answers::<Page<DeliveryOut>>(200, "A page"),
         describe("posthorn.message.explain", "See why a message went where it went")

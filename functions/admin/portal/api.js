@@ -172,14 +172,19 @@ export async function all(page) {
   return (await beginning(page)).found;
 }
 
+/** All endpoints of an application, which are 10,000 at the most: of the visitor's. */
+export async function allEndpoints(app = visit.application) {
+  return (await beginning((iterator) => call("GET", `/app/${app}/endpoint${query({ limit: 250, iterator })}`), 40)).found;
+}
+
 /**
  * The beginning of a list, and whether that is all of it.
- * @template R @param {(iterator: string | null) => Promise<Page<R>>} page
+ * @template R @param {(iterator: string | null) => Promise<Page<R>>} page @param {number} [most] how many pages at the most
  */
-export async function beginning(page) {
+export async function beginning(page, most = MOST_PAGES) {
   const found = /** @type {R[]} */ ([]);
   let iterator = /** @type {string | null} */ (null);
-  for (let pages = 0; pages < MOST_PAGES; pages += 1) {
+  for (let pages = 0; pages < most; pages += 1) {
     const answer = await page(iterator);
     found.push(...answer.data);
     if (answer.done || !answer.iterator) return { found, whole: true };

@@ -2,11 +2,11 @@
 // Applications: search, and one with its endpoints as the operator sees it.
 
 import { html, useState } from "./vendor/preact.js";
-import { all, call, query } from "./api.js";
+import { call, query } from "./api.js";
+import { Picture, Some, State, withHealth } from "./endpoints.js";
 import { fits, percent, took } from "./format.js";
-import { Act, Bars, Copy, Find, Loaded, More, Search, spanOf, Status, Table, Time, Title, useAsked, useData, useFirst, useList } from "./parts.js";
-import { Found, found, Messages } from "./search.js";
-import { COLOURS, stateWord } from "./state.js";
+import { Act, Copy, Find, Loaded, More, Search, Table, Time, Title, useAsked, useData, useFirst, useList } from "./parts.js";
+import { Rows, Search as InPayload } from "./search.js";
 import { openAs } from "./openas.js";
 import { t } from "./text.js";
 
@@ -42,23 +42,16 @@ export function Application({ id }) {
 /** Its endpoints, and how each is doing. */
 function Endpoints({ id }) {
   const [wanted, search] = useState("");
-  const data = useData(async () => {
-    const [own, seen] = await Promise.all([
-      all((iterator) => call("GET", `/app/${id}/endpoint${query({ limit: 250, iterator })}`)),
-      all((iterator) => call("GET", `/app/${id}/health${query({ limit: 50, iterator })}`)),
-    ]);
-    const health = new Map(seen.map((one) => [one.endpointId, one]));
-    return own.map((one) => ({ ...one, health: health.get(one.id) })).filter((one) => one.health);
-  }, [id]);
+  const data = useData(() => withHealth(id), [id]);
   return html`<section><div class="bar"><h2>${t("Endpoints")}</h2>${data.data?.length > FEW && html`<div class="side"><${Search} value=${wanted} set=${search} name=${t("Search endpoints")} placeholder=${t("Search endpoints")} /></div>`}</div>
-    <${Loaded} of=${data}>${(endpoints) => html`<${List} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id))} />`}<//></section>`;
+    <${Loaded} of=${data}>${(endpoints) => html`<${Some} of=${endpoints} /><${List} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id))} />`}<//></section>`;
 }
 
 function List({ none, endpoints }) {
   const [first, more] = useFirst(endpoints);
   if (endpoints.length === 0) return html`<p class="empty">${none ? t("There is no endpoint yet.") : t("No endpoint fits.")}</p>`;
   return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success")]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
-      <td class="state"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//></td><td class="picture"><${Bars} picture=${health.picture} /><small>${spanOf(health.picture)}</small></td>
+      <td class="state"><${State} health=${health} /></td><td class="picture"><${Picture} health=${health} /></td>
       <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td></tr>`)} />${more}`;
 }
 
@@ -66,12 +59,11 @@ function List({ none, endpoints }) {
 function Sent({ id }) {
   const [asked, ask] = useAsked();
   const name = JSON.stringify(["sent", id, asked.q ?? "", asked.payload ?? ""]);
-  const list = useList(name, (iterator) => (asked.q ? call("GET", `/app/${id}/msg-search${query({ ...found(asked), limit: SHOWN, iterator })}`)
-    : call("GET", `/app/${id}/msg${query({ with_content: false, limit: SHOWN, iterator })}`)));
+  const list = useList(name, (iterator) => call("GET", `/app/${id}/delivery${query({ q: asked.q, in_payload: asked.q && asked.payload, limit: SHOWN, iterator })}`));
   const link = (row) => html`<strong>${row.eventType}</strong>`;
   const act = (row) => html`<${Act} act=${() => openAs(id, `/messages/${row.id}`)}>${t("Open as customer")}<//>`;
   const find = (q) => ask({ q, payload: q ? asked.payload : "" });
   return html`<section><div class="bar"><h2>${t("Messages")}</h2><div class="side"><${Find} value=${asked.q} find=${find} name=${t("Search messages")} placeholder=${t("Search messages")} /></div></div>
-    ${asked.q ? html`<${Found} list=${list} asked=${asked} ask=${ask} link=${link} act=${act} />`
-    : html`<${Messages} rows=${list.rows} link=${link} act=${act} /><${More} list=${list} empty=${t("Nothing was sent yet.")} />`}</section>`;
+    ${asked.q && html`<${InPayload} list=${list} asked=${asked} ask=${ask} />`}
+    <${Rows} list=${list} asked=${asked} none=${t("Nothing was sent yet.")} link=${link} act=${act} /></section>`;
 }

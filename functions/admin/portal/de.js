@@ -99,6 +99,7 @@ export const DE = {
   "Help": "Hilfe",
   "Help for customers (URL)": "Hilfe für Kunden (URL)",
   "Hide": "Verbergen",
+  "How they are is shown of the newest {n} of {most} endpoints. The others are listed below them: search by name, URL or id, and open one to see how it is.": "Wie es ihnen geht, steht bei den neuesten {n} von {most} Endpunkten. Die anderen stehen darunter: nach Name, URL oder Id suchen und einen öffnen, um zu sehen, wie es ihm geht.",
   "Import": "Importieren",
   "Import OpenAPI": "OpenAPI importieren",
   "It answered 410 Gone, and was disabled for it.": "Er hat mit 410 Gone geantwortet und wurde deshalb deaktiviert.",

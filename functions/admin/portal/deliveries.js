@@ -2,17 +2,14 @@
 // What was sent: one line each, with filters that stand in the address.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
-import { all, may, once, own, query } from "./api.js";
+import { all, allEndpoints, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
-import { answered, took } from "./format.js";
-import { Act, Find, forgetLists, More, say, Status, Table, Time, Title, useAsked, useList, useNow } from "./parts.js";
-import { Found, found } from "./search.js";
-import { deliveryState } from "./state.js";
+import { Act, Find, forgetLists, say, Status, Title, useAsked, useList } from "./parts.js";
+import { Rows, Search } from "./search.js";
+import { rest } from "./state.js";
 import { nameOf } from "./endpoints.js";
 import { t } from "./text.js";
 
-/** How often a list that can be seen looks for what is new, in milliseconds. */
-const LIVE_MS = 5_000;
 /** Rows of a page; in an endpoint's page fewer, which costs less to open. */
 const ROWS = 30;
 const FEW = 8;
@@ -21,10 +18,7 @@ const SPANS = /** @type {[string, string][]} */ ([["", "any time"], ["1", "last 
 
 /** All endpoints by id, once a visit. */
 export function endpointNames() {
-  return once("endpoints", async () => {
-    const page = (iterator) => own("GET", `/endpoint${query({ limit: 250, iterator })}`);
-    return new Map((await all(page)).map((one) => [one.id, one]));
-  });
+  return once("endpoints", async () => new Map((await allEndpoints()).map((one) => [one.id, one])));
 }
 
 /** The page of all of them. */
@@ -45,22 +39,21 @@ export function Deliveries({ of, first }) {
   const wantEndpoints = () => endpoints ?? endpointNames().then((found) => setEndpoints([...found.values()]), () => {});
   useEffect(() => { if (asked.endpoint) wantEndpoints(); }, []);
   const after = asked.since ? new Date(Date.now() - Number(asked.since) * 3_600_000).toISOString() : null;
-  const wanted = { state: asked.state, event_types: asked.type, tag: asked.tag, channel: asked.channel, endpoint_id: of?.id ?? asked.endpoint };
-  const name = JSON.stringify([wanted, asked.since ?? "", of ? "" : [asked.q, asked.payload]]);
-  const filtered = Object.values(asked).some(Boolean);
   const searched = asked.q && !of;
+  const what = searched ? { q: asked.q, in_payload: asked.payload } : { endpoint_id: of?.id ?? asked.endpoint };
+  const wanted = { state: asked.state, event_types: asked.type, tag: asked.tag, channel: asked.channel, ...what };
+  const name = JSON.stringify([wanted, asked.since ?? ""]);
+  const filtered = Object.values(asked).some(Boolean);
   const list = useList(name, (iterator) => {
     // A list that was left goes on where it was.
     const known = iterator ? null : first?.current;
     if (first) first.current = null;
-    if (asked.q && !of) return own("GET", `/msg-search${query({ ...found(asked), after, limit, iterator })}`);
     return known && !filtered ? known : own("GET", `/delivery${query({ ...wanted, after, limit, iterator })}`);
   });
   const retry = async () => {
     let sent = 0;
     for (const id of chosen) {
-      const page = await own("GET", `/msg/${id}/endpoint${query({ limit: 250 })}`);
-      const targets = page.data.filter((one) => (of ? one.id === of.id : one.status !== 0) && !one.disabled);
+      const targets = of ? [of] : (await all((iterator) => own("GET", `/msg/${id}/endpoint${query({ limit: 250, iterator })}`))).filter((one) => one.status !== 0 && !one.disabled);
       for (const one of targets) {
         await own("POST", `/msg/${id}/endpoint/${one.id}/resend`, {});
         sent += 1;
@@ -71,26 +64,21 @@ export function Deliveries({ of, first }) {
     say(t("{n} deliveries are sent again", { n: sent }));
     setTimeout(list.again, 700);
   };
-  const pick = (id, on) => {
-    const next = new Set(chosen);
-    if (on) next.add(id);
-    else next.delete(id);
-    choose(next);
-  };
+  const box = (id) => html`<input type="checkbox" aria-label=${t("Select {name}", { name: id })} checked=${chosen.has(id)} onChange=${(event) => choose(new Set(event.target.checked ? [...chosen, id] : [...chosen].filter((one) => one !== id)))} />`;
   const option = ([value, label]) => html`<option key=${value} value=${value}>${label}</option>`;
   const select = (key, label, options, want) => html`<select aria-label=${label} value=${asked[key] ?? ""} onFocus=${want} onPointerEnter=${want} onChange=${(event) => ask({ [key]: event.target.value })}>${options.map(option)}</select>`;
   /** What is chosen stands there before the others are known. */
   const known = (all, now) => all ?? (now ? [now] : []);
   return html`<div class="filters">
-      ${!searched && html`<div class="chips" role="group" aria-label=${t("State")}>${STATES.map(([value, label]) => html`<button key=${value} type="button" class="chip" aria-pressed=${(asked.state ?? "") === value} onClick=${() => ask({ state: value })}>${t(label)}</button>`)}</div>`}
+      <div class="chips" role="group" aria-label=${t("State")}>${STATES.map(([value, label]) => html`<button key=${value} type="button" class="chip" aria-pressed=${(asked.state ?? "") === value} onClick=${() => ask({ state: value })}>${t(label)}</button>`)}</div>
       ${select("type", t("Event type"), [["", t("All event types")], ...known(types, asked.type).map((one) => [one, one])], wantTypes)}
       ${select("since", t("Time"), SPANS.map(([value, label]) => [value, t(label)]))}
       ${!of && !searched && select("endpoint", t("Endpoint"), [["", t("All endpoints")], ...(endpoints ?? []).map((one) => [one.id, nameOf(one)])], wantEndpoints)}
       <${Find} value=${asked.q || asked.tag || (asked.channel ? `#${asked.channel}` : "")} find=${(wanted) => look(wanted, ask, of)} name=${of ? t("Message id, event id, tag or #channel") : t("Search messages, or #channel")} placeholder=${of ? t("Message id, event id, tag …") : t("Search messages")} />
-      ${may("CreateAttempts") && chosen.size > 0 && !searched && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
+      ${may("CreateAttempts") && chosen.size > 0 && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
       <${Live} list=${list} of=${of?.id} filtered=${filtered} /></div>
-    ${searched ? html`<${Found} list=${list} asked=${asked} ask=${ask} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />` : html`<${Rows} rows=${list.rows} chosen=${chosen} pick=${pick} />
-    <${More} list=${list} empty=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} />`}`;
+    ${searched && html`<${Search} list=${list} asked=${asked} ask=${ask} />`}
+    <${Rows} list=${list} asked=${searched ? asked : {}} none=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
 }
 
 /** Finds a message by its id or event id, and those that have a text in them; a channel filters. */
@@ -107,51 +95,56 @@ async function look(wanted, ask, of) {
   }
 }
 
-/** Looks for what is new while the page can be seen, and says how much there is. */
+/** Most of what is new that is counted: there is nothing to look for beyond. */
+const MOST_NEW = 10;
+
+/** Looks for what is new while the page can be seen, seldom where nothing goes on, and says how much there is. */
 function Live({ list, of, filtered }) {
   const [fresh, set] = useState(0);
-  const newest = useRef("");
-  newest.current = list.rows[0]?.id ?? "";
+  const rows = useRef(list.rows);
+  rows.current = list.rows;
   useEffect(() => {
+    let [timer, quiet, seen, over] = [0, 0, 0, filtered || list.fresh];
     set(0);
+    const wait = () => {
+      clearTimeout(timer);
+      if (!over && seen < MOST_NEW) timer = setTimeout(look, rest(rows.current, Date.now(), quiet));
+    };
+    const latest = async (limit) => (of ? (await own("GET", `/attempt/endpoint/${of}${query({ limit, with_content: false })}`)).data.map((one) => one.msgId)
+      : (await own("GET", `/msg${query({ limit, with_content: false })}`)).data.map((one) => one.id));
     const look = async () => {
-      if (document.hidden || list.fresh) return;
+      if (document.hidden) return;
       try {
-        const latest = { limit: 10, with_content: false };
-        const ids = of ? (await own("GET", `/attempt/endpoint/${of}${query(latest)}`)).data.map((one) => one.msgId)
-          : (await own("GET", `/msg${query(latest)}`)).data.map((one) => one.id);
-        const at = ids.indexOf(newest.current);
-        set(newest.current === "" || at < 0 ? ids.length : new Set(ids.slice(0, at)).size);
+        // While nothing is new, one is enough to see it.
+        let ids = await latest(seen ? MOST_NEW : 1);
+        if (!seen && ids.length && ids[0] !== rows.current[0]?.id) ids = await latest(MOST_NEW);
+        if (over) return;
+        const at = ids.indexOf(rows.current[0]?.id);
+        const now = at < 0 ? ids.length : new Set(ids.slice(0, at)).size;
+        quiet = now === seen ? quiet + 1 : 0;
+        set(seen = now);
       } catch {
         // The next look says it.
+        quiet += 1;
       }
+      wait();
     };
-    const timer = filtered ? 0 : setInterval(look, LIVE_MS);
-    return () => clearInterval(timer);
+    // A page that is seen again looks at once.
+    const back = () => { if (!over) look(); };
+    document.addEventListener("visibilitychange", back);
+    wait();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", back);
+    };
   }, [of, filtered, list.rows[0]?.id, list.fresh]);
   if (fresh > 0) {
     return html`<button type="button" class="chip live" onClick=${() => {
       set(0);
       forgetLists();
       list.again();
-    }}>${t("{n} new", { n: fresh === 10 ? "10+" : fresh })}</button>`;
+    }}>${t("{n} new", { n: fresh === MOST_NEW ? "10+" : fresh })}</button>`;
   }
   return filtered ? null : html`<span class="live"><${Status} kind="good">${t("live")}<//></span>`;
-}
-
-function Rows({ rows, chosen, pick }) {
-  const now = useNow();
-  if (rows.length === 0) return null;
-  const picks = may("CreateAttempts");
-  const heads = [t("Event"), t("State"), { text: t("Answer") }, { text: t("Time taken"), number: true }, { text: "Id", minor: true }, t("When")];
-  return html`<${Table} name=${t("Deliveries")} heads=${picks ? [{ text: html`<span class="offscreen">${t("Selected")}</span>` }, ...heads] : heads} rows=${rows.map((row) => {
-    const state = deliveryState(row, now);
-    return html`<tr key=${row.id} data-row class="line">
-      ${picks && html`<td class="pick"><input type="checkbox" aria-label=${t("Select {name}", { name: row.id })} checked=${chosen.has(row.id)} onChange=${(event) => pick(row.id, event.target.checked)} /></td>`}
-      <td class="name"><a href=${`#/messages/${row.id}`}>${row.eventType}</a>${row.tags && html`<small>${row.tags.join(" ")}</small>`}</td>
-      <td class="state"><${Status} kind=${state.kind}>${state.says}<//>${state.more && html`<small>${state.more}</small>`}</td>
-      <td class="when">${answered(row.status)}</td><td class="number">${took(row.durationMs)}</td>
-      <td class="minor id"><code title=${row.id}>${row.eventId ?? `${row.id.slice(0, 14)}…`}</code></td>
-      <td class="when"><${Time} at=${row.timestamp} /></td></tr>`;
-  })} />`;
 }

@@ -2,8 +2,8 @@
 // All endpoints: how each is doing, and what to do when one fails.
 
 import { html } from "./vendor/preact.js";
-import { all, may, own, query } from "./api.js";
-import { byName, fits, percent, took } from "./format.js";
+import { allEndpoints, beginning, call, may, query, visit } from "./api.js";
+import { byName, count, fits, percent, took } from "./format.js";
 import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, say, spanOf } from "./parts.js";
 import { retryWaiting } from "./recovery.js";
 import { COLOURS, stateWord } from "./state.js";
@@ -11,27 +11,32 @@ import { t, tell } from "./text.js";
 import { FirstVisit } from "./first.js";
 
 /** States in the order of how much they matter. */
-const ORDER = ["failing", "unsteady", "disabled", "healthy", "idle"];
+const ORDER = ["failing", "unsteady", "disabled", "healthy", "idle", undefined];
 
-/** All endpoints with their health. */
-async function load() {
+/** All endpoints of an application, the newest with their health, and how many those are if not all. */
+export async function withHealth(app = visit.application) {
   const [endpoints, seen] = await Promise.all([
-    all((iterator) => own("GET", `/endpoint${query({ limit: 250, iterator })}`)),
-    all((iterator) => own("GET", `/health${query({ limit: 50, iterator })}`)),
+    allEndpoints(app),
+    beginning((iterator) => call("GET", `/app/${app}/health${query({ limit: 50, iterator })}`)),
   ]);
-  const health = new Map(seen.map((one) => [one.endpointId, one]));
-  return endpoints.map((endpoint) => ({ ...endpoint, health: health.get(endpoint.id) })).filter((one) => one.health);
+  const health = new Map(seen.found.map((one) => [one.endpointId, one]));
+  return Object.assign(endpoints.map((one) => ({ ...one, health: health.get(one.id) ?? {} })), { some: seen.whole ? 0 : health.size });
+}
+
+/** That not all of them are shown with how they are. */
+export function Some({ of }) {
+  return of.some > 0 && html`<p class="banner off" role="note">${t("How they are is shown of the newest {n} of {most} endpoints. The others are listed below them: search by name, URL or id, and open one to see how it is.", { n: count(of.some), most: count(of.length) })}</p>`;
 }
 
 /** The page. */
 export function Endpoints() {
-  const data = useData(load, []);
+  const data = useData(() => withHealth(), []);
   const [asked, ask] = useAsked();
   const side = html`${data.data?.length !== 0 && html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />`}
     ${may("ManageEndpoint") && html`<a href="#/endpoints/new" class="button main">${t("Add endpoint")}</a>`}`;
   return html`<${Title} side=${side}>${t("Endpoints")}<//>
     <${Loaded} of=${data}>${(endpoints) => endpoints.length === 0 ? html`<${FirstVisit} />` : html`
-      <${Alarm} endpoints=${endpoints} reload=${data.reload} />
+      <${Alarm} endpoints=${endpoints} reload=${data.reload} /><${Some} of=${endpoints} />
       <${List} endpoints=${endpoints} asked=${asked} ask=${ask} />`}<//>`;
 }
 
@@ -86,14 +91,24 @@ function rate({ health }) {
   return health.attempts ? health.failed / health.attempts : -1;
 }
 
+/** How it is, if that is known. */
+export function State({ health }) {
+  return health.state ? html`<${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>` : "–";
+}
+
+/** Its latest attempts, if they are known. */
+export function Picture({ health }) {
+  return health.picture && html`<${Bars} picture=${health.picture} /><small>${spanOf(health.picture)}</small>`;
+}
+
 function Row({ endpoint }) {
   const { health } = endpoint;
   const types = endpoint.eventTypes?.length;
   return html`<tr data-row>
     <td class="name"><a href=${`#/endpoints/${endpoint.id}`}>${nameOf(endpoint)}</a><code class="cut">${endpoint.url}</code></td>
-    <td class="state"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>
+    <td class="state"><${State} health=${health} />
       ${health.state === "failing" && html`<small class="below">${t("since")} <${Time} at=${health.failingSince} day /></small>`}</td>
-    <td class="picture"><${Bars} picture=${health.picture} /><small>${spanOf(health.picture)}</small></td>
+    <td class="picture"><${Picture} health=${health} /></td>
     <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td>
     <td class="number" data-label="p95">${took(health.p95Ms)}</td>
     <td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td>

@@ -48,6 +48,21 @@ export function deliveryState(row, now) {
   }
 }
 
+/** How often a list that can be seen looks for what is new, in milliseconds: ever more seldom where nothing goes on. */
+const LOOKS_MS = [5_000, 10_000, 20_000, 30_000];
+/** What was tried or is to be tried so near to now goes on, in milliseconds. */
+const NEAR_MS = 60_000;
+
+/**
+ * How long a list waits before it looks again, in milliseconds.
+ * @param {any[]} rows @param {number} now @param {number} quiet how many looks in a row found nothing
+ */
+export function rest(rows, now, quiet) {
+  const near = (at) => at && Math.abs(Date.parse(at) - now) < NEAR_MS;
+  const busy = rows.some((row) => near(row.nextAttempt) || near(row.attemptedAt) || near(row.timestamp));
+  return LOOKS_MS[busy ? 0 : Math.min(quiet, LOOKS_MS.length - 1)];
+}
+
 /** How far a background task is, in words. @param {Record<string, any> | null | undefined} data */
 export function progress(data) {
   const says = /** @type {Record<string, (n: string) => string>} */ ({
