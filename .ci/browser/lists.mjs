@@ -95,6 +95,22 @@ export async function many({ api, done, hooks, moody, until, visitor }, page) {
   done("a search says how far each message is; what is chosen there is sent again to every endpoint that did not take it");
 }
 
+/** On a phone bars are longer than the page is wide: where one is stands within it. */
+export async function narrow({ done, operator, origin, until, visitor }, page) {
+  const other = await visitor(page, { width: 390, height: 800 });
+  for (const place of ["/parked", "/settings/broadcast", "/today"]) {
+    await other.goto(`${origin}/console#key=${operator}&next=${place}`);
+    await other.getByRole("heading", { level: 1 }).waitFor();
+    const beyond = () => other.locator("nav [aria-current]").evaluateAll((all) => all.filter((one) => {
+      const { left, right } = one.getBoundingClientRect();
+      return left < 0 || right > innerWidth;
+    }).length);
+    await until(`where one is can be seen on ${place}`, async () => await beyond() === 0);
+  }
+  await other.context().close();
+  done("on a phone the bar shows where one is");
+}
+
 /** A list where nothing goes on looks ever more seldom; what comes is told, and brings it back. */
 export async function looks({ api, app, done, until, visitor }, page, endpoint) {
   const other = await visitor(page);

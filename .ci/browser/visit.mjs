@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { english, mark } from "./german.mjs";
-import { large, looks as seldom, many } from "./lists.mjs";
+import { large, looks as seldom, many, narrow } from "./lists.mjs";
 
 const [link, operator, program, pictures] = process.argv.slice(2);
 const origin = new URL(link).origin;
@@ -527,6 +527,7 @@ async function operate(page) {
   const kit = { api, app: id, done, fit, hooks, moody: (next) => { mood = next; }, operator, origin, settled, shoot, until, visitor };
   await large(kit, page);
   await many(kit, page);
+  await narrow(kit, page);
   await seldom(kit, page, made.id);
   await go("Applications");
   await page.locator("tr", { hasText: "Failing" }).getByRole("link").first().click();

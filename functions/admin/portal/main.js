@@ -60,6 +60,8 @@ function Page() {
     const y = places.get(location.hash) ?? 0;
     const main = document.getElementById("view");
     main?.focus({ preventScroll: true });
+    // On a phone there is more in a bar than one sees of it.
+    for (const one of document.querySelectorAll("nav [aria-current]")) one.scrollIntoView({ block: "nearest", inline: "nearest" });
     scrollTo(0, y);
     if (!y) return undefined;
     // What is loaded makes the page as long as it was.

@@ -96,7 +96,7 @@ export function Bars({ picture, wide, says }) {
     y=${height - ((n + below) / highest) * height} height=${Math.max(1, (n / highest) * height)} />`;
   return html`<svg class=${wide ? "bars wide" : "bars"} viewBox=${`0 0 ${success.length * 5} ${height}`}
     preserveAspectRatio="none" role="img" aria-label=${says ?? t("{good} delivered, {bad} failed", { good, bad })}>
-    <line x1="0" x2=${success.length * 5} y1=${height} y2=${height} />
+    <line x1="0" x2=${success.length * 5} y1=${height - 0.5} y2=${height - 0.5} />
     ${success.map((n, at) => [bar(fail[at], at, "bad", 0), bar(n, at, "good", fail[at])])}</svg>`;
 }
 
