@@ -274,6 +274,7 @@ impl Admin {
         }
         request::check_size(request.body().len())?;
         request::check_encoding(request.headers())?;
+        request::check_query(request.uri())?;
         request::idempotency_key(request.headers())?;
         let bearer = request::opened(request.headers(), &self.tokens, self.ambient.now())?;
         if self.revocations.is_revoked(&bearer).await? {

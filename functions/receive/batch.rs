@@ -51,6 +51,7 @@ impl Receiver {
         let bodies = read(request.body())?;
         let application = &caller.tenant.application;
         let profile = self.profiles.of(application).await?;
+        request::check_query(request.uri())?;
         let with_content = request::query_flag(request, "with_content", true)?;
         let hops = caller::hops(request.headers())?;
         let now = self.ambient.now();

@@ -211,6 +211,7 @@ impl Receiver {
         }
         let now = self.ambient.now();
         let new = message::publish(request.body(), profile.envelope.is_some(), now)?;
+        request::check_query(request.uri())?;
         let with_content = request::query_flag(request, "with_content", true)?;
         let hops = caller::hops(request.headers())?;
         let message = Message { hops, ..self.message(new, application, caller.request) };

@@ -1,9 +1,12 @@
 //! What lists are asked with, and what of that is refused.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::{URL, get};
 use crate::support::network::answer;
+use crate::support::stage::described;
 use crate::support::world::{World, text};
 
 /// Every list that is filtered by what was published.
@@ -79,4 +82,51 @@ async fn a_span_that_begins_in_the_future_is_refused_at_the_field_that_was_sent(
         let loc: &Value = &refused.body["detail"][0]["loc"];
         assert_eq!((refused.status.as_u16(), loc), (422, &json!(["body", field])));
     }
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_there_once() {
+    let world = World::new();
+    let lists = lists(&world).await;
+    let mut single = BTreeSet::new();
+    for operation in described(&BTreeMap::new())["paths"].as_object().expect("paths").values() {
+        for method in operation.as_object().into_iter().flatten().map(|(_, method)| method) {
+            let parameters = method["parameters"].as_array().into_iter().flatten();
+            let query = parameters.filter(|one| one["in"] == "query");
+            let query = query.filter(|one| one["schema"]["type"] != "array");
+            single.extend(query.map(|one| text(&one["name"])));
+        }
+    }
+    assert!(single.len() > 20, "{single:?}");
+    for name in &single {
+        let twice = get(&world, &format!("{}{name}=1&{name}=1", lists[0])).await;
+        let detail = text(&twice.body["detail"]);
+        assert_eq!(twice.status, 400, "{name}: {twice:?}");
+        assert!(detail.contains(name.as_str()) && detail.contains("once"), "{name}: {detail}");
+    }
+    let body = json!({"eventType": "a", "payload": {}});
+    let publish = format!("{}with_content=true&with_content=false", lists[0]);
+    assert_eq!(world.call("POST", &publish, body).await.status, 400);
+    let batch = publish.replace("/msg?", "/msg/batch?");
+    let messages = json!({"messages": [{"eventType": "a", "payload": {}}]});
+    assert_eq!(world.call("POST", &batch, messages).await.status, 400);
+    // Lists may be repeated, and what nobody reads.
+    let both = format!("{}event_types=a&event_types=b&trace=1&trace=2", lists[0]);
+    assert_eq!(get(&world, &both).await.status, 200);
+}
+
+#[tokio::test]
+async fn half_of_a_surrogate_pair_is_refused_for_what_it_is() {
+    let world = World::new();
+    let request = http::Request::builder()
+        .method("POST")
+        .uri("/api/v1/app")
+        .header("authorization", format!("Bearer {}", world.token()))
+        .body(bytes::Bytes::from_static(br#"{"name": "a\ud800"}"#))
+        .unwrap();
+    let refused = world.send(request).await;
+    assert_eq!(refused.status, 422);
+    let detail = &refused.body["detail"][0];
+    assert_eq!(detail["loc"], json!(["body", "name"]));
+    assert!(text(&detail["msg"]).contains("surrogate"), "{detail}");
 }

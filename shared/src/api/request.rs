@@ -149,12 +149,21 @@ pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
     let mut path: Vec<String> = error.path().iter().filter_map(part).collect();
     let message = match inner.is_data() {
         true => strip_position(&inner.to_string()),
+        false if is_torn(inner) => {
+            "must be text: half of a surrogate pair (`\\ud800` to `\\udfff`) is none".to_owned()
+        }
         false => "must be of another type: what is there is no name".to_owned(),
     };
     // A missing field is reported at the object that misses it.
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
     path.extend(missing.map(|(field, _)| field.to_owned()));
     Violation::body_at(path, message).into()
+}
+
+/// Whether a text is none because of a surrogate that stands alone.
+fn is_torn(error: &serde_json::Error) -> bool {
+    let said = error.to_string();
+    ["surrogate", "hex escape"].iter().any(|word| said.contains(word))
 }
 
 /// A step of the way to a field.
@@ -164,6 +173,49 @@ fn part(segment: &Segment) -> Option<String> {
         Segment::Seq { index } => Some(index.to_string()),
         Segment::Enum { .. } | Segment::Unknown => None,
     }
+}
+
+/// The query parameters of the API that are no lists.
+const SINGLE: [&str; 23] = [
+    "after",
+    "before",
+    "channel",
+    "endDate",
+    "endpoint_id",
+    "expunge",
+    "get_if_exists",
+    "in_payload",
+    "include_archived",
+    "iterator",
+    "limit",
+    "order",
+    "q",
+    "since",
+    "startDate",
+    "state",
+    "status",
+    "status_code_class",
+    "tag",
+    "task",
+    "until",
+    "with_content",
+    "with_msg",
+];
+
+/// Refuses a query that says the same twice: which of both is meant nobody can know.
+///
+/// # Errors
+/// 400 that names the parameter.
+pub fn check_query(uri: &Uri) -> Result<(), ApiError> {
+    let query = uri.query().unwrap_or_default();
+    let mut seen = [false; SINGLE.len()];
+    for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+        let Some(place) = SINGLE.iter().position(|single| *single == name) else { continue };
+        if std::mem::replace(&mut seen[place], true) {
+            return Err(ApiError::bad_query(SINGLE[place], "must be there once"));
+        }
+    }
+    Ok(())
 }
 
 /// The value of a query parameter, percent-decoded.
