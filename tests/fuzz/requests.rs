@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use shared::api::request::{plain, segments};
+use shared::domain::endpoint::MAX_EVENT_TYPE;
+use shared::domain::id::is_name;
 use shared::domain::json::{at, name_of};
 use tokio::runtime::Runtime;
 
@@ -169,6 +171,44 @@ fn no_body_of_any_operation_is_our_fault() {
         let method = play.method.parse().expect("a method");
         let reply = platform.ask(method, &play.path, input)?;
         made(format!("{} {}", play.id, kind_of(&reply)))
+    });
+}
+
+#[test]
+fn a_webhook_at_a_source_is_refused_or_passed_on_to_the_byte() {
+    let platform = Platform::new();
+    let source = json!({
+        "name": "Any", "type": "generic-webhook", "app": platform.app,
+        "verification": {"scheme": "none"},
+        "eventType": {"pointer": "/type"}, "eventId": {"pointer": "/id"},
+    });
+    let made_source =
+        platform.ask(Method::POST, "/ingest/api/v1/source", &source.to_string()).expect("a source");
+    let path = format!("/in/{}", text(&made_source.body["id"]));
+    let raw = |id: &str| format!("/api/v1/app/{}/msg/{id}/raw", platform.app);
+    let mut ids = BTreeSet::new();
+    fuzz_requests("webhook", include_str!("corpus/webhooks"), |input| {
+        let reply = platform.ask(Method::POST, &path, input)?;
+        if reply.status != 202 {
+            claim([200, 413, 422].contains(&reply.status.as_u16()), || {
+                format!("is answered with {}", reply.status)
+            })?;
+            return made(kind_of(&reply));
+        }
+        let id = text(&reply.body["id"]);
+        // What comes twice under one id is what came first.
+        if !ids.insert(id.clone()) {
+            return made("once more");
+        }
+        let kept = platform.ask(Method::GET, &raw(&id), "")?;
+        let kept = at(std::str::from_utf8(&kept.bytes).unwrap_or_default(), "/payload")
+            .and_then(|text| serde_json::from_str::<String>(text).ok());
+        // But for the blanks around it, which are no part of the object.
+        let sent = input.trim_matches([' ', '\t', '\r', '\n']);
+        claim(kept.as_deref() == Some(sent), || format!("is kept as {kept:?}"))?;
+        let kind = text(&reply.body["eventType"]);
+        claim(is_name(&kind, MAX_EVENT_TYPE), || format!("is of the type {kind}"))?;
+        made(format!("taken {kind}"))
     });
 }
 
