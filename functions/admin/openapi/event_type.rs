@@ -34,7 +34,8 @@ pub(super) fn descriptions() -> Vec<Description> {
             "posthorn.event-type.export-openapi",
             "Export event types as an OpenAPI description",
         )
-        .answers::<JsonObject>(200, "The description"),
+        .answers::<JsonObject>(200, "The description")
+        .fails(413, "It is too large for one answer: event types are read page by page"),
         change("v1.event-type.export-openapi", "Export event types as an OpenAPI description")
             .detail(
                 "The description is the `data` of the task: the event types as they are when it \

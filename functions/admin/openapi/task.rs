@@ -23,7 +23,8 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<Page<TaskOut>>(200, "A page"),
         describe("v1.background-task.get", "Get a background task")
             .caller(Caller::Organisation)
-            .answers::<TaskOut>(200, "The task"),
+            .answers::<TaskOut>(200, "The task")
+            .fails(413, "Event types that it describes are too large for one answer"),
         describe("v1.endpoint.recover", "Try failed deliveries once more")
             .detail(
                 "Every message published in that time, at most 14 days ago, whose delivery to \
