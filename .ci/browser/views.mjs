@@ -76,7 +76,7 @@ const message = (await api("GET", `/app/${app}/msg?limit=1&with_content=false`))
 
 const VIEWS = [
   ["portal", ["/endpoints", "/endpoints/new", `/endpoints/${good}`, `/endpoints/${busy}`, `/endpoints/${failing}`, `/endpoints/${good}/test`, `/endpoints/${good}/settings`, `/endpoints/${good}/edit`,
-    "/messages", "/messages?state=failing", "/messages?state=failed", "/messages?state=waiting", "/messages?type=group_0.event_0", `/messages?endpoint=${failing}`, "/messages?tag=none", "/messages?since=1",
+    "/messages", "/messages?state=failing", "/messages?state=failed", "/messages?state=waiting", "/messages?type=group_0.event_0", `/messages?endpoint=${failing}`, "/messages?tag=none", "/messages?q=event_1", "/messages?since=1",
     `/messages/${message.id}`, "/events"]],
   ["console", ["/today", "/apps", "/apps?q=299", `/apps/${app}`, "/kinds", "/kinds?do=group_0.event_0", "/sources", "/parked", "/tasks", "/settings/portal", "/settings/tokens", "/settings/keys", "/settings/operational", "/settings/profiles", "/settings/broadcast"]],
 ];

@@ -20,7 +20,7 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("posthorn.application.health", "See how an application's endpoints are doing")
             .detail(
                 "State, last success, last error, error rate and a picture of the last 24 hours \
-                 of each endpoint, at most 50 a page, made of its latest attempts: at most 80 \
+                 of each endpoint, at most 50 a page, made of its latest attempts: at most 60 \
                  each, and 1,000 in all. Costs one read of the index for each endpoint, up to 15 \
                  read units where answers are long.",
             )
@@ -28,14 +28,14 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<Page<EndpointHealth>>(200, "A page"),
         describe("posthorn.endpoint.health", "See how an endpoint is doing")
             .detail(
-                "The same of one endpoint, with its next try. Of its latest 80 attempts: 10 \
+                "The same of one endpoint, with its next try. Of its latest 60 attempts: 8 \
                  read units at most where answers are short.",
             )
             .answers::<EndpointHealth>(200, "The endpoint"),
         describe("posthorn.endpoint.overview", "See an endpoint, and what it was last sent")
             .detail(
                 "The endpoint, its health and the messages of its latest 8 attempts, for less than \
-                 the three cost one by one: 11 read units at most where answers are short and the \
+                 the three cost one by one: 9 read units at most where answers are short and the \
                  application has few endpoints.",
             )
             .answers::<EndpointOverview>(200, "The endpoint"),
