@@ -487,6 +487,7 @@ async function operate(page) {
   assert.ok(!page.url().includes("key="), page.url());
   const row = page.locator("tr", { hasText: "Down" });
   await row.getByText("HTTP 503").waitFor();
+  await row.getByText("The receiver behind the endpoint's proxy is down or too slow.").waitFor();
   await settled(page);
   await fit(page, "console today");
   await shoot(page, "console-today");

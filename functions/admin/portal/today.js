@@ -38,9 +38,9 @@ export function Today() {
 function Row({ one }) {
   const error = one.lastError;
   return html`<tr data-row><td class="name"><a href=${`#/apps/${one.appId}`}>${one.application}</a></td>
-    <td class="name">${one.description}<code class="cut">${one.url}</code></td>
+    <td class="name">${one.description}<code class="cut">${one.url}</code>${error && html`<div class="minor">${tell(error.says)}</div>`}</td>
     <td class="state"><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
-    <td class="when" title=${error ? tell(error.says) : ""}>${error ? answered(error.status) : "–"}</td>
+    <td class="when">${error ? answered(error.status) : "–"}</td>
     <td class="number" data-label=${t("Failed")}>${percent(one.failed, one.attempts)}</td>
     <td class="picture minor"><${Bars} picture=${one.picture} /><small>${spanOf(one.picture)}</small></td>
     <td class="action"><${Act} act=${() => openAs(one.appId, `/endpoints/${one.endpointId}`)}>${t("Open as customer")}<//></td></tr>`;
@@ -82,6 +82,6 @@ function Lines({ all, says }) {
   const top = Math.max(10, ...all.flatMap(([, values]) => values.map((value) => value ?? 0)));
   const y = (value) => height - 2 - (Math.log10(value + 1) / Math.log10(top + 1)) * (height - 6);
   return html`<svg class="bars wide" viewBox=${`0 0 ${all[0][1].length * 5} ${height}`} preserveAspectRatio="none" role="img" aria-label=${says}>
-    <line x1="0" x2=${all[0][1].length * 5} y1=${height} y2=${height} />
+    <line x1="0" x2=${all[0][1].length * 5} y1=${height - 0.5} y2=${height - 0.5} />
     ${all.map(([kind, values]) => values.map((value, at) => value !== null && html`<rect class=${kind} x=${at * 5} width="4" y=${y(value)} height="2" />`))}</svg>`;
 }
