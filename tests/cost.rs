@@ -220,6 +220,23 @@ async fn a_delivery_that_waits_for_its_endpoint_does_not_read_its_message() {
 }
 
 #[tokio::test]
+async fn a_retry_of_an_application_with_many_endpoints_reads_one_of_them() {
+    let (world, app) = world_with(Settings::default()).await;
+    for n in 0..60 {
+        let body = json!({"url": format!("{URL}/{n}"), "filterTypes": ["another.type"]});
+        world.endpoint_with(&app, body).await;
+    }
+    world.network.next(URL, answer(500));
+    world.publish(&app, event()).await;
+    let whole = cost(&world, world.dispatch_all()).await.read_units;
+    assert!(whole > 5.0, "all of them are read for an event: {whole}");
+    world.advance_s(7);
+    let retry = cost(&world, world.dispatch_all()).await;
+    // Its delivery, its message, its application, its endpoint.
+    assert_eq!(billed(&retry), (9, 4.0, 0));
+}
+
+#[tokio::test]
 async fn a_long_retry_costs_three_writes_and_one_send_more_when_it_is_swept() {
     let schedule = Schedule::new(vec![3_600]);
     let (world, app) = world_with(Settings { schedule, ..Settings::default() }).await;

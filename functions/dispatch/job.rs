@@ -143,6 +143,8 @@ type Read = OnceCell<Option<Arc<Tenant>>>;
 /// How much of an application was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
+    /// Itself, without endpoints.
+    Head,
     /// Its endpoints too, unless it is wide.
     Narrow,
     /// All of it.
@@ -181,8 +183,17 @@ impl Job {
         app: ApplicationId,
         ep: EndpointId,
     ) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let Some(tenant) = self.tenant(app).await? else { return Ok(None) };
-        self.context.parts.directory.complete(tenant, Need::EndpointById(ep)).await
+        let directory = &self.context.parts.directory;
+        let is_read = self.cell(app, Part::Narrow).initialized();
+        let tenant = match directory.is_large(&app) && !is_read {
+            true => {
+                let cell = self.cell(app, Part::Head);
+                cell.get_or_try_init(|| directory.head(&app)).await?.clone()
+            }
+            false => self.tenant(app).await?,
+        };
+        let Some(tenant) = tenant else { return Ok(None) };
+        directory.complete(tenant, Need::EndpointById(ep)).await
     }
 
     /// The application with all of its endpoints, read once for the whole batch.

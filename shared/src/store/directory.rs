@@ -26,6 +26,10 @@ const MAX_KEPT: usize = 10_000;
 /// Most wide ones that it keeps with all of their endpoints: about 15 MB each.
 const MAX_WIDE_KEPT: usize = 16;
 
+/// Endpoints from which on those that are needed are read one by one: so many, of half a kilobyte
+/// each, are five read units, as an application and four endpoints are. A batch has up to ten.
+const LARGE: usize = 40;
+
 /// Processes that may create endpoints of one application at the same time.
 const PROCESSES: usize = 16;
 
@@ -35,7 +39,8 @@ pub struct Directory {
     table: Arc<dyn Table>,
     kept: Option<Cached>,
     narrow: usize,
-    wide: Wide,
+    wide: Seen,
+    large: Seen,
 }
 
 /// An application with those of its endpoints that were asked for.
@@ -82,7 +87,7 @@ pub enum Need<'a> {
 impl Directory {
     /// Reads the table every time.
     pub fn new(table: Arc<dyn Table>) -> Self {
-        Self { table, kept: None, narrow: NARROW, wide: Wide::default() }
+        Self { table, kept: None, narrow: NARROW, wide: Seen::default(), large: Seen::default() }
     }
 
     /// Keeps what it read for as long as `kept` says.
@@ -237,12 +242,30 @@ impl Directory {
         items.iter().map(|item| doc::decode(&item.doc)).collect()
     }
 
+    /// Whether an application was seen to have so many endpoints that whoever needs one of them
+    /// had better read that and [the application](Self::head) alone.
+    pub fn is_large(&self, app: &ApplicationId) -> bool {
+        self.large.holds(app)
+    }
+
+    /// The application without its endpoints.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn head(&self, app: &ApplicationId) -> Result<Option<Arc<Tenant>>, StoreError> {
+        Ok(self.read_head(app).await?.map(Arc::new))
+    }
+
+    async fn read_head(&self, app: &ApplicationId) -> Result<Option<Tenant>, StoreError> {
+        let item = self.table.get(&keys::application(app)).await?;
+        let application = item.map(|item| doc::decode(&item.doc)).transpose()?;
+        Ok(application.map(Tenant::without_endpoints))
+    }
+
     /// The application, and its endpoints unless they are too many for one call.
     async fn read_narrow(&self, app: &ApplicationId) -> Result<Option<Tenant>, StoreError> {
         if self.wide.holds(app) {
-            let item = self.table.get(&keys::application(app)).await?;
-            let application = item.map(|item| doc::decode(&item.doc)).transpose()?;
-            return Ok(application.map(Tenant::without_endpoints));
+            return self.read_head(app).await;
         }
         let (_, to) = prefix_range(keys::ENDPOINT_PREFIX);
         // The application, its endpoints, and one more that tells that there are too many.
@@ -250,6 +273,9 @@ impl Directory {
         let query =
             base_query(keys::application_pk(app), keys::APPLICATION_SK.to_owned(), to, most);
         let items = super::read_first(&*self.table, query, |_| true).await?;
+        if items.len() > LARGE {
+            self.large.note(app, 0);
+        }
         if items.len() < most {
             return Tenant::of(&items);
         }
@@ -327,13 +353,13 @@ impl Tenant {
     }
 }
 
-/// Applications that were seen to be wide: their endpoints are not looked for in the call that
-/// reads them. One that is so no more is read as if it were. With each, how many endpoints this
-/// process may create before it counts them again.
+/// Applications that were seen to be wide, or large: their endpoints are not looked for in the call
+/// that reads them. One that is so no more is read as if it were. With each that is wide, how many
+/// endpoints this process may create before it counts them again.
 #[derive(Clone, Default)]
-struct Wide(Arc<Mutex<HashMap<ApplicationId, usize>>>);
+struct Seen(Arc<Mutex<HashMap<ApplicationId, usize>>>);
 
-impl Wide {
+impl Seen {
     fn holds(&self, app: &ApplicationId) -> bool {
         self.lock().contains_key(app)
     }
