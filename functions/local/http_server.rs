@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,13 +17,30 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use shared::api::error::ApiError;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
 /// say what its limit is.
 const MAX_BODY_BYTES: usize = receive::MAX_SPLIT_BYTES + 1;
+/// Connections that may wait to be accepted: whoever comes on top of them is not heard, and tries
+/// again after a second. The system may make it less (`net.core.somaxconn`, 4096 on Linux).
+const WAITING: u32 = 4096;
+
+/// Listens here.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As every server does: otherwise an address is taken for a minute after it was left.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(WAITING)
+}
+
 /// What a server bears.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {

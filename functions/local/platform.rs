@@ -16,7 +16,6 @@ use shared::domain::profile;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::Profiles;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::front::Front;
@@ -110,8 +109,7 @@ impl Platform {
         let Functions { receiver, admin, dispatcher, sweeper } = Functions::on(&machine, observer)?;
         let ambient = machine.base.ambient.clone();
         chores::free_leases(&machine.base.stores.deliveries, &ambient).await?;
-        let listener = TcpListener::bind(addr)
-            .await
+        let listener = http_server::listen(addr)
             .map_err(|error| format!("cannot listen on {addr}: {error} (try --addr)"))?;
         let addr = listener.local_addr().map_err(|error| error.to_string())?;
         let token = data::organisation_token(&machine.secret, &ambient);

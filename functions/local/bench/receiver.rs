@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::{Request, Response, StatusCode};
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::Plan;
@@ -42,8 +41,9 @@ struct Counts {
 impl Receiver {
     /// Listens on a free port.
     pub(crate) async fn start(plan: &Plan) -> Result<Self, String> {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener =
-            TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("no port: {error}"))?;
+            http_server::listen(anywhere).map_err(|error| format!("no port: {error}"))?;
         let addr = listener.local_addr().map_err(|error| error.to_string())?;
         let messages = usize::try_from(plan.messages).map_err(|_| "too many messages")?;
         let counts = Arc::new(Counts {
