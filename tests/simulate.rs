@@ -128,7 +128,9 @@ fn very_many_retries_due_at_once_lose_nothing() {
 
 #[test]
 fn a_message_goes_to_all_endpoints_soon() {
-    play("fan-out --scale 5%");
+    let outcome = play("fan-out --scale 5%");
+    let count = |name: &str| last(&outcome)[name].as_u64();
+    assert_eq!((count("accepted"), count("deliveries")), (Some(1), Some(500)), "{outcome:#}");
 }
 
 #[test]

@@ -212,7 +212,10 @@ async fn load(
     let weights: f64 = plan.tenants.iter().map(|tenant| tenant.weight).sum();
     let (mut next, mut published) = (began, 0);
     while plan.rate > 0.0 && plan.most.is_none_or(|most| published < most) {
-        let ramp = (next - began).as_secs_f64() / plan.warm_up_s.max(1e-3);
+        let ramp = match plan.warm_up_s > 0.0 {
+            true => (next - began).as_secs_f64() / plan.warm_up_s,
+            false => 1.0,
+        };
         next += dice.gap(plan.rate * ramp.clamp(LEAST_RAMP, 1.0));
         if next >= end {
             break;

@@ -58,13 +58,16 @@ pub(crate) fn million_holds(runs: &[Figures]) -> Vec<Claim> {
 /// Endpoints of the application that is fanned out to.
 const FAN_OUT: usize = 10_000;
 
-/// One message goes to 10,000 endpoints, of which 1 % hang.
+/// One message, or as many as were asked for, go to 10,000 endpoints, of which 1 % hang.
 pub(crate) fn fan_out(size: &Size) -> Vec<Plan> {
+    let most = Some((size.rate * size.load_s).max(1.0) as u64);
+    // Time enough for all of them, however the dice fall.
+    let load_s = 2.0 * size.load_s + 10.0 / (size.rate * size.scale);
     let endpoints = (FAN_OUT as f64 * size.scale) as usize;
     let of = |nth| if nth % 100 == 99 { Behaviour::hanging() } else { Behaviour::healthy(0.0) };
     let tenant =
         Tenant { weight: 1.0, endpoints: (0..endpoints).map(of).collect(), troubled: false };
-    let plan = Plan { tenants: vec![tenant], most: Some(1), rest_s: 600.0, ..size.steady() };
+    let plan = Plan { tenants: vec![tenant], most, load_s, rest_s: 600.0, ..size.steady() };
     vec![Plan { warm_up_s: 0.0, ..plan }]
 }
 

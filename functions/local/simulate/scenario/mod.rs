@@ -107,7 +107,7 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario {
         name: "fan-out",
         about: "one message goes to 10,000 endpoints, of which 1 % hang",
-        usual: (1_000.0, 0.1, 1.0),
+        usual: (1.0, 1.0 / 60.0, 1.0),
         plans: crowds::fan_out,
         claims: crowds::fan_out_holds,
         not_yet: &[],
