@@ -19,7 +19,7 @@ mod parts;
 
 pub use parts::{
     PAGE, Parameter, WINDOW, WITH_CONTENT, boolean, choice, integer, moment, name, names, needed,
-    page, short,
+    page, short, text,
 };
 pub use shared::api::schema::{
     AttemptStatus, AttemptStatusText, Channels, ContentType, Delays, EmptyObject, EventType,

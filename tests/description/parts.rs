@@ -30,6 +30,8 @@ enum Kind {
     Moment,
     /// At most so many characters.
     Short(usize),
+    /// At least one character, and at most so many.
+    Text(usize),
     Name(usize),
     Names,
     Integer(u64, u64),
@@ -55,6 +57,11 @@ pub const fn moment(name: &'static str, meaning: &'static str) -> Parameter {
 /// A text of at most `max` characters.
 pub const fn short(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
     Parameter { name, meaning, kind: Kind::Short(max) }
+}
+
+/// A text of one to `max` characters.
+pub const fn text(name: &'static str, max: usize, meaning: &'static str) -> Parameter {
+    Parameter { name, meaning, kind: Kind::Text(max) }
 }
 
 /// A name of at most `max` characters.
@@ -135,7 +142,9 @@ impl Parameter {
     pub(super) fn in_query(&self) -> Value {
         let schema = match self.kind {
             Kind::Short(max) => json!({"type": "string", "maxLength": max}),
-            Kind::Needed(max) => json!({"type": "string", "minLength": 1, "maxLength": max}),
+            Kind::Text(max) | Kind::Needed(max) => {
+                json!({"type": "string", "minLength": 1, "maxLength": max})
+            }
             // Ids of this century start with a digit or a capital; some with a small letter
             // would be too large for what they stand for.
             Kind::Iterator(prefix) => json!({

@@ -1,6 +1,8 @@
 //! How deliveries and endpoints are doing: what the portal and the console show.
 
-use description::{Caller, Description, WINDOW, boolean, choice, describe, moment, name, page};
+use description::{
+    Caller, Description, WINDOW, boolean, choice, describe, moment, name, page, text,
+};
 use shared::domain::id::{EndpointId, MessageId};
 
 use crate::delivery::DeliveryOut;
@@ -51,7 +53,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             .query([
                 choice("state", &STATES, "Only messages in this state."),
                 name("endpoint_id", 256, "Only messages that were sent to this endpoint."),
-                name("q", MAX_TEXT, "Only messages that this finds; not with `endpoint_id`."),
+                text("q", MAX_TEXT, "Only messages that this finds; not with `endpoint_id`."),
                 boolean("in_payload", "Whether `q` is looked for in payloads as well."),
             ])
             .answers::<Page<DeliveryOut>>(200, "A page"),
