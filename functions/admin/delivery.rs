@@ -6,7 +6,7 @@ use description::Moment;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use shared::api::error::ApiError;
-use shared::api::request::query_value;
+use shared::api::request::{query_flag, query_value};
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
@@ -70,6 +70,8 @@ impl Call<'_> {
             let rule = format!("must be one of {}", STATES.join(", "));
             return Err(ApiError::bad_query("state", rule));
         }
+        // Whoever writes it wrongly is told, whether or not it means anything here.
+        query_flag(self.request, "in_payload", false)?;
         let keep = |shown: &DeliveryOut| wanted.as_deref().is_none_or(|state| state == shown.state);
         match query_value(self.request, "endpoint_id") {
             Some(_) if query_value(self.request, "q").is_some() => {
