@@ -157,16 +157,39 @@ fn with_a_lease_before_every_attempt_even_simultaneous_copies_are_sent_once() {
     run_all(true);
 }
 
+#[test]
+fn what_is_called_off_before_its_time_and_fails_by_hand_is_over() {
+    let case = Case {
+        messages: vec![Kind::Scheduled, Kind::Scheduled, Kind::Plain],
+        failures: vec![2],
+        slow: vec![false],
+        narrow: 1,
+        faults: Vec::new(),
+        doubled: Vec::new(),
+        late: Vec::new(),
+        acts: vec![(0, Act::Resend, 7), (0, Act::Cancel, 1)],
+    };
+    for always_lease in [false, true] {
+        let (_, sent) = play(case.clone(), always_lease).unwrap();
+        assert!(sent > 1, "{sent}");
+    }
+}
+
+/// Runs a case, in time that passes when nothing is left to do; how many faults struck and how many
+/// requests were sent.
+fn play(case: Case, always_lease: bool) -> Result<(usize, usize), String> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(Trial::start(case, always_lease))
+}
+
 fn run_all(always_lease: bool) {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let mut faults_fired = 0;
     let mut posts = 0;
     let total = std::cell::RefCell::new((&mut faults_fired, &mut posts));
     let result = TestRunner::new(config).run(&cases(), |case| {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-        let (fired, sent) =
-            runtime.block_on(Trial::start(case, always_lease)).map_err(TestCaseError::fail)?;
+        let (fired, sent) = play(case, always_lease).map_err(TestCaseError::fail)?;
         let mut total = total.borrow_mut();
         *total.0 += fired;
         *total.1 += sent;
@@ -624,20 +647,25 @@ impl Trial {
         let path = format!("/api/v1/app/{}/msg/{msg}/endpoint", self.app);
         let shown = self.call("GET", &path, json!(null)).await.body;
         let shown = shown["data"].as_array().unwrap().iter().find(|shown| shown["id"] == *ep);
-        // It was not for an endpoint that was disabled at the time, and was only sent by hand.
+        let called_off = canceled && self.was_called_off(msg).await;
+        // It was not for an endpoint that was disabled at the time, or was called off before its
+        // time, and was only sent by hand.
         let by_hand = |attempt: &serde_json::Value| {
             attempt["url"] != *url || attempt["triggerType"] == MANUAL
         };
-        let only_by_hand = disabled && attempts.iter().all(by_hand);
+        let only_by_hand = attempts.iter().all(by_hand);
         match shown {
             Some(shown) if shown["status"] == 4 && canceled => End::Canceled,
             Some(shown) if shown["reason"] == "endpoint disabled" && disabled => {
                 End::Disabled(shown.to_string())
             }
-            Some(shown) if only_by_hand && shown["status"] == 2 => End::Disabled(shown.to_string()),
+            Some(shown) if disabled && only_by_hand && shown["status"] == 2 => {
+                End::Disabled(shown.to_string())
+            }
+            Some(shown) if called_off && only_by_hand && shown["status"] == 2 => End::Canceled,
             Some(shown) => End::Open(shown.to_string()),
             // It was called off before its time.
-            None if self.was_called_off(msg).await && canceled => End::Canceled,
+            None if called_off => End::Canceled,
             // It was not for an endpoint that was disabled at the time.
             None if disabled => End::Disabled("nothing".to_owned()),
             None => End::Open("nothing".to_owned()),
