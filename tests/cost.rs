@@ -12,7 +12,7 @@ use shared::domain::attempt::EXCERPT_BYTES;
 use shared::domain::circuit::OPENS_AFTER;
 use shared::domain::schedule::Schedule;
 use shared::sender::Ending;
-use shared::store::{Cached, Directory};
+use shared::store::{Cached, Directory, Need};
 
 use crate::support::network::{answer, answer_with};
 use crate::support::world::{Builder, World};
@@ -234,6 +234,12 @@ async fn a_retry_of_an_application_with_many_endpoints_reads_one_of_them() {
     let retry = cost(&world, world.dispatch_all()).await;
     // Its delivery, its message, its application, its endpoint.
     assert_eq!(billed(&retry), (9, 4.0, 0));
+    // Who keeps what was read has read it.
+    let kept = Cached::new(world.clock.clone(), receive::APPLICATION_TTL_MS);
+    let (keeps, app) = (Directory::cached(world.table.clone(), kept), app.parse().unwrap());
+    keeps.tenant(&app, Need::Application).await.unwrap();
+    let again = cost(&world, keeps.tenant(&app, Need::Application)).await;
+    assert_eq!((keeps.is_large(&app), again.store_calls), (false, 0));
 }
 
 #[tokio::test]

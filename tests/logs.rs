@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dispatch::{Dispatcher, Parts};
-use http::Request;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use serde_json::{Value, json};
 use shared::domain::json::place_in_json;
 use shared::domain::metrics::Collector;
@@ -380,7 +380,10 @@ async fn deliver_well_and_badly(world: &World, app: &str, plan: &Plan) -> Vec<St
         status,
         excerpt: format!("got {PAYLOAD} with {HEADER}").into_bytes(),
         retry_after: Some(PROOF.to_owned()),
-        headers: vec![("x-got".to_owned(), PROOF.to_owned())],
+        headers: HeaderMap::from_iter([(
+            HeaderName::from_static("x-got"),
+            HeaderValue::from_static(PROOF),
+        )]),
     };
     world.network.next(URL, echo(500));
     world.network.next(URL, Ending::Failed(format!("the connection broke after {PAYLOAD}")));

@@ -38,7 +38,7 @@ pub(crate) async fn later(
     ep: EndpointId,
     number: u32,
 ) -> Result<(), NotDone> {
-    let mut slot = slot(job, app).await;
+    let slot = slot(job, app).await;
     let deliveries = &job.context.parts.deliveries;
     let found = deliveries.delivery(&msg, &ep).await?;
     let delivery = found.as_ref().map(|found| &found.value);
@@ -48,12 +48,15 @@ pub(crate) async fn later(
         return cleared::without_sending(job, &found.value, clearance).await;
     }
     let kept = found.value.pending().filter(|pending| pending.counted);
-    if let Some(moment) = kept.map(|pending| pending.next.at()).filter(|at| *at > job.now()) {
-        // Others of its application need no moment.
-        drop(slot.take());
-        job.wait_until(moment).await;
-        slot = self::slot(job, app).await;
-    }
+    let _slot = match kept.map(|pending| pending.next.at()).filter(|at| *at > job.now()) {
+        None => slot,
+        Some(moment) => {
+            // Others of its application need no moment.
+            drop(slot);
+            job.wait_until(moment).await;
+            self::slot(job, app).await
+        }
+    };
     let bar = async |reason| cleared::bar(job, found, reason).await;
     let Some(tenant) = job.tenant_with(app, ep).await? else {
         return bar(Reason::EndpointDeleted).await;
@@ -77,12 +80,10 @@ pub(crate) async fn later(
     if let Some(why) = target.barred() {
         return bar(Reason::NotAdmitted(why.to_owned())).await;
     }
-    let cleared = cleared::under_lease(job, &target, found).await?;
-    if let Some(cleared) = cleared {
-        make(job, &target, cleared).await?;
+    match cleared::under_lease(job, &target, found).await? {
+        Some(cleared) => make(job, &target, cleared).await,
+        None => Ok(()),
     }
-    drop(slot);
-    Ok(())
 }
 
 /// An attempt that somebody asked for. It goes out whatever the endpoint's filters say, but not

@@ -372,10 +372,7 @@ pub(crate) async fn by_hand(
     let ByHand { app, msg, ep, id, .. } = *asked;
     let not_before = Some(at).filter(|at| kept.is_some() || *at > now);
     let record = Record::Resend { app, msg, ep, attempt: id, again: true, not_before };
-    match not_before {
-        Some(_) => followed_up::send_ahead(job, &record, at).await?,
-        None => followed_up::send(job, &record, at).await?,
-    }
+    followed_up::send_ahead(job, &record, at).await?;
     Ok(None)
 }
 

@@ -187,8 +187,8 @@ impl Job {
         let is_read = self.cell(app, Part::Narrow).initialized();
         let tenant = match directory.is_large(&app) && !is_read {
             true => {
-                let cell = self.cell(app, Part::Head);
-                cell.get_or_try_init(|| directory.head(&app)).await?.clone()
+                let read = async || directory.head(&app).await.map(|head| head.map(Arc::new));
+                self.cell(app, Part::Head).get_or_try_init(read).await?.clone()
             }
             false => self.tenant(app).await?,
         };

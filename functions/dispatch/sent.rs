@@ -1,5 +1,6 @@
 //! Third phase: the request is out, and its answer is judged.
 
+use shared::domain::answer_headers;
 use shared::domain::attempt::{Attempt, EXCERPT_BYTES};
 use shared::domain::clock::Timestamp;
 use shared::sender::{Ending, Outbound, Outcome};
@@ -120,7 +121,7 @@ fn judge(
             (status, legible(&excerpt, taken_bytes), retry_after)
         }
         Ending::Answered { status, excerpt, retry_after, headers } => {
-            kept = headers;
+            kept = answer_headers::kept(&headers);
             (status, legible(&excerpt, EXCERPT_BYTES), retry_after)
         }
         Ending::TimedOut => (0, format!("no answer within {} ms", outcome.duration_ms), None),

@@ -1,5 +1,7 @@
 //! What an answer means.
 
+use http::HeaderMap;
+
 use super::*;
 
 #[tokio::test]
@@ -86,7 +88,7 @@ async fn retry_after_slows_down_and_neither_hurries_nor_stalls() {
             status: 503,
             excerpt: Vec::new(),
             retry_after: Some(value.to_owned()),
-            headers: Vec::new(),
+            headers: HeaderMap::new(),
         };
         let (world, _, msg) = answered(ending).await;
         let next = the_pending(&world, &msg).await.next_at().unwrap().since(START);
@@ -148,7 +150,7 @@ async fn an_excerpt_has_at_most_a_kibibyte_whatever_its_bytes() {
         // Of a success less is kept: nobody looks for what went wrong.
         for (status, most) in [(500, EXCERPT_BYTES), (200, 64)] {
             let excerpt = excerpt.clone();
-            let headers = Vec::new();
+            let headers = HeaderMap::new();
             let ending = Ending::Answered { status, excerpt, retry_after: None, headers };
             let (world, app, msg) = answered(ending).await;
             let response = text(&world.attempts(&app, &msg).await[0]["response"]);

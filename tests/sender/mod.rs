@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use shared::domain::answer_headers;
 use shared::sender::target::{Resolver, TargetPolicy};
 use shared::sender::{Ending, HttpSender, Outbound, Outcome, Sender, SenderSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -225,7 +226,7 @@ fn answer(outcome: Outcome) -> (u16, Vec<u8>, Option<String>) {
 /// What is kept of the answer's headers.
 fn kept(outcome: Outcome) -> Vec<(String, String)> {
     match outcome.ending {
-        Ending::Answered { headers, .. } => headers,
+        Ending::Answered { headers, .. } => answer_headers::kept(&headers),
         other => panic!("no answer: {other:?}"),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
 use shared::sender::{Ending, Outbound, Outcome, Sender};
 
 /// Endpoints by URL. One that nobody scripted answers 200.
@@ -72,8 +73,10 @@ pub(crate) fn answer(status: u16) -> Ending {
 
 /// An answer with this status, body and headers.
 pub(crate) fn answer_with(status: u16, body: &str, headers: &[(&str, &str)]) -> Ending {
-    let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let headers = headers.iter().map(text).collect();
+    let header = |(name, value): &(&str, &str)| {
+        (HeaderName::try_from(*name).expect("a name"), HeaderValue::try_from(*value).expect("text"))
+    };
+    let headers = headers.iter().map(header).collect();
     Ending::Answered { status, excerpt: body.as_bytes().to_vec(), retry_after: None, headers }
 }
 

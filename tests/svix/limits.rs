@@ -14,17 +14,17 @@ use super::{is_on_purpose, json_schema, resolve, word};
 use crate::support::stage::described;
 
 /// Facts about one field, by JSON Schema's keywords; under `each` those of a list's items.
-type Facts = Map<String, Value>;
+pub(super) type Facts = Map<String, Value>;
 
 #[derive(Deserialize)]
-struct Theirs {
-    id: String,
-    method: String,
-    path: String,
+pub(super) struct Theirs {
+    pub(super) id: String,
+    pub(super) method: String,
+    pub(super) path: String,
     #[serde(default)]
-    query: BTreeMap<String, Facts>,
+    pub(super) query: BTreeMap<String, Facts>,
     #[serde(default)]
-    takes: BTreeMap<String, Facts>,
+    pub(super) takes: BTreeMap<String, Facts>,
     #[serde(default)]
     answers: BTreeMap<String, Facts>,
     #[serde(default)]

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use description::Route;
 use http::Request;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::limits::Theirs as Limits;
+use super::{Kinds, Theirs};
 use crate::support::stage::{Play, Stage, routes};
 use crate::support::world::Reply;
 
@@ -29,35 +30,6 @@ const DIFFERENT: &[(&str, &str)] = &[
     // What is no name names nothing, in the query as in a path: 404.
     ("endpoint_id", "breaks"),
 ];
-
-#[derive(Deserialize)]
-struct Limits {
-    id: String,
-    method: String,
-    path: String,
-    #[serde(default)]
-    query: BTreeMap<String, Map<String, Value>>,
-    #[serde(default)]
-    takes: BTreeMap<String, Map<String, Value>>,
-}
-
-#[derive(Deserialize)]
-struct Kinds {
-    method: String,
-    path: String,
-    #[serde(default)]
-    takes: BTreeMap<String, String>,
-    #[serde(default)]
-    answers: BTreeMap<String, String>,
-    #[serde(default)]
-    items: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct Success {
-    id: String,
-    statuses: BTreeSet<String>,
-}
 
 /// Values of a field or parameter: those that break one of its limits, and those that just keep it.
 #[derive(Default)]
@@ -95,7 +67,7 @@ async fn what_breaks_one_of_their_limits_is_refused_at_its_name_and_what_keeps_i
 
 #[tokio::test]
 async fn what_is_answered_has_their_fields_each_of_its_kind_and_their_status() {
-    let operations: Vec<Success> =
+    let operations: Vec<Theirs> =
         serde_json::from_str(include_str!("../svix-operations.json")).expect("operations");
     let kinds: Vec<Kinds> =
         serde_json::from_str(include_str!("../svix-kinds.json")).expect("kinds");

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::HeaderMap;
 use shared::domain::clock::{Clock, Timestamp};
 use shared::sender::{Ending, Outbound, Outcome, Sender};
 
@@ -128,7 +129,7 @@ impl Sender for Endpoints {
             self.ledger.took(number, id);
         }
         let duration_ms = u64::try_from(takes.as_millis()).unwrap_or(u64::MAX);
-        let (excerpt, headers) = (b"ok".to_vec(), Vec::new());
+        let (excerpt, headers) = (b"ok".to_vec(), HeaderMap::new());
         let ending = Ending::Answered { status, excerpt, retry_after, headers };
         Outcome { duration_ms, ending }
     }

@@ -149,8 +149,8 @@ pub(crate) struct Plan {
     pub(crate) warm_writes: f64,
     /// When writes take long or fail: the share that fails, and milliseconds of the others.
     pub(crate) brown_out: Option<(Span, f64, u64)>,
-    /// How many of the first messages somebody sends again, and after how many seconds.
-    pub(crate) by_hand: Option<(usize, f64)>,
+    /// After how many seconds somebody sends the first hundred messages again.
+    pub(crate) by_hand_s: Option<f64>,
     /// What is taken out of the platform.
     pub(crate) without: Option<Part>,
 }
@@ -203,7 +203,7 @@ impl Plan {
             others: None,
             warm_writes: NEW_TABLE_WRITES,
             brown_out: None,
-            by_hand: None,
+            by_hand_s: None,
             without: None,
         }
     }

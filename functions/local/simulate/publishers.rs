@@ -18,7 +18,7 @@ const TRIES: u32 = 5;
 /// Pause before the second try, unless `Retry-After` says otherwise; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How many messages are kept in mind.
+/// How many messages are kept in mind, to be sent again.
 const KEPT: usize = 100;
 
 /// Everybody who publishes.

@@ -242,9 +242,9 @@ async fn by_hand(
     customers: &[Customer],
     publishers: &Publishers,
 ) -> Result<(), String> {
-    let Some((count, at_s)) = plan.by_hand else { return Ok(()) };
+    let Some(at_s) = plan.by_hand_s else { return Ok(()) };
     tokio::time::sleep(Duration::from_secs_f64(at_s)).await;
-    let messages: Vec<String> = publishers.answers().first.iter().take(count).cloned().collect();
+    let messages = publishers.answers().first.clone();
     let Customer { app, endpoints } = &customers[0];
     for message in messages {
         let path = format!("/api/v1/app/{app}/msg/{message}/endpoint/{}/resend", endpoints[0]);

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
 use http::response::Response;
+use http::{HeaderMap, Request};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -208,7 +208,7 @@ impl Broken {
     pub(super) fn ending(&self) -> Ending {
         match status_of(&self.heard) {
             Some(status) if self.error.is_parse() => {
-                let (excerpt, headers) = (Vec::new(), Vec::new());
+                let (excerpt, headers) = (Vec::new(), HeaderMap::new());
                 Ending::Answered { status, excerpt, retry_after: None, headers }
             }
             _ => Ending::Failed(reason::of(&self.error)),

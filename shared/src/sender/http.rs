@@ -22,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::response::Parts;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -29,7 +30,6 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
-use crate::domain::answer_headers;
 use crate::domain::id::ApplicationId;
 
 use super::connection::{Connection, Connector, Place};
@@ -173,9 +173,9 @@ impl HttpSender {
     ) -> Ending {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
-        let headers = answer_headers::kept(response.headers());
         let deadline = deadline.min(Instant::now() + self.body_timeout);
-        let (excerpt, whole) = excerpt(response.into_body(), deadline, self.excerpt_bytes).await;
+        let (Parts { headers, .. }, body) = response.into_parts();
+        let (excerpt, whole) = excerpt(body, deadline, self.excerpt_bytes).await;
         if whole {
             self.pool.keep(place, connection);
         }

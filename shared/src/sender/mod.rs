@@ -4,6 +4,7 @@
 //! follows a redirect, uses no proxy, asks for no compression, and refuses every address that
 //! is not public (see [`target`]).
 
+use ::http::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -61,9 +62,9 @@ pub enum Ending {
         excerpt: Vec<u8>,
         /// The answer's `Retry-After` header, as it came.
         retry_after: Option<String>,
-        /// Names and values of what is worth keeping of its headers
-        /// ([`answer_headers`](crate::domain::answer_headers)).
-        headers: Vec<(String, String)>,
+        /// All of its headers; [`answer_headers`](crate::domain::answer_headers) says which of them
+        /// are worth keeping.
+        headers: HeaderMap,
     },
     /// No answer in time.
     TimedOut,

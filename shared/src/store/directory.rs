@@ -243,20 +243,17 @@ impl Directory {
     }
 
     /// Whether an application was seen to have so many endpoints that whoever needs one of them
-    /// had better read that and [the application](Self::head) alone.
+    /// had better read that and [the application](Self::head) alone. None is to those who keep what
+    /// they read.
     pub fn is_large(&self, app: &ApplicationId) -> bool {
-        self.large.holds(app)
+        self.kept.is_none() && self.large.holds(app)
     }
 
     /// The application without its endpoints.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn head(&self, app: &ApplicationId) -> Result<Option<Arc<Tenant>>, StoreError> {
-        Ok(self.read_head(app).await?.map(Arc::new))
-    }
-
-    async fn read_head(&self, app: &ApplicationId) -> Result<Option<Tenant>, StoreError> {
+    pub async fn head(&self, app: &ApplicationId) -> Result<Option<Tenant>, StoreError> {
         let item = self.table.get(&keys::application(app)).await?;
         let application = item.map(|item| doc::decode(&item.doc)).transpose()?;
         Ok(application.map(Tenant::without_endpoints))
@@ -265,7 +262,7 @@ impl Directory {
     /// The application, and its endpoints unless they are too many for one call.
     async fn read_narrow(&self, app: &ApplicationId) -> Result<Option<Tenant>, StoreError> {
         if self.wide.holds(app) {
-            return self.read_head(app).await;
+            return self.head(app).await;
         }
         let (_, to) = prefix_range(keys::ENDPOINT_PREFIX);
         // The application, its endpoints, and one more that tells that there are too many.

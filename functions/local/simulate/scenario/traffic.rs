@@ -69,7 +69,7 @@ pub(crate) fn rate(size: &Size) -> Vec<Plan> {
     plan.tenants = vec![Tenant { weight: 1.0, endpoints, troubled: false }];
     plan.warm_up_s = 0.0;
     plan.rest_s = 1_800.0;
-    plan.by_hand = Some((100, size.load_s / 2.0));
+    plan.by_hand_s = Some(size.load_s / 2.0);
     vec![plan]
 }
 
