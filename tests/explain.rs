@@ -220,6 +220,34 @@ async fn a_message_is_found_in_whichever_application_it_is() {
     assert_eq!(world.call_as(&stranger, "GET", &path, Value::Null).await.status, 404);
 }
 
+#[tokio::test]
+async fn endpoints_that_an_answer_has_no_room_for_are_counted() {
+    let mut world = World::new();
+    world.admin.settings.max_endpoints = 1_000;
+    let app = world.application().await;
+    let msg = world.publish(&app, json!({})).await;
+    // As long as JSON within JSON makes it.
+    let description = "\"".repeat(4_096);
+    let mut made = 0;
+    let left_out = loop {
+        let endpoint = json!({"url": url("hook"), "description": description, "disabled": true});
+        world.endpoint_with(&app, endpoint).await;
+        made += 1;
+        if made % 100 > 0 {
+            continue;
+        }
+        let body = explain(&world, &app, &msg).await;
+        let shown = body["endpoints"].as_array().map(Vec::len).expect("endpoints");
+        let left_out = body["leftOut"].as_u64().expect("a count");
+        assert_eq!(shown as u64 + left_out, made, "{shown} shown");
+        if left_out > 0 {
+            break left_out;
+        }
+        assert!(made < 1_000, "there is room for all of them");
+    };
+    assert!(left_out < 100);
+}
+
 async fn explain(world: &World, app: &str, msg: &str) -> Value {
     let path = format!("/api/v1/app/{app}/msg/{msg}/explain");
     let reply = world.call("GET", &path, Value::Null).await;

@@ -42,6 +42,8 @@ pub(crate) struct ExplainOut {
     /// As many of the application's endpoints, in order of creation, as an answer has room for:
     /// some thousands.
     endpoints: Vec<EndpointExplanation>,
+    /// How many endpoints of the application are not among them, for want of room.
+    left_out: usize,
 }
 
 /// What became of a message at an endpoint, and why.
@@ -140,6 +142,7 @@ impl Call<'_> {
             endpoints.push(seen.explain());
         }
         // Thousands may be more than Lambda can answer with.
+        let all = endpoints.len();
         let endpoints = page::fitting(endpoints.into_iter());
         let out = ExplainOut {
             id: message.id,
@@ -148,6 +151,7 @@ impl Call<'_> {
             deliver_at: message.deliver_at.map(Timestamp::to_rfc3339),
             parts: message.parts,
             expunged: message.expunged,
+            left_out: all - endpoints.len(),
             endpoints,
         };
         Ok(error::json(StatusCode::OK, &out))

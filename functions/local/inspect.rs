@@ -24,6 +24,9 @@ pub(crate) async fn run(api: &Api, options: &cli::OneMessage) -> Result<Output, 
             for endpoint in explained["endpoints"].as_array().into_iter().flatten() {
                 text += &explanation(endpoint, &attempts);
             }
+            if let Some(more) = explained["leftOut"].as_u64().filter(|more| *more > 0) {
+                text += &format!("\n\n{more} more endpoints, which an answer has no room for");
+            }
             json!({"message": message, "attempts": attempts, "explanation": explained})
         }
         None => {

@@ -148,6 +148,7 @@ export const DE = {
   "No event types are described yet.": "Es sind noch keine Ereignistypen beschrieben.",
   "No headers of your own are sent along.": "Es werden keine eigenen Header mitgesendet.",
   "Not sent to 1 endpoint": "An 1 Endpunkt nicht gesendet",
+  "{n} more endpoints are not shown here; the page of each says what it was sent.": "{n} weitere Endpunkte stehen nicht hier; auf der Seite eines jeden steht, was er bekam.",
   "Not sent to {n} endpoints": "An {n} Endpunkte nicht gesendet",
   "Note": "Hinweis",
   "Nothing fits.": "Nichts passt.",

@@ -3,7 +3,7 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { may, own, query } from "./api.js";
-import { answered, curl, took } from "./format.js";
+import { answered, count, curl, took } from "./format.js";
 import { Act, Code, Copy, Failed, forgetLists, Loaded, More, say, Status, Time, Title, useData, useList } from "./parts.js";
 import { VERDICTS } from "./state.js";
 import { t, tell } from "./text.js";
@@ -35,7 +35,8 @@ export function Message({ id }) {
       <${Loaded} of=${why}>${(seen) => html`
         ${seen.endpoints.length === 0 && html`<p class="empty">${t("There is no endpoint yet.")}</p>`}
         ${seen.endpoints.filter((one) => !unsent(one)).sort(byWeight).map((one) => html`<${Place} key=${one.endpointId} one=${one} tries=${tries.rows} again=${again} message=${message} />`)}
-        <${Unsent} all=${seen.endpoints.filter(unsent)} again=${again} message=${message} open=${seen.endpoints.every(unsent)} />`}<//>
+        <${Unsent} all=${seen.endpoints.filter(unsent)} again=${again} message=${message} open=${seen.endpoints.every(unsent)} />
+        ${seen.leftOut > 0 && html`<p class="minor">${t("{n} more endpoints are not shown here; the page of each says what it was sent.", { n: count(seen.leftOut) })}</p>`}`}<//>
       <${More} list=${tries} empty="" /></section>
     <section><h2>${t("Payload")}</h2><${Code} value=${message.rawPayload ?? message.payload} /></section>`}<//>`;
 }
