@@ -386,3 +386,22 @@ async fn a_long_body_counts_for_many_of_what_is_held_after_a_restart_as_well() {
     queues.deliveries.delete(&receipts).await.unwrap();
     assert_eq!(groups(&queues).await.0, ["long"]);
 }
+
+#[tokio::test]
+async fn a_queue_says_for_how_long_its_oldest_record_has_waited() {
+    let (directory, clock) = (Directory::new(), StillClock::new());
+    let queue = open(&directory, &clock).1.retries;
+    assert_eq!(queue.oldest_ms(), Ok(None));
+    queue.send(vec![record("later", 60)]).await.unwrap();
+    clock.advance_ms(1_000);
+    assert_eq!(queue.oldest_ms(), Ok(None), "it cannot be received yet");
+    queue.send(vec![record("now", 0)]).await.unwrap();
+    clock.advance_ms(5_000);
+    assert_eq!(queue.oldest_ms(), Ok(Some(5_000)));
+    let held = queue.receive(1, 0).await.unwrap();
+    assert_eq!(queue.oldest_ms(), Ok(Some(5_000)), "nobody is done with it");
+    queue.delete(&[held[0].receipt.clone()]).await.unwrap();
+    assert_eq!(queue.oldest_ms(), Ok(None));
+    clock.advance_ms(57_000);
+    assert_eq!(queue.oldest_ms(), Ok(Some(3_000)));
+}

@@ -53,6 +53,9 @@ pub(crate) struct Status {
     pub(crate) used: Used,
     /// Records in the queues.
     pub(crate) queued: usize,
+    /// For how long the oldest of those has waited that could be worked on, in milliseconds.
+    #[serde(default)]
+    pub(crate) oldest_ms: Option<u64>,
     /// What was counted and measured since the process started.
     pub(crate) metrics: BTreeMap<String, Total>,
     /// The last hour of it, minute by minute.
@@ -109,6 +112,10 @@ impl Machine {
             usage: self.meter.usage(),
             used: process::used(),
             queued: self.queues.deliveries.len() + self.queues.retries.len(),
+            oldest_ms: [&self.queues.deliveries, &self.queues.retries]
+                .into_iter()
+                .filter_map(|queue| queue.oldest_ms().ok().flatten())
+                .max(),
             metrics: self.metrics.totals().by_name(),
             hour: self.metrics.hour(),
         }

@@ -49,7 +49,11 @@ async fn look(api: &Api) -> Result<Output, String> {
     let mut text = format!("{}\n", api.url(""));
     let count = |name: &str| process["metrics"][name]["sum"].as_f64().unwrap_or_default();
     if !process.is_null() {
-        text += &format!("waiting in the queues  {}\n", process["queued"]);
+        text += &format!("waiting in the queues  {}", process["queued"]);
+        text += &match process["oldestMs"].as_u64() {
+            Some(ms) => format!(", the oldest for {} s\n", ms / 1000),
+            None => "\n".to_owned(),
+        };
         for (title, metric) in [
             ("accepted", "Accepted"),
             ("delivered", "Delivered"),

@@ -299,6 +299,7 @@ export const DE = {
   "good": "gut",
   "healthy": "gesund",
   "if this goes on.": ", wenn es so bleibt.",
+  "in the queues, the oldest for {time}": "in den Warteschlangen, der älteste seit {time}",
   "in the queues": "in den Warteschlangen",
   "last 24 hours": "letzte 24 Stunden",
   "last 7 days": "letzte 7 Tage",

@@ -48,13 +48,13 @@ function Row({ one }) {
 
 /** What a platform on one machine says of itself: what was done, and what that would have cost. */
 function Machine({ status, tile }) {
-  const { usage, metrics, queued } = status;
+  const { usage, metrics, queued, oldestMs } = status;
   // DynamoDB on demand and SQS, at the list price of us-east-1.
   const price = usage.writeUnits * 0.625e-6 + usage.readUnits * 0.125e-6 + usage.sqsRequests * 0.4e-6;
   const sum = (name) => count(metrics[name]?.sum ?? 0);
   return html`${tile(sum("Accepted"), t("accepted"))}${tile(sum("Delivered"), t("delivered"))}
     ${tile(sum("Failed"), t("failed attempts"), metrics.Failed?.sum > 0)}
-    ${tile(count(queued), t("in the queues"))}${tile(took(metrics.SweepLag?.max ?? 0), t("sweep lag, worst"))}
+    ${tile(count(queued), oldestMs == null ? t("in the queues") : t("in the queues, the oldest for {time}", { time: took(oldestMs) }))}${tile(took(metrics.SweepLag?.max ?? 0), t("sweep lag, worst"))}
     ${tile(`$${price.toFixed(2)}`, t("DynamoDB and SQS of this, at list price"))}`;
 }
 

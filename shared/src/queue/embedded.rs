@@ -130,6 +130,26 @@ impl EmbeddedQueue {
         self.len() == 0
     }
 
+    /// For how long the oldest record has been there to be received, in milliseconds; held ones
+    /// included. Looked for among the first thousand.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn oldest_ms(&self) -> Result<Option<u64>, EngineError> {
+        const OLDEST: &str = "SELECT id, deliver_at FROM records \
+            WHERE queue = ?1 AND deliver_at <= ?2 ORDER BY id LIMIT 1000";
+        let now = self.inner.clock.now();
+        let found: Vec<(u64, u64)> = self.inner.engine.read(|connection| {
+            let of = rusqlite::params![self.inner.name, now.0];
+            let mut select = connection.prepare_cached(OLDEST)?;
+            select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        // What was deleted leaves the file a little later.
+        let state = self.inner.lock();
+        let there = found.into_iter().filter(|(id, _)| state.entries.contains_key(id));
+        Ok(there.map(|(_, since)| now.since(Timestamp(since))).max())
+    }
+
     fn open(
         name: &str,
         engine: &Engine,
