@@ -349,14 +349,32 @@ fn a_stack_that_is_given_a_table_and_a_secret_uses_them_everywhere_and_makes_non
 
 #[test]
 fn a_table_and_its_indexes_are_warmed_alike_if_at_all() {
-    let warm = template_where(&["HasGateway", "HasWarmth"]);
-    let table = properties(&warm, "Table");
-    let expected = json!({"WriteUnitsPerSecond": {"Ref": "WarmWriteUnits"}});
-    assert_eq!(table["WarmThroughput"], expected);
-    for index in table["GlobalSecondaryIndexes"].as_array().expect("indexes") {
-        assert_eq!(index["WarmThroughput"], expected);
+    let (writes, reads) = (json!({"Ref": "WarmWriteUnits"}), json!({"Ref": "WarmReadUnits"}));
+    for (conditions, of_table, of_indexes) in [
+        (&["HasWarmWrites", "HasWarmth"] as &[&str], json!({"WriteUnitsPerSecond": writes}), true),
+        (&["HasWarmReads", "HasWarmth"], json!({"ReadUnitsPerSecond": reads}), false),
+        (
+            &["HasWarmReads", "HasWarmWrites", "HasWarmth"],
+            json!({"WriteUnitsPerSecond": writes, "ReadUnitsPerSecond": reads}),
+            true,
+        ),
+        (&[], Value::Null, false),
+    ] {
+        let warm = template_where(&[&["HasGateway"], conditions].concat());
+        let table = properties(&warm, "Table");
+        assert_eq!(table["WarmThroughput"], of_table, "{conditions:?}");
+        // What is read of the indexes is little, whatever the load.
+        let of_indexes = match of_indexes {
+            true => json!({"WriteUnitsPerSecond": writes}),
+            false => Value::Null,
+        };
+        for index in table["GlobalSecondaryIndexes"].as_array().expect("indexes") {
+            assert_eq!(index["WarmThroughput"], of_indexes, "{conditions:?}");
+        }
+        for parameter in ["WarmWriteUnits", "WarmReadUnits"] {
+            assert_eq!(warm["Parameters"][parameter]["Default"], 0);
+        }
     }
-    assert_eq!(warm["Parameters"]["WarmWriteUnits"]["Default"], 0);
 }
 
 // Queues.

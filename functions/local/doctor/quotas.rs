@@ -18,13 +18,18 @@ struct Quota {
     parameter: &'static str,
 }
 
-const QUOTAS: [Quota; 3] = [
+const QUOTAS: [Quota; 4] = [
     Quota { service: "apigateway", name: "Throttle rate", parameter: "RequestsPerSecond" },
     Quota { service: "apigateway", name: "Throttle burst rate", parameter: "RequestBurst" },
     Quota {
         service: "dynamodb",
         name: "Table-level write throughput limit",
         parameter: "WarmWriteUnits",
+    },
+    Quota {
+        service: "dynamodb",
+        name: "Table-level read throughput limit",
+        parameter: "WarmReadUnits",
     },
 ];
 
