@@ -35,6 +35,7 @@ mod deaths;
 mod fence;
 mod health;
 mod late;
+mod pace;
 mod ports;
 mod recipients;
 mod requests;

@@ -192,7 +192,7 @@ impl Admin {
         sender: Arc<dyn Sender>,
         settings: Settings,
     ) -> Self {
-        let Base { stores, in_flight, metrics, ambient } = base;
+        let Base { stores, in_flight, metrics, ambient, .. } = base;
         Self {
             worker: Worker::new(&stores, queues.clone(), in_flight, ambient.clone()),
             notices: stores.notices(0),

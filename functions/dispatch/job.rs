@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tracing::{error, warn};
 
 use crate::Context;
+use crate::pace::Pause;
 
 /// Why a record has to come back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,8 @@ pub(crate) struct Job {
     /// When this invocation has to be over.
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) tenants: Tenants,
+    /// How long its batch waits.
+    pub(crate) pause: Pause,
 }
 
 /// What the queue says about a record.
@@ -163,6 +166,16 @@ impl Job {
         let early_ms = moment.since(self.now()).min(self.context.parts.settings.early_ms);
         if early_ms > 0 {
             tokio::time::sleep(Duration::from_millis(early_ms)).await;
+        }
+    }
+
+    /// Waits as long as the table asks for by what it refuses, and as there is time.
+    pub(crate) async fn keep_pace(&self, is_fresh: bool) {
+        let pause = if is_fresh { self.pause.fresh } else { self.pause.others };
+        let pause = self.budget().waiting(self.now()).map_or(pause, |left| left.min(pause));
+        if !pause.is_zero() {
+            warn!(pause_ms = pause.as_millis(), "the table throttles: the record waits");
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -38,8 +38,8 @@ use shared::host::assembly::{Base, Tenancy};
 use shared::queue::{Consumer, Producer, Received};
 use shared::sender::Sender;
 use shared::store::{
-    Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets, LISTENERS_TTL_MS, Notices,
-    Parking, Profiles, Rates,
+    Backpressure, Deliveries, Directory, DirectoryEditor, EventTypeSettings, KeySets,
+    LISTENERS_TTL_MS, Notices, Parking, Profiles, Rates,
 };
 use shared::work::InFlight;
 use tokio::time::Instant;
@@ -57,6 +57,7 @@ mod job;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod measure;
+mod pace;
 mod phases;
 mod policy;
 mod received;
@@ -75,6 +76,7 @@ use given_back::Undone;
 use health::Notes;
 use job::{Job, NotDone, Receipt, Task, Tenants};
 pub use measure::{Next, Observer};
+use pace::{Pace, Pause};
 pub use shared::domain::health::DISABLE_AFTER_MS;
 use slots::Slots;
 use throttle::Throttle;
@@ -126,6 +128,8 @@ pub struct Without {
     pub patience: bool,
     /// Endpoints that do not answer are called all the same.
     pub circuits: bool,
+    /// Records are worked on at once however much the table throttles.
+    pub pace: bool,
 }
 
 impl Default for Settings {
@@ -177,6 +181,8 @@ pub struct Parts {
     pub profiles: Profiles,
     /// What this process is sending without a lease.
     pub in_flight: InFlight,
+    /// What the table would not take.
+    pub backpressure: Backpressure,
     /// Hears what happened.
     pub metrics: Arc<dyn Metrics>,
     /// Watches attempts; nobody on Lambda.
@@ -211,6 +217,7 @@ impl Parts {
             event_type_settings: stores.event_type_settings,
             profiles: tenancy.profiles,
             in_flight: base.in_flight.unwrap_or_default(),
+            backpressure: base.backpressure,
             metrics: base.metrics,
             observer: None,
             settings,
@@ -229,6 +236,7 @@ struct Context {
     throttle: Throttle,
     unwritten: Unwritten,
     notes: Notes,
+    pace: Pace,
 }
 
 impl Dispatcher {
@@ -238,7 +246,9 @@ impl Dispatcher {
         let slots = Slots::new(parallel, parallel_per_application);
         let throttle = Throttle::new(parts.rates.clone());
         let unwritten = Unwritten::new(parts.ambient.clock.clone());
-        Self(Arc::new(Context { parts, slots, throttle, unwritten, notes: Notes::default() }))
+        let pace = Pace::new(parts.backpressure.clone());
+        let notes = Notes::default();
+        Self(Arc::new(Context { parts, slots, throttle, unwritten, notes, pace }))
     }
 
     /// Works on a batch from this queue and answers with the ids of the records that are not done:
@@ -287,6 +297,11 @@ impl Dispatcher {
         deadline: Option<Timestamp>,
     ) -> Vec<(Receipt, Span, Task)> {
         let tenants = Tenants::default();
+        let Parts { ambient, settings, .. } = &self.0.parts;
+        let pause = match settings.without.pace {
+            true => Pause::default(),
+            false => self.0.pace.next(ambient.now(), || u64::from_be_bytes(ambient.random())),
+        };
         let begin = |received: Received| {
             let receipt = Receipt::of(&received);
             let job = Job {
@@ -294,6 +309,7 @@ impl Dispatcher {
                 receipt: receipt.clone(),
                 deadline,
                 tenants: tenants.clone(),
+                pause,
             };
             // Inside the invocation's span, which has its id.
             let span = info_span!(

@@ -21,7 +21,9 @@ use crate::{attempt, measure, shares};
 /// # Errors
 /// Why it has to come back.
 pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
-    match Record::parse(&body) {
+    let record = Record::parse(&body);
+    job.keep_pace(is_fresh(&job, &record)).await;
+    match record {
         Ok(Record::Accepted { message, again }) => {
             name(message.id, None);
             drop(body);
@@ -48,6 +50,17 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
         Err(Unread::Unknown(reason)) => Err(NotDone::Unknown(reason)),
         // It will not read better the next time.
         Err(Unread::Broken(reason)) => park(&job, body, reason).await,
+    }
+}
+
+/// Whether somebody waits for this for the first time, and little is written for it.
+fn is_fresh(job: &Job, record: &Result<Record, Unread>) -> bool {
+    match record {
+        Ok(Record::Accepted { again, .. } | Record::Share { again, .. }) => {
+            job.receipt.receive_count == 1 && !again
+        }
+        Ok(Record::Resend { .. }) => true,
+        Ok(Record::Retry { .. } | Record::Outcome { .. }) | Err(_) => false,
     }
 }
 

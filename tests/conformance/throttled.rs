@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use shared::lambda::aws::{AwsEnvironment, Caller, dynamodb_client};
 use shared::store::dynamodb::DynamoTable;
 use shared::store::table::{Condition, Item, Key, Table, Write};
-use shared::store::{Limit, StoreError};
+use shared::store::{Backpressure, Limit, StoreError, Tries};
 
 /// A table that refuses everything in the same words.
 #[derive(Clone, Debug)]
@@ -48,8 +48,8 @@ impl HttpConnector for Busy {
     }
 }
 
-fn put() -> Write {
-    let key = Key { pk: "MSG#1".to_owned(), sk: "MSG".to_owned() };
+fn put(pk: &str) -> Write {
+    let key = Key { pk: pk.to_owned(), sk: "MSG".to_owned() };
     Write::Put(Item::new(key, "{}".to_owned()), Condition::Always)
 }
 
@@ -83,7 +83,7 @@ async fn it_is_told_which_limit_a_throttled_call_ran_into() {
         ),
         (json!({"__type": "com.amazonaws.dynamodb.v20120810#RequestLimitExceeded"}), Limit::Store),
     ] {
-        let refused = Busy::saying(words.clone()).table().write(put()).await;
+        let refused = Busy::saying(words.clone()).table().write(put("MSG#1")).await;
         let Err(StoreError::Throttled { limit: told, why }) = refused else {
             panic!("{words}: {refused:?}")
         };
@@ -98,8 +98,34 @@ async fn a_function_whose_callers_can_ask_again_tries_for_three_tenths_of_a_seco
     for _ in 0..20 {
         let busy = Busy::saying(words.clone());
         let before = tokio::time::Instant::now();
-        busy.table().write(put()).await.expect_err("busy");
+        busy.table().write(put("MSG#1")).await.expect_err("busy");
         assert_eq!(busy.calls.load(Ordering::SeqCst), 4);
         assert!(before.elapsed() <= Duration::from_millis(310), "{:?}", before.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_try_that_a_busy_table_refuses_is_told_to_whoever_is_to_ask_less() {
+    let store = reasons("throttlingReasons", "ThrottlingException", "x", "");
+    let key_range =
+        |reason, index| reasons("throttlingReasons", "ThrottlingException", reason, index);
+    let partition = key_range("TableWriteKeyRangeThroughputExceeded", "");
+    let list = key_range("IndexWriteKeyRangeThroughputExceeded", "/index/by_time");
+    let tries = |all, refused| Tries { all, refused };
+    for (words, refused) in [
+        // Both kinds of a single write, four tries each.
+        (store, [4, 4]),
+        // The first of two keys might be the only one that gets too much.
+        (partition, [0, 1]),
+        (list, [0, 0]),
+    ] {
+        let backpressure = Backpressure::default();
+        let table = Busy::saying(words.clone()).table().telling(backpressure.clone());
+        table.write(put("MSG#1")).await.expect_err("busy");
+        assert_eq!(backpressure.take(), tries(4, refused[0]), "{words}");
+        let Write::Put(Item { key, .. }, _) = put("MSG#2") else { unreachable!() };
+        table.write(Write::Delete(key, Condition::Always)).await.expect_err("busy");
+        assert_eq!(backpressure.take(), tries(4, refused[1]), "{words}");
+        assert_eq!(backpressure.take(), tries(0, 0));
     }
 }

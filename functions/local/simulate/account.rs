@@ -21,7 +21,7 @@ use shared::host::config::DEFAULT_ORGANISATION;
 use shared::queue::{DeadLetters, Producer, Queues};
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
-use shared::store::{Profiles, Rates, SOURCE_TTL_MS, StoreSettings, Stores};
+use shared::store::{Backpressure, Profiles, Rates, SOURCE_TTL_MS, StoreSettings, Stores};
 
 use super::aws::dice::Dice;
 use super::aws::queue::SimulatedQueue;
@@ -89,9 +89,15 @@ impl Ports {
     }
 
     fn base(&self, life: &Life, settings: StoreSettings) -> Base {
-        let counting = CountingTable::new(self.table.clone(), self.meter.clone());
-        let table = Mortal::new(counting, life);
-        Base::new(table, settings, self.metrics.clone(), self.ambient.clone())
+        self.base_on(self.table.clone(), life, settings)
+    }
+
+    fn base_on(&self, table: SimulatedTable, life: &Life, settings: StoreSettings) -> Base {
+        let backpressure = Backpressure::default();
+        let table = table.telling(backpressure.clone());
+        let table = Mortal::new(CountingTable::new(table, self.meter.clone()), life);
+        let base = Base::new(table, settings, self.metrics.clone(), self.ambient.clone());
+        Base { backpressure, ..base }
     }
 
     fn tenancy(&self, base: &Base) -> Tenancy {
@@ -122,7 +128,7 @@ impl Ports {
             sources_ttl_ms: SOURCE_TTL_MS,
             ..StoreSettings::default()
         };
-        let base = self.base(life, settings);
+        let base = self.base_on(self.table.clone().for_callers(), life, settings);
         let tenancy = self.tenancy(&base);
         let settings = receive::Settings {
             organisation: organisation(),
@@ -150,6 +156,7 @@ impl Ports {
             Some(Part::Patience) => settings.without.patience = true,
             Some(Part::Circuits) => settings.without.circuits = true,
             Some(Part::Slots) => settings.parallel = settings.parallel_per_application,
+            Some(Part::Pace) => settings.without.pace = true,
             Some(Part::Sweep | Part::Rates) | None => {}
         }
         settings

@@ -90,6 +90,8 @@ pub(crate) struct Figures {
     /// Endpoints, and those that were planned.
     pub(crate) endpoints: u64,
     pub(crate) planned_endpoints: u64,
+    /// Messages a second that were planned.
+    pub(crate) planned_rate: f64,
     /// Attempts on record.
     pub(crate) attempts: u64,
     /// Requests to endpoints.
@@ -185,6 +187,7 @@ impl Figures {
             dead_gone_ms: 0,
             endpoints,
             planned_endpoints: endpoints,
+            planned_rate: 0.0,
             attempts: books.recorded,
             posts: books.posts,
             sent_twice: books.posts.saturating_sub(books.recorded),

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::aws::dice::Latency;
-use super::aws::weather::NEW_TABLE_WRITES;
+use super::aws::weather::{NEW_TABLE_READS, NEW_TABLE_WRITES, TABLE_QUOTA};
 use super::front::REQUESTS_PER_S;
 use super::lambda::ACCOUNT_CONCURRENCY;
 use crate::deployed::DISPATCH_CONCURRENCY;
@@ -109,6 +109,8 @@ pub(crate) enum Part {
     Circuits,
     /// All processes keep a rate together.
     Rates,
+    /// Dispatch waits where the table throttles.
+    Pace,
 }
 
 /// A run.
@@ -147,6 +149,10 @@ pub(crate) struct Plan {
     pub(crate) others: Option<(Span, u64)>,
     /// Write units a second that the table takes at once (warm throughput).
     pub(crate) warm_writes: f64,
+    /// The same of read units.
+    pub(crate) warm_reads: f64,
+    /// Units a second, of either kind, that the account lets it take at the most (a quota).
+    pub(crate) table_quota: f64,
     /// When writes take long or fail: the share that fails, and milliseconds of the others.
     pub(crate) brown_out: Option<(Span, f64, u64)>,
     /// After how many seconds somebody sends the first hundred messages again.
@@ -202,6 +208,8 @@ impl Plan {
             account_concurrency: ACCOUNT_CONCURRENCY,
             others: None,
             warm_writes: NEW_TABLE_WRITES,
+            warm_reads: NEW_TABLE_READS,
+            table_quota: TABLE_QUOTA,
             brown_out: None,
             by_hand_s: None,
             without: None,

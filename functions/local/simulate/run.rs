@@ -103,7 +103,8 @@ async fn play(plan: &Plan, seed: u64, progress: Progress<'_>) -> Result<Figures,
     let endpoints: usize = plan.tenants.iter().map(|tenant| tenant.endpoints.len()).sum();
     let dead_letters = figures.dead_letters - plan.waiting.dead;
     let planned_endpoints = endpoints as u64;
-    Ok(Figures { dead_gone_ms, dead_letters, planned_endpoints, ..figures })
+    let planned_rate = plan.rate;
+    Ok(Figures { dead_gone_ms, dead_letters, planned_endpoints, planned_rate, ..figures })
 }
 
 /// How long it takes until there is no dead letter, in milliseconds.
@@ -138,6 +139,8 @@ fn begin(account: &Account, plan: &Plan, from: Timestamp) {
     });
     account.set_weather(&Weather {
         warm_writes: plan.warm_writes,
+        warm_reads: plan.warm_reads,
+        table_quota: plan.table_quota,
         scale: plan.scale,
         brown_outs: brown_outs.into_iter().collect(),
         ..Weather::default()

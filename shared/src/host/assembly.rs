@@ -8,7 +8,7 @@ use crate::domain::metrics::Metrics;
 use crate::domain::secret::{RootSecret, Sealer};
 use crate::domain::token::Tokens;
 use crate::store::table::Table;
-use crate::store::{Profiles, StoreSettings, Stores};
+use crate::store::{Backpressure, Profiles, StoreSettings, Stores};
 use crate::work::InFlight;
 
 /// What all functions have. Clones share what is kept in memory.
@@ -19,6 +19,8 @@ pub struct Base {
     /// What this process is sending without a lease, if it is the one that does all the
     /// dispatching.
     pub in_flight: Option<InFlight>,
+    /// What the table would not take; nothing, unless its adapter tells.
+    pub backpressure: Backpressure,
     /// Hears what happened.
     pub metrics: Arc<dyn Metrics>,
     /// Time and randomness.
@@ -34,7 +36,7 @@ impl Base {
         ambient: Ambient,
     ) -> Self {
         let stores = Stores::new(table, &ambient, settings);
-        Self { stores, in_flight: None, metrics, ambient }
+        Self { stores, in_flight: None, backpressure: Backpressure::default(), metrics, ambient }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::lambda::telemetry::Telemetry;
 use crate::queue::sqs::SqsQueue;
 use crate::sender::{HttpSender, Sender, SenderSettings};
 use crate::store::dynamodb::DynamoTable;
-use crate::store::{Profiles, StoreSettings};
+use crate::store::{Backpressure, Profiles, StoreSettings};
 
 /// The adapters of one process, on one connection pool.
 pub struct Wiring {
@@ -64,7 +64,9 @@ impl Wiring {
         let name = self.environment.required(variable::TABLE)?;
         let (metrics, ambient) = (Arc::<Collector>::default(), Ambient::system());
         let emf = Emf::new(metrics.clone(), ambient.clock.clone(), self.environment.stage());
-        let base = Base::new(Arc::new(DynamoTable::new(client, name)), stores, metrics, ambient);
+        let backpressure = Backpressure::default();
+        let table = Arc::new(DynamoTable::new(client, name).telling(backpressure.clone()));
+        let base = Base { backpressure, ..Base::new(table, stores, metrics, ambient) };
         Ok((base, Invocation::new(emf, telemetry)))
     }
 

@@ -3,7 +3,7 @@
 //! A get is a consistent `GetItem`, a write one conditional `PutItem` or `DeleteItem`, a
 //! transaction one `TransactWriteItems`. The SDK repeats a call that got no answer, and the
 //! first try may have had its effect. For a transaction DynamoDB knows the repetition by its
-//! token. A single write has no token, so `Unanswered` keeps watch: a condition that fails
+//! token. A single write has no token, so `Watched` keeps watch: a condition that fails
 //! after an unanswered try may have been made to fail by that very try, and the write ends as
 //! [`StoreError::Unavailable`] rather than as lost to somebody else.
 //!
@@ -27,6 +27,7 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
@@ -35,7 +36,7 @@ use super::keys::index;
 use super::table::{
     Condition, Index, Item, Key, Page, Query, Table, Transacted, Write, Written, check_transaction,
 };
-use super::{Limit, StoreError};
+use super::{Backpressure, Limit, StoreError};
 use crate::aws::describe;
 use crate::domain::clock::Ambient;
 
@@ -55,12 +56,19 @@ const PASSING: [&str; 3] =
 pub struct DynamoTable {
     client: Client,
     name: String,
+    backpressure: Backpressure,
 }
 
 impl DynamoTable {
     /// The table of this name, which has to exist.
     pub fn new(client: Client, table_name: impl Into<String>) -> Self {
-        Self { client, name: table_name.into() }
+        Self { client, name: table_name.into(), backpressure: Backpressure::default() }
+    }
+
+    /// The same, which tells what is throttled.
+    #[must_use]
+    pub fn telling(self, backpressure: Backpressure) -> Self {
+        Self { backpressure, ..self }
     }
 
     async fn read(&self, key: &Key, consistent: bool) -> Result<Option<Item>, StoreError> {
@@ -127,16 +135,16 @@ impl Table for DynamoTable {
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         write.check_size()?;
-        let unanswered = Unanswered::default();
+        let tries = Watched::new(write.key().clone(), self.backpressure.clone());
         let mut pauses = PAUSES_MS.into_iter();
         loop {
             let refused = match &write {
-                Write::Put(item, condition) => self.put(item, *condition, &unanswered).await,
-                Write::Delete(key, condition) => self.delete(key, *condition, &unanswered).await,
+                Write::Put(item, condition) => self.put(item, *condition, &tries).await,
+                Write::Delete(key, condition) => self.delete(key, *condition, &tries).await,
             };
             match refused {
                 Ok(()) => return Ok(Written::Done),
-                Err(Refused::Lost(_)) if unanswered.any() => {
+                Err(Refused::Lost(_)) if tries.any_unanswered() => {
                     let why = "the condition failed after a try without an answer";
                     return Err(StoreError::Unavailable(why.into()));
                 }
@@ -172,12 +180,7 @@ impl Table for DynamoTable {
 }
 
 impl DynamoTable {
-    async fn put(
-        &self,
-        item: &Item,
-        condition: Condition,
-        unanswered: &Unanswered,
-    ) -> Result<(), Refused> {
+    async fn put(&self, item: &Item, condition: Condition, tries: &Watched) -> Result<(), Refused> {
         let Expression { text, values } = condition.into();
         let request = self
             .client
@@ -187,7 +190,7 @@ impl DynamoTable {
             .set_condition_expression(text)
             .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let answer = request.customize().interceptor(unanswered.clone()).send().await;
+        let answer = request.customize().interceptor(tries.clone()).send().await;
         answer.map(drop).map_err(|error| match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(lost)) => {
                 Refused::Lost(lost.item.clone())
@@ -203,7 +206,7 @@ impl DynamoTable {
         &self,
         key: &Key,
         condition: Condition,
-        unanswered: &Unanswered,
+        tries: &Watched,
     ) -> Result<(), Refused> {
         let Expression { text, values } = condition.into();
         let request = self
@@ -214,7 +217,7 @@ impl DynamoTable {
             .set_condition_expression(text)
             .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let answer = request.customize().interceptor(unanswered.clone()).send().await;
+        let answer = request.customize().interceptor(tries.clone()).send().await;
         answer.map(drop).map_err(|error| match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(lost)) => {
                 Refused::Lost(lost.item.clone())
@@ -300,33 +303,32 @@ where
     R: std::fmt::Debug + 'static,
 {
     let why = describe(operation, error);
-    match error.code() {
-        Some("ValidationException" | "ItemCollectionSizeLimitExceededException") => {
+    match (error.code(), error.as_service_error().and_then(exceeded)) {
+        (Some("ValidationException" | "ItemCollectionSizeLimitExceededException"), _) => {
             StoreError::Invalid(why)
         }
-        Some(
-            "ProvisionedThroughputExceededException"
-            | "ThrottlingException"
-            | "RequestLimitExceeded",
-        ) => StoreError::Throttled { limit: limit_of(error), why },
+        (_, Some(limit)) => StoreError::Throttled { limit, why },
         _ => StoreError::Unavailable(why),
     }
 }
 
-/// What a throttled call ran into. All operations say it in a list of reasons, each under a type of
-/// its own: `IndexWriteKeyRangeThroughputExceeded`, say, and the name of the index.
-fn limit_of<E, R>(error: &SdkError<E, R>) -> Limit
-where
-    E: fmt::Debug,
-{
-    let reasons = error.as_service_error().map(|error| format!("{error:?}")).unwrap_or_default();
+/// What a call ran into, if it was throttled. All operations say it in a list of reasons, each
+/// under a type of its own: `IndexWriteKeyRangeThroughputExceeded`, say, and the name of the index.
+fn exceeded<E: ProvideErrorMetadata + fmt::Debug>(error: &E) -> Option<Limit> {
+    const CODES: [&str; 3] =
+        ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"];
+    let is_throttled = error.code().is_some_and(|code| CODES.contains(&code));
+    if !is_throttled {
+        return None;
+    }
+    let reasons = format!("{error:?}");
     let names = |index: &str| reasons.contains(&format!("index/{index}"));
-    match reasons.contains("KeyRangeThroughputExceeded") {
+    Some(match reasons.contains("KeyRangeThroughputExceeded") {
         false => Limit::Store,
         true if names(index::BY_TIME) => Limit::List,
         true if names(index::DUE) => Limit::Due,
         true => Limit::Partition,
-    }
+    })
 }
 
 fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
@@ -345,20 +347,29 @@ async fn wait_for_the_other(
     Ok(())
 }
 
-/// Remembers whether a try of a call ended in a way that leaves open whether it had its
-/// effect: no answer at all, or an error of the service's own (5xx).
-#[derive(Clone, Debug, Default)]
-struct Unanswered(Arc<AtomicBool>);
+/// Watches the tries of a single write: remembers whether one of them ended in a way that leaves
+/// open whether it had its effect (no answer at all, or an error of the service's own, 5xx), and
+/// tells of those that were throttled.
+#[derive(Clone, Debug)]
+struct Watched {
+    key: Key,
+    unanswered: Arc<AtomicBool>,
+    backpressure: Backpressure,
+}
 
-impl Unanswered {
-    fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+impl Watched {
+    fn new(key: Key, backpressure: Backpressure) -> Self {
+        Self { key, unanswered: Arc::default(), backpressure }
+    }
+
+    fn any_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed)
     }
 }
 
-impl Intercept for Unanswered {
+impl Intercept for Watched {
     fn name(&self) -> &'static str {
-        "Unanswered"
+        "Watched"
     }
 
     fn read_after_attempt(
@@ -369,7 +380,20 @@ impl Intercept for Unanswered {
     ) -> Result<(), BoxError> {
         let answered = context.response().is_some_and(|answer| !answer.status().is_server_error());
         if !answered {
-            self.0.store(true, Ordering::Relaxed);
+            self.unanswered.store(true, Ordering::Relaxed);
+        }
+        self.backpressure.tried();
+        let error = context.output_or_error().and_then(Result::err);
+        let Some(error) = error.and_then(OrchestratorError::as_operation_error) else {
+            return Ok(());
+        };
+        let limit = match (error.downcast_ref::<PutItemError>(), error.downcast_ref()) {
+            (Some(error), _) => exceeded(error),
+            (_, Some(error)) => exceeded::<DeleteItemError>(error),
+            (None, None) => None,
+        };
+        if let Some(limit) = limit {
+            self.backpressure.throttled(limit, &self.key);
         }
         Ok(())
     }

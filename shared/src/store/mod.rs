@@ -30,6 +30,7 @@ use std::fmt;
 mod answers;
 mod api_tokens;
 mod attempts;
+mod backpressure;
 mod book;
 pub mod cache;
 mod catalogue;
@@ -68,6 +69,7 @@ mod tasks;
 
 pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
 pub use api_tokens::ApiTokens;
+pub use backpressure::{Backpressure, Tries};
 pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
 pub use codes::Codes;

@@ -7,7 +7,7 @@ use shared::store::Limit;
 use shared::store::table::{Index, Item, Key, Write};
 
 use super::bucket::{Bucket, Ceiling};
-use super::weather::{NEW_TABLE_READS, TABLE_QUOTA};
+use super::weather::Weather;
 
 /// Write units a second of one partition, in either capacity mode (docs: "each individual
 /// partition is limited to 1,000 write units", warm throughput scenarios).
@@ -48,13 +48,14 @@ pub(crate) struct Capacity {
 pub(crate) type Demand = Vec<(Index, String, f64)>;
 
 impl Capacity {
-    /// Of a table that takes so many writes from the beginning, in an account of this scale.
-    pub(crate) fn new(warm_writes: f64, scale: f64, now: Timestamp) -> Self {
-        let ceiling = |first| Ceiling::new(first * scale, TABLE_QUOTA * scale, now);
+    /// Of a table that has taken nothing yet.
+    pub(crate) fn new(weather: &Weather, now: Timestamp) -> Self {
+        let &Weather { scale, warm_writes, warm_reads, table_quota, .. } = weather;
+        let ceiling = |first| Ceiling::new(first * scale, table_quota * scale, now);
         Self {
             partitions: HashMap::new(),
             writes: [ceiling(warm_writes); 3],
-            reads: [ceiling(NEW_TABLE_READS); 3],
+            reads: [ceiling(warm_reads); 3],
             partition_writes: PARTITION_WRITES * scale,
             partition_reads: PARTITION_READS * scale,
             throttled: Throttled::default(),

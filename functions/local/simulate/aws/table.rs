@@ -12,7 +12,7 @@ use shared::domain::clock::{Clock, Timestamp};
 use shared::store::table::{
     Index, Item, Key, Page, Query, Table, Transacted, Write, Written, check_transaction,
 };
-use shared::store::{Limit, StoreError};
+use shared::store::{Backpressure, Limit, StoreError};
 
 use super::capacity::{Capacity, Demand, Throttled, demand};
 use super::dice::Dice;
@@ -21,13 +21,36 @@ use super::weather::{INDEX_LAG_MS, Weather};
 
 /// Tries of a call (`MAX_ATTEMPTS` of `shared::lambda::aws`).
 const TRIES: u32 = 4;
-/// Longest wait for the answer to one try (`ATTEMPT_TIMEOUT` of `shared::aws`).
-const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Longest wait for a call with all its tries (`OPERATION_TIMEOUT` there).
-const CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// Largest pause before the second try (`INITIAL_BACKOFF` of `shared::lambda::aws`); it doubles
-/// with each (the SDK's standard mode, with full jitter: aws-smithy-runtime, `standard.rs`).
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
+
+/// How long a client asks (`Caller` of `shared::lambda::aws`).
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Longest wait for the answer to one try.
+    a_try: Duration,
+    /// Longest wait for a call with all its tries.
+    call: Duration,
+    /// Largest pause before the second try; it doubles with each (the SDK's standard mode, with
+    /// full jitter: aws-smithy-runtime, `standard.rs`).
+    first_pause: Duration,
+    /// Largest pause.
+    longest_pause: Duration,
+}
+
+/// `ATTEMPT_TIMEOUT`, `OPERATION_TIMEOUT` of `shared::aws`, `INITIAL_BACKOFF` of
+/// `shared::lambda::aws`, and the SDK's longest pause.
+const USUAL: Patience = Patience {
+    a_try: Duration::from_millis(1_500),
+    call: Duration::from_secs(4),
+    first_pause: Duration::from_millis(25),
+    longest_pause: Duration::from_secs(20),
+};
+/// `brief_timeouts` and `brief_retries` there.
+const BRIEF: Patience = Patience {
+    a_try: Duration::from_secs(1),
+    call: Duration::from_secs(3),
+    first_pause: Duration::from_millis(100),
+    longest_pause: Duration::from_millis(100),
+};
 /// Longest pauses after a conflict with somebody's transaction, and after a transaction that was
 /// throttled, which the SDK does not repeat (`PAUSES_MS` of `shared::store::dynamodb`).
 const PAUSES_MS: [u64; 4] = [10, 20, 40, 80];
@@ -45,6 +68,8 @@ pub(crate) struct SimulatedTable {
     dice: Arc<Dice>,
     clock: Arc<dyn Clock>,
     watch: Arc<dyn Watch>,
+    backpressure: Backpressure,
+    patience: Patience,
 }
 
 struct State {
@@ -89,9 +114,21 @@ impl SimulatedTable {
         weather: Weather,
         watch: Arc<dyn Watch>,
     ) -> Self {
-        let capacity = Capacity::new(weather.warm_writes, weather.scale, clock.now());
+        let capacity = Capacity::new(&weather, clock.now());
         let state = State { items: Items::default(), capacity, weather };
-        Self { state: Arc::new(Mutex::new(state)), dice, clock, watch }
+        let backpressure = Backpressure::default();
+        let patience = USUAL;
+        Self { state: Arc::new(Mutex::new(state)), dice, clock, watch, backpressure, patience }
+    }
+
+    /// The same table, as a process sees it that hears what is throttled.
+    pub(crate) fn telling(self, backpressure: Backpressure) -> Self {
+        Self { backpressure, ..self }
+    }
+
+    /// The same table, as a function asks it whose callers can ask again.
+    pub(crate) fn for_callers(self) -> Self {
+        Self { patience: BRIEF, ..self }
     }
 
     /// An empty table beside this one, without limits or latencies.
@@ -102,7 +139,7 @@ impl SimulatedTable {
     /// Changes what the table is like from now on.
     pub(crate) fn set_weather(&self, weather: Weather) {
         let mut state = self.lock();
-        state.capacity = Capacity::new(weather.warm_writes, weather.scale, self.clock.now());
+        state.capacity = Capacity::new(&weather, self.clock.now());
         state.weather = weather;
     }
 
@@ -122,13 +159,23 @@ impl SimulatedTable {
         }
     }
 
+    /// The answer to a call, if it comes in time.
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let done = tokio::time::timeout(self.patience.call, call).await;
+        done.unwrap_or_else(|_| Err(unavailable("no answer in time")))
+    }
+
     /// The SDK's pause before another try; whether there is one.
     async fn pause(&self, tries: &mut u32) -> bool {
         *tries += 1;
         if *tries >= TRIES {
             return false;
         }
-        let most = FIRST_PAUSE * (1 << (*tries - 1));
+        let Patience { first_pause, longest_pause, .. } = self.patience;
+        let most = longest_pause.min(first_pause * (1 << (*tries - 1)));
         tokio::time::sleep(most.mul_f64(self.dice.share())).await;
         true
     }
@@ -203,8 +250,9 @@ impl SimulatedTable {
             self.effect(&mut state, writes, now)
         };
         let takes = Duration::from_millis(slow_ms);
-        tokio::time::sleep(takes.min(TRY_TIMEOUT)).await;
-        if takes > TRY_TIMEOUT { Err(Trouble::Unanswered) } else { effect }
+        let longest = self.patience.a_try;
+        tokio::time::sleep(takes.min(longest)).await;
+        if takes > longest { Err(Trouble::Unanswered) } else { effect }
     }
 
     fn effect(
@@ -269,6 +317,7 @@ impl SimulatedTable {
         let mut pauses = PAUSES_MS.into_iter();
         let writes = [write];
         loop {
+            self.backpressure.tried();
             match self.try_write(&writes).await {
                 Ok(Effect::Done) => return Ok(Written::Done),
                 Ok(Effect::Lost(..)) if unanswered => {
@@ -278,8 +327,12 @@ impl SimulatedTable {
                 Err(Trouble::Conflict) => {
                     self.wait_a_little(&mut pauses, unavailable("a conflict")).await?;
                 }
-                Err(Trouble::Throttled(_)) if self.pause(&mut tries).await => {}
-                Err(Trouble::Throttled(limit)) => return Err(throttled(limit)),
+                Err(Trouble::Throttled(limit)) => {
+                    self.backpressure.throttled(limit, writes[0].key());
+                    if !self.pause(&mut tries).await {
+                        return Err(throttled(limit));
+                    }
+                }
                 Err(Trouble::Unanswered) => {
                     unanswered = true;
                     if !self.pause(&mut tries).await {
@@ -333,7 +386,7 @@ impl Table for SimulatedTable {
             let bytes = found.as_ref().map_or(0, Item::size);
             (found, bytes)
         };
-        within(self.reading((Index::Base, &key.pk), read)).await
+        self.within(self.reading((Index::Base, &key.pk), read)).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
@@ -342,12 +395,12 @@ impl Table for SimulatedTable {
             let bytes = page.items.iter().map(Item::size).sum();
             (page, bytes)
         };
-        within(self.reading((query.index, &query.pk), read)).await
+        self.within(self.reading((query.index, &query.pk), read)).await
     }
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         write.check_size()?;
-        within(self.write_tried(write)).await
+        self.within(self.write_tried(write)).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
@@ -355,13 +408,8 @@ impl Table for SimulatedTable {
             return Ok(Transacted::Done);
         }
         check_transaction(&writes)?;
-        within(self.transact_tried(writes)).await
+        self.within(self.transact_tried(writes)).await
     }
-}
-
-async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let done = tokio::time::timeout(CALL_TIMEOUT, call).await;
-    done.unwrap_or_else(|_| Err(unavailable("no answer within 4 s")))
 }
 
 fn throttled(limit: Limit) -> StoreError {

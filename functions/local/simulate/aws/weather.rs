@@ -48,6 +48,10 @@ pub(crate) struct Weather {
     pub(crate) scale: f64,
     /// Write units a second that the table takes from the beginning.
     pub(crate) warm_writes: f64,
+    /// The same of read units.
+    pub(crate) warm_reads: f64,
+    /// Units a second that it takes at the most, of either kind.
+    pub(crate) table_quota: f64,
     /// How long a call to the table takes.
     pub(crate) table: Latency,
     /// How long a call to a queue takes.
@@ -66,6 +70,8 @@ impl Default for Weather {
             limited: true,
             scale: 1.0,
             warm_writes: NEW_TABLE_WRITES,
+            warm_reads: NEW_TABLE_READS,
+            table_quota: TABLE_QUOTA,
             table: TABLE_LATENCY,
             queue: QUEUE_LATENCY,
             lag: INDEX_LAG,

@@ -16,19 +16,12 @@ pub(crate) struct Claim {
     pub(crate) holds: bool,
     /// What was found.
     pub(crate) found: String,
-    /// Whether it is one that the handlers do not keep yet.
-    pub(crate) not_yet: bool,
 }
 
 impl Claim {
     /// Something that holds or not.
     pub(crate) fn new(claim: impl Display, holds: bool, found: impl Display) -> Self {
-        Self { claim: claim.to_string(), holds, found: found.to_string(), not_yet: false }
-    }
-
-    /// Whether it holds although it is listed as not kept yet.
-    pub(crate) fn is_kept_by_now(&self) -> bool {
-        self.holds && self.not_yet
+        Self { claim: claim.to_string(), holds, found: found.to_string() }
     }
 
     /// A count that may not be larger.

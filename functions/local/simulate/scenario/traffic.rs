@@ -87,15 +87,18 @@ pub(crate) fn rate_holds(runs: &[Figures]) -> Vec<Claim> {
     ]
 }
 
-/// A tenth, all and ten times the rate of the size, on accounts that were made ready for it.
+/// A tenth, all and ten times the rate of the size, on accounts that were made ready for it, as
+/// `functions/runbook.md` says.
 pub(crate) fn growth(size: &Size) -> Vec<Plan> {
     [0.1, 1.0, 10.0]
         .map(|times| {
             let rate = size.rate * times;
             let mut plan = Size { rate, ..*size }.steady();
             // A mapping becomes faster by 300 batches in a minute, whatever it needs.
-            plan.warm_up_s = 60.0_f64.min(size.load_s / 2.0);
-            plan.warm_writes = plan.warm_writes.max(3.0 * rate);
+            plan.warm_up_s = 120.0_f64.min(size.load_s / 2.0);
+            plan.warm_writes = plan.warm_writes.max(4.0 * rate);
+            plan.warm_reads = plan.warm_reads.max(2.0 * rate);
+            plan.table_quota = plan.table_quota.max(8.0 * rate);
             plan.dispatch_concurrency = plan.dispatch_concurrency.max((rate / 10.0) as usize);
             plan.account_concurrency = plan.account_concurrency.max((rate / 2.0) as u64);
             plan.requests_per_s = 2.0 * rate.max(5_000.0);
