@@ -11,6 +11,7 @@ use shared::domain::circuit::{
     Passage, instead_of_probe, passage, probing, silent,
 };
 use shared::domain::clock::Timestamp;
+use shared::domain::schedule::Schedule;
 use shared::sender::Ending;
 
 use crate::support::faults::Fault;
@@ -45,6 +46,22 @@ async fn an_endpoint_that_does_not_answer_is_left_alone_and_gets_everything_when
     assert!(waiting.is_subset(&arrived), "{:?}", waiting.difference(&arrived));
     let shown = world.call("GET", &format!("/api/v1/app/{app}/endpoint/{ep}"), Value::Null).await;
     assert_eq!(shown.body["unansweredSince"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_left_alone_is_on_the_operators_list_since_it_was_silent() {
+    // So late that each probe is the first attempt of another message.
+    let settings = Settings { schedule: Schedule::new(vec![86_400]), ..Settings::default() };
+    let (world, app, ep) = silent_endpoint(settings).await;
+    let began = world.ambient.now().to_rfc3339();
+    for _ in 0..20 {
+        world.publish(&app, json!({})).await;
+        world.live_s(60).await;
+    }
+    let failing = world.call("GET", "/api/v1/operator/failing", Value::Null).await.body;
+    let listed = failing["data"].as_array().expect("a list");
+    assert_eq!(listed.len(), 1, "{failing}");
+    assert_eq!((&listed[0]["endpointId"], &listed[0]["failingSince"]), (&ep.into(), &began.into()));
 }
 
 #[tokio::test]

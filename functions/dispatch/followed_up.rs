@@ -55,10 +55,13 @@ pub(crate) async fn follow_up(
         health::succeeded(job, endpoint).await;
         return Ok(());
     }
-    let since = about.message.released_at();
+    let silent = endpoint.circuit.and_then(|circuit| circuit.open).map(|open| open.since);
+    let released = about.message.released_at();
+    let since = silent.map_or(released, |silent| silent.min(released));
     if effects.contains(&Effect::CountExhausted) {
         health::given_up(job, endpoint, &tenant.application, attempt, since).await;
-    } else if matches!(attempt.turn, Turn::Scheduled(2..)) {
+    } else if matches!(attempt.turn, Turn::Scheduled(2..)) || silent.is_some() {
+        // Of an endpoint that is left alone each probe is the first attempt of another message.
         health::stumbled(job, endpoint, &tenant.application, attempt, since).await;
     }
     Ok(())

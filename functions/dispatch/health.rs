@@ -10,8 +10,9 @@
 //! taken something meanwhile is left alone. A note that cannot be made is lost: the next delivery
 //! makes it.
 //!
-//! Since when an endpoint fails is noted with the second attempt of a delivery that fails, or
-//! with the last one: a delivery that fails once and succeeds then costs nothing here.
+//! Since when an endpoint fails is noted with the second attempt of a delivery that fails, with the
+//! last one, or with a probe of an endpoint that is left alone: a delivery that fails once and
+//! succeeds then costs nothing here.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -109,7 +110,8 @@ pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
     log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
 }
 
-/// A delivery failed, and not for the first time. `since`: when its message could be sent.
+/// A delivery failed, and not for the first time, or not as the first one. `since`: when its message
+/// could be sent, or since when the endpoint is silent.
 pub(crate) async fn stumbled(
     job: &Job,
     seen: &Endpoint,
