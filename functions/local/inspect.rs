@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::output::{Output, field, moment};
-use crate::reach::{Api, segment};
+use crate::reach::{Api, LOCAL, segment, string};
 
 /// Most endpoints and attempts of a message that are looked at.
 const MOST: usize = 1_000;
 
 /// Says where a message went and where not, and why.
 pub(crate) async fn run(api: &Api, options: &cli::OneMessage) -> Result<Output, String> {
-    let app = api.application(&options.of.app).await?;
+    let app = application(api, options).await?;
     let name = segment(&options.message);
     let message = api.get(&format!("/app/{app}/msg/{name}?with_content=false")).await?;
     let id = field(&message, "id");
@@ -39,6 +39,18 @@ pub(crate) async fn run(api: &Api, options: &cli::OneMessage) -> Result<Output, 
         }
     };
     Ok(Output::new(json, text))
+}
+
+/// The application of a message: the one that was named, or else the message's own, wherever that is.
+async fn application(api: &Api, options: &cli::OneMessage) -> Result<String, String> {
+    let (app, message) = (&options.of.app, &options.message);
+    if app != LOCAL || !message.starts_with("msg_") {
+        return api.application(app).await;
+    }
+    match api.find(&format!("/operator/msg/{}", segment(message))).await? {
+        Some(found) => string(&found, "appId"),
+        None => Err(format!("there is no message {message}, in any application")),
+    }
 }
 
 /// An endpoint as the platform explains it: the verdict, every rule, every attempt, what is next.
@@ -121,7 +133,7 @@ fn shortened(text: &str) -> String {
 
 /// Sends a message again.
 pub(crate) async fn resend(api: &Api, options: &cli::Resend) -> Result<Output, String> {
-    let app = api.application(&options.one.of.app).await?;
+    let app = application(api, &options.one).await?;
     let path = format!("/app/{app}/msg/{}", segment(&options.one.message));
     let endpoints = match &options.endpoint {
         Some(endpoint) => vec![endpoint.clone()],

@@ -46,6 +46,7 @@ async fn look(api: &Api) -> Result<Output, String> {
         disabled
             .extend(off.map(|one| json!({"app": app["id"], "id": one["id"], "url": one["url"]})));
     }
+    let failing = api.list("/operator/failing", MOST).await?;
     let mut text = format!("{}\n", api.url(""));
     let count = |name: &str| process["metrics"][name]["sum"].as_f64().unwrap_or_default();
     if !process.is_null() {
@@ -69,7 +70,12 @@ async fn look(api: &Api) -> Result<Output, String> {
     for one in &disabled {
         text += &format!("\n  disabled: {}  {}", field(one, "url"), field(one, "id"));
     }
-    let json = json!({"url": api.url(""), "process": process, "parked": parked,
+    for one in &failing {
+        let error = &one["lastError"];
+        text += &format!("\n  failing:  {}  {}", field(one, "url"), field(one, "endpointId"));
+        text += &format!(" of {}, {}", field(one, "application"), field(error, "says"));
+    }
+    let json = json!({"url": api.url(""), "failing": failing, "process": process, "parked": parked,
         "applications": apps.len(), "endpoints": endpoints, "disabled": disabled});
     Ok(Output::new(json, text))
 }

@@ -243,7 +243,21 @@ fn inspecting_a_message_shows_what_is_kept_of_the_headers_of_an_answer() {
     let sent = place.json(&["send"]);
     assert_eq!(place.platform.json()["status"], 503);
     answered.join().unwrap();
-    let said = place.says(&["inspect", sent["message"]["id"].as_str().unwrap()]);
+    let message = sent["message"]["id"].as_str().unwrap();
+    let said = place.says(&["inspect", message]);
     assert!(said.contains("\n      retry-after: 7\n      x-b: \\u{9b}2J\n"), "{said}");
     assert!(!said.contains("sid="), "{said}");
+}
+
+#[test]
+fn a_message_is_found_by_its_id_whosever_it_is_and_nothing_is_made_to_look_for_it() {
+    let place = Place::new("whose");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    let sent = place.json(&["send", "--app", "acme"]);
+    let message = sent["message"]["id"].as_str().unwrap();
+    assert!(place.says(&["inspect", message]).starts_with(message));
+    let inspected = place.json(&["inspect", message]);
+    assert_eq!(inspected["message"]["id"], message);
+    let apps = place.json(&["app", "list"]);
+    assert_eq!(apps.as_array().map(Vec::len), Some(1), "{apps}");
 }
