@@ -45,8 +45,25 @@ async fn a_dry_run_tells_and_changes_nothing() {
         .map(|one| &one["name"])
         .collect();
     assert_eq!(names, ["order.paid", "order.refunded"]);
+    assert_eq!(reply.body["data"]["to_archive"], json!([]));
     let listed = world.call("GET", "/api/v1/event-type", Value::Null).await;
     assert_eq!(listed.body["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_dry_run_names_what_would_be_archived() {
+    let world = World::new();
+    for name in ["order.paid", "other"] {
+        let body = json!({"name": name, "description": "old"});
+        assert_eq!(world.call("POST", "/api/v1/event-type", body).await.status, 201);
+    }
+    for (replace_all, gone) in [(true, json!(["other"])), (false, json!([]))] {
+        let body = json!({"spec": spec(), "dryRun": true, "replaceAll": replace_all});
+        let reply = world.call("POST", PATH, body).await;
+        assert_eq!(reply.body["data"]["to_archive"], gone, "{replace_all}");
+    }
+    let other = world.call("GET", "/api/v1/event-type/other", Value::Null).await.body;
+    assert_eq!(other["archived"], false);
 }
 
 #[tokio::test]

@@ -52,6 +52,9 @@ struct Imported {
     /// What would be, in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     to_modify: Option<Vec<FromOpenApi>>,
+    /// Event types that would be archived, in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_archive: Option<Vec<String>>,
 }
 
 /// An event type as the description has it.
@@ -90,7 +93,8 @@ impl Call<'_> {
         let gone: Vec<String> = gone.map(|old| old.name.clone()).collect();
         if input.dry_run {
             let to_modify = found.into_iter().map(FromOpenApi::from).collect();
-            let data = Imported { modified: Vec::new(), to_modify: Some(to_modify) };
+            let (modified, to_archive) = (Vec::new(), Some(gone));
+            let data = Imported { modified, to_modify: Some(to_modify), to_archive };
             return Ok(error::json(StatusCode::OK, &ImportOut { data }));
         }
         let now = self.admin.ambient.now();
@@ -116,7 +120,7 @@ impl Call<'_> {
             self.admin.catalogue.edit(&org, name, now, archive).await??;
         }
         let modified = found.into_iter().map(|one| one.name).chain(gone).collect();
-        let data = Imported { modified, to_modify: None };
+        let data = Imported { modified, to_modify: None, to_archive: None };
         Ok(error::json(StatusCode::OK, &ImportOut { data }))
     }
 

@@ -77,21 +77,28 @@ function KindForm({ one, done }) {
     ${read !== undefined && html`<section><h2>${t("As customers see it")} <small>${t("{n} fields", { n: fields(read).length })}</small></h2><${Shape} schema=${read} example=${read.examples?.[0]} /></section>`}`;
 }
 
+/** Event types that a question names. */
+const FEW = 20;
+
 function Import({ done }) {
   const [spec, write] = useState("");
   const [all, replace] = useState(false);
   const [seen, set] = useState(/** @type {any} */ (null));
+  const gone = seen?.to_archive ?? [];
   const send = (dryRun) => call("POST", "/event-type/import/openapi", { specRaw: spec, dryRun, replaceAll: all });
   return html`<${Title}>${t("Import OpenAPI")}<//>
     <${Field} label=${t("Description, as YAML or JSON")}><textarea rows="14" spellcheck=${false} value=${spec} onInput=${(event) => { write(event.target.value); set(null); }} /><//>
     <p><label><input type="checkbox" checked=${all} onChange=${(event) => { replace(event.target.checked); set(null); }} /> ${t("Archive every event type that it does not have")}</label></p>
     <div class="side left"><${Act} act=${async () => set((await send(true)).data)}>${t("Preview")}<//>
       ${seen && html`<${Act} main act=${async () => {
+        const [n, text] = [gone.length, gone.slice(0, FEW).join(", ")];
+        if (n && !(await ask(html`<p>${t("Archive {n} event types? They cannot be chosen any more.", { n })}</p><p class="minor">${text}${n > FEW && " …"}</p>`, t("Archive"), true))) return;
         const made = await send(false);
         say(t("{n} event types changed", { n: made.data.modified.length }));
         await done();
         location.hash = "#/kinds";
       }}>${t("Import")}<//>`}<a class="button" href="#/kinds">${t("Cancel")}</a></div>
     ${seen && html`<section aria-live="polite"><h2>${t("What would change")}</h2>${(seen.to_modify ?? []).length === 0 ? html`<p class="empty">${t("Nothing.")}</p>`
-      : html`<ul>${seen.to_modify.map((one) => html`<li key=${one.name}><code>${one.name}</code> ${one.description}${one.deprecated ? ` (${t("deprecated")})` : ""}</li>`)}</ul>`}</section>`}`;
+      : html`<ul>${seen.to_modify.map((one) => html`<li key=${one.name}><code>${one.name}</code> ${one.description}${one.deprecated ? ` (${t("deprecated")})` : ""}</li>`)}</ul>`}
+      ${gone.length > 0 && html`<h3>${t("What would be archived")} (${gone.length})</h3><ul>${gone.map((name) => html`<li key=${name}><code>${name}</code></li>`)}</ul>`}</section>`}`;
 }
