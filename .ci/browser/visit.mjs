@@ -294,6 +294,13 @@ async function visit(page) {
   done("what waits is retried at once, with its number first and its task after");
   await press("Replay missing");
   await page.locator("#notice").filter({ hasText: "Nothing is missing." }).waitFor();
+  await press("Recover failed");
+  await page.locator("#notice").filter({ hasText: "Nothing failed for good." }).waitFor();
+  await page.evaluate(() => { location.hash = "#/endpoints"; });
+  // By itself it would go after five seconds.
+  await page.waitForFunction(() => document.getElementById("notice")?.textContent === "", undefined, { timeout: 2_500 });
+  await page.goBack();
+  await heading("Our <b>orders</b>");
   // What is published here is too young to be missing, so the answer is made up.
   const counted = (url) => url.pathname.endsWith("/missing");
   await page.route(counted, (route) => route.fulfill({ json: { missing: 12, lookedAt: 500, complete: false, since: new Date().toISOString() } }));
@@ -318,6 +325,8 @@ async function visit(page) {
   await page.getByText("Somebody disabled it.").waitFor();
   assert.equal(await focused(), "Enable", "the button keeps the focus");
   assert.equal((await api("GET", path)).answer.disabled, true);
+  await page.getByText("Enable it to send again what it did not get.").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Recover failed" }).count(), 0, "it would be refused");
   await press("Enable");
   await page.getByRole("button", { name: "Disable", exact: true }).waitFor();
   assert.equal((await api("GET", path)).answer.disabled, false);
@@ -523,6 +532,27 @@ async function operate(page) {
   await found.getByRole("heading", { level: 1, name: "order.paid" }).waitFor();
   await found.close();
   done("a customer's portal opens read only, and a search finds customers and messages");
+
+  // A search goes on behind what is shown at first.
+  const later = [];
+  for (let number = 0; number < 120; number += 1) later.push((await api("POST", "/app", { name: `Later ${number}` })).answer.id);
+  await page.goto(`${origin}/console#/apps?q=${encodeURIComponent("Failing")}`);
+  await page.getByRole("link", { name: `Failing ${HOSTILE}` }).waitFor();
+  for (const one of later) await api("DELETE", `/app/${one}`);
+  done("a search of applications finds what is not shown yet");
+
+  await page.goto(`${origin}/console#/kinds?do=import`);
+  const only = { openapi: "3.1.0", webhooks: { "order.paid": { post: { description: "Paid" } } } };
+  await page.getByLabel("Description, as YAML or JSON").fill(JSON.stringify(only));
+  await page.getByLabel("Archive every event type that it does not have").check();
+  await press("Preview");
+  const gone = page.locator("section", { hasText: "What would be archived" });
+  await gone.getByText("order.failed").waitFor();
+  await press("Import");
+  await page.getByRole("dialog").getByText(/Archive \d+ event types\?/).waitFor();
+  await press("Cancel", page.getByRole("dialog"));
+  assert.equal((await api("GET", "/event-type/order.failed")).answer.archived, false);
+  done("an import names what it would archive, and asks");
 
   await opened(page, id, made.id);
   const kit = { api, app: id, done, fit, hooks, moody: (next) => { mood = next; }, operator, origin, settled, shoot, until, visitor };

@@ -1,7 +1,7 @@
 // @ts-check
 // Applications: search, and one with its endpoints as the operator sees it.
 
-import { html, useState } from "./vendor/preact.js";
+import { html, useEffect, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { Picture, Some, State, withHealth } from "./endpoints.js";
 import { fits, percent, took } from "./format.js";
@@ -12,19 +12,23 @@ import { t } from "./text.js";
 
 /** More endpoints than one sees at once. */
 const FEW = 10;
+/** Applications that a search goes through by itself. */
+const LOOKED_THROUGH = 5_000;
 /** Messages of a page. */
 const SHOWN = 20;
 
 /** The list. */
 export function Applications() {
   const [asked, ask] = useAsked();
-  const list = useList("apps", (iterator) => call("GET", `/app${query({ limit: 100, iterator, order: "descending" })}`));
+  const list = useList("apps", (iterator) => call("GET", `/app${query({ limit: asked.q ? 250 : 100, iterator, order: "descending" })}`));
   const shown = list.rows.filter((one) => fits(asked.q ?? "", one.name, one.uid, one.id));
+  const goOn = Boolean(asked.q) && shown.length === 0 && !list.fresh && !list.error && !list.done && list.rows.length < LOOKED_THROUGH;
+  useEffect(() => { if (goOn) list.more(); }, [goOn, list.rows.length]);
   return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />`}>${t("Applications")}<//>
     ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", { text: "Id", minor: true }, t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
       <td class="name"><a href=${`#/apps/${one.id}`}>${one.name}</a></td><td>${one.uid ?? ""}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
       <td class="action"><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
-    ${shown.length === 0 && list.rows.length > 0 && html`<p class="empty">${list.done ? t("Nothing fits.") : t("Nothing of what is shown fits.")}</p>`}
+    ${shown.length === 0 && list.rows.length > 0 && !goOn && html`<p class="empty">${list.done ? t("Nothing fits.") : t("Nothing of what is shown fits.")}</p>`}
     <${More} list=${list} empty=${t("There is no application yet.")} />`;
 }
 

@@ -62,15 +62,22 @@ function Alarm({ health }) {
 }
 
 function Sent({ endpoint, health, first, done }) {
+  const [turn, set] = useState(0);
+  const over = () => {
+    forgetLists();
+    first.current = null;
+    set(turn + 1);
+    return done();
+  };
   const tile = (value, label) => html`<div class="tile"><strong>${value}</strong><span>${label}</span></div>`;
   return html`<div class="tiles">
       ${tile(percent(health.failed, health.attempts), t("Error rate"))}
       ${tile(took(health.p95Ms), t("p95 answer"))}
       ${tile(html`<${Time} at=${health.lastSuccess} />`, t("Last success"))}
-      ${tile(count(health.attempts), health.complete ? t("Attempts in 24 h") : t("latest attempts count"))}
+      ${tile(count(health.attempts), health.complete ? t("Attempts in 24 h") : t("latest attempts, which count"))}
       <div class="tile"><${Bars} picture=${health.picture} /><span>${spanOf(health.picture)}</span></div></div>
-    <${Recovery} ep=${endpoint.id} health=${health} done=${done} />
-    <${Deliveries} of=${endpoint} first=${first} />`;
+    <${Recovery} ep=${endpoint.id} health=${health} off=${endpoint.disabled} done=${over} />
+    <${Deliveries} key=${turn} of=${endpoint} first=${first} />`;
 }
 
 function Settings({ endpoint }) {

@@ -1,11 +1,11 @@
 // @ts-check
 // All endpoints: how each is doing, and what to do when one fails.
 
-import { html } from "./vendor/preact.js";
+import { html, useState } from "./vendor/preact.js";
 import { allEndpoints, beginning, call, may, query, visit } from "./api.js";
 import { byName, count, fits, percent, took } from "./format.js";
-import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, say, spanOf } from "./parts.js";
-import { retryWaiting } from "./recovery.js";
+import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, spanOf } from "./parts.js";
+import { Progress, retryAll } from "./recovery.js";
 import { COLOURS, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
 import { FirstVisit } from "./first.js";
@@ -40,20 +40,27 @@ export function Endpoints() {
       <${List} endpoints=${endpoints} asked=${asked} ask=${ask} />`}<//>`;
 }
 
+/** Failing endpoints that are named. */
+const SHOWN = 5;
+
 /** What fails, and the way out. */
 function Alarm({ endpoints, reload }) {
+  const [tasks, follow] = useState(/** @type {any[]} */ ([]));
   const failing = endpoints.filter((one) => one.health.state === "failing");
   if (failing.length === 0) return null;
+  const some = failing.filter((one) => one.health.waiting > 0);
   const title = failing.length === 1 ? t("1 endpoint is failing") : t("{n} endpoints are failing", { n: failing.length });
   return html`<div class="banner bad" role="status"><strong>${title}</strong>
-    <ul>${failing.slice(0, 5).map((one) => html`<li key=${one.id}><a href=${`#/endpoints/${one.id}`}>${nameOf(one)}</a>: ${tell(one.health.lastError?.says)}
-      ${" "}<${Time} at=${one.health.failingSince} /></li>`)}</ul>
-    ${may("CreateAttempts") && html`<${Act} act=${async () => {
-      let waiting = 0;
-      for (const one of failing) waiting += (await retryWaiting(one.id, one.health, failing.length > 1)) ? one.health.waiting : 0;
-      if (waiting) say(t("Retrying now"));
+    <ul>${failing.slice(0, SHOWN).map((one) => html`<li key=${one.id}><a href=${`#/endpoints/${one.id}`}>${nameOf(one)}</a>: ${tell(one.health.lastError?.says)}
+      ${" "}${tell(one.health.lastError?.advice)} <span class="minor">${t("since")} <${Time} at=${one.health.failingSince} day /></span></li>`)}
+      ${failing.length > SHOWN && html`<li>${t("and {n} more", { n: failing.length - SHOWN })}</li>`}</ul>
+    ${may("CreateAttempts") && some.length > 0 && html`<${Act} act=${async () => {
+      const begun = await retryAll(some);
+      if (!begun) return;
+      follow(begun.map((task, at) => ({ ...task, of: nameOf(some[at]) })));
       await reload();
-    }}>${t("Retry waiting now")}<//>`}</div>`;
+    }}>${t("Retry waiting now")}<//>`}
+    ${tasks.map((task) => html`<${Progress} key=${task.id} task=${task} of=${task.of} done=${reload} />`)}</div>`;
 }
 
 /** What people call an endpoint. */

@@ -75,7 +75,9 @@ function EndpointForm({ shown, offered }) {
     } catch (error) {
       const fields = error.fields?.size ? Object.fromEntries(error.fields) : error.field ? { [error.field]: error.message } : {};
       setWrong(fields);
-      const first = document.querySelector(`form [name="${Object.keys(fields)[0] ?? "none"}"]`);
+      const [wrong] = Object.keys(fields);
+      const name = Object.keys(FIELDS).find((own) => FIELDS[own] === wrong) ?? wrong ?? "none";
+      const first = document.querySelector(`form [name="${name}"]`);
       if (first instanceof HTMLElement) first.focus();
       if (!Object.keys(fields).some((name) => PLACES.includes(name))) throw error;
     }

@@ -88,7 +88,7 @@ export function delays(text) {
   const parts = text.split(/[\s,]+/).filter(Boolean);
   return parts.map((part) => {
     const found = /^(\d+)([smhd]?)$/.exec(part);
-    if (!found) throw new Error(t("Write delays like 5s, 5m, 2h"));
+    if (!found) throw Object.assign(new Error(t("Write delays like 5s, 5m, 2h")), { field: "retrySchedule" });
     return Number(found[1]) * { s: 1, m: 60, h: 3_600, d: 86_400, "": 1 }[found[2]];
   });
 }

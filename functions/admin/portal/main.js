@@ -11,7 +11,7 @@ import { Endpoints } from "./endpoints.js";
 import { EventTypes } from "./events.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
-import { later, say } from "./parts.js";
+import { hush, later, say } from "./parts.js";
 import { speak, t } from "./text.js";
 
 const sheet = new CSSStyleSheet();
@@ -143,6 +143,7 @@ async function begin() {
 history.scrollRestoration = "manual";
 addEventListener("scroll", () => places.set(location.hash, scrollY), { passive: true });
 addEventListener("hashchange", () => {
+  hush();
   const given = new URLSearchParams(location.hash.slice(1));
   if (given.has("key") || given.has("code")) begin();
 });

@@ -42,6 +42,8 @@ export function Message({ id }) {
 }
 
 const unsent = (one) => one.verdict === "skipped";
+/** Nothing is sent to it, by hand neither. */
+const isOff = (one) => one.rules.some((rule) => rule.rule === "enabled" && !rule.holds);
 
 /** Endpoints that it was not sent to, and why. */
 function Unsent({ all, again, message, open }) {
@@ -49,7 +51,7 @@ function Unsent({ all, again, message, open }) {
   const label = all.length === 1 ? t("Not sent to 1 endpoint") : t("Not sent to {n} endpoints", { n: all.length });
   return html`<details open=${open}><summary>${label}</summary><ul class="plain">${all.map((one) => html`<li key=${one.endpointId} class="bar unsent">
     <div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${one.description || one.url}</a> <span class="minor">${tell(one.says)}</span></div>
-    ${may("CreateAttempts") && !message.expunged && html`<${Act} act=${() => again(one.endpointId)}>${t("Send anyway")}<//>`}</li>`)}</ul></details>`;
+    ${may("CreateAttempts") && !message.expunged && !isOff(one) && html`<${Act} act=${() => again(one.endpointId)}>${t("Send anyway")}<//>`}</li>`)}</ul></details>`;
 }
 
 /** What needs somebody comes first, what was not to be sent last. */
@@ -66,9 +68,9 @@ function Place({ one, tries, again, message }) {
   return html`<div class="place">
     <div class="bar"><div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${one.description || one.url}</a>${one.description && html`<code class="cut">${one.url}</code>`}</div>
       <div class="side"><${Status} kind=${kind}>${t(word)}<//>
-      ${may("CreateAttempts") && !message.expunged && html`<${Act} act=${() => again(one.endpointId)}>${t("Send again")}<//>`}</div></div>
+      ${may("CreateAttempts") && !message.expunged && !isOff(one) && html`<${Act} act=${() => again(one.endpointId)}>${t("Send again")}<//>`}</div></div>
     ${one.verdict === "retrying" && html`<p>${t("{n} of {most}", { n: one.scheduled, most: one.schedule })}, ${t("next try")} <${Time} at=${one.nextAttempt} />.</p>`}
-    ${(one.verdict === "failed" || one.verdict === "waiting" || one.verdict === "missed") && html`<p>${tell(one.says)}</p>`}
+    ${(one.verdict === "failed" || one.verdict === "waiting" || one.verdict === "missed") && html`<p>${tell(one.says)}${one.verdict === "waiting" && one.nextAttempt && html` ${t("next try")} <${Time} at=${one.nextAttempt} />`}</p>`}
     ${failure && html`<p class="advice"><strong>${tell(failure.says)}</strong> ${tell(failure.advice)}</p>`}
     <details class="why"><summary>${t("Why")}</summary><ul class="plain rules">${one.rules.map((rule) => html`<li key=${rule.rule}><${Status} kind=${rule.holds ? "good" : "off"}>${tell(rule.says)}<//></li>`)}</ul></details>
     ${made.length > 0 && html`<ol class="timeline">${made.map((attempt) => html`<${Try} key=${attempt.id} attempt=${attempt} msg=${message.id} told=${failure?.kind} />`)}

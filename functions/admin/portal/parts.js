@@ -60,12 +60,13 @@ export function Failed({ error, again }) {
 
 /** Now, told again now and then. */
 export function useNow() {
-  const [now, set] = useState(Date.now());
+  const [, set] = useState(0);
   useEffect(() => {
     const timer = setInterval(() => set(Date.now()), TICK_MS);
     return () => clearInterval(timer);
   }, []);
-  return now;
+  // Not of the last tick: what has just happened would be to come.
+  return Date.now();
 }
 
 /** A time as "22 min ago", exact in its title. */
@@ -290,7 +291,13 @@ export function say(text, bad = false) {
   place.textContent = text;
   place.className = bad ? "bad" : "good";
   clearTimeout(quiet);
-  quiet = setTimeout(() => { place.textContent = ""; }, bad ? 12_000 : 5_000);
+  quiet = setTimeout(hush, bad ? 12_000 : 5_000);
+}
+
+/** Takes back what was said: the page that it is about was left. */
+export function hush() {
+  const place = document.getElementById("notice");
+  if (place) place.textContent = "";
 }
 
 /** The part of the address that says what a list shows. */

@@ -18,34 +18,48 @@ const LOOK_MS = 700;
 
 const since = (hours) => new Date(Date.now() - hours * HOUR_MS).toISOString();
 
-/** Retries what waits for its next try, after a yes; the task, or nothing. */
-export async function retryWaiting(ep, health, sure = false) {
-  const more = health.complete ? "" : "+";
-  const number = `${count(health.waiting)}${more}`;
-  const text = html`<p>${t("{n} messages wait for their next try. Retry them now?", { n: number })}</p>`;
-  if (!sure && !(await ask(text, t("Retry now")))) return null;
-  return own("POST", `/endpoint/${ep}/bulk-replay`, { since: since(WAITING_H), status: 1 });
+/** Retries what waits for its next try at these endpoints, after a yes; the tasks, or nothing. */
+export async function retryAll(endpoints) {
+  const more = endpoints.every((one) => one.health.complete) ? "" : "+";
+  const number = `${count(endpoints.reduce((sum, one) => sum + one.health.waiting, 0))}${more}`;
+  const says = endpoints.length === 1 ? t("{n} messages wait for their next try. Retry them now?", { n: number })
+    : t("{n} messages of {m} endpoints wait for their next try. Retry them now?", { n: number, m: endpoints.length });
+  if (!(await ask(html`<p>${says}</p>`, t("Retry now")))) return null;
+  forgetLists();
+  const begin = (one) => own("POST", `/endpoint/${one.id}/bulk-replay`, { since: since(WAITING_H), status: 1 });
+  return Promise.all(endpoints.map(begin));
 }
 
-/** How many messages failed for good: the first page of them. */
+/** Pages that are looked through for what failed for good. */
+const PAGES = 5;
+
+/** How many messages failed for good, among the first few pages; whether those are all. */
 async function failed(ep, hours) {
-  const page = await own("GET", `/delivery${query({ endpoint_id: ep, state: "failed", after: since(hours), limit: 50 })}`);
-  return `${count(page.data.length)}${page.done ? "" : "+"}`;
+  let [n, iterator, done] = [0, undefined, false];
+  for (let page = 0; page < PAGES && !done; page += 1) {
+    const seen = await own("GET", `/delivery${query({ endpoint_id: ep, state: "failed", after: since(hours), limit: 50, iterator })}`);
+    [n, iterator, done] = [n + seen.data.length, seen.iterator, seen.done];
+  }
+  return { n, done };
 }
 
 /** The buttons, and what became of the last one. */
-export function Recovery({ ep, health, done }) {
+export function Recovery({ ep, health, off, done }) {
   const [hours, set] = useState(24);
   const [task, follow] = useState(null);
   if (!may("CreateAttempts")) return null;
+  if (off) return html`<p class="minor">${t("Enable it to send again what it did not get.")}</p>`;
   const begin = async (begun) => {
     if (!begun) return;
     forgetLists();
     follow(begun);
   };
   const recover = async () => {
-    const text = html`<p>${t("{n} messages failed for good. Try them once more?", { n: await failed(ep, hours) })}</p>`;
+    const lost = await failed(ep, hours);
+    if (lost.n === 0 && lost.done) return say(t("Nothing failed for good."));
+    const text = html`<p>${t("{n} messages failed for good. Try them once more?", { n: `${count(lost.n)}${lost.done ? "" : "+"}` })}</p>`;
     if (await ask(text, t("Recover"))) await begin(await own("POST", `/endpoint/${ep}/recover`, { since: since(hours) }));
+    return undefined;
   };
   const replay = async () => {
     const seen = await own("GET", `/endpoint/${ep}/missing${query({ after: since(hours) })}`);
@@ -56,15 +70,15 @@ export function Recovery({ ep, health, done }) {
     return undefined;
   };
   return html`<div class="side recovery">
-    ${health.waiting > 0 && html`<${Act} act=${async () => begin(await retryWaiting(ep, health))}>${t("Retry waiting now")} (${count(health.waiting)}${health.complete ? "" : "+"})<//>`}
+    ${health.waiting > 0 && html`<${Act} act=${async () => begin((await retryAll([{ id: ep, health }]))?.[0])}>${t("Retry waiting now")} (${count(health.waiting)}${health.complete ? "" : "+"})<//>`}
     <select aria-label=${t("Since")} value=${hours} onChange=${(event) => set(Number(event.target.value))}>${SPANS.map(([label, value]) => html`<option value=${value}>${t(label)}</option>`)}</select>
     <${Act} act=${recover}>${t("Recover failed")}<//>
     <${Act} act=${replay}>${t("Replay missing")}<//>
     ${task && html`<${Progress} task=${task} done=${done} />`}</div>`;
 }
 
-/** A background task, until it is over. `own`: of the application, or of the organisation. */
-export function Progress({ task, done, read }) {
+/** A background task, until it is over. `of`: what it is about; `read`: how it is read, if it is not the application's. */
+export function Progress({ task, of, done, read }) {
   const [now, set] = useState(task);
   useEffect(() => {
     let timer = 0;
@@ -82,5 +96,5 @@ export function Progress({ task, done, read }) {
     return () => clearTimeout(timer);
   }, [task.id]);
   const word = { running: t("running"), finished: t("finished"), failed: t("failed") }[now.status];
-  return html`<p class="progress" role="status">${t("Task")} ${word}${progress(now.data).map((said) => ` · ${said}`)}</p>`;
+  return html`<p class="progress" role="status">${of && `${of}: `}${t("Task")} ${word}${progress(now.data).map((said) => ` · ${said}`)}</p>`;
 }

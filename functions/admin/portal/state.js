@@ -34,7 +34,7 @@ export function deliveryState(row, now) {
       return { kind: "good", says: `${part}${t("delivered")}` };
     case "failing": {
       const tried = t("{n} of {most}", { n: row.attempt, most: row.attempts });
-      const next = row.nextAttempt ? `, ${t("next {when}", { when: ago(row.nextAttempt, now) })}` : "";
+      const next = !row.nextAttempt ? "" : Date.parse(row.nextAttempt) <= now ? `, ${t("next one due")}` : `, ${t("next {when}", { when: ago(row.nextAttempt, now) })}`;
       return { kind: "bad", says: part ? `${part}${t("delivered")}` : t("failing"), more: `${tried}${next}` };
     }
     case "failed":
