@@ -83,6 +83,7 @@ fn welcome(directory: &Path, addr: SocketAddr, as_json: bool) {
         ("receive in your app", "listen --forward-to http://localhost:3000/hook"),
         ("publish", "send"),
         ("look at it", "portal --open"),
+        ("as the operator", "console --open"),
         ("see it all work", "demo"),
         ("a token for the API", "token --expires 12h"),
     ] {

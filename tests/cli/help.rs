@@ -70,6 +70,19 @@ fn a_mistyped_command_is_answered_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn what_to_type_next_is_for_the_directory_that_was_named() {
+    for (given, told) in [
+        (&["--data", "/none/here"] as &[&str], "up --data /none/here`"),
+        (&["--data=/none/or here"], "up --data '/none/or here'`"),
+        (&["--data", "/none/it's"], r"up --data '/none/it'\''s'`"),
+    ] {
+        let ran = Command::new(env!("CARGO_BIN_EXE_posthorn")).arg("status").args(given).output();
+        let complaint = String::from_utf8(ran.unwrap().stderr).unwrap();
+        assert!(complaint.contains(told), "{given:?}: {complaint}");
+    }
+}
+
+#[test]
 fn completions_know_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran =
