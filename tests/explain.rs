@@ -101,6 +101,7 @@ async fn failures_without_an_answer_are_told_in_words() {
             "certificate_expired",
         ),
         ("tls: invalid peer certificate: UnknownIssuer", "certificate_issuer"),
+        ("tls: invalid peer certificate: UnsupportedCertVersion", "certificate"),
         ("tls: received fatal alert", "tls"),
         ("connection reset", "reset"),
         ("garbage", "no_answer"),

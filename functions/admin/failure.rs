@@ -18,7 +18,7 @@ pub(crate) struct Failure {
 }
 
 /// Reasons without an answer, by what the record says; the first that fits counts.
-const UNANSWERED: [(&str, Failure); 15] = [
+const UNANSWERED: [(&str, Failure); 16] = [
     (
         "no answer within",
         Failure {
@@ -116,6 +116,15 @@ const UNANSWERED: [(&str, Failure); 15] = [
             says: "The certificate is not from a known authority, or its chain is incomplete.",
             advice: "Serve the whole chain, with the intermediate certificates; a self-signed \
                      certificate is not accepted.",
+        },
+    ),
+    (
+        "invalid peer certificate",
+        Failure {
+            kind: "certificate",
+            says: "The certificate of the host was not accepted.",
+            advice: "See what is wrong with it, as with `openssl s_client -connect HOST:443`, and \
+                     load another into the server.",
         },
     ),
     (

@@ -149,6 +149,7 @@ export const DE = {
   "No headers of your own are sent along.": "Es werden keine eigenen Header mitgesendet.",
   "Not sent to 1 endpoint": "An 1 Endpunkt nicht gesendet",
   "{n} more endpoints are not shown here; the page of each says what it was sent.": "{n} weitere Endpunkte stehen nicht hier; auf der Seite eines jeden steht, was er bekam.",
+  "failed for five days": "fünf Tage gescheitert",
   "next one due": "nächster jetzt",
   "and {n} more": "und {n} weitere",
   "{n} messages of {m} endpoints wait for their next try. Retry them now?": "{n} Nachrichten an {m} Endpunkte warten auf den nächsten Versuch. Jetzt wiederholen?",

@@ -25,6 +25,8 @@ export const SAID = {
   "Use the host that the certificate is for, or a certificate for this host.": "Den Host verwenden, für den das Zertifikat gilt, oder ein Zertifikat für diesen Host.",
   "The certificate is not from a known authority, or its chain is incomplete.": "Das Zertifikat ist von keiner bekannten Stelle, oder seine Kette ist unvollständig.",
   "Serve the whole chain, with the intermediate certificates; a self-signed certificate is not accepted.": "Die ganze Kette mit den Zwischenzertifikaten ausliefern; ein selbst signiertes Zertifikat wird nicht angenommen.",
+  "The certificate of the host was not accepted.": "Das Zertifikat des Hosts wurde nicht angenommen.",
+  "See what is wrong with it, as with `openssl s_client -connect HOST:443`, and load another into the server.": "Nachsehen, was an ihm nicht stimmt, etwa mit `openssl s_client -connect HOST:443`, und ein anderes in den Server laden.",
   "No secure connection came about.": "Es kam keine sichere Verbindung zustande.",
   "See that the server speaks TLS 1.2 or 1.3 on this port.": "Dafür sorgen, dass der Server auf diesem Port TLS 1.2 oder 1.3 spricht.",
   "The sender was short of connections.": "Dem Absender fehlten Verbindungen.",

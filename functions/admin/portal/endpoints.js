@@ -6,7 +6,7 @@ import { allEndpoints, beginning, call, may, query, visit } from "./api.js";
 import { byName, count, fits, percent, took } from "./format.js";
 import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, spanOf } from "./parts.js";
 import { Progress, retryAll } from "./recovery.js";
-import { COLOURS, stateWord } from "./state.js";
+import { COLOURS, disabledShort, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
 import { FirstVisit } from "./first.js";
 
@@ -114,7 +114,8 @@ function Row({ endpoint }) {
   return html`<tr data-row>
     <td class="name"><a href=${`#/endpoints/${endpoint.id}`}>${nameOf(endpoint)}</a><code class="cut">${endpoint.url}</code></td>
     <td class="state"><${State} health=${health} />
-      ${health.state === "failing" && html`<small class="below">${t("since")} <${Time} at=${health.failingSince} day /></small>`}</td>
+      ${health.state === "failing" && html`<small class="below">${t("since")} <${Time} at=${health.failingSince} day /></small>`}
+      ${health.state === "disabled" && health.disabledBy && html`<small class="below">${disabledShort(health.disabledBy)}, <${Time} at=${health.disabledAt} day /></small>`}</td>
     <td class="picture"><${Picture} health=${health} /></td>
     <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td>
     <td class="number" data-label="p95">${took(health.p95Ms)}</td>

@@ -23,6 +23,11 @@ export function disabledBy(by) {
   return t("It is disabled.");
 }
 
+/** The same in two words. @param {string} by */
+export function disabledShort(by) {
+  return by === "gone" ? "410 Gone" : by === "failing" ? t("failed for five days") : t("by hand");
+}
+
 /**
  * How far a message is, in a colour and words: "2/3 delivered", "failing, 4 of 8, next in 7 min".
  * @param {any} row @param {number} now
