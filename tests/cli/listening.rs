@@ -56,6 +56,15 @@ fn an_application_that_is_not_there_is_a_bad_gateway_with_the_reason() {
 }
 
 #[test]
+fn who_listens_for_a_type_that_is_not_described_is_told_how_to_describe_it() {
+    let place = Place::new("undescribed");
+    let ran = place.run(&["listen", "--types", "order.paid,order.lost"]);
+    assert!(!ran.status.success());
+    let complaint = String::from_utf8(ran.stderr).unwrap();
+    assert!(complaint.contains("event-type create order.paid"), "{complaint}");
+}
+
+#[test]
 fn statuses_are_answered_one_after_another_and_the_last_for_the_rest() {
     let place = Place::new("statuses");
     let (listener, _) = place.listen(&["--status", "500,202"]);

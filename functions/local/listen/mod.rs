@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::nouns::Of;
 use crate::output::{field, line};
 use crate::reach::{Api, Reach, string};
-use crate::{data, http_server, signals, webhook};
+use crate::{data, hint, http_server, signals, webhook};
 
 mod answer;
 mod relay;
@@ -77,6 +77,19 @@ fn status(text: &str) -> Result<StatusCode, String> {
     status.ok_or_else(|| "must be HTTP statuses, 200 to 599, separated by commas".to_owned())
 }
 
+/// Why the platform would not have this endpoint, and what to type where it does not know the event
+/// type yet.
+fn with_a_way_on(why: String, types: &[String]) -> String {
+    let unknown = types.iter().find(|name| why.contains(&format!("`{name}` is not one")));
+    match unknown {
+        Some(name) => {
+            let describe = hint::command(&format!("event-type create {name}"));
+            format!("the event type {name} is not described yet: `{describe}`, then listen again")
+        }
+        None => why,
+    }
+}
+
 /// Listens until interrupted, then takes the endpoint away again.
 pub(crate) async fn run(reach: &Reach, options: &Listen) -> Result<(), String> {
     let ended = signals::ended()?;
@@ -94,7 +107,8 @@ pub(crate) async fn run(reach: &Reach, options: &Listen) -> Result<(), String> {
         "filterTypes": (!options.types.is_empty()).then_some(&options.types),
     });
     let path = format!("/app/{app}/endpoint");
-    let made = api.call(Method::POST, &path, body).await?;
+    let made = api.call(Method::POST, &path, body).await;
+    let made = made.map_err(|why| with_a_way_on(why, &options.types))?;
     let endpoint = string(&made, "id")?;
     let session = Arc::new(Session {
         answerer: Answerer::new(options)?,
