@@ -54,10 +54,15 @@ async fn an_endpoint_that_is_left_alone_is_on_the_operators_list_since_it_was_si
     let settings = Settings { schedule: Schedule::new(vec![86_400]), ..Settings::default() };
     let (world, app, ep) = silent_endpoint(settings).await;
     let began = world.ambient.now().to_rfc3339();
+    let mut last = String::new();
     for _ in 0..20 {
-        world.publish(&app, json!({})).await;
+        last = world.publish(&app, json!({})).await;
         world.live_s(60).await;
     }
+    let path = format!("/api/v1/app/{app}/msg/{last}/explain");
+    let explained = world.call("GET", &path, Value::Null).await.body;
+    let told = explained["endpoints"][0]["says"].as_str().expect("a sentence");
+    assert!(told.starts_with("It waits until the endpoint answers again"), "{explained}");
     let failing = world.call("GET", "/api/v1/operator/failing", Value::Null).await.body;
     let listed = failing["data"].as_array().expect("a list");
     assert_eq!(listed.len(), 1, "{failing}");

@@ -315,7 +315,12 @@ impl Seen<'_> {
         let Some(stand) = Stand::of(self.delivery, tried, self.now) else {
             return self.unsent(rules);
         };
+        let is_left_alone = self.endpoint.circuit.is_some_and(|circuit| circuit.open.is_some());
+        const SILENT: &str =
+            "It waits until the endpoint answers again: one request at a time finds out.";
         match stand {
+            Stand::Waiting if is_left_alone => said(Verdict::Waiting, SILENT),
+            Stand::Retrying if is_left_alone => said(Verdict::Retrying, SILENT),
             Stand::Delivered => said(Verdict::Delivered, "The endpoint took it."),
             Stand::Canceled => said(Verdict::Canceled, "It was called off."),
             Stand::First | Stand::Again => {

@@ -78,6 +78,7 @@ export const SAID = {
   "The message is on none of the endpoint's channels.": "Die Nachricht ist auf keinem Kanal des Endpunkts.",
   "The endpoint took it.": "Der Endpunkt hat es angenommen.",
   "It was called off.": "Es wurde abgesagt.",
+  "It waits until the endpoint answers again: one request at a time finds out.": "Es wartet, bis der Endpunkt wieder antwortet; das prüft immer nur eine Anfrage.",
   "It was given up: {why}.": "Es wurde aufgegeben: {why}.",
   "exhausted": "alle Versuche sind gemacht",
   "not retried": "es wird nicht wiederholt",
