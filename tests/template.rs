@@ -351,10 +351,10 @@ fn a_stack_that_is_given_a_table_and_a_secret_uses_them_everywhere_and_makes_non
 fn a_table_and_its_indexes_are_warmed_alike_if_at_all() {
     let (writes, reads) = (json!({"Ref": "WarmWriteUnits"}), json!({"Ref": "WarmReadUnits"}));
     for (conditions, of_table, of_indexes) in [
-        (&["HasWarmWrites", "HasWarmth"] as &[&str], json!({"WriteUnitsPerSecond": writes}), true),
-        (&["HasWarmReads", "HasWarmth"], json!({"ReadUnitsPerSecond": reads}), false),
+        (&["HasWarmWrites"] as &[&str], json!({"WriteUnitsPerSecond": writes}), true),
+        (&["HasWarmReads"], json!({"ReadUnitsPerSecond": reads}), false),
         (
-            &["HasWarmReads", "HasWarmWrites", "HasWarmth"],
+            &["HasWarmReads", "HasWarmWrites"],
             json!({"WriteUnitsPerSecond": writes, "ReadUnitsPerSecond": reads}),
             true,
         ),
