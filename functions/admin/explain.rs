@@ -315,7 +315,7 @@ impl Seen<'_> {
         let Some(stand) = Stand::of(self.delivery, tried, self.now) else {
             return self.unsent(rules);
         };
-        let is_left_alone = self.endpoint.circuit.is_some_and(|circuit| circuit.open.is_some());
+        let is_left_alone = self.endpoint.unanswered_since().is_some();
         const SILENT: &str =
             "It waits until the endpoint answers again: one request at a time finds out.";
         match stand {

@@ -255,8 +255,8 @@ impl EndpointHealth {
         };
         let is_failing = state == State::Failing;
         let noted_since = health.failing.map(|failing| failing.since);
-        let silent = endpoint.circuit.and_then(|circuit| circuit.open).map(|open| open.since);
-        let since = [noted_since, silent, latest.failing_since()].into_iter().flatten().min();
+        let since = [noted_since, endpoint.unanswered_since(), latest.failing_since()];
+        let since = since.into_iter().flatten().min();
         let disabled = health.disabled.filter(|_| endpoint.disabled);
         let disables = endpoint.failing.filter(|_| is_failing);
         Self {

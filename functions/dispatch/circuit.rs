@@ -68,7 +68,7 @@ pub(crate) async fn note(job: &Job, seen: &Endpoint, url: &str, answered: bool) 
         return;
     }
     let now = job.now();
-    let is_open = |endpoint: &Endpoint| endpoint.circuit.is_some_and(|it| it.open.is_some());
+    let is_open = |endpoint: &Endpoint| endpoint.unanswered_since().is_some();
     // Whether it was open just before, and is now.
     let change = |endpoint: &mut Endpoint| {
         let was_open = is_open(endpoint);

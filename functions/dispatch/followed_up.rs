@@ -55,7 +55,7 @@ pub(crate) async fn follow_up(
         health::succeeded(job, endpoint).await;
         return Ok(());
     }
-    let silent = endpoint.circuit.and_then(|circuit| circuit.open).map(|open| open.since);
+    let silent = endpoint.unanswered_since();
     let released = about.message.released_at();
     let since = silent.map_or(released, |silent| silent.min(released));
     if effects.contains(&Effect::CountExhausted) {

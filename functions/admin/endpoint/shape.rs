@@ -220,6 +220,7 @@ pub(crate) struct EndpointOut {
 
 impl From<Endpoint> for EndpointOut {
     fn from(endpoint: Endpoint) -> Self {
+        let unanswered_since = endpoint.unanswered_since().map(Timestamp::to_rfc3339);
         Self {
             uid: endpoint.uid,
             url: endpoint.url,
@@ -242,10 +243,7 @@ impl From<Endpoint> for EndpointOut {
             retry_schedule: endpoint.settings.schedule_s,
             timeout_seconds: endpoint.settings.timeout_ms.map(|ms| ms / 1000),
             verified_at: endpoint.verified_at.map(Timestamp::to_rfc3339),
-            unanswered_since: endpoint
-                .circuit
-                .and_then(|circuit| circuit.open)
-                .map(|open| open.since.to_rfc3339()),
+            unanswered_since,
             secret: None,
         }
     }

@@ -75,8 +75,8 @@ function EndpointForm({ shown, offered }) {
     } catch (error) {
       const fields = error.fields?.size ? Object.fromEntries(error.fields) : error.field ? { [error.field]: error.message } : {};
       setWrong(fields);
-      const [wrong] = Object.keys(fields);
-      const name = Object.keys(FIELDS).find((own) => FIELDS[own] === wrong) ?? wrong ?? "none";
+      const [theirs] = Object.keys(fields);
+      const name = Object.keys(FIELDS).find((own) => FIELDS[own] === theirs) ?? theirs ?? "none";
       const first = document.querySelector(`form [name="${name}"]`);
       if (first instanceof HTMLElement) first.focus();
       if (!Object.keys(fields).some((name) => PLACES.includes(name))) throw error;

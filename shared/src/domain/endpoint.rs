@@ -186,6 +186,11 @@ impl Endpoint {
         resealed
     }
 
+    /// Since when it is left alone because it does not answer, if it is.
+    pub fn unanswered_since(&self) -> Option<Timestamp> {
+        self.circuit.and_then(|circuit| circuit.open).map(|open| open.since)
+    }
+
     /// Changes where it is. Nobody has seen an answer from there yet.
     pub fn move_to(&mut self, url: &str) {
         if self.url != url {
