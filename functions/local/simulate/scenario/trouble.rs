@@ -110,7 +110,7 @@ pub(crate) fn brown_out_holds(runs: &[Figures]) -> Vec<Claim> {
             format!("{} of {own}", published.asked.errors_with_advice),
         ),
         Claim::at_most(
-            "requests that receive was not there for, of those in the first six seconds",
+            "requests that receive was not there for, against what comes in six seconds",
             published.asked.unserved,
             (UNKNOWN_S * run.planned_rate) as u64,
         ),
