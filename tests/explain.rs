@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
 use shared::sender::Ending;
 
@@ -116,6 +118,34 @@ async fn failures_without_an_answer_are_told_in_words() {
         let failure = &body["endpoints"][0]["lastAttempt"]["failure"];
         assert_eq!(failure["kind"], kind, "{reason}");
         assert!(failure["advice"].as_str().unwrap().len() > 10);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_says_how_long_was_waited_and_when_a_certificate_expired() {
+    let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let expired =
+        CertificateError::ExpiredContext { time: at(1_790_000_000), not_after: at(1_788_300_000) };
+    let expired = rustls::Error::InvalidCertificate(expired).to_string();
+    for (ending, says) in [
+        (
+            Ending::Failed("no answer within 15003 ms".to_owned()),
+            "The endpoint did not answer within 15 s.",
+        ),
+        (Ending::TimedOut, "The endpoint did not answer in time."),
+        (
+            Ending::Failed(format!("tls: {expired}")),
+            "The certificate of the host expired on 2026-09-01.",
+        ),
+    ] {
+        let world = World::new();
+        let app = world.application().await;
+        world.endpoint(&app, &url("fails")).await;
+        world.network.always(&url("fails"), ending);
+        let msg = world.publish(&app, json!({})).await;
+        world.dispatch_all().await;
+        let body = explain(&world, &app, &msg).await;
+        assert_eq!(body["endpoints"][0]["lastAttempt"]["failure"]["says"], says);
     }
 }
 

@@ -3,27 +3,35 @@
 //! The words are made when they are asked for, of the status and the reason on record: nothing is
 //! stored, and a better sentence helps with old attempts as well.
 
+use std::borrow::Cow;
+
 use crate::JsonSchema;
 use serde::Serialize;
+use shared::domain::clock::Timestamp;
 
 /// Why an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Failure {
     /// A word for programs, the same in every language.
     pub(crate) kind: &'static str,
     /// What happened.
-    pub(crate) says: &'static str,
+    pub(crate) says: Cow<'static, str>,
     /// What to do about it.
     pub(crate) advice: &'static str,
 }
 
+/// What comes before how long was waited for an answer, in milliseconds.
+const NO_ANSWER: &str = "no answer within ";
+/// What comes before the end of a certificate's life, in seconds since 1970 (rustls).
+const NOT_AFTER: &str = "not valid after ";
+
 /// Reasons without an answer, by what the record says; the first that fits counts.
 const UNANSWERED: [(&str, Failure); 16] = [
     (
-        "no answer within",
+        NO_ANSWER,
         Failure {
             kind: "timeout",
-            says: "The endpoint did not answer in time.",
+            says: Cow::Borrowed("The endpoint did not answer in time."),
             advice: "Answer first and work later: store the event, answer 2xx, then process it. \
                      Or allow more time in the endpoint's settings.",
         },
@@ -32,7 +40,9 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "not called",
         Failure {
             kind: "blocked",
-            says: "The URL was not called, because it leads where webhooks may not go.",
+            says: Cow::Borrowed(
+                "The URL was not called, because it leads where webhooks may not go.",
+            ),
             advice: "Use a public address and an allowed port.",
         },
     ),
@@ -40,7 +50,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "connection refused",
         Failure {
             kind: "refused",
-            says: "Nothing listens at that address and port.",
+            says: Cow::Borrowed("Nothing listens at that address and port."),
             advice: "Start the receiver, or correct host and port of the URL.",
         },
     ),
@@ -48,7 +58,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "connection reset",
         Failure {
             kind: "reset",
-            says: "The connection was cut before an answer came.",
+            says: Cow::Borrowed("The connection was cut before an answer came."),
             advice: "Look into the logs of the receiver and of the proxy before it: a crash, a \
                      limit or a firewall ends connections like this.",
         },
@@ -57,7 +67,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "connection closed",
         Failure {
             kind: "reset",
-            says: "The connection was closed while the request was sent.",
+            says: Cow::Borrowed("The connection was closed while the request was sent."),
             advice: "Look for a limit on the size of requests in the receiver or its proxy.",
         },
     ),
@@ -65,7 +75,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "unreachable",
         Failure {
             kind: "unreachable",
-            says: "There is no way to that host.",
+            says: Cow::Borrowed("There is no way to that host."),
             advice: "See whether the host is up and its firewall lets requests in.",
         },
     ),
@@ -73,7 +83,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "the name has no address",
         Failure {
             kind: "dns",
-            says: "The host's name has no address.",
+            says: Cow::Borrowed("The host's name has no address."),
             advice: "Correct the host in the URL, or its DNS record.",
         },
     ),
@@ -81,7 +91,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "dns:",
         Failure {
             kind: "dns",
-            says: "The host's name could not be looked up.",
+            says: Cow::Borrowed("The host's name could not be looked up."),
             advice: "Correct the host in the URL, or its DNS record.",
         },
     ),
@@ -89,7 +99,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "expired",
         Failure {
             kind: "certificate_expired",
-            says: "The certificate of the host has expired.",
+            says: Cow::Borrowed("The certificate of the host has expired."),
             advice: "Renew the certificate, and load it into the server.",
         },
     ),
@@ -97,7 +107,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "not valid for name",
         Failure {
             kind: "certificate_name",
-            says: "The certificate is for another host name.",
+            says: Cow::Borrowed("The certificate is for another host name."),
             advice: "Use the host that the certificate is for, or a certificate for this host.",
         },
     ),
@@ -105,7 +115,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "NotValidForName",
         Failure {
             kind: "certificate_name",
-            says: "The certificate is for another host name.",
+            says: Cow::Borrowed("The certificate is for another host name."),
             advice: "Use the host that the certificate is for, or a certificate for this host.",
         },
     ),
@@ -113,7 +123,9 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "UnknownIssuer",
         Failure {
             kind: "certificate_issuer",
-            says: "The certificate is not from a known authority, or its chain is incomplete.",
+            says: Cow::Borrowed(
+                "The certificate is not from a known authority, or its chain is incomplete.",
+            ),
             advice: "Serve the whole chain, with the intermediate certificates; a self-signed \
                      certificate is not accepted.",
         },
@@ -122,7 +134,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "invalid peer certificate",
         Failure {
             kind: "certificate",
-            says: "The certificate of the host was not accepted.",
+            says: Cow::Borrowed("The certificate of the host was not accepted."),
             advice: "See what is wrong with it, as with `openssl s_client -connect HOST:443`, and \
                      load another into the server.",
         },
@@ -131,7 +143,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "tls:",
         Failure {
             kind: "tls",
-            says: "No secure connection came about.",
+            says: Cow::Borrowed("No secure connection came about."),
             advice: "See that the server speaks TLS 1.2 or 1.3 on this port.",
         },
     ),
@@ -139,7 +151,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "too many open",
         Failure {
             kind: "sender",
-            says: "The sender was short of connections.",
+            says: Cow::Borrowed("The sender was short of connections."),
             advice: "It is tried again by itself.",
         },
     ),
@@ -147,7 +159,7 @@ const UNANSWERED: [(&str, Failure); 16] = [
         "",
         Failure {
             kind: "no_answer",
-            says: "What came back was no HTTP answer.",
+            says: Cow::Borrowed("What came back was no HTTP answer."),
             advice: "See whether the URL's scheme and port are those of an HTTP server.",
         },
     ),
@@ -159,7 +171,7 @@ pub(crate) fn explain(status: u16, reason: &str) -> Failure {
         0 => {
             let fits = |(part, _): &&(&str, Failure)| reason.contains(part);
             let found = UNANSWERED.iter().find(fits).unwrap_or(&UNANSWERED[UNANSWERED.len() - 1]);
-            return found.1;
+            return Failure { says: in_figures(found.1.says.clone(), reason), ..found.1.clone() };
         }
         200..=299 => (
             "not_success",
@@ -224,5 +236,28 @@ pub(crate) fn explain(status: u16, reason: &str) -> Failure {
             "Look into the receiver's logs at this time; the header webhook-id has the event's id.",
         ),
     };
-    Failure { kind, says, advice }
+    Failure { kind, says: Cow::Borrowed(says), advice }
+}
+
+/// The same with how long it was, or since when it is so, where the record tells.
+fn in_figures(says: Cow<'static, str>, reason: &str) -> Cow<'static, str> {
+    // What is on record is how long was waited, some milliseconds more than was allowed.
+    let seconds = number_after(reason, NO_ANSWER).map_or(0, |ms| ms.saturating_add(500) / 1000);
+    if seconds > 0 {
+        return format!("The endpoint did not answer within {seconds} s.").into();
+    }
+    match number_after(reason, NOT_AFTER) {
+        Some(expired) if reason.contains("expired") => {
+            let at = Timestamp(expired.saturating_mul(1000)).to_rfc3339();
+            let day = at.split('T').next().unwrap_or(&at);
+            format!("The certificate of the host expired on {day}.").into()
+        }
+        _ => says,
+    }
+}
+
+fn number_after(text: &str, before: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(before)?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..digits].parse().ok()
 }

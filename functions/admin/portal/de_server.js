@@ -5,6 +5,7 @@
 export const SAID = {
   // Why an attempt failed, and what to do.
   "The endpoint did not answer in time.": "Der Endpunkt hat nicht rechtzeitig geantwortet.",
+  "The endpoint did not answer within {seconds} s.": "Der Endpunkt hat nicht innerhalb von {seconds} s geantwortet.",
   "Answer first and work later: store the event, answer 2xx, then process it. Or allow more time in the endpoint's settings.": "Erst antworten, dann arbeiten: das Ereignis speichern, mit 2xx antworten, dann verarbeiten. Oder in den Einstellungen des Endpunkts mehr Zeit geben.",
   "The URL was not called, because it leads where webhooks may not go.": "Die URL wurde nicht aufgerufen, denn sie führt dorthin, wo Webhooks nicht hindürfen.",
   "Use a public address and an allowed port.": "Eine öffentliche Adresse und einen erlaubten Port verwenden.",
@@ -20,6 +21,7 @@ export const SAID = {
   "The host's name could not be looked up.": "Der Name des Hosts ließ sich nicht auflösen.",
   "Correct the host in the URL, or its DNS record.": "Den Host in der URL berichtigen, oder seinen DNS-Eintrag.",
   "The certificate of the host has expired.": "Das Zertifikat des Servers ist abgelaufen.",
+  "The certificate of the host expired on {day}.": "Das Zertifikat des Servers ist am {day} abgelaufen.",
   "Renew the certificate, and load it into the server.": "Das Zertifikat erneuern und in den Server laden.",
   "The certificate is for another host name.": "Das Zertifikat gilt für einen anderen Hostnamen.",
   "Use the host that the certificate is for, or a certificate for this host.": "Den Host verwenden, für den das Zertifikat gilt, oder ein Zertifikat für diesen Host.",
