@@ -310,7 +310,15 @@ async fn whoever_disabled_an_endpoint_is_on_record() {
     let other = world.endpoint(&app, GOOD).await;
     let path = format!("/api/v1/app/{app}/endpoint/{other}");
     world.call("PATCH", &path, json!({"disabled": true})).await;
-    for (ep, by) in [(&gone, "gone"), (&other, "request")] {
+    let customers = visitor(&world, &app, json!({})).await;
+    let own = world.endpoint(&app, GOOD).await;
+    let at = format!("/api/v1/app/{app}/endpoint/{own}");
+    world.call_as(&customers, "PATCH", &at, json!({"disabled": true})).await;
+    let body = json!({"url": GOOD, "disabled": true});
+    let born = world.call("POST", &format!("/api/v1/app/{app}/endpoint"), body).await;
+    let born = text(&born.body["id"]);
+    let expected = [(&gone, "gone"), (&other, "operator"), (&own, "customer"), (&born, "operator")];
+    for (ep, by) in expected {
         let seen = health(&world, &app, ep).await;
         assert_eq!((&seen["state"], &seen["disabledBy"]), (&"disabled".into(), &by.into()));
         assert!(seen["disabledAt"].is_string());

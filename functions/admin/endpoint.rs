@@ -103,13 +103,13 @@ impl Call<'_> {
             return self.create_checked(&tenant, (input, said), uid.or(Some(named))).await;
         };
         let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
-        let now = self.admin.ambient.now();
+        let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             self.move_endpoint(endpoint, &input.url, said.as_deref());
             endpoint.uid.clone_from(&uid);
             endpoint.version = input.version.unwrap_or(endpoint.version);
             endpoint.description.clone_from(&input.description);
-            endpoint.set_disabled(input.disabled, now);
+            endpoint.set_disabled(input.disabled, by, now);
             endpoint.event_types = input.types().cloned();
             endpoint.channels.clone_from(&input.channels);
             endpoint.throttle_rate = input.rate();
@@ -160,7 +160,7 @@ impl Call<'_> {
         };
         let disabled = patch.disabled.unwrap_or(endpoint.disabled);
         let outbox = self.outbox_of_update(&tenant, endpoint, disabled).await?;
-        let now = self.admin.ambient.now();
+        let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             if let Some(url) = &patch.url {
                 self.move_endpoint(endpoint, url, said.as_deref());
@@ -170,7 +170,7 @@ impl Call<'_> {
             if let Some(description) = &patch.description {
                 endpoint.description.clone_from(description);
             }
-            endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled), now);
+            endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled), by, now);
             patch.event_types.apply(&mut endpoint.event_types);
             patch.channels.apply(&mut endpoint.channels);
             patch.throttle_rate.apply(&mut endpoint.throttle_rate);
@@ -299,7 +299,7 @@ impl Call<'_> {
             url: input.url.clone(),
             version: input.version.unwrap_or(FIRST_VERSION),
             description: input.description,
-            disabled: input.disabled,
+            disabled: false,
             channels: input.channels,
             metadata: input.metadata,
             profile: input.profile.value().cloned(),
@@ -315,6 +315,7 @@ impl Call<'_> {
             created_at: now,
             updated_at: now,
         };
+        endpoint.set_disabled(input.disabled, self.access.party(), now);
         self.move_endpoint(&mut endpoint, &input.url, said.as_deref());
         let outbox = self.outbox_of(tenant, "endpoint.created", &endpoint).await?;
         match self.admin.editor.with(outbox).create_endpoint(&endpoint).await? {

@@ -11,7 +11,7 @@ use shared::api::error::{self, ApiError};
 use shared::domain::attempt::Attempt;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::Endpoint;
-use shared::domain::health::{DISABLE_AFTER_MS, DisabledBy};
+use shared::domain::health::DISABLE_AFTER_MS;
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
 use shared::store::{Listed, Trace, Walk};
 
@@ -56,7 +56,8 @@ pub(crate) struct EndpointHealth {
     /// When it was disabled, if it is.
     #[schemars(with = "Option<Moment>")]
     disabled_at: Option<String>,
-    /// Why: `gone`, `failing` or `request`.
+    /// By whom: `customer` or `operator`, who asked for it, `request` where it was not kept who
+    /// did; `gone` or `failing` where it was us, for its answers.
     disabled_by: Option<&'static str>,
     #[schemars(with = "Option<Moment>")]
     last_success: Option<String>,
@@ -267,11 +268,7 @@ impl EndpointHealth {
             disables_at: disables
                 .map(|failing| failing.since.plus_ms(DISABLE_AFTER_MS).to_rfc3339()),
             disabled_at: disabled.map(|disabled| disabled.at.to_rfc3339()),
-            disabled_by: disabled.map(|disabled| match disabled.by {
-                DisabledBy::Gone => "gone",
-                DisabledBy::Failing => "failing",
-                DisabledBy::Request => "request",
-            }),
+            disabled_by: disabled.map(|disabled| disabled.by()),
             last_success: success.or(health.last_success).map(Timestamp::to_rfc3339),
             last_error,
             attempts: latest.attempts.len(),

@@ -8,7 +8,7 @@ use crate::domain::application::Metadata;
 use crate::domain::circuit::Circuit;
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::delivery_settings::DeliverySettings;
-use crate::domain::health::{Disabled, DisabledBy, Health};
+use crate::domain::health::{Disabled, DisabledBy, Health, Party};
 use crate::domain::id::{ApplicationId, EndpointId, Uid};
 use crate::domain::keyring::Keyring;
 use crate::domain::secret::{Resealed, Sealed, Sealer};
@@ -202,22 +202,27 @@ impl Endpoint {
     }
 
     /// Disables or enables it at somebody's request. One that is enabled has a new chance.
-    pub fn set_disabled(&mut self, disabled: bool, now: Timestamp) {
+    pub fn set_disabled(&mut self, disabled: bool, by: Party, now: Timestamp) {
         match (self.disabled, disabled) {
             (true, false) => {
                 self.disabled = false;
                 self.circuit = None;
                 self.fail_no_more();
             }
-            (false, true) => self.disable(DisabledBy::Request, now),
+            (false, true) => self.take_out(Disabled::on_request(by, now)),
             _ => {}
         }
     }
 
-    /// Disables it. A disabled one fails no more.
+    /// Disables it for its answers.
     pub fn disable(&mut self, by: DisabledBy, now: Timestamp) {
+        self.take_out(Disabled { at: now, by, requested_by: None });
+    }
+
+    /// A disabled one fails no more.
+    fn take_out(&mut self, disabled: Disabled) {
         self.disabled = true;
-        self.health.disabled = Some(Disabled { at: now, by });
+        self.health.disabled = Some(disabled);
         self.fail_no_more();
     }
 

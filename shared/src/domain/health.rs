@@ -65,13 +65,45 @@ pub enum DisabledBy {
     Request,
 }
 
+/// Who asked for something: on which side of the link to the portal they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Party {
+    /// Whoever holds a token of the application.
+    Customer,
+    /// Whoever holds a token of the organisation.
+    Operator,
+}
+
 /// When an endpoint was disabled, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Disabled {
     /// When.
     pub at: Timestamp,
     /// By whom.
     pub by: DisabledBy,
+    /// Who asked for it, if somebody did. Beside `by`, whose values releases before this one know.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub requested_by: Option<Party>,
+}
+
+impl Disabled {
+    /// At somebody's request.
+    pub fn on_request(by: Party, at: Timestamp) -> Self {
+        Self { at, by: DisabledBy::Request, requested_by: Some(by) }
+    }
+
+    /// By whom, in a word of the API. Of what was asked for before it was kept who asks, only that.
+    pub fn by(&self) -> &'static str {
+        match (self.by, self.requested_by) {
+            (DisabledBy::Gone, _) => "gone",
+            (DisabledBy::Failing, _) => "failing",
+            (DisabledBy::Request, Some(Party::Customer)) => "customer",
+            (DisabledBy::Request, Some(Party::Operator)) => "operator",
+            (DisabledBy::Request, None) => "request",
+        }
+    }
 }
 
 impl Health {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::clock::{Ambient, Timestamp};
+use crate::domain::health::Party;
 use crate::domain::id::{ApiTokenId, ApplicationId, IntegrationId, OrganisationId};
 use crate::domain::integration::Integration;
 use crate::domain::jose;
@@ -48,6 +49,14 @@ impl Access {
     pub fn organisation(&self) -> OrganisationId {
         match self {
             Self::Organisation(org) | Self::Application(org, _) => *org,
+        }
+    }
+
+    /// On which side of the link to the portal its holder is.
+    pub fn party(&self) -> Party {
+        match self {
+            Self::Organisation(_) => Party::Operator,
+            Self::Application(..) => Party::Customer,
         }
     }
 }
