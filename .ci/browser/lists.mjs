@@ -141,3 +141,23 @@ export async function looks({ api, app, done, until, visitor }, page, endpoint) 
   await other.context().close();
   done("a list where nothing goes on looks twice a minute, and still tells what is new");
 }
+
+/** A line whose next try was due is brought up to date where it stands, and so is what stands above the list. */
+export async function renewed({ api, done, hooks, moody, until, visitor }, page) {
+  const { id } = (await api("POST", "/app", { name: "Large, soon well" })).answer;
+  const endpoint = (await api("POST", `/app/${id}/endpoint`, { url: hooks, retrySchedule: [4] })).answer.id;
+  moody(500);
+  await api("POST", `/app/${id}/msg`, { eventType: "order.failed", payload: {} });
+  const last = async () => (await api("GET", `/app/${id}/attempt/endpoint/${endpoint}`)).answer.data[0];
+  await until("it fails", last);
+  const other = await visitor(page);
+  await other.goto(`${(await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url}&next=/endpoints/${endpoint}`);
+  const row = other.locator("tr[data-row]");
+  await row.getByText("failing", { exact: true }).waitFor();
+  await other.getByText("Every attempt has failed since").waitFor();
+  moody(200);
+  await row.getByText("delivered", { exact: true }).waitFor();
+  await other.locator(".banner.bad").waitFor({ state: "detached" });
+  await other.context().close();
+  done("a delivery that succeeds at its next try says so in the list that is looked at, and its endpoint fails no more");
+}

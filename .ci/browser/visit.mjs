@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { english, mark } from "./german.mjs";
-import { large, looks as seldom, many, narrow } from "./lists.mjs";
+import { large, looks as seldom, many, narrow, renewed } from "./lists.mjs";
 
 const [link, operator, program, pictures] = process.argv.slice(2);
 const origin = new URL(link).origin;
@@ -158,6 +158,16 @@ async function visit(page) {
   await page.getByLabel("Schema of order.paid").click();
   await page.locator(".beside").getByText("1001").first().waitFor();
   await picture("new-endpoint");
+  await page.locator("summary", { hasText: "Advanced" }).click();
+  await page.getByLabel("Headers").fill("nonsense");
+  await press("Add endpoint");
+  await page.locator(".field", { hasText: "Headers" }).getByRole("alert").filter({ hasText: "one a line" }).waitFor();
+  await page.getByLabel("Headers").fill("content-type: text/plain\nx-team: payments: all");
+  await press("Add endpoint");
+  await page.locator(".field", { hasText: "Headers" }).getByRole("alert").filter({ hasText: "content-type is set by" }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("name")), "headers");
+  await picture("new-endpoint-advanced");
+  await page.getByLabel("Headers").fill("x-team: payments: all");
   const slowly = await hold(page, "POST", "/endpoint");
   await page.getByRole("button", { name: "Add endpoint", exact: true }).dblclick({ force: true });
   await page.getByLabel("URL").press("Enter");
@@ -168,7 +178,8 @@ async function visit(page) {
   const made = (await api("GET", `/app/${app}/endpoint`)).answer.data;
   assert.deepEqual(made.map((one) => [one.url, one.eventTypes, one.description]), [[hooks, ["order.paid"], "Our <b>orders</b>"]]);
   const path = `/app/${app}/endpoint/${made[0].id}`;
-  done("an endpoint is added, for the event types that were chosen by group and search");
+  assert.deepEqual((await api("GET", `${path}/headers`)).answer, { headers: { "x-team": "payments: all" }, sensitive: [] });
+  done("an endpoint is added with a header, for the event types that were chosen by group and search");
 
   await page.getByLabel("Payload").fill("no json");
   await press("Send example");
@@ -212,7 +223,7 @@ async function visit(page) {
   await press("Set header");
   await page.locator("li", { hasText: "x-shop" }).getByText("<i>7</i>").waitFor();
   await picture("settings");
-  await press("Remove", page.locator("li", { hasText: "x-shop" }));
+  for (const name of ["x-shop", "x-team"]) await press("Remove", page.locator("li", { hasText: name }));
   await page.getByText("No headers of your own").waitFor();
   done("headers are set and removed");
   received.length = 1;
@@ -322,7 +333,7 @@ async function visit(page) {
   done("a link opens in another tab");
 
   await press("Disable");
-  await page.getByText("Somebody disabled it.").waitFor();
+  await page.getByText("Its owner disabled it.").waitFor();
   assert.equal(await focused(), "Enable", "the button keeps the focus");
   assert.equal((await api("GET", path)).answer.disabled, true);
   await page.getByText("Enable it to send again what it did not get.").waitFor();
@@ -558,6 +569,7 @@ async function operate(page) {
   const kit = { api, app: id, done, fit, hooks, moody: (next) => { mood = next; }, operator, origin, settled, shoot, until, visitor };
   await large(kit, page);
   await many(kit, page);
+  await renewed(kit, page);
   await narrow(kit, page);
   await seldom(kit, page, made.id);
   await go("Applications");
@@ -676,7 +688,7 @@ async function german(page, id, endpoint, lost, source) {
   const other = await context.newPage();
   other.setDefaultTimeout(WAIT_MS);
   watch(other);
-  const known = ["endpoint.failing", "Branch ", "Large, too", "Large", "large", "issues", HOSTILE, "Failing ", "Down", "About ", "Somebody left", "Somebody else", "order.paid", "order.failed", "cart.left", "order", "cart", "Hub", "moneyhub", "dashx", "dotpe", "old", "Shop ", "shop", "failing", new URL(hooks).host, id];
+  const known = ["endpoint.failing", "Branch ", "Large, too", "Large, soon well", "Large", "large", "issues", HOSTILE, "Failing ", "Down", "About ", "Somebody left", "Somebody else", "order.paid", "order.failed", "cart.left", "order", "cart", "Hub", "moneyhub", "dashx", "dotpe", "old", "Shop ", "shop", "failing", new URL(hooks).host, id];
   const found = [];
   const walk = async (place, at, paths) => {
     for (const path of paths) {

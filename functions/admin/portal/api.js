@@ -33,8 +33,20 @@ export class Refused extends Error {
     super(said || tell(answer?.detail) || `HTTP ${status}`);
     this.status = status;
     /** The broken rules, by the field of the request that broke them. */
-    this.fields = new Map(rules.map((rule) => [String(rule.loc[1] ?? ""), tell(rule.msg)]));
+    this.fields = byField(rules);
   }
+}
+
+/** What is wrong, by field; with what has names in it, like headers, each is named. @returns {Map<string, string>} */
+function byField(rules) {
+  const fields = new Map();
+  for (const { loc, msg } of rules) {
+    const [field = "", ...parts] = loc.slice(1);
+    const named = parts.some((part) => !/^\d+$/.test(part));
+    const said = named ? `${parts.join(".")} ${tell(msg)}` : tell(msg);
+    fields.set(field, fields.has(field) ? `${fields.get(field)}; ${said}` : said);
+  }
+  return fields;
 }
 
 /** Exchanges the code of a link that opens once for the token that it stands for. */

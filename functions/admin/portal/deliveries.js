@@ -6,7 +6,7 @@ import { all, allEndpoints, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
 import { Act, Find, forgetLists, say, Status, Title, useAsked, useList } from "./parts.js";
 import { Rows, Search } from "./search.js";
-import { rest } from "./state.js";
+import { isDue, rest } from "./state.js";
 import { nameOf } from "./endpoints.js";
 import { t } from "./text.js";
 
@@ -26,8 +26,8 @@ export function AllDeliveries() {
   return html`<${Title}>${t("Deliveries")}<//><${Deliveries} />`;
 }
 
-/** The list: of the application, or `of` an endpoint, whose `first` page may be known already. */
-export function Deliveries({ of, first }) {
+/** The list: of the application, or `of` an endpoint, whose `first` page may be known already. `changed`: a line that is shown says something else now. */
+export function Deliveries({ of, first, changed }) {
   const [asked, ask] = useAsked();
   // An endpoint that chose types gets no others.
   const [types, setTypes] = useState(of?.eventTypes?.length ? of.eventTypes : null);
@@ -76,7 +76,7 @@ export function Deliveries({ of, first }) {
       ${!of && !searched && select("endpoint", t("Endpoint"), [["", t("All endpoints")], ...(endpoints ?? []).map((one) => [one.id, nameOf(one)])], wantEndpoints)}
       <${Find} value=${asked.q || asked.tag || (asked.channel ? `#${asked.channel}` : "")} find=${(wanted) => look(wanted, ask, of)} name=${of ? t("Message id, event id, tag or #channel") : t("Search messages, or #channel")} placeholder=${of ? t("Message id, event id, tag …") : t("Search messages")} />
       ${may("CreateAttempts") && chosen.size > 0 && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
-      <${Live} list=${list} of=${of?.id} filtered=${filtered} /></div>
+      <${Live} list=${list} of=${of?.id} filtered=${filtered} changed=${changed} /></div>
     ${searched && html`<${Search} list=${list} asked=${asked} ask=${ask} />`}
     <${Rows} list=${list} asked=${searched ? asked : {}} none=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
 }
@@ -98,11 +98,12 @@ async function look(wanted, ask, of) {
 /** Most of what is new that is counted: there is nothing to look for beyond. */
 const MOST_NEW = 10;
 
-/** Looks for what is new while the page can be seen, seldom where nothing goes on, and says how much there is. */
-function Live({ list, of, filtered }) {
+/** Looks for what is new while the page can be seen, seldom where nothing goes on, and says how much there is. Lines whose next try is due are brought up to date. */
+function Live({ list, of, filtered, changed }) {
   const [fresh, set] = useState(0);
   const rows = useRef(list.rows);
-  rows.current = list.rows;
+  const renew = useRef(list.renew);
+  [rows.current, renew.current] = [list.rows, list.renew];
   useEffect(() => {
     let [timer, quiet, seen, over] = [0, 0, 0, filtered || list.fresh];
     set(0);
@@ -121,7 +122,10 @@ function Live({ list, of, filtered }) {
         if (over) return;
         const at = ids.indexOf(rows.current[0]?.id);
         const now = at < 0 ? ids.length : new Set(ids.slice(0, at)).size;
-        quiet = now === seen ? quiet + 1 : 0;
+        const renewed = rows.current.some((row) => isDue(row, Date.now())) && (await renew.current());
+        if (over) return;
+        if (renewed) changed?.();
+        quiet = now === seen && !renewed ? quiet + 1 : 0;
         set(seen = now);
       } catch {
         // The next look says it.

@@ -8,12 +8,14 @@ import { nameOf } from "./endpoints.js";
 import { offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { count, percent, schedule, took } from "./format.js";
-import { Act, ask, Bars, Copy, forgetLists, Form, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
+import { Act, ask, Bars, Copy, forgetLists, Form, later, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
 import { Recovery } from "./recovery.js";
 import { COLOURS, disabledBy, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
-import { Trial } from "./trial.js";
 import { Verify } from "./verify.js";
+
+/** What is tried with an endpoint, which most visits do without. */
+const Trial = later(() => import("./trial.js"), "Trial");
 
 /** The page. */
 export function Endpoint({ id, tab = "deliveries" }) {
@@ -77,7 +79,7 @@ function Sent({ endpoint, health, first, done }) {
       ${tile(count(health.attempts), health.complete ? t("Attempts in 24 h") : t("latest attempts, which count"))}
       <div class="tile"><${Bars} picture=${health.picture} /><span>${spanOf(health.picture)}</span></div></div>
     <${Recovery} ep=${endpoint.id} health=${health} off=${endpoint.disabled} done=${over} />
-    <${Deliveries} key=${turn} of=${endpoint} first=${first} />`;
+    <${Deliveries} key=${turn} of=${endpoint} first=${first} changed=${done} />`;
 }
 
 function Settings({ endpoint }) {

@@ -5,7 +5,7 @@ import { html, useState } from "./vendor/preact.js";
 import { anew, own } from "./api.js";
 import { Content, offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
-import { delays, fits, grouped, schedule } from "./format.js";
+import { delays, fits, grouped, headers, schedule } from "./format.js";
 import { ask, Field, forgetLists, Form, Loaded, Status, Title, useData } from "./parts.js";
 import { t } from "./text.js";
 
@@ -40,6 +40,7 @@ function said(values, shown, offered) {
   if (body.eventTypes?.length === 0) throw Object.assign(new Error(t("Choose an event type, or all events.")), { field: "eventTypes" });
   if (offered.tokens) Object.assign(body, { format: values.format });
   if (!shown.id && values.scheme) Object.assign(body, { signatureScheme: values.scheme });
+  if (!shown.id && values.headers.trim()) Object.assign(body, { headers: headers(values.headers) });
   return body;
 }
 
@@ -55,6 +56,7 @@ function EndpointForm({ shown, offered }) {
     retries: schedule(shown.retrySchedule),
     format: isTokenKind(shown, offered) ? "jwt" : "json",
     scheme: "",
+    headers: "",
   }));
   const [wrong, setWrong] = useState({});
   /** Changes what was said of a field: what was wrong with it may be so no more. */
@@ -93,14 +95,15 @@ function EndpointForm({ shown, offered }) {
       <${Field} label=${t("Rate limit")} hint=${t("Deliveries a second at the most.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
       <${Field} label=${t("Time-out")} hint=${t("Seconds until an answer has to be there; 15 unless said.")} wrong=${wrong.timeoutSeconds}><input type="number" min="1" max="25" ...${bind("timeout")} /><//>
       <${Field} label=${t("Retry schedule")} hint=${t("Delays like 5s, 5m, 30m, 2h. Empty means as usual.")} wrong=${wrong.retrySchedule}><input ...${bind("retries")} /><//>
-      ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>`}</details><//>`;
+      ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>
+      <${Field} label=${t("Headers")} hint=${t("Sent along with every event. One a line, like x-team: payments.")} wrong=${wrong.headers}><textarea rows="3" spellcheck=${false} ...${bind("headers")} /><//>`}</details><//>`;
 }
 
 /** What the API calls fields that are called otherwise here. */
 const FIELDS = { rate: "throttleRate", timeout: "timeoutSeconds", retries: "retrySchedule", scheme: "signatureScheme" };
 
 /** Fields that say themselves what is wrong with them. */
-const PLACES = ["url", "description", "eventTypes", "channels", "throttleRate", "timeoutSeconds", "retrySchedule", "signatureScheme"];
+const PLACES = ["url", "description", "eventTypes", "channels", "throttleRate", "timeoutSeconds", "retrySchedule", "signatureScheme", "headers"];
 
 /** Event types in groups, with a search; a group is chosen as a whole, in part, or not. */
 function Types({ values, set, events, wrong }) {

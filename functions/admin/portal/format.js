@@ -103,6 +103,16 @@ export function schedule(seconds) {
   }).join(", ");
 }
 
+/** Headers as one writes them, one a line. @param {string} text @returns {Record<string, string>} */
+export function headers(text) {
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  return Object.fromEntries(lines.map((line) => {
+    const [, name, value] = /^([^\s:]+)\s*:\s*(.*)$/.exec(line) ?? [];
+    if (!name) throw Object.assign(new Error(t("Write headers like x-team: payments, one a line")), { field: "headers" });
+    return [name, value];
+  }));
+}
+
 /**
  * JSON in pieces, for colours; anything else is one piece.
  * @param {string} text @returns {{kind: string, text: string}[]}

@@ -208,7 +208,7 @@ const left = new Map();
  * is not an empty list: it asks on, so many times.
  * @template {{id: string}} R @param {string} name
  * @param {(iterator: string | null) => Promise<import("./api.js").Page<R>> | import("./api.js").Page<R>} page
- * @returns {{rows: R[], iterator?: string | null, done: boolean, fresh?: boolean, error?: any, more: () => Promise<void>, again: () => Promise<void>}}
+ * @returns {{rows: R[], iterator?: string | null, done: boolean, fresh?: boolean, error?: any, more: () => Promise<void>, again: () => Promise<void>, renew: () => Promise<boolean>}}
  */
 export function useList(name, page) {
   const [list, set] = useState(/** @returns {any} */ () => left.get(name) ?? { rows: [], iterator: null, done: false, fresh: true });
@@ -233,6 +233,20 @@ export function useList(name, page) {
     }
   };
   const again = () => more({ rows: [], iterator: null, done: false });
+  // Rows stay where they are, and what is new does not push them down under the pointer.
+  const renew = async () => {
+    const mine = turn.current;
+    const rows = (await page(null)).data;
+    const now = new Map(rows.map((row) => [row.id, row]));
+    if (mine !== turn.current) return false;
+    const changed = list.rows.some((row) => now.has(row.id) && JSON.stringify(now.get(row.id)) !== JSON.stringify(row));
+    if (changed) {
+      const next = { ...list, rows: list.rows.map((row) => now.get(row.id) ?? row) };
+      left.set(name, next);
+      set(next);
+    }
+    return changed;
+  };
   useEffect(() => {
     const kept = left.get(name);
     if (kept) {
@@ -244,7 +258,7 @@ export function useList(name, page) {
     }
     return () => { turn.current += 1; };
   }, [name]);
-  return { ...list, more: () => more(), again };
+  return { ...list, more: () => more(), again, renew };
 }
 
 /** Forgets lists that were left: something was changed. */

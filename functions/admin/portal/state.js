@@ -19,13 +19,16 @@ export function stateWord(state) {
 export function disabledBy(by) {
   if (by === "gone") return t("It answered 410 Gone, and was disabled for it.");
   if (by === "failing") return t("It only failed for five days, and was disabled for it.");
+  if (by === "customer") return t("Its owner disabled it.");
+  if (by === "operator") return t("The sender of the events disabled it.");
   if (by === "request") return t("Somebody disabled it.");
   return t("It is disabled.");
 }
 
 /** The same in two words. @param {string} by */
 export function disabledShort(by) {
-  return by === "gone" ? "410 Gone" : by === "failing" ? t("failed for five days") : t("by hand");
+  const words = { gone: "410 Gone", failing: t("failed for five days"), customer: t("by its owner"), operator: t("by the sender") };
+  return words[/** @type {keyof typeof words} */ (by)] ?? t("by hand");
 }
 
 /**
@@ -66,6 +69,12 @@ export function rest(rows, now, quiet) {
   const near = (at) => at && Math.abs(Date.parse(at) - now) < NEAR_MS;
   const busy = rows.some((row) => near(row.nextAttempt) || near(row.attemptedAt) || near(row.timestamp));
   return LOOKS_MS[busy ? 0 : Math.min(quiet, LOOKS_MS.length - 1)];
+}
+
+/** Whether what comes next for a delivery must have happened, so that its line is out of date. @param {any} row @param {number} now */
+export function isDue(row, now) {
+  if (row.state !== "failing" && row.state !== "waiting") return false;
+  return !row.nextAttempt || Date.parse(row.nextAttempt) <= now;
 }
 
 /** How far a background task is, in words. @param {Record<string, any> | null | undefined} data */
