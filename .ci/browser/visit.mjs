@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { busy } from "./busy.mjs";
 import { english, mark } from "./german.mjs";
 import { large, looks as seldom, many, narrow, renewed } from "./lists.mjs";
 
@@ -658,6 +659,7 @@ async function operate(page) {
   await page.getByText("Task finished").waitFor();
   done("the portal's look is checked, and a broadcast says its number first and its progress after");
   await german(page, id, made.id, lost, source.id);
+  await busy(kit, page);
 }
 
 /** Opening a page asks for what a test has counted the price of (tests/health.rs), and for no more. */

@@ -259,6 +259,7 @@ export const DE = {
   "There is nothing here any more.": "Hier ist nichts mehr.",
   "There was no task yet.": "Es gab noch keine Aufgabe.",
   "They tell you when an endpoint fails, is disabled, or changes.": "Sie melden, wenn ein Endpunkt fehlschlägt, deaktiviert wird oder sich ändert.",
+  "This event type has no example: write a payload.": "Dieser Ereignistyp hat kein Beispiel: Geben Sie einen Inhalt an.",
   "This is the new secret. The old one signs along for 24 hours.": "Das ist das neue Geheimnis. Das alte signiert 24 Stunden lang mit.",
   "This link does not show it.": "Dieser Link zeigt es nicht.",
   "This link may not send tests.": "Dieser Link darf keine Tests senden.",

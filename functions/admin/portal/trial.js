@@ -34,6 +34,7 @@ function Example({ endpoint, events, done }) {
   const usable = wanted.length ? wanted : events;
   const [name, choose] = useState(usable[0]?.name ?? "");
   const [text, write] = useState("");
+  const [isMissing, miss] = useState(false);
   /** Whether the payload is the visitor's own. */
   const [changed, change] = useState(false);
   const [seen, set] = useState(/** @type {any} */ (null));
@@ -44,7 +45,9 @@ function Example({ endpoint, events, done }) {
     if (event) {
       content(event).then((found) => {
         const shown = found.example === undefined ? "" : JSON.stringify(found.example, null, 2);
-        if (mine) write(shown);
+        if (!mine) return;
+        write(shown);
+        miss(!shown);
       }, (error) => say(error.message, true));
     }
     return () => { mine = false; };
@@ -76,7 +79,8 @@ function Example({ endpoint, events, done }) {
   };
   return html`<div class="trial"><label class="field"><span>${t("Event type")}</span>
       <select value=${name} onChange=${(event) => choose(event.target.value)}>${usable.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>
-    <label class="field"><span>${t("Payload")}</span><textarea rows="10" spellcheck=${false} readonly=${!may("ViewEndpointSecret")} value=${text} onInput=${(event) => { write(event.target.value); change(true); }} /></label>
+    <label class="field"><span>${t("Payload")}</span><textarea rows="10" spellcheck=${false} readonly=${!may("ViewEndpointSecret")} value=${text} onInput=${(event) => { write(event.target.value); change(true); }} />
+      ${isMissing && html`<small>${t("This event type has no example: write a payload.")}</small>`}</label>
     <${Act} main act=${send}>${t("Send example")}<//>
     ${seen && html`<p role="status" class="result">${seen.id ? html`<${Status} kind=${seen.status === 0 ? "good" : "bad"}>${seen.status === 0 ? t("delivered") : t("failed")}<//> ${answered(seen.responseStatusCode)}, ${took(seen.responseDurationMs)} ` : t("It is on its way.")}
       <a href=${`#/messages/${seen.msg}`}>${t("Look at it")}</a></p>`}</div>`;
