@@ -12,7 +12,7 @@ const format = await load("format.js");
 const { DE, SERVER } = await load("de.js");
 const { ONE, t, use, tell } = await load("text.js");
 const { sample, languages } = await load("samples.js");
-const { deliveryState, rest } = await load("state.js");
+const { deliveryState, isDue, rest } = await load("state.js");
 const { beginning, visitor } = await load("api.js");
 
 test("names are sorted as people do it: 2 before 10", () => {
@@ -76,6 +76,42 @@ test("a list looks every 5 s while something goes on or is near, then after 10, 
     assert.equal(rest([over, { ...over, ...near }], now, 99), 5_000, JSON.stringify(near));
   }
   assert.equal(rest([{ ...over, nextAttempt: null, attemptedAt: undefined }], now, 99), 30_000);
+});
+
+test("a line is out of date once its next try is due, and never when it is over", () => {
+  const at = (ms) => new Date(ms).toISOString();
+  for (const state of ["failing", "waiting"]) {
+    assert.ok(isDue({ state, nextAttempt: at(1_000) }, 1_000), state);
+    assert.ok(isDue({ state, nextAttempt: null }, 1_000), `${state}, whenever it comes`);
+    assert.ok(!isDue({ state, nextAttempt: at(1_001) }, 1_000), state);
+  }
+  for (const state of ["delivered", "failed", "canceled", "none"]) assert.ok(!isDue({ state, nextAttempt: null }, 1_000), state);
+});
+
+test("headers are read a line each, and what is none is refused at its field", () => {
+  assert.deepEqual(format.headers(" x-team: payments: all \n\nX-Empty:\n"), { "x-team": "payments: all", "X-Empty": "" });
+  for (const text of ["nonsense", ": value", "two words: value"]) {
+    assert.throws(() => format.headers(text), { field: "headers" }, text);
+  }
+});
+
+test("what can be pressed or filled in has an edge that can be seen, by day and by night", () => {
+  const css = readFileSync(new URL("portal.css", FILES), "utf8");
+  const light = (hex) => {
+    const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16) / 255)
+      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const colours = (name) => new RegExp(`--${name}: light-dark\\((#\\w{6}), (#\\w{6})\\)`).exec(css)?.slice(1).map(light) ?? [];
+  const [grounds, edges] = [colours("ground"), colours("edge")];
+  assert.equal(edges.length, 2);
+  for (const [at, ground] of grounds.entries()) {
+    const [more, less] = [ground, edges[at]].sort((one, other) => other - one);
+    assert.ok((more + 0.05) / (less + 0.05) >= 3, `${at ? "dark" : "light"}: less than 3 to 1`);
+  }
+  const rules = css.split("\n").map((line) => line.trim()).filter((line) => /^(button|input|select|textarea)\b/.test(line) && /border(-color)?: /.test(line));
+  assert.ok(rules.length >= 2, "rules are found");
+  for (const rule of rules) assert.ok(!/var\(--line\)/.test(rule), rule);
 });
 
 test("a token that is none is nobody's", () => {
