@@ -102,6 +102,8 @@ async function states(page, link, look) {
   await row("gone").getByText("disabled", { exact: true }).waitFor();
   await row("gone").getByText("410 Gone").waitFor();
   await page.locator("tr[data-row]", { hasText: "Großhandel" }).getByText("healthy", { exact: true }).waitFor();
+  const tall = await page.locator("tr[data-row] .name a").evaluateAll((all) => Math.max(...all.map((one) => one.getBoundingClientRect().height)));
+  assert.ok(tall < 90, `a long name takes ${tall} px`);
   await look("busy-endpoints");
 }
 

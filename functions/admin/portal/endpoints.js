@@ -112,7 +112,7 @@ function Row({ endpoint }) {
   const { health } = endpoint;
   const types = endpoint.eventTypes?.length;
   return html`<tr data-row>
-    <td class="name"><a href=${`#/endpoints/${endpoint.id}`}>${nameOf(endpoint)}</a><code class="cut">${endpoint.url}</code></td>
+    <td class="name"><a href=${`#/endpoints/${endpoint.id}`} title=${nameOf(endpoint)}>${nameOf(endpoint)}</a><code class="cut">${endpoint.url}</code></td>
     <td class="state"><${State} health=${health} />
       ${health.state === "failing" && html`<small class="below">${t("since")} <${Time} at=${health.failingSince} day /></small>`}
       ${health.state === "disabled" && health.disabledBy && html`<small class="below">${disabledShort(health.disabledBy)}, <${Time} at=${health.disabledAt} day /></small>`}</td>
