@@ -49,8 +49,9 @@ export async function busy({ api, done, fit, origin, shoot, until, visitor }, pa
     await thousands(other, origin, id, until, look);
     done(`of ${MESSAGES} messages the latest are shown, then more, and a filter by one of ${TYPES} types finds its own`);
     await typed(other, origin, id, look);
+    await publicKey(other, origin, id, hooks, { api, look });
     await other.context().close();
-    done(`among ${TYPES} event types a few are chosen by group and search`);
+    done(`among ${TYPES} event types a few are chosen by group and search; code for a public key is shown where one signs`);
     await keyboard(await visitor(page), await link("/endpoints"), `${hooks}/fine`);
     done("with the keyboard alone an endpoint is added, tried, and its delivery is opened and sent again");
   } finally {
@@ -168,6 +169,19 @@ async function typed(page, origin, id, look) {
   await page.goto(`${origin}/portal?app=${id}#/events`);
   await page.getByText("area0.thing_0.changed").first().waitFor();
   await look("busy-events");
+}
+
+/** An endpoint that is signed with ed25519 shows code that verifies it. */
+async function publicKey(page, origin, id, hooks, { api, look }) {
+  const made = (await api("POST", `/app/${id}/endpoint`, { url: `${hooks}/fine`, description: "By key", signatureScheme: "v1a", eventTypes: ["area6.thing_6.changed"] })).answer;
+  await page.goto(`${origin}/portal?app=${id}#/endpoints/${made.id}/settings`);
+  await page.getByText("Its signatures are ed25519 (v1a)").waitFor();
+  await page.getByRole("button", { name: "JavaScript", exact: true }).click();
+  await page.getByRole("button", { name: "Fill in the secret" }).click();
+  const { key } = (await api("GET", `/app/${id}/endpoint/${made.id}/secret`)).answer;
+  await page.locator(".code pre", { hasText: key }).waitFor();
+  assert.match(key, /^whpk_/);
+  await look("busy-public-key");
 }
 
 /** Presses Tab until what has this name is reached. */

@@ -2,6 +2,7 @@
 // are, from the repository.
 
 import assert from "node:assert/strict";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
@@ -119,12 +120,35 @@ test("a token that is none is nobody's", () => {
   assert.equal(visitor("").organisation, null);
 });
 
-test("the secret is filled in wherever it stands, in eight languages", () => {
-  assert.equal(languages().length, 8);
-  for (const language of languages()) {
-    const { code } = sample(language, "whsec_own");
-    assert.ok(code.includes("whsec_own") && !code.includes("{secret}"), language);
+test("the secret is filled in wherever it stands, in eight languages, and a public key in three", () => {
+  for (const [secret, many] of /** @type {[string, number][]} */ ([["whsec_own", 8], ["whpk_own", 3]])) {
+    assert.equal(languages(secret).length, many);
+    for (const language of languages(secret)) {
+      const { code } = sample(language, secret);
+      assert.ok(code.includes(secret) && !code.includes("{secret}"), language);
+    }
   }
+});
+
+test("the code for a public key takes what its other half signed, and nothing else", async () => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const raw = publicKey.export({ format: "der", type: "spki" }).subarray(-32);
+  const { code } = sample("JavaScript", `whpk_${raw.toString("base64")}`);
+  globalThis.express = Object.assign(() => ({ post: (_, __, handle) => { globalThis.handle = handle; } }), { raw: () => null });
+  const runs = code.replace('import express from "express";', "const { express } = globalThis;");
+  assert.notEqual(runs, code);
+  await import(`data:text/javascript,${encodeURIComponent(runs)}`);
+  const answer = (body, at, signed = `msg_1.${at}.${body}`, scheme = "v1a") => {
+    const headers = { "webhook-id": "msg_1", "webhook-timestamp": at, "webhook-signature": `v1,AAAA ${scheme},${sign(null, Buffer.from(signed), privateKey).toString("base64")}` };
+    let status = 0;
+    globalThis.handle({ get: (name) => headers[name], body: Buffer.from(body) }, { sendStatus: (given) => { status = given; } });
+    return status;
+  };
+  const now = Math.floor(Date.now() / 1000);
+  assert.equal(answer("{}", now), 204);
+  assert.equal(answer("{}", now, `msg_1.${now}.{"x":1}`), 401, "of another body");
+  assert.equal(answer("{}", now - 3_600), 401, "old");
+  assert.equal(answer("{}", now, undefined, "v1"), 401, "of another scheme");
 });
 
 test("a list that is taken as a whole ends after so many pages, and says that it goes on", async () => {

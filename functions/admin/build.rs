@@ -22,7 +22,7 @@ const FILES: &str = "portal";
 /// The file that imports all others.
 const MAIN: &str = "main.js";
 /// Files that are asked for when they are needed.
-const LAZY: [&str; 4] = ["console.js", "de.js", "form.js", "trial.js"];
+const LAZY: [&str; 5] = ["console.js", "de.js", "form.js", "trial.js", "verify.js"];
 /// A file with code for visitors to copy, of which the indentation is a part.
 const CODE: &str = "samples.js";
 /// Hex digits of the hash in the script's name.

@@ -235,6 +235,7 @@ export const DE = {
   "Signs from": "Signiert ab",
   "Since": "Seit",
   "Its owner disabled it.": "Sein Besitzer hat ihn deaktiviert.",
+  "Its signatures are ed25519 (v1a): the secret is a public key.": "Seine Signaturen sind ed25519 (v1a): Das Geheimnis ist ein öffentlicher Schlüssel.",
   "Somebody disabled it.": "Jemand hat ihn deaktiviert.",
   "The sender of the events disabled it.": "Der Absender der Ereignisse hat ihn deaktiviert.",
   "Sources": "Quellen",

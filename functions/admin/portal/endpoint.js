@@ -12,10 +12,10 @@ import { Act, ask, Bars, Copy, forgetLists, Form, later, Loaded, say, spanOf, St
 import { Recovery } from "./recovery.js";
 import { COLOURS, disabledBy, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
-import { Verify } from "./verify.js";
 
-/** What is tried with an endpoint, which most visits do without. */
+/** What is tried with an endpoint, and how to verify what it is sent: most visits do without. */
 const Trial = later(() => import("./trial.js"), "Trial");
+const Verify = later(() => import("./verify.js"), "Verify");
 
 /** The page. */
 export function Endpoint({ id, tab = "deliveries" }) {

@@ -3,8 +3,10 @@
 
 import { html } from "./vendor/preact.js";
 import { may } from "./api.js";
+import { later } from "./parts.js";
 import { t } from "./text.js";
-import { Verify } from "./verify.js";
+
+const Verify = later(() => import("./verify.js"), "Verify");
 
 /** What there is to do while there is no endpoint. */
 export function FirstVisit() {

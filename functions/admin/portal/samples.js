@@ -102,13 +102,82 @@ app.MapPost("/webhooks", async (HttpRequest request) =>
 });`],
 ]);
 
-/** The languages. */
-export function languages() {
-  return SAMPLES.map(([name]) => name);
+/** The same for ed25519 (v1a), which the official libraries do not verify. */
+const PUBLIC = /** @type {[string, string, string][]} */ ([
+  ["Python", "pip install cryptography", `import base64, time
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from flask import Flask, request
+
+app = Flask(__name__)
+key = Ed25519PublicKey.from_public_bytes(base64.b64decode("{secret}".removeprefix("whpk_")))
+
+@app.post("/webhooks")
+def webhooks():
+    id, at, given = (request.headers.get("webhook-" + name, "") for name in ("id", "timestamp", "signature"))
+    if not at.isdecimal() or abs(time.time() - int(at)) > 300:
+        return "", 401
+    for scheme, _, signature in (one.partition(",") for one in given.split(" ")):
+        if scheme == "v1a":
+            try:
+                key.verify(base64.b64decode(signature), f"{id}.{at}.".encode() + request.get_data())
+                return "", 204
+            except (InvalidSignature, ValueError):
+                pass
+    return "", 401`],
+  ["JavaScript", "Node 16", `import { createPublicKey, verify } from "node:crypto";
+import express from "express";
+
+// The DER of an ed25519 key up to the key itself (RFC 8410).
+const head = Buffer.from("302a300506032b6570032100", "hex");
+const der = Buffer.concat([head, Buffer.from("{secret}".replace("whpk_", ""), "base64")]);
+const key = createPublicKey({ key: der, format: "der", type: "spki" });
+const app = express();
+
+app.post("/webhooks", express.raw({ type: "*/*" }), (request, response) => {
+  const [id, at, given] = ["id", "timestamp", "signature"].map((name) => request.get("webhook-" + name) ?? "");
+  const signed = Buffer.concat([Buffer.from(id + "." + at + "."), request.body]);
+  const fits = (one) => one.startsWith("v1a,") && verify(null, signed, key, Buffer.from(one.slice(4), "base64"));
+  const isNow = Math.abs(Date.now() / 1000 - Number(at)) < 300;
+  response.sendStatus(isNow && given.split(" ").some(fits) ? 204 : 401);
+});`],
+  ["Go", "crypto/ed25519", `key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix("{secret}", "whpk_"))
+if err != nil {
+    log.Fatal(err)
+}
+http.HandleFunc("/webhooks", func(w http.ResponseWriter, r *http.Request) {
+    body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+    id, at := r.Header.Get("webhook-id"), r.Header.Get("webhook-timestamp")
+    seconds, wrong := strconv.ParseInt(at, 10, 64)
+    age := time.Since(time.Unix(seconds, 0)).Abs()
+    status := http.StatusUnauthorized
+    for _, one := range strings.Fields(r.Header.Get("webhook-signature")) {
+        signature, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(one, "v1a,"))
+        fits := strings.HasPrefix(one, "v1a,") && ed25519.Verify(key, append([]byte(id+"."+at+"."), body...), signature)
+        if fits && err == nil && wrong == nil && age < 5*time.Minute {
+            status = http.StatusNoContent
+        }
+    }
+    w.WriteHeader(status)
+})`],
+]);
+
+/** Whether it is the public half of a key, whose other half signs. @param {string} secret */
+export function isPublic(secret) {
+  return secret.startsWith("whpk_");
+}
+
+/** @param {string} secret */
+const samples = (secret) => (isPublic(secret) ? PUBLIC : SAMPLES);
+
+/** The languages. @param {string} secret */
+export function languages(secret) {
+  return samples(secret).map(([name]) => name);
 }
 
 /** What is needed, and the code. @param {string} language @param {string} secret */
 export function sample(language, secret) {
-  const [, needs, code] = SAMPLES.find(([name]) => name === language) ?? SAMPLES[0];
+  const all = samples(secret);
+  const [, needs, code] = all.find(([name]) => name === language) ?? all[0];
   return { needs, code: code.replaceAll(SECRET, secret) };
 }
