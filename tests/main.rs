@@ -116,6 +116,7 @@ mod simulated_account;
 #[allow(dead_code, reason = "the engine uses the rest")]
 mod simulated_aws;
 mod source_log;
+mod source_state;
 mod sources;
 mod split;
 mod spread;

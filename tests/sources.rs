@@ -664,40 +664,6 @@ async fn what_is_not_proved_is_counted_in_one_line_a_source_and_minute() {
 }
 
 #[tokio::test]
-async fn what_a_source_refused_is_shown_with_its_reason_and_noted_once_a_minute() {
-    let world = World::new();
-    let app = world.application().await;
-    let one = source(&world, &app, "github", "s").await;
-    let other = source(&world, &app, "github", "s").await;
-    let quiet = source(&world, &app, "github", "s").await;
-    let path = "/api/v1/operator/source-refusal";
-    assert_eq!(world.call("GET", path, Value::Null).await.body, json!({"data": []}));
-    let wrong = [("x-hub-signature-256", "sha256=00"), ("x-github-event", "push")];
-    post(&world, &other, &wrong, "{}").await;
-    let writes = world.meter.usage().write_units;
-    for _ in 0..100 {
-        post(&world, &one, &[], "{}").await;
-    }
-    // The note, and its place in the log.
-    assert_eq!(world.meter.usage().write_units, writes + 2, "strangers cause one note a minute");
-    world.advance_s(60);
-    post(&world, &one, &wrong, "{}").await;
-    let seen = world.call("GET", path, Value::Null).await.body["data"].clone();
-    let of = |id: &str| {
-        let all = seen.as_array().unwrap();
-        all.iter().find(|one| one["sourceId"] == id).cloned()
-    };
-    let (one, other) = (of(&one).unwrap(), of(&other).unwrap());
-    assert_eq!((&one["count"], &one["reason"]), (&json!(100), &json!("signature")));
-    assert_eq!((&other["count"], &other["reason"]), (&json!(1), &json!("signature")));
-    assert!(text(&one["says"]).contains("secret"), "{one}");
-    assert!(one["timestamp"].as_str() > other["timestamp"].as_str());
-    assert_eq!(of(&quiet), None);
-    world.advance_s(7 * 86_400);
-    assert_eq!(world.call("GET", path, Value::Null).await.body, json!({"data": []}));
-}
-
-#[tokio::test]
 async fn some_of_a_source_changes_and_the_rest_stays() {
     let world = World::new();
     let app = world.application().await;

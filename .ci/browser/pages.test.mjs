@@ -208,7 +208,7 @@ function literals(path) {
 const plain = (sentence) => sentence.replace(/\{[\w.]*\}/g, "7");
 
 test("German has every sentence that the server says to a customer, and none that it does not say", () => {
-  const explains = ["failure", "explain", "sent", "check", "source_refusal"].map((name) => `functions/admin/${name}.rs`);
+  const explains = ["failure", "explain", "sent", "check", "source_state"].map((name) => `functions/admin/${name}.rs`);
   const refuses = ["functions/admin/endpoint.rs", "functions/admin/headers.rs", "shared/src/api/rules.rs"];
   // What the operator's own networks are called, and what is for logs.
   const unseen = [/ is no network: /, /^it is in a network /, /^endpoint not called/, /^failed to lookup/, /resolves to an address/, / does not open$/,

@@ -91,7 +91,7 @@ mod source;
 mod source_change;
 mod source_endpoint;
 mod source_log;
-mod source_refusal;
+mod source_state;
 mod standing;
 mod stats;
 mod tally;

@@ -227,7 +227,7 @@ operations! {
         => endpoint_overview(app, ep);
     "posthorn.endpoint.failing" Read GET ["operator", "failing"] => list_failing();
     "posthorn.endpoint.missing" ViewBase GET ["app", app, "endpoint", ep, "missing"] => missing(app, ep);
-    "posthorn.source.refused" Read GET ["operator", "source-refusal"] => list_source_refusals();
+    "posthorn.source.state" Read GET ["operator", "source-state"] => list_source_states();
     "posthorn.message.find" Read GET ["operator", "msg", msg] => find_message(msg);
     "posthorn.portal.get-settings" Read GET ["operator", "portal"] => get_portal_settings();
     "posthorn.portal.put-settings" Manage PUT ["operator", "portal"] => put_portal_settings();

@@ -9,7 +9,7 @@ use shared::domain::id::{MessageId, Uid};
 use shared::domain::source::Refusal;
 use shared::store::{Logged, Need};
 
-use crate::source_refusal::sentence;
+use crate::source_state::sentence;
 use crate::{Answer, Call, page};
 
 /// A webhook that was taken, or some that were not.

@@ -11,7 +11,7 @@ use crate::secret::{RotateIn, SecretOut};
 use crate::source::{IngestSourceIn, IngestSourceOut};
 use crate::source_change::{IngestSourcePatch, RotateTokenOut};
 use crate::source_log::LoggedOut;
-use crate::source_refusal::SourceRefusals;
+use crate::source_state::SourceStateOut;
 
 const UID_TAKEN: &str = "The uid is taken";
 
@@ -67,9 +67,17 @@ pub(super) fn descriptions() -> Vec<Description> {
                 moment("before", "Nothing from this moment on."),
             ])
             .answers::<Page<LoggedOut>>(200, "A page"),
-        describe("posthorn.source.refused", "See what sources refused last")
-            .detail("Of each source that refused something in the last seven days. One read each.")
-            .answers::<SourceRefusals>(200, "One for each such source"),
+        describe("posthorn.source.state", "See how sources are")
+            .detail(
+                "A page of the list of sources, at most 50: what each took last, and what it \
+                 refused in the last seven days. Read, not counted: of each application that they \
+                 publish to the latest 20 messages, and up to 100 if a source is not among them, \
+                 1,000 in all; half a read unit for each source's refusals. A page of 50 sources of \
+                 one application costs 35 read units, of 50 applications 130. A list that is spread over several places \
+                 is read in each.",
+            )
+            .query(page(SourceId::PREFIX))
+            .answers::<Page<SourceStateOut>>(200, "A page"),
         describe("v1.ingest.source.delete", "Delete a source").answers_empty(204, "It is gone"),
     ]
     .into_iter()

@@ -394,7 +394,6 @@ export const DE = {
   "Publish {type} to 1 application? It cannot be called back.": "{type} an 1 Anwendung senden? Das lässt sich nicht zurückholen.",
   "Nothing among the latest.": "Nichts unter den letzten.",
   "Nothing is missing.": "Es fehlt nichts.",
-  "Refused": "Abgelehnt",
   "The last hour, minute by minute": "Die letzte Stunde, Minute für Minute",
   "until delivered": "bis zur Zustellung",
   "until delivered: p50 {p50}, p99 {p99}": "bis zur Zustellung: p50 {p50}, p99 {p99}",
@@ -409,6 +408,12 @@ export const DE = {
   "{n} of {most}": "{n} von {most}",
   "{n} records are in their queues again": "{n} Aufträge sind wieder in ihren Warteschlangen",
   "{n} types": "{n} Typen",
+  "waiting for the first": "wartet auf das Erste",
+  "verified": "geprüft",
+  "last one": "zuletzt",
+  "none lately": "lange nichts",
+  "{n} refused": "{n} abgelehnt",
+  "Nothing of it is among the latest {n} messages of its application.": "Unter den letzten {n} Nachrichten ihrer Anwendung ist nichts von ihr.",
 };
 
 /** What the server says. */

@@ -8,12 +8,17 @@ import { Act, ask, Copy, Field, Form, forgetLists, Loaded, More, say, Status, Ta
 import { openAs } from "./openas.js";
 import { t, tell } from "./text.js";
 
+/** Sources, and how each of them is: the same page of two lists. */
+async function withStates(iterator) {
+  const [page, states] = await Promise.all([call("GET", `/ingest/api/v1/source${query({ limit: 50, iterator })}`), call("GET", `/operator/source-state${query({ limit: 50, iterator })}`)]);
+  const of = new Map(states.data.map((one) => [one.sourceId, one]));
+  return { ...page, data: page.data.map((one) => ({ ...one, how: of.get(one.id) })) };
+}
+
 /** The page. */
 export function Sources() {
-  const list = useList("sources", (iterator) => call("GET", `/ingest/api/v1/source${query({ limit: 50, iterator })}`));
-  const refused = useData(() => call("GET", "/operator/source-refusal"), []);
-  const last = new Map((refused.data?.data ?? []).map((one) => [one.sourceId, one]));
-  const again = () => { forgetLists(); refused.reload(); return list.again(); };
+  const list = useList("sources", withStates);
+  const again = () => { forgetLists(); return list.again(); };
   const remove = async (one) => {
     const text = html`<p>${t("Delete {name}? What is sent to it is refused from then on.", { name: one.name })}</p>`;
     if (!(await ask(text, t("Delete"), true))) return;
@@ -21,9 +26,9 @@ export function Sources() {
     await again();
   };
   return html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${t("Sources")}<//>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("Refused"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row>
       <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td class="id"><code>${one.type}</code></td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
-      <td><a class="cut" href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${Refusal} last=${last.get(one.id)} /></td>
+      <td><a class="cut" href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${How} one=${one} /></td>
       <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
     <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;
@@ -52,10 +57,22 @@ function Line({ app, line }) {
     <td class="action">${taken && html`<${Act} act=${() => openAs(app, `/messages/${line.id}`)}>${t("Open as customer")}<//>`}</td></tr>`;
 }
 
-/** The latest that a source did not believe, and why. */
-function Refusal({ last }) {
-  if (!last) return html`<span class="minor">${t("none")}</span>`;
-  return html`<${Status} kind="bad"><${Time} at=${last.timestamp} />${last.count > 1 && ` (${count(last.count)})`}<//><small class="below">${tell(last.says)}</small>`;
+/** How a source is: whether something came in, and what was the last. */
+function How({ one }) {
+  const { how } = one;
+  if (!how) return "–";
+  const { lastTaken, refused, state } = how;
+  const proved = one.verification.scheme === "none" ? t("taken") : t("verified");
+  const taken = lastTaken && html`${t("last one")} <${Time} at=${lastTaken.timestamp} />`;
+  const not = refused && html`${t("{n} refused", { n: count(refused.count) })}, ${t("last one")} <${Time} at=${refused.timestamp} />`;
+  if (state === "refused") {
+    return html`<${Status} kind="bad">${not}<//><small class="below">${tell(refused.says)}</small>${taken && html`<small class="below">${proved}: ${taken}</small>`}`;
+  }
+  if (state === "verified") {
+    return html`<${Status} kind="good">${proved}<//><small class="below">${taken}</small>${not && html`<small class="below">${not}: ${tell(refused.says)}</small>`}`;
+  }
+  if (state === "waiting") return html`<${Status} kind="wait">${t("waiting for the first")}<//>`;
+  return html`<${Status} kind="off">${t("none lately")}<//><small class="below">${t("Nothing of it is among the latest {n} messages of its application.", { n: count(how.lookedAt) })}</small>`;
 }
 
 function NewSource({ done }) {

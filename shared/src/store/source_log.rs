@@ -61,22 +61,23 @@ impl SourceLog {
         self.table.write(Write::Put(item, Condition::Always)).await.map(|_| ())
     }
 
-    /// The latest note of what a source refused.
+    /// The latest notes of what a source refused, newest first.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn last_refused(
+    pub async fn latest_refused(
         &self,
         source: &SourceId,
+        most: usize,
         now: Timestamp,
-    ) -> Result<Option<Refused>, StoreError> {
-        let walk = Walk { descending: true, ..Walk::onward(1, None) };
+    ) -> Result<Vec<Refused>, StoreError> {
+        let walk = Walk { descending: true, ..Walk::onward(most, None) };
         let queries = vec![window(keys::refused_by_time(source), MessageId::PREFIX, &walk)];
         let bounds = Bounds { bytes: usize::MAX, hides: false };
         let listed = pages::fill(&*self.table, queries, &walk, &bounds, id_in_index, |item| {
             inbox::is_live(item, now).then(|| doc::decode(&item.doc)).transpose()
         });
-        Ok(listed.await?.items.into_iter().next())
+        Ok(listed.await?.items)
     }
 
     /// What came in at a source that publishes to this application.
