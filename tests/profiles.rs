@@ -204,6 +204,20 @@ async fn a_wrong_profile_is_not_stored() {
 }
 
 #[tokio::test]
+async fn the_list_says_which_profiles_are_ones_own() {
+    let world = World::new();
+    assert_eq!(put(&world, "small", SMALL).await.status, 200);
+    let listed = world.call("GET", "/api/v1/profile", Value::Null).await.body;
+    let listed = listed["data"].as_array().unwrap();
+    let own: Vec<&str> = listed
+        .iter()
+        .filter(|one| one["own"] == true)
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!((own, listed.len()), (vec!["small"], 7));
+}
+
+#[tokio::test]
 async fn a_profile_belongs_to_the_organisation_that_stored_it() {
     let world = World::new();
     put(&world, "small", SMALL).await;

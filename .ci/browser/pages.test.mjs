@@ -14,6 +14,7 @@ const { DE, SERVER } = await load("de.js");
 const { ONE, t, use, tell } = await load("text.js");
 const { sample, languages } = await load("samples.js");
 const { deliveryState, isDue, rest } = await load("state.js");
+const { differences, toml } = await load("toml.js");
 const { beginning, visitor } = await load("api.js");
 
 test("names are sorted as people do it: 2 before 10", () => {
@@ -65,6 +66,61 @@ test("a delivery says how far it is", () => {
   const said = deliveryState(row, 0);
   assert.match(said.more, /4 of 8, next in 7 min/);
   assert.equal(deliveryState({ ...row, state: "delivered", endpoints: 3, delivered: 3 }, 0).says, "3/3 delivered");
+});
+
+test("a profile is written as a file: fields as files call them, event types as they are", () => {
+  const profile = {
+    name: "a", title: "It's \"A\"", note: "one\ntwo", inferred: ["x"], delivery: { timeoutMs: 5_000, scheduleS: [1, 2], success: ["2xx"] }, envelope: '{"a":{{type}}}',
+    endpoints: { secretShownOnce: false, httpsOnly: true, most: null }, jwt: { issuer: "i", inferredUrns: { newThing: "urn:x", "a.b": "urn:y" } },
+    events: [{ type: "newThing", description: "\u007f", inferred: true, schema: "{\n}", example: "ends with '\n'" }],
+  };
+  assert.equal(toml(profile, "b"), `name = "b"
+title = "It's \\"A\\""
+note = '''
+one
+two'''
+inferred = ["x"]
+envelope = '{"a":{{type}}}'
+
+[delivery]
+timeout_ms = 5000
+schedule_s = [1, 2]
+success = ["2xx"]
+
+[endpoints]
+https_only = true
+
+[jwt]
+issuer = "i"
+
+[jwt.inferred_urns]
+newThing = "urn:x"
+"a.b" = "urn:y"
+
+[[event]]
+type = "newThing"
+description = "\\u007f"
+inferred = true
+schema = '''
+{
+}'''
+example = "ends with '\\n'"
+`);
+});
+
+test("two profiles are compared key by key: what one has not, what both have otherwise", () => {
+  const event = (type, schema) => ({ type, description: type, schema: JSON.stringify(schema), example: "{}" });
+  const one = { name: "one", title: "Same", delivery: { timeoutMs: 1, success: ["2xx"] }, optIn: ["a"], events: [event("kept", { properties: { a: { type: "string" } } }), event("gone", {})] };
+  const other = { name: "other", title: "Same", delivery: { timeoutMs: 2, success: ["2xx"], format: "jwt" }, events: [event("kept", { properties: { a: { type: "number" } } }), event("new", {})] };
+  assert.deepEqual(differences(one, other).map(({ key, kind, before, after }) => [key, kind, before, after]), [
+    ["delivery.format", "added", undefined, "jwt"],
+    ["delivery.timeout_ms", "changed", "1", "2"],
+    ["event.gone", "removed", "gone", undefined],
+    ["event.kept.schema.properties.a.type", "changed", "string", "number"],
+    ["event.new", "added", undefined, "new"],
+    ["opt_in", "removed", '["a"]', undefined],
+  ]);
+  assert.deepEqual(differences(one, { ...one, name: "another" }), []);
 });
 
 test("a list looks every 5 s while something goes on or is near, then after 10, 20 and 30 s", () => {

@@ -34,7 +34,16 @@ pub(crate) struct ProfileOut {
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ProfileList {
-    data: Vec<Profile>,
+    data: Vec<ProfileListed>,
+}
+
+/// A profile without its events.
+#[derive(Serialize, JsonSchema)]
+struct ProfileListed {
+    #[serde(flatten)]
+    profile: Profile,
+    /// Whether it was stored: such a one can be replaced, one that comes with Posthorn cannot.
+    own: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -70,13 +79,16 @@ const MAX_TOML: usize = 128 * 1024;
 
 impl Call<'_> {
     pub(crate) async fn list_profiles(&self) -> Answer {
-        let mut by_name: BTreeMap<String, Profile> = BTreeMap::new();
+        let mut by_name: BTreeMap<String, ProfileListed> = BTreeMap::new();
+        let mut add = |profile: Profile, own| {
+            by_name.insert(profile.name.clone(), ProfileListed { profile, own });
+        };
         for stored in self.admin.profile_store.list(&self.access.organisation(), MAX_LISTED).await?
         {
-            by_name.insert(stored.name.clone(), stored);
+            add(stored, true);
         }
         for known in self.admin.profiles.known() {
-            by_name.insert(known.name.clone(), Profile::clone(known));
+            add(Profile::clone(known), false);
         }
         Ok(error::json(StatusCode::OK, &ProfileList { data: by_name.into_values().collect() }))
     }

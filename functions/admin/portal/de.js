@@ -414,6 +414,21 @@ export const DE = {
   "none lately": "lange nichts",
   "{n} refused": "{n} abgelehnt",
   "Nothing of it is among the latest {n} messages of its application.": "Unter den letzten {n} Nachrichten ihrer Anwendung ist nichts von ihr.",
+  "own": "eigenes",
+  "Edit a copy": "Kopie bearbeiten",
+  "Compare with": "Vergleichen mit",
+  "with": "mit",
+  "added": "neu",
+  "removed": "fehlt",
+  "changed": "anders",
+  "They are the same.": "Sie sind gleich.",
+  "{n} differences": "{n} Unterschiede",
+  "1 difference": "1 Unterschied",
+  "Differences": "Unterschiede",
+  "Field": "Feld",
+  "Change": "Änderung",
+  "Line {n}: {what}": "Zeile {n}: {what}",
+  "One of the same name is replaced. Comments are not kept.": "Eines mit demselben Namen wird ersetzt. Kommentare werden nicht aufbewahrt.",
 };
 
 /** What the server says. */

@@ -5,7 +5,8 @@
 import { html, useState } from "./vendor/preact.js";
 import { beginning, call, query } from "./api.js";
 import { count } from "./format.js";
-import { Act, ask, Code, Copy, Failed, Field, forgetLists, Form, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
+import { Act, ask, Code, Copy, Field, forgetLists, Form, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
+import { Profiles } from "./profiles.js";
 import { Progress } from "./recovery.js";
 import { t } from "./text.js";
 
@@ -117,31 +118,6 @@ function Operational() {
     <${More} list=${list} empty=${t("There is none yet.")} />
     <${Form} class="filters" act=${add} yes=${t("Add endpoint")}>
       <input name="url" type="url" required aria-label="URL" placeholder="https://example.com/ops" /><input name="types" aria-label=${t("Events")} placeholder="endpoint.failing, endpoint.disabled" /><//>`;
-}
-
-function Profiles() {
-  const data = useData(() => call("GET", "/profile"), []);
-  const [chosen, choose] = useState(["", ""]);
-  const [toml, write] = useState("");
-  const names = data.data?.data.map((one) => one.name) ?? [];
-  const compared = useData(() => Promise.all(chosen.filter(Boolean).map((name) => call("GET", `/profile/${encodeURIComponent(name)}`))), [chosen.join(" ")]);
-  const load = async (name) => {
-    const made = await call("POST", `/profile/${encodeURIComponent(name)}/load`, {});
-    say(t("{n} event types loaded", { n: made.eventTypes.length }));
-  };
-  const store = async () => {
-    const name = /^\s*name\s*=\s*"([^"]+)"/m.exec(toml)?.[1];
-    if (!name) throw new Error(t("The profile has no name"));
-    await call("PUT", `/profile/${encodeURIComponent(name)}`, { toml });
-    say(t("Saved"));
-    await data.reload();
-  };
-  const select = (at) => html`<select aria-label=${t("Compare")} value=${chosen[at]} onChange=${(event) => choose(chosen.map((old, n) => (n === at ? event.target.value : old)))}><option value="">–</option>${names.map((name) => html`<option translate=${false} key=${name} value=${name}>${name}</option>`)}</select>`;
-  return html`<${Loaded} of=${data}>${({ data }) => html`<${Table} name=${t("Profiles")} heads=${[t("Name"), t("Title"), t("Note"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${data.map((one) => html`<tr key=${one.name}><td class="id"><code>${one.name}</code></td><td translate=${false}>${one.title}</td><td translate=${false}>${one.note ?? ""}</td>
-      <td class="action"><${Act} title=${t("Makes event types of what the profile describes")} act=${() => load(one.name)}>${t("Load events")}<//></td></tr>`)} />`}<//>
-    <section><h2>${t("Compare")}</h2><div class="filters">${select(0)}${select(1)}</div>
-      ${compared.error && html`<${Failed} error=${compared.error} />`}${compared.data?.length > 0 && html`<div class="tiles">${compared.data.map((one) => html`<div key=${one.name}><h3>${one.name}</h3><${Code} value=${{ ...one, events: one.events.map((event) => event.type) }} /></div>`)}</div>`}</section>
-    <section><h2>${t("Store a profile")}</h2><${Field} label="TOML"><textarea rows="10" spellcheck=${false} value=${toml} onInput=${(event) => write(event.target.value)} /><//><${Act} act=${store}>${t("Save")}<//></section>`;
 }
 
 function Broadcast() {

@@ -1,0 +1,61 @@
+// What an operator changes in the console: profiles, event types, parked records, tasks.
+
+import assert from "node:assert/strict";
+import { toml } from "./toml.js";
+
+/** Profiles are compared key by key, and one's own is opened, changed and stored. */
+export async function profiles({ api, done, fit, operator, origin, settled, shoot, until }, page) {
+  // What is written of a profile says what it says: read again it is the same.
+  const listed = (await api("GET", "/profile")).answer.data;
+  for (const { name } of listed.filter((one) => !one.own)) {
+    const { answer } = await api("GET", `/profile/${name}`);
+    const again = await api("PUT", "/profile/again", { toml: toml(answer, "again") });
+    assert.equal(again.status, 200, `${name}: ${JSON.stringify(again.answer)}`);
+    assert.deepEqual({ ...again.answer, name }, answer);
+  }
+  await page.goto(`${origin}/console#/settings/profiles`);
+  const row = (name) => page.getByRole("table", { name: "Profiles" }).locator("tr", { has: page.getByText(name, { exact: true }) });
+  await row("moneyhub").getByRole("button", { name: "Edit a copy" }).click();
+  const field = page.getByRole("textbox", { name: "TOML" });
+  await until("it is in the editor", async () => (await field.inputValue()).startsWith('name = "moneyhub-own"\n'));
+  assert.equal(await page.evaluate(() => document.activeElement?.tagName), "TEXTAREA");
+  const save = () => page.locator("form").getByRole("button", { name: "Save" }).click();
+  const text = (await field.inputValue()).replace("timeout_ms = 5000", "timeout_ms = 7000");
+  await field.fill(text.replace("https_only = true", "https_only = true\nno_such = 1"));
+  await save();
+  await page.locator(".field", { hasText: "TOML" }).getByRole("alert").filter({ hasText: /^Line \d+: unknown field `no_such`/ }).waitFor();
+  const chosen = await field.evaluate((area) => area.value.slice(area.selectionStart, area.selectionEnd));
+  assert.equal(chosen, "no_such = 1", "the line that is wrong is chosen");
+  await fit(page, "console: a profile that is wrong");
+  await shoot(page, "console-profile-wrong");
+  await field.fill(text);
+  await save();
+  await row("moneyhub-own").waitFor();
+  assert.equal(await page.locator(".field").getByRole("alert").count(), 0);
+  done("a profile is edited as a copy, an error names its line at the field, and it is stored");
+
+  await page.getByLabel("Compare", { exact: true }).selectOption("moneyhub");
+  await page.getByLabel("Compare with").selectOption("moneyhub-own");
+  await page.getByRole("status").filter({ hasText: /^1 difference$/ }).waitFor();
+  const line = page.getByRole("table", { name: "Differences" }).locator("tbody tr");
+  assert.deepEqual(await line.locator("td").allInnerTexts(), ["delivery.timeout_ms", "changed", "5000", "7000"]);
+  await page.getByLabel("Compare with").selectOption("dots");
+  await page.getByRole("status").filter({ hasText: /^\d\d+ differences$/ }).waitFor();
+  await page.getByText("removed", { exact: true }).first().waitFor();
+  await page.getByText("added", { exact: true }).first().waitFor();
+  await fit(page, "console: profiles compared");
+  await shoot(page, "console-profiles-compared");
+  await page.getByLabel("Compare with").selectOption("moneyhub");
+  await page.getByText("They are the same.").waitFor();
+
+  // It is opened again as it is stored.
+  await page.reload();
+  await row("moneyhub-own").getByRole("button", { name: "Edit", exact: true }).click();
+  await until("it is in the editor", async () => (await field.inputValue()).includes("timeout_ms = 7000"));
+  await field.fill((await field.inputValue()).replace("timeout_ms = 7000", "timeout_ms = 8000"));
+  await save();
+  await until("it is changed", async () => (await api("GET", "/profile/moneyhub-own")).answer.delivery.timeoutMs === 8_000);
+  await settled(page);
+  assert.equal((await api("GET", "/profile/moneyhub-own")).answer.events.length, (await api("GET", "/profile/moneyhub")).answer.events.length);
+  done("two profiles are compared key by key, and one's own is opened, changed and stored");
+}
