@@ -168,6 +168,7 @@ async fn queries(stage: &Stage, route: &Route, filters: &[&str]) -> Vec<String> 
             | "with_content"
             | "include_archived"
             | "with_msg"
+            | "with_names"
             | "expanded_statuses"
             | "exclude_apps_with_no_endpoints"
             | "exclude_apps_with_disabled_endpoints" => {

@@ -369,6 +369,51 @@ async fn tasks_are_listed_and_filtered_and_seen_by_their_organisation_alone() {
 }
 
 #[tokio::test]
+async fn a_task_says_whose_it_is_and_by_name_where_that_is_asked_for() {
+    let (world, app, ep) = stage().await;
+    let since = now(&world);
+    begin(&world, &app, &ep, "recover", json!({"since": since})).await;
+    world.advance_s(1);
+    begin(&world, &app, &ep, "replay-missing", json!({"since": since})).await;
+    world.advance_s(1);
+    let purge = format!("/api/v1/app/{app}/msg/expunge-all-contents");
+    assert_eq!(world.call("POST", &purge, Value::Null).await.status, 202);
+    world.advance_s(1);
+    let everybody = json!({"eventType": "a.b", "payload": {}});
+    assert_eq!(world.call("POST", "/api/v1/msg/broadcast", everybody).await.status, 202);
+    let told = async |query: &str| -> (Vec<Value>, f64) {
+        let before = world.meter.usage();
+        let path = format!("/api/v1/background-task{query}");
+        let data = world.call("GET", &path, Value::Null).await.body["data"].clone();
+        let about = |one: &Value| {
+            json!([one["appId"], one["endpointId"], one["application"], one["endpoint"]])
+        };
+        let units = world.meter.usage().since(&before).read_units;
+        (data.as_array().unwrap().iter().map(about).collect(), units)
+    };
+    let nobody = json!([null, null, null, null]);
+    let ids = |ep: Value| json!([app, ep, null, null]);
+    let (plain, cost) = told("").await;
+    assert_eq!(plain, [nobody.clone(), ids(Value::Null), ids(json!(ep)), ids(json!(ep))]);
+    let name =
+        text(&world.call("GET", &format!("/api/v1/app/{app}"), Value::Null).await.body["name"]);
+    let named = |ep: Value, called: Value| json!([app, ep, name, called]);
+    let of_endpoint = named(json!(ep), json!(URL));
+    let (seen, with_names) = told("?with_names=true").await;
+    let expected = [nobody, named(Value::Null, Value::Null), of_endpoint.clone(), of_endpoint];
+    assert_eq!(seen, expected);
+    assert_eq!(with_names, cost + 2.0, "the application once for each thing that it is about");
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    let described = json!({"description": "Books"});
+    assert_eq!(world.call("PATCH", &path, described).await.status, 200);
+    assert_eq!(told("?with_names=true").await.0[2][3], "Books");
+    assert_eq!(world.call("DELETE", &path, Value::Null).await.status, 204);
+    assert_eq!(told("?with_names=true").await.0[2], named(json!(ep), Value::Null));
+    assert_eq!(world.call("DELETE", &format!("/api/v1/app/{app}"), Value::Null).await.status, 204);
+    assert_eq!(told("?with_names=true").await.0[2], ids(json!(ep)), "it is gone");
+}
+
+#[tokio::test]
 async fn a_span_must_be_a_span_of_the_last_fortnight() {
     let (world, app, ep) = stage().await;
     let at =

@@ -3,8 +3,38 @@
 import assert from "node:assert/strict";
 import { toml } from "./toml.js";
 
+/** All of it. */
+export async function changes(kit, page) {
+  await profiles(kit, page);
+  await tasks(kit, page);
+}
+
+/** Tasks say whose they are, and lead there. */
+async function tasks({ api, app, done, endpoint, fit, origin, shoot, until }, page) {
+  const since = new Date(Date.now() - 3_600_000).toISOString();
+  const started = async (path, body) => {
+    const { status, answer } = await api("POST", path, body);
+    assert.equal(status, 202, JSON.stringify(answer));
+    return answer.id;
+  };
+  const own = await started(`/app/${app}/endpoint/${endpoint}/replay-missing`, { since });
+  const { id: other } = (await api("POST", "/app", { name: "Gone" })).answer;
+  const gone = await started(`/app/${other}/msg/expunge-all-contents`);
+  assert.equal((await api("DELETE", `/app/${other}`)).status, 204);
+  await page.goto(`${origin}/console#/tasks`);
+  const row = (id) => page.getByRole("table", { name: "Tasks" }).locator("tr", { hasText: id });
+  await row(own).getByText("Down", { exact: true }).waitFor();
+  await row(gone).getByText("deleted", { exact: true }).waitFor();
+  await page.getByRole("table", { name: "Tasks" }).locator("tr", { hasText: "message.broadcast" }).getByText("all applications").first().waitFor();
+  await fit(page, "console: whose tasks are");
+  await shoot(page, "console-tasks-whose");
+  await row(own).getByRole("link").click();
+  await until("it leads to the application", () => page.url().endsWith(`#/apps/${app}`));
+  done("a task says of which application it is, and of which endpoint, and leads there");
+}
+
 /** Profiles are compared key by key, and one's own is opened, changed and stored. */
-export async function profiles({ api, done, fit, operator, origin, settled, shoot, until }, page) {
+async function profiles({ api, done, fit, operator, origin, settled, shoot, until }, page) {
   // What is written of a profile says what it says: read again it is the same.
   const listed = (await api("GET", "/profile")).answer.data;
   for (const { name } of listed.filter((one) => !one.own)) {

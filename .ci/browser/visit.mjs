@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 import { busy } from "./busy.mjs";
 import { english, mark } from "./german.mjs";
 import { large, looks as seldom, many, narrow, renewed } from "./lists.mjs";
-import { profiles } from "./operator.mjs";
+import { changes } from "./operator.mjs";
 
 const [link, operator, program, pictures] = process.argv.slice(2);
 const origin = new URL(link).origin;
@@ -664,7 +664,7 @@ async function operate(page) {
   await press("Broadcast", page.getByRole("dialog"));
   await page.getByText("Task finished").waitFor();
   done("the portal's look is checked, and a broadcast says its number first and its progress after");
-  await profiles(kit, page);
+  await changes({ ...kit, endpoint: made.id }, page);
   await german(page, id, made.id, lost, source.id);
   await busy(kit, page);
 }

@@ -1,22 +1,26 @@
 //! Background tasks: begin them, list them, look at one. The work itself is
 //! [`Worker`](shared::work::Worker)'s.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::{JsonObject, Moment};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::request::{self, query_value};
+use shared::api::request::{self, query_flag, query_value};
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::{Endpoint, MAX_CHANNEL};
-use shared::domain::id::{Ksuid, TaskId};
+use shared::domain::id::{ApplicationId, EndpointId, Ksuid, TaskId};
 use shared::domain::message::MAX_TAG;
 use shared::domain::task::{Selection, Span, Status, Task, Work};
+use shared::store::Need;
 
 use crate::endpoint::endpoint_of;
 use crate::import::check_answer;
@@ -35,6 +39,11 @@ pub(crate) const KINDS: [&str; 8] = [
     "application.purge_content",
     "endpoint.bulk-replay",
 ];
+/// Most tasks of a page that says what applications are called.
+const MOST_NAMED: usize = 50;
+/// Applications that are read at the same time.
+const AT_ONCE: usize = 16;
+
 /// What a caller gets who asks for a task.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -59,11 +68,46 @@ impl From<&Task> for BegunOut {
 
 /// What a caller gets who looks at a task.
 #[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct TaskOut {
     #[serde(flatten)]
     begun: BegunOut,
+    #[serde(flatten)]
+    about: About,
     #[schemars(with = "JsonObject")]
     data: Data,
+}
+
+/// Whose a task is; nothing of it where it is everybody's.
+#[derive(Clone, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "BackgroundTaskAbout")]
+struct About {
+    /// The application that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<ApplicationId>,
+    /// The endpoint that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint_id: Option<EndpointId>,
+    /// The application's name, `with_names` and if it is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<String>,
+    /// The endpoint's description, or its URL if it has none, `with_names` and if it is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+}
+
+impl About {
+    fn subject(&self) -> Option<(ApplicationId, Option<EndpointId>)> {
+        Some((self.app_id?, self.endpoint_id))
+    }
+}
+
+impl From<&Work> for About {
+    fn from(work: &Work) -> Self {
+        let (app_id, endpoint_id) = work.subject();
+        Self { app_id, endpoint_id, ..Self::default() }
+    }
 }
 
 /// What a task has to say for itself.
@@ -76,7 +120,8 @@ enum Data {
 
 impl From<Task> for TaskOut {
     fn from(task: Task) -> Self {
-        Self { begun: BegunOut::from(&task), data: Data::Kept(task.data) }
+        let about = About::from(&task.work);
+        Self { begun: BegunOut::from(&task), about, data: Data::Kept(task.data) }
     }
 }
 
@@ -105,7 +150,11 @@ pub(crate) struct BulkReplayIn {
 
 impl Call<'_> {
     pub(crate) async fn list_tasks(&self) -> Answer {
-        let walk = page::walk::<TaskId>(self.request, true)?;
+        let mut walk = page::walk::<TaskId>(self.request, true)?;
+        let with_names = query_flag(self.request, "with_names", false)?;
+        if with_names {
+            walk.limit = walk.limit.min(MOST_NAMED);
+        }
         let status = match query_value(self.request, "status") {
             None => None,
             Some(text) => Some(serde_json::from_value::<Status>(text.into()).map_err(|_| {
@@ -123,7 +172,42 @@ impl Call<'_> {
         };
         let (org, now) = (self.access.organisation(), self.admin.ambient.now());
         let listed = self.admin.history.tasks(&org, &walk, now, keep).await?;
-        Ok(page::respond(listed, TaskOut::from))
+        let mut listed = listed.map(|task| vec![TaskOut::from(task)]);
+        if with_names {
+            self.name_subjects(&mut listed.items).await?;
+        }
+        Ok(page::respond(listed, |shown| shown))
+    }
+
+    /// Says what the applications and endpoints are called that tasks are about.
+    async fn name_subjects(&self, tasks: &mut [TaskOut]) -> Result<(), ApiError> {
+        let subjects: BTreeSet<_> = tasks.iter().filter_map(|task| task.about.subject()).collect();
+        let reads: Vec<_> =
+            subjects.iter().map(async |(app, ep)| self.named(app, *ep).await).collect();
+        let named = stream::iter(reads).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let named: BTreeMap<_, _> = subjects.into_iter().zip(named).collect();
+        for task in tasks {
+            if let Some(about) = task.about.subject().and_then(|subject| named.get(&subject)) {
+                task.about = about.clone();
+            }
+        }
+        Ok(())
+    }
+
+    async fn named(&self, app: &ApplicationId, ep: Option<EndpointId>) -> Result<About, ApiError> {
+        let need = ep.map_or(Need::Application, Need::EndpointById);
+        let tenant = self.admin.directory.tenant(app, need).await?;
+        let endpoint = ep.and_then(|ep| tenant.as_ref()?.endpoint_by_id(&ep));
+        let called = |endpoint: &Endpoint| match endpoint.description.as_str() {
+            "" => endpoint.url.clone(),
+            description => description.to_owned(),
+        };
+        Ok(About {
+            app_id: Some(*app),
+            endpoint_id: ep,
+            application: tenant.as_ref().map(|tenant| tenant.application.name.clone()),
+            endpoint: endpoint.map(called),
+        })
     }
 
     pub(crate) async fn get_task(&self, task: &str) -> Answer {

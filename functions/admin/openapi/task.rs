@@ -1,6 +1,6 @@
 //! Background tasks, and what begins them.
 
-use description::{Caller, Description, choice, describe, page};
+use description::{Caller, Description, boolean, choice, describe, page};
 use shared::domain::id::TaskId;
 
 use crate::cancel::{CancelIn, CanceledOut};
@@ -14,11 +14,19 @@ pub(super) fn descriptions() -> Vec<Description> {
     vec![
         describe("v1.background-task.list", "List background tasks")
             .caller(Caller::Organisation)
-            .detail("Those of the last 90 days, newest first.")
+            .detail(
+                "Those of the last 90 days, newest first. `with_names` they are at most 50 a page, \
+                 and each application or endpoint that they are about is read: one read unit for \
+                 4 KB.",
+            )
             .query(page(TaskId::PREFIX))
             .query([
                 choice("status", &["running", "finished", "failed"], "Only tasks in this state."),
                 choice("task", &KINDS, "Only tasks of this kind."),
+                boolean(
+                    "with_names",
+                    "Whether it is said what applications and endpoints are called.",
+                ),
             ])
             .answers::<Page<TaskOut>>(200, "A page"),
         describe("v1.background-task.get", "Get a background task")

@@ -429,6 +429,8 @@ export const DE = {
   "Change": "Änderung",
   "Line {n}: {what}": "Zeile {n}: {what}",
   "One of the same name is replaced. Comments are not kept.": "Eines mit demselben Namen wird ersetzt. Kommentare werden nicht aufbewahrt.",
+  "all applications": "alle Anwendungen",
+  "deleted": "gelöscht",
 };
 
 /** What the server says. */

@@ -42,10 +42,19 @@ export function Parked() {
 
 /** Background tasks. */
 export function Tasks() {
-  const list = useList("tasks", (iterator) => call("GET", `/background-task${query({ limit: 50, iterator })}`));
+  const list = useList("tasks", (iterator) => call("GET", `/background-task${query({ limit: 50, with_names: true, iterator })}`));
   const kinds = { running: "wait", finished: "good", failed: "bad" };
   return html`<${Title} side=${html`<${Act} act=${() => { forgetLists(); return list.again(); }}>${t("Refresh")}<//>`}>${t("Tasks")}<//>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("State"), t("Progress"), "Id", t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.task}</code></td>
-      <td><${Status} kind=${kinds[one.status] ?? "off"}>${t(one.status)}<//></td><td>${progress(one.data).join(", ")}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.updatedAt} /></td></tr>`)} />`}
+    ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("Application"), t("State"), t("Progress"), { text: "Id", minor: true }, t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row><td><code>${one.task}</code></td>
+      <td class="name"><${About} task=${one} /></td>
+      <td><${Status} kind=${kinds[one.status] ?? "off"}>${t(one.status)}<//></td><td>${progress(one.data).join(", ")}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.updatedAt} /></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There was no task yet.")} />`;
+}
+
+/** Whose a task is: of which application, and of which endpoint if it is of one. */
+function About({ task }) {
+  if (!task.appId) return html`<span class="minor">${t("all applications")}</span>`;
+  const gone = html` <small>${t("deleted")}</small>`;
+  return html`<a href=${`#/apps/${task.appId}`}>${task.application ?? html`<code>${task.appId}</code>`}</a>${!task.application && gone}
+    ${task.endpointId && html`<span class="cut minor">${task.endpoint ?? html`<code>${task.endpointId}</code>`}${task.application && !task.endpoint && gone}</span>`}`;
 }

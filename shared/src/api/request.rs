@@ -176,7 +176,7 @@ fn part(segment: &Segment) -> Option<String> {
 }
 
 /// The query parameters of the API that are no lists.
-const SINGLE: [&str; 23] = [
+const SINGLE: [&str; 24] = [
     "after",
     "before",
     "channel",
@@ -200,6 +200,7 @@ const SINGLE: [&str; 23] = [
     "until",
     "with_content",
     "with_msg",
+    "with_names",
 ];
 
 /// Refuses a query that says the same twice: which of both is meant nobody can know.

@@ -135,6 +135,21 @@ impl Work {
         }
     }
 
+    /// The application that it is about, and the endpoint, as far as it is about one.
+    pub fn subject(&self) -> (Option<ApplicationId>, Option<EndpointId>) {
+        match self {
+            Self::Recover { app, ep, .. }
+            | Self::ReplayMissing { app, ep, .. }
+            | Self::BulkReplay { app, ep, .. } => (Some(*app), Some(*ep)),
+            Self::Purge { app } => (Some(*app), None),
+            Self::AppStats { apps, .. } => match apps.as_slice() {
+                [app] => (Some(*app), None),
+                _ => (None, None),
+            },
+            Self::EventTypes {} | Self::Describe {} | Self::Broadcast { .. } => (None, None),
+        }
+    }
+
     /// What Svix calls this kind of task.
     pub fn name(&self) -> &'static str {
         match self {
