@@ -61,6 +61,22 @@ async fn a_name_is_taken_until_it_is_archived() {
 }
 
 #[tokio::test]
+async fn an_archived_type_is_changed_without_being_taken_back_and_taken_back_by_one_field() {
+    let world = World::new();
+    let made = json!({"name": "a", "description": "A", "groupName": "g"});
+    assert_eq!(world.call("POST", TYPES, made).await.status, 201);
+    let path = format!("{TYPES}/a");
+    assert_eq!(world.call("DELETE", &path, Value::Null).await.status, 204);
+    let saved = json!({"description": "B", "groupName": "g", "archived": true});
+    let saved = world.call("PUT", &path, saved).await;
+    assert_eq!((saved.status.as_u16(), &saved.body["archived"]), (200, &json!(true)));
+    let back = world.call("PATCH", &path, json!({"archived": false})).await;
+    assert_eq!((back.status.as_u16(), &back.body["archived"]), (200, &json!(false)));
+    assert_eq!((&back.body["description"], &back.body["groupName"]), (&json!("B"), &json!("g")));
+    assert_eq!(names(&world, "").await, ["a"]);
+}
+
+#[tokio::test]
 async fn archived_types_are_listed_only_when_asked_for() {
     let world = World::new();
     for name in ["a", "b", "c"] {

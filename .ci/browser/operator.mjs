@@ -7,6 +7,83 @@ import { toml } from "./toml.js";
 export async function changes(kit, page) {
   await profiles(kit, page);
   await tasks(kit, page);
+  await restored(kit, page);
+  await parked(kit, page);
+}
+
+/** What was archived is taken back, from the list and where it is edited. */
+async function restored({ api, done, fit, origin, shoot, until }, page) {
+  const state = async (name) => (await api("GET", `/event-type/${name}`)).answer.archived;
+  const names = ["old.list", "old.edit"];
+  for (const name of names) {
+    assert.equal((await api("POST", "/event-type", { name, description: "Archived once" })).status, 201);
+    assert.equal((await api("DELETE", `/event-type/${name}`)).status, 204);
+  }
+  await page.goto(`${origin}/console#/kinds?q=old.`);
+  await page.getByRole("table", { name: "Event types" }).getByText("archived", { exact: true }).first().waitFor();
+  await fit(page, "console: archived event types");
+  await shoot(page, "console-event-types-archived");
+  const row = (name) => page.getByRole("table", { name: "Event types" }).locator("tr", { hasText: name });
+  await row("old.list").getByRole("button", { name: "Restore" }).click();
+  await row("old.list").getByText("active", { exact: true }).waitFor();
+  assert.deepEqual(await Promise.all(names.map(state)), [false, true]);
+  assert.equal(await row("old.list").getByRole("button").count(), 0);
+
+  await row("old.edit").getByRole("link").click();
+  await page.getByRole("note").filter({ hasText: "It is archived" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Archive", exact: true }).count(), 0);
+  await fit(page, "console: an archived event type");
+  await page.getByLabel("Description").fill("Changed while archived");
+  await page.getByRole("button", { name: "Save" }).click();
+  await row("old.edit").getByText("Changed while archived").waitFor();
+  assert.equal(await state("old.edit"), true, "saving does not take it back");
+  await row("old.edit").getByRole("link").click();
+  await page.getByRole("note").getByRole("button", { name: "Restore" }).click();
+  await row("old.edit").getByText("active", { exact: true }).waitFor();
+  await until("it can be chosen", async () => await state("old.edit") === false);
+  for (const name of names) await api("DELETE", `/event-type/${name}?expunge=true`);
+  done("an archived event type is taken back in the list and where it is edited; saving leaves it archived");
+}
+
+/** A box in the head of a list chooses all that is shown, on a phone as well. */
+async function parked({ done, fit, origin, shoot, until }, page) {
+  const all = Array.from({ length: 3 }, (_, n) => ({ id: `par_${n}`, queue: "delivery", reason: "no such application", timestamp: new Date().toISOString() }));
+  const redriven = [];
+  const asked = (url) => url.pathname.startsWith("/api/v1/operator/parked");
+  await page.route(asked, async (route) => {
+    const request = route.request();
+    if (request.method() === "POST") {
+      redriven.push(new URL(request.url()).pathname.split("/").at(-2));
+      return route.fulfill({ status: 202, json: {} });
+    }
+    const left = all.filter((one) => !redriven.includes(one.id));
+    return route.fulfill({ json: { data: left, iterator: null, prevIterator: null, done: true } });
+  });
+  await page.goto(`${origin}/console#/parked`);
+  const box = page.getByLabel("Select all that are shown");
+  const one = (n) => page.getByLabel(`Select par_${n}`);
+  await one(1).check();
+  assert.ok(await box.evaluate((input) => input.indeterminate && !input.checked), "some are chosen");
+  await box.click();
+  await page.getByRole("button", { name: "Redrive selected (3)" }).waitFor();
+  assert.ok(await box.evaluate((input) => input.checked && !input.indeterminate), "all are");
+  await box.click();
+  assert.equal(await page.getByRole("button", { name: /Redrive selected/ }).count(), 0, "none are");
+  await fit(page, "console: parked records");
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.getByText("Select all that are shown").click();
+  await page.getByRole("button", { name: "Redrive selected (3)" }).waitFor();
+  await shoot(page, "console-parked-chosen");
+  await page.setViewportSize(size);
+  await one(0).uncheck();
+  assert.ok(await box.evaluate((input) => input.indeterminate));
+  await page.getByRole("button", { name: "Redrive selected (2)" }).click();
+  await until("both are sent back", () => redriven.length === 2);
+  assert.deepEqual(redriven.sort(), ["par_1", "par_2"]);
+  await until("the other stays", async () => await page.getByRole("checkbox", { name: /^Select par/ }).count() === 1);
+  await page.unroute(asked);
+  done("a box chooses all that is shown, or none, and stands between while some are chosen; on a phone as well");
 }
 
 /** Tasks say whose they are, and lead there. */

@@ -214,7 +214,6 @@ export const DE = {
   "Secret": "Geheimnis",
   "Secret of the sender": "Geheimnis des Absenders",
   "Select {name}": "{name} wählen",
-  "Selected": "Gewählt",
   "Send a test": "Test senden",
   "Send again": "Erneut senden",
   "Send an example": "Beispiel senden",
@@ -431,6 +430,10 @@ export const DE = {
   "One of the same name is replaced. Comments are not kept.": "Eines mit demselben Namen wird ersetzt. Kommentare werden nicht aufbewahrt.",
   "all applications": "alle Anwendungen",
   "deleted": "gelöscht",
+  "Restore": "Zurückholen",
+  "{name} can be chosen again": "{name} kann wieder gewählt werden",
+  "It is archived: nobody can choose it. Saving leaves it archived.": "Er ist archiviert: Niemand kann ihn wählen. Speichern lässt ihn archiviert.",
+  "Select all that are shown": "Alle wählen, die zu sehen sind",
 };
 
 /** What the server says. */

@@ -4,7 +4,7 @@
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { all, allEndpoints, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
-import { Act, Find, forgetLists, say, Status, Title, useAsked, useList } from "./parts.js";
+import { Act, Find, forgetLists, PickAll, say, Status, Title, useAsked, useList } from "./parts.js";
 import { Rows, Search } from "./search.js";
 import { isDue, rest } from "./state.js";
 import { nameOf } from "./endpoints.js";
@@ -78,7 +78,7 @@ export function Deliveries({ of, first, changed }) {
       ${may("CreateAttempts") && chosen.size > 0 && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
       <${Live} list=${list} of=${of?.id} filtered=${filtered} changed=${changed} /></div>
     ${searched && html`<${Search} list=${list} asked=${asked} ask=${ask} />`}
-    <${Rows} list=${list} asked=${searched ? asked : {}} none=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
+    <${Rows} list=${list} asked=${searched ? asked : {}} none=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} all=${html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
 }
 
 /** Finds a message by its id or event id, and those that have a text in them; a channel filters. */

@@ -9,6 +9,13 @@ import { byName, fields, fits } from "./format.js";
 import { Act, ask, Field, Form, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
 import { t } from "./text.js";
 
+/** Takes an archived event type back. */
+async function restore(name, done) {
+  await call("PATCH", `/event-type/${encodeURIComponent(name)}`, { archived: false });
+  say(t("{name} can be chosen again", { name }));
+  await done();
+}
+
 /** The page. */
 export function Kinds() {
   const [asked, set] = useAsked();
@@ -20,9 +27,10 @@ export function Kinds() {
     <${Loaded} of=${data}>${(kinds) => {
       const shown = kinds.filter((one) => fits(asked.q ?? "", one.name, one.description, one.groupName)).sort((one, other) => byName(one.name, other.name));
       if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("Nothing fits.") : t("No event types are described yet.")}</p>`;
-      return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State")]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
+      return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
         <td class="name"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td>${one.description}</td>
-        <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td></tr>`)} />`;
+        <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td>
+        <td class="action">${one.archived && html`<${Act} act=${() => restore(one.name, data.reload)}>${t("Restore")}<//>`}</td></tr>`)} />`;
     }}<//>`;
 }
 
@@ -48,7 +56,7 @@ function KindForm({ one, done }) {
     const changed = JSON.stringify(read) !== JSON.stringify(old);
     const version = Math.max(0, ...Object.keys(one.schemas ?? {}).map(Number)) + (changed ? 1 : 0);
     const schemas = read === undefined ? one.schemas : { ...(one.schemas ?? {}), [Math.max(1, version)]: read };
-    const body = { description: values.description, groupName: values.group || null, deprecated: values.deprecated, schemas };
+    const body = { description: values.description, groupName: values.group || null, deprecated: values.deprecated, archived: Boolean(one.archived), schemas };
     try {
       await (one.name ? call("PUT", `/event-type/${encodeURIComponent(one.name)}`, body) : call("POST", "/event-type", { ...body, name: values.name.trim() }));
       say(t("Saved"));
@@ -67,8 +75,12 @@ function KindForm({ one, done }) {
     await done();
     location.hash = "#/kinds";
   };
-  const beside = html`<a class="button" href="#/kinds">${t("Cancel")}</a>${one.name && html`<${Act} danger act=${archive}>${t("Archive")}<//>`}`;
-  return html`<${Form} act=${save} yes=${t("Save")} beside=${beside}>
+  const back = async () => {
+    await restore(one.name, done);
+    location.hash = "#/kinds";
+  };
+  const beside = html`<a class="button" href="#/kinds">${t("Cancel")}</a>${one.name && !one.archived && html`<${Act} danger act=${archive}>${t("Archive")}<//>`}`;
+  return html`${one.archived && html`<div class="banner off" role="note"><p>${t("It is archived: nobody can choose it. Saving leaves it archived.")}</p><${Act} act=${back}>${t("Restore")}<//></div>`}<${Form} act=${save} yes=${t("Save")} beside=${beside}>
     ${!one.name && html`<${Field} label=${t("Name")} wrong=${wrong.name}><input required placeholder="order.paid" ...${bind("name")} /><//>`}
     <${Field} label=${t("Description")} wrong=${wrong.description}><input ...${bind("description")} /><//>
     <${Field} label=${t("Group")} wrong=${wrong.groupName}><input ...${bind("group")} /><//>

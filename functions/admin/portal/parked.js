@@ -4,7 +4,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { count } from "./format.js";
-import { Act, ask, forgetLists, More, say, Status, Table, Time, Title, useList } from "./parts.js";
+import { Act, ask, forgetLists, More, PickAll, say, Status, Table, Time, Title, useList } from "./parts.js";
 import { progress } from "./state.js";
 import { t } from "./text.js";
 
@@ -33,7 +33,7 @@ export function Parked() {
   const pick = (id, on) => choose((old) => new Set(on ? [...old, id] : [...old].filter((one) => one !== id)));
   const side = list.rows.length > 0 && html`${chosen.size > 0 && html`<${Act} act=${() => redrive([...chosen])}>${t("Redrive selected")} (${chosen.size})<//>`}<${Act} act=${all}>${t("Redrive all")}<//>`;
   return html`<${Title} side=${side}>${t("Parked records")}<//>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Parked records")} heads=${[{ text: html`<span class="offscreen">${t("Selected")}</span>` }, t("Reason"), t("Queue"), "Id", t("When"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Parked records")} heads=${[html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`, t("Reason"), t("Queue"), "Id", t("When"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td class="pick"><input type="checkbox" aria-label=${t("Select {name}", { name: one.id })} checked=${chosen.has(one.id)} onChange=${(event) => pick(one.id, event.target.checked)} /></td>
       <td>${one.reason}</td><td>${one.queue}</td><td><code>${one.id}</code></td><td class="when"><${Time} at=${one.timestamp} /></td>
       <td class="action"><${Act} act=${() => redrive([one.id])}>${t("Redrive")}<//></td></tr>`)} />`}

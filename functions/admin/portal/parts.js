@@ -114,6 +114,14 @@ export function Table({ heads, rows, name }) {
     <tbody>${rows}</tbody></table>`;
 }
 
+/** A box in the head of a table: all that is shown, or none; in between while some of it is chosen. */
+export function PickAll({ rows, chosen, choose }) {
+  const some = rows.filter((row) => chosen.has(row.id)).length;
+  const whole = some > 0 && some === rows.length;
+  return html`<label class="all"><input type="checkbox" checked=${whole} ref=${(box) => { if (box) box.indeterminate = some > 0 && !whole; }}
+    onChange=${() => choose(new Set(whole ? [] : rows.map((row) => row.id)))} /> <span>${t("Select all that are shown")}</span></label>`;
+}
+
 /** Code or data, with a button that copies it. */
 export function Code({ value, plain }) {
   const text = plain ? String(value) : laidOut(value);

@@ -13,12 +13,12 @@ export function Search({ list, asked, ask }) {
     <label><input type="checkbox" checked=${Boolean(asked.payload)} onChange=${(event) => ask({ payload: event.target.checked ? "true" : "" })} /> ${t("Look into payloads")}</label></div>`;
 }
 
-/** The lines. `link`: what of a row leads to its message; `pick`: a box to choose it with; `act`: what can be done. */
-export function Rows({ list, asked, none, link, pick, act }) {
+/** The lines. `link`: what of a row leads to its message; `pick`: a box to choose it with, `all` one for all; `act`: what can be done. */
+export function Rows({ list, asked, none, link, pick, all, act }) {
   const now = useNow();
   const { rows } = list;
   const unseen = (text) => ({ text: html`<span class="offscreen">${text}</span>` });
-  const heads = [...(pick ? [unseen(t("Selected"))] : []), t("Event"), t("State"), t("Answer"), ...(act ? [] : [{ text: t("Time taken"), number: true }]), { text: "Id", minor: true }, t("When"), ...(act ? [unseen(t("Action"))] : [])];
+  const heads = [...(pick ? [all] : []), t("Event"), t("State"), t("Answer"), ...(act ? [] : [{ text: t("Time taken"), number: true }]), { text: "Id", minor: true }, t("When"), ...(act ? [unseen(t("Action"))] : [])];
   const empty = !asked.q ? none : asked.payload ? t("No message has {text} in its payload or in one of its names.", { text: asked.q }) : t("No message has {text} in its event id, event type, tags or channels.", { text: asked.q });
   return html`${rows.length > 0 && html`<${Table} name=${t("Deliveries")} heads=${heads} rows=${rows.map((row) => {
     const state = deliveryState(row, now);
