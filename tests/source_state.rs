@@ -49,6 +49,9 @@ async fn a_source_waits_for_the_first_and_then_is_as_the_last_that_came() {
     world.publish(&app, json!({"not": "of a source"})).await;
     let seen = state(&world, &own).await;
     assert_eq!(seen["state"], "waiting");
+    let path = format!("/api/v1/app/{app}");
+    let name = world.call("GET", &path, Value::Null).await.body["name"].clone();
+    assert_eq!(seen["application"], name);
     assert_eq!((&seen["lastTaken"], &seen["refused"]), (&Value::Null, &Value::Null));
     assert_eq!((&seen["lookedAt"], &seen["complete"]), (&json!(1), &json!(true)));
 

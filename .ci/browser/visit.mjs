@@ -618,7 +618,7 @@ async function operate(page) {
   const unproved = { "x-hub-signature-256": `sha256=${"0".repeat(64)}`, "x-github-event": "push" };
   assert.equal((await fetch(`${origin}/in/${source.id}`, { method: "POST", headers: unproved, body: "{}" })).status, 401);
   await press("Refresh");
-  await hub.getByText(/^1 refused, last one/).waitFor();
+  await hub.getByText(/^at least 1 refused, last one/).waitFor();
   await hub.getByText("The proof does not fit. Compare the secret on both sides.").waitFor();
   await fit(page, "console Sources");
   await shoot(page, "console-sources");
@@ -627,7 +627,7 @@ async function operate(page) {
   assert.equal((await fetch(`${origin}/in/${source.id}`, { method: "POST", headers: proved, body })).status, 202);
   await press("Refresh");
   await hub.getByText("verified", { exact: true }).waitFor();
-  await hub.getByText(/^1 refused, last one .*The proof does not fit/).waitFor();
+  await hub.getByText(/^at least 1 refused, last one .*The proof does not fit/).waitFor();
   await fit(page, "console Sources, verified");
   done("the list of sources says of each whether it waits, what it took last, and what it refused and why");
   await hub.getByRole("link", { name: "Hub" }).click();

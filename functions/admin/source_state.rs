@@ -34,6 +34,8 @@ const NOTES: usize = 20;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SourceStateOut {
     source_id: SourceId,
+    /// The name of the application that it publishes to; none if that is gone.
+    application: Option<String>,
     state: State,
     /// The latest webhook that became a message, if it was found.
     last_taken: Option<TakenOut>,
@@ -84,7 +86,7 @@ struct RefusedOut {
     reason: Refusal,
     /// The reason in a sentence, and what to do about it.
     says: &'static str,
-    /// How many there are in the latest 20 notes of them.
+    /// How many there are in the latest 20 notes of them; there may be more since the last one.
     count: u64,
     /// When the first of these notes was made.
     #[schemars(with = "Moment")]
@@ -110,6 +112,8 @@ pub(crate) fn sentence(reason: Refusal) -> &'static str {
 /// What an application's latest messages tell of its sources.
 #[derive(Default)]
 struct Seen {
+    /// What the application is called.
+    application: Option<String>,
     /// The latest message of each source that has one among them.
     last: HashMap<SourceId, Message>,
     looked_at: usize,
@@ -166,10 +170,11 @@ impl Call<'_> {
         wanted: &[SourceId],
         most: usize,
     ) -> Result<Seen, ApiError> {
-        let mut seen = Seen::default();
         let Some(tenant) = self.admin.directory.tenant(app, Need::Application).await? else {
-            return Ok(Seen { complete: true, ..seen });
+            return Ok(Seen { complete: true, ..Seen::default() });
         };
+        let application = Some(tenant.application.name.clone());
+        let mut seen = Seen { application, ..Seen::default() };
         let spread = tenant.application.spread;
         let mut iterator = None;
         for limit in [FIRST, most - FIRST] {
@@ -203,6 +208,7 @@ impl Call<'_> {
         };
         Ok(SourceStateOut {
             source_id: source.id,
+            application: seen.and_then(|seen| seen.application.clone()),
             state,
             last_taken: taken.map(|message| TakenOut {
                 id: message.id,

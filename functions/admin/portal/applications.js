@@ -48,15 +48,16 @@ function Endpoints({ id }) {
   const [wanted, search] = useState("");
   const data = useData(() => withHealth(id), [id]);
   return html`<section><div class="bar"><h2>${t("Endpoints")}</h2>${data.data?.length > FEW && html`<div class="side"><${Search} value=${wanted} set=${search} name=${t("Search endpoints")} placeholder=${t("Search endpoints")} /></div>`}</div>
-    <${Loaded} of=${data}>${(endpoints) => html`<${Some} of=${endpoints} /><${List} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id))} />`}<//></section>`;
+    <${Loaded} of=${data}>${(endpoints) => html`<${Some} of=${endpoints} /><${List} id=${id} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id))} />`}<//></section>`;
 }
 
-function List({ none, endpoints }) {
+function List({ id, none, endpoints }) {
   const [first, more] = useFirst(endpoints);
   if (endpoints.length === 0) return html`<p class="empty">${none ? t("There is no endpoint yet.") : t("No endpoint fits.")}</p>`;
-  return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success")]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
+  return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
       <td class="state"><${State} health=${health} /></td><td class="picture"><${Picture} health=${health} /></td>
-      <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td></tr>`)} />${more}`;
+      <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td>
+      <td class="action"><${Act} act=${() => openAs(id, `/endpoints/${each.id}`)}>${t("Open as customer")}<//></td></tr>`)} />${more}`;
 }
 
 /** What was published for it, with a search. */

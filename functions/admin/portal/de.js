@@ -411,7 +411,7 @@ export const DE = {
   "verified": "geprüft",
   "last one": "zuletzt",
   "none lately": "lange nichts",
-  "{n} refused": "{n} abgelehnt",
+  "at least {n} refused": "mindestens {n} abgelehnt",
   "Nothing of it is among the latest {n} messages of its application.": "Unter den letzten {n} Nachrichten ihrer Anwendung ist nichts von ihr.",
   "own": "eigenes",
   "Edit a copy": "Kopie bearbeiten",

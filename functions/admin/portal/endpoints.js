@@ -98,9 +98,12 @@ function rate({ health }) {
   return health.attempts ? health.failed / health.attempts : -1;
 }
 
-/** How it is, if that is known. */
+/** How it is, since when and why, if that is known. */
 export function State({ health }) {
-  return health.state ? html`<${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>` : "–";
+  if (!health.state) return "–";
+  return html`<${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>
+      ${health.state === "failing" && html`<small class="below">${t("since")} <${Time} at=${health.failingSince} day /></small>`}
+      ${health.state === "disabled" && health.disabledBy && html`<small class="below">${disabledShort(health.disabledBy)}, <${Time} at=${health.disabledAt} day /></small>`}`;
 }
 
 /** Its latest attempts, if they are known. */
@@ -113,9 +116,7 @@ function Row({ endpoint }) {
   const types = endpoint.eventTypes?.length;
   return html`<tr data-row>
     <td class="name"><a href=${`#/endpoints/${endpoint.id}`} title=${nameOf(endpoint)}>${nameOf(endpoint)}</a><code class="cut">${endpoint.url}</code></td>
-    <td class="state"><${State} health=${health} />
-      ${health.state === "failing" && html`<small class="below">${t("since")} <${Time} at=${health.failingSince} day /></small>`}
-      ${health.state === "disabled" && health.disabledBy && html`<small class="below">${disabledShort(health.disabledBy)}, <${Time} at=${health.disabledAt} day /></small>`}</td>
+    <td class="state"><${State} health=${health} /></td>
     <td class="picture"><${Picture} health=${health} /></td>
     <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td>
     <td class="number" data-label="p95">${took(health.p95Ms)}</td>

@@ -28,7 +28,7 @@ export function Kinds() {
       const shown = kinds.filter((one) => fits(asked.q ?? "", one.name, one.description, one.groupName)).sort((one, other) => byName(one.name, other.name));
       if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("Nothing fits.") : t("No event types are described yet.")}</p>`;
       return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
-        <td class="name"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td>${one.description}</td>
+        <td class="name kind"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td>${one.description}</td>
         <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td>
         <td class="action">${one.archived && html`<${Act} act=${() => restore(one.name, data.reload)}>${t("Restore")}<//>`}</td></tr>`)} />`;
     }}<//>`;

@@ -87,7 +87,7 @@ function Shell({ settings, application }) {
   const bare = visit.look.chrome === "none";
   const deprecation = application?.deprecation;
   return html`<header>${!bare && html`<strong id="application">${settings.logo && html`<img src=${settings.logo} alt="" />`}<span title=${application?.name}>${visit.console ? "Posthorn" : application?.name}</span></strong>`}
-      <nav aria-label=${t("Main")}>${visit.console ? html`<${operator.ConsoleNav} now=${now} />` : html`<${Nav} now=${now} />`}</nav>
+      <nav aria-label=${t("Main")}>${visit.console ? html`<${operator.ConsoleNav} now=${now} />` : html`<${Nav} now=${now} />`}</nav>${visit.console && html`<${operator.Anything} />`}
       ${!bare && html`<span class="side">${settings.supportUrl && html`<a href=${settings.supportUrl} target="_blank" rel="noopener">${t("Help")}</a>`}
         <button type="button" class="quiet" id="leave" onClick=${out}>${t("Log out")}</button></span>`}</header>
     ${deprecation && html`<p class="banner wait" role="note">${deprecation.notice}${deprecation.ends && ` ${t("It ends on {day}.", { day: deprecation.ends })}`}</p>`}

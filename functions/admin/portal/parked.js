@@ -45,7 +45,7 @@ export function Tasks() {
   const list = useList("tasks", (iterator) => call("GET", `/background-task${query({ limit: 50, with_names: true, iterator })}`));
   const kinds = { running: "wait", finished: "good", failed: "bad" };
   return html`<${Title} side=${html`<${Act} act=${() => { forgetLists(); return list.again(); }}>${t("Refresh")}<//>`}>${t("Tasks")}<//>
-    ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("Application"), t("State"), t("Progress"), { text: "Id", minor: true }, t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row><td><code>${one.task}</code></td>
+    ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("Application"), t("State"), t("Progress"), { text: "Id", minor: true }, t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row><td class="id"><code>${one.task}</code></td>
       <td class="name"><${About} task=${one} /></td>
       <td><${Status} kind=${kinds[one.status] ?? "off"}>${t(one.status)}<//></td><td>${progress(one.data).join(", ")}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.updatedAt} /></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There was no task yet.")} />`;

@@ -74,7 +74,7 @@ function Tokens() {
   };
   return html`${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made} /></div>`}
     ${list.rows.length > 0 && html`<${Table} name=${t("API tokens")} heads=${[t("Name"), t("Scope"), t("Application"), t("Last used"), t("Expires"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
-      <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ?? t("all")}</td><td class="when"><${Time} at=${one.lastUsedAt} /></td><td class="when"><${Time} at=${one.expiresAt} /></td>
+      <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ? html`<a href=${`#/apps/${one.appId}`}><code>${one.appId}</code></a>` : t("all")}</td><td class="when" data-label=${t("Last used")}><${Time} at=${one.lastUsedAt} /></td><td class="when" data-label=${t("Expires")}><${Time} at=${one.expiresAt} /></td>
       <td class="action"><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no API token yet.")} />
     <${Form} class="filters" act=${add} yes=${t("Make token")}>
@@ -114,7 +114,7 @@ function Operational() {
   };
   return html`<p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p>
     ${list.rows.length > 0 && html`<${Table} name=${t("Operational webhooks")} heads=${["URL", t("Events"), t("Secret"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.url}</code></td><td>${one.eventTypes ? html`<code>${one.eventTypes.join(", ")}</code>` : t("all")}</td>
-      <td><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
+      <td data-label=${t("Secret")}><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is none yet.")} />
     <${Form} class="filters" act=${add} yes=${t("Add endpoint")}>
       <input name="url" type="url" required aria-label="URL" placeholder="https://example.com/ops" /><input name="types" aria-label=${t("Events")} placeholder="endpoint.failing, endpoint.disabled" /><//>`;

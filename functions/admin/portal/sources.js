@@ -27,8 +27,8 @@ export function Sources() {
   };
   return html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${t("Sources")}<//>
     ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row>
-      <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td class="id"><code>${one.type}</code></td><td><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
-      <td><a class="cut" href=${`#/apps/${one.app}`}>${one.app}</a></td><td class="refused"><${How} one=${one} /></td>
+      <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td class="id"><code>${one.type}</code></td><td class="address"><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
+      <td class="value"><a href=${`#/apps/${one.app}`}>${one.how?.application ?? html`<code>${one.app}</code>`}</a></td><td class="refused"><${How} one=${one} /></td>
       <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
     <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;
@@ -64,9 +64,9 @@ function How({ one }) {
   const { lastTaken, refused, state } = how;
   const proved = one.verification.scheme === "none" ? t("taken") : t("verified");
   const taken = lastTaken && html`${t("last one")} <${Time} at=${lastTaken.timestamp} />`;
-  const not = refused && html`${t("{n} refused", { n: count(refused.count) })}, ${t("last one")} <${Time} at=${refused.timestamp} />`;
+  const not = refused && html`${t("at least {n} refused", { n: count(refused.count) })}, ${t("last one")} <${Time} at=${refused.timestamp} />`;
   if (state === "refused") {
-    return html`<${Status} kind="bad">${not}<//><small class="below">${tell(refused.says)}</small>${taken && html`<small class="below">${proved}: ${taken}</small>`}`;
+    return html`<${Status} kind="bad"><span>${not}</span><//><small class="below">${tell(refused.says)}</small>${taken && html`<small class="below">${proved}: ${taken}</small>`}`;
   }
   if (state === "verified") {
     return html`<${Status} kind="good">${proved}<//><small class="below">${taken}</small>${not && html`<small class="below">${not}: ${tell(refused.says)}</small>`}`;

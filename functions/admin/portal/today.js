@@ -39,7 +39,7 @@ function Row({ one }) {
   const error = one.lastError;
   return html`<tr data-row><td class="name"><a href=${`#/apps/${one.appId}`}>${one.application}</a></td>
     <td class="name">${one.description}<code class="cut">${one.url}</code>${error && html`<div class="minor">${tell(error.says)}</div>`}</td>
-    <td class="state"><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
+    <td class="state" data-label=${t("Since")}><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
     <td class="when">${error ? answered(error.status) : "–"}</td>
     <td class="number" data-label=${t("Failed")}>${percent(one.failed, one.attempts)}</td>
     <td class="picture minor"><${Bars} picture=${one.picture} /><small>${spanOf(one.picture)}</small></td>
