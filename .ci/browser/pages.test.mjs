@@ -315,3 +315,18 @@ test("German has every text, and no text that nobody says", () => {
     assert.deepEqual(values(text), values(key), key);
   }
 });
+
+test("German stands in order, part by part: who adds a text sees whether there is one already", () => {
+  for (const name of ["de.js", "de_server.js"]) {
+    let [before, seen] = ["", 0];
+    for (const line of readFileSync(new URL(name, FILES), "utf8").split("\n")) {
+      if (/^\s*\/\//.test(line)) before = "";
+      const [, literal] = /^ {2}("(?:[^"\\]|\\.)*"): /.exec(line) ?? [];
+      if (!literal) continue;
+      const key = JSON.parse(literal);
+      assert.ok(before < key, `${name}: "${key}" belongs before "${before}"`);
+      [before, seen] = [key, seen + 1];
+    }
+    assert.equal(seen, Object.keys(name === "de.js" ? DE : SERVER).length, `every text of ${name} has a line of its own`);
+  }
+});

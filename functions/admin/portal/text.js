@@ -24,7 +24,8 @@ export async function speak(wanted) {
 export function use(own, server) {
   texts = own;
   sentences = server;
-  const places = Object.entries(server).filter(([english]) => english.includes("{"));
+  // The one that says most is tried first, wherever it stands.
+  const places = Object.entries(server).filter(([english]) => english.includes("{")).sort(([one], [other]) => other.length - one.length);
   patterns = places.map(([english, text]) => {
     const literal = english.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
     return [new RegExp(`^${literal.replace(/\{(\w+)\}/g, "(?<$1>.*?)")}$`, "s"), text];
