@@ -5,6 +5,7 @@ import { toml } from "./toml.js";
 
 /** All of it. */
 export async function changes(kit, page) {
+  await retried(kit, page);
   await profiles(kit, page);
   await tasks(kit, page);
   await restored(kit, page);
@@ -84,6 +85,30 @@ async function parked({ done, fit, origin, shoot, until }, page) {
   await until("the other stays", async () => await page.getByRole("checkbox", { name: /^Select par/ }).count() === 1);
   await page.unroute(asked);
   done("a box chooses all that is shown, or none, and stands between while some are chosen; on a phone as well");
+}
+
+/** What waits at the endpoints that fail is retried at once, whosever they are. */
+async function retried({ api, done, hooks, moody, origin, until }, page) {
+  moody(503);
+  const attempts = async ([app, , msg]) => (await api("GET", `/app/${app}/attempt/msg/${msg}`)).answer.data.length;
+  const made = [];
+  for (const name of ["Down", "Large"]) {
+    const { id } = (await api("POST", "/app", { name })).answer;
+    const endpoint = (await api("POST", `/app/${id}/endpoint`, { url: hooks, description: `${name}, too`, retrySchedule: [1, 3_600] })).answer.id;
+    made.push([id, endpoint, (await api("POST", `/app/${id}/msg`, { eventType: "order.paid", payload: {} })).answer.id]);
+  }
+  for (const one of made) await until("it fails twice", async () => await attempts(one) === 2);
+  await page.goto(`${origin}/console#/today`);
+  await page.reload();
+  for (const name of ["Down, too", "Large, too"]) await page.locator("tr", { hasText: name }).waitFor();
+  await page.getByRole("button", { name: "Retry waiting now" }).click();
+  await page.getByRole("dialog").getByText(/^\d+ messages of \d+ endpoints wait/).waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Retry now" }).click();
+  const row = page.getByRole("table", { name: "Tasks" }).locator("tr", { hasText: "endpoint.bulk-replay" });
+  for (const name of ["Down, too", "Large, too"]) await row.filter({ hasText: name }).waitFor();
+  for (const one of made) await until("it is tried once more", async () => await attempts(one) === 3);
+  for (const [app, endpoint] of made) await api("DELETE", `/app/${app}/endpoint/${endpoint}`);
+  done("what waits at failing endpoints of several customers is retried at once, and the tasks say whose they are");
 }
 
 /** Tasks say whose they are, and lead there. */

@@ -2,7 +2,7 @@
 // Sending again: each way with its number first, and with the progress of its task after.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
-import { may, own, query } from "./api.js";
+import { call, may, own, query, visit } from "./api.js";
 import { count } from "./format.js";
 import { Act, ask, forgetLists, say } from "./parts.js";
 import { progress } from "./state.js";
@@ -18,7 +18,7 @@ const LOOK_MS = 700;
 
 const since = (hours) => new Date(Date.now() - hours * HOUR_MS).toISOString();
 
-/** Retries what waits for its next try at these endpoints, after a yes; the tasks, or nothing. */
+/** Retries what waits for its next try at these endpoints, of the visitor or of an `app` each, after a yes; the tasks, or nothing. */
 export async function retryAll(endpoints) {
   const more = endpoints.every((one) => one.health.complete) ? "" : "+";
   const number = `${count(endpoints.reduce((sum, one) => sum + one.health.waiting, 0))}${more}`;
@@ -26,7 +26,7 @@ export async function retryAll(endpoints) {
     : t("{n} messages of {m} endpoints wait for their next try. Retry them now?", { n: number, m: endpoints.length });
   if (!(await ask(html`<p>${says}</p>`, t("Retry now")))) return null;
   forgetLists();
-  const begin = (one) => own("POST", `/endpoint/${one.id}/bulk-replay`, { since: since(WAITING_H), status: 1 });
+  const begin = (one) => call("POST", `/app/${one.app ?? visit.application}/endpoint/${one.id}/bulk-replay`, { since: since(WAITING_H), status: 1 });
   return Promise.all(endpoints.map(begin));
 }
 

@@ -6,6 +6,7 @@ import { call, query } from "./api.js";
 import { answered, count, percent, took } from "./format.js";
 import { Act, Bars, Code, Failed, Loaded, More, spanOf, Status, Table, Time, Title, useData, useList } from "./parts.js";
 import { openAs } from "./openas.js";
+import { retryAll } from "./recovery.js";
 import { t, tell } from "./text.js";
 
 /** How to ask CloudWatch, as the runbook says it. */
@@ -19,6 +20,9 @@ export function Today() {
   const local = useData(() => call("GET", "/local/status").catch((error) => { if (error.status !== 404) throw error; return null; }), []);
   const failing = useList("failing", (iterator) => call("GET", `/operator/failing${query({ limit: 20, iterator })}`).then((page) => ({ ...page, data: page.data.map((one) => ({ ...one, id: one.endpointId })) })));
   const reload = () => { parked.reload(); tasks.reload(); local.reload(); failing.again(); };
+  const waiting = failing.rows.filter((one) => one.waiting > 0).map((one) => ({ id: one.endpointId, app: one.appId, health: one }));
+  // How far it is, and whose, is on the page of tasks.
+  const retry = async () => { if (await retryAll(waiting)) location.hash = "#/tasks"; };
   const tile = (value, label, bad) => html`<div class="tile"><strong class=${bad ? "bad" : ""}>${value}</strong><span>${label}</span></div>`;
   const some = (data) => (data ? `${count(data.data.length)}${data.done ? "" : "+"}` : "…");
   return html`<${Title} side=${html`<${Act} act=${reload}>${t("Refresh")}<//><a class="button" href="#/settings/broadcast">${t("Broadcast …")}</a>`}>${t("Today")}<//>
@@ -30,7 +34,7 @@ export function Today() {
     ${local.error && html`<${Failed} error=${local.error} again=${local.reload} />`}
     ${local.data && html`<${Hour} hour=${local.data.hour} />`}
     ${local.data === null && html`<${Deployed} />`}
-    <section><h2>${t("Failing endpoints")}</h2>
+    <section><div class="bar"><h2>${t("Failing endpoints")}</h2>${waiting.length > 0 && html`<div class="side"><${Act} act=${retry}>${t("Retry waiting now")}<//></div>`}</div>
       ${failing.rows.length > 0 && html`<${Table} name=${t("Failing endpoints")} heads=${[t("Customer"), t("Endpoint"), t("Since"), t("Last answer"), { text: t("Failed"), number: true }, { text: t("Attempts"), minor: true }, { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${failing.rows.map((one) => html`<${Row} key=${one.id} one=${one} />`)} />`}
       <${More} list=${failing} empty=${t("No endpoint is failing.")} /></section>`;
 }
