@@ -122,6 +122,9 @@ mod split;
 mod spread;
 mod standing;
 mod stats;
+/// How it is told that it is to end.
+#[path = "../functions/local/stop.rs"]
+mod stop;
 mod stored;
 mod support;
 mod svix;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::http_server::{Limits, Peers, serve_within};
+use crate::stop::{Stop, stop};
 
 fn limits() -> Limits {
     let long = Duration::from_secs(60);
@@ -30,6 +32,7 @@ async fn echo(limits: Limits) -> SocketAddr {
     tokio::spawn(serve_within(
         limits,
         listener,
+        Stop::never(),
         Arc::new(knows),
         |request: http::Request<_>| async move {
             let mut response = Response::new(request.into_body());
@@ -202,4 +205,38 @@ fn one_peer_cannot_have_all_connections() {
     assert!(here.iter().all(Option::is_some));
     guests.clear();
     assert!(peers.admit(ip("192.0.2.1")).is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_stops_answers_what_it_was_asked_and_takes_nothing_else() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stopper, stop) = stop();
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (noted, gate) = (begun.clone(), may_end.clone());
+    let server = tokio::spawn(serve_within(
+        limits(),
+        listener,
+        stop,
+        Arc::new(|_| true),
+        move |request: http::Request<_>| {
+            let (noted, gate) = (noted.clone(), gate.clone());
+            async move {
+                noted.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                Response::new(request.into_body())
+            }
+        },
+    ));
+    let idle = say(addr, b"").await;
+    let asked = say(addr, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello").await;
+    begun.acquire().await.unwrap().forget();
+    stopper.stop();
+    assert_eq!(heard(idle).await, "", "nobody waits for who says nothing");
+    assert!(!server.is_finished(), "somebody is still to be answered");
+    may_end.add_permits(1);
+    let answer = heard(asked).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer}");
+    server.await.unwrap();
+    assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
 }

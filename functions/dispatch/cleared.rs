@@ -323,9 +323,10 @@ async fn waiting(
     })
 }
 
-/// Whether what is started now may not be over and recorded before the deadline.
+/// Whether what is started now may not be over and recorded before the deadline, or the process is
+/// to end.
 fn is_late(job: &Job, target: &Target, now: Timestamp) -> bool {
-    job.budget().is_late(target.policy.timeout_ms, now)
+    job.context.slots.is_closed() || job.budget().is_late(target.policy.timeout_ms, now)
 }
 
 /// The attempt by hand, if it was made, as far as that can be known.

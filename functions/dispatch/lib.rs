@@ -251,6 +251,11 @@ impl Dispatcher {
         Self(Arc::new(Context { parts, slots, throttle, unwritten, notes, pace }))
     }
 
+    /// Begins no more attempts: what has not begun is put off at once. Those under way go on.
+    pub fn stop(&self) {
+        self.0.slots.close();
+    }
+
     /// Works on a batch from this queue and answers with the ids of the records that are not done:
     /// they are given back, and come again soon. `deadline` is when the invocation will be cut
     /// off.

@@ -346,6 +346,10 @@ pub(crate) struct Bench {
     /// Kill the platform in the middle and start it again (only one that was started for this).
     #[arg(long)]
     pub(crate) kill: bool,
+    /// Stop the platform in the middle, as `kill` without a number does, and start it again: then
+    /// nothing may be delivered twice.
+    #[arg(long, conflicts_with = "kill")]
+    pub(crate) stop: bool,
     /// Start a platform of its own even if one is running.
     #[arg(long)]
     pub(crate) own: bool,

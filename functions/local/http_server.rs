@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use shared::api::error::ApiError;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
+
+use crate::stop::Stop;
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
 /// say what its limit is.
@@ -89,13 +92,16 @@ where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
-    serve_within(Limits::of_this_process(), listener, Arc::new(|_| true), answer).await;
+    let limits = Limits::of_this_process();
+    serve_within(limits, listener, Stop::never(), Arc::new(|_| true), answer).await;
 }
 
-/// Like [`serve`], with these limits, and long bodies only of who is known.
+/// Like [`serve`], with these limits, and long bodies only of who is known. Once it is to stop it
+/// takes no more requests, and ends when those that it has are answered.
 pub(crate) async fn serve_within<A, F>(
     limits: Limits,
     listener: TcpListener,
+    stop: Stop,
     knows: Knows,
     answer: A,
 ) where
@@ -105,8 +111,16 @@ pub(crate) async fn serve_within<A, F>(
     let places = Arc::new(Semaphore::new(limits.connections));
     let peers = Peers::new(limits.of_one_peer);
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await {
+        let accept = async {
+            let place = places.clone().acquire_owned().await.ok()?;
+            Some((place, listener.accept().await))
+        };
+        let accepted = tokio::select! {
+            () = stop.asked() => break,
+            accepted = accept => accepted,
+        };
+        let Some((place, accepted)) = accepted else { return };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: give connections time to end.
@@ -126,16 +140,27 @@ pub(crate) async fn serve_within<A, F>(
                 Ok::<_, Infallible>(answer.map(Full::new))
             }
         });
+        let stop = stop.clone();
         tokio::spawn(async move {
-            // A connection that breaks is its client's affair.
-            let _ = http1::Builder::new()
+            let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = pin!(connection);
+            // A connection that breaks is its client's affair.
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = stop.asked() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
             drop((guest, place));
         });
     }
+    // Others are refused from now on, and go elsewhere or try again.
+    drop(listener);
+    let _ = places.acquire_many(limits.connections as u32).await;
 }
 
 /// How many connections each peer has. Clones share it.

@@ -48,6 +48,7 @@ mod simulate;
 mod span;
 mod stack;
 mod status;
+mod stop;
 mod tail;
 mod terminal;
 mod token;

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use admin::Admin;
 use dispatch::{Dispatcher, Observer, Parts};
@@ -24,10 +25,13 @@ use crate::machine::Machine;
 use crate::narrator::Narrator;
 use crate::output::line;
 use crate::reach::Reach;
+use crate::stop::{Stopper, stop};
 use crate::{chores, cli, data, hint, http_server, poller, signals};
 
 /// Most records under way at once from each queue: enough for dozens of endpoints that hang.
 const IN_FLIGHT: usize = 8192;
+/// Longest that a stop waits: for an endpoint that may take 25 s, and for what comes after.
+const LONGEST_STOP: Duration = Duration::from_secs(30);
 /// Descriptors for as many connections as the server takes, and as many to endpoints.
 const ENOUGH_DESCRIPTORS: usize = 16_384;
 
@@ -38,6 +42,10 @@ pub(crate) struct Platform {
     /// A token that opens everything.
     pub(crate) token: String,
     tasks: JoinSet<()>,
+    /// Those that end when it stops and nothing is under way any more.
+    doors: JoinSet<()>,
+    stopper: Stopper,
+    dispatcher: Dispatcher,
     /// Where what takes long is computed.
     _lane: Lane,
 }
@@ -61,10 +69,19 @@ pub(crate) async fn up(reach: &Reach, options: &cli::Up) -> Result<(), String> {
     let mut platform = Platform::start(&reach.data, options.addr, profiles, observer).await?;
     data::write_address(&reach.data, platform.addr)?;
     welcome(&reach.data, platform.addr, as_json);
+    let stopped = || Err("a part of the platform stopped".to_owned());
     tokio::select! {
-        () = ended => Ok(()),
-        _ = platform.tasks.join_next() => Err("a part of the platform stopped".to_owned()),
+        () = ended => {}
+        _ = platform.tasks.join_next() => return stopped(),
+        _ = platform.doors.join_next() => return stopped(),
     }
+    let again = signals::ended()?;
+    eprintln!("Stopping when what is under way is over; Ctrl-C stops at once.");
+    tokio::select! {
+        () = platform.stop() => {}
+        () = again => {}
+    }
+    Ok(())
 }
 
 /// Says where it runs, and what to do next. No token: whoever can read this directory makes one.
@@ -115,10 +132,11 @@ impl Platform {
         let addr = listener.local_addr().map_err(|error| error.to_string())?;
         let token = data::organisation_token(&machine.secret, &ambient);
         let lane = Lane::start()?;
-        let mut tasks = JoinSet::new();
+        let (stopper, stop) = stop();
+        let (mut tasks, mut doors) = (JoinSet::new(), JoinSet::new());
         for queue in machine.outlets() {
-            let second = lane.handle().clone();
-            tasks.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT, second));
+            let (second, stop) = (lane.handle().clone(), stop.clone());
+            doors.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT, second, stop));
         }
         tasks.spawn(chores::sweep(sweeper));
         tasks.spawn(chores::clean(machine.table.clone(), ambient));
@@ -130,7 +148,7 @@ impl Platform {
         let limits = http_server::Limits::of_this_process();
         let knows: http_server::Knows = Arc::new(move |head| door.knows(head));
         let second = lane.handle().clone();
-        tasks.spawn(http_server::serve_within(limits, listener, knows, move |request| {
+        doors.spawn(http_server::serve_within(limits, listener, stop, knows, move |request| {
             let (front, second) = (front.clone(), second.clone());
             async move {
                 if Front::is_short(&request) {
@@ -140,7 +158,18 @@ impl Platform {
                 answer.unwrap_or_else(|| error::empty(StatusCode::SERVICE_UNAVAILABLE))
             }
         }));
-        Ok(Self { addr, token, tasks, _lane: lane })
+        Ok(Self { addr, token, tasks, doors, stopper, dispatcher, _lane: lane })
+    }
+
+    /// Answers what was asked, and lets the attempts under way come to their end. What waits is
+    /// left to the next process.
+    async fn stop(&mut self) {
+        self.stopper.stop();
+        self.dispatcher.stop();
+        let over = async { while self.doors.join_next().await.is_some() {} };
+        if tokio::time::timeout(LONGEST_STOP, over).await.is_err() {
+            tracing::warn!("what is still under way will be repeated by the next process");
+        }
     }
 }
 

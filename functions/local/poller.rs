@@ -10,22 +10,33 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::lane;
+use crate::stop::Stop;
 
 /// Seconds that one receive waits (SQS limit).
 const WAIT_S: u32 = 20;
 
-/// Feeds dispatch from a queue until the task is dropped. At most `in_flight` records are
-/// worked on at once.
+/// Feeds dispatch from a queue until that is to stop, and ends when what was received is done. At
+/// most `in_flight` records are worked on at once.
 pub(crate) async fn poll(
     queue: Arc<dyn Consumer>,
     dispatcher: Dispatcher,
     in_flight: usize,
     second: Handle,
+    stop: Stop,
 ) {
     let slots = Arc::new(Semaphore::new(in_flight));
     loop {
-        let Ok(mut slot) = slots.clone().acquire_many_owned(MAX_BATCH as u32).await else { return };
-        let batch = match queue.receive(MAX_BATCH, WAIT_S).await {
+        let receive = async {
+            let slot = slots.clone().acquire_many_owned(MAX_BATCH as u32).await.ok()?;
+            Some((slot, queue.receive(MAX_BATCH, WAIT_S).await))
+        };
+        // What is received at this very moment is as good as not: the next process begins with it.
+        let received = tokio::select! {
+            () = stop.asked() => break,
+            received = receive => received,
+        };
+        let Some((mut slot, received)) = received else { return };
+        let batch = match received {
             Ok(batch) if batch.is_empty() => continue,
             Ok(batch) => batch,
             Err(error) => {
@@ -50,6 +61,7 @@ pub(crate) async fn poll(
             });
         }
     }
+    let _ = slots.acquire_many(in_flight as u32).await;
 }
 
 async fn work(queue: &dyn Consumer, dispatcher: &Dispatcher, batch: Vec<Received>) {

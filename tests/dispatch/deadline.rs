@@ -98,6 +98,39 @@ async fn no_more_attempts_are_under_way_than_set() {
     assert_eq!(world.network.sent().len(), 4);
 }
 
+#[tokio::test]
+async fn once_it_is_stopped_attempts_under_way_end_and_what_waits_is_left_to_the_next_process() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    for n in 0..4 {
+        world.publish(&app, json!({"n": n})).await;
+    }
+    let gate = Gate::new(&world);
+    let narrow = dispatcher(&world, |parts| {
+        parts.sender = gate.clone();
+        parts.settings.parallel = 3;
+    });
+    let batch = receive(&world.queues.deliveries).await;
+    let receipts: Vec<_> = batch.iter().map(|record| record.receipt.clone()).collect();
+    let working = narrow.clone();
+    let work = tokio::spawn(async move { working.handle(batch, None).await });
+    for _ in 0..3 {
+        gate.entered().await;
+    }
+    narrow.stop();
+    gate.open();
+    assert_eq!(work.await.unwrap(), NONE);
+    assert_eq!((world.network.sent().len(), pending(&world).await), (3, 1));
+    world.queues.deliveries.delete(&receipts).await.unwrap();
+    world.dispatch_all().await;
+    assert_eq!((world.network.sent().len(), pending(&world).await), (4, 0));
+    let mut bodies: Vec<_> = world.network.sent().into_iter().map(|sent| sent.body).collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 4, "each once");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_its_turn_until_the_end_is_put_off_and_spends_no_receive() {
     let world = World::new();

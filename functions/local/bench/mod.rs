@@ -46,6 +46,7 @@ pub(crate) struct Plan {
     hang: bool,
     hostile: bool,
     kill: bool,
+    stop: bool,
 }
 
 /// Measures and prints.
@@ -63,6 +64,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), Strin
         hang: options.hang,
         hostile: options.hostile,
         kill: options.kill,
+        stop: options.stop,
     };
     let mut target = Target::find(reach, options).await?;
     if !reach.json {
@@ -103,7 +105,11 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), Strin
         true => crate::output::line(&report.json().to_string()),
         false => report.print(),
     }
-    if report.lost() > 0 { Err(format!("{} deliveries were lost", report.lost())) } else { Ok(()) }
+    match (report.lost(), receiver.repeated()) {
+        (0, twice) if twice > 0 && plan.stop => Err(format!("{twice} were delivered twice")),
+        (0, _) => Ok(()),
+        (lost, _) => Err(format!("{lost} deliveries were lost")),
+    }
 }
 
 /// The same run without anybody beside it: what the customer is to be compared with.
@@ -127,6 +133,7 @@ async fn watch(
     let bar = ProgressBar::new(expected);
     let style = "{bar:40} {pos}/{len} delivered, {per_sec}, {elapsed} ";
     bar.set_style(ProgressStyle::with_template(style).map_err(|error| error.to_string())?);
+    let ends = plan.kill || plan.stop;
     let mut last = (0, Instant::now());
     let mut killed_at = None;
     let mut back_after = None;
@@ -147,11 +154,15 @@ async fn watch(
             tokio::time::sleep(Duration::from_millis(200)).await;
             return Ok(back_after);
         }
-        if plan.kill && killed_at.is_none() && arrived >= expected / 2 {
-            target.kill()?;
+        if ends && killed_at.is_none() && arrived >= expected / 2 {
+            if plan.stop {
+                target.stop().await?
+            } else {
+                target.kill()?
+            }
             killed_at = Some((Instant::now(), receiver.distinct()));
             target.restart().await?;
         }
-        tokio::time::sleep(Duration::from_millis(if plan.kill { 2 } else { 20 })).await;
+        tokio::time::sleep(Duration::from_millis(if ends { 2 } else { 20 })).await;
     }
 }

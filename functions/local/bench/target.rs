@@ -44,7 +44,7 @@ impl Target {
     /// The running platform, or a new one where none runs or one of its own is wanted.
     pub(crate) async fn find(reach: &Reach, options: &cli::Bench) -> Result<Self, String> {
         reach.only_here("bench")?;
-        let wants_own = options.own || options.kill;
+        let wants_own = options.own || options.kill || options.stop;
         if !wants_own && let Ok(client) = Client::of(&reach.data).await {
             let description = format!("the one that runs on {}", reach.data.display());
             return Ok(Self { client, description, own: None });
@@ -94,6 +94,19 @@ impl Target {
         Ok(())
     }
 
+    /// Asks the platform to end, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> Result<(), String> {
+        let own = self.own.as_mut().ok_or("--stop needs a platform of its own")?;
+        ask_to_end(&own.child)?;
+        loop {
+            match own.child.try_wait().map_err(|error| error.to_string())? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("the platform ended badly: {status}")),
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
     /// Starts it again where it was.
     pub(crate) async fn restart(&mut self) -> Result<(), String> {
         let own = self.own.as_mut().ok_or("--kill needs a platform of its own")?;
@@ -125,6 +138,18 @@ impl Own {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+#[cfg(unix)]
+fn ask_to_end(child: &Child) -> Result<(), String> {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM)
+        .map_err(|error| format!("cannot stop the platform: {error}"))
+}
+
+#[cfg(not(unix))]
+fn ask_to_end(_: &Child) -> Result<(), String> {
+    Err("--stop needs a system with signals".to_owned())
 }
 
 impl Drop for Own {
