@@ -109,7 +109,8 @@ pub(crate) enum Command {
                       posthorn root-secret rotate --stack NAME")]
     RootSecret(RootSecret),
     /// Show a delivery of every kind of event of four systems, retries included.
-    #[command(after_help = "Examples:\n  posthorn demo\n  posthorn demo --keep")]
+    #[command(after_help = "Examples:\n  posthorn demo\n  posthorn demo --keep\n  \
+                      posthorn demo --keep --data shown")]
     Demo(Demo),
     /// Measure the running platform, or one started for it.
     #[command(after_help = "Example:\n  posthorn bench --messages 10000 --endpoints 3")]
@@ -310,7 +311,7 @@ pub(crate) struct Operation {
 /// How the demonstration ends.
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// Stay up afterwards, with a link to a portal full of it.
+    /// Stay up afterwards, with links to a console and portals full of it.
     #[arg(long)]
     pub(crate) keep: bool,
 }

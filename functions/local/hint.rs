@@ -1,12 +1,23 @@
 //! What to type next, spelled the way that this program was started.
 
+use std::sync::OnceLock;
+
 use shared::host::config;
 
-/// A command of this program, as its user would type it: for the directory that was named, if any.
+/// What was said of which Posthorn is meant, as a shell reads it, after a space.
+static OF: OnceLock<String> = OnceLock::new();
+
+/// From now on commands are told with these options, which say which Posthorn was named.
+pub(crate) fn tell_for(named: impl Iterator<Item = (&'static str, String)>) {
+    let words = named.map(|(option, value)| format!(" {option} {}", quoted(&value)));
+    // A process is asked for one command.
+    let _ = OF.set(words.collect());
+}
+
+/// A command of this program, as its user would type it: for the Posthorn that was named.
 pub(crate) fn command(rest: &str) -> String {
-    let mut arguments = std::env::args();
-    let typed = arguments.next().unwrap_or_else(|| "posthorn".to_owned());
-    let of = directory(arguments).map(|of| format!(" --data {of}")).unwrap_or_default();
+    let typed = std::env::args().next().map_or_else(|| "posthorn".to_owned(), |it| quoted(&it));
+    let of = OF.get().map_or("", String::as_str);
     // Set by Cargo for what it runs.
     match config::from_process("CARGO") {
         Some(_) => format!("cargo run -- {rest}{of}"),
@@ -14,20 +25,11 @@ pub(crate) fn command(rest: &str) -> String {
     }
 }
 
-/// The directory that was named with `--data`, as a shell reads it.
-fn directory(mut arguments: impl Iterator<Item = String>) -> Option<String> {
-    let named = loop {
-        let argument = arguments.next()?;
-        if argument == "--data" {
-            break arguments.next()?;
-        }
-        if let Some(named) = argument.strip_prefix("--data=") {
-            break named.to_owned();
-        }
-    };
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
-    Some(match named.chars().all(is_plain) {
-        true => named,
-        false => format!("'{}'", named.replace('\'', r"'\''")),
-    })
+/// A value as a shell reads it.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
+    match !value.is_empty() && value.chars().all(is_plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
 }

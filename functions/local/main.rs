@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     let Cli { command, up, reach } = cli;
+    hint::tell_for(reach.named());
     match runtime.block_on(run(command.unwrap_or(Command::Up(up)), &reach)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(&reason),

@@ -66,9 +66,9 @@ pub(crate) async fn up(reach: &Reach, options: &cli::Up) -> Result<(), String> {
     let observer =
         (!options.quiet).then(|| Arc::new(Narrator::start(as_json)) as Arc<dyn Observer>);
     let profiles = read_profiles(options)?;
-    let mut platform = Platform::start(&reach.data, options.addr, profiles, observer).await?;
-    data::write_address(&reach.data, platform.addr)?;
-    welcome(&reach.data, platform.addr, as_json);
+    let mut platform = Platform::start(reach.directory(), options.addr, profiles, observer).await?;
+    data::write_address(reach.directory(), platform.addr)?;
+    welcome(reach.directory(), platform.addr, as_json);
     let stopped = || Err("a part of the platform stopped".to_owned());
     tokio::select! {
         () = ended => {}

@@ -15,6 +15,8 @@ use crate::{data, hint, matching};
 
 /// The application that commands mean unless another is named. It is made where it is missing.
 pub(crate) const LOCAL: &str = "local";
+/// The directory that is meant unless another is named.
+const USUAL_DIRECTORY: &str = ".posthorn";
 /// Applications that are looked through for one whose name is close.
 const NEIGHBOURS: usize = 250;
 
@@ -22,15 +24,9 @@ const NEIGHBOURS: usize = 250;
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Which Posthorn, and how to answer")]
 pub(crate) struct Reach {
-    /// Where the platform on this machine keeps everything.
-    #[arg(
-        id = "reach-data",
-        long = "data",
-        global = true,
-        value_name = "DIRECTORY",
-        default_value = ".posthorn"
-    )]
-    pub(crate) data: PathBuf,
+    /// Where the platform on this machine keeps everything, if not in .posthorn.
+    #[arg(id = "reach-data", long = "data", global = true, value_name = "DIRECTORY")]
+    data: Option<PathBuf>,
     /// A Posthorn at this URL instead (or POSTHORN_URL). With --stack: where its API is, if not
     /// where the stack says.
     #[arg(id = "reach-url", long = "url", global = true, value_name = "URL", alias = "api-url")]
@@ -50,6 +46,34 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
+    /// Where the platform on this machine keeps everything.
+    pub(crate) fn directory(&self) -> &Path {
+        self.named_directory().unwrap_or(Path::new(USUAL_DIRECTORY))
+    }
+
+    /// The same, if it was named.
+    pub(crate) fn named_directory(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// The same, about the platform on this directory.
+    pub(crate) fn on(&self, directory: &Path) -> Self {
+        Self { data: Some(directory.to_owned()), ..self.clone() }
+    }
+
+    /// The options that were given to say which Posthorn is meant, with their values. The token is
+    /// not told: it opens something.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let directory = self.named_directory().map(|named| named.display().to_string());
+        let options = [
+            ("--data", directory),
+            ("--url", self.url.clone()),
+            ("--stack", self.stack.clone()),
+            ("--region", self.region.clone()),
+        ];
+        options.into_iter().filter_map(|(option, value)| Some((option, value?)))
+    }
+
     /// The stack, if one was named.
     ///
     /// # Errors
@@ -63,8 +87,10 @@ impl Reach {
     }
 
     /// The URL that was named, by option or environment; of a stack's API, if a stack was named.
+    /// What the environment says gives way to what was typed.
     pub(crate) fn url(&self) -> Option<String> {
-        let told = || config::from_process("POSTHORN_URL").filter(|_| self.stack.is_none());
+        let is_typed = self.stack.is_some() || self.data.is_some();
+        let told = || config::from_process("POSTHORN_URL").filter(|_| !is_typed);
         self.url.clone().or_else(told).filter(|url| !url.is_empty())
     }
 
@@ -108,7 +134,7 @@ impl Api {
         }
         match reach.url() {
             Some(url) => Self::at(&url, reach),
-            None => Self::here(&reach.data).await,
+            None => Self::here(reach.directory()).await,
         }
     }
 

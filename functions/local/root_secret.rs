@@ -81,7 +81,7 @@ impl Change<'_> {
     fn read(&self) -> Result<RootSecret, String> {
         match &self.place {
             Place::Stack(stack) => stack.root_secret(),
-            Place::Directory => data::root_secret(&self.reach.data, &self.ambient),
+            Place::Directory => data::root_secret(self.reach.directory(), &self.ambient),
         }
     }
 
@@ -92,7 +92,7 @@ impl Change<'_> {
                 stack.put_root_secret(secret)?;
                 self.start_anew(stack).await
             }
-            Place::Directory => data::replace_secret(&self.reach.data, secret),
+            Place::Directory => data::replace_secret(self.reach.directory(), secret),
         }
     }
 
@@ -173,7 +173,7 @@ impl Change<'_> {
     }
 
     async fn retire_here(&self, current: &RootSecret) -> Result<(), String> {
-        let directory = &self.reach.data;
+        let directory = self.reach.directory();
         let engine = Engine::open(directory)
             .map_err(|why| format!("{why}; after `reseal`, stop the platform for this"))?;
         data::begin_anew(&engine, &current.retired()).await?;

@@ -25,7 +25,7 @@ pub(crate) async fn make(reach: &Reach, options: &cli::Token) -> Result<(String,
     let (secret, organisation) = match reach.find_stack()? {
         Some(stack) => (stack.root_secret()?, stack.organisation()?),
         None if reach.is_here() => {
-            (data::root_secret(&reach.data, &ambient)?, data::organisation())
+            (data::root_secret(reach.directory(), &ambient)?, data::organisation())
         }
         None => return ask(reach, options).await,
     };

@@ -1,6 +1,6 @@
 //! What the commands answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
@@ -181,6 +181,15 @@ fn another_posthorn_is_reached_by_url_and_token() {
     assert!(ok && listed.contains("order.paid"), "{listed}");
     let (ok, made) = says(&["token", "--expires", "1h", "--scope", "read"], &variables);
     assert!(ok, "{made}");
+    // What is typed goes before what the environment says.
+    let (ok, listed) = says(
+        &["message", "list", "--data", place.directory.join(".posthorn").to_str().unwrap()],
+        &[("POSTHORN_URL", "http://127.0.0.1:9"), ("POSTHORN_TOKEN", token.as_str())],
+    );
+    assert!(ok && listed.contains("order.paid"), "{listed}");
+    // What to type next is for the same one. The token is nothing to show.
+    let (_, sent) = says(&["send", "--url", &place.url, "--token", &token], &[]);
+    assert!(sent.contains(&format!(" listen --url {}`", place.url)), "{sent}");
     let (ok, refused) = says(&["bench", "--url", &place.url], &[]);
     assert!(!ok && refused.contains("works on this machine alone"), "{refused}");
 }
@@ -215,14 +224,53 @@ fn a_demonstration_that_is_kept_leaves_a_portal_full_of_it() {
     std::fs::create_dir_all(&directory).unwrap();
     let mut demo = Going::start(posthorn(&directory, &["demo", "--keep", "--json"]));
     let told = demo.json();
-    assert!(told["portal"].as_str().unwrap().contains("/portal#key="), "{told}");
     let data = told["data"].as_str().unwrap();
+    assert!(told["console"].as_str().unwrap().contains("/console#key="), "{told}");
+    let links: BTreeMap<&str, &str> = told["portals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["app"].as_str().unwrap(), one["url"].as_str().unwrap()))
+        .collect();
+    assert!(links.values().all(|link| link.contains("/portal#key=")), "{told}");
+    let listed = posthorn(&directory, &["app", "list", "--data", data, "--json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let customers: BTreeSet<&str> =
+        listed.as_array().unwrap().iter().map(|app| app["uid"].as_str().unwrap()).collect();
+    assert_eq!(links.keys().copied().collect::<BTreeSet<_>>(), customers, "a link to each");
+    assert_eq!(links.values().collect::<BTreeSet<_>>().len(), customers.len());
     let arguments = ["message", "list", "--app", "client-of-four", "--data", data, "--json"];
     let listed = posthorn(&directory, &arguments).output().unwrap().stdout;
     let listed: Value = serde_json::from_slice(&listed).unwrap();
     assert_eq!(listed[0]["eventType"], "payout.updated");
     assert!(demo.end("-TERM"));
     assert!(!std::path::Path::new(data).exists());
+}
+
+#[test]
+fn a_demonstration_is_kept_in_the_directory_that_was_named_and_given_once_there() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join("shown");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    let demo = ["demo", "--keep", "--data", "kept"];
+    let mut going = Going::start(posthorn(&directory, &demo));
+    let mut links = 0;
+    // The last thing that is said before it waits.
+    loop {
+        let line = going.line();
+        links += usize::from(line.contains("/portal#key="));
+        if line.contains("--data kept") {
+            break;
+        }
+    }
+    assert_eq!(links, 5, "a link to each customer");
+    assert!(going.end("-TERM"));
+    assert!(directory.join("kept").join("root-secret").exists());
+    let again = posthorn(&directory, &demo).output().unwrap();
+    let complaint = String::from_utf8(again.stderr).unwrap();
+    assert!(!again.status.success());
+    assert!(complaint.contains("kept has the customer dots already"), "{complaint}");
+    assert!(complaint.contains(" up --data kept`"), "{complaint}");
 }
 
 #[test]

@@ -83,6 +83,16 @@ fn what_to_type_next_is_for_the_directory_that_was_named() {
 }
 
 #[test]
+fn what_only_looks_like_a_directory_is_not_told_as_one() {
+    let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .args(["app", "get", "--", "--data=/none/there"])
+        .output();
+    let complaint = String::from_utf8(ran.unwrap().stderr).unwrap();
+    assert!(complaint.contains(" up`"), "{complaint}");
+}
+
+#[test]
 fn completions_know_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran =

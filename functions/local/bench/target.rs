@@ -45,8 +45,8 @@ impl Target {
     pub(crate) async fn find(reach: &Reach, options: &cli::Bench) -> Result<Self, String> {
         reach.only_here("bench")?;
         let wants_own = options.own || options.kill || options.stop;
-        if !wants_own && let Ok(client) = Client::of(&reach.data).await {
-            let description = format!("the one that runs on {}", reach.data.display());
+        if !wants_own && let Ok(client) = Client::of(reach.directory()).await {
+            let description = format!("the one that runs on {}", reach.directory().display());
             return Ok(Self { client, description, own: None });
         }
         let directory = Temporary::new();

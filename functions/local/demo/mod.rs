@@ -1,24 +1,28 @@
 //! `posthorn demo`: the platform behaves like four systems, one after the other and side by side.
 //!
-//! A platform and a receiver of its own, on free ports and a temporary directory. Each system is
-//! an application that follows the system's profile; its events go the whole trip, and then
-//! what the system promises its integrators is shown. At the end one publish call goes out in
-//! four forms.
+//! A platform and a receiver of its own, on free ports and a temporary directory, if none is named.
+//! Each system is an application that follows the system's profile; its events go the whole trip,
+//! and then what the system promises its integrators is shown. At the end one publish call goes out
+//! in four forms.
 
-use std::path::PathBuf;
+use std::fmt::{Display, Formatter};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::StatusCode;
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 use shared::store::Profiles;
 use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::nouns::Of;
 use crate::output::line;
 use crate::platform::Platform;
-use crate::reach::{Reach, string};
-use crate::{cli, data, signals};
+use crate::reach::{Api, Reach, string};
+use crate::{cli, console, data, hint, portal, signals};
 use receiver::Inbox;
 
 mod promises;
@@ -55,11 +59,12 @@ struct Customer {
 pub(crate) async fn run(reach: &Reach, options: &cli::Demo) -> Result<(), String> {
     reach.only_here("demo")?;
     let ended = signals::ended()?;
-    let directory = Temporary::new();
-    let profiles = Profiles::built_in();
+    let place = Place::of(reach);
+    let here = reach.on(place.directory());
     let anywhere = ([127, 0, 0, 1], 0).into();
-    let platform = Platform::start(&directory.0, anywhere, profiles.clone(), None).await?;
-    data::write_address(&directory.0, platform.addr)?;
+    let profiles = Profiles::built_in();
+    let platform = Platform::start(here.directory(), anywhere, profiles.clone(), None).await?;
+    data::write_address(here.directory(), platform.addr)?;
     let inbox = Arc::new(Inbox::default());
     let mut demo = Demo {
         client: Client::new(platform.addr, &platform.token),
@@ -70,6 +75,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Demo) -> Result<(), String
         is_silent: reach.json,
         events: 0,
     };
+    demo.refuse_a_second(here.directory()).await?;
     demo.say(format_args!("A platform at {}, a receiver at {}", demo.platform, demo.receiver));
     for system in SYSTEMS {
         demo.show_system(&profiles, system).await?;
@@ -78,20 +84,31 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Demo) -> Result<(), String
     demo.say(format_args!(
         "\nEvery event arrived, every signature was verified. What failed was made to fail."
     ));
-    let portal = demo.portal().await?;
+    let links = if options.keep { Some(Links::to(&here).await?) } else { None };
     if reach.json {
         let told = json!({"events": demo.events, "verified": true, "url": demo.platform,
-            "data": directory.0, "portal": options.keep.then_some(&portal)});
+            "data": here.directory(), "console": links.as_ref().map(|links| &links.console),
+            "portals": links.as_ref().map(Links::portals)});
         line(&told.to_string());
     }
-    if options.keep {
-        demo.say(format_args!(
-            "\nIt stays up until Ctrl-C. Its portal: {portal}\nOther commands reach it with --data {}",
-            directory.0.display()
-        ));
-        ended.await;
+    match links {
+        Some(links) => {
+            demo.say(format_args!("\n{links}"));
+            let directory = here.directory().display();
+            demo.say(format_args!("Other commands reach it with --data {directory}"));
+            ended.await;
+        }
+        None if reach.named_directory().is_some() => {
+            demo.say(format_args!("\nIt is kept, and shown again by `{}`", hint::command("up")));
+        }
+        None => {}
     }
     Ok(())
+}
+
+/// The applications of the demonstration.
+fn customers() -> impl Iterator<Item = &'static str> {
+    SYSTEMS.into_iter().chain([table::CLIENT])
 }
 
 impl Demo {
@@ -102,10 +119,20 @@ impl Demo {
         }
     }
 
-    /// A link to the portal of the customer of all four systems.
-    async fn portal(&mut self) -> Result<String, String> {
-        let path = format!("/api/v1/auth/app-portal-access/{}", table::CLIENT);
-        string(&self.client.call("POST", &path, json!({})).await?, "url")
+    /// Its customers can be made once in a directory.
+    async fn refuse_a_second(&mut self, directory: &Path) -> Result<(), String> {
+        for customer in customers() {
+            let path = format!("/api/v1/app/{customer}");
+            if self.client.status("GET", &path, Bytes::new()).await? == StatusCode::OK {
+                return Err(format!(
+                    "{} has the customer {customer} already: `{}` shows what is there; a \
+                     demonstration needs another directory",
+                    directory.display(),
+                    hint::command("up"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Publishes a system's events and shows how each arrived, then keeps its promises.
@@ -186,6 +213,65 @@ fn holds(body: &[u8], payload: &Value) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
     let inside = ["data", "payload"].iter().any(|name| body.get(name) == Some(payload));
     body == *payload || inside
+}
+
+/// Links to what a demonstration leaves.
+struct Links {
+    /// Of the operator.
+    console: String,
+    /// Of each customer, by its name.
+    portals: Vec<(&'static str, String)>,
+}
+
+impl Links {
+    /// The same links as other commands print.
+    async fn to(reach: &Reach) -> Result<Self, String> {
+        let console = console::run(reach, &cli::Console { open: false }).await?;
+        let api = Api::open(reach).await?;
+        let mut portals = Vec::new();
+        for customer in customers() {
+            let of = Of { app: customer.to_owned() };
+            let portal = portal::run(&api, &cli::Portal { of, open: false }).await?;
+            portals.push((customer, portal.text));
+        }
+        Ok(Self { console: console.text, portals })
+    }
+
+    /// For programs.
+    fn portals(&self) -> Value {
+        self.portals.iter().map(|(customer, url)| json!({"app": customer, "url": url})).collect()
+    }
+}
+
+impl Display for Links {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "It stays up until Ctrl-C. As the operator:\n  {}", self.console)?;
+        writeln!(f, "As one of its customers:")?;
+        self.portals.iter().try_for_each(|(name, url)| writeln!(f, "  {name:<14}  {url}"))
+    }
+}
+
+/// Where a demonstration keeps everything.
+enum Place {
+    /// Where it was told to.
+    Named(PathBuf),
+    /// Where nobody else looks.
+    Temporary(Temporary),
+}
+
+impl Place {
+    fn of(reach: &Reach) -> Self {
+        match reach.named_directory() {
+            Some(directory) => Self::Named(directory.to_owned()),
+            None => Self::Temporary(Temporary::new()),
+        }
+    }
+
+    fn directory(&self) -> &Path {
+        match self {
+            Self::Named(directory) | Self::Temporary(Temporary(directory)) => directory,
+        }
+    }
 }
 
 /// A directory that vanishes with the demonstration.

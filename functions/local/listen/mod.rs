@@ -96,7 +96,7 @@ pub(crate) async fn run(reach: &Reach, options: &Listen) -> Result<(), String> {
     let api = Api::open(reach).await?;
     let app = api.application(&options.of.app).await?;
     take_away_left(&api, &app).await?;
-    let secret = data::listen_secret(&reach.data, &Ambient::system())?;
+    let secret = data::listen_secret(reach.directory(), &Ambient::system())?;
     let relayed = options.relay || !api.is_near();
     let (url, source) = match relayed {
         true => relay::source(&api, options).await?,
