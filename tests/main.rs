@@ -85,7 +85,7 @@ mod otel;
 mod outcomes;
 /// How the local platform's commands answer.
 #[path = "../functions/local/output.rs"]
-#[allow(dead_code, reason = "the commands use the rest")]
+#[allow(dead_code, unused_imports, unused_macros, reason = "the commands use the rest")]
 mod output;
 mod policy;
 mod portal;

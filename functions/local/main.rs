@@ -4,6 +4,9 @@
 //! front of receive and admin, a poller in front of dispatch, a timer in front of retry. One
 //! file holds everything; a process that is killed picks up where it was.
 
+// They panic where nobody reads: `output` has what prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
     let Cli { command, up, reach } = cli;
     hint::tell_for(reach.named());
     match runtime.block_on(run(command.unwrap_or(Command::Up(up)), &reach)) {
+        _ if output::is_unread() => ExitCode::from(output::OF_A_CLOSED_PIPE),
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(&reason),
     }
@@ -107,7 +111,9 @@ async fn run(command: Command, reach: &Reach) -> Result<(), String> {
         }
         Command::Tail(options) => tail::run(&Api::open(reach).await?, &options, reach.json).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "posthorn", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "posthorn", &mut script);
+            output::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
         Command::Cost(options) => cost::run(&options, reach.json),
@@ -146,6 +152,6 @@ async fn ask(command: Command, api: &Api) -> Result<Output, String> {
 }
 
 fn fail(reason: &str) -> ExitCode {
-    eprintln!("posthorn: {reason}");
+    output::complain(&format!("posthorn: {reason}"));
     ExitCode::FAILURE
 }

@@ -1,9 +1,11 @@
 //! What a command answers: JSON for programs, text for people.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use shared::host::config;
+use tokio::sync::Notify;
 
 use crate::terminal::{shown, shown_json};
 
@@ -54,12 +56,56 @@ impl Output {
 /// A column's title, and what it shows of an item.
 pub(crate) type Column = (&'static str, fn(&Value) -> String);
 
-/// Prints a line; whoever stops reading ends the program, as `head` expects.
+/// What shells call the end of a program by SIGPIPE, which ends most of those that print to a pipe
+/// without a reader.
+pub(crate) const OF_A_CLOSED_PIPE: u8 = 141;
+
+/// Whether nobody reads any more.
+static IS_UNREAD: AtomicBool = AtomicBool::new(false);
+/// Whether somebody ends the program when nobody reads any more.
+static IS_HEARD: AtomicBool = AtomicBool::new(false);
+static UNREAD: Notify = Notify::const_new();
+
+/// Prints a line. When nobody reads any more that ends the program without a word, as `head`
+/// expects; at once, unless somebody [listens for it](unread).
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else { return };
+    if error.kind() != ErrorKind::BrokenPipe {
+        complain(&format!("posthorn: cannot print: {error}"));
+        std::process::exit(1);
     }
+    let is_known = IS_UNREAD.swap(true, Ordering::Relaxed);
+    match IS_HEARD.load(Ordering::Relaxed) {
+        // Once: what is ended in order is not to be ended at once.
+        true if is_known => {}
+        true => UNREAD.notify_one(),
+        false => std::process::exit(OF_A_CLOSED_PIPE.into()),
+    }
+}
+
+/// Prints a line as `println!` does, which panics where nobody reads.
+macro_rules! tell {
+    () => { $crate::output::line("") };
+    ($($said:tt)*) => { $crate::output::line(&format!($($said)*)) };
+}
+pub(crate) use tell;
+
+/// Prints a line to standard error, if anybody reads that.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Waits until nobody reads any more. From this call on that ends the program no more: whoever
+/// calls does, after what is to be done before.
+pub(crate) fn unread() -> impl Future<Output = ()> {
+    IS_HEARD.store(true, Ordering::Relaxed);
+    UNREAD.notified()
+}
+
+/// Whether nobody reads any more.
+pub(crate) fn is_unread() -> bool {
+    IS_UNREAD.load(Ordering::Relaxed)
 }
 
 /// A field as people read it.

@@ -23,7 +23,7 @@ use crate::front::Front;
 use crate::lane::{self, Lane};
 use crate::machine::Machine;
 use crate::narrator::Narrator;
-use crate::output::line;
+use crate::output::{complain, is_unread, line};
 use crate::reach::Reach;
 use crate::stop::{Stopper, stop};
 use crate::{chores, cli, data, hint, http_server, poller, signals};
@@ -76,7 +76,9 @@ pub(crate) async fn up(reach: &Reach, options: &cli::Up) -> Result<(), String> {
         _ = platform.doors.join_next() => return stopped(),
     }
     let again = signals::ended()?;
-    eprintln!("Stopping when what is under way is over; Ctrl-C stops at once.");
+    if !is_unread() {
+        complain("Stopping when what is under way is over; Ctrl-C stops at once.");
+    }
     tokio::select! {
         () = platform.stop() => {}
         () = again => {}

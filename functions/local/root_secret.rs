@@ -22,7 +22,7 @@ use shared::embedded::Engine;
 
 use crate::cli::{self, RootSecretStep as Step};
 use crate::data;
-use crate::output::line;
+use crate::output::{self, line};
 use crate::reach::{Api, Reach};
 use crate::stack::Stack;
 
@@ -45,6 +45,8 @@ pub(crate) async fn run(reach: &Reach, options: &cli::RootSecret) -> Result<(), 
     };
     let change = Change { reach, options, place, ambient: Ambient::system() };
     let current = change.read()?;
+    // What was begun is carried to its end, whether or not anybody reads how it goes.
+    drop(output::unread());
     match options.step {
         Step::Show => {}
         Step::Add => change.write(&change.one_more(&current)?).await?,

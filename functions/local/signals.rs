@@ -1,6 +1,8 @@
 //! What asks a process to end.
 
-/// Waits for Ctrl-C, `kill` or the end of the terminal, from now on.
+use crate::output;
+
+/// Waits for Ctrl-C, `kill`, the end of the terminal or of whoever reads, from now on.
 ///
 /// # Errors
 /// When the system does not let us hear of them.
@@ -12,16 +14,24 @@ pub(crate) fn ended() -> Result<impl Future<Output = ()>, String> {
         let mut interrupt = hear(SignalKind::interrupt())?;
         let mut terminate = hear(SignalKind::terminate())?;
         let mut hang_up = hear(SignalKind::hangup())?;
+        let unread = output::unread();
         Ok(async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 _ = hang_up.recv() => {}
+                () = unread => {}
             }
         })
     }
     #[cfg(not(unix))]
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
+    {
+        let unread = output::unread();
+        Ok(async {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                () = unread => {}
+            }
+        })
+    }
 }

@@ -6,7 +6,7 @@ use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
-use crate::output::Output;
+use crate::output::{Output, complain};
 use crate::reach::{Api, Reach, string};
 use crate::{cli, data, hint};
 
@@ -14,7 +14,7 @@ use crate::{cli, data, hint};
 pub(crate) async fn run(reach: &Reach, options: &cli::Token) -> Result<Output, String> {
     let (token, expires_at) = make(reach, options).await?;
     if !reach.json {
-        eprintln!("{}", describe(options, &expires_at));
+        complain(&describe(options, &expires_at));
     }
     Ok(Output::new(json!({"token": token, "expiresAt": expires_at}), token))
 }

@@ -13,8 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::machine::Status;
+use crate::output::tell;
 use crate::reach::Reach;
-use crate::{cli, process};
+use crate::{cli, process, signals};
 
 mod hostile;
 mod publish;
@@ -49,8 +50,16 @@ pub(crate) struct Plan {
     stop: bool,
 }
 
-/// Measures and prints.
+/// Measures and prints. What was begun for it ends with it, whenever that is.
 pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), String> {
+    let ended = signals::ended()?;
+    tokio::select! {
+        measured = measure(reach, options) => measured,
+        () = ended => Err("ended before it was measured".to_owned()),
+    }
+}
+
+async fn measure(reach: &Reach, options: &cli::Bench) -> Result<(), String> {
     let plan = Plan {
         messages: options.messages.max(1),
         concurrency: options.concurrency.max(1),
@@ -68,7 +77,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), Strin
     };
     let mut target = Target::find(reach, options).await?;
     if !reach.json {
-        println!("platform: {}", target.description);
+        tell!("platform: {}", target.description);
     }
     let alone = match plan.hostile {
         true => Some(alone(&plan, &mut target).await?),

@@ -9,6 +9,7 @@ use super::Plan;
 use super::publish::Published;
 use super::receiver::Receiver;
 use crate::machine::Status;
+use crate::output::tell;
 use crate::process::Used;
 
 /// Everything that was measured.
@@ -132,7 +133,7 @@ impl Report<'_> {
 }
 
 fn line(name: &str, value: impl std::fmt::Display) {
-    println!("{name:<18} {value}");
+    tell!("{name:<18} {value}");
 }
 
 fn latencies(latencies: &Histogram<u64>) -> Value {

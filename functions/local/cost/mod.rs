@@ -23,6 +23,8 @@ pub(crate) use bill::{Ran, bill_of};
 use operations::{ALARM_METRICS, LINE_BYTES};
 use prices::MILLION;
 
+use crate::output::tell;
+
 /// A month's traffic, and what is assumed about it.
 #[derive(Args)]
 pub(crate) struct Cost {
@@ -116,7 +118,7 @@ fn print(cost: &Cost) {
     let deliveries = cost.messages * f64::from(cost.endpoints);
     let bill = Bill::of(cost);
     let percent = |share: f64| round(100.0 * share);
-    println!(
+    tell!(
         "{} messages of {} KiB a month ({} a second) to {} endpoint(s) each: {} deliveries,",
         whole(cost.messages),
         cost.payload as f64 / 1024.0,
@@ -124,54 +126,54 @@ fn print(cost: &Cost) {
         cost.endpoints,
         whole(deliveries)
     );
-    println!(
+    tell!(
         "{}% delivered at the second attempt, {}% never, and {}% to endpoints that hang",
         percent(cost.failures),
         percent(cost.exhausted),
         percent(cost.hang)
     );
-    println!();
-    println!("{:<32}{:>14} {:<12}{:>10}{:>14}", "AWS", "a month", "", "USD", "per million");
+    tell!();
+    tell!("{:<32}{:>14} {:<12}{:>10}{:>14}", "AWS", "a month", "", "USD", "per million");
     print_lines(&bill.traffic, Some(deliveries));
-    println!();
-    println!("{:<58}{:>10}", "AWS, whether or not anything happens", "USD");
+    tell!();
+    tell!("{:<58}{:>10}", "AWS, whether or not anything happens", "USD");
     print_lines(&bill.fixed, None);
-    println!();
+    tell!();
     print_sum("all of it", bill.sum(), Some(deliveries));
-    println!();
-    println!("{:<58}{:>10}{:>14}", "elsewhere, at list prices", "USD", "per million");
+    tell!();
+    tell!("{:<58}{:>10}{:>14}", "elsewhere, at list prices", "USD", "per million");
     for other in prices::OTHERS {
         let month = (other.month)(cost.messages, cost.payload, deliveries);
         print_sum(&format!("{} ({})", other.name, other.as_of), month, Some(deliveries));
-        println!("  without {}", other.lacks);
+        tell!("  without {}", other.lacks);
     }
-    println!();
+    tell!();
     print_assumptions(cost, &bill);
 }
 
 fn print_assumptions(cost: &Cost, bill: &Bill) {
-    println!(
+    tell!(
         "AWS prices: us-east-1, {}, no free tier. Counted: operations of DynamoDB",
         prices::AS_OF
     );
-    println!(
+    tell!(
         "and SQS, and the bytes that are kept. Assumed: receive {} ms a call, dispatch",
         cost.receive_ms
     );
-    println!(
+    tell!(
         "{} ms an attempt and {} ms a batch (the endpoints' latency), of {} messages and {}",
         cost.attempt_ms,
         cost.latency,
         whole((bill.batch * 10.0).round() / 10.0),
         whole((bill.retry_batch * 10.0).round() / 10.0)
     );
-    println!(
+    tell!(
         "retries; {} B of headers and TLS an attempt; answers of {} B; {} B of log an",
         bill::OVERHEAD_BYTES,
         cost.answer,
         cost.log_bytes
     );
-    println!(
+    tell!(
         "invocation, {} more a failure; kept {} days, the table with point-in-time recovery.",
         bill::FAILURE_BYTES,
         cost.stored_days
@@ -179,32 +181,30 @@ fn print_assumptions(cost: &Cost, bill: &Bill) {
     let metrics = Metric::ALL.len() as f64;
     let watching =
         metrics * prices::METRIC + f64::from(ALARM_METRICS) * prices::ALARM + prices::DASHBOARD;
-    println!(
+    tell!(
         "Left out: CloudWatch's {metrics} metrics, alarms on {ALARM_METRICS} metrics and dashboard. Ten metrics,"
     );
-    println!(
+    tell!(
         "ten of alarms and three dashboards of an account are free; otherwise {watching:.2} a month."
     );
 }
 
 fn print_lines(lines: &[Line], deliveries: Option<f64>) {
     for line in lines {
-        print!("{:<32}{:>14} {:<12}", line.name, whole(line.quantity), line.unit);
-        print_dollars(9, line.dollars, deliveries);
+        let usd = dollars(9, line.dollars, deliveries);
+        tell!("{:<32}{:>14} {:<12}{usd}", line.name, whole(line.quantity), line.unit);
     }
     print_sum("together", lines.iter().map(|line| line.dollars).sum(), deliveries);
 }
 
-fn print_sum(name: &str, dollars: f64, deliveries: Option<f64>) {
-    print!("{name:<58}");
-    print_dollars(10, dollars, deliveries);
+fn print_sum(name: &str, usd: f64, deliveries: Option<f64>) {
+    tell!("{name:<58}{}", dollars(10, usd, deliveries));
 }
 
-fn print_dollars(width: usize, dollars: f64, deliveries: Option<f64>) {
-    match deliveries {
-        None => println!("{dollars:>width$.2}"),
-        Some(deliveries) => println!("{dollars:>width$.2}{:>14.2}", dollars / deliveries * MILLION),
-    }
+/// Dollars, and for a million deliveries if there is a number of them.
+fn dollars(width: usize, usd: f64, deliveries: Option<f64>) -> String {
+    let each = deliveries.map(|deliveries| format!("{:>14.2}", usd / deliveries * MILLION));
+    format!("{usd:>width$.2}{}", each.unwrap_or_default())
 }
 
 /// A number with its thousands apart; small ones with a decimal.

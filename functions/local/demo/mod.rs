@@ -40,7 +40,8 @@ struct Demo {
     inbox: Arc<Inbox>,
     /// URL of the receiver, and of the platform.
     receiver: String,
-    platform: String,
+    url: String,
+    _platform: Platform,
     deadline: Instant,
     is_silent: bool,
     /// How many were published.
@@ -58,50 +59,20 @@ struct Customer {
 /// Runs the demonstration. Afterwards it goes on, if it is to be kept, until it is ended.
 pub(crate) async fn run(reach: &Reach, options: &cli::Demo) -> Result<(), String> {
     reach.only_here("demo")?;
-    let ended = signals::ended()?;
+    let mut ended = std::pin::pin!(signals::ended()?);
     let place = Place::of(reach);
     let here = reach.on(place.directory());
-    let anywhere = ([127, 0, 0, 1], 0).into();
-    let profiles = Profiles::built_in();
-    let platform = Platform::start(here.directory(), anywhere, profiles.clone(), None).await?;
-    data::write_address(here.directory(), platform.addr)?;
-    let inbox = Arc::new(Inbox::default());
-    let mut demo = Demo {
-        client: Client::new(platform.addr, &platform.token),
-        receiver: receiver::start(&inbox).await?,
-        inbox,
-        platform: format!("http://{}", platform.addr),
-        deadline: Instant::now() + PATIENCE,
-        is_silent: reach.json,
-        events: 0,
-    };
-    demo.refuse_a_second(here.directory()).await?;
-    demo.say(format_args!("A platform at {}, a receiver at {}", demo.platform, demo.receiver));
-    for system in SYSTEMS {
-        demo.show_system(&profiles, system).await?;
+    let mut demo = Demo::start(&here).await?;
+    tokio::select! {
+        shown = demo.show(&here, options) => shown?,
+        () = &mut ended => return Err("ended before all of it was shown".to_owned()),
     }
-    demo.show_side_by_side().await?;
-    demo.say(format_args!(
-        "\nEvery event arrived, every signature was verified. What failed was made to fail."
-    ));
-    let links = if options.keep { Some(Links::to(&here).await?) } else { None };
-    if reach.json {
-        let told = json!({"events": demo.events, "verified": true, "url": demo.platform,
-            "data": here.directory(), "console": links.as_ref().map(|links| &links.console),
-            "portals": links.as_ref().map(Links::portals)});
-        line(&told.to_string());
-    }
-    match links {
-        Some(links) => {
-            demo.say(format_args!("\n{links}"));
-            let directory = here.directory().display();
-            demo.say(format_args!("Other commands reach it with --data {directory}"));
-            ended.await;
-        }
-        None if reach.named_directory().is_some() => {
+    match (options.keep, &place) {
+        (true, _) => ended.await,
+        (false, Place::Named(_)) => {
             demo.say(format_args!("\nIt is kept, and shown again by `{}`", hint::command("up")));
         }
-        None => {}
+        (false, Place::Temporary(_)) => {}
     }
     Ok(())
 }
@@ -112,6 +83,49 @@ fn customers() -> impl Iterator<Item = &'static str> {
 }
 
 impl Demo {
+    /// Starts what it works with, on this directory.
+    async fn start(here: &Reach) -> Result<Self, String> {
+        let (anywhere, profiles) = (([127, 0, 0, 1], 0).into(), Profiles::built_in());
+        let platform = Platform::start(here.directory(), anywhere, profiles, None).await?;
+        data::write_address(here.directory(), platform.addr)?;
+        let inbox = Arc::new(Inbox::default());
+        Ok(Self {
+            client: Client::new(platform.addr, &platform.token),
+            receiver: receiver::start(&inbox).await?,
+            inbox,
+            url: format!("http://{}", platform.addr),
+            _platform: platform,
+            deadline: Instant::now() + PATIENCE,
+            is_silent: here.json,
+            events: 0,
+        })
+    }
+
+    /// Shows everything.
+    async fn show(&mut self, here: &Reach, options: &cli::Demo) -> Result<(), String> {
+        self.refuse_a_second(here.directory()).await?;
+        self.say(format_args!("A platform at {}, a receiver at {}", self.url, self.receiver));
+        for system in SYSTEMS {
+            self.show_system(&Profiles::built_in(), system).await?;
+        }
+        self.show_side_by_side().await?;
+        self.say(format_args!(
+            "\nEvery event arrived, every signature was verified. What failed was made to fail."
+        ));
+        let links = if options.keep { Some(Links::to(here).await?) } else { None };
+        if self.is_silent {
+            let told = json!({"events": self.events, "verified": true, "url": self.url,
+                "data": here.directory(), "console": links.as_ref().map(|links| &links.console),
+                "portals": links.as_ref().map(Links::portals)});
+            line(&told.to_string());
+        }
+        if let Some(links) = links {
+            let directory = here.directory().display();
+            self.say(format_args!("\n{links}\nOther commands reach it with --data {directory}"));
+        }
+        Ok(())
+    }
+
     /// Tells people; programs hear of it at the end.
     fn say(&self, text: std::fmt::Arguments<'_>) {
         if !self.is_silent {

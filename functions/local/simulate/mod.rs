@@ -34,6 +34,8 @@ use scenario::claim::{Claim, everywhere};
 use scenario::size::Size;
 use scenario::{SCENARIOS, Scenario};
 
+use crate::output::tell;
+
 /// What is to be simulated.
 #[derive(Args)]
 pub(crate) struct Simulate {
@@ -96,7 +98,7 @@ pub(crate) fn run(options: &Simulate, as_json: bool) -> Result<(), String> {
         }
         if as_json {
             let json = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
-            println!("{json}");
+            tell!("{json}");
         } else {
             show(scenario, &outcome);
         }
@@ -110,11 +112,11 @@ pub(crate) fn run(options: &Simulate, as_json: bool) -> Result<(), String> {
 fn list(as_json: bool) {
     let one = |it: &Scenario| serde_json::json!({"name": it.name, "about": it.about});
     if as_json {
-        println!("{}", SCENARIOS.iter().map(one).collect::<serde_json::Value>());
+        tell!("{}", SCENARIOS.iter().map(one).collect::<serde_json::Value>());
         return;
     }
     for scenario in &SCENARIOS {
-        println!("{:<12} {}", scenario.name, scenario.about);
+        tell!("{:<12} {}", scenario.name, scenario.about);
     }
 }
 
@@ -144,20 +146,20 @@ fn play(scenario: &Scenario, options: &Simulate) -> Result<Outcome, String> {
 
 fn show(scenario: &Scenario, outcome: &Outcome) {
     let size = outcome.size;
-    println!("{}: {}", scenario.name, scenario.about);
+    tell!("{}: {}", scenario.name, scenario.about);
     let percent = 100.0 * size.scale;
-    println!("{} messages/s, {} min, at {percent} % of its size", size.rate, size.load_s / 60.0);
-    println!();
+    tell!("{} messages/s, {} min, at {percent} % of its size", size.rate, size.load_s / 60.0);
+    tell!();
     if let Some(last) = outcome.runs.last() {
         report::print(last);
     }
     if outcome.runs.len() > 1 {
-        println!();
+        tell!();
         report::print_beside(&outcome.runs);
     }
-    println!();
+    tell!();
     report::print_claims(&outcome.claims);
-    println!();
+    tell!();
 }
 
 /// Runs a plan under a bar, which is drawn on a terminal only.

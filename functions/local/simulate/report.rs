@@ -2,6 +2,7 @@
 
 use super::figures::{Figures, Quantiles, Work};
 use super::scenario::claim::Claim;
+use crate::output::tell;
 
 /// Prints what a run came to.
 pub(crate) fn print(run: &Figures) {
@@ -71,7 +72,7 @@ pub(crate) fn print(run: &Figures) {
 
 /// Prints several runs, a line each.
 pub(crate) fn print_beside(runs: &[Figures]) {
-    println!(
+    tell!(
         "{:>10}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}{:>10}{:>10}",
         "accepted",
         "first p99",
@@ -84,7 +85,7 @@ pub(crate) fn print_beside(runs: &[Figures]) {
         "throttled"
     );
     for run in runs {
-        println!(
+        tell!(
             "{:>10}{:>9} ms{:>9} ms{:>10.1}{:>8}{:>10.2}{:>10.3}{:>10.2}{:>10}",
             run.accepted,
             run.first.all.p99_ms,
@@ -103,7 +104,7 @@ pub(crate) fn print_beside(runs: &[Figures]) {
 pub(crate) fn print_claims(claims: &[Claim]) {
     for claim in claims {
         let mark = if claim.holds { "holds" } else { "FAILS" };
-        println!("{mark:<9}{}: {}", claim.claim, claim.found);
+        tell!("{mark:<9}{}: {}", claim.claim, claim.found);
     }
 }
 
@@ -121,7 +122,7 @@ fn work(of: &Work) -> String {
 }
 
 fn line(name: &str, value: impl std::fmt::Display) {
-    println!("{name:<18} {value}");
+    tell!("{name:<18} {value}");
 }
 
 fn quantiles(of: &Quantiles) -> String {
