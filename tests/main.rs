@@ -130,6 +130,10 @@ mod support;
 mod svix;
 mod sweep;
 mod systems;
+/// The tables of the local platform's commands.
+#[path = "../functions/local/table.rs"]
+#[allow(dead_code, reason = "the commands use the rest")]
+mod table;
 mod target;
 mod tasks;
 mod template;

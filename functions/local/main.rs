@@ -52,6 +52,7 @@ mod span;
 mod stack;
 mod status;
 mod stop;
+mod table;
 mod tail;
 mod terminal;
 mod token;

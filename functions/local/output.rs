@@ -7,6 +7,7 @@ use serde_json::Value;
 use shared::host::config;
 use tokio::sync::Notify;
 
+use crate::table::{Column, Table};
 use crate::terminal::{shown, shown_json};
 
 /// An answer in both forms.
@@ -15,12 +16,14 @@ pub(crate) struct Output {
     pub(crate) json: Value,
     /// For people.
     pub(crate) text: String,
+    /// For people as well, instead of the text.
+    table: Option<Table>,
 }
 
 impl Output {
     /// Both forms of an answer.
     pub(crate) fn new(json: Value, text: impl Into<String>) -> Self {
-        Self { json, text: text.into() }
+        Self { json, text: text.into(), table: None }
     }
 
     /// A thing with its fields, one a line.
@@ -30,31 +33,32 @@ impl Output {
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let line = |(name, value): &(&String, &Value)| format!("{name:<width$}  {}", plain(value));
         let text = fields.iter().map(line).collect::<Vec<_>>().join("\n");
-        Self { json, text }
+        Self::new(json, text)
     }
 
     /// A list as a table: columns by title and by what they show of an item.
     pub(crate) fn table(items: Vec<Value>, none: &str, columns: &[Column]) -> Self {
-        let rows = items.iter().map(|item| columns.iter().map(|(_, cell)| cell(item)).collect());
-        let text = match items.is_empty() {
-            true => none.to_owned(),
-            false => table(columns.iter().map(|(title, _)| *title), rows.collect()),
-        };
-        Self { json: Value::Array(items), text }
+        let table = (!items.is_empty()).then(|| Table::new(&items, columns));
+        Self { json: Value::Array(items), text: none.to_owned(), table }
     }
 
     /// Prints it. What was read from elsewhere does nothing to the terminal.
     pub(crate) fn print(&self, as_json: bool) {
         if as_json {
             line(&shown_json(&self.json));
+        } else if let Some(table) = &self.table {
+            line(&table.within(width()));
         } else if !self.text.is_empty() {
             line(&shown(&self.text));
         }
     }
 }
 
-/// A column's title, and what it shows of an item.
-pub(crate) type Column = (&'static str, fn(&Value) -> String);
+/// How many characters of a line somebody sees, if standard output is a terminal.
+fn width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(width.0.into())
+}
 
 /// What shells call the end of a program by SIGPIPE, which ends most of those that print to a pipe
 /// without a reader.
@@ -141,20 +145,6 @@ fn is_something(value: &Value) -> bool {
         Value::Object(fields) => !fields.is_empty(),
         _ => true,
     }
-}
-
-/// Rows under titles, each column as wide as it needs.
-fn table<'a>(titles: impl Iterator<Item = &'a str>, rows: Vec<Vec<String>>) -> String {
-    let mut all = vec![titles.map(str::to_owned).collect::<Vec<_>>()];
-    all.extend(rows);
-    let columns = all[0].len();
-    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
-    let padded = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    all.iter().map(padded).collect::<Vec<_>>().join("\n")
 }
 
 /// How lines are coloured, where anybody looks at them.

@@ -12,6 +12,7 @@ mod answers;
 mod help;
 mod listening;
 mod platform;
+mod tables;
 mod unread;
 
 /// Longest wait for a line of a process: no test fails for being slow, only for hanging.

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Page, below, delete, get};
 use crate::output::{Output, field, moment};
 use crate::reach::Api;
+use crate::table::Column;
 
 /// Applications: one for each of your customers.
 #[derive(Subcommand)]
@@ -49,10 +50,10 @@ pub(crate) async fn run(api: &Api, app: &App) -> Result<Output, String> {
                 apps,
                 "there is no application yet",
                 &[
-                    ("NAME", |app| field(app, "name")),
-                    ("UID", |app| field(app, "uid")),
-                    ("ID", |app| field(app, "id")),
-                    ("CREATED", |app| moment(&app["createdAt"])),
+                    Column::text("NAME", |app| field(app, "name")),
+                    Column::whole("UID", |app| field(app, "uid")),
+                    Column::whole("ID", |app| field(app, "id")),
+                    Column::whole("CREATED", |app| moment(&app["createdAt"])),
                 ],
             ))
         }

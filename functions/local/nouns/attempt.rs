@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Of, Page, below, get};
 use crate::output::{Output, field, moment};
 use crate::reach::Api;
+use crate::table::Column;
 
 /// Attempts: what was sent to an endpoint, and what it answered.
 #[derive(Subcommand)]
@@ -54,13 +55,13 @@ pub(crate) async fn run(api: &Api, attempt: &Attempt) -> Result<Output, String> 
                 attempts,
                 "there is no attempt yet",
                 &[
-                    ("TIME", |attempt| moment(&attempt["timestamp"])),
-                    ("RESULT", |attempt| field(attempt, "statusText")),
-                    ("ANSWER", answer),
-                    ("MS", |attempt| field(attempt, "responseDurationMs")),
-                    ("URL", |attempt| field(attempt, "url")),
-                    ("MESSAGE", |attempt| field(attempt, "msgId")),
-                    ("ID", |attempt| field(attempt, "id")),
+                    Column::whole("TIME", |attempt| moment(&attempt["timestamp"])),
+                    Column::whole("RESULT", |attempt| field(attempt, "statusText")),
+                    Column::whole("ANSWER", answer),
+                    Column::whole("MS", |attempt| field(attempt, "responseDurationMs")),
+                    Column::text("URL", |attempt| field(attempt, "url")),
+                    Column::whole("MESSAGE", |attempt| field(attempt, "msgId")),
+                    Column::whole("ID", |attempt| field(attempt, "id")),
                 ],
             ))
         }

@@ -11,6 +11,7 @@ use super::{Of, Page, below, delete, get};
 use crate::output::{Output, field};
 use crate::reach::{Api, string};
 use crate::span;
+use crate::table::Column;
 
 /// Longest wait for a task, in looks of [`LOOK_EVERY`].
 const LOOKS: u32 = 300;
@@ -119,11 +120,11 @@ async fn list(api: &Api, of: &Of, page: &Page) -> Result<Output, String> {
         endpoints,
         "there is no endpoint yet",
         &[
-            ("URL", |endpoint| field(endpoint, "url")),
-            ("STATE", |endpoint| state(endpoint).to_owned()),
-            ("TYPES", types),
-            ("DESCRIPTION", |endpoint| field(endpoint, "description")),
-            ("ID", |endpoint| field(endpoint, "id")),
+            Column::text("URL", |endpoint| field(endpoint, "url")),
+            Column::whole("STATE", |endpoint| state(endpoint).to_owned()),
+            Column::text("TYPES", types),
+            Column::text("DESCRIPTION", |endpoint| field(endpoint, "description")),
+            Column::whole("ID", |endpoint| field(endpoint, "id")),
         ],
     ))
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Page, below, delete, get};
 use crate::output::{Output, field};
 use crate::reach::Api;
+use crate::table::Column;
 
 /// Event types: the kinds of events that customers choose from.
 #[derive(Subcommand)]
@@ -60,10 +61,10 @@ pub(crate) async fn run(api: &Api, event_type: &EventType) -> Result<Output, Str
                 types,
                 "there is no event type yet",
                 &[
-                    ("NAME", |one| field(one, "name")),
-                    ("STATE", state),
-                    ("GROUP", |one| field(one, "groupName")),
-                    ("DESCRIPTION", |one| field(one, "description")),
+                    Column::text("NAME", |one| field(one, "name")),
+                    Column::whole("STATE", state),
+                    Column::text("GROUP", |one| field(one, "groupName")),
+                    Column::text("DESCRIPTION", |one| field(one, "description")),
                 ],
             ))
         }

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::{Of, Page, below, get};
 use crate::output::{Output, field, moment};
 use crate::reach::{Api, segment};
+use crate::table::Column;
 
 /// Messages: the events that were published.
 #[derive(Subcommand)]
@@ -41,10 +42,10 @@ pub(crate) async fn run(api: &Api, message: &Message) -> Result<Output, String> 
                 messages,
                 "there is no message yet",
                 &[
-                    ("TIME", |message| moment(&message["timestamp"])),
-                    ("TYPE", |message| field(message, "eventType")),
-                    ("EVENT ID", |message| field(message, "eventId")),
-                    ("ID", |message| field(message, "id")),
+                    Column::whole("TIME", |message| moment(&message["timestamp"])),
+                    Column::text("TYPE", |message| field(message, "eventType")),
+                    Column::whole("EVENT ID", |message| field(message, "eventId")),
+                    Column::whole("ID", |message| field(message, "id")),
                 ],
             ))
         }
