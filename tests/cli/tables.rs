@@ -85,3 +85,15 @@ proptest! {
         prop_assert_eq!(ids, items.len(), "{}", table);
     }
 }
+
+#[test]
+fn the_bill_is_no_wider_than_a_usual_terminal() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let bill = super::posthorn(place, &["cost", "--messages", "1e9"]).output().unwrap().stdout;
+    let bill = String::from_utf8(bill).unwrap();
+    // The table: what is said below it breaks where it may.
+    for line in bill.lines().take_while(|line| !line.starts_with("AWS prices")) {
+        let is_text = line.ends_with(',') || line.ends_with("hang") || line.contains("without ");
+        assert!(line.chars().count() <= 80 || is_text, "{line}");
+    }
+}

@@ -133,7 +133,7 @@ fn print(cost: &Cost) {
         percent(cost.hang)
     );
     tell!();
-    tell!("{:<32}{:>14} {:<12}{:>10}{:>14}", "AWS", "a month", "", "USD", "per million");
+    tell!("{:<32}{:>14} {:<12}{:>9}{:>12}", "AWS", "a month", "", "USD", "per million");
     print_lines(&bill.traffic, Some(deliveries));
     tell!();
     tell!("{:<58}{:>10}", "AWS, whether or not anything happens", "USD");
@@ -141,7 +141,7 @@ fn print(cost: &Cost) {
     tell!();
     print_sum("all of it", bill.sum(), Some(deliveries));
     tell!();
-    tell!("{:<58}{:>10}{:>14}", "elsewhere, at list prices", "USD", "per million");
+    tell!("{:<58}{:>10}{:>12}", "elsewhere, at list prices", "USD", "per million");
     for other in prices::OTHERS {
         let month = (other.month)(cost.messages, cost.payload, deliveries);
         print_sum(&format!("{} ({})", other.name, other.as_of), month, Some(deliveries));
@@ -203,7 +203,7 @@ fn print_sum(name: &str, usd: f64, deliveries: Option<f64>) {
 
 /// Dollars, and for a million deliveries if there is a number of them.
 fn dollars(width: usize, usd: f64, deliveries: Option<f64>) -> String {
-    let each = deliveries.map(|deliveries| format!("{:>14.2}", usd / deliveries * MILLION));
+    let each = deliveries.map(|deliveries| format!("{:>12.2}", usd / deliveries * MILLION));
     format!("{usd:>width$.2}{}", each.unwrap_or_default())
 }
 

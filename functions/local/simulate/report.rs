@@ -73,7 +73,7 @@ pub(crate) fn print(run: &Figures) {
 /// Prints several runs, a line each.
 pub(crate) fn print_beside(runs: &[Figures]) {
     tell!(
-        "{:>10}{:>12}{:>12}{:>10}{:>8}{:>10}{:>10}{:>10}{:>10}",
+        "{:>9}{:>11}{:>10}{:>9}{:>6}{:>8}{:>8}{:>9}{:>10}",
         "accepted",
         "first p99",
         "e2e p50",
@@ -86,7 +86,7 @@ pub(crate) fn print_beside(runs: &[Figures]) {
     );
     for run in runs {
         tell!(
-            "{:>10}{:>9} ms{:>9} ms{:>10.1}{:>8}{:>10.2}{:>10.3}{:>10.2}{:>10}",
+            "{:>9}{:>8} ms{:>7} ms{:>9.1}{:>6}{:>8.2}{:>8.3}{:>9.2}{:>10}",
             run.accepted,
             run.first.all.p99_ms,
             run.end_to_end.all.p50_ms,
