@@ -387,6 +387,14 @@ async function visit(page) {
   await heading("Link expired");
   assert.equal(await page.getByRole("navigation").count(), 0);
   done("after logging out the link and its token open nothing");
+
+  await page.goto(`${origin}/portal`);
+  await heading("This page opens with a link");
+  await picture("unlinked");
+  await page.goto(`${origin}/console`);
+  await heading("This page opens with a link");
+  assert.equal(await page.getByRole("navigation").count(), 0);
+  done("whoever never had a link is told what the page is, and where its link is");
 }
 
 /** A customer finds messages by what is in them. */

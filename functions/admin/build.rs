@@ -22,7 +22,7 @@ const FILES: &str = "portal";
 /// The file that imports all others.
 const MAIN: &str = "main.js";
 /// Files that are asked for when they are needed.
-const LAZY: [&str; 5] = ["console.js", "de.js", "form.js", "trial.js", "verify.js"];
+const LAZY: [&str; 6] = ["console.js", "de.js", "form.js", "trial.js", "unlinked.js", "verify.js"];
 /// A file with code for visitors to copy, of which the indentation is a part.
 const CODE: &str = "samples.js";
 /// Hex digits of the hash in the script's name.
@@ -54,6 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let asked = format!("import(\"./{lazy}\")");
         let answer = format!("import(\"{name}\").then((m)=>m.default($m))");
         bundle.script = bundle.script.replace(&asked, &answer);
+    }
+    if let Some((_, name)) = bundle.script.split_once("import(\"./") {
+        let name = name.split('"').next().unwrap_or_default();
+        return Err(format!("{name} is asked for when it is needed, and not in LAZY").into());
     }
     let page = read("index.html")?.replace("{script}", &store(&bundle.script)?);
     fs::write(out.join("page.html"), page)?;

@@ -20,6 +20,7 @@ document.adoptedStyleSheets = [sheet];
 
 /** The form of an endpoint, which most visits do without. */
 const form = () => import("./form.js");
+const Unlinked = later(() => import("./unlinked.js"), "Unlinked");
 
 /** Pages of a customer, and what one needs that not every visitor may do. */
 const ROUTES = [
@@ -100,6 +101,12 @@ function Expired({ settings }) {
     ${settings?.backUrl && html`<p><a class="button main" href=${settings.backUrl} target="_top">${t("Go back")}</a></p>`}</main><p id="notice" role="status" />`;
 }
 
+/** Whether a link was opened at this address: it has its key or code, or what that leaves. */
+function isLinked() {
+  const [asked, given] = [location.search, location.hash.slice(1)].map((part) => new URLSearchParams(part));
+  return asked.has("app") || given.has("key") || given.has("code") || (location.pathname.startsWith("/console") && given.size > 0);
+}
+
 /** The operator's pages, once they are needed. @type {any} */
 let operator = null;
 /** What the organisation says about its portal, as far as it is known. */
@@ -111,9 +118,14 @@ async function out() {
 }
 
 function expired() {
+  close(html`<${Expired} settings=${settings} />`);
+}
+
+/** Ends the visit, and says why. */
+function close(why) {
   forget();
   tellFrame({ expired: true });
-  render(html`<${Expired} settings=${settings} />`, document.body);
+  render(why, document.body);
 }
 
 /** Whose pages these are, then the pages. */
@@ -121,11 +133,12 @@ async function begin() {
   // Pages of one visit; another link, opened in this tab, begins another one.
   const given = new URLSearchParams(location.hash.slice(1));
   if (given.has("key") || given.has("code")) render(null, document.body);
+  const linked = isLinked();
   await redeem();
   const entered = enter();
   document.documentElement.lang = await speak(visit.look.lang ?? navigator.language);
   dress({});
-  if (!entered) return expired();
+  if (!entered) return linked ? expired() : close(html`<${Unlinked} />`);
   let application = null;
   if (!visit.console) {
     application = await own("GET", "/portal").catch(() => null);
