@@ -2,6 +2,7 @@
 //! written for a delivery that succeeds.
 
 use serde_json::{Value, json};
+use shared::domain::circuit::OPENS_AFTER;
 use shared::sender::Ending;
 
 use crate::support::captured::Captured;
@@ -35,6 +36,41 @@ async fn an_endpoint_that_fails_is_failing_since_its_first_message_and_says_why(
     assert_eq!(seen["state"], "failing");
     assert_eq!(seen["failingSince"].as_str().unwrap(), began);
     assert_eq!(seen["lastError"]["status"], 500);
+}
+
+#[tokio::test]
+async fn what_was_never_attempted_hides_no_attempt_and_is_no_failure() {
+    let (world, app, ep) = world_with(GOOD).await;
+    for n in 0..30 {
+        world.network.next(GOOD, answer(if n == 0 { 500 } else { 200 }));
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    // It falls silent, is left alone, and more waits for it than attempts count.
+    world.advance_s(1);
+    world.network.always(GOOD, Ending::TimedOut);
+    for _ in 0..OPENS_AFTER {
+        world.publish(&app, json!({})).await;
+        world.dispatch().await;
+    }
+    let seen = health(&world, &app, &ep).await;
+    assert_eq!((&seen["attempts"], &seen["failed"]), (&35.into(), &6.into()), "{seen}");
+    world.advance_s(1);
+    for _ in 0..100 {
+        world.publish(&app, json!({})).await;
+        world.dispatch().await;
+    }
+    let before = world.meter.usage().read_units;
+    let after = health(&world, &app, &ep).await;
+    let units = world.meter.usage().read_units - before;
+    for same in ["state", "failingSince", "p95Ms", "lastSuccess", "lastError"] {
+        assert_eq!(after[same], seen[same], "{same}: {after}");
+    }
+    // Twenty say how it is. Of them those failed that were made.
+    assert!(after["attempts"].as_u64() >= Some(20), "{after}");
+    assert_eq!(after["failed"], OPENS_AFTER, "{after}");
+    assert_eq!(after["waiting"], 100 + OPENS_AFTER, "{after}");
+    assert!(units <= 20.0, "{units}");
 }
 
 #[tokio::test]

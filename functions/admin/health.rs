@@ -26,6 +26,9 @@ const MOST_OF_ONE: usize = 60;
 const MOST_OF_ALL: usize = 1_000;
 /// Attempts of each endpoint that count, however many endpoints there are.
 const LEAST_OF_ONE: usize = 20;
+/// How often the list of one endpoint is looked into for its [`RECENT`] attempts, each time for as
+/// much as counts. More than once only where deliveries that were not attempted stand before them.
+const LOOKS: usize = 4;
 /// Endpoints that are looked at at the same time.
 const AT_ONCE: usize = 8;
 /// How far back a picture reaches, in milliseconds.
@@ -188,25 +191,42 @@ impl Call<'_> {
         Ok(EndpointHealth::of(endpoint, &latest, self.admin.ambient.now()))
     }
 
+    /// Deliveries that were not attempted stand among the attempts. They take no attempt's place,
+    /// as far as it takes [`LOOKS`] to find enough.
     async fn latest(&self, endpoint: &Endpoint, most: usize) -> Result<Latest, ApiError> {
         let now = self.admin.ambient.now();
         let after = Some(now.minus_ms(SPAN_MS));
-        let walk = Walk { descending: true, after, ..Walk::onward(most, None) };
+        let mut walk = Walk { descending: true, after, ..Walk::onward(most, None) };
         let (ep, spread) = (&endpoint.id, endpoint.spread);
-        let listed = self.admin.history.trail_of_endpoint(ep, spread, &walk, now, |_| true).await?;
-        let mut latest = Latest { attempts: Vec::new(), unattempted: 0, complete: listed.done };
-        for trace in listed.items {
-            match trace {
-                Trace::Attempt(attempt) => latest.attempts.push(attempt),
-                Trace::Unattempted(delivery) if delivery.is_pending() => latest.unattempted += 1,
-                Trace::Unattempted(_) => {}
+        let mut latest = Latest { attempts: Vec::new(), unattempted: 0, complete: false };
+        for _ in 0..LOOKS {
+            let history = &self.admin.history;
+            let listed = history.trail_of_endpoint(ep, spread, &walk, now, |_| true).await?;
+            latest.add(listed.items);
+            latest.complete = listed.done;
+            if listed.done || latest.attempts.len() >= RECENT.min(most) {
+                break;
             }
+            walk.iterator = listed.iterator;
         }
+        latest.complete &= latest.attempts.len() <= most;
+        latest.attempts.truncate(most);
         Ok(latest)
     }
 }
 
 impl Latest {
+    /// Takes what comes next in the endpoint's list.
+    fn add(&mut self, traces: Vec<Trace>) {
+        for trace in traces {
+            match trace {
+                Trace::Attempt(attempt) => self.attempts.push(attempt),
+                Trace::Unattempted(delivery) if delivery.is_pending() => self.unattempted += 1,
+                Trace::Unattempted(_) => {}
+            }
+        }
+    }
+
     /// Messages whose latest attempt failed, newest first. Whether it was the last of its
     /// schedule is on record elsewhere.
     fn waiting(&self) -> Vec<MessageId> {

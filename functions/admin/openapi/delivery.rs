@@ -24,14 +24,16 @@ pub(super) fn descriptions() -> Vec<Description> {
                 "State, last success, last error, error rate and a picture of the last 24 hours \
                  of each endpoint, at most 50 a page, made of its latest attempts: at most 60 \
                  each, and 1,000 in all. Costs one read of the index for each endpoint, up to 15 \
-                 read units where answers are long.",
+                 read units where answers are long; up to four where deliveries stand before the \
+                 attempts that wait for their first.",
             )
             .query(page(EndpointId::PREFIX))
             .answers::<Page<EndpointHealth>>(200, "A page"),
         describe("posthorn.endpoint.health", "See how an endpoint is doing")
             .detail(
                 "The same of one endpoint, with its next try. Of its latest 60 attempts: 8 \
-                 read units at most where answers are short.",
+                 read units at most where answers are short, or four times as many where deliveries \
+                 stand before them that wait for their first attempt.",
             )
             .answers::<EndpointHealth>(200, "The endpoint"),
         describe("posthorn.endpoint.overview", "See an endpoint, and what it was last sent")
