@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::support::golden;
-use crate::support::stage::{MARK, Stage, described, descriptions, routes};
+use crate::support::stage::{KIND, MARK, Stage, described, descriptions, routes};
 use crate::support::world::World;
 
 const GOLDEN: &str = "functions/admin/openapi.json";
@@ -24,6 +24,24 @@ async fn the_golden_description_is_what_the_code_says_and_costs() {
     let (costs, examples) = played().await;
     golden::check(GOLDEN, &described(&costs), otherwise);
     golden::check(EXAMPLES, &examples, otherwise);
+}
+
+#[test]
+fn examples_show_what_somebody_would_send_and_get() {
+    let examples = golden::read(EXAMPLES);
+    for silly in [
+        r#""secret": "acme""#,
+        r#""name": "New""#,
+        r#""Changed""#,
+        r#""Test""#,
+        "nobody",
+        "new.type",
+        "test.event",
+        "mark",
+        r#""data": []"#,
+    ] {
+        assert!(!examples.contains(silly), "an example says {silly}");
+    }
 }
 
 #[test]
@@ -225,8 +243,10 @@ fn shortened(answer: Value) -> Value {
 fn named_as_people_do(example: &Value) -> Value {
     let text = example.to_string();
     let text = text.replace("http://127.0.0.1:9/", "https://acme.example/");
-    let text = text.replace(MARK, "acme").replace("type.of.the.owner", "order.paid");
-    serde_json::from_str(&text.replace("test.event", "order.paid")).unwrap()
+    let text = text.replace(MARK, "acme").replace(KIND, "order.paid");
+    let text =
+        text.replace("test.event", "order.paid").replace(r#"name":"Test""#, r#"name":"Globex""#);
+    serde_json::from_str(&text).unwrap()
 }
 
 fn collect_links(value: &Value, links: &mut Vec<String>) {

@@ -8,19 +8,25 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use description::{Description, Route, document};
+use http::Request;
 use serde_json::{Value, json};
 use shared::domain::clock::Timestamp;
 use shared::queue::record::Record;
 use shared::store::{Parked, Parking};
 
+use super::network::answer;
 use super::world::{Reply, World, organisation, text};
 
 /// In everything that a stranger must not see.
 pub(crate) const MARK: &str = "mark-of-the-owner";
 
 /// The owner's endpoint.
-pub(crate) const URL: &str = "http://127.0.0.1:9/mark-of-the-owner";
+pub(crate) const URL: &str = "http://127.0.0.1:9/webhooks/mark-of-the-owner";
+
+/// The owner's event type.
+pub(crate) const KIND: &str = "type.of.the.owner";
 
 /// A world with one of everything.
 pub(crate) struct Stage {
@@ -47,13 +53,14 @@ impl Stage {
     /// that was parked.
     pub(crate) async fn new() -> Self {
         let world = World::new();
-        let create = json!({"name": MARK, "uid": MARK, "metadata": {"note": MARK}});
+        let create = json!({"name": MARK, "uid": MARK, "metadata": {"account": MARK}});
         let created = world.call("POST", "/api/v1/app", create).await;
         assert_eq!(created.status, 201, "{created:?}");
         let app = text(&created.body["id"]);
         let ep = world.endpoint_with(&app, json!({"url": URL, "uid": MARK})).await;
         let message = json!({
-            "eventType": "test.event", "eventId": MARK, "payload": {"secret": MARK},
+            "eventType": "test.event", "eventId": format!("order-1001-of-{MARK}"),
+            "payload": order(),
         });
         let path = format!("/api/v1/app/{app}/msg");
         let msg = text(&world.call("POST", &path, message).await.body["id"]);
@@ -71,27 +78,33 @@ impl Stage {
         let parked = Parked {
             id: "parked-1".to_owned(),
             queue: "retries".to_owned(),
-            reason: MARK.to_owned(),
+            reason: format!("the secret of {MARK} does not open"),
             at: Timestamp(world.ambient.now().as_ms()),
             body: record.outgoing(0).body,
         };
         Parking::new(world.table.clone()).park(&parked).await.unwrap();
-        let kind = json!({"name": "type.of.the.owner", "description": MARK});
+        let description = format!("An order of {MARK} was paid");
+        let kind = json!({"name": KIND, "description": description, "schemas": {"1": schema()}});
         let created = world.call("POST", "/api/v1/event-type", kind).await;
         assert_eq!(created.status, 201, "{created:?}");
         let inspector = world.call("POST", "/api/v1/operator/inspector", Value::Null).await;
         let token = text(&inspector.body["token"]);
-        world.call("POST", &format!("/inspect/{token}"), json!({"secret": MARK})).await;
+        let inspected = Request::post(format!("/inspect/{token}"))
+            .header("content-type", "application/json")
+            .header("webhook-id", &msg);
+        let inspected = inspected.body(Bytes::from(order().to_string())).unwrap();
+        assert_eq!(world.send(inspected).await.status, 200);
         let created = body("v1.operational-webhook.endpoint.create");
         let created = world.call("POST", "/api/v1/operational-webhook/endpoint", created).await;
         let operational = text(&created.body["id"]);
         let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
         let begun = world.call("POST", &path, body("v1.endpoint.recover")).await;
         let task = text(&begun.body["id"]);
-        let kept = json!({"name": MARK, "scope": "publish"});
+        let kept = json!({"name": format!("backend of {MARK}"), "scope": "publish"});
         let kept = world.call("POST", "/api/v1/operator/api-token", kept).await;
-        let profile = "/api/v1/profile/small";
-        world.call("PUT", profile, json!({"toml": PROFILE})).await;
+        let profile = "/api/v1/profile/shop";
+        let put = world.call("PUT", profile, json!({"toml": PROFILE})).await;
+        assert_eq!(put.status, 200, "{put:?}");
         let source = world.call("POST", "/ingest/api/v1/source", source(&app)).await;
         let link = format!("/api/v1/auth/app-portal-access/{app}");
         let integration = json!({"name": MARK});
@@ -101,14 +114,14 @@ impl Stage {
             ("integ_id", text(&integration.body["id"])),
             ("source_id", text(&source.body["id"])),
             ("key_id", text(&kept.body["id"])),
-            ("profile", "small".to_owned()),
+            ("profile", "shop".to_owned()),
             ("id", format!("{msg}.{ep}.{attempt}")),
             ("app_id", app),
             ("endpoint_id", ep),
             ("msg_id", msg),
             ("attempt_id", attempt),
             ("token", token),
-            ("event_type_name", "type.of.the.owner".to_owned()),
+            ("event_type_name", KIND.to_owned()),
             ("org_id", organisation().to_string()),
             ("task_id", task),
             ("operational_endpoint_id", operational),
@@ -120,13 +133,39 @@ impl Stage {
 
     /// What has to happen before this operation can succeed.
     pub(crate) async fn prepare(&self, id: &str) {
-        if id == "v1.endpoint.send-example" {
-            let schema = json!({"type": "object", "examples": [{"order": "1001"}]});
-            let body = json!({
-                "name": "order.example", "description": "An order", "schemas": {"1": schema},
-            });
-            self.world.call("POST", "/api/v1/event-type", body).await;
+        match id {
+            "posthorn.event-type-grant.set" => {
+                let path = format!("/api/v1/app/{}", self.names["app_id"]);
+                let followed = self.world.call("PATCH", &path, json!({"profile": "shop"})).await;
+                assert_eq!(followed.status, 200, "{followed:?}");
+            }
+            "posthorn.endpoint.failing" => self.fail().await,
+            "posthorn.ingest.source.log" | "posthorn.source.refused" => self.refuse().await,
+            _ => {}
         }
+    }
+
+    /// Lets every attempt at the endpoint fail.
+    async fn fail(&self) {
+        self.world.network.always(URL, answer(503));
+        self.world.advance_s(1);
+        let message = json!({"eventType": "test.event", "payload": order()});
+        let path = format!("/api/v1/app/{}/msg", self.names["app_id"]);
+        assert_eq!(self.world.call("POST", &path, message).await.status, 202);
+        self.world.dispatch_all().await;
+        // Once is not enough to be called failing, nor twice after it took something.
+        for seconds in [7, 7 * 60] {
+            self.world.advance_s(seconds);
+            self.world.dispatch_all().await;
+        }
+    }
+
+    /// Lets the source refuse a request.
+    async fn refuse(&self) {
+        let request = Request::post(format!("/in/{}", self.names["source_id"]))
+            .header("x-hub-signature-256", "sha256=00")
+            .body(Bytes::from_static(b"{}"));
+        assert_eq!(self.world.send(request.unwrap()).await.status, 401);
     }
 
     /// A request to this operation that succeeds.
@@ -146,6 +185,7 @@ impl Stage {
         let (id, method) = (route.id.clone(), route.method.clone());
         let body = match id.as_str() {
             "v1.authentication.exchange-one-time-token" => json!({"oneTimeToken": self.code}),
+            "v1.message.bulk-expunge-content" => json!({"ids": [self.names["msg_id"]]}),
             _ => body(&id),
         };
         Play { body, id, method, path }
@@ -176,46 +216,74 @@ pub(crate) fn described(cost: &BTreeMap<String, Value>) -> Value {
 }
 
 /// A profile that does not come with Posthorn.
-const PROFILE: &str = "name = \"small\"\ntitle = \"Small\"\n";
+const PROFILE: &str = r#"name = "shop"
+title = "Shop"
+opt_in = ["cart.abandoned"]
+
+[[event]]
+type = "cart.abandoned"
+description = "A cart was left with something in it."
+schema = '{"type": "object", "properties": {"cart": {"type": "string"}}}'
+example = '{"cart": "c-77"}'
+"#;
+
+/// What is published.
+fn order() -> Value {
+    json!({"order": "1001", "customer": MARK})
+}
+
+/// What is known of it.
+fn schema() -> Value {
+    json!({
+        "type": "object", "properties": {"order": {"type": "string"}}, "required": ["order"],
+        "examples": [{"order": "1001"}],
+    })
+}
 
 /// A body that the operation takes; `null` for none.
 fn body(id: &str) -> Value {
     match id {
-        "v1.application.create" => json!({"name": "New", "uid": "new"}),
-        "v1.application.update" => json!({"name": "Changed"}),
-        "v1.application.patch" => json!({"name": "Changed"}),
+        "v1.application.create" => json!({"name": "Globex", "uid": "globex"}),
+        "v1.application.update" => json!({"name": "Acme Inc."}),
+        "v1.application.patch" => json!({"name": "Acme Inc."}),
         "v1.endpoint.create" | "v1.ingest.endpoint.create" => {
-            json!({"url": "http://127.0.0.1:9/new"})
+            json!({"url": "http://127.0.0.1:9/orders", "description": "Orders"})
         }
         "v1.endpoint.update" | "v1.ingest.endpoint.update" => {
-            json!({"url": "http://127.0.0.1:9/changed"})
+            json!({"url": "http://127.0.0.1:9/orders/v2", "description": "Orders"})
         }
-        "v1.endpoint.patch" => json!({"url": "http://127.0.0.1:9/changed"}),
+        "v1.endpoint.patch" => json!({"url": "http://127.0.0.1:9/orders/v2"}),
         "v1.endpoint.update-headers"
         | "v1.endpoint.patch-headers"
         | "v1.ingest.endpoint.update-headers"
         | "v1.operational-webhook.endpoint.update-headers" => {
             json!({"headers": {"X-Team": "payments"}})
         }
-        "v1.event-type.create" => json!({"name": "new.type", "description": "New"}),
-        "v1.event-type.update" => json!({"description": "Changed"}),
-        "v1.event-type.patch" => json!({"description": "Changed"}),
+        "v1.event-type.create" => {
+            json!({"name": "order.shipped", "description": "An order left", "schemas": {"1": schema()}})
+        }
+        "v1.event-type.update" => json!({"description": "An order was paid in full"}),
+        "v1.event-type.patch" => json!({"description": "An order was paid in full"}),
         "v1.event-type.update-retry-schedule" => json!({"retrySchedule": [60, 3_600]}),
-        "v1.message.bulk-expunge-content" => json!({"ids": ["nobody"]}),
         "v1.message.create" => json!({"eventType": "test.event", "payload": {"order": "1001"}}),
         "posthorn.message.create-batch" => {
             json!({"messages": [{"eventType": "test.event", "payload": {"order": "1001"}}]})
         }
         "v1.operational-webhook.endpoint.create" => {
-            // Nothing in the plays is told to it.
+            // Nothing in the plays is told to it, but that the endpoint fails.
             json!({"url": "http://127.0.0.1:9/notices", "eventTypes": ["endpoint.failing"]})
         }
         "v1.operational-webhook.endpoint.update" => {
-            json!({"url": "http://127.0.0.1:9/changed", "eventTypes": ["endpoint.failing"]})
+            json!({"url": "http://127.0.0.1:9/notices/v2", "eventTypes": ["endpoint.failing"]})
         }
-        "v1.event-type.import-openapi" => json!({"spec": {"openapi": "3.1.0"}}),
+        "v1.event-type.import-openapi" => {
+            let shipped = json!({"post": {"description": "An order left", "requestBody": {
+                "content": {"application/json": {"schema": schema()}}}}});
+            let info = json!({"title": "Shop", "version": "1"});
+            json!({"spec": {"openapi": "3.1.0", "info": info, "webhooks": {"order.shipped": shipped}}})
+        }
         "v1.environment.import" => {
-            json!({"eventTypes": [{"name": "imported.type", "description": "Imported"}]})
+            json!({"eventTypes": [{"name": "order.shipped", "description": "An order left"}]})
         }
         "v1.message.precheck" => json!({"eventType": "test.event"}),
         "v1.statistics.aggregate-app-stats" => {
@@ -225,15 +293,15 @@ fn body(id: &str) -> Value {
         | "v1.endpoint.replay-missing"
         | "v1.endpoint.bulk-replay"
         | "v1.endpoint.cancel-msgs" => json!({"since": "2027-01-14T00:00:00Z"}),
-        "v1.message.broadcast" => json!({"eventType": "order.paid", "payload": {"secret": MARK}}),
-        "v1.endpoint.send-example" => json!({"eventType": "order.example"}),
-        "posthorn.api-token.create" => json!({"name": "New", "scope": "read"}),
+        "v1.message.broadcast" => json!({"eventType": "order.paid", "payload": order()}),
+        "v1.endpoint.send-example" => json!({"eventType": KIND}),
+        "posthorn.api-token.create" => json!({"name": "nightly export", "scope": "read"}),
         "posthorn.portal.put-settings" => json!({"accent": "#2450c0"}),
         "posthorn.profile.put" => json!({"toml": PROFILE}),
-        "posthorn.event-type-grant.set" => json!({"eventTypes": []}),
-        "v1.integration.create" => json!({"name": "New"}),
-        "v1.integration.update" => json!({"name": "Changed"}),
-        "v1.ingest.source.patch" => json!({"name": "Changed"}),
+        "posthorn.event-type-grant.set" => json!({"eventTypes": ["cart.abandoned"]}),
+        "v1.integration.create" => json!({"name": "Zapier"}),
+        "v1.integration.update" => json!({"name": "Zapier of the sales team"}),
+        "v1.ingest.source.patch" => json!({"name": "GitHub, payments"}),
         "v1.ingest.source.create" | "v1.ingest.source.update" => source(MARK),
         _ => Value::Null,
     }
@@ -241,13 +309,14 @@ fn body(id: &str) -> Value {
 
 /// A source of this application.
 fn source(app: &str) -> Value {
-    json!({"name": MARK, "type": "github", "app": app, "config": {"secret": MARK}})
+    let config = json!({"secret": format!("{MARK}-4f1c9a7e2b6d")});
+    json!({"name": format!("GitHub of {MARK}"), "type": "github", "app": app, "config": config})
 }
 
 /// A query that the operation cannot do without, with its question mark.
 fn query(id: &str) -> &'static str {
     match id {
-        "posthorn.message.search" => "?q=mark",
+        "posthorn.message.search" => "?q=1001",
         _ => "",
     }
 }
