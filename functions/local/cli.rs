@@ -22,7 +22,7 @@ use crate::span;
 
 /// Webhooks on one machine: accepted, signed, delivered, retried, recorded.
 #[derive(Parser)]
-#[command(name = "posthorn", version, term_width = 100, after_help = FIRST_STEPS)]
+#[command(name = "posthorn", version, max_term_width = 100, after_help = FIRST_STEPS)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -150,9 +150,9 @@ pub(crate) struct Up {
 }
 
 /// What a token is for.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Token {
-    /// Confine it to this application (an id). Without --scope it is a customer's then: it looks
+    /// Confine it to this application (an id or uid). Without --scope it is a customer's then: it looks
     /// after the application's endpoints, sees what they were sent, and publishes nothing.
     #[arg(long)]
     pub(crate) app: Option<String>,

@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::output::{Output, field, moment};
-use crate::reach::{Api, LOCAL, segment, string};
+use crate::reach::{Api, segment};
 
 /// Most endpoints and attempts of a message that are looked at.
 const MOST: usize = 1_000;
 
 /// Says where a message went and where not, and why.
 pub(crate) async fn run(api: &Api, options: &cli::OneMessage) -> Result<Output, String> {
-    let app = application(api, options).await?;
+    let path = options.of.path_with(api, &options.message).await?;
     let name = segment(&options.message);
-    let message = api.get(&format!("/app/{app}/msg/{name}?with_content=false")).await?;
+    let message = api.get(&format!("{path}/msg/{name}?with_content=false")).await?;
     let id = field(&message, "id");
-    let attempts = api.list(&format!("/app/{app}/attempt/msg/{id}"), MOST).await?;
+    let attempts = api.list(&format!("{path}/attempt/msg/{id}"), MOST).await?;
     let kind = field(&message, "eventType");
     let mut text = format!("{id} ({kind}), published {}", moment(&message["timestamp"]));
-    let json = match api.find(&format!("/app/{app}/msg/{id}/explain")).await? {
+    let json = match api.find(&format!("{path}/msg/{id}/explain")).await? {
         Some(explained) => {
             for endpoint in explained["endpoints"].as_array().into_iter().flatten() {
                 text += &explanation(endpoint, &attempts);
@@ -30,27 +30,15 @@ pub(crate) async fn run(api: &Api, options: &cli::OneMessage) -> Result<Output, 
             json!({"message": message, "attempts": attempts, "explanation": explained})
         }
         None => {
-            let path = format!("/app/{app}/msg/{id}/endpoint");
-            let destinations = api.list(&path, MOST).await?;
-            let told = crate::meant::of(api, &app, &message).await?.json();
+            let destinations = api.list(&format!("{path}/msg/{id}/endpoint"), MOST).await?;
+            let app = path.trim_start_matches("/app/");
+            let told = crate::meant::of(api, app, &message).await?.json();
             text += &unexplained(&destinations, &attempts, &told);
             json!({"message": message, "attempts": attempts, "destinations": destinations,
                 "endpoints": told})
         }
     };
     Ok(Output::new(json, text))
-}
-
-/// The application of a message: the one that was named, or else the message's own, wherever that is.
-async fn application(api: &Api, options: &cli::OneMessage) -> Result<String, String> {
-    let (app, message) = (&options.of.app, &options.message);
-    if app != LOCAL || !message.starts_with("msg_") {
-        return api.application(app).await;
-    }
-    match api.find(&format!("/operator/msg/{}", segment(message))).await? {
-        Some(found) => string(&found, "appId"),
-        None => Err(format!("there is no message {message}, in any application")),
-    }
 }
 
 /// An endpoint as the platform explains it: the verdict, every rule, every attempt, what is next.
@@ -78,13 +66,16 @@ fn explanation(endpoint: &Value, attempts: &[Value]) -> String {
 fn attempted(endpoint: &Value, attempts: &[Value]) -> String {
     let to_it = attempts.iter().filter(|one| one["endpointId"] == *endpoint);
     let line = |attempt: &Value| {
-        format!(
-            "\n  {}  {} in {} ms: {}",
-            moment(&attempt["timestamp"]),
-            field(attempt, "responseStatusCode"),
-            field(attempt, "responseDurationMs"),
-            shortened(&field(attempt, "response")),
-        ) + &headers(attempt)
+        let answered = match attempt["responseStatusCode"].as_u64() {
+            None | Some(0) => "no answer".to_owned(),
+            Some(status) => status.to_string(),
+        };
+        let said = match shortened(&field(attempt, "response")) {
+            said if said.is_empty() => said,
+            said => format!(": {said}"),
+        };
+        let (at, ms) = (moment(&attempt["timestamp"]), field(attempt, "responseDurationMs"));
+        format!("\n  {at}  {answered} in {ms} ms{said}") + &headers(attempt)
     };
     to_it.rev().map(line).collect()
 }
@@ -133,8 +124,9 @@ fn shortened(text: &str) -> String {
 
 /// Sends a message again.
 pub(crate) async fn resend(api: &Api, options: &cli::Resend) -> Result<Output, String> {
-    let app = application(api, &options.one).await?;
-    let path = format!("/app/{app}/msg/{}", segment(&options.one.message));
+    let message = &options.one.message;
+    let path = options.one.of.path_with(api, message).await?;
+    let path = format!("{path}/msg/{}", segment(message));
     let endpoints = match &options.endpoint {
         Some(endpoint) => vec![endpoint.clone()],
         None => {

@@ -44,7 +44,8 @@ impl Meant {
     /// As `2 of 3 endpoints`.
     pub(crate) fn summary(&self) -> String {
         let wanted = self.endpoints.iter().filter(|(_, why)| why.is_none()).count();
-        format!("{wanted} of {} endpoint(s)", self.endpoints.len())
+        let all = self.endpoints.len();
+        format!("{wanted} of {all} {}", if all == 1 { "endpoint" } else { "endpoints" })
     }
 
     /// A line an endpoint.

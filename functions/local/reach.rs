@@ -234,13 +234,27 @@ impl Api {
     /// # Errors
     /// That there is none, with the names of those that there are.
     pub(crate) async fn application(&self, reference: &str) -> Result<String, String> {
-        if let Some(found) = self.find(&format!("/app/{}", segment(reference))).await? {
-            return string(&found, "id");
-        }
         if reference == LOCAL {
             let made = json!({"name": LOCAL, "uid": LOCAL});
             let made = self.call(Method::POST, "/app?get_if_exists=true", made).await?;
             return string(&made, "id");
+        }
+        self.existing(reference).await
+    }
+
+    /// The id of the application with this id or uid. None is made: whoever looks changes nothing.
+    ///
+    /// # Errors
+    /// That there is none, with the names of those that there are.
+    pub(crate) async fn existing(&self, reference: &str) -> Result<String, String> {
+        if let Some(found) = self.find(&format!("/app/{}", segment(reference))).await? {
+            return string(&found, "id");
+        }
+        if reference == LOCAL {
+            return Err(format!(
+                "there is no application `{LOCAL}` yet: `{}` makes it; name another with --app",
+                hint::command("listen")
+            ));
         }
         let there = self.list("/app", NEIGHBOURS).await?;
         let names = there.iter().map(|app| app["uid"].as_str().or(app["id"].as_str()));

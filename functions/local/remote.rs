@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::ALLOW;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use shared::sender::tls;
@@ -24,6 +25,8 @@ pub(crate) struct Answer {
     asked: String,
     /// Its status.
     pub(crate) status: StatusCode,
+    /// The methods that the path takes, where it does not take this one.
+    allow: Option<String>,
     body: Bytes,
 }
 
@@ -77,10 +80,15 @@ impl Remote {
         if !body.is_empty() {
             request = request.header("content-type", "application/json").body(body);
         }
-        let answer = request.send().await.map_err(|error| format!("{asked}: {}", chain(&error)))?;
+        let answer = request.send().await.map_err(|error| match error.is_connect() {
+            true => format!("cannot reach {}: {}", self.base, cause(&error)),
+            false => format!("{asked}: {}", chain(&error)),
+        })?;
         let status = answer.status();
+        let allow = answer.headers().get(ALLOW).and_then(|allow| allow.to_str().ok());
+        let allow = allow.map(str::to_owned);
         let body = answer.bytes().await.map_err(|error| format!("{asked}: {error}"))?;
-        Ok(Answer { asked, status, body })
+        Ok(Answer { asked, status, allow, body })
     }
 }
 
@@ -91,8 +99,11 @@ impl Answer {
     /// What was objected to.
     pub(crate) fn json(self) -> Result<Value, String> {
         if !self.status.is_success() {
-            let why = objection(&self.body);
-            return Err(format!("{}: {}: {why}", self.asked, self.status));
+            let why = match self.allow {
+                Some(allow) => format!("this path takes {allow}"),
+                None => objection(&self.body),
+            };
+            return Err(format!("{why} ({}: {})", self.asked, self.status));
         }
         Ok(serde_json::from_slice(&self.body).unwrap_or(Value::Null))
     }
@@ -133,6 +144,16 @@ fn rule(rule: &Value) -> String {
 
 /// An error and its causes, in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What an error comes down to.
+fn cause(error: &dyn std::error::Error) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn causes<'a>(
+    error: &'a dyn std::error::Error,
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'a)> {
+    std::iter::successors(Some(error), |error| error.source())
 }

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 use shared::domain::clock::Ambient;
-use shared::domain::id::OrganisationId;
+use shared::domain::id::{ApplicationId, OrganisationId};
 use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
 
 use crate::output::{Output, complain};
@@ -22,6 +22,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Token) -> Result<Output, S
 /// A token, and until when it opens what it opens.
 pub(crate) async fn make(reach: &Reach, options: &cli::Token) -> Result<(String, String), String> {
     let ambient = Ambient::system();
+    let options = &by_id(reach, options).await?;
     let (secret, organisation) = match reach.find_stack()? {
         Some(stack) => (stack.root_secret()?, stack.organisation()?),
         None if reach.is_here() => {
@@ -32,6 +33,17 @@ pub(crate) async fn make(reach: &Reach, options: &cli::Token) -> Result<(String,
     let (token, lifetime_s) = issue(&Tokens::of(&secret), organisation, options, &ambient)?;
     let expires_at = ambient.now().plus_ms(lifetime_s * 1000).to_rfc3339();
     Ok((token, expires_at))
+}
+
+/// The same, with the id of the application: it may have been named by its uid.
+async fn by_id(reach: &Reach, options: &cli::Token) -> Result<cli::Token, String> {
+    let app = match &options.app {
+        Some(app) if app.parse::<ApplicationId>().is_err() => {
+            Some(Api::open(reach).await?.existing(app).await?)
+        }
+        app => app.clone(),
+    };
+    Ok(cli::Token { app, ..options.clone() })
 }
 
 /// Lets the API make it: whoever has only a token has no secret to make another one with.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 mod answers;
+mod complaints;
 mod help;
 mod listening;
 mod platform;

@@ -17,9 +17,10 @@ use shared::domain::secret::SigningSecret;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::nouns::Of;
+use crate::nouns::endpoint::with_a_way_on;
 use crate::output::{field, line};
 use crate::reach::{Api, Reach, string};
-use crate::{data, hint, http_server, signals, webhook};
+use crate::{data, http_server, signals, webhook};
 
 mod answer;
 mod relay;
@@ -75,19 +76,6 @@ fn status(text: &str) -> Result<StatusCode, String> {
     let status = text.parse::<u16>().ok().filter(|status| (200..600).contains(status));
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
     status.ok_or_else(|| "must be HTTP statuses, 200 to 599, separated by commas".to_owned())
-}
-
-/// Why the platform would not have this endpoint, and what to type where it does not know the event
-/// type yet.
-fn with_a_way_on(why: String, types: &[String]) -> String {
-    let unknown = types.iter().find(|name| why.contains(&format!("`{name}` is not one")));
-    match unknown {
-        Some(name) => {
-            let describe = hint::command(&format!("event-type create {name}"));
-            format!("the event type {name} is not described yet: `{describe}`, then listen again")
-        }
-        None => why,
-    }
 }
 
 /// Listens until interrupted, then takes the endpoint away again.

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::json;
 
-use super::{Page, below, delete, get};
+use super::{Page, below, delete};
 use crate::output::{Output, field, moment};
 use crate::reach::Api;
 use crate::table::Column;
@@ -57,17 +57,14 @@ pub(crate) async fn run(api: &Api, app: &App) -> Result<Output, String> {
                 ],
             ))
         }
-        App::Get { app } => get(api, format!("/app/{}", api.application(app).await?)).await,
+        App::Get { app } => {
+            let path = below("/app", &api.existing(app).await?);
+            Ok(Output::thing(api.get(&path).await?))
+        }
         App::Create { name, uid, profile } => {
             let body = json!({"name": name, "uid": uid, "profile": profile});
             Ok(Output::thing(api.call(Method::POST, "/app", body).await?))
         }
-        App::Delete { app } => {
-            // Not made only to be deleted.
-            match api.find(&below("/app", app)).await? {
-                Some(_) => delete(api, below("/app", app), app).await,
-                None => Err(format!("there is no application `{app}`")),
-            }
-        }
+        App::Delete { app } => delete(api, below("/app", &api.existing(app).await?), app).await,
     }
 }

@@ -1,9 +1,9 @@
 //! `posthorn attempt`: what was sent, and what was answered.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::Value;
 
-use super::{Of, Page, below, get};
+use super::{Of, Page, below};
 use crate::output::{Output, field, moment};
 use crate::reach::Api;
 use crate::table::Column;
@@ -13,13 +13,14 @@ use crate::table::Column;
 pub(crate) enum Attempt {
     /// List the attempts of a message, or of an endpoint, newest first.
     #[command(after_help = "Examples:\n  posthorn attempt list --message msg_...\n  \
-                      posthorn attempt list --endpoint ep_... -n 10")]
+                      posthorn attempt list --endpoint ep_... -n 10",
+        group = ArgGroup::new("whose").required(true))]
     List {
         /// Of this message.
-        #[arg(long, required_unless_present = "endpoint", conflicts_with = "endpoint")]
+        #[arg(long, group = "whose")]
         message: Option<String>,
         /// Of this endpoint.
-        #[arg(long)]
+        #[arg(long, group = "whose")]
         endpoint: Option<String>,
         #[command(flatten)]
         of: Of,
@@ -42,12 +43,16 @@ pub(crate) enum Attempt {
 pub(crate) async fn run(api: &Api, attempt: &Attempt) -> Result<Output, String> {
     match attempt {
         Attempt::List { message, endpoint, of, page } => {
-            let path = of.path(api).await?;
             let path = match (message, endpoint) {
-                (Some(message), _) => below(&format!("{path}/attempt/msg"), message),
+                (Some(message), _) => {
+                    below(&format!("{}/attempt/msg", of.path_with(api, message).await?), message)
+                }
                 (None, endpoint) => {
-                    let endpoint = endpoint.as_deref().unwrap_or_default();
-                    below(&format!("{path}/attempt/endpoint"), endpoint)
+                    let (app, name) =
+                        (of.path(api).await?, endpoint.as_deref().unwrap_or_default());
+                    of.thing(api, &below(&format!("{app}/endpoint"), name), "endpoint", name)
+                        .await?;
+                    below(&format!("{app}/attempt/endpoint"), name)
                 }
             };
             let attempts = api.list(&path, page.limit).await?;
@@ -66,8 +71,10 @@ pub(crate) async fn run(api: &Api, attempt: &Attempt) -> Result<Output, String> 
             ))
         }
         Attempt::Get { message, attempt, of } => {
-            let message = below(&format!("{}/msg", of.path(api).await?), message);
-            get(api, below(&format!("{message}/attempt"), attempt)).await
+            let path = below(&format!("{}/msg", of.path_with(api, message).await?), message);
+            let found = api.find(&below(&format!("{path}/attempt"), attempt)).await?;
+            let lacks = || format!("the message {message} has no attempt `{attempt}`");
+            Ok(Output::thing(found.ok_or_else(lacks)?))
         }
     }
 }

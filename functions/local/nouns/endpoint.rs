@@ -7,11 +7,11 @@ use http::Method;
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 
-use super::{Of, Page, below, delete, get};
+use super::{Of, Page, below, delete};
 use crate::output::{Output, field};
 use crate::reach::{Api, string};
-use crate::span;
 use crate::table::Column;
+use crate::{hint, span};
 
 /// Longest wait for a task, in looks of [`LOOK_EVERY`].
 const LOOKS: u32 = 300;
@@ -81,8 +81,15 @@ pub(crate) struct One {
 }
 
 impl One {
+    /// Its path, and the endpoint itself: it is there.
+    async fn found(&self, api: &Api) -> Result<(String, Value), String> {
+        let path = below(&format!("{}/endpoint", self.of.path(api).await?), &self.endpoint);
+        let endpoint = self.of.thing(api, &path, "endpoint", &self.endpoint).await?;
+        Ok((path, endpoint))
+    }
+
     async fn path(&self, api: &Api) -> Result<String, String> {
-        Ok(below(&format!("{}/endpoint", self.of.path(api).await?), &self.endpoint))
+        Ok(self.found(api).await?.0)
     }
 }
 
@@ -90,12 +97,14 @@ impl One {
 pub(crate) async fn run(api: &Api, endpoint: &Endpoint) -> Result<Output, String> {
     match endpoint {
         Endpoint::List { of, page } => list(api, of, page).await,
-        Endpoint::Get(one) => get(api, one.path(api).await?).await,
+        Endpoint::Get(one) => Ok(Output::thing(one.found(api).await?.1)),
         Endpoint::Create { url, types, description, of } => {
             let types = (!types.is_empty()).then_some(types);
             let body = json!({"url": url, "filterTypes": types, "description": description});
-            let path = format!("{}/endpoint", of.path(api).await?);
-            Ok(Output::thing(api.call(Method::POST, &path, body).await?))
+            let path = format!("/app/{}/endpoint", api.application(&of.app).await?);
+            let made = api.call(Method::POST, &path, body).await;
+            let of_types = types.map_or(&[][..], Vec::as_slice);
+            Ok(Output::thing(made.map_err(|why| with_a_way_on(why, of_types))?))
         }
         Endpoint::Delete(one) => delete(api, one.path(api).await?, &one.endpoint).await,
         Endpoint::Enable(one) => switch(api, one, false).await,
@@ -106,6 +115,19 @@ pub(crate) async fn run(api: &Api, endpoint: &Endpoint) -> Result<Output, String
             Ok(Output::new(secret, key))
         }
         Endpoint::Recover { one, since } => recover(api, one, *since).await,
+    }
+}
+
+/// Why the platform would not have an endpoint, and what to type where it does not know an event
+/// type yet.
+pub(crate) fn with_a_way_on(why: String, types: &[String]) -> String {
+    let unknown = types.iter().find(|name| why.contains(&format!("`{name}` is not one")));
+    match unknown {
+        Some(name) => {
+            let describe = hint::command(&format!("event-type create {name}"));
+            format!("the event type {name} is not described yet: `{describe}`, then again")
+        }
+        None => why,
     }
 }
 
@@ -166,7 +188,8 @@ async fn recover(api: &Api, one: &One, since_s: u64) -> Result<Output, String> {
              has a next attempt of its own"
                 .to_owned()
         }
-        (Some("finished"), count) => format!("{count} message(s) are attempted again"),
+        (Some("finished"), 1) => "1 message is attempted again".to_owned(),
+        (Some("finished"), count) => format!("{count} messages are attempted again"),
         (status, _) => format!("{id} is {}", status.unwrap_or("in no known state")),
     };
     Ok(Output::new(task, text))

@@ -6,10 +6,14 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Page, below, delete, get};
+use super::{Page, below, delete};
+use crate::matching;
 use crate::output::{Output, field};
 use crate::reach::Api;
 use crate::table::Column;
+
+/// Event types that are looked through for one whose name is close.
+const NEIGHBOURS: usize = 250;
 
 /// Event types: the kinds of events that customers choose from.
 #[derive(Subcommand)]
@@ -68,13 +72,26 @@ pub(crate) async fn run(api: &Api, event_type: &EventType) -> Result<Output, Str
                 ],
             ))
         }
-        EventType::Get { name } => get(api, below(path, name)).await,
+        EventType::Get { name } => Ok(Output::thing(existing(api, name).await?)),
         EventType::Create { name, description, group } => {
             let body = json!({"name": name, "description": description, "groupName": group});
             Ok(Output::thing(api.call(Method::POST, path, body).await?))
         }
-        EventType::Delete { name } => delete(api, below(path, name), name).await,
+        EventType::Delete { name } => {
+            existing(api, name).await?;
+            delete(api, below(path, name), name).await
+        }
     }
+}
+
+/// The event type of this name.
+async fn existing(api: &Api, name: &str) -> Result<Value, String> {
+    if let Some(found) = api.find(&below("/event-type", name)).await? {
+        return Ok(found);
+    }
+    let there = api.list("/event-type", NEIGHBOURS).await?;
+    let names = there.iter().filter_map(|one| one["name"].as_str());
+    Err(matching::missing("event type", name, names))
 }
 
 /// `type_2` before `type_10`: digits that stand together are one number.

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Of, Page, below, get};
+use super::{Of, Page, below};
 use crate::output::{Output, field, moment};
 use crate::reach::{Api, segment};
 use crate::table::Column;
@@ -50,7 +50,8 @@ pub(crate) async fn run(api: &Api, message: &Message) -> Result<Output, String> 
             ))
         }
         Message::Get { message, of } => {
-            get(api, below(&format!("{}/msg", of.path(api).await?), message)).await
+            let path = below(&format!("{}/msg", of.path_with(api, message).await?), message);
+            Ok(Output::thing(of.thing(api, &path, "message", message).await?))
         }
     }
 }

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::output::Output;
-use crate::reach::{Api, LOCAL, segment};
+use crate::reach::{Api, LOCAL, segment, string};
 
 pub(crate) mod app;
 pub(crate) mod attempt;
@@ -24,7 +24,43 @@ pub(crate) struct Of {
 impl Of {
     /// The path of the application.
     async fn path(&self, api: &Api) -> Result<String, String> {
-        Ok(format!("/app/{}", api.application(&self.app).await?))
+        Ok(format!("/app/{}", api.existing(&self.app).await?))
+    }
+
+    /// The path of the application that has this message: of the one that was named, or else of the
+    /// message's own, whichever that is.
+    ///
+    /// # Errors
+    /// That there is no such message.
+    pub(crate) async fn path_with(&self, api: &Api, message: &str) -> Result<String, String> {
+        if self.app == LOCAL && message.starts_with("msg_") {
+            let found = api.find(&below("/operator/msg", message)).await?;
+            let lacks = || format!("there is no message {message}, in any application");
+            return Ok(format!("/app/{}", string(&found.ok_or_else(lacks)?, "appId")?));
+        }
+        let path = self.path(api).await?;
+        self.thing(
+            api,
+            &(below(&format!("{path}/msg"), message) + "?with_content=false"),
+            "message",
+            message,
+        )
+        .await?;
+        Ok(path)
+    }
+
+    /// What is at this path of the application, if it is there.
+    ///
+    /// # Errors
+    /// That the application has none of this name.
+    async fn thing(&self, api: &Api, path: &str, noun: &str, name: &str) -> Result<Value, String> {
+        let lacks = || {
+            format!(
+                "the application {} has no {noun} `{name}`; name another application with --app",
+                self.app
+            )
+        };
+        api.find(path).await?.ok_or_else(lacks)
     }
 }
 
@@ -34,11 +70,6 @@ pub(crate) struct Page {
     /// Most items to show.
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: usize,
-}
-
-/// A thing by its path.
-async fn get(api: &Api, path: String) -> Result<Output, String> {
-    Ok(Output::thing(api.get(&path).await?))
 }
 
 /// Takes a thing away.

@@ -1,0 +1,117 @@
+//! What is said when something is not as it was meant.
+
+use serde_json::json;
+
+use super::{Place, posthorn};
+
+#[test]
+fn what_is_not_there_is_named_as_it_was_asked_for() {
+    let place = Place::new("missing");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    place.json(&["event-type", "create", "order.paid"]);
+    for (arguments, said) in [
+        (&["endpoint", "get", "ep_x"] as &[&str], "the application acme has no endpoint `ep_x`"),
+        (&["endpoint", "delete", "ep_x"], "the application acme has no endpoint `ep_x`"),
+        (&["endpoint", "disable", "ep_x"], "the application acme has no endpoint `ep_x`"),
+        (&["message", "get", "m-1"], "the application acme has no message `m-1`"),
+        (&["inspect", "m-1"], "the application acme has no message `m-1`"),
+        (&["attempt", "list", "--message", "m-1"], "the application acme has no message `m-1`"),
+        (&["attempt", "list", "--endpoint", "e"], "the application acme has no endpoint `e`"),
+        (&["attempt", "get", "m-1", "a"], "the application acme has no message `m-1`"),
+        (&["resend", "m-1"], "the application acme has no message `m-1`"),
+        (&["event-type", "get", "order.pay"], "did you mean `order.paid`?"),
+        (&["event-type", "delete", "order.pay"], "did you mean `order.paid`?"),
+        (&["app", "delete", "acm"], "did you mean `acme`?"),
+    ] {
+        let of_acme = !matches!(arguments[0], "event-type" | "app");
+        let more: &[&str] = if of_acme { &["--app", "acme"] } else { &[] };
+        let complaint = place.complains(&[arguments, more].concat());
+        assert!(complaint.contains(said), "{arguments:?}: {complaint}");
+        assert!(!complaint.contains("/api/v1"), "{complaint}");
+    }
+}
+
+#[test]
+fn who_only_looks_makes_no_application() {
+    let place = Place::new("looking");
+    for arguments in [
+        &["endpoint", "list"] as &[&str],
+        &["message", "list"],
+        &["attempt", "list", "--endpoint", "ep_x"],
+        &["endpoint", "get", "ep_x"],
+        &["app", "get", "local"],
+    ] {
+        let complaint = place.complains(arguments);
+        assert!(complaint.contains("there is no application `local` yet"), "{complaint}");
+    }
+    assert_eq!(place.json(&["app", "list"]), json!([]));
+}
+
+#[test]
+fn a_message_is_found_whosever_it_is_by_every_command_about_one() {
+    let place = Place::new("found");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    let (_listener, _) = place.listen(&["--app", "acme"]);
+    let sent = place.json(&["send", "--app", "acme"]);
+    let message = sent["message"]["id"].as_str().unwrap();
+    assert_eq!(place.platform.json()["message"], message);
+    assert_eq!(place.json(&["message", "get", message])["id"], message);
+    let attempts = place.json(&["attempt", "list", "--message", message]);
+    let attempt = attempts[0]["id"].as_str().unwrap();
+    assert_eq!(place.json(&["attempt", "get", message, attempt])["id"], attempt);
+    assert_eq!(place.json(&["resend", message])["message"], message);
+}
+
+#[test]
+fn an_event_type_that_is_not_described_leads_to_what_describes_it() {
+    let place = Place::new("undescribed");
+    place.json(&["event-type", "create", "order.paid"]);
+    for arguments in [
+        &["endpoint", "create", "http://127.0.0.1:9/", "--types", "order.sent"] as &[&str],
+        &["listen", "--types", "order.sent"],
+    ] {
+        let complaint = place.complains(arguments);
+        assert!(complaint.contains(" event-type create order.sent`"), "{complaint}");
+        assert!(!complaint.contains("POST"), "{complaint}");
+    }
+}
+
+#[test]
+fn an_objection_comes_before_what_was_asked() {
+    let place = Place::new("objection");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    let complaint = place.complains(&["app", "create", "Acme", "--uid", "acme"]);
+    let expected = "posthorn: An application with this uid already exists. \
+                    (POST /api/v1/app: 409 Conflict)\n";
+    assert_eq!(complaint, expected);
+    let complaint = place.complains(&["api", "DELETE", "/app"]);
+    assert!(complaint.starts_with("posthorn: this path takes GET, HEAD, POST ("), "{complaint}");
+}
+
+#[test]
+fn where_nobody_listens_is_said_in_a_few_words() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let arguments = ["app", "list", "--url", "http://127.0.0.1:9", "--token", "t"];
+    let ran = posthorn(place, &arguments).output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.starts_with("posthorn: cannot reach http://127.0.0.1:9: "), "{said}");
+    assert!(!said.contains("error sending request"), "{said}");
+}
+
+#[test]
+fn a_customers_token_is_made_by_the_name_that_the_customer_has() {
+    let place = Place::new("uid");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    let token = place.json(&["token", "--app", "acme"])["token"].as_str().unwrap().to_owned();
+    let seen = place.json(&["api", "GET", "/app/acme", "--url", &place.url, "--token", &token]);
+    assert_eq!(seen["uid"], "acme");
+    assert!(place.complains(&["token", "--app", "acm"]).contains("did you mean `acme`?"));
+}
+
+#[test]
+fn either_a_message_or_an_endpoint_is_asked_for() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let ran = posthorn(place, &["attempt", "list"]).output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("<--message <MESSAGE>|--endpoint <ENDPOINT>>"), "{said}");
+}
