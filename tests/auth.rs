@@ -156,6 +156,30 @@ async fn tokens_of_a_session_are_taken_back_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_made_between_two_requests_of_one_second_is_taken_back_by_the_second() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}");
+    let expire = format!("/api/v1/auth/app/{app}/expire-all");
+    for named in [json!({}), json!({"sessionIds": ["one"]})] {
+        let of_one = json!({"sessionId": "one"});
+        for _ in 0..3 {
+            let token = visit(&world, &app, of_one.clone()).await;
+            assert_eq!(status(&world, &token, &path).await, 200, "{named}");
+            assert_eq!(world.call("POST", &expire, named.clone()).await.status, 204);
+            assert_eq!(status(&world, &token, &path).await, 401, "{named}");
+        }
+        // However often that is asked, whoever comes next gets in.
+        for _ in 0..100 {
+            world.call("POST", &expire, named.clone()).await;
+        }
+        let token = visit(&world, &app, of_one).await;
+        assert_eq!(status(&world, &token, &path).await, 200, "{named}");
+        world.advance_s(60);
+    }
+}
+
+#[tokio::test]
 async fn what_was_taken_back_stays_so_when_more_is_taken_back_later() {
     for sessions in [json!([]), json!(["one"])] {
         let world = World::new();

@@ -81,6 +81,10 @@ pub struct Expired {
     pub gone: Option<Timestamp>,
 }
 
+/// How far ahead of now tokens may be taken back, in milliseconds, where that is asked many times in
+/// a second: the next tokens say a time after it, which nobody takes for one that is to come.
+const MOST_AHEAD_MS: u64 = 30_000;
+
 impl Expired {
     /// All tokens that there are `now` are taken back after `delay_ms` milliseconds, beside those
     /// that were or will be anyway. A later request never gives a token more time than an
@@ -88,9 +92,13 @@ impl Expired {
     pub fn all(earlier: Option<Self>, now: Timestamp, delay_ms: u64) -> Self {
         let from = now.plus_ms(delay_ms);
         let Some(earlier) = earlier else { return Self { before: now, from, gone: None } };
+        // Tokens tell seconds, so one that was made in the second of the earlier request says the
+        // next one.
+        let next = Timestamp((earlier.before.as_secs() + 1) * 1_000);
+        let before = now.max(next).min(now.plus_ms(MOST_AHEAD_MS));
         match earlier.from <= now {
-            true => Self { before: now, from, gone: Some(earlier.before) },
-            false => Self { before: now, from: from.min(earlier.from), gone: earlier.gone },
+            true => Self { before, from, gone: Some(earlier.before) },
+            false => Self { before, from: from.min(earlier.from), gone: earlier.gone },
         }
     }
 
