@@ -1,6 +1,9 @@
 //! One event for all applications of an organisation.
 
+use bytes::Bytes;
+use http::Request;
 use serde_json::{Value, json};
+use shared::store::{ANSWER_TTL_MS, PLACE_TTL_MS};
 
 use crate::support::faults::Fault;
 use crate::support::network::header;
@@ -108,4 +111,42 @@ async fn it_is_the_organisations_to_ask_and_its_own_applications_that_get_it() {
         assert_eq!(refused.status, 422, "{field}");
         assert_eq!(refused.body["detail"][0]["loc"][1], field);
     }
+}
+
+#[tokio::test]
+async fn wherever_a_request_with_a_name_dies_its_repetition_publishes_nothing_twice() {
+    // A name is that of whoever holds this very token.
+    let named = async |world: &World, token: &str| {
+        let request = Request::post(PATH)
+            .header("authorization", format!("Bearer {token}"))
+            .header("idempotency-key", "spring")
+            .body(Bytes::from(event().to_string()))
+            .unwrap();
+        world.send(request).await.status
+    };
+    let counts = |world: &World| {
+        let of = |number: usize| world.network.sent_to(&format!("http://127.0.0.1:9/{number}"));
+        [0, 1, 2].map(|number| of(number).len())
+    };
+    let mut begun = 0;
+    for skip in 0..40 {
+        let (world, _) = world_of(3).await;
+        let token = world.token();
+        world.plan.fail_after(skip, if skip % 2 == 0 { Fault::Before } else { Fault::After });
+        named(&world, &token).await;
+        world.plan.end();
+        // Whoever took its place is dead by now; what it began may go on.
+        world.advance_s(PLACE_TTL_MS / 1000);
+        assert_eq!(named(&world, &token).await, 202, "call {skip}");
+        world.live_s(600).await;
+        assert_eq!(counts(&world), [1; 3], "call {skip}");
+        let tasks = world.call("GET", "/api/v1/background-task", Value::Null).await;
+        begun += usize::from(tasks.body["data"].as_array().unwrap().len() > 1);
+        // When its answer is kept no more the name is another request's.
+        world.advance_s(ANSWER_TTL_MS / 1000);
+        assert_eq!(named(&world, &token).await, 202, "call {skip}");
+        world.live_s(600).await;
+        assert_eq!(counts(&world), [2; 3], "call {skip}");
+    }
+    assert!(begun > 0, "in no case were there two tasks");
 }

@@ -1,8 +1,9 @@
 //! One event for every application of the organisation, in the background.
 
-use shared::api::error::Violation;
+use shared::api::error::{ApiError, Violation};
 use shared::api::message;
 use shared::domain::task::Work;
+use shared::store::ANSWER_TTL_MS;
 
 use crate::{Answer, Call};
 
@@ -15,6 +16,14 @@ impl Call<'_> {
         }
         message::check_payload(event.payload.len())?;
         let payload = event.payload.clone();
-        self.begin_with(Work::Broadcast { event }, payload).await
+        let name = self.broadcast_name()?;
+        self.begin_with(Work::Broadcast { event, name }, payload).await
+    }
+
+    /// The name of its messages, if the request has one. No header has a line break, so no request
+    /// to publish has this name; nor has one with the same key once its answer is kept no more.
+    fn broadcast_name(&self) -> Result<Option<String>, ApiError> {
+        let period = self.admin.ambient.now().as_ms() / ANSWER_TTL_MS;
+        Ok(self.place()?.map(|place| format!("broadcast\n{place}\n{period}")))
     }
 }

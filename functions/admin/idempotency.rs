@@ -25,11 +25,7 @@ const MAX_KEPT_BYTES: usize = 256 * 1024;
 impl Call<'_> {
     /// Works on the request unless it was worked on before.
     pub(crate) async fn route_once(&self, path: &[&str]) -> Answer {
-        let headers = self.request.headers();
-        if self.request.method() != Method::POST || !headers.contains_key("idempotency-key") {
-            return self.route(path).await;
-        }
-        let place = place_of(self.request, &self.bearer.fingerprint, idempotency_key(headers)?);
+        let Some(place) = self.place()? else { return self.route(path).await };
         let mut waited = Duration::ZERO;
         loop {
             let now = self.admin.ambient.now();
@@ -48,6 +44,19 @@ impl Call<'_> {
         let answer = self.route(path).await;
         self.admin.leave(&place, &answer).await;
         answer
+    }
+
+    /// The place of the request, if the caller named it.
+    ///
+    /// # Errors
+    /// When its name is none.
+    pub(crate) fn place(&self) -> Result<Option<String>, ApiError> {
+        let headers = self.request.headers();
+        if self.request.method() != Method::POST || !headers.contains_key("idempotency-key") {
+            return Ok(None);
+        }
+        let key = idempotency_key(headers)?;
+        Ok(Some(place_of(self.request, &self.bearer.fingerprint, key)))
     }
 }
 

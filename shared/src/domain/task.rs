@@ -121,6 +121,10 @@ pub enum Work {
     Broadcast {
         /// The event.
         event: NewMessage,
+        /// What names its messages, if the request had a name: one that is repeated after a crash
+        /// begins another task, and publishes nothing twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
 }
 

@@ -1,7 +1,9 @@
 //! Steps that publish one event to every application of an organisation.
 //!
 //! A message's id follows from the task and the application, so a step that is done twice
-//! stores nothing twice; what a dead worker stored and did not send is sent by its successor.
+//! stores nothing twice; what a dead worker stored and did not send is sent by its successor. Its
+//! key follows from the name of the request, if that has one: two tasks that a repeated request
+//! began publish once between them.
 //!
 //! Not guaranteed: that an application which is made while the task runs gets the event; that a
 //! profile which cuts events that are too big cuts this one.
@@ -32,11 +34,12 @@ impl Worker {
         &self,
         task: &mut Task,
         event: &NewMessage,
+        name: Option<&str>,
     ) -> Result<Step, StepError> {
         let walk = Walk::onward(PAGE, task.cursor.clone());
         let listed = self.history.applications(&task.org, &walk).await?;
         let apps = listed.items.iter().map(|application| application.id);
-        let messages: Vec<Message> = apps.map(|app| message(task, event, app)).collect();
+        let messages: Vec<Message> = apps.map(|app| message(task, event, name, app)).collect();
         let accepted: Vec<Option<Outgoing>> = stream::iter(messages)
             .map(|message| self.accept(message))
             .buffered(PARALLEL)
@@ -73,10 +76,11 @@ impl Worker {
     }
 }
 
-fn message(task: &Task, event: &NewMessage, app: ApplicationId) -> Message {
-    let key = match &event.event_id {
-        Some(name) => MessageKey::of_event(&app, name.as_str()),
-        None => MessageKey::of_idempotency_key(&app, &task.id.to_string()),
+fn message(task: &Task, event: &NewMessage, name: Option<&str>, app: ApplicationId) -> Message {
+    let key = match (&event.event_id, name) {
+        (Some(event), _) => MessageKey::of_event(&app, event.as_str()),
+        (None, Some(name)) => MessageKey::of_idempotency_key(&app, name),
+        (None, None) => MessageKey::of_idempotency_key(&app, &task.id.to_string()),
     };
     let new = NewMessage { payload: task.payload.clone(), ..event.clone() };
     Message::new(new, app, key, task.created_at, DEFAULT_RETENTION_DAYS * HOURS_A_DAY)

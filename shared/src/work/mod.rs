@@ -341,7 +341,7 @@ impl Worker {
             Work::EventTypes {} => self.event_types(task).await,
             Work::Describe {} => Ok(Step::Last),
             Work::Purge { app } => self.purge(task, app).await,
-            Work::Broadcast { event } => self.broadcast(task, &event).await,
+            Work::Broadcast { event, name } => self.broadcast(task, &event, name.as_deref()).await,
             Work::BulkReplay { app, ep, span, selection } => {
                 self.bulk_replay(task, (app, ep), span, &selection, delay_s).await
             }
