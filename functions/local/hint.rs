@@ -26,7 +26,7 @@ pub(crate) fn command(rest: &str) -> String {
 }
 
 /// A value as a shell reads it.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
     match !value.is_empty() && value.chars().all(is_plain) {
         true => value.to_owned(),

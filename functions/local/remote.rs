@@ -139,7 +139,11 @@ fn rule(rule: &Value) -> String {
     let place = rule["loc"].as_array().into_iter().flatten().skip(1);
     let place: Vec<String> =
         place.map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned)).collect();
-    format!("{}: {}", place.join("."), rule["msg"].as_str().unwrap_or_default())
+    let said = rule["msg"].as_str().unwrap_or_default();
+    match place.is_empty() {
+        true => format!("the body: {said}"),
+        false => format!("{}: {said}", place.join(".")),
+    }
 }
 
 /// An error and its causes, in one line.

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::nouns::Of;
 use crate::output::{Output, field};
 use crate::reach::{Api, segment, string};
 use crate::{cli, hint, meant};
@@ -25,19 +26,25 @@ pub(crate) async fn run(api: &Api, options: &cli::Send) -> Result<Output, String
             envelope[name] = value;
         }
     }
-    publish(api, &app, &envelope, payload.get()).await
+    publish(api, &app, &options.of, &envelope, payload.get()).await
 }
 
 /// Publishes an event type's example.
 pub(crate) async fn trigger(api: &Api, options: &cli::Trigger) -> Result<Output, String> {
     let app = api.application(&options.of.app).await?;
     let name = &options.event_type;
-    let example = example(api, &app, name).await?;
-    publish(api, &app, &json!({"eventType": name}), &example.to_string()).await
+    let example = example(api, &app, &options.of, name).await?;
+    publish(api, &app, &options.of, &json!({"eventType": name}), &example.to_string()).await
 }
 
 /// Publishes a payload, byte by byte as it is, and says for whom it is.
-async fn publish(api: &Api, app: &str, envelope: &Value, payload: &str) -> Result<Output, String> {
+async fn publish(
+    api: &Api,
+    app: &str,
+    of: &Of,
+    envelope: &Value,
+    payload: &str,
+) -> Result<Output, String> {
     let envelope = envelope.to_string();
     let body = format!(r#"{},"payload":{payload}}}"#, envelope.trim_end_matches('}'));
     let message = api.publish(app, body).await?;
@@ -49,14 +56,14 @@ async fn publish(api: &Api, app: &str, envelope: &Value, payload: &str) -> Resul
         text += &format!("\n  {line}");
     }
     if told.is_nobody_there() {
-        let listen = hint::command("listen");
+        let listen = hint::command(&format!("listen{}", of.typed()));
         text += &format!("\nnobody listens yet: `{listen}` registers an endpoint");
     }
     Ok(Output::new(json!({"message": message, "app": app, "endpoints": told.json()}), text))
 }
 
 /// The example of an event type: its own, or the one of the application's profile.
-async fn example(api: &Api, app: &str, name: &str) -> Result<Value, String> {
+async fn example(api: &Api, app: &str, of: &Of, name: &str) -> Result<Value, String> {
     let described = api.find(&format!("/event-type/{}", segment(name))).await?;
     let of_type = described.as_ref().and_then(|described| {
         let schemas = described["schemas"].as_object()?;
@@ -74,7 +81,7 @@ async fn example(api: &Api, app: &str, name: &str) -> Result<Value, String> {
     match described {
         Some(_) => Err(format!(
             "the event type {name} has no example: add one to its schema, or use `{}`",
-            hint::command(&format!("send --type {name} PAYLOAD"))
+            hint::command(&format!("send --type {name} PAYLOAD{}", of.typed()))
         )),
         None => {
             let known = api.list("/event-type", 250).await?;

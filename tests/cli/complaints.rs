@@ -77,6 +77,25 @@ fn an_event_type_that_is_not_described_leads_to_what_describes_it() {
 }
 
 #[test]
+fn a_listener_that_cannot_begin_leaves_nothing_behind() {
+    let place = Place::new("refused");
+    let complaint = place.complains(&["listen", "--forward-to", "nowhere"]);
+    assert!(complaint.contains("--forward-to nowhere: must begin with http://"), "{complaint}");
+    assert_eq!(place.json(&["app", "list"]), json!([]));
+}
+
+#[test]
+fn what_to_type_next_is_for_the_application_that_was_named() {
+    let place = Place::new("named");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    place.json(&["event-type", "create", "order.paid"]);
+    let said = place.says(&["send", "--app", "acme"]);
+    assert!(said.contains(" listen --app acme`"), "{said}");
+    let complaint = place.complains(&["trigger", "order.paid", "--app", "acme"]);
+    assert!(complaint.contains(" PAYLOAD --app acme`"), "{complaint}");
+}
+
+#[test]
 fn an_objection_comes_before_what_was_asked() {
     let place = Place::new("objection");
     place.json(&["app", "create", "Acme", "--uid", "acme"]);
@@ -84,6 +103,10 @@ fn an_objection_comes_before_what_was_asked() {
     let expected = "posthorn: An application with this uid already exists. \
                     (POST /api/v1/app: 409 Conflict)\n";
     assert_eq!(complaint, expected);
+    let complaint = place.complains(&["api", "POST", "/app", "{"]);
+    assert!(complaint.starts_with("posthorn: the body: not valid JSON"), "{complaint}");
+    let complaint = place.complains(&["app", "list", "-n", "0"]);
+    assert!(complaint.contains("must be a number, 1 or more"), "{complaint}");
     let complaint = place.complains(&["api", "DELETE", "/app"]);
     assert!(complaint.starts_with("posthorn: this path takes GET, HEAD, POST ("), "{complaint}");
 }

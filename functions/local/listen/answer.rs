@@ -65,7 +65,9 @@ impl Answerer {
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
                 Some((client(TIMEOUT)?, url.clone()))
             }
-            Some(url) => return Err(format!("--forward-to {url}: must begin with http://")),
+            Some(url) => {
+                return Err(format!("--forward-to {url}: must begin with http:// or https://"));
+            }
         };
         Ok(Self { statuses: options.status.clone(), given: AtomicUsize::new(0), forward })
     }

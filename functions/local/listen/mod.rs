@@ -81,10 +81,13 @@ fn status(text: &str) -> Result<StatusCode, String> {
 /// Listens until interrupted, then takes the endpoint away again.
 pub(crate) async fn run(reach: &Reach, options: &Listen) -> Result<(), String> {
     let ended = signals::ended()?;
+    // Before anything is made: what it refuses leaves nothing behind.
+    let answerer = Answerer::new(options)?;
+    let secret = data::listen_secret(reach.directory(), &Ambient::system())?;
+    let signing = SigningSecret::parse(&secret)?;
     let api = Api::open(reach).await?;
     let app = api.application(&options.of.app).await?;
     take_away_left(&api, &app).await?;
-    let secret = data::listen_secret(reach.directory(), &Ambient::system())?;
     let relayed = options.relay || !api.is_near();
     let (url, source) = match relayed {
         true => relay::source(&api, options).await?,
@@ -99,9 +102,9 @@ pub(crate) async fn run(reach: &Reach, options: &Listen) -> Result<(), String> {
     let made = made.map_err(|why| with_a_way_on(why, &options.types))?;
     let endpoint = string(&made, "id")?;
     let session = Arc::new(Session {
-        answerer: Answerer::new(options)?,
+        answerer,
         teller: Teller::new(api.clone(), app.clone(), options.print, reach.json),
-        secret: SigningSecret::parse(&secret)?,
+        secret: signing,
         counts: Mutex::default(),
     });
     session.teller.begin(&json!({

@@ -4,6 +4,7 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
+use crate::hint;
 use crate::output::Output;
 use crate::reach::{Api, LOCAL, segment, string};
 
@@ -22,6 +23,15 @@ pub(crate) struct Of {
 }
 
 impl Of {
+    /// The option that names the application, after a space, as a shell reads it; nothing for the
+    /// one that is meant anyway.
+    pub(crate) fn typed(&self) -> String {
+        match self.app == LOCAL {
+            true => String::new(),
+            false => format!(" --app {}", hint::quoted(&self.app)),
+        }
+    }
+
     /// The path of the application.
     async fn path(&self, api: &Api) -> Result<String, String> {
         Ok(format!("/app/{}", api.existing(&self.app).await?))
@@ -68,8 +78,14 @@ impl Of {
 #[derive(Args, Clone)]
 pub(crate) struct Page {
     /// Most items to show.
-    #[arg(long, short = 'n', default_value_t = 50)]
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = at_least_one)]
     limit: usize,
+}
+
+/// A number of items that makes a list.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "must be a number, 1 or more".to_owned())
 }
 
 /// Takes a thing away.
