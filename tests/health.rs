@@ -338,6 +338,28 @@ async fn an_endpoint_that_is_disabled_fails_no_more_on_any_record() {
 }
 
 #[tokio::test]
+async fn what_arrived_and_what_was_given_up_waits_for_nothing() {
+    let (world, app, ep) = world_with(BAD).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.call("PATCH", &path, json!({"retrySchedule": [60]})).await;
+    world.network.always(BAD, answer(500));
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    assert_eq!(health(&world, &app, &ep).await["waiting"], 1, "one of two attempts was made");
+    world.live_s(120).await;
+    assert_eq!(health(&world, &app, &ep).await["waiting"], 0, "both were");
+    world.network.always(BAD, answer(200));
+    let msg = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    world.network.always(BAD, answer(500));
+    let resend = format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend");
+    assert_eq!(world.call("POST", &resend, json!({})).await.status, 202);
+    world.dispatch_all().await;
+    let seen = health(&world, &app, &ep).await;
+    assert_eq!((&seen["waiting"], &seen["failed"]), (&0.into(), &3.into()), "it arrived");
+}
+
+#[tokio::test]
 async fn whoever_disabled_an_endpoint_is_on_record() {
     let (world, app, gone) = world_with(BAD).await;
     world.network.always(BAD, answer(410));

@@ -69,7 +69,7 @@ impl Call<'_> {
             application: tenant.application.name.clone(),
             url: endpoint.url.clone(),
             description: endpoint.description.clone(),
-            health: self.health_of(endpoint, COUNTED).await?,
+            health: self.health_of(&tenant, endpoint, COUNTED).await?,
         }))
     }
 

@@ -1,6 +1,8 @@
 //! How an application's endpoints are doing: read, not counted. What changes seldom is on record
 //! with the endpoint; the rest is made of its latest attempts, a bounded number of them.
 
+use std::collections::HashSet;
+
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
@@ -8,14 +10,16 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::domain::attempt::Attempt;
+use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
+use shared::domain::delivery_settings::DeliverySettings;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::health::DISABLE_AFTER_MS;
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
-use shared::store::{Listed, Trace, Walk};
+use shared::store::{Listed, Tenant, Trace, Walk};
 
 use crate::endpoint::endpoint_of;
+use crate::explain::attempts_of;
 use crate::failure::{self, Failure};
 use crate::{Answer, Call, page};
 
@@ -71,7 +75,8 @@ pub(crate) struct EndpointHealth {
     failed: usize,
     /// In 95 of 100 of them the answer took at most so long, in milliseconds.
     p95_ms: Option<u64>,
-    /// Messages among them that wait for another try.
+    /// Messages among them that wait for another try, as far as their attempts tell: of those that
+    /// were called off they do not.
     waiting: usize,
     /// The next of these tries, as far as it was looked up.
     #[schemars(with = "Option<Moment>")]
@@ -132,6 +137,8 @@ pub(crate) struct Picture {
 pub(crate) struct Latest {
     /// Newest first.
     pub(crate) attempts: Vec<Attempt>,
+    /// Attempts that a delivery gets, as far as its event type has no schedule of its own.
+    scheduled: u32,
     /// Messages that were not attempted yet.
     unattempted: usize,
     complete: bool,
@@ -146,7 +153,8 @@ impl Call<'_> {
         let listed = self.endpoints_of(&tenant, &walk).await?;
         let Listed { items, iterator, prev, done } = listed;
         let each = (MOST_OF_ALL / items.len().max(1)).clamp(LEAST_OF_ONE, MOST_OF_ONE);
-        let shown: Vec<_> = items.iter().map(|endpoint| self.health_of(endpoint, each)).collect();
+        let shown: Vec<_> =
+            items.iter().map(|endpoint| self.health_of(&tenant, endpoint, each)).collect();
         let items = stream::iter(shown).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
     }
@@ -155,14 +163,18 @@ impl Call<'_> {
     pub(crate) async fn endpoint_health(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        let latest = self.latest_of_one(endpoint).await?;
+        let latest = self.latest_of_one(&tenant, endpoint).await?;
         let out = self.health_and_next_try(endpoint, &latest).await?;
         Ok(error::json(StatusCode::OK, &out))
     }
 
     /// As many of an endpoint's latest attempts as count.
-    pub(crate) async fn latest_of_one(&self, endpoint: &Endpoint) -> Result<Latest, ApiError> {
-        self.latest(endpoint, MOST_OF_ONE).await
+    pub(crate) async fn latest_of_one(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+    ) -> Result<Latest, ApiError> {
+        self.latest(tenant, endpoint, MOST_OF_ONE).await
     }
 
     /// How the endpoint of these attempts is doing.
@@ -184,21 +196,30 @@ impl Call<'_> {
 
     pub(crate) async fn health_of(
         &self,
+        tenant: &Tenant,
         endpoint: &Endpoint,
         most: usize,
     ) -> Result<EndpointHealth, ApiError> {
-        let latest = self.latest(endpoint, most).await?;
+        let latest = self.latest(tenant, endpoint, most).await?;
         Ok(EndpointHealth::of(endpoint, &latest, self.admin.ambient.now()))
     }
 
     /// Deliveries that were not attempted stand among the attempts. They take no attempt's place,
     /// as far as it takes [`LOOKS`] to find enough.
-    async fn latest(&self, endpoint: &Endpoint, most: usize) -> Result<Latest, ApiError> {
+    async fn latest(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        most: usize,
+    ) -> Result<Latest, ApiError> {
+        let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
+        let scheduled = attempts_of(endpoint, &DeliverySettings::default(), &profile);
         let now = self.admin.ambient.now();
         let after = Some(now.minus_ms(SPAN_MS));
         let mut walk = Walk { descending: true, after, ..Walk::onward(most, None) };
         let (ep, spread) = (&endpoint.id, endpoint.spread);
-        let mut latest = Latest { attempts: Vec::new(), unattempted: 0, complete: false };
+        let mut latest =
+            Latest { attempts: Vec::new(), scheduled, unattempted: 0, complete: false };
         for _ in 0..LOOKS {
             let history = &self.admin.history;
             let listed = history.trail_of_endpoint(ep, spread, &walk, now, |_| true).await?;
@@ -227,12 +248,21 @@ impl Latest {
         }
     }
 
-    /// Messages whose latest attempt failed, newest first. Whether it was the last of its
-    /// schedule is on record elsewhere.
+    /// Messages whose latest attempt by schedule failed and was not the last, newest first. One
+    /// that arrived waits for nothing, whatever was tried by hand. Whether a delivery was called
+    /// off, or barred, is on record elsewhere.
     fn waiting(&self) -> Vec<MessageId> {
-        let mut seen = std::collections::HashSet::new();
-        let newest = self.attempts.iter().filter(|attempt| seen.insert(attempt.msg));
-        newest.filter(|attempt| !attempt.ok).map(|attempt| attempt.msg).collect()
+        let arrived: HashSet<_> =
+            self.attempts.iter().filter(|attempt| attempt.ok).map(|attempt| attempt.msg).collect();
+        let mut seen = HashSet::new();
+        let numbered = self.attempts.iter().filter_map(|attempt| match attempt.turn {
+            Turn::Scheduled(number) => Some((attempt.msg, number)),
+            Turn::Manual(_) => None,
+        });
+        let newest = numbered.filter(|(msg, _)| seen.insert(*msg));
+        let waiting =
+            newest.filter(|(msg, number)| *number < self.scheduled && !arrived.contains(msg));
+        waiting.map(|(msg, _)| msg).collect()
     }
 
     fn failed_of(&self, most: usize) -> usize {

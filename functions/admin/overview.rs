@@ -32,7 +32,7 @@ impl Call<'_> {
     pub(crate) async fn endpoint_overview(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
-        let latest = self.latest_of_one(endpoint).await?;
+        let latest = self.latest_of_one(&tenant, endpoint).await?;
         let (health, deliveries) = tokio::try_join!(
             self.health_and_next_try(endpoint, &latest),
             self.latest_deliveries(&tenant, endpoint, &latest),
