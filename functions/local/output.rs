@@ -69,12 +69,17 @@ static IS_UNREAD: AtomicBool = AtomicBool::new(false);
 /// Whether somebody ends the program when nobody reads any more.
 static IS_HEARD: AtomicBool = AtomicBool::new(false);
 static UNREAD: Notify = Notify::const_new();
+/// Whether the program goes on whether anybody reads or not.
+static GOES_ON: AtomicBool = AtomicBool::new(false);
 
 /// Prints a line. When nobody reads any more that ends the program without a word, as `head`
 /// expects; at once, unless somebody [listens for it](unread).
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else { return };
+    if GOES_ON.load(Ordering::Relaxed) {
+        return;
+    }
     if error.kind() != ErrorKind::BrokenPipe {
         complain(&format!("posthorn: cannot print: {error}"));
         std::process::exit(1);
@@ -105,6 +110,12 @@ pub(crate) fn complain(text: &str) {
 pub(crate) fn unread() -> impl Future<Output = ()> {
     IS_HEARD.store(true, Ordering::Relaxed);
     UNREAD.notified()
+}
+
+/// From this call on what is printed may be lost: for a server, which serves others than those who
+/// read what it says.
+pub(crate) fn go_on_unread() {
+    GOES_ON.store(true, Ordering::Relaxed);
 }
 
 /// Whether nobody reads any more.

@@ -23,7 +23,7 @@ use crate::front::Front;
 use crate::lane::{self, Lane};
 use crate::machine::Machine;
 use crate::narrator::Narrator;
-use crate::output::{complain, is_unread, line};
+use crate::output::{complain, go_on_unread, line};
 use crate::reach::Reach;
 use crate::stop::{Stopper, stop};
 use crate::{chores, cli, data, hint, http_server, poller, signals};
@@ -68,6 +68,7 @@ pub(crate) async fn up(reach: &Reach, options: &cli::Up) -> Result<(), String> {
     let profiles = read_profiles(options)?;
     let mut platform = Platform::start(reach.directory(), options.addr, profiles, observer).await?;
     data::write_address(reach.directory(), platform.addr)?;
+    go_on_unread();
     welcome(reach.directory(), platform.addr, as_json);
     let stopped = || Err("a part of the platform stopped".to_owned());
     tokio::select! {
@@ -76,9 +77,7 @@ pub(crate) async fn up(reach: &Reach, options: &cli::Up) -> Result<(), String> {
         _ = platform.doors.join_next() => return stopped(),
     }
     let again = signals::ended()?;
-    if !is_unread() {
-        complain("Stopping when what is under way is over; Ctrl-C stops at once.");
-    }
+    complain("Stopping when what is under way is over; Ctrl-C stops at once.");
     tokio::select! {
         () = platform.stop() => {}
         () = again => {}

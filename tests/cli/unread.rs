@@ -1,6 +1,6 @@
 //! Whoever reads what a command says may go away: `posthorn ... | head -1`.
 
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -66,6 +66,30 @@ fn a_listener_that_nobody_reads_takes_its_endpoint_away() {
     let ran = unread(&place, &["listen"]);
     assert_eq!(ran.status.code(), Some(OF_A_CLOSED_PIPE));
     assert_eq!(place.endpoints(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_platform_that_nobody_reads_goes_on_until_it_is_stopped() {
+    let mut place = Place::new("server");
+    assert!(place.platform.end("-TERM"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = posthorn(&place.directory, &["up", "--addr", "127.0.0.1:0"]);
+    let mut platform = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    // It is there as soon as it has written its address anew.
+    let address = place.directory.join(".posthorn/address");
+    while std::fs::read_to_string(&address).is_ok_and(|old| place.url.ends_with(old.trim())) {
+        assert!(platform.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::yield_now();
+    }
+    let (_listener, _) = place.listen(&[]);
+    for _ in 0..3 {
+        assert!(place.json(&["send"])["message"]["id"].is_string());
+    }
+    assert!(platform.try_wait().unwrap().is_none(), "it has ended");
+    assert!(Command::new("kill").arg(platform.id().to_string()).status().unwrap().success());
+    let ended = platform.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 #[test]
