@@ -106,6 +106,11 @@ async fn failures_without_an_answer_are_told_in_words() {
         ("tls: invalid peer certificate: UnsupportedCertVersion", "certificate"),
         ("tls: received fatal alert", "tls"),
         ("connection reset", "reset"),
+        ("connection closed before message completed", "reset"),
+        (
+            "tls: invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+            "certificate_issuer",
+        ),
         ("garbage", "no_answer"),
     ] {
         let world = World::new();

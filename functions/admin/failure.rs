@@ -22,11 +22,20 @@ pub(crate) struct Failure {
 
 /// What comes before how long was waited for an answer, in milliseconds.
 const NO_ANSWER: &str = "no answer within ";
+/// What is on record where the connection ended before the answer did (hyper).
+const CLOSED: &str = "closed before message completed";
 /// What comes before the end of a certificate's life, in seconds since 1970 (rustls).
 const NOT_AFTER: &str = "not valid after ";
 
+const WITHOUT_ANSWER: Failure = Failure {
+    kind: "reset",
+    says: Cow::Borrowed("The connection was closed without an answer."),
+    advice: "Look into the logs of the receiver and of the proxy before it: one of them takes the \
+             request and ends without an answer, as in a crash or a restart.",
+};
+
 /// Reasons without an answer, by what the record says; the first that fits counts.
-const UNANSWERED: [(&str, Failure); 16] = [
+const UNANSWERED: [(&str, Failure); 19] = [
     (
         NO_ANSWER,
         Failure {
@@ -63,6 +72,8 @@ const UNANSWERED: [(&str, Failure); 16] = [
                      limit or a firewall ends connections like this.",
         },
     ),
+    (CLOSED, WITHOUT_ANSWER),
+    ("channel closed", WITHOUT_ANSWER),
     (
         "connection closed",
         Failure {
@@ -128,6 +139,16 @@ const UNANSWERED: [(&str, Failure); 16] = [
             ),
             advice: "Serve the whole chain, with the intermediate certificates; a self-signed \
                      certificate is not accepted.",
+        },
+    ),
+    (
+        "CaUsedAsEndEntity",
+        Failure {
+            kind: "certificate_issuer",
+            says: Cow::Borrowed(
+                "The certificate is that of an authority, most likely self-signed.",
+            ),
+            advice: "Serve a certificate that a known authority has issued for this host.",
         },
     ),
     (

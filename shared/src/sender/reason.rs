@@ -18,6 +18,11 @@ pub(super) fn of(error: &(dyn Error + 'static)) -> String {
     if let Some(error) = tls {
         return legible(&format!("tls: {error}"));
     }
+    let http = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+    if http.is_some_and(|error| error.is_canceled() || error.is_closed()) {
+        // As hyper says it where the request was under way.
+        return "connection closed before message completed".to_owned();
+    }
     let cause = causes(error).last().unwrap_or(error);
     match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
