@@ -1,6 +1,7 @@
 // Long lists: what is shown of them, what is asked for, and how often.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 
 /** A customer with many endpoints, in the portal and in the console. */
 export async function large({ api, done, fit, hooks, operator, origin, shoot, until, visitor }, page) {
@@ -161,4 +162,25 @@ export async function renewed({ api, done, hooks, moody, until, visitor }, page)
   await other.locator(".banner.bad").waitFor({ state: "detached" });
   await other.context().close();
   done("a delivery that succeeds at its next try says so in the list that is looked at, and its endpoint fails no more");
+}
+
+/** Opening a page asks for what a test has counted the price of (tests/health.rs), and for no more. */
+export async function opened({ api, done, origin, settled, visitor }, page, id, endpoint) {
+  const other = await visitor(page);
+  const names = { ep: endpoint };
+  for (const [path, requests] of Object.entries(JSON.parse(readFileSync(new URL("opened.json", import.meta.url), "utf8")))) {
+    const made = [];
+    const note = (request) => request.url().startsWith(`${origin}/api/`) && made.push(`${request.method()} ${request.url().slice(`${origin}/api/v1`.length).replace(id, "{app}").replace(endpoint, "{ep}")}`);
+    other.on("request", note);
+    const next = encodeURIComponent(path.replace(/\{(\w+)\}/g, (_, name) => names[name]));
+    await other.goto(`${(await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url}&next=${next}`);
+    await other.locator("tr[data-row]").first().waitFor();
+    await settled(other);
+    other.off("request", note);
+    assert.deepEqual(made, requests, `what ${path} asks for`);
+  }
+  await other.getByLabel("Event type").focus();
+  await other.getByRole("option", { name: "order.failed" }).waitFor({ state: "attached" });
+  await other.context().close();
+  done("a failing endpoint opens with the requests whose price is counted; choices are asked for when somebody is about to choose");
 }

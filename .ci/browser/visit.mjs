@@ -9,7 +9,7 @@ import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { busy } from "./busy.mjs";
 import { english, mark } from "./german.mjs";
-import { large, looks as seldom, many, narrow, renewed } from "./lists.mjs";
+import { large, looks as seldom, many, narrow, opened, renewed } from "./lists.mjs";
 import { changes } from "./operator.mjs";
 
 const [link, operator, program, pictures] = process.argv.slice(2);
@@ -575,8 +575,8 @@ async function operate(page) {
   assert.equal((await api("GET", "/event-type/order.failed")).answer.archived, false);
   done("an import names what it would archive, and asks");
 
-  await opened(page, id, made.id);
   const kit = { api, app: id, done, fit, hooks, moody: (next) => { mood = next; }, operator, origin, settled, shoot, until, visitor };
+  await opened(kit, page, id, made.id);
   await large(kit, page);
   await many(kit, page);
   await renewed(kit, page);
@@ -677,27 +677,6 @@ async function operate(page) {
   await busy(kit, page);
 }
 
-/** Opening a page asks for what a test has counted the price of (tests/health.rs), and for no more. */
-async function opened(page, id, endpoint) {
-  const other = await visitor(page);
-  const names = { ep: endpoint };
-  for (const [path, requests] of Object.entries(JSON.parse(readFileSync(new URL("opened.json", import.meta.url), "utf8")))) {
-    const made = [];
-    const note = (request) => request.url().startsWith(`${origin}/api/`) && made.push(`${request.method()} ${request.url().slice(`${origin}/api/v1`.length).replace(id, "{app}").replace(endpoint, "{ep}")}`);
-    other.on("request", note);
-    const next = encodeURIComponent(path.replace(/\{(\w+)\}/g, (_, name) => names[name]));
-    await other.goto(`${(await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url}&next=${next}`);
-    await other.locator("tr[data-row]").first().waitFor();
-    await settled(other);
-    other.off("request", note);
-    assert.deepEqual(made, requests, `what ${path} asks for`);
-  }
-  await other.getByLabel("Event type").focus();
-  await other.getByRole("option", { name: "order.failed" }).waitFor({ state: "attached" });
-  await other.context().close();
-  done("a failing endpoint opens with the requests whose price is counted; choices are asked for when somebody is about to choose");
-}
-
 /** Every page of both, in German: the customer `id` has an endpoint that fails, of which `lost` is a message. */
 async function german(page, id, endpoint, lost, source) {
   const context = await page.context().browser().newContext({ viewport: { width: 1440, height: 900 } });
@@ -791,14 +770,17 @@ async function settled(page) {
   await until("nothing is loading", async () => isQuiet() && (await page.locator(".skeleton").count()) === 0);
 }
 
-/** Nothing sticks out sideways, on a screen or on a phone, and axe has nothing to say. */
+/** Nothing sticks out sideways, on a screen or on a phone, and axe has nothing to say by day and by night. */
 async function fit(page, name) {
   await fits(page, name);
   // As an argument of the browser's own, since the policy lets no script in.
   await page.evaluate(axe);
-  const found = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-  const said = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" ; ")}`);
-  assert.deepEqual(said, [], `axe on ${name}`);
+  for (const colorScheme of /** @type {("dark" | null)[]} */ (["dark", null])) {
+    await page.emulateMedia({ colorScheme });
+    const found = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+    const said = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" ; ")}`);
+    assert.deepEqual(said, [], `axe on ${name}, ${colorScheme ?? "light"}`);
+  }
 }
 
 /** Nothing sticks out sideways, on a screen or on a phone. */
