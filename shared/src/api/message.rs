@@ -316,10 +316,13 @@ pub struct MessageShape {
     event_id: Option<String>,
     #[schemars(with = "Option<MessageChannels>")]
     channels: Option<Vec<String>>,
+    /// Days for which the message is kept, with all that is on record of it. After that its names
+    /// are free for another, and what waits for a retry is given up.
     #[schemars(range(min = *RETENTION_DAYS.start(), max = *RETENTION_DAYS.end()))]
     payload_retention_period: Option<u64>,
     #[schemars(length(min = 1, max = MAX_SUBJECT_BYTES))]
     subject: Option<String>,
+    /// The same in hours, instead. Retries end with it: choose more than their schedule takes.
     #[schemars(range(min = *RETENTION_HOURS.start(), max = *RETENTION_HOURS.end()))]
     payload_retention_hours: Option<u64>,
     #[schemars(with = "Option<Tags>")]
