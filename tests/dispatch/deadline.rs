@@ -72,8 +72,9 @@ async fn endpoints_that_were_reached_in_time_are_not_called_again_with_the_rest(
     assert_eq!(receivers(&world), ["a", "b", "c", "d"]);
 }
 
-#[tokio::test]
-async fn no_more_attempts_are_under_way_than_set() {
+/// Four messages that were received, and a dispatcher that makes three attempts at once, none of which
+/// goes out before the gate lets it.
+async fn four_for_three_slots() -> (World, Arc<Gate>, Dispatcher, Vec<Received>) {
     let world = World::new();
     let app = world.application().await;
     world.endpoint(&app, URL).await;
@@ -86,6 +87,12 @@ async fn no_more_attempts_are_under_way_than_set() {
         parts.settings.parallel = 3;
     });
     let batch = receive(&world.queues.deliveries).await;
+    (world, gate, narrow, batch)
+}
+
+#[tokio::test]
+async fn no_more_attempts_are_under_way_than_set() {
+    let (world, gate, narrow, batch) = four_for_three_slots().await;
     let work = tokio::spawn(async move { narrow.handle(batch, None).await });
     for _ in 0..3 {
         gate.entered().await;
@@ -100,18 +107,7 @@ async fn no_more_attempts_are_under_way_than_set() {
 
 #[tokio::test]
 async fn once_it_is_stopped_attempts_under_way_end_and_what_waits_is_left_to_the_next_process() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
-    for n in 0..4 {
-        world.publish(&app, json!({"n": n})).await;
-    }
-    let gate = Gate::new(&world);
-    let narrow = dispatcher(&world, |parts| {
-        parts.sender = gate.clone();
-        parts.settings.parallel = 3;
-    });
-    let batch = receive(&world.queues.deliveries).await;
+    let (world, gate, narrow, batch) = four_for_three_slots().await;
     let receipts: Vec<_> = batch.iter().map(|record| record.receipt.clone()).collect();
     let working = narrow.clone();
     let work = tokio::spawn(async move { working.handle(batch, None).await });
