@@ -241,10 +241,10 @@ impl Call<'_> {
         };
         let of_all = self.admin.revocations.organisation(&application.org).await?;
         let expired = [application.expired, of_session, of_all].into_iter().flatten();
-        let after = expired.map(|expired| expired.before).max();
+        let from = expired.map(|expired| expired.first_good()).max();
         let ids = (application.org, application.id);
         let token =
-            self.admin.tokens.issue_visit(ids, visitor, lifetime_s, after, &self.admin.ambient);
+            self.admin.tokens.issue_visit(ids, visitor, lifetime_s, from, &self.admin.ambient);
         // In the fragment, which browsers keep to themselves.
         let entry = match once {
             true => format!("code={}", self.admin.code_for(&token).await?),

@@ -73,6 +73,7 @@ const UNANSWERED: [(&str, Failure); 19] = [
         },
     ),
     (CLOSED, WITHOUT_ANSWER),
+    // As it was recorded before it was given those words.
     ("channel closed", WITHOUT_ANSWER),
     (
         "connection closed",

@@ -186,8 +186,7 @@ impl Call<'_> {
         let application = &tenant.application;
         let now = self.admin.ambient.now();
         let from = self.admin.revocations.first_good(&application.org, now).await?;
-        // Tokens tell seconds.
-        let after = application.expired.map(|it| Timestamp((it.before.as_secs() + 1) * 1_000));
+        let after = application.expired.map(|expired| expired.first_good());
         Ok(after.map_or(from, |after| after.max(from)))
     }
 }

@@ -4,7 +4,6 @@
 //! endpoints hang keeps nobody else waiting.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shared::domain::id::ApplicationId;
@@ -18,7 +17,6 @@ pub(crate) struct Slots {
     all: Arc<Semaphore>,
     per_application: usize,
     applications: Mutex<HashMap<ApplicationId, Arc<Semaphore>>>,
-    closed: AtomicBool,
 }
 
 /// A slot, until it is dropped.
@@ -31,21 +29,20 @@ impl Slots {
     /// So many in all, and so many for each application.
     pub(crate) fn new(all: usize, per_application: usize) -> Self {
         let all = Arc::new(Semaphore::new(all));
-        Self { all, per_application, applications: Mutex::default(), closed: AtomicBool::default() }
+        Self { all, per_application, applications: Mutex::default() }
     }
 
     /// Gives out no more, neither to those who wait.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        // First: an application that comes later has slots of its own, and gets none of these.
         self.all.close();
-        // Under the lock: who comes later sees that it is closed.
         let applications = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
         applications.values().for_each(|slots| slots.close());
     }
 
     /// Whether it was closed.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.all.is_closed()
     }
 
     /// Waits for a slot. `None` once they are closed.

@@ -92,14 +92,17 @@ impl Expired {
     pub fn all(earlier: Option<Self>, now: Timestamp, delay_ms: u64) -> Self {
         let from = now.plus_ms(delay_ms);
         let Some(earlier) = earlier else { return Self { before: now, from, gone: None } };
-        // Tokens tell seconds, so one that was made in the second of the earlier request says the
-        // next one.
-        let next = Timestamp((earlier.before.as_secs() + 1) * 1_000);
-        let before = now.max(next).min(now.plus_ms(MOST_AHEAD_MS));
+        // What was made since then, in the same second, says the next one.
+        let before = now.max(earlier.first_good()).min(now.plus_ms(MOST_AHEAD_MS));
         match earlier.from <= now {
             true => Self { before, from, gone: Some(earlier.before) },
             false => Self { before, from: from.min(earlier.from), gone: earlier.gone },
         }
+    }
+
+    /// What a token says at the earliest that is not taken back: tokens tell seconds.
+    pub fn first_good(&self) -> Timestamp {
+        Timestamp((self.before.as_secs() + 1) * 1_000)
     }
 
     /// Whether a token of this age is taken back by now; one that does not say when it was made

@@ -183,18 +183,17 @@ impl Tokens {
     }
 
     /// A token for one visitor of an application: no other call makes the same one, so it can
-    /// be taken back alone. `after` is when all before it were taken back, if they were.
+    /// be taken back alone. `from` is the least that it may say of when it was made, so that it does
+    /// not look like one of those that were taken back.
     pub fn issue_visit(
         &self,
         (org, app): (OrganisationId, ApplicationId),
         visitor: Visitor,
         lifetime_s: u64,
-        after: Option<Timestamp>,
+        from: Option<Timestamp>,
         ambient: &Ambient,
     ) -> String {
-        // Tokens tell seconds: one that is made in the second in which all before it were taken
-        // back must not look like one of them.
-        let iat = ambient.now().as_secs().max(after.map_or(0, |at| at.as_secs() + 1));
+        let iat = ambient.now().max(from.unwrap_or_default()).as_secs();
         let jti: [u8; 12] = ambient.random();
         let names = |held: Vec<Capability>| held.into_iter().map(Named::Known).collect();
         self.encode(&Claims {

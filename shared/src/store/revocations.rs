@@ -183,10 +183,8 @@ impl Revocations {
         org: &OrganisationId,
         now: Timestamp,
     ) -> Result<Timestamp, StoreError> {
-        // Tokens tell seconds.
         let expired = self.organisation(org).await?;
-        let after = expired.map(|expired| Timestamp((expired.before.as_secs() + 1) * 1_000));
-        Ok(after.map_or(now, |after| after.max(now)))
+        Ok(expired.map_or(now, |expired| expired.first_good().max(now)))
     }
 
     /// Takes back all tokens of an organisation that there are by now, those of its applications
