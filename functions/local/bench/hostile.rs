@@ -1,7 +1,9 @@
 //! A customer who does as much harm as the platform lets it: endpoints that hang, names that are
 //! looked up one by one, the largest payloads, the longest lists, bodies that are refused late.
+//! Both ends of it, publishers and endpoints, stand for other machines: on this one they get a
+//! processor only when nobody who is measured wants it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,10 +11,11 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::receiver::HANG_PATH;
+use super::receiver::hang;
 use super::target::Target;
 use crate::client::Client;
-use crate::lane::Lane;
+use crate::http_server;
+use crate::lane::{self, Lane};
 use crate::reach::string;
 
 /// Endpoints by address, which hang, and by names, each another one.
@@ -28,7 +31,7 @@ const CONNECTIONS: usize = 4;
 pub(crate) struct Hostile {
     tasks: JoinSet<()>,
     counts: Arc<Counts>,
-    /// It stands for another machine, so it takes nothing from those who measure on this one.
+    /// Where both ends of it are.
     _lane: Lane,
 }
 
@@ -41,20 +44,20 @@ struct Counts {
 
 impl Hostile {
     /// Makes its application and begins.
-    pub(crate) async fn start(target: &mut Target, receiver: SocketAddr) -> Result<Self, String> {
+    pub(crate) async fn start(target: &mut Target) -> Result<Self, String> {
+        let lane = Lane::start()?;
+        let port = lane::run(lane.handle(), listen()).await.ok_or("the lane is closed")??;
         let app = target.client.call("POST", "/api/v1/app", json!({"name": "hostile"})).await?;
         let app = string(&app, "id")?;
         for number in 0..ENDPOINTS {
-            let port = receiver.port();
             for host in ["127.0.0.1".to_owned(), format!("n{number}.hostile-{number}.localhost")] {
-                let url = format!("http://{host}:{port}{HANG_PATH}");
+                let url = format!("http://{host}:{port}/");
                 let path = format!("/api/v1/app/{app}/endpoint");
                 target.client.call("POST", &path, json!({"url": url})).await?;
             }
         }
         let counts = Arc::<Counts>::default();
         let mut tasks = JoinSet::new();
-        let lane = Lane::start()?;
         let payload = json!({"eventType": "hostile", "payload": {"x": "x".repeat(PAYLOAD)}});
         let refused = format!("{{\"metadata\":{{\"{}\":\"x\"}}}}", "x.".repeat(REFUSED / 2));
         let (msg, own) = (format!("/api/v1/app/{app}/msg"), format!("/api/v1/app/{app}"));
@@ -86,6 +89,15 @@ impl Hostile {
             count(refused)
         )
     }
+}
+
+/// Starts the endpoints where it is called; their port.
+async fn listen() -> Result<u16, String> {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = http_server::listen(anywhere).map_err(|error| format!("no port: {error}"))?;
+    let addr = listener.local_addr().map_err(|error| error.to_string())?;
+    tokio::spawn(http_server::serve(listener, |_| hang()));
+    Ok(addr.port())
 }
 
 async fn again_and_again(

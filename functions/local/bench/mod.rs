@@ -86,7 +86,7 @@ async fn measure(reach: &Reach, options: &cli::Bench) -> Result<(), String> {
     let receiver = Arc::new(Receiver::start(&plan).await?);
     let apps = target.prepare(&plan, &receiver).await?;
     let hostile = match plan.hostile {
-        true => Some(Hostile::start(&mut target, receiver.addr).await?),
+        true => Some(Hostile::start(&mut target).await?),
         false => None,
     };
     let before = (target.status().await?, process::used());

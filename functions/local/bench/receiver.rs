@@ -135,8 +135,7 @@ async fn answer(counts: &Counts, request: &Request<Bytes>, latency: Duration) ->
     let path = request.uri().path();
     if path == HANG_PATH {
         counts.hung.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(HANG).await;
-        return shared::api::error::empty(StatusCode::OK);
+        return hang().await;
     }
     let endpoint = path.trim_start_matches('/').parse();
     let (Ok(endpoint), Some(message)) = (endpoint, number(request.body())) else {
@@ -147,6 +146,12 @@ async fn answer(counts: &Counts, request: &Request<Bytes>, latency: Duration) ->
         tokio::time::sleep(latency).await;
     }
     shared::api::error::empty(StatusCode::NO_CONTENT)
+}
+
+/// What an endpoint that hangs answers in the end.
+pub(crate) async fn hang() -> Response<Bytes> {
+    tokio::time::sleep(HANG).await;
+    shared::api::error::empty(StatusCode::OK)
 }
 
 /// The number of a payload that begins `{"n":123,`.
