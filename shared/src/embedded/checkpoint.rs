@@ -1,9 +1,9 @@
 //! Folds the write-ahead log back into the file, as far as that can be done beside the writer.
 //!
 //! A log that is folded back by the writer alone holds up everybody for as long as it takes to
-//! copy and sync it. So a thread of its own copies most of it while the writer goes on; what is
-//! left when the log is full is little, and only the writer can do it, since the log begins anew
-//! then.
+//! copy and sync it. So a thread of its own copies it while the writer goes on, again and again
+//! from when the log is nearly full; what is left when it is full is what came during the last
+//! copy, and only the writer can do that, since the log begins anew then.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -14,8 +14,10 @@ use rusqlite::Connection;
 /// Pages of the log (4 KiB each) after which it is folded back by whoever writes: large, since
 /// pages that are written again and again then reach the main file once.
 const FULL_PAGES: u32 = 16_384;
-/// Pages of the log after which most of it is copied beside the writer.
+/// Pages of the log after which it is copied beside the writer.
 const COPY_PAGES: u32 = 12_288;
+/// Pages that are worth another copy: each ends with a sync of the main file.
+const MORE_PAGES: u32 = 256;
 
 thread_local! {
     /// Pages of the log after the last commit of this thread.
@@ -24,9 +26,10 @@ thread_local! {
 
 /// Who is to fold the log back; belongs to the writer's thread.
 pub(super) struct Checkpoints {
+    /// Takes what is sent only when nothing is being copied.
     ask: SyncSender<()>,
-    /// Whether the log as it is has been copied once.
-    copied: bool,
+    /// Pages of the log when the last copy began; 0 when the log begins anew.
+    copied: u32,
 }
 
 impl Checkpoints {
@@ -41,7 +44,7 @@ impl Checkpoints {
             Ok(())
         }));
         let connection = Connection::open(path).map_err(|error| error.to_string())?;
-        let (ask, asked) = sync_channel::<()>(1);
+        let (ask, asked) = sync_channel::<()>(0);
         std::thread::Builder::new()
             .name("store-checkpoint".into())
             .spawn(move || {
@@ -50,19 +53,18 @@ impl Checkpoints {
                 }
             })
             .map_err(|error| error.to_string())?;
-        Ok(Self { ask, copied: false })
+        Ok(Self { ask, copied: 0 })
     }
 
     /// Sees to it that the log does not grow for ever.
     pub(super) fn after_commit(&mut self, writer: &Connection) {
         let pages = PAGES.get();
-        if pages >= FULL_PAGES {
+        if pages < COPY_PAGES {
+            self.copied = 0;
+        } else if pages >= FULL_PAGES {
             fold_back(writer);
-            self.copied = false;
-        } else if pages < COPY_PAGES {
-            self.copied = false;
-        } else if !self.copied {
-            self.copied = self.ask.try_send(()).is_ok();
+        } else if pages.saturating_sub(self.copied) >= MORE_PAGES && self.ask.try_send(()).is_ok() {
+            self.copied = pages;
         }
     }
 }
