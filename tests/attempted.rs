@@ -82,6 +82,22 @@ async fn pages_of_attempted_messages_go_both_ways() {
 }
 
 #[tokio::test]
+async fn a_page_is_not_empty_because_what_is_wanted_comes_a_little_later() {
+    let (world, app, ep, [failed, ..]) = stage().await;
+    for _ in 0..5 {
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    world.network.always(URL, answer(200));
+    // All of these failed at first, and all but the oldest arrived in the end.
+    world.live_s(60).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/msg?status=2&limit=2");
+    let page = world.call("GET", &path, Value::Null).await.body;
+    assert_eq!(page["data"][0]["id"], failed.as_str(), "{page}");
+    assert_eq!(page["done"], true);
+}
+
+#[tokio::test]
 async fn a_message_that_was_resent_is_still_listed_and_counted_once() {
     let (world, app, ep, [failed, ..]) = stage().await;
     world.network.always(URL, answer(200));

@@ -124,3 +124,28 @@ async fn what_waits_for_the_rate_waits_everywhere_and_fails_everywhere_once_it_w
     let (state, at, _, verdict) = told.of(&msg).await;
     assert_eq!((state.as_str(), at, verdict.as_str()), ("failing", Some(3), "retrying"));
 }
+
+#[tokio::test]
+async fn what_became_of_a_message_stays_known_when_its_endpoint_is_deleted() {
+    let told = Told::new(json!({"retrySchedule": [60]})).await;
+    let taken = told.world.publish(&told.app, json!({})).await;
+    told.world.dispatch_all().await;
+    told.world.network.always(URL, answer(500));
+    let open = told.world.publish(&told.app, json!({})).await;
+    told.world.dispatch_all().await;
+    let path = format!("/api/v1/app/{}/endpoint/{}", told.app, told.ep);
+    assert_eq!(told.world.call("DELETE", &path, Value::Null).await.status, 204);
+    let of = async |msg: &str| {
+        let list = told.get("/delivery").await;
+        let row = list["data"].as_array().unwrap().iter().find(|row| row["id"] == msg).cloned();
+        let row = row.unwrap();
+        (text(&row["state"]), row["delivered"].as_u64(), row["nextAttempt"].clone())
+    };
+    // Nothing more is tried there, whatever is on record.
+    let (arrived, given_up) = (("delivered".to_owned(), Some(1), Value::Null), "failed".to_owned());
+    assert_eq!(of(&taken).await, arrived);
+    assert_eq!(of(&open).await, (given_up.clone(), Some(0), Value::Null));
+    told.world.live_s(100).await;
+    assert_eq!(of(&open).await, (given_up, Some(0), Value::Null));
+    assert_eq!(told.world.network.sent().len(), 2);
+}

@@ -27,6 +27,9 @@ pub(crate) const MAX_SPAN_MS: u64 = 28 * 86_400_000;
 /// Attempts that statistics read at a time, and how often they do at the most.
 pub(crate) const STATS_PAGE: usize = 1000;
 pub(crate) const STATS_PAGES: usize = 40;
+/// Pages of a list that are looked through for the first that has something on it: what the index
+/// has there is looked up one by one.
+const PAGES: usize = 4;
 /// How far apart moments are that ids tell apart, in milliseconds.
 pub(crate) const MOMENT_MS: u64 = 4;
 /// A message, and how far it is with the endpoint.
@@ -63,7 +66,8 @@ impl FromStr for Place {
 }
 
 impl Call<'_> {
-    /// The messages that were sent to an endpoint. A page may be short before the list is done.
+    /// The messages that were sent to an endpoint. A page may be short before the list is done, and
+    /// empty where nothing of several was wanted.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
@@ -85,18 +89,27 @@ impl Call<'_> {
             }
             Trace::Unattempted(_) => status != Some(SUCCESS.0),
         };
-        let listed =
-            self.admin.history.trail_of_endpoint(&endpoint, spread, &walk, now, keep).await?;
-        let mut filling = page::Filling::new(&walk, listed);
-        while let Some(trace) = filling.next(Trace::id) {
-            let shown = self.attempted(&tenant, &endpoint, &trace, &filter, with_content).await?;
-            let wanted =
-                |shown: &AttemptedOut| status.is_none_or(|wanted| shown.standing.status == wanted);
-            if let Some(shown) = shown.filter(wanted) {
-                filling.push(&shown)?;
+        let mut pages = PAGES;
+        loop {
+            let history = &self.admin.history;
+            let listed = history.trail_of_endpoint(&endpoint, spread, &walk, now, keep).await?;
+            let mut filling = page::Filling::new(&walk, listed);
+            while let Some(trace) = filling.next(Trace::id) {
+                let shown =
+                    self.attempted(&tenant, &endpoint, &trace, &filter, with_content).await?;
+                let wanted = |shown: &AttemptedOut| {
+                    status.is_none_or(|wanted| shown.standing.status == wanted)
+                };
+                if let Some(shown) = shown.filter(wanted) {
+                    filling.push(&shown)?;
+                }
             }
+            pages -= 1;
+            let Some(further) = filling.further().filter(|_| pages > 0) else {
+                return Ok(filling.finish());
+            };
+            walk.iterator = Some(further);
         }
-        Ok(filling.finish())
     }
 
     /// Numbers of the last 28 days, or of less: the attempts by how they ended, and the deliveries

@@ -45,7 +45,7 @@ pub(crate) struct DeliveryOut {
     /// `delivered` to all, `failing` at one at least and tried again, `failed` at one for good,
     /// `canceled` before that, `waiting` for its first attempt, or sent to `none`.
     state: &'static str,
-    /// Endpoints that it was or is to be sent to.
+    /// Endpoints that it was or is to be sent to, also those that were deleted since.
     endpoints: usize,
     /// How many of them took it.
     delivered: usize,
@@ -125,12 +125,13 @@ impl Call<'_> {
         let now = self.admin.ambient.now();
         let on_record = OnRecord::of(&attempts, &deliveries);
         let mut parts: Vec<Part> = Vec::new();
+        let mut deleted = on_record.endpoints();
         for endpoint in &tenant.endpoints {
-            let (delivery, made) = on_record.at(&endpoint.id);
-            let latest = made.first().copied();
-            if let Some(stand) = Stand::of(delivery, Tried::of(made.iter().copied()), now) {
-                parts.push(Part { ep: endpoint.id, delivery, latest, stand });
-            }
+            deleted.remove(&endpoint.id);
+            parts.extend(Part::of(&on_record, endpoint.id, now));
+        }
+        for part in deleted.into_iter().filter_map(|ep| Part::of(&on_record, ep, now)) {
+            parts.push(Part { stand: part.stand.of_the_deleted(), ..part });
         }
         let worst = parts.iter().max_by_key(|part| part.stand.badness());
         let state = match worst {
@@ -143,7 +144,8 @@ impl Call<'_> {
             None => 0,
         };
         let latest = worst.and_then(|part| part.latest).or(attempts.first());
-        let next = deliveries.iter().filter_map(Delivery::next_at).min();
+        let open = parts.iter().filter(|part| part.stand != Stand::Failed);
+        let next = open.filter_map(|part| part.delivery?.next_at()).min();
         Ok(DeliveryOut {
             id: message.id,
             event_type: message.event_type.clone(),
@@ -246,7 +248,14 @@ struct Part<'a> {
     stand: Stand,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// As it is on record, if it is.
+    fn of(on_record: &OnRecord<'a>, ep: EndpointId, now: Timestamp) -> Option<Self> {
+        let (delivery, made) = on_record.at(&ep);
+        let stand = Stand::of(delivery, Tried::of(made.iter().copied()), now)?;
+        Some(Self { ep, delivery, latest: made.first().copied(), stand })
+    }
+
     fn scheduled(&self) -> u32 {
         let made = self.latest.map_or(0, |attempt| match attempt.turn {
             Turn::Scheduled(number) => number,

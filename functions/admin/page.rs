@@ -162,6 +162,14 @@ impl<'a, T> Filling<'a, T> {
         Ok(())
     }
 
+    /// Where the list goes on if nothing of it is on the page yet. Only onwards: whoever goes back
+    /// comes from a page with something on it.
+    pub(crate) fn further(&self) -> Option<String> {
+        let Listed { items, iterator, done, .. } = &self.listed;
+        let goes_on = items.is_empty() && !done && !self.walk.backward;
+        iterator.clone().filter(|_| goes_on)
+    }
+
     /// The answer.
     pub(crate) fn finish(self) -> Response<Bytes> {
         let mut listed = self.listed;

@@ -1,7 +1,7 @@
 //! How far a message is with an endpoint: decided here, once, and worded for each answer. The
 //! lists of Svix have a status, our list of deliveries a state, the explanation a verdict.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::JsonSchema;
 #[cfg(feature = "description")]
@@ -78,6 +78,11 @@ impl<'a> OnRecord<'a> {
         let attempts = self.attempts.get(ep).map(Vec::as_slice).unwrap_or_default();
         (self.deliveries.get(ep).copied(), attempts)
     }
+
+    /// All endpoints with something on record.
+    pub(crate) fn endpoints(&self) -> BTreeSet<EndpointId> {
+        self.attempts.keys().chain(self.deliveries.keys()).copied().collect()
+    }
 }
 
 /// How far a message is with an endpoint.
@@ -117,6 +122,15 @@ impl Stand {
             (State::Pending(_), true) => Self::Retrying,
             (State::Pending(_), false) => Self::Waiting,
         })
+    }
+
+    /// The same at an endpoint that was deleted: what is left to be done there is never done, and
+    /// given up as soon as it is due.
+    pub(crate) fn of_the_deleted(self) -> Self {
+        match self {
+            Self::First | Self::Again | Self::Waiting | Self::Retrying => Self::Failed,
+            Self::Delivered | Self::Failed | Self::Canceled => self,
+        }
     }
 
     /// The status of it (Svix). Once it was attempted, it is being sent until it is over.
