@@ -34,6 +34,8 @@ const IN_FLIGHT: usize = 8192;
 const LONGEST_STOP: Duration = Duration::from_secs(30);
 /// Descriptors for as many connections as the server takes, and as many to endpoints.
 const ENOUGH_DESCRIPTORS: usize = 16_384;
+/// Descriptors below which it does not start: those of the database, and a few dozen connections.
+const LEAST_DESCRIPTORS: usize = 128;
 
 /// A platform that runs until it is dropped.
 pub(crate) struct Platform {
@@ -121,8 +123,9 @@ impl Platform {
         profiles: Profiles,
         observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, String> {
-        // The system may refuse; then `warn_of_few_descriptors` tells.
+        // The system may refuse; then it is told, unless there are too few to begin at all.
         let _ = rlimit::increase_nofile_limit(ENOUGH_DESCRIPTORS as u64);
+        check_descriptors()?;
         let machine = Machine::open(directory, profiles).await?;
         check_default(&machine.tenancy.profiles).await?;
         let Functions { receiver, admin, dispatcher, sweeper } = Functions::on(&machine, observer)?;
@@ -221,6 +224,17 @@ async fn check_default(profiles: &Profiles) -> Result<(), String> {
     match found.map_err(|error| error.to_string())? {
         Some(_) => Ok(()),
         None => Err(format!("POSTHORN_PROFILE: there is no profile `{default}`")),
+    }
+}
+
+/// With fewer nobody would be served, and nothing said so.
+fn check_descriptors() -> Result<(), String> {
+    match http_server::descriptors() {
+        Some((now, _)) if now < LEAST_DESCRIPTORS => Err(format!(
+            "at most {now} files and connections may be open, and {LEAST_DESCRIPTORS} are the \
+             least: start it after `ulimit -n {ENOUGH_DESCRIPTORS}`"
+        )),
+        _ => Ok(()),
     }
 }
 

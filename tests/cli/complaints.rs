@@ -1,5 +1,8 @@
 //! What is said when something is not as it was meant.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::json;
 
 use super::{Place, posthorn};
@@ -137,4 +140,29 @@ fn either_a_message_or_an_endpoint_is_asked_for() {
     let ran = posthorn(place, &["attempt", "list"]).output().unwrap();
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(said.contains("<--message <MESSAGE>|--endpoint <ENDPOINT>>"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_platform_with_too_few_descriptors_says_so_and_one_with_just_enough_delivers() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join("descriptors");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    let limited = |most: u32, arguments: &str| {
+        let script = format!("ulimit -n {most} && exec \"$0\" {arguments}");
+        Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_posthorn")])
+            .current_dir(&directory)
+            .output()
+            .unwrap()
+    };
+    let refused = limited(64, "up --addr 127.0.0.1:0");
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && complaint.contains("at most 64 files"), "{complaint}");
+    assert!(complaint.contains("ulimit -n"), "it says what to do: {complaint}");
+    // One customer, who may have a part of what there is.
+    let measured = limited(128, "bench --own -n 20 -c 2");
+    let said = String::from_utf8_lossy(&measured.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&measured.stderr);
+    assert!(measured.status.success(), "{said}{complaint}");
 }
