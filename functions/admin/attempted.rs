@@ -93,6 +93,8 @@ impl Call<'_> {
         loop {
             let history = &self.admin.history;
             let listed = history.trail_of_endpoint(&endpoint, spread, &walk, now, keep).await?;
+            // Where the index has nothing, it was read as far as one page may.
+            let has_some = !listed.items.is_empty();
             let mut filling = page::Filling::new(&walk, listed);
             while let Some(trace) = filling.next(Trace::id) {
                 let shown =
@@ -105,7 +107,7 @@ impl Call<'_> {
                 }
             }
             pages -= 1;
-            let Some(further) = filling.further().filter(|_| pages > 0) else {
+            let Some(further) = filling.further().filter(|_| has_some && pages > 0) else {
                 return Ok(filling.finish());
             };
             walk.iterator = Some(further);
