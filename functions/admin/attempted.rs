@@ -27,8 +27,8 @@ pub(crate) const MAX_SPAN_MS: u64 = 28 * 86_400_000;
 /// Attempts that statistics read at a time, and how often they do at the most.
 pub(crate) const STATS_PAGE: usize = 1000;
 pub(crate) const STATS_PAGES: usize = 40;
-/// Pages of a list that are looked through for the first that has something on it: what the index
-/// has there is looked up one by one.
+/// Pages of the index that are read, at the most, to find a message to list: each of their entries
+/// is looked up.
 const PAGES: usize = 4;
 /// How far apart moments are that ids tell apart, in milliseconds.
 pub(crate) const MOMENT_MS: u64 = 4;
@@ -66,8 +66,8 @@ impl FromStr for Place {
 }
 
 impl Call<'_> {
-    /// The messages that were sent to an endpoint. A page may be short before the list is done, and
-    /// empty where nothing of several was wanted.
+    /// The messages that were sent to an endpoint. A page may be short, or even empty, before the
+    /// list is done.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
@@ -93,7 +93,7 @@ impl Call<'_> {
         loop {
             let history = &self.admin.history;
             let listed = history.trail_of_endpoint(&endpoint, spread, &walk, now, keep).await?;
-            // Where the index has nothing, it was read as far as one page may.
+            // Where the filter kept nothing of the index, that was read as far as a page may.
             let has_some = !listed.items.is_empty();
             let mut filling = page::Filling::new(&walk, listed);
             while let Some(trace) = filling.next(Trace::id) {

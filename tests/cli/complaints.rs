@@ -1,11 +1,13 @@
 //! What is said when something is not as it was meant.
 
+use std::io::Read;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 
 use serde_json::json;
 
-use super::{Place, posthorn};
+use super::{Going, PATIENCE, Place, posthorn};
 
 #[test]
 fn what_is_not_there_is_named_as_it_was_asked_for() {
@@ -150,18 +152,21 @@ fn a_platform_with_too_few_descriptors_says_so_and_one_with_just_enough_delivers
     std::fs::create_dir_all(&directory).unwrap();
     let limited = |most: u32, arguments: &str| {
         let script = format!("ulimit -n {most} && exec \"$0\" {arguments}");
-        Command::new("sh")
-            .args(["-c", &script, env!("CARGO_BIN_EXE_posthorn")])
-            .current_dir(&directory)
-            .output()
-            .unwrap()
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_posthorn")]).current_dir(&directory);
+        command
     };
-    let refused = limited(64, "up --addr 127.0.0.1:0");
-    let complaint = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && complaint.contains("at most 64 files"), "{complaint}");
+    let mut refused = limited(64, "up --addr 127.0.0.1:0");
+    refused.stderr(Stdio::piped());
+    let mut up = Going::start(refused);
+    assert_eq!(up.lines.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected), "it started");
+    assert!(!up.child.wait().unwrap().success());
+    let mut complaint = String::new();
+    up.child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+    assert!(complaint.contains("at most 64 files"), "{complaint}");
     assert!(complaint.contains("ulimit -n"), "it says what to do: {complaint}");
     // One customer, who may have a part of what there is.
-    let measured = limited(128, "bench --own -n 20 -c 2");
+    let measured = limited(128, "bench --own -n 20 -c 2").output().unwrap();
     let said = String::from_utf8_lossy(&measured.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&measured.stderr);
     assert!(measured.status.success(), "{said}{complaint}");

@@ -3,7 +3,6 @@
 //! Both ends of it, publishers and endpoints, stand for other machines: on this one they get a
 //! processor only when nobody who is measured wants it.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,9 +92,7 @@ impl Hostile {
 
 /// Starts the endpoints where it is called; their port.
 async fn listen() -> Result<u16, String> {
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = http_server::listen(anywhere).map_err(|error| format!("no port: {error}"))?;
-    let addr = listener.local_addr().map_err(|error| error.to_string())?;
+    let (listener, addr) = http_server::listen_anywhere()?;
     tokio::spawn(http_server::serve(listener, |_| hang()));
     Ok(addr.port())
 }

@@ -41,10 +41,7 @@ struct Counts {
 impl Receiver {
     /// Listens on a free port.
     pub(crate) async fn start(plan: &Plan) -> Result<Self, String> {
-        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener =
-            http_server::listen(anywhere).map_err(|error| format!("no port: {error}"))?;
-        let addr = listener.local_addr().map_err(|error| error.to_string())?;
+        let (listener, addr) = http_server::listen_anywhere()?;
         let messages = usize::try_from(plan.messages).map_err(|_| "too many messages")?;
         let counts = Arc::new(Counts {
             origin: Instant::now(),

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use shared::domain::clock::Ambient;
 use shared::domain::secret::SigningSecret;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -37,9 +36,7 @@ pub(super) struct Inbox {
 
 /// Starts the receiver; its URL.
 pub(super) async fn start(inbox: &Arc<Inbox>) -> Result<String, String> {
-    let listener =
-        TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("no port: {error}"))?;
-    let addr = listener.local_addr().map_err(|error| error.to_string())?;
+    let (listener, addr) = http_server::listen_anywhere()?;
     let inbox = inbox.clone();
     tokio::spawn(http_server::serve(listener, move |request| {
         let inbox = inbox.clone();
