@@ -230,7 +230,7 @@ fn hold(engine: &Engine) -> std::sync::mpsc::Sender<()> {
         let _ = held.recv();
         Ok(())
     };
-    engine.submit(hold, |_| {}).unwrap();
+    engine.submit(0, hold, |_| {}).unwrap();
     release
 }
 
@@ -262,6 +262,49 @@ async fn a_write_that_fails_is_told_why_and_takes_no_other_with_it() {
     assert_eq!(rows(&engine), 4);
 }
 
+/// Sends jobs of these sizes while the writer is held; their sizes in the order in which they
+/// were told that they are on disk.
+async fn order_of(engine: &Engine, sizes: &[usize]) -> Vec<usize> {
+    let release = hold(engine);
+    let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for &size in sizes {
+        let told = told.clone();
+        engine.submit(size, |_| Ok(()), move |_| told.send(size).unwrap()).unwrap();
+    }
+    drop((release, told));
+    let mut sizes = Vec::new();
+    while let Some(size) = order.recv().await {
+        sizes.push(size);
+    }
+    sizes
+}
+
+#[tokio::test]
+async fn small_writes_do_not_wait_behind_large_ones() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let large = [250_000; 40];
+    let sizes = order_of(&engine, &[&large[..], &[1]].concat()).await;
+    assert_eq!(sizes.len(), 41);
+    let before = sizes.iter().position(|&size| size == 1).unwrap();
+    assert!(before <= 1, "{before} large ones were before it");
+}
+
+#[tokio::test]
+async fn large_writes_get_their_turn_however_many_small_ones_there_are() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    // More than ten transactions take of them.
+    let small = [1; 20_000];
+    let sizes = order_of(&engine, &[&small[..], &[250_000, 100_000, 100_000]].concat()).await;
+    assert_eq!(sizes.len(), 20_003);
+    let last = sizes.iter().rposition(|&size| size > 1).unwrap();
+    // One transaction is held, one has the first, one has none, and one has the others.
+    assert!(last < 4 * 1024, "{last} were before the last of them");
+    let large: Vec<usize> = sizes.into_iter().filter(|&size| size > 1).collect();
+    assert_eq!(large, [250_000, 100_000, 100_000]);
+}
+
 #[tokio::test]
 async fn the_log_is_folded_back_however_much_is_written() {
     let directory = Directory::new();
@@ -286,7 +329,7 @@ async fn the_log_is_folded_back_however_much_is_written() {
 async fn a_panic_of_who_is_told_does_not_end_the_writer() {
     let directory = Directory::new();
     let engine = open_engine(&directory);
-    engine.submit(|_| Ok(()), |_| panic!("nobody hears this")).unwrap();
+    engine.submit(0, |_| Ok(()), |_| panic!("nobody hears this")).unwrap();
     let table = EmbeddedTable::new(engine);
     let put = Write::Put(item("after", None), Condition::AbsentAt(START));
     assert_eq!(table.write(put).await.unwrap(), Written::Done);

@@ -2,7 +2,8 @@
 //!
 //! One thread owns the writing connection. It takes whatever jobs are waiting, runs them in one
 //! transaction, commits (one `fsync` for all of them) and only then tells their callers. So a
-//! call that returned is on disk, and hundreds of callers share the price of a sync. A job that
+//! call that returned is on disk, and hundreds of callers share the price of a sync. Large jobs
+//! come a few at a time, and every second transaction has none when small ones wait. A job that
 //! fails or panics is undone and hears why; the others of its transaction do not notice.
 //!
 //! The file never shrinks: what is deleted leaves pages that the next writes use. So it stays as
@@ -117,24 +118,38 @@ impl Engine {
         &self,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, EngineError> {
+        self.write_bytes(0, work).await
+    }
+
+    /// Like [`Self::write`], for what adds about so many bytes: what is large goes behind others.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_bytes<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, EngineError> {
         let (done, answer) = oneshot::channel();
-        self.submit(work, move |result| {
+        self.submit(bytes, work, move |result| {
             // A caller that stopped waiting has given up its answer, not the work.
             let _ = done.send(result);
         })?;
         answer.await.map_err(|_| closed())?
     }
 
-    /// Like [`Self::write`], but runs `then` after it is on disk, whether or not anybody waits.
+    /// Like [`Self::write_bytes`], but runs `then` after it is on disk, whether or not anybody
+    /// waits.
     ///
     /// # Errors
     /// When the writer is gone.
     pub fn submit<T: Send + 'static>(
         &self,
+        bytes: usize,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
         then: impl FnOnce(Result<T, EngineError>) + Send + 'static,
     ) -> Result<(), EngineError> {
-        self.jobs.send(Box::new(Task::new(work, then))).map_err(|_| closed())
+        self.jobs.send(Box::new(Task::new(bytes, work, then))).map_err(|_| closed())
     }
 
     /// Notes something about this file, once: later calls change nothing. What was noted first.

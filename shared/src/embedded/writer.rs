@@ -1,5 +1,7 @@
-//! The one thread that writes: whatever waits, in one transaction.
+//! The one thread that writes: whatever waits, in one transaction, but large jobs only a few at a
+//! time, so that the small ones of everybody else do not wait behind many megabytes.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 
@@ -10,9 +12,17 @@ use super::{EngineError, unavailable};
 
 /// Most jobs in one transaction: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 1024;
+/// Bytes from which a job is large: what takes longer to write than its sync.
+const LARGE: usize = 32 * 1024;
+/// Bytes of large jobs in one transaction, which has room for one of them in any case: bounds how
+/// long a small job waits for large ones.
+const MAX_LARGE_BYTES: usize = 256 * 1024;
 
 /// Something to be written, and somebody to be told.
 pub(super) trait Job: Send {
+    /// About how many bytes it adds.
+    fn bytes(&self) -> usize;
+
     /// Makes the change. It may be undone and made again, so it changes nothing but the file.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
 
@@ -22,14 +32,15 @@ pub(super) trait Job: Send {
 
 /// A job of two closures: what is to be done, and what then.
 pub(super) struct Task<T, W, C> {
+    bytes: usize,
     work: W,
     then: C,
     value: Option<T>,
 }
 
 impl<T, W, C> Task<T, W, C> {
-    pub(super) fn new(work: W, then: C) -> Self {
-        Self { work, then, value: None }
+    pub(super) fn new(bytes: usize, work: W, then: C) -> Self {
+        Self { bytes, work, then, value: None }
     }
 }
 
@@ -39,6 +50,10 @@ where
     W: FnMut(&Connection) -> rusqlite::Result<T> + Send,
     C: FnOnce(Result<T, EngineError>) + Send,
 {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.value = Some((self.work)(connection)?);
         Ok(())
@@ -56,9 +71,10 @@ pub(super) fn write_in_groups(
     inbox: &Receiver<Box<dyn Job>>,
     mut checkpoints: Checkpoints,
 ) {
-    while let Ok(first) = inbox.recv() {
+    let mut turns = Turns::new(inbox);
+    while turns.begin() {
         let mut group = Vec::new();
-        let results = match write_group(connection, first, inbox, &mut group) {
+        let results = match write_group(connection, &mut turns, &mut group) {
             Ok(()) => vec![Ok(()); group.len()],
             Err(Failure::OfAll(error)) => {
                 undo(connection);
@@ -81,6 +97,71 @@ pub(super) fn write_in_groups(
     }
 }
 
+/// Whose turn it is of those who wait. Small jobs come in the order in which they were sent, and
+/// so do large ones; a transaction in which large ones were is followed by one without them when
+/// small ones wait.
+struct Turns<'a> {
+    inbox: &'a Receiver<Box<dyn Job>>,
+    small: VecDeque<Box<dyn Job>>,
+    large: VecDeque<Box<dyn Job>>,
+    /// Bytes of large jobs that this transaction still has room for.
+    room: usize,
+    /// Whether large ones were in this transaction.
+    had_large: bool,
+}
+
+impl<'a> Turns<'a> {
+    fn new(inbox: &'a Receiver<Box<dyn Job>>) -> Self {
+        Self {
+            inbox,
+            small: VecDeque::new(),
+            large: VecDeque::new(),
+            room: MAX_LARGE_BYTES,
+            had_large: false,
+        }
+    }
+
+    /// Waits until there is something for another transaction; false when nobody can send any
+    /// more.
+    fn begin(&mut self) -> bool {
+        self.take_in();
+        if self.small.is_empty() && self.large.is_empty() {
+            let Ok(job) = self.inbox.recv() else { return false };
+            self.sort(job);
+        }
+        let rest = std::mem::take(&mut self.had_large) && !self.small.is_empty();
+        self.room = if rest { 0 } else { MAX_LARGE_BYTES };
+        true
+    }
+
+    /// The next job for this transaction. Large ones are at its beginning: one that comes while
+    /// small ones are written waits for the next, and small ones that come while a large one is
+    /// written need not.
+    fn next(&mut self) -> Option<Box<dyn Job>> {
+        self.take_in();
+        let fits =
+            |job: &mut Box<dyn Job>| job.bytes() <= self.room || self.room == MAX_LARGE_BYTES;
+        if let Some(job) = self.large.pop_front_if(fits) {
+            self.room = self.room.saturating_sub(job.bytes());
+            self.had_large = true;
+            return Some(job);
+        }
+        self.room = 0;
+        self.small.pop_front()
+    }
+
+    fn take_in(&mut self) {
+        while let Ok(job) = self.inbox.try_recv() {
+            self.sort(job);
+        }
+    }
+
+    fn sort(&mut self, job: Box<dyn Job>) {
+        let line = if job.bytes() < LARGE { &mut self.small } else { &mut self.large };
+        line.push_back(job);
+    }
+}
+
 enum Failure {
     /// One job failed; the others may not have to.
     OfOne,
@@ -91,21 +172,19 @@ enum Failure {
 /// The fast way: nothing is done for a single job but the job.
 fn write_group(
     connection: &Connection,
-    first: Box<dyn Job>,
-    inbox: &Receiver<Box<dyn Job>>,
+    turns: &mut Turns<'_>,
     group: &mut Vec<Box<dyn Job>>,
 ) -> Result<(), Failure> {
     let of_all = |error| Failure::OfAll(unavailable(error));
-    group.push(first);
+    // Taken first: were there no transaction, it would hear of it.
+    group.extend(turns.next());
     execute(connection, "BEGIN IMMEDIATE").map_err(of_all)?;
-    loop {
-        if let Some(job) = group.last_mut() {
-            attempt(job.as_mut(), connection).map_err(|_| Failure::OfOne)?;
-        }
+    while let Some(job) = group.last_mut() {
+        attempt(job.as_mut(), connection).map_err(|_| Failure::OfOne)?;
         if group.len() == MAX_GROUP {
             break;
         }
-        let Ok(next) = inbox.try_recv() else { break };
+        let Some(next) = turns.next() else { break };
         group.push(next);
     }
     execute(connection, "COMMIT").map_err(of_all)

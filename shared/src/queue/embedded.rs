@@ -268,6 +268,7 @@ impl EmbeddedQueue {
         self.inner
             .engine
             .submit(
+                0,
                 move |connection| {
                     connection
                         .prepare_cached(
@@ -292,6 +293,7 @@ impl Producer for EmbeddedQueue {
         let inner = self.inner.clone();
         let now = inner.clock.now();
         let count = batch.len();
+        let bytes = batch.iter().map(|record| record.body.len()).sum();
         let records: Vec<(u64, Timestamp, Arc<str>, Arc<str>)> = batch
             .into_iter()
             .map(|record| {
@@ -307,6 +309,7 @@ impl Producer for EmbeddedQueue {
         inner
             .engine
             .submit(
+                bytes,
                 move |connection| {
                     let mut insert = connection.prepare_cached(
                         "INSERT INTO records (id, queue, body, grp, deliver_at, receive_count) \
@@ -385,6 +388,7 @@ impl Consumer for EmbeddedQueue {
         self.inner
             .engine
             .submit(
+                0,
                 move |connection| {
                     let mut delete =
                         connection.prepare_cached("DELETE FROM records WHERE id = ?1")?;
@@ -467,6 +471,7 @@ impl Inner {
     fn note_receives(&self, id: u64, receives: u32) -> Result<(), QueueError> {
         self.engine
             .submit(
+                0,
                 move |connection| {
                     connection
                         .prepare_cached("UPDATE records SET receive_count = ?1 WHERE id = ?2")?

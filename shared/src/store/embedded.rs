@@ -91,7 +91,7 @@ impl Table for EmbeddedTable {
         write.check_size()?;
         let written = self
             .engine
-            .write(move |connection| {
+            .write_bytes(write.size(), move |connection| {
                 if apply(connection, &write)? {
                     return Ok(Written::Done);
                 }
@@ -103,9 +103,10 @@ impl Table for EmbeddedTable {
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
         check_transaction(&writes)?;
+        let bytes = writes.iter().map(Write::size).sum();
         let transacted = self
             .engine
-            .write(move |connection| {
+            .write_bytes(bytes, move |connection| {
                 let mut lost = Vec::new();
                 for (position, write) in writes.iter().enumerate() {
                     if !holds(connection, write.key(), write.condition())? {

@@ -167,11 +167,17 @@ impl Write {
     /// # Errors
     /// [`StoreError::TooLarge`].
     pub fn check_size(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Put(item, _) if item.size() > MAX_ITEM_BYTES => {
-                Err(StoreError::TooLarge(item.size()))
-            }
+        match self.size() {
+            bytes if bytes > MAX_ITEM_BYTES => Err(StoreError::TooLarge(bytes)),
             _ => Ok(()),
+        }
+    }
+
+    /// Bytes of the item that it puts.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Put(item, _) => item.size(),
+            Self::Delete(..) => 0,
         }
     }
 }
