@@ -3,21 +3,36 @@
 //! A log that is folded back by the writer alone holds up everybody for as long as it takes to
 //! copy and sync it. So a thread of its own copies it while the writer goes on, again and again
 //! from when the log is nearly full; what is left when it is full is what came during the last
-//! copy, and only the writer can do that, since the log begins anew then.
+//! copy, and only the writer can do that, since the log begins anew then. While somebody reads what
+//! was there before, the log grows.
+//!
+//! SQLite syncs the file only after a copy that left nothing: of many megabytes at once, then, and
+//! by the writer. So that thread syncs it itself, while it copies, too: a commit waits no longer
+//! for the disk than a few megabytes take.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
-/// Pages of the log (4 KiB each) after which it is folded back by whoever writes: large, since
+/// Pages of the log (4 KiB each) from which on it is folded back by whoever writes: large, since
 /// pages that are written again and again then reach the main file once.
 const FULL_PAGES: u32 = 16_384;
 /// Pages of the log after which it is copied beside the writer.
 const COPY_PAGES: u32 = 12_288;
 /// Pages that are worth another copy: each ends with a sync of the main file.
 const MORE_PAGES: u32 = 256;
+/// Pages that may be left to the writer, which then holds up others no longer than a few large
+/// commits do. Twice what the log has too much comes on top: the copies may be slower than the
+/// writer.
+const LAST_PAGES: u32 = 1024;
+/// Between two syncs while pages are copied.
+const SYNC_PAUSE: Duration = Duration::from_millis(1);
 
 thread_local! {
     /// Pages of the log after the last commit of this thread.
@@ -29,15 +44,18 @@ pub(super) struct Checkpoints {
     /// Takes what is sent only when nothing is being copied.
     ask: SyncSender<()>,
     /// Pages of the log when the last copy began; 0 when the log begins anew.
-    copied: u32,
+    asked_at: u32,
+    /// Pages of the log that have been copied and synced.
+    copied: Arc<AtomicU32>,
 }
 
 impl Checkpoints {
-    /// Takes it over from this connection, whose thread is to call [`Self::after_commit`].
+    /// Takes it over from this connection to `file`, whose thread is to call
+    /// [`Self::after_commit`].
     ///
     /// # Errors
     /// When the file cannot be opened a second time, or there is no thread.
-    pub(super) fn of(writer: &Connection, path: &Path) -> Result<Self, String> {
+    pub(super) fn of(writer: &Connection, path: &Path, file: Arc<File>) -> Result<Self, String> {
         // Replaces what SQLite does by itself.
         writer.wal_hook(Some(|_, pages| {
             PAGES.set(u32::try_from(pages).unwrap_or(0));
@@ -45,34 +63,82 @@ impl Checkpoints {
         }));
         let connection = Connection::open(path).map_err(|error| error.to_string())?;
         let (ask, asked) = sync_channel::<()>(0);
+        let copied = Arc::<AtomicU32>::default();
+        let copies = copied.clone();
         std::thread::Builder::new()
             .name("store-checkpoint".into())
             .spawn(move || {
                 while asked.recv().is_ok() {
-                    fold_back(&connection)
+                    copies.store(copy(&connection, &file), Ordering::Relaxed);
                 }
+                // The file last, as the writer does.
+                drop(connection);
+                drop(file);
             })
             .map_err(|error| error.to_string())?;
-        Ok(Self { ask, copied: 0 })
+        Ok(Self { ask, asked_at: 0, copied })
     }
 
     /// Sees to it that the log does not grow for ever.
     pub(super) fn after_commit(&mut self, writer: &Connection) {
         let pages = PAGES.get();
         if pages < COPY_PAGES {
-            self.copied = 0;
-        } else if pages >= FULL_PAGES {
+            self.asked_at = 0;
+            return;
+        }
+        let left = pages.saturating_sub(self.copied.load(Ordering::Relaxed));
+        let too_much = pages.checked_sub(FULL_PAGES);
+        if too_much.is_some_and(|too_much| left <= LAST_PAGES + 2 * too_much) {
             fold_back(writer);
-        } else if pages.saturating_sub(self.copied) >= MORE_PAGES && self.ask.try_send(()).is_ok() {
-            self.copied = pages;
+        } else if pages.saturating_sub(self.asked_at) >= MORE_PAGES {
+            match self.ask.try_send(()) {
+                Ok(()) => self.asked_at = pages,
+                // Still at it.
+                Err(TrySendError::Full(())) => {}
+                Err(TrySendError::Disconnected(())) => {
+                    fold_back(writer);
+                }
+            }
         }
     }
 }
 
-/// As much of it as nobody reads from.
-fn fold_back(connection: &Connection) {
-    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = done {
-        tracing::warn!(%error, "the log of the database could not be folded back yet");
+/// Copies what there is of the log, and syncs it; how many of its pages have been copied by now.
+fn copy(connection: &Connection, file: &File) -> u32 {
+    let copying = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let beside = || {
+            while copying.load(Ordering::Relaxed) {
+                sync(file);
+                std::thread::sleep(SYNC_PAUSE);
+            }
+        };
+        // Without that thread everything is synced in the end.
+        let _ = std::thread::Builder::new().name("store-sync".into()).spawn_scoped(scope, beside);
+        let copied = fold_back(connection);
+        copying.store(false, Ordering::Relaxed);
+        sync(file);
+        copied
+    })
+}
+
+fn sync(file: &File) {
+    if let Err(error) = file.sync_data() {
+        // The last copy of a log syncs all of it again, and fails for the writer.
+        tracing::warn!(%error, "the database could not be synced");
+    }
+}
+
+/// As much of it as nobody reads from; how many of its pages have been copied by now.
+fn fold_back(connection: &Connection) -> u32 {
+    let done = connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, Option<i64>>(2));
+    match done {
+        // -1 while another thread is at it.
+        Ok(copied) => copied.and_then(|copied| u32::try_from(copied).ok()).unwrap_or(0),
+        Err(error) => {
+            tracing::warn!(%error, "the log of the database could not be folded back yet");
+            0
+        }
     }
 }

@@ -91,21 +91,25 @@ impl Engine {
         })?;
         let path = directory.join("posthorn.db");
         // SQLite gives what it makes beside it the same permissions.
-        open_private(&path).map_err(|error| at("cannot write to", &error))?;
+        let file = open_private(&path).map_err(|error| at("cannot write to", &error))?;
+        let file = Arc::new(file);
         let writer =
             open_writer(&path).map_err(|error| at("cannot open the database in", &error))?;
-        let checkpoints = Checkpoints::of(&writer, &path)
+        let checkpoints = Checkpoints::of(&writer, &path, file.clone())
             .map_err(|error| at("cannot open the log of", &error))?;
         let (jobs, inbox) = mpsc::channel();
         let (alive, writing) = watch::channel(());
+        let readers = Arc::new(Readers { path, idle: Mutex::default(), _file: file.clone() });
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
                 let _alive = alive;
                 write_in_groups(&writer, &inbox, checkpoints);
+                // The file last: see where the readers keep it.
+                drop(writer);
+                drop(file);
             })
             .map_err(|error| format!("cannot start the writer: {error}"))?;
-        let readers = Arc::new(Readers { path, idle: Mutex::default() });
         Ok(Self { jobs, readers, writing, _lock: Arc::new(lock) })
     }
 
@@ -257,6 +261,9 @@ fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
 struct Readers {
     path: std::path::PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Behind the connections, and whoever has others keeps it as well: on Unix a process gives up
+    /// all its locks on a file when it closes it anywhere, and SQLite relies on its own.
+    _file: Arc<std::fs::File>,
 }
 
 impl Readers {
