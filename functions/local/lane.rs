@@ -3,8 +3,9 @@
 //! nobody in the first lane wants it, so those who publish and get small events do not wait
 //! behind the large ones of somebody else.
 //!
-//! Not guaranteed: anything about the disk, whose one writer serves both; nor where the system
-//! knows no priorities of threads (all but Linux), but for the threads themselves.
+//! Not guaranteed: anything about the disk, whose one writer serves both, if small writes first;
+//! nor, where the system knows no priorities of threads (all but Linux), anything but the threads
+//! themselves.
 
 use std::future::Future;
 
