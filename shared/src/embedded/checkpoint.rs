@@ -84,6 +84,8 @@ impl Checkpoints {
         let pages = PAGES.get();
         if pages < COPY_PAGES {
             self.asked_at = 0;
+            // Of the log before this one.
+            self.copied.store(0, Ordering::Relaxed);
             return;
         }
         let left = pages.saturating_sub(self.copied.load(Ordering::Relaxed));

@@ -12,7 +12,7 @@ use super::{EngineError, unavailable};
 
 /// Most jobs in one transaction: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 1024;
-/// Bytes from which a job is large: what takes longer to write than its sync.
+/// Bytes from which a job is large: an ordinary event stays below it, and what is recorded of it.
 const LARGE: usize = 32 * 1024;
 /// Bytes of large jobs in one transaction, which has room for one of them in any case: bounds how
 /// long a small job waits for large ones.
