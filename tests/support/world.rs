@@ -11,7 +11,7 @@ use http::{Method, Request, StatusCode};
 use receive::Receiver;
 use retry::{Report, Sweeper};
 use serde_json::{Value, json};
-use shared::domain::clock::{Ambient, Clock};
+use shared::domain::clock::{Ambient, Clock, Timestamp};
 use shared::domain::endpoint::NARROW;
 use shared::domain::id::OrganisationId;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
@@ -97,6 +97,7 @@ pub(crate) struct World {
     pub(crate) sweeper: Sweeper,
     pub(crate) admin: Admin,
     pub(crate) tokens: Tokens,
+    engine: Engine,
     _directory: directory::Directory,
 }
 
@@ -167,7 +168,7 @@ impl World {
         let meter = Meter::default();
         let metrics = Arc::<Collector>::default();
         let stored = Stored::default();
-        let counting = CountingTable::new(EmbeddedTable::new(engine), meter.clone());
+        let counting = CountingTable::new(EmbeddedTable::new(engine.clone()), meter.clone());
         let gauge = Gauge::default();
         let watched = Watched { inner: counting, stored: stored.clone() };
         let bare: Arc<dyn Table> = Arc::new(gauge.of(watched));
@@ -240,6 +241,7 @@ impl World {
             sweeper,
             admin,
             tokens,
+            engine,
             _directory: directory,
         }
     }
@@ -413,18 +415,50 @@ impl World {
         self.sweeper.run(None).await
     }
 
-    /// Lets time pass as on AWS: a sweep every minute, dispatching all the while.
+    /// Lets time pass as on AWS: a sweep every minute, dispatching all the while. Time in which
+    /// nothing is queued and nothing comes due passes in one step.
     pub(crate) async fn live_s(&self, seconds: u64) {
         /// Fine enough for the first retry, which comes after 5 seconds.
         const STEP_S: u64 = 5;
+        const SWEEP_EVERY_S: u64 = 60;
         self.dispatch_all().await;
-        for step in 0..seconds.div_ceil(STEP_S) {
-            self.advance_s(STEP_S);
-            if (step * STEP_S) % 60 < STEP_S {
+        let seconds = seconds.next_multiple_of(STEP_S);
+        let (mut lived, mut next_sweep) = (0, STEP_S);
+        while lived < seconds {
+            let mut step = STEP_S;
+            if self.is_idle() {
+                let idle_s = self
+                    .first_due()
+                    .map_or(u64::MAX, |due| due.since(self.ambient.now()).div_ceil(1000));
+                while next_sweep < seconds && next_sweep - lived < idle_s {
+                    next_sweep += SWEEP_EVERY_S;
+                }
+                step = (next_sweep - lived).min(seconds - lived);
+            }
+            self.advance_s(step);
+            lived += step;
+            if lived == next_sweep {
                 self.sweep().await;
+                next_sweep += SWEEP_EVERY_S;
             }
             self.dispatch_all().await;
         }
+    }
+
+    /// Whether nothing is in any queue, now or later.
+    fn is_idle(&self) -> bool {
+        let EmbeddedQueues { deliveries, deliveries_dlq, retries, retries_dlq } = &self.queues;
+        [deliveries, deliveries_dlq, retries, retries_dlq].iter().all(|queue| queue.is_empty())
+    }
+
+    /// When a sweep first has something to do.
+    fn first_due(&self) -> Option<Timestamp> {
+        const FIRST: &str = "SELECT min(dsk) FROM items WHERE dpk IS NOT NULL";
+        let first = self.engine.read(|connection| {
+            connection.query_row(FIRST, [], |row| row.get::<_, Option<String>>(0))
+        });
+        let first = first.expect("a file that can be read");
+        first.map(|sk| Timestamp(sk[..13].parse().expect("a moment in milliseconds")))
     }
 }
 
