@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use shared::domain::clock::{Clock, Timestamp};
-use shared::embedded::Engine;
+use shared::embedded::{Engine, stand_back};
 use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, MAX_BATCH, MAX_RECEIVES, Outgoing, Producer, VISIBILITY_S};
 use shared::store::embedded::EmbeddedTable;
@@ -303,6 +303,35 @@ async fn large_writes_get_their_turn_however_many_small_ones_there_are() {
     assert!(last < 4 * 1024, "{last} were before the last of them");
     let large: Vec<usize> = sizes.into_iter().filter(|&size| size > 1).collect();
     assert_eq!(large, [250_000, 100_000, 100_000]);
+}
+
+#[tokio::test]
+async fn writes_of_a_thread_that_stands_back_go_behind_those_of_others_a_few_at_a_time() {
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let of_crowd = {
+        let (engine, told) = (engine.clone(), told.clone());
+        move || {
+            stand_back();
+            let release = hold(&engine);
+            for _ in 0..20_000 {
+                let told = told.clone();
+                engine.submit(1, |_| Ok(()), move |_| told.send("crowd").unwrap()).unwrap();
+            }
+            release
+        }
+    };
+    let release = std::thread::spawn(of_crowd).join().unwrap();
+    engine.submit(1, |_| Ok(()), move |_| told.send("other").unwrap()).unwrap();
+    drop(release);
+    let mut told = Vec::new();
+    while let Some(who) = order.recv().await {
+        told.push(who);
+    }
+    assert_eq!(told.len(), 20_001);
+    let before = told.iter().position(|&who| who == "other").unwrap();
+    assert!((1..=128).contains(&before), "{before} of the crowd were before it");
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! A second lane for what takes long to compute: long bodies, long lists, and whatever else is no
 //! small event. It has threads of its own, to which the system gives a processor only when
-//! nobody in the first lane wants it, so those who publish and get small events do not wait
-//! behind the large ones of somebody else.
+//! nobody in the first lane wants it, and whose writes go behind those of the first, so those who
+//! publish and get small events do not wait behind what others do.
 //!
-//! Not guaranteed: anything about the disk, whose one writer serves both, if small writes first;
-//! nor, where the system knows no priorities of threads (all but Linux), anything but the threads
-//! themselves.
+//! Not guaranteed, where the system knows no priorities of threads (all but Linux): anything but
+//! the threads themselves and the order of writes.
 
 use std::future::Future;
 
+use shared::embedded;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 
@@ -73,11 +73,9 @@ where
     }
 }
 
-#[cfg(target_os = "linux")]
 fn stand_back() {
-    // Of this thread alone, on Linux. Where it is refused both lanes are alike.
+    embedded::stand_back();
+    // Of this thread alone, on Linux. Where it is refused both lanes get as much of a processor.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
 }
-
-#[cfg(not(target_os = "linux"))]
-fn stand_back() {}

@@ -2,9 +2,10 @@
 //!
 //! One thread owns the writing connection. It takes whatever jobs are waiting, runs them in one
 //! transaction, commits (one `fsync` for all of them) and only then tells their callers. So a
-//! call that returned is on disk, and hundreds of callers share the price of a sync. Large jobs
-//! come a few at a time, and every second transaction has none when small ones wait. A job that
-//! fails or panics is undone and hears why; the others of its transaction do not notice.
+//! call that returned is on disk, and hundreds of callers share the price of a sync. Large jobs,
+//! and those of threads that [stand back](stand_back), come a few at a time, and every second
+//! transaction has none when others wait. A job that fails or panics is undone and hears why; the
+//! others of its transaction do not notice.
 //!
 //! The file never shrinks: what is deleted leaves pages that the next writes use. So it stays as
 //! large as what it once held at the same time.
@@ -207,6 +208,11 @@ impl Engine {
         self.readers.give_back(connection);
         result
     }
+}
+
+/// From now on what this thread asks to be written goes behind what other threads do.
+pub fn stand_back() {
+    writer::stand_back();
 }
 
 /// Creates the directory that everything is kept in, for its owner's eyes only: payloads and

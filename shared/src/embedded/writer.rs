@@ -1,6 +1,9 @@
-//! The one thread that writes: whatever waits, in one transaction, but large jobs only a few at a
-//! time, so that the small ones of everybody else do not wait behind many megabytes.
+//! The one thread that writes: whatever waits, in one transaction, but of what is in the background
+//! only a little at a time, so that nobody in the foreground waits behind many megabytes, or behind
+//! thousands of jobs of somebody else. In the background are large jobs, and those of threads
+//! that [stand back](stand_back).
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
@@ -14,14 +17,26 @@ use super::{EngineError, unavailable};
 const MAX_GROUP: usize = 1024;
 /// Bytes from which a job is large: an ordinary event stays below it, and what is recorded of it.
 const LARGE: usize = 32 * 1024;
-/// Bytes of large jobs in one transaction, which has room for one of them in any case: bounds how
-/// long a small job waits for large ones.
-const MAX_LARGE_BYTES: usize = 256 * 1024;
+/// Bytes of background jobs in one transaction, which has room for one of them in any case: bounds
+/// how long the foreground waits for them.
+const MAX_BACKGROUND_BYTES: usize = 256 * 1024;
+/// What a background job counts as at least, in bytes: a small one takes about as long as so many
+/// bytes of a large one.
+const LEAST_BACKGROUND_BYTES: usize = 2 * 1024;
+
+thread_local! {
+    static STANDS_BACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on what this thread asks to be written is in the background.
+pub(super) fn stand_back() {
+    STANDS_BACK.set(true);
+}
 
 /// Something to be written, and somebody to be told.
 pub(super) trait Job: Send {
-    /// About how many bytes it adds.
-    fn bytes(&self) -> usize;
+    /// What it counts as in the background, in bytes; `None` in the foreground.
+    fn background(&self) -> Option<usize>;
 
     /// Makes the change. It may be undone and made again, so it changes nothing but the file.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
@@ -32,15 +47,18 @@ pub(super) trait Job: Send {
 
 /// A job of two closures: what is to be done, and what then.
 pub(super) struct Task<T, W, C> {
-    bytes: usize,
+    background: Option<usize>,
     work: W,
     then: C,
     value: Option<T>,
 }
 
 impl<T, W, C> Task<T, W, C> {
+    /// A job of the thread that calls this, which adds about so many bytes.
     pub(super) fn new(bytes: usize, work: W, then: C) -> Self {
-        Self { bytes, work, then, value: None }
+        let is_background = bytes >= LARGE || STANDS_BACK.get();
+        let background = is_background.then_some(bytes.max(LEAST_BACKGROUND_BYTES));
+        Self { background, work, then, value: None }
     }
 }
 
@@ -50,8 +68,8 @@ where
     W: FnMut(&Connection) -> rusqlite::Result<T> + Send,
     C: FnOnce(Result<T, EngineError>) + Send,
 {
-    fn bytes(&self) -> usize {
-        self.bytes
+    fn background(&self) -> Option<usize> {
+        self.background
     }
 
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
@@ -97,27 +115,28 @@ pub(super) fn write_in_groups(
     }
 }
 
-/// Whose turn it is of those who wait. Small jobs come in the order in which they were sent, and
-/// so do large ones; a transaction in which large ones were is followed by one without them when
-/// small ones wait.
+/// Whose turn it is of those who wait. Jobs of the foreground come in the order in which they were
+/// sent, and so do those of the background; a transaction in which the background had a part is
+/// followed by one without when the foreground waits.
 struct Turns<'a> {
     inbox: &'a Receiver<Box<dyn Job>>,
-    small: VecDeque<Box<dyn Job>>,
-    large: VecDeque<Box<dyn Job>>,
-    /// Bytes of large jobs that this transaction still has room for.
+    foreground: VecDeque<Box<dyn Job>>,
+    /// Each with what it counts as.
+    background: VecDeque<(usize, Box<dyn Job>)>,
+    /// Bytes of the background that this transaction still has room for.
     room: usize,
-    /// Whether large ones were in this transaction.
-    had_large: bool,
+    /// Whether the background had a part in this transaction.
+    had_background: bool,
 }
 
 impl<'a> Turns<'a> {
     fn new(inbox: &'a Receiver<Box<dyn Job>>) -> Self {
         Self {
             inbox,
-            small: VecDeque::new(),
-            large: VecDeque::new(),
-            room: MAX_LARGE_BYTES,
-            had_large: false,
+            foreground: VecDeque::new(),
+            background: VecDeque::new(),
+            room: MAX_BACKGROUND_BYTES,
+            had_background: false,
         }
     }
 
@@ -125,29 +144,29 @@ impl<'a> Turns<'a> {
     /// more.
     fn begin(&mut self) -> bool {
         self.take_in();
-        if self.small.is_empty() && self.large.is_empty() {
+        if self.foreground.is_empty() && self.background.is_empty() {
             let Ok(job) = self.inbox.recv() else { return false };
             self.sort(job);
         }
-        let rest = std::mem::take(&mut self.had_large) && !self.small.is_empty();
-        self.room = if rest { 0 } else { MAX_LARGE_BYTES };
+        let rest = std::mem::take(&mut self.had_background) && !self.foreground.is_empty();
+        self.room = if rest { 0 } else { MAX_BACKGROUND_BYTES };
         true
     }
 
-    /// The next job for this transaction. Large ones are at its beginning: one that comes while
-    /// small ones are written waits for the next, and small ones that come while a large one is
-    /// written need not.
+    /// The next job for this transaction. Those of the background are at its beginning: one that
+    /// comes while others are written waits for the next, and what comes in the foreground
+    /// meanwhile need not.
     fn next(&mut self) -> Option<Box<dyn Job>> {
         self.take_in();
         let fits =
-            |job: &mut Box<dyn Job>| job.bytes() <= self.room || self.room == MAX_LARGE_BYTES;
-        if let Some(job) = self.large.pop_front_if(fits) {
-            self.room = self.room.saturating_sub(job.bytes());
-            self.had_large = true;
+            |(bytes, _): &mut (usize, _)| *bytes <= self.room || self.room == MAX_BACKGROUND_BYTES;
+        if let Some((bytes, job)) = self.background.pop_front_if(fits) {
+            self.room = self.room.saturating_sub(bytes);
+            self.had_background = true;
             return Some(job);
         }
         self.room = 0;
-        self.small.pop_front()
+        self.foreground.pop_front()
     }
 
     fn take_in(&mut self) {
@@ -157,8 +176,10 @@ impl<'a> Turns<'a> {
     }
 
     fn sort(&mut self, job: Box<dyn Job>) {
-        let line = if job.bytes() < LARGE { &mut self.small } else { &mut self.large };
-        line.push_back(job);
+        match job.background() {
+            Some(bytes) => self.background.push_back((bytes, job)),
+            None => self.foreground.push_back(job),
+        }
     }
 }
 
