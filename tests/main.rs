@@ -30,6 +30,10 @@ mod counting;
 mod counts;
 mod crash;
 mod create_on_publish;
+/// Whose retries the local platform puts behind those of others.
+#[path = "../functions/local/crowd.rs"]
+mod crowd;
+mod crowds;
 mod delivery;
 mod delivery_model;
 mod deployed;

@@ -20,6 +20,7 @@ mod client;
 mod console;
 mod cost;
 mod counting;
+mod crowd;
 mod data;
 mod demo;
 mod deployed;

@@ -30,6 +30,9 @@ use crate::{chores, cli, data, hint, http_server, poller, signals};
 
 /// Most records under way at once from each queue: enough for dozens of endpoints that hang.
 const IN_FLIGHT: usize = 8192;
+/// Retries of one application in a second beyond which the next ones go to the second lane. First
+/// attempts stay in the first, however many there are.
+const CROWD: u32 = 100;
 /// Longest that a stop waits: for an endpoint that may take 25 s, and for what comes after.
 const LONGEST_STOP: Duration = Duration::from_secs(30);
 /// Descriptors for as many connections as the server takes, and as many to endpoints.
@@ -138,11 +141,12 @@ impl Platform {
         let lane = Lane::start()?;
         let (stopper, stop) = stop();
         let (mut tasks, mut doors) = (JoinSet::new(), JoinSet::new());
-        for queue in machine.outlets() {
+        let [deliveries, retries] = machine.outlets();
+        for (queue, crowd) in [(deliveries, u32::MAX), (retries, CROWD)] {
             let (second, stop) = (lane.handle().clone(), stop.clone());
-            doors.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT, second, stop));
+            doors.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT, crowd, second, stop));
         }
-        tasks.spawn(chores::sweep(sweeper));
+        tasks.spawn_on(chores::sweep(sweeper), lane.handle());
         tasks.spawn(chores::clean(machine.table.clone(), ambient));
         // Without its writer the platform would answer with errors for ever.
         let engine = machine.engine.clone();

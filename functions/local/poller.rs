@@ -1,14 +1,15 @@
 //! In front of dispatch: what Lambda's event source mapping does on AWS. Records with long bodies
-//! are worked on in the [second lane](crate::lane).
+//! are worked on in the [second lane](crate::lane), and so are crowds of retries.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dispatch::Dispatcher;
 use shared::queue::{Consumer, MAX_BATCH, Received};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::crowd::Crowds;
 use crate::lane;
 use crate::stop::Stop;
 
@@ -16,14 +17,17 @@ use crate::stop::Stop;
 const WAIT_S: u32 = 20;
 
 /// Feeds dispatch from a queue until that is to stop, and ends when what was received is done. At
-/// most `in_flight` records are worked on at once.
+/// most `in_flight` records are worked on at once. What is more than `crowd` records of one
+/// application in a second goes to the second lane.
 pub(crate) async fn poll(
     queue: Arc<dyn Consumer>,
     dispatcher: Dispatcher,
     in_flight: usize,
+    crowd: u32,
     second: Handle,
     stop: Stop,
 ) {
+    let mut crowds = Crowds::above(crowd, Instant::now());
     let slots = Arc::new(Semaphore::new(in_flight));
     loop {
         let receive = async {
@@ -47,9 +51,12 @@ pub(crate) async fn poll(
         };
         // What this batch does not need goes back.
         drop(slot.split(MAX_BATCH - batch.len()));
-        let (long, short): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|record| record.body.len() > lane::LONG);
-        for (lane, batch) in [(&second, long), (&Handle::current(), short)] {
+        let now = Instant::now();
+        let (patient, prompt): (Vec<_>, Vec<_>) = batch.into_iter().partition(|record| {
+            let app = record.group.as_deref();
+            record.body.len() > lane::LONG || app.is_some_and(|app| crowds.is_in_one(app, now))
+        });
+        for (lane, batch) in [(&second, patient), (&Handle::current(), prompt)] {
             if batch.is_empty() {
                 continue;
             }
