@@ -84,7 +84,6 @@ mod narrator;
 mod notices;
 mod older_paths;
 mod openapi;
-#[cfg(feature = "otel")]
 mod otel;
 mod outcomes;
 /// How the local platform's commands answer.
