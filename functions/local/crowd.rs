@@ -1,5 +1,5 @@
-//! Who has so many records under way that the next ones are better worked on behind those of
-//! others: what waits for the endpoints of one application may all come due at once.
+//! Of whom so many records come at once that the next ones are better worked on behind those of
+//! others: what waits for the endpoints of one application may all come due together.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

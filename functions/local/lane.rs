@@ -1,7 +1,8 @@
 //! A second lane for what takes long to compute: long bodies, long lists, and whatever else is no
-//! small event. It has threads of its own, to which the system gives a processor only when
-//! nobody in the first lane wants it, and whose writes go behind those of the first, so those who
-//! publish and get small events do not wait behind what others do.
+//! small event; and for what comes in crowds: retries of one application, and the sweeps. It has
+//! threads of its own, to which the system gives a processor only when nobody in the first lane
+//! wants it, and whose writes go behind those of the first, so those who publish and get small
+//! events do not wait behind what others do.
 //!
 //! Not guaranteed, where the system knows no priorities of threads (all but Linux): anything but
 //! the threads themselves and the order of writes.

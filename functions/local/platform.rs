@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use admin::Admin;
 use dispatch::{Dispatcher, Observer, Parts};
@@ -19,6 +19,7 @@ use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::Profiles;
 use tokio::task::JoinSet;
 
+use crate::crowd::Crowds;
 use crate::front::Front;
 use crate::lane::{self, Lane};
 use crate::machine::Machine;
@@ -142,9 +143,10 @@ impl Platform {
         let (stopper, stop) = stop();
         let (mut tasks, mut doors) = (JoinSet::new(), JoinSet::new());
         let [deliveries, retries] = machine.outlets();
-        for (queue, crowd) in [(deliveries, u32::MAX), (retries, CROWD)] {
+        let crowds = Crowds::above(CROWD, Instant::now());
+        for (queue, crowds) in [(deliveries, None), (retries, Some(crowds))] {
             let (second, stop) = (lane.handle().clone(), stop.clone());
-            doors.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT, crowd, second, stop));
+            doors.spawn(poller::poll(queue, dispatcher.clone(), IN_FLIGHT, crowds, second, stop));
         }
         tasks.spawn_on(chores::sweep(sweeper), lane.handle());
         tasks.spawn(chores::clean(machine.table.clone(), ambient));

@@ -17,17 +17,16 @@ use crate::stop::Stop;
 const WAIT_S: u32 = 20;
 
 /// Feeds dispatch from a queue until that is to stop, and ends when what was received is done. At
-/// most `in_flight` records are worked on at once. What is more than `crowd` records of one
-/// application in a second goes to the second lane.
+/// most `in_flight` records are worked on at once. Crowds of one application go to the second lane,
+/// if they are counted.
 pub(crate) async fn poll(
     queue: Arc<dyn Consumer>,
     dispatcher: Dispatcher,
     in_flight: usize,
-    crowd: u32,
+    mut crowds: Option<Crowds>,
     second: Handle,
     stop: Stop,
 ) {
-    let mut crowds = Crowds::above(crowd, Instant::now());
     let slots = Arc::new(Semaphore::new(in_flight));
     loop {
         let receive = async {
@@ -53,8 +52,11 @@ pub(crate) async fn poll(
         drop(slot.split(MAX_BATCH - batch.len()));
         let now = Instant::now();
         let (patient, prompt): (Vec<_>, Vec<_>) = batch.into_iter().partition(|record| {
-            let app = record.group.as_deref();
-            record.body.len() > lane::LONG || app.is_some_and(|app| crowds.is_in_one(app, now))
+            let is_in_crowd = match (&mut crowds, &record.group) {
+                (Some(crowds), Some(app)) => crowds.is_in_one(app, now),
+                _ => false,
+            };
+            is_in_crowd || record.body.len() > lane::LONG
         });
         for (lane, batch) in [(&second, patient), (&Handle::current(), prompt)] {
             if batch.is_empty() {
