@@ -583,13 +583,6 @@ impl Trial {
         self.process = Process::start(world, plan, self.always_lease, self.narrow);
     }
 
-    fn is_quiet(&self) -> bool {
-        let queues = &self.world.queues;
-        [&queues.deliveries, &queues.deliveries_dlq, &queues.retries, &queues.retries_dlq]
-            .iter()
-            .all(|queue| queue.is_empty())
-    }
-
     /// Lets time pass until every message and endpoint are as they should be.
     async fn settle(&mut self, is_end: impl Fn(&End) -> bool) -> Result<(), String> {
         let mut open = String::new();
@@ -603,7 +596,7 @@ impl Trial {
                     }
                 }
             }
-            if open.is_empty() && self.is_quiet() {
+            if open.is_empty() && self.world.is_idle() {
                 return Ok(());
             }
             self.minute().await;

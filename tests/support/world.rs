@@ -446,7 +446,7 @@ impl World {
     }
 
     /// Whether nothing is in any queue, now or later.
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let EmbeddedQueues { deliveries, deliveries_dlq, retries, retries_dlq } = &self.queues;
         [deliveries, deliveries_dlq, retries, retries_dlq].iter().all(|queue| queue.is_empty())
     }
