@@ -7,17 +7,20 @@ use dispatch::Settings;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::domain::circuit::{
-    Circuit, FIRST_PROBE_MS, FORGOTTEN_AFTER_MS, LONGEST_WAIT_MS, OPENS_AFTER, PATIENCE_MS,
-    Passage, instead_of_probe, passage, probing, silent,
+    Circuit, FIRST_PROBE_MS, FORGOTTEN_AFTER_MS, LONGEST_FIRST_WAIT_MS, LONGEST_PROBE_MS,
+    LONGEST_WAIT_MS, OPENS_AFTER, PATIENCE_MS, Passage, Progress, instead_of_probe, passage,
+    probing, silent,
 };
 use shared::domain::clock::Timestamp;
 use shared::domain::schedule::Schedule;
+use shared::queue::Producer;
+use shared::queue::record::Record;
 use shared::sender::Ending;
 
 use crate::support::faults::Fault;
 use crate::support::network::{answer, header};
 use crate::support::still::START;
-use crate::support::world::{Builder, World};
+use crate::support::world::{Builder, World, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 
@@ -154,6 +157,269 @@ async fn an_endpoint_that_moves_or_is_enabled_anew_is_called_at_once() {
 }
 
 #[tokio::test]
+async fn what_waits_for_hours_costs_little_and_goes_out_with_the_next_probe_that_is_answered() {
+    const MESSAGES: usize = 300;
+    // So late that nothing which had an attempt makes a probe.
+    let settings = Settings { schedule: Schedule::new(vec![86_400]), ..Settings::default() };
+    let (world, app, _) = silent_endpoint(settings).await;
+    let mut waiting = BTreeSet::new();
+    for _ in 0..MESSAGES {
+        waiting.insert(world.publish(&app, json!({})).await);
+    }
+    world.dispatch_all().await;
+    let (before, usage) = (world.network.sent().len(), world.meter.usage());
+    world.live_s(4 * 3_600).await;
+    // Nothing new is published, and the endpoint is asked all the same: every five minutes, and
+    // half a minute later at the most.
+    let probes = world.network.sent().len() - before;
+    assert!((40..=60).contains(&probes), "{probes}");
+    let used = world.meter.usage();
+    let each = |now: f64, before: f64| (now - before) / MESSAGES as f64;
+    let writes = each(used.write_units as f64, usage.write_units as f64);
+    let reads = each(used.read_units, usage.read_units);
+    let requests = each(used.sqs_requests as f64, usage.sqs_requests as f64);
+    assert!(
+        writes < 60.0 && reads < 60.0 && requests < 10.0,
+        "for each that waits {writes} write units, {reads} read units, {requests} requests of SQS"
+    );
+
+    world.network.always(URL, answer(200));
+    let before = world.network.sent().len();
+    world.live_s(LONGEST_PROBE_MS / 1000 + 60).await;
+    assert_all_arrived(&world, before, &waiting);
+}
+
+#[tokio::test]
+async fn what_waits_goes_out_at_once_when_somebody_sees_to_the_endpoint() {
+    let repairs = [
+        "moves",
+        "is enabled anew",
+        "moves while disabled",
+        "moves and is disabled",
+        "takes one by hand",
+    ];
+    for repair in repairs {
+        let (world, app, ep) = silent_endpoint(Settings::default()).await;
+        let mut waiting = BTreeSet::new();
+        for _ in 0..40 {
+            waiting.insert(world.publish(&app, json!({})).await);
+        }
+        world.live_s(3_600).await;
+        let moved = format!("{URL}/new");
+        world.network.always(URL, answer(200));
+        world.network.always(&moved, answer(200));
+        let before = world.network.sent().len();
+        let (path, id) = (format!("/api/v1/app/{app}/endpoint/{ep}"), ep.parse().unwrap());
+        let [off, on] = [json!({"disabled": true}), json!({"disabled": false})];
+        let to = json!({"url": moved});
+        match repair {
+            "moves" => see_to(&world, &path, &[to]).await,
+            "is enabled anew" => see_to(&world, &path, &[off, on]).await,
+            "moves while disabled" => see_to(&world, &path, &[off, to, on]).await,
+            "moves and is disabled" => {
+                let both = json!({"url": moved, "disabled": true});
+                see_to(&world, &path, &[both, on]).await;
+            }
+            _ => {
+                let first = waiting.pop_first().unwrap();
+                let path = format!("/api/v1/app/{app}/msg/{first}/endpoint/{ep}/resend");
+                assert_eq!(world.call("POST", &path, json!({})).await.status, 202);
+            }
+        }
+        world.live_s(10).await;
+        let sent = arrived(&world, before);
+        for msg in waiting.difference(&sent) {
+            // Unless it was a probe before, and waits for its second attempt; or came due when the
+            // endpoint was disabled, and is over.
+            let found = world.parts.deliveries.delivery(&msg.parse().unwrap(), &id).await.unwrap();
+            let waits =
+                found.is_some_and(|it| it.value.attempts == 0 && it.value.pending().is_some());
+            assert!(!waits, "{repair}: {msg} still waits");
+        }
+        assert!(!sent.is_empty(), "{repair}");
+    }
+}
+
+#[tokio::test]
+async fn word_that_an_endpoint_answers_brings_nothing_to_one_that_is_silent_again_or_disabled() {
+    for disabled in [false, true] {
+        let (world, app, ep) = silent_endpoint(Settings::default()).await;
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            waiting.push(world.publish(&app, json!({})).await);
+        }
+        world.dispatch_all().await;
+        if disabled {
+            let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+            // At another place it has been silent to nobody.
+            for patch in [json!({"url": format!("{URL}/new")}), json!({"disabled": true})] {
+                assert_eq!(world.call("PATCH", &path, patch).await.status, 200);
+            }
+        }
+        let queued = world.queues.retries.len();
+        let (app, ep) = (app.parse().unwrap(), ep.parse().unwrap());
+        let until = START.plus_ms(3_600_000);
+        let word = Record::Answers { app, ep, since: START, until, from: None }.outgoing(0);
+        world.queues.retries.send(vec![word]).await.unwrap();
+        world.dispatch_all().await;
+        assert_eq!(world.queues.retries.len(), queued);
+        for msg in waiting {
+            let found = world.parts.deliveries.delivery(&msg.parse().unwrap(), &ep).await.unwrap();
+            assert!(found.unwrap().value.pending().is_some(), "disabled: {disabled}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_brought_back_when_the_endpoint_falls_silent_in_between() {
+    const MESSAGES: usize = 1_100;
+    let (world, app, ep) = silent_endpoint(Settings::default()).await;
+    let mut waiting = BTreeSet::new();
+    for _ in 0..MESSAGES {
+        waiting.insert(world.publish(&app, json!({})).await);
+    }
+    world.live_s(1_200).await;
+    world.network.always(URL, answer(200));
+    let before = world.network.sent().len();
+    // A page of it arrives.
+    while arrived(&world, before).len() < 100 {
+        world.live_s(5).await;
+        assert!(world.network.sent().len() - before < MESSAGES / 2 + 50);
+    }
+    world.network.always(URL, Ending::TimedOut);
+    world.live_s(3_600).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    let shown = world.call("GET", &path, Value::Null).await;
+    assert!(shown.body["unansweredSince"].is_string(), "{shown:?}");
+    assert!(arrived(&world, 0).len() < MESSAGES);
+    world.network.always(URL, answer(200));
+    world.live_s(LONGEST_PROBE_MS / 1000 + 60).await;
+    assert_all_arrived(&world, before, &waiting);
+}
+
+#[tokio::test]
+async fn what_is_brought_back_comes_once_and_soon_though_a_call_fails_in_the_middle() {
+    let faults = (0..8).flat_map(|call| [(call, Fault::Before), (call, Fault::After)]);
+    for (call, fault) in faults {
+        let (world, app, ep) = silent_endpoint(Settings::default()).await;
+        let mut waiting = BTreeSet::new();
+        // More than one batch of the queue.
+        for _ in 0..25 {
+            waiting.insert(world.publish(&app, json!({})).await);
+        }
+        world.live_s(1_200).await;
+        let moved = format!("{URL}/new");
+        world.network.always(&moved, answer(200));
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+        assert_eq!(world.call("PATCH", &path, json!({"url": moved})).await.status, 200);
+        let probes = arrived(&world, 0);
+        world.plan.fail_after(call, fault);
+        world.advance_s(5);
+        world.dispatch().await;
+        world.live_s(120).await;
+        let sent = world.network.sent_to(&moved);
+        for msg in waiting.difference(&probes) {
+            let times = sent.iter().filter(|sent| header(sent, "webhook-id") == msg).count();
+            assert_eq!(times, 1, "{fault:?} in call {call}: {msg}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_published_long_before_and_came_due_in_the_silence_comes_by_itself() {
+    let (world, app, _) = silent_endpoint(Settings::default()).await;
+    world.network.always(URL, answer(200));
+    world.live_s(600).await;
+    let at = world.ambient.now().plus_ms(3_600_000).to_rfc3339();
+    let event = json!({"eventType": "test.event", "payload": {}, "deliverAt": at});
+    let path = format!("/api/v1/app/{app}/msg");
+    let mut planned = BTreeSet::new();
+    for _ in 0..8 {
+        planned.insert(text(&world.call("POST", &path, event.clone()).await.body["id"]));
+    }
+    world.live_s(3_000).await;
+    world.network.always(URL, Ending::TimedOut);
+    for _ in 0..OPENS_AFTER {
+        world.publish(&app, json!({})).await;
+    }
+    world.live_s(1_200).await;
+    // But for some that were probes.
+    let late: BTreeSet<_> = planned.difference(&arrived(&world, 0)).cloned().collect();
+    assert!(late.len() > 2, "{late:?}");
+    world.network.always(URL, answer(200));
+    let before = world.network.sent().len();
+    world.live_s((LONGEST_PROBE_MS + LONGEST_WAIT_MS) / 1000).await;
+    assert!(late.is_subset(&arrived(&world, before)), "{late:?}");
+}
+
+#[tokio::test]
+async fn one_that_is_brought_back_to_an_endpoint_in_vain_makes_the_next_probe() {
+    // So late that nothing which had an attempt makes one.
+    let settings = Settings { schedule: Schedule::new(vec![86_400]), ..Settings::default() };
+    let (world, app, ep) = silent_endpoint(settings).await;
+    let mut waiting = BTreeSet::new();
+    for _ in 0..40 {
+        waiting.insert(world.publish(&app, json!({})).await);
+    }
+    world.live_s(1_200).await;
+    let before = world.network.sent().len();
+    world.network.always(URL, answer(200));
+    while world.network.sent().len() == before {
+        world.live_s(1).await;
+    }
+    world.network.always(URL, Ending::TimedOut);
+    // Its circuit closes, all comes back, and opens it again.
+    world.live_s(20).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    let shown = world.call("GET", &path, Value::Null).await;
+    assert!(shown.body["unansweredSince"].is_string(), "{shown:?}");
+    world.network.always(URL, answer(200));
+    world.live_s(FIRST_PROBE_MS / 1000 + 30).await;
+    assert_all_arrived(&world, before, &waiting);
+}
+
+#[tokio::test]
+async fn what_was_replayed_in_the_silence_comes_by_itself() {
+    let (world, app, ep) = silent_endpoint(Settings::default()).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.describe("of.others").await;
+    see_to(&world, &path, &[json!({"filterTypes": ["of.others"]})]).await;
+    let since = world.ambient.now().to_rfc3339();
+    let mut replayed = BTreeSet::new();
+    for _ in 0..8 {
+        replayed.insert(world.publish(&app, json!({})).await);
+    }
+    world.dispatch_all().await;
+    see_to(&world, &path, &[json!({"filterTypes": null})]).await;
+    let replay = format!("{path}/replay-missing");
+    assert_eq!(world.call("POST", &replay, json!({"since": since})).await.status, 202);
+    world.live_s(1_200).await;
+    // But for some that were probes.
+    let late: BTreeSet<_> = replayed.difference(&arrived(&world, 0)).cloned().collect();
+    assert!(late.len() > 2, "{late:?}");
+    world.network.always(URL, answer(200));
+    let before = world.network.sent().len();
+    world.live_s((LONGEST_PROBE_MS + LONGEST_WAIT_MS) / 1000).await;
+    assert!(late.is_subset(&arrived(&world, before)), "{late:?}");
+}
+
+#[tokio::test]
+async fn all_that_waits_is_brought_back_however_much_it_is() {
+    // More than two pages of the endpoint's list.
+    const MESSAGES: usize = 1_100;
+    let (world, app, _) = silent_endpoint(Settings::default()).await;
+    let mut waiting = BTreeSet::new();
+    for _ in 0..MESSAGES {
+        waiting.insert(world.publish(&app, json!({})).await);
+    }
+    world.live_s(1_200).await;
+    world.network.always(URL, answer(200));
+    let before = world.network.sent().len();
+    world.live_s(LONGEST_PROBE_MS / 1000 + 60).await;
+    assert_all_arrived(&world, before, &waiting);
+}
+
+#[tokio::test]
 async fn a_delivery_to_an_endpoint_that_never_comes_back_ends_with_its_schedule() {
     let (world, app, _) = silent_endpoint(Settings::default()).await;
     let msg = world.publish(&app, json!({})).await;
@@ -177,6 +443,28 @@ async fn silent_endpoint(settings: Settings) -> (World, String, String) {
     (world, app, ep)
 }
 
+/// Makes these changes of an endpoint, one after the other.
+async fn see_to(world: &World, path: &str, patches: &[Value]) {
+    for patch in patches {
+        assert_eq!(world.call("PATCH", path, patch.clone()).await.status, 200);
+        world.live_s(10).await;
+    }
+}
+
+/// The messages of which requests were sent from this one on.
+fn arrived(world: &World, from: usize) -> BTreeSet<String> {
+    world.network.sent()[from..].iter().map(|sent| header(sent, "webhook-id").to_owned()).collect()
+}
+
+/// That all these were sent, but for those that were a probe before.
+fn assert_all_arrived(world: &World, from: usize, waiting: &BTreeSet<String>) {
+    let probed = arrived(world, 0);
+    let after = arrived(world, from);
+    let missing: Vec<_> =
+        waiting.iter().filter(|msg| !after.contains(*msg) && !probed.contains(*msg)).collect();
+    assert!(missing.is_empty(), "{} of {} are missing", missing.len(), waiting.len());
+}
+
 async fn attempts(world: &World, app: &str, msgs: &BTreeSet<String>) -> usize {
     let mut all = 0;
     for msg in msgs {
@@ -190,17 +478,21 @@ enum Step {
     /// Time passes, in milliseconds.
     Pass(u64),
     /// A crowd of so many asks, each having seen the same state.
-    Ask(u8),
+    Ask(u8, Progress),
     /// A request was not answered.
     Silence,
     /// One was.
     Answer,
 }
 
+fn progress() -> impl Strategy<Value = Progress> {
+    prop_oneof![Just(Progress::New), Just(Progress::Waiting), Just(Progress::Attempted)]
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         (0..700_000_u64).prop_map(Step::Pass),
-        (1..6_u8).prop_map(Step::Ask),
+        (1..6_u8, progress()).prop_map(|(crowd, progress)| Step::Ask(crowd, progress)),
         Just(Step::Silence),
         Just(Step::Silence),
         Just(Step::Silence),
@@ -228,18 +520,23 @@ proptest! {
                     circuit = Some(silent(circuit.as_ref(), now));
                 }
                 Step::Answer => (circuit, in_a_row, last_probe) = (None, 0, None),
-                Step::Ask(crowd) => {
+                Step::Ask(crowd, progress) => {
+                    let longest_ms = match progress {
+                        Progress::New => LONGEST_PROBE_MS + FIRST_PROBE_MS,
+                        Progress::Waiting => LONGEST_FIRST_WAIT_MS,
+                        Progress::Attempted => LONGEST_WAIT_MS,
+                    };
                     let seen = circuit;
                     let mut gone = 0;
                     for _ in 0..crowd {
-                        let went = match passage(seen.as_ref(), now, random) {
+                        let went = match passage(seen.as_ref(), progress, now, random) {
                             Passage::Go => true,
                             Passage::Probe => match probing(circuit.as_ref(), now) {
                                 Some(next) => {
                                     circuit = Some(next);
                                     true
                                 }
-                                None => match instead_of_probe(seen.as_ref(), now, random) {
+                                None => match instead_of_probe(seen.as_ref(), progress, now, random) {
                                     Passage::Wait { until } => {
                                         prop_assert!(until > now);
                                         false
@@ -249,7 +546,7 @@ proptest! {
                                 },
                             },
                             Passage::Wait { until } => {
-                                prop_assert!(until > now && now.plus_ms(LONGEST_WAIT_MS) >= until);
+                                prop_assert!(until > now && now.plus_ms(longest_ms) >= until);
                                 false
                             }
                             Passage::Shut { since } => {

@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use shared::domain::circuit::OPENS_AFTER;
+use shared::sender::Ending;
 
 use crate::support::network::answer;
 use crate::support::stage::{Stage, routes};
@@ -59,7 +61,8 @@ async fn each_function_may_do_what_it_does_and_nothing_else() {
     }
 }
 
-/// Taken, retried by queue and by sweep, given up, gone, renamed and watched by its owner.
+/// Taken, retried by queue and by sweep, given up, left waiting by an endpoint that did not answer,
+/// gone, renamed and watched by its owner.
 async fn turns_of_a_delivery() -> World {
     let world = World::new();
     let watching = json!({"url": "http://127.0.0.1:9/operations"});
@@ -82,6 +85,13 @@ async fn turns_of_a_delivery() -> World {
     world
         .call("POST", &format!("/api/v1/app/{app}/msg/{failed}/endpoint/{ep}/resend"), json!({}))
         .await;
+    world.live_s(120).await;
+    world.network.always(URL, Ending::TimedOut);
+    for _ in 0..2 * OPENS_AFTER {
+        world.publish(&app, json!({})).await;
+        world.dispatch().await;
+    }
+    world.network.always(URL, answer(200));
     world.live_s(120).await;
     world.network.always(URL, answer(410));
     world.publish(&app, json!({})).await;

@@ -71,6 +71,13 @@ fn resend() -> Record {
     }
 }
 
+/// Word that an endpoint answers again; `from`: a later page of what waits for it.
+pub(crate) fn answers(from: Option<&str>) -> Record {
+    let ep = EndpointId::from_ksuid(ksuid(3));
+    let until = START.plus_ms(60_000);
+    Record::Answers { app: app(), ep, since: START, until, from: from.map(str::to_owned) }
+}
+
 /// The outcome of a first attempt; without one, of an attempt by hand.
 pub(crate) fn outcome(outcome: Option<Outcome>) -> Record {
     let message = Message { payload: Bytes::new(), ..message("{}") };
@@ -134,16 +141,24 @@ fn every_kind_of_record_reads_back_as_it_was_written() {
     bare.channels = Vec::new();
     bare.request = None;
     let bare = Record::Accepted { message: Box::new(bare), again: true };
-    for record in
-        [accepted(r#"{"n":1}"#), bare, share(false), share(true), retry(), resend(), outcome(None)]
-    {
+    for record in [
+        accepted(r#"{"n":1}"#),
+        bare,
+        share(false),
+        share(true),
+        retry(),
+        resend(),
+        outcome(None),
+        answers(None),
+        answers(Some("a")),
+    ] {
         assert_eq!(Record::parse(&body(&record)).unwrap(), record);
     }
 }
 
 #[test]
 fn a_record_goes_into_the_group_of_its_application_with_the_delay_it_was_given() {
-    for record in [accepted("{}"), retry(), resend(), outcome(None)] {
+    for record in [accepted("{}"), retry(), resend(), outcome(None), answers(None)] {
         assert_eq!(record.app(), app());
         let outgoing = record.outgoing(17);
         assert_eq!(outgoing.group, app().to_string());
@@ -321,7 +336,7 @@ fn text_that_is_no_record_is_refused() {
 
 #[test]
 fn a_record_without_one_of_its_parts_is_refused_by_the_parts_name() {
-    let parts: [(Record, &str, &str); 7] = [
+    let parts: [(Record, &str, &str); 10] = [
         (accepted("{}"), "message", "message"),
         (accepted("{}"), "payload", "payload"),
         (accepted(" {}"), "payload64", "payload"),
@@ -329,6 +344,9 @@ fn a_record_without_one_of_its_parts_is_refused_by_the_parts_name() {
         (retry(), "attempt", "attempt"),
         (resend(), "delivery", "delivery"),
         (resend(), "resend", "attempt"),
+        (answers(None), "endpoint", "endpoint"),
+        (answers(None), "since", "since"),
+        (answers(None), "until", "until"),
     ];
     for (record, field, name) in parts {
         let mut broken = wire(&record);
@@ -354,6 +372,9 @@ fn a_record_with_a_part_of_the_wrong_kind_is_refused() {
     break_it(&retry(), "/delivery/ep", json!("msg_0ujtsYcgvSTl8PAuAdqWYSMnLOv"));
     break_it(&retry(), "/delivery/app", json!("app_"));
     break_it(&resend(), "/resend", json!("atmpt_"));
+    break_it(&answers(None), "/endpoint/ep", json!("ep_"));
+    break_it(&answers(None), "/since", json!("lately"));
+    break_it(&answers(Some("a")), "/from", json!(1));
     break_it(&accepted("{}"), "/message", json!("text"));
     break_it(&accepted("{}"), "/message/id", json!("msg_short"));
     break_it(&accepted("{}"), "/message/at", json!("2027-01-15"));

@@ -24,6 +24,7 @@ use crate::support::world::{World, text};
 
 const GOLDEN: &str = "tests/golden/stored.json";
 const SHARES: &str = "tests/golden/shares.json";
+const ANSWERS: &str = "tests/golden/answers.json";
 const SECOND: &str = "tests/golden/second-format.json";
 const URL: &str = "http://127.0.0.1:9/hook";
 
@@ -109,6 +110,19 @@ fn shares_are_written_as_in_the_golden_file_and_read() {
     }
 }
 
+#[test]
+fn word_that_an_endpoint_answers_is_written_as_in_the_golden_file_and_read() {
+    let records = [None, Some("atmpt_3Ouil37cs5vfeexc1vqVbvOZwTE ")].map(crate::record::answers);
+    let bodies = records.iter().map(|record| record.outgoing(0).body);
+    let written: Vec<Value> = bodies.map(|body| serde_json::from_str(&body).unwrap()).collect();
+    golden::check(ANSWERS, &json!(written), "a reader of this form would not know it");
+    let golden: Vec<Value> = serde_json::from_str(&golden::read(ANSWERS)).unwrap();
+    for (body, record) in golden.iter().zip(records) {
+        assert_eq!((&body["v"], &body["kind"]), (&json!(1), &json!("answers")));
+        assert_eq!(Record::parse(&body.to_string()).unwrap(), record);
+    }
+}
+
 /// Exhaustive, so that a new kind of record is not forgotten here.
 fn kind_of_record(record: &Record) -> &'static str {
     match record {
@@ -117,6 +131,7 @@ fn kind_of_record(record: &Record) -> &'static str {
         Record::Retry { .. } => "retry",
         Record::Resend { .. } => "resend",
         Record::Outcome { .. } => "outcome",
+        Record::Answers { .. } => "answers",
     }
 }
 

@@ -5,6 +5,7 @@ use shared::api::error::{self, ApiError};
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
+use shared::domain::circuit::Open;
 use shared::domain::credentials;
 use shared::domain::delivery_settings::{DeliverySettings, Format};
 use shared::domain::endpoint::{Endpoint, FIRST_VERSION, MAX_ENDPOINTS, Stretch};
@@ -14,8 +15,11 @@ use shared::domain::keyring::Keyring;
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
 use shared::host::config::variable;
+use shared::queue::record::Record;
+use shared::queue::send_one;
 use shared::store::table::Write;
 use shared::store::{Edited, Listed, Tenant, Walk};
+use tracing::warn;
 use url::Url;
 
 use crate::application::create_or_change;
@@ -105,11 +109,11 @@ impl Call<'_> {
         let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
+            endpoint.set_disabled(input.disabled, by, now);
             self.move_endpoint(endpoint, &input.url, said.as_deref());
             endpoint.uid.clone_from(&uid);
             endpoint.version = input.version.unwrap_or(endpoint.version);
             endpoint.description.clone_from(&input.description);
-            endpoint.set_disabled(input.disabled, by, now);
             endpoint.event_types = input.types().cloned();
             endpoint.channels.clone_from(&input.channels);
             endpoint.throttle_rate = input.rate();
@@ -162,6 +166,8 @@ impl Call<'_> {
         let outbox = self.outbox_of_update(&tenant, endpoint, disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
+            // First: of one that is disabled and moves at once it stays known that deliveries wait.
+            endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled), by, now);
             if let Some(url) = &patch.url {
                 self.move_endpoint(endpoint, url, said.as_deref());
             }
@@ -170,7 +176,6 @@ impl Call<'_> {
             if let Some(description) = &patch.description {
                 endpoint.description.clone_from(description);
             }
-            endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled), by, now);
             patch.event_types.apply(&mut endpoint.event_types);
             patch.channels.apply(&mut endpoint.channels);
             patch.throttle_rate.apply(&mut endpoint.throttle_rate);
@@ -363,11 +368,26 @@ impl Call<'_> {
             if *endpoint != before {
                 endpoint.updated_at = now;
             }
+            before.circuit.and_then(|circuit| circuit.open)
         };
         match self.admin.editor.with(outbox).edit_endpoint(app, ep, now, edit).await? {
-            Edited::Done((endpoint, ())) => Ok(show(StatusCode::OK, endpoint)),
+            Edited::Done((endpoint, open)) => {
+                self.bring_back(&endpoint, open).await;
+                Ok(show(StatusCode::OK, endpoint))
+            }
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),
+        }
+    }
+
+    /// What waited for an endpoint that was left alone, and is not any more, goes out. Best effort:
+    /// it would come by itself, if later.
+    async fn bring_back(&self, endpoint: &Endpoint, open: Option<Open>) {
+        let Some(open) = open.filter(|_| endpoint.unanswered_since().is_none()) else { return };
+        let (since, now) = (open.brings_back_from(), self.admin.ambient.now());
+        let word = Record::answering_again(endpoint.app, endpoint.id, since, now);
+        if let Err(error) = send_one(&*self.admin.queues.retries, word).await {
+            warn!(endpoint.id = %endpoint.id, %error, "what waits for it comes later");
         }
     }
 }

@@ -99,7 +99,8 @@ impl Call<'_> {
             Record::Share { .. }
             | Record::Retry { .. }
             | Record::Resend { .. }
-            | Record::Outcome { .. } => &self.admin.queues.retries,
+            | Record::Outcome { .. }
+            | Record::Answers { .. } => &self.admin.queues.retries,
         };
         send_one(&**queue, outgoing).await?;
         self.admin.parking.remove(&held).await?;

@@ -64,7 +64,7 @@ pub(crate) async fn later(
     let left_alone = match tenant.endpoint_by_id(&ep) {
         None => return bar(Reason::EndpointDeleted).await,
         Some(endpoint) if endpoint.disabled => return bar(Reason::EndpointDisabled).await,
-        Some(endpoint) => circuit::left_alone(job, endpoint),
+        Some(endpoint) => circuit::left_alone(job, endpoint, &found.value),
     };
     if let Some(until) = left_alone {
         // Its message may have a quarter of a megabyte, and is not read for this.

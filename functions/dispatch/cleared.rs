@@ -137,7 +137,7 @@ async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Clea
 /// Puts the first attempt of a delivery that has no item yet off, if it has to wait.
 async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     let now = job.now();
-    let gate = waiting(job, target, false, now).await?;
+    let gate = waiting(job, target, None, now).await?;
     let Gate::Later(event) = &gate else { return Ok(gate) };
     let event = event.clone();
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
@@ -179,8 +179,7 @@ pub(crate) async fn under_lease(
 ) -> Result<Option<Cleared>, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let now = job.now();
-    let counted = found.value.pending().is_some_and(|pending| pending.counted);
-    let gate = waiting(job, target, counted, now).await?;
+    let gate = waiting(job, target, Some(&found.value), now).await?;
     if let Gate::Later(event) = gate {
         return move_on(job, found, event, now).await.map(|()| None);
     }
@@ -295,13 +294,15 @@ async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Resu
 async fn waiting(
     job: &Job,
     target: &Target,
-    counted: bool,
+    found: Option<&Delivery>,
     now: Timestamp,
 ) -> Result<Gate, NotDone> {
+    let pending = found.and_then(Delivery::pending);
+    let counted = pending.is_some_and(|pending| pending.counted);
     if is_late(job, target, now) {
         return Ok(Gate::Later(Event::PutOff { at: now, counted }));
     }
-    match circuit::passage(job, target.endpoint()).await {
+    match circuit::passage(job, target.endpoint(), target.message.id, found).await {
         Passage::Wait { until } => {
             return Ok(Gate::Later(Event::PutOff { at: until, counted: false }));
         }

@@ -15,7 +15,8 @@
 //! 3. `sent`: signed with all live secrets, with the bytes that were published; judged.
 //! 4. `recorded`: the attempt under its number (the fence), with what it means for its delivery.
 //! 5. `followed_up`: a retry that comes within 15 minutes is sent to the retries queue with a
-//!    delay, a later one waits for the sweep; the endpoint's health is noted.
+//!    delay, a later one waits for the sweep; the endpoint's health is noted. What waited for an
+//!    endpoint that had not answered is brought back once it does ([`awaited`]).
 //!
 //! What an event makes of a delivery is decided by
 //! [`machine`](shared::domain::delivery::machine), whether a record may be a repetition by
@@ -47,6 +48,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span, instrument};
 
 mod attempt;
+mod awaited;
 mod budget;
 mod circuit;
 mod cleared;

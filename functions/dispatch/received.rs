@@ -14,7 +14,7 @@ use tracing::{Instrument, Span, error};
 
 use crate::job::{ByHand, Job, NotDone, Task};
 use crate::target::Target;
-use crate::{attempt, measure, shares};
+use crate::{attempt, awaited, measure, shares};
 
 /// Works on one record until there is nothing left to do.
 ///
@@ -47,6 +47,10 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
             name(message.id, Some(attempt.ep));
             attempt::outcome(&job, &message, &attempt, outcome.as_ref()).await
         }
+        Ok(Record::Answers { app, ep, since, until, from }) => {
+            Span::current().record("endpoint.id", display(ep));
+            awaited::bring_back(&job, (app, ep), (since, until), from).await
+        }
         Err(Unread::Unknown(reason)) => Err(NotDone::Unknown(reason)),
         // It will not read better the next time.
         Err(Unread::Broken(reason)) => park(&job, body, reason).await,
@@ -60,7 +64,9 @@ fn is_fresh(job: &Job, record: &Result<Record, Unread>) -> bool {
             job.receipt.receive_count == 1 && !again
         }
         Ok(Record::Resend { .. }) => true,
-        Ok(Record::Retry { .. } | Record::Outcome { .. }) | Err(_) => false,
+        Ok(Record::Retry { .. } | Record::Outcome { .. } | Record::Answers { .. }) | Err(_) => {
+            false
+        }
     }
 }
 

@@ -238,7 +238,8 @@ impl Ledger {
                     | Record::Outcome { message, .. },
                 ) => message.id,
                 Ok(Record::Retry { msg, .. } | Record::Resend { msg, .. }) => msg,
-                Err(_) => continue,
+                // What waits for the endpoint has its own.
+                Ok(Record::Answers { .. }) | Err(_) => continue,
             };
             let key = id.key().to_string();
             if let Some(at) = books.messages.get(key.as_str()).copied() {

@@ -8,9 +8,15 @@
 //! ```
 //!
 //! Any answer closes it, a refusal as well: what an endpoint says about a delivery is dealt with
-//! by the delivery's schedule. While it is open a delivery waits without spending an attempt, at
-//! first for half a minute, then for half as long as the circuit has been open. One of those that
-//! ask when a probe is due makes its attempt; whoever moves the time of the probe on is that one.
+//! by the delivery's schedule. While it is open a delivery waits without spending an attempt. One of
+//! those that ask when a probe is due makes its attempt; whoever moves the time of the probe on is
+//! that one.
+//!
+//! A delivery of the time since then that had no attempt asks when the next probe is due, and from
+//! then on waits for the endpoint: one of those that wait is told to ask at the next probe, and all
+//! of them are brought back once it answers. Should nobody do so, they ask by themselves after
+//! twice as long as the circuit has been open. What is older, had an attempt or was asked for by
+//! hand is not looked for, and asks after half of that time.
 //!
 //! An endpoint that has been silent for a day is not waited for: attempts fail at once, without a
 //! request, and deliveries end by their schedule as if it had been asked. Probes go on.
@@ -30,8 +36,16 @@ pub const FORGOTTEN_AFTER_MS: u64 = 10 * 60_000;
 pub const FIRST_PROBE_MS: u64 = 30_000;
 /// Longest time between two probes, in milliseconds.
 pub const LONGEST_PROBE_MS: u64 = 5 * 60_000;
-/// Longest that a delivery waits before it asks again, in milliseconds: less than a queue holds.
+/// Longest that a delivery which had an attempt waits before it asks again, in milliseconds: less
+/// than a queue holds.
 pub const LONGEST_WAIT_MS: u64 = 10 * 60_000;
+/// Least that one waits which had none and has asked before, in milliseconds.
+pub const LEAST_FIRST_WAIT_MS: u64 = 10 * 60_000;
+/// Most that it waits: as late as it may come when it is not brought back.
+pub const LONGEST_FIRST_WAIT_MS: u64 = 3_600_000;
+/// What was published so long before a circuit opened is brought back as well, in milliseconds: it may
+/// have waited for the attempts that found out.
+pub const BEFORE_MS: u64 = 60_000;
 /// How long deliveries wait for an endpoint without spending attempts, in milliseconds: a day.
 pub const PATIENCE_MS: u64 = 86_400_000;
 
@@ -58,6 +72,27 @@ pub struct Open {
     pub probes: u32,
     /// When the next one may be made.
     pub probe_at: Timestamp,
+    /// Since when deliveries wait that were not all brought back when it was closed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Timestamp>,
+}
+
+impl Open {
+    /// What was published from then on is brought back once the endpoint answers.
+    pub fn brings_back_from(&self) -> Timestamp {
+        self.waiting_since.map_or(self.since, |since| since.min(self.since)).minus_ms(BEFORE_MS)
+    }
+}
+
+/// How far a delivery is that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It asks for the first time.
+    New,
+    /// It had to wait, and is brought back when the endpoint answers.
+    Waiting,
+    /// It comes only by itself.
+    Attempted,
 }
 
 /// What an attempt may do.
@@ -80,28 +115,46 @@ pub enum Passage {
 }
 
 /// What an attempt may do `now`. `random` keeps those who wait from coming back together.
-pub fn passage(circuit: Option<&Circuit>, now: Timestamp, random: u64) -> Passage {
+pub fn passage(
+    circuit: Option<&Circuit>,
+    progress: Progress,
+    now: Timestamp,
+    random: u64,
+) -> Passage {
     let Some(open) = circuit.and_then(|circuit| circuit.open.as_ref()) else { return Passage::Go };
     if open.probe_at <= now {
         return Passage::Probe;
     }
-    wait(open, now, random)
+    wait(open, progress, now, random)
 }
 
 /// What an attempt may do that would have been a probe, had not another one been.
-pub fn instead_of_probe(circuit: Option<&Circuit>, now: Timestamp, random: u64) -> Passage {
+pub fn instead_of_probe(
+    circuit: Option<&Circuit>,
+    progress: Progress,
+    now: Timestamp,
+    random: u64,
+) -> Passage {
     match circuit.and_then(|circuit| circuit.open.as_ref()) {
-        Some(open) => wait(open, now, random),
+        Some(open) => wait(open, progress, now, random),
         None => Passage::Go,
     }
 }
 
-fn wait(open: &Open, now: Timestamp, random: u64) -> Passage {
+fn wait(open: &Open, progress: Progress, now: Timestamp, random: u64) -> Passage {
     let open_ms = now.since(open.since);
     if open_ms >= PATIENCE_MS {
         return Passage::Shut { since: open.since };
     }
-    let whole_ms = (open_ms / 2).clamp(FIRST_PROBE_MS, LONGEST_WAIT_MS);
+    let whole_ms = match progress {
+        // Once the next probe is due, and not all at that very moment.
+        Progress::New => {
+            let until = open.probe_at.max(now.plus_ms(FIRST_PROBE_MS / 2));
+            return Passage::Wait { until: until.plus_ms(random % FIRST_PROBE_MS) };
+        }
+        Progress::Waiting => (2 * open_ms).clamp(LEAST_FIRST_WAIT_MS, LONGEST_FIRST_WAIT_MS),
+        Progress::Attempted => (open_ms / 2).clamp(FIRST_PROBE_MS, LONGEST_WAIT_MS),
+    };
     // Three quarters to all of it.
     Passage::Wait { until: now.plus_ms(whole_ms - random % (whole_ms / 4 + 1)) }
 }
@@ -117,7 +170,8 @@ pub fn silent(circuit: Option<&Circuit>, now: Timestamp) -> Circuit {
         return *circuit;
     }
     let silences = circuit.silences + 1;
-    let first = Open { since: now, probes: 0, probe_at: now.plus_ms(FIRST_PROBE_MS) };
+    let probe_at = now.plus_ms(FIRST_PROBE_MS);
+    let first = Open { since: now, probes: 0, probe_at, waiting_since: None };
     Circuit { silences, last_at: now, open: (silences >= OPENS_AFTER).then_some(first) }
 }
 

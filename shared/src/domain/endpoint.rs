@@ -196,7 +196,10 @@ impl Endpoint {
         if self.url != url {
             url.clone_into(&mut self.url);
             self.verified_at = None;
-            self.circuit = None;
+            // Of a disabled one it is remembered until it is enabled that deliveries wait for it.
+            if !self.disabled {
+                self.circuit = None;
+            }
             self.fail_no_more();
         }
     }

@@ -1,9 +1,9 @@
 //! What travels in the queues: JSON with a version, the payload inline and untouched.
 //!
-//! Five kinds: a message that was just accepted, a share of the many endpoints of one, a retry that
-//! has come due, a resend that somebody asked for, and the outcome of an attempt that the store
-//! would not take. A retry and a resend name the message; its payload is read from the store. An
-//! outcome needs none.
+//! Six kinds: a message that was just accepted, a share of the many endpoints of one, a retry that
+//! has come due, a resend that somebody asked for, the outcome of an attempt that the store
+//! would not take, and word that an endpoint answers again. A retry and a resend name the message;
+//! its payload is read from the store. The last two need none.
 //!
 //! Each kind is written in the first format that had it, so that a dispatcher which is about to
 //! be replaced reads as much as possible. What a reader does not know it leaves to a newer one
@@ -120,9 +120,39 @@ pub enum Record {
         /// What it came to; nothing for one that was asked for by hand.
         outcome: Option<Outcome>,
     },
+    /// An endpoint that did not answer does so again: what waits for it goes out.
+    Answers {
+        /// The endpoint's application.
+        app: ApplicationId,
+        /// The endpoint.
+        ep: EndpointId,
+        /// What was published from then on waits.
+        since: Timestamp,
+        /// What was published later does not.
+        until: Timestamp,
+        /// What stands before this in the endpoint's list is on its way.
+        from: Option<String>,
+    },
 }
 
+/// How long after an endpoint answers again what waits for it is looked for, in seconds: until
+/// whoever has an older state of it in memory has read it anew, and what was put off on that
+/// state stands in its list.
+const SETTLE_S: u32 = 5;
+
 impl Record {
+    /// Word that an endpoint answers again, for which everything waits that was published since
+    /// `since`.
+    pub fn answering_again(
+        app: ApplicationId,
+        ep: EndpointId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Outgoing {
+        let until = now.plus_ms(u64::from(SETTLE_S) * 1000);
+        Self::Answers { app, ep, since, until, from: None }.outgoing(SETTLE_S)
+    }
+
     /// The record as it goes into a queue, visible after `delay_s` seconds.
     pub fn outgoing(&self, delay_s: u32) -> Outgoing {
         Outgoing { body: self.wire(0), group: self.app().to_string(), delay_s }
@@ -134,7 +164,7 @@ impl Record {
             Self::Accepted { message, .. }
             | Self::Share { message, .. }
             | Self::Outcome { message, .. } => message.app,
-            Self::Retry { app, .. } | Self::Resend { app, .. } => *app,
+            Self::Retry { app, .. } | Self::Resend { app, .. } | Self::Answers { app, .. } => *app,
         }
     }
 
@@ -179,6 +209,13 @@ impl Record {
                 wire.message = serde_json::to_value(message).ok();
                 wire.made = serde_json::to_value(attempt).ok();
                 wire.outcome.clone_from(outcome);
+            }
+            Self::Answers { app, ep, since, until, from } => {
+                wire.kind = "answers".into();
+                wire.endpoint = Some(EndpointWire { app: *app, ep: *ep });
+                wire.since = Some(*since);
+                wire.until = Some(*until);
+                wire.from.clone_from(from);
             }
         }
         escaped(serde_json::to_string(&wire).expect("checked JSON can be written"))
@@ -236,6 +273,12 @@ struct Wire<'a> {
     made: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<EndpointWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
 }
 
 impl<'a> Wire<'a> {
@@ -276,6 +319,12 @@ struct DeliveryWire {
     ep: EndpointId,
 }
 
+#[derive(Serialize, Deserialize)]
+struct EndpointWire {
+    app: ApplicationId,
+    ep: EndpointId,
+}
+
 fn parse(body: &str) -> Result<(Record, u32), Unread> {
     let wire = read(body)?;
     let missing = |what: &str| format!("a record of kind `{}` without its {what}", wire.kind);
@@ -308,6 +357,13 @@ fn parse(body: &str) -> Result<(Record, u32), Unread> {
                 return Err(missing("outcome").into());
             }
             Record::Outcome { message: Box::new(message), attempt: Box::new(attempt), outcome }
+        }
+        "answers" => {
+            let EndpointWire { app, ep } =
+                *wire.endpoint.as_ref().ok_or_else(|| missing("endpoint"))?;
+            let since = wire.since.ok_or_else(|| missing("since"))?;
+            let until = wire.until.ok_or_else(|| missing("until"))?;
+            Record::Answers { app, ep, since, until, from: wire.from.clone() }
         }
         // Whoever writes a new kind may keep the format.
         _ => return Err(Unread::Unknown("its `kind` is not one that this Posthorn reads".into())),

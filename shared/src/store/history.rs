@@ -368,7 +368,7 @@ impl History {
 }
 
 /// Deliveries without attempts stand among the attempts.
-fn is_delivery(item: &Item) -> bool {
+pub(super) fn is_delivery(item: &Item) -> bool {
     item.key.sk.starts_with(keys::DELIVERY_PREFIX)
 }
 

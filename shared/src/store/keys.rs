@@ -257,9 +257,14 @@ pub fn unattempted_name(msg: &MessageId) -> String {
     AttemptId::from_ksuid(msg.ksuid()).to_string()
 }
 
+/// Where such deliveries are listed.
+pub fn unattempted_by_time(ep: &EndpointId) -> String {
+    format!("EP#{ep}#0")
+}
+
 /// The place there of such a delivery: the first, so that it stays where it is.
 pub fn unattempted_time(ep: &EndpointId, msg: &MessageId) -> Key {
-    key(format!("EP#{ep}#0"), unattempted_name(msg))
+    key(unattempted_by_time(ep), unattempted_name(msg))
 }
 
 /// What is in one place needs no hash.

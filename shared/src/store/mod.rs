@@ -66,6 +66,7 @@ mod sources;
 mod stores;
 pub mod table;
 mod tasks;
+mod unattempted;
 
 pub use answers::{ANSWER_TTL_MS, Answers, Kept, PLACE_TTL_MS, Place};
 pub use api_tokens::ApiTokens;
@@ -95,6 +96,7 @@ pub use source_log::{Logged, SourceLog};
 pub use sources::{SOURCE_TTL_MS, Sources};
 pub use stores::{StoreSettings, Stores};
 pub use tasks::{HeldTask, Tasks};
+pub use unattempted::Look;
 
 /// Something as it was read, with what proves it unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
