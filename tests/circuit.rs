@@ -241,7 +241,7 @@ async fn what_waits_goes_out_at_once_when_somebody_sees_to_the_endpoint() {
 }
 
 #[tokio::test]
-async fn word_that_an_endpoint_answers_brings_nothing_to_one_that_is_silent_again_or_disabled() {
+async fn a_release_brings_nothing_to_an_endpoint_that_is_silent_again_or_disabled() {
     for disabled in [false, true] {
         let (world, app, ep) = silent_endpoint(Settings::default()).await;
         let mut waiting = Vec::new();
@@ -259,8 +259,9 @@ async fn word_that_an_endpoint_answers_brings_nothing_to_one_that_is_silent_agai
         let queued = world.queues.retries.len();
         let (app, ep) = (app.parse().unwrap(), ep.parse().unwrap());
         let until = START.plus_ms(3_600_000);
-        let word = Record::Answers { app, ep, since: START, until, from: None }.outgoing(0);
-        world.queues.retries.send(vec![word]).await.unwrap();
+        let release =
+            Record::Release { app, ep: Some(ep), raised: false, since: START, until, from: None };
+        world.queues.retries.send(vec![release.outgoing(0)]).await.unwrap();
         world.dispatch_all().await;
         assert_eq!(world.queues.retries.len(), queued);
         for msg in waiting {

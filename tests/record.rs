@@ -71,11 +71,18 @@ fn resend() -> Record {
     }
 }
 
-/// Word that an endpoint answers again; `from`: a later page of what waits for it.
-pub(crate) fn answers(from: Option<&str>) -> Record {
+/// The release of what waits for an endpoint; `from`: a later page of it.
+pub(crate) fn release(from: Option<&str>) -> Record {
     let ep = EndpointId::from_ksuid(ksuid(3));
     let until = START.plus_ms(60_000);
-    Record::Answers { app: app(), ep, since: START, until, from: from.map(str::to_owned) }
+    let from = from.map(str::to_owned);
+    Record::Release { app: app(), ep: Some(ep), raised: false, since: START, until, from }
+}
+
+/// The release of what waits for an application's rate.
+pub(crate) fn release_by_rate() -> Record {
+    let until = START.plus_ms(60_000);
+    Record::Release { app: app(), ep: None, raised: true, since: START, until, from: None }
 }
 
 /// The outcome of a first attempt; without one, of an attempt by hand.
@@ -149,8 +156,9 @@ fn every_kind_of_record_reads_back_as_it_was_written() {
         retry(),
         resend(),
         outcome(None),
-        answers(None),
-        answers(Some("a")),
+        release(None),
+        release(Some("a")),
+        release_by_rate(),
     ] {
         assert_eq!(Record::parse(&body(&record)).unwrap(), record);
     }
@@ -158,7 +166,7 @@ fn every_kind_of_record_reads_back_as_it_was_written() {
 
 #[test]
 fn a_record_goes_into_the_group_of_its_application_with_the_delay_it_was_given() {
-    for record in [accepted("{}"), retry(), resend(), outcome(None), answers(None)] {
+    for record in [accepted("{}"), retry(), resend(), outcome(None), release(None)] {
         assert_eq!(record.app(), app());
         let outgoing = record.outgoing(17);
         assert_eq!(outgoing.group, app().to_string());
@@ -344,9 +352,9 @@ fn a_record_without_one_of_its_parts_is_refused_by_the_parts_name() {
         (retry(), "attempt", "attempt"),
         (resend(), "delivery", "delivery"),
         (resend(), "resend", "attempt"),
-        (answers(None), "endpoint", "endpoint"),
-        (answers(None), "since", "since"),
-        (answers(None), "until", "until"),
+        (release(None), "endpoint", "endpoint"),
+        (release(None), "since", "since"),
+        (release(None), "until", "until"),
     ];
     for (record, field, name) in parts {
         let mut broken = wire(&record);
@@ -372,9 +380,9 @@ fn a_record_with_a_part_of_the_wrong_kind_is_refused() {
     break_it(&retry(), "/delivery/ep", json!("msg_0ujtsYcgvSTl8PAuAdqWYSMnLOv"));
     break_it(&retry(), "/delivery/app", json!("app_"));
     break_it(&resend(), "/resend", json!("atmpt_"));
-    break_it(&answers(None), "/endpoint/ep", json!("ep_"));
-    break_it(&answers(None), "/since", json!("lately"));
-    break_it(&answers(Some("a")), "/from", json!(1));
+    break_it(&release(None), "/endpoint/ep", json!("ep_"));
+    break_it(&release(None), "/since", json!("lately"));
+    break_it(&release(Some("a")), "/from", json!(1));
     break_it(&accepted("{}"), "/message", json!("text"));
     break_it(&accepted("{}"), "/message/id", json!("msg_short"));
     break_it(&accepted("{}"), "/message/at", json!("2027-01-15"));

@@ -24,7 +24,7 @@ use crate::support::world::{World, text};
 
 const GOLDEN: &str = "tests/golden/stored.json";
 const SHARES: &str = "tests/golden/shares.json";
-const ANSWERS: &str = "tests/golden/answers.json";
+const RELEASE: &str = "tests/golden/release.json";
 const SECOND: &str = "tests/golden/second-format.json";
 const URL: &str = "http://127.0.0.1:9/hook";
 
@@ -111,14 +111,16 @@ fn shares_are_written_as_in_the_golden_file_and_read() {
 }
 
 #[test]
-fn word_that_an_endpoint_answers_is_written_as_in_the_golden_file_and_read() {
-    let records = [None, Some("atmpt_3Ouil37cs5vfeexc1vqVbvOZwTE ")].map(crate::record::answers);
+fn a_release_is_written_as_in_the_golden_file_and_read() {
+    let pages = [None, Some("atmpt_3Ouil37cs5vfeexc1vqVbvOZwTE ")].map(crate::record::release);
+    let records: Vec<Record> =
+        pages.into_iter().chain([crate::record::release_by_rate()]).collect();
     let bodies = records.iter().map(|record| record.outgoing(0).body);
     let written: Vec<Value> = bodies.map(|body| serde_json::from_str(&body).unwrap()).collect();
-    golden::check(ANSWERS, &json!(written), "a reader of this form would not know it");
-    let golden: Vec<Value> = serde_json::from_str(&golden::read(ANSWERS)).unwrap();
+    golden::check(RELEASE, &json!(written), "a reader of this form would not know it");
+    let golden: Vec<Value> = serde_json::from_str(&golden::read(RELEASE)).unwrap();
     for (body, record) in golden.iter().zip(records) {
-        assert_eq!((&body["v"], &body["kind"]), (&json!(1), &json!("answers")));
+        assert_eq!((&body["v"], &body["kind"]), (&json!(1), &json!("release")));
         assert_eq!(Record::parse(&body.to_string()).unwrap(), record);
     }
 }
@@ -131,7 +133,7 @@ fn kind_of_record(record: &Record) -> &'static str {
         Record::Retry { .. } => "retry",
         Record::Resend { .. } => "resend",
         Record::Outcome { .. } => "outcome",
-        Record::Answers { .. } => "answers",
+        Record::Release { .. } => "release",
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rates that endpoints and applications ask for: kept, and waiting is not an attempt.
 
+use std::collections::BTreeSet;
+
 use dispatch::{Dispatcher, Settings};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -94,6 +96,92 @@ async fn what_waits_longer_than_the_queue_can_hold_comes_with_the_sweep() {
     ids.sort();
     ids.dedup();
     assert_eq!((world.network.sent().len(), ids.len()), (1_000, 1_000));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_rate_goes_out_when_it_is_lifted() {
+    for of_application in [false, true] {
+        let world = World::new();
+        let app = world.application().await;
+        let ep = world.endpoint(&app, URL).await;
+        let other = format!("{URL}/other");
+        world.endpoint(&app, &other).await;
+        let path = match of_application {
+            true => format!("/api/v1/app/{app}"),
+            false => format!("/api/v1/app/{app}/endpoint/{ep}"),
+        };
+        see_to(&world, &path, json!({"throttleRate": 1})).await;
+        publish(&world, &app, 300).await;
+        world.dispatch_all().await;
+        world.live_s(10).await;
+        assert!(world.network.sent_to(URL).len() < 20);
+        see_to(&world, &path, json!({"throttleRate": null})).await;
+        // What comes later does not wait behind those that did.
+        publish(&world, &app, 1).await;
+        world.live_s(15).await;
+        assert_eq!(each_once(&world, URL), 301, "of the application: {of_application}");
+        assert_eq!(each_once(&world, &other), 301, "of the application: {of_application}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_rate_goes_out_at_the_new_one_when_it_is_raised() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
+    publish(&world, &app, 200).await;
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    see_to(&world, &path, json!({"throttleRate": 20})).await;
+    let sent = one_a_second(&world, 20).await;
+    // And those whose moments of before have come.
+    assert!(sent.windows(2).all(|sent| sent[1] - sent[0] <= 21), "{sent:?}");
+    assert_eq!((sent[4] < 10, each_once(&world, URL)), (true, 200), "{sent:?}");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_rate_goes_out_once_though_a_call_fails_when_it_is_lifted() {
+    let faults =
+        (0..24).map(|call| (call, if call % 4 == 3 { Fault::After } else { Fault::Before }));
+    for (call, fault) in faults {
+        let world = World::new();
+        let app = world.application().await;
+        let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
+        publish(&world, &app, 100).await;
+        world.dispatch_all().await;
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+        see_to(&world, &path, json!({"throttleRate": null})).await;
+        for _ in 0..4 {
+            world.advance_s(1);
+            world.dispatch_all().await;
+        }
+        world.advance_s(2);
+        world.plan.fail_after(call, fault);
+        world.dispatch().await;
+        world.live_s(60).await;
+        let sent = world.network.sent();
+        let ids: BTreeSet<&str> = sent.iter().map(|sent| header(sent, "webhook-id")).collect();
+        // But for an attempt that was not recorded.
+        assert!(ids.len() == 100 && sent.len() <= 101, "{fault:?} in call {call}: {}", sent.len());
+    }
+}
+
+#[tokio::test]
+async fn a_rate_that_is_lowered_or_leaves_nobody_waiting_releases_nothing() {
+    for (before, after) in [(2, 1), (50, 100)] {
+        let world = World::new();
+        let app = world.application().await;
+        let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": before})).await;
+        publish(&world, &app, 10).await;
+        world.dispatch_all().await;
+        let queued = world.queues.retries.len();
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+        see_to(&world, &path, json!({"throttleRate": after})).await;
+        let sent = usize::from(after > before);
+        assert_eq!(world.queues.retries.len(), queued + sent);
+        world.live_s(30).await;
+        assert_eq!(each_once(&world, URL), 10);
+    }
 }
 
 #[tokio::test]
@@ -305,6 +393,19 @@ async fn stage() -> (World, String, String) {
     let app = world.application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     (world, app, ep)
+}
+
+/// Changes an endpoint or an application.
+async fn see_to(world: &World, path: &str, patch: Value) {
+    assert_eq!(world.call("PATCH", path, patch).await.status, 200);
+}
+
+/// How many messages were sent there, each of them once.
+fn each_once(world: &World, url: &str) -> usize {
+    let sent = world.network.sent_to(url);
+    let ids: BTreeSet<&str> = sent.iter().map(|sent| header(sent, "webhook-id")).collect();
+    assert_eq!(ids.len(), sent.len());
+    sent.len()
 }
 
 async fn publish(world: &World, app: &str, count: usize) -> Vec<String> {

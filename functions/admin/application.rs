@@ -14,6 +14,7 @@ use shared::api::rules::Rules;
 use shared::domain::application::{Application, Metadata};
 use shared::domain::id::{ApplicationId, Uid};
 use shared::domain::profile::Deprecation;
+use shared::domain::rate::is_raised;
 use shared::store::{Edited, Need};
 
 use crate::{Answer, Call, page};
@@ -236,9 +237,15 @@ impl Call<'_> {
             if *application != before {
                 application.updated_at = now;
             }
+            is_raised(before.throttle_rate, application.throttle_rate)
         };
         match self.admin.editor.edit_application(app, now, edit).await? {
-            Edited::Done((application, ())) => Ok(show(StatusCode::OK, application)),
+            Edited::Done((application, raised)) => {
+                if raised {
+                    self.release_by_rate(application.id, None).await;
+                }
+                Ok(show(StatusCode::OK, application))
+            }
             Edited::UidTaken => Err(uid_taken()),
             Edited::Gone => Err(ApiError::not_found()),
         }

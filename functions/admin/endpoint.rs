@@ -12,6 +12,7 @@ use shared::domain::endpoint::{Endpoint, FIRST_VERSION, MAX_ENDPOINTS, Stretch};
 use shared::domain::health::Health;
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
+use shared::domain::rate::is_raised;
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
 use shared::host::config::variable;
@@ -368,11 +369,15 @@ impl Call<'_> {
             if *endpoint != before {
                 endpoint.updated_at = now;
             }
-            before.circuit.and_then(|circuit| circuit.open)
+            let open = before.circuit.and_then(|circuit| circuit.open);
+            (open, is_raised(before.throttle_rate, endpoint.throttle_rate))
         };
         match self.admin.editor.with(outbox).edit_endpoint(app, ep, now, edit).await? {
-            Edited::Done((endpoint, open)) => {
-                self.bring_back(&endpoint, open).await;
+            Edited::Done((endpoint, (open, raised))) => {
+                self.release_waiting(&endpoint, open).await;
+                if raised {
+                    self.release_by_rate(endpoint.app, Some(endpoint.id)).await;
+                }
                 Ok(show(StatusCode::OK, endpoint))
             }
             Edited::UidTaken => Err(uid_taken()),
@@ -382,12 +387,21 @@ impl Call<'_> {
 
     /// What waited for an endpoint that was left alone, and is not any more, goes out. Best effort:
     /// it would come by itself, if later.
-    async fn bring_back(&self, endpoint: &Endpoint, open: Option<Open>) {
+    async fn release_waiting(&self, endpoint: &Endpoint, open: Option<Open>) {
         let Some(open) = open.filter(|_| endpoint.unanswered_since().is_none()) else { return };
-        let (since, now) = (open.brings_back_from(), self.admin.ambient.now());
-        let word = Record::answering_again(endpoint.app, endpoint.id, since, now);
+        let (since, now) = (open.releases_from(), self.admin.ambient.now());
+        let word = Record::release(endpoint.app, endpoint.id, since, now);
         if let Err(error) = send_one(&*self.admin.queues.retries, word).await {
             warn!(endpoint.id = %endpoint.id, %error, "what waits for it comes later");
+        }
+    }
+
+    /// What waits for moments that a rate has kept asks it anew, now that it is another one: the
+    /// endpoint's, or the application's. Best effort: it comes at those moments otherwise.
+    pub(crate) async fn release_by_rate(&self, app: ApplicationId, ep: Option<EndpointId>) {
+        let release = Record::release_by_rate(app, ep, self.admin.ambient.now());
+        if let Err(error) = send_one(&*self.admin.queues.retries, release).await {
+            warn!(application.id = %app, %error, "what waits for a rate that was raised comes later");
         }
     }
 }

@@ -100,7 +100,7 @@ impl Call<'_> {
             | Record::Retry { .. }
             | Record::Resend { .. }
             | Record::Outcome { .. }
-            | Record::Answers { .. } => &self.admin.queues.retries,
+            | Record::Release { .. } => &self.admin.queues.retries,
         };
         send_one(&**queue, outgoing).await?;
         self.admin.parking.remove(&held).await?;

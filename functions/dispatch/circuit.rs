@@ -44,7 +44,7 @@ pub(crate) fn left_alone(job: &Job, seen: &Endpoint, found: &Delivery) -> Option
     }
 }
 
-/// How far a delivery is. Only what is [brought back](awaited) may wait for that.
+/// How far a delivery is. Only what [is found](awaited::is_found) may wait to be released.
 fn progress(circuit: &Circuit, found: Option<&Delivery>) -> Progress {
     let Some(delivery) = found else { return Progress::New };
     let is_found = circuit.open.is_some_and(|open| awaited::is_found(delivery, &open));

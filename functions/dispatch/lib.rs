@@ -16,7 +16,7 @@
 //! 4. `recorded`: the attempt under its number (the fence), with what it means for its delivery.
 //! 5. `followed_up`: a retry that comes within 15 minutes is sent to the retries queue with a
 //!    delay, a later one waits for the sweep; the endpoint's health is noted. What waited for an
-//!    endpoint that had not answered is brought back once it does ([`awaited`]).
+//!    endpoint that had not answered is released once it does ([`released`]).
 //!
 //! What an event makes of a delivery is decided by
 //! [`machine`](shared::domain::delivery::machine), whether a record may be a repetition by
@@ -64,6 +64,7 @@ mod phases;
 mod policy;
 mod received;
 mod recorded;
+mod released;
 mod request;
 mod sent;
 mod shares;

@@ -13,8 +13,9 @@ use tracing::field::display;
 use tracing::{Instrument, Span, error};
 
 use crate::job::{ByHand, Job, NotDone, Task};
+use crate::released::{self, Release};
 use crate::target::Target;
-use crate::{attempt, awaited, measure, shares};
+use crate::{attempt, measure, shares};
 
 /// Works on one record until there is nothing left to do.
 ///
@@ -47,9 +48,12 @@ pub(crate) async fn process(job: Job, body: String) -> Result<(), NotDone> {
             name(message.id, Some(attempt.ep));
             attempt::outcome(&job, &message, &attempt, outcome.as_ref()).await
         }
-        Ok(Record::Answers { app, ep, since, until, from }) => {
-            Span::current().record("endpoint.id", display(ep));
-            awaited::bring_back(&job, (app, ep), (since, until), from).await
+        Ok(Record::Release { app, ep, raised, since, until, from }) => {
+            if let Some(ep) = ep {
+                Span::current().record("endpoint.id", display(ep));
+            }
+            let release = Release { app, raised, since, until };
+            released::release(&job, release, ep, from).await
         }
         Err(Unread::Unknown(reason)) => Err(NotDone::Unknown(reason)),
         // It will not read better the next time.
@@ -64,7 +68,7 @@ fn is_fresh(job: &Job, record: &Result<Record, Unread>) -> bool {
             job.receipt.receive_count == 1 && !again
         }
         Ok(Record::Resend { .. }) => true,
-        Ok(Record::Retry { .. } | Record::Outcome { .. } | Record::Answers { .. }) | Err(_) => {
+        Ok(Record::Retry { .. } | Record::Outcome { .. } | Record::Release { .. }) | Err(_) => {
             false
         }
     }

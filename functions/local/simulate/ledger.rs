@@ -239,7 +239,7 @@ impl Ledger {
                 ) => message.id,
                 Ok(Record::Retry { msg, .. } | Record::Resend { msg, .. }) => msg,
                 // What waits for the endpoint has its own.
-                Ok(Record::Answers { .. }) | Err(_) => continue,
+                Ok(Record::Release { .. }) | Err(_) => continue,
             };
             let key = id.key().to_string();
             if let Some(at) = books.messages.get(key.as_str()).copied() {

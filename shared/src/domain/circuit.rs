@@ -14,7 +14,7 @@
 //!
 //! A delivery of the time since then that had no attempt asks when the next probe is due, and from
 //! then on waits for the endpoint: one of those that wait is told to ask at the next probe, and all
-//! of them are brought back once it answers. Should nobody do so, they ask by themselves after
+//! of them are released once it answers. Should nobody do so, they ask by themselves after
 //! twice as long as the circuit has been open. What is older, had an attempt or was asked for by
 //! hand is not looked for, and asks after half of that time.
 //!
@@ -41,9 +41,9 @@ pub const LONGEST_PROBE_MS: u64 = 5 * 60_000;
 pub const LONGEST_WAIT_MS: u64 = 10 * 60_000;
 /// Least that one waits which had none and has asked before, in milliseconds.
 pub const LEAST_FIRST_WAIT_MS: u64 = 10 * 60_000;
-/// Most that it waits: as late as it may come when it is not brought back.
+/// Most that it waits: as late as it may come when it is not released.
 pub const LONGEST_FIRST_WAIT_MS: u64 = 3_600_000;
-/// What was published so long before a circuit opened is brought back as well, in milliseconds: it may
+/// What was published so long before a circuit opened is released as well, in milliseconds: it may
 /// have waited for the attempts that found out.
 pub const BEFORE_MS: u64 = 60_000;
 /// How long deliveries wait for an endpoint without spending attempts, in milliseconds: a day.
@@ -72,14 +72,14 @@ pub struct Open {
     pub probes: u32,
     /// When the next one may be made.
     pub probe_at: Timestamp,
-    /// Since when deliveries wait that were not all brought back when it was closed before.
+    /// Since when deliveries wait that were not all released when it was closed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Timestamp>,
 }
 
 impl Open {
-    /// What was published from then on is brought back once the endpoint answers.
-    pub fn brings_back_from(&self) -> Timestamp {
+    /// What was published from then on is released once the endpoint answers.
+    pub fn releases_from(&self) -> Timestamp {
         self.waiting_since.map_or(self.since, |since| since.min(self.since)).minus_ms(BEFORE_MS)
     }
 }
@@ -89,7 +89,7 @@ impl Open {
 pub enum Progress {
     /// It asks for the first time.
     New,
-    /// It had to wait, and is brought back when the endpoint answers.
+    /// It had to wait, and is released when the endpoint answers.
     Waiting,
     /// It comes only by itself.
     Attempted,

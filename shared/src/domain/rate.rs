@@ -19,6 +19,11 @@ const MAX_MOMENTS: usize = 24;
 #[serde(transparent)]
 pub struct Given(Vec<(Timestamp, u32)>);
 
+/// Whether a rate lets more through than before; without one everything goes.
+pub fn is_raised(before: Option<u16>, now: Option<u16>) -> bool {
+    before.is_some_and(|before| now.is_none_or(|now| now > before))
+}
+
 impl Given {
     /// Gives out the next of `rate` a second: the first moment from `now` on that leaves no second
     /// with more. A second's worth goes out at once, and what has to wait goes out evenly; moments
@@ -46,6 +51,13 @@ impl Given {
             self.merge();
         }
         at
+    }
+
+    /// Forgets the moments after `now` that were given out; whether there were any.
+    pub fn forget_after(&mut self, now: Timestamp) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(moment, _)| *moment <= now);
+        self.0.len() < before
     }
 
     /// The last moment that was given out.

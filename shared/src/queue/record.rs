@@ -2,7 +2,7 @@
 //!
 //! Six kinds: a message that was just accepted, a share of the many endpoints of one, a retry that
 //! has come due, a resend that somebody asked for, the outcome of an attempt that the store
-//! would not take, and word that an endpoint answers again. A retry and a resend name the message;
+//! would not take, and the release of what waits for an endpoint. A retry and a resend name the message;
 //! its payload is read from the store. The last two need none.
 //!
 //! Each kind is written in the first format that had it, so that a dispatcher which is about to
@@ -120,12 +120,15 @@ pub enum Record {
         /// What it came to; nothing for one that was asked for by hand.
         outcome: Option<Outcome>,
     },
-    /// An endpoint that did not answer does so again: what waits for it goes out.
-    Answers {
+    /// An endpoint that did not answer does so again, or a rate was raised: what waits for it goes
+    /// out.
+    Release {
         /// The endpoint's application.
         app: ApplicationId,
-        /// The endpoint.
-        ep: EndpointId,
+        /// The endpoint; nothing for all of the application's.
+        ep: Option<EndpointId>,
+        /// Also what waits for a moment that a rate has kept for it: the rate was raised.
+        raised: bool,
         /// What was published from then on waits.
         since: Timestamp,
         /// What was published later does not.
@@ -135,22 +138,33 @@ pub enum Record {
     },
 }
 
-/// How long after an endpoint answers again what waits for it is looked for, in seconds: until
-/// whoever has an older state of it in memory has read it anew, and what was put off on that
-/// state stands in its list.
+/// How long after an endpoint answers again, or its rate was raised, what waits for it is looked
+/// for, in seconds: until whoever has an older state of it in memory has read it anew, and what was
+/// put off on that state stands in its list.
 const SETTLE_S: u32 = 5;
+/// How far back it is looked for what waits for a rate, in milliseconds: a day.
+const RAISED_BACK_MS: u64 = 86_400_000;
 
 impl Record {
-    /// Word that an endpoint answers again, for which everything waits that was published since
+    /// The release of what waits for an endpoint that answers again: all that was published since
     /// `since`.
-    pub fn answering_again(
+    pub fn release(
         app: ApplicationId,
         ep: EndpointId,
         since: Timestamp,
         now: Timestamp,
     ) -> Outgoing {
         let until = now.plus_ms(u64::from(SETTLE_S) * 1000);
-        Self::Answers { app, ep, since, until, from: None }.outgoing(SETTLE_S)
+        Self::Release { app, ep: Some(ep), raised: false, since, until, from: None }
+            .outgoing(SETTLE_S)
+    }
+
+    /// The release of what waits for a rate that was raised: an endpoint's, or without one the
+    /// application's.
+    pub fn release_by_rate(app: ApplicationId, ep: Option<EndpointId>, now: Timestamp) -> Outgoing {
+        let (since, until) =
+            (now.minus_ms(RAISED_BACK_MS), now.plus_ms(u64::from(SETTLE_S) * 1000));
+        Self::Release { app, ep, raised: true, since, until, from: None }.outgoing(SETTLE_S)
     }
 
     /// The record as it goes into a queue, visible after `delay_s` seconds.
@@ -164,7 +178,7 @@ impl Record {
             Self::Accepted { message, .. }
             | Self::Share { message, .. }
             | Self::Outcome { message, .. } => message.app,
-            Self::Retry { app, .. } | Self::Resend { app, .. } | Self::Answers { app, .. } => *app,
+            Self::Retry { app, .. } | Self::Resend { app, .. } | Self::Release { app, .. } => *app,
         }
     }
 
@@ -210,8 +224,9 @@ impl Record {
                 wire.made = serde_json::to_value(attempt).ok();
                 wire.outcome.clone_from(outcome);
             }
-            Self::Answers { app, ep, since, until, from } => {
-                wire.kind = "answers".into();
+            Self::Release { app, ep, raised, since, until, from } => {
+                wire.kind = "release".into();
+                wire.raised = *raised;
                 wire.endpoint = Some(EndpointWire { app: *app, ep: *ep });
                 wire.since = Some(*since);
                 wire.until = Some(*until);
@@ -275,6 +290,8 @@ struct Wire<'a> {
     outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     endpoint: Option<EndpointWire>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    raised: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -322,7 +339,8 @@ struct DeliveryWire {
 #[derive(Serialize, Deserialize)]
 struct EndpointWire {
     app: ApplicationId,
-    ep: EndpointId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ep: Option<EndpointId>,
 }
 
 fn parse(body: &str) -> Result<(Record, u32), Unread> {
@@ -358,12 +376,13 @@ fn parse(body: &str) -> Result<(Record, u32), Unread> {
             }
             Record::Outcome { message: Box::new(message), attempt: Box::new(attempt), outcome }
         }
-        "answers" => {
+        "release" => {
             let EndpointWire { app, ep } =
                 *wire.endpoint.as_ref().ok_or_else(|| missing("endpoint"))?;
             let since = wire.since.ok_or_else(|| missing("since"))?;
             let until = wire.until.ok_or_else(|| missing("until"))?;
-            Record::Answers { app, ep, since, until, from: wire.from.clone() }
+            let (raised, from) = (wire.raised, wire.from.clone());
+            Record::Release { app, ep, raised, since, until, from }
         }
         // Whoever writes a new kind may keep the format.
         _ => return Err(Unread::Unknown("its `kind` is not one that this Posthorn reads".into())),

@@ -70,4 +70,30 @@ impl Rates {
             Changed::Refused => Err(StoreError::Contended),
         }
     }
+
+    /// Forgets the moments to come that were given out: the rate is another one, and who waits for
+    /// them asks anew. Whether there were any.
+    ///
+    /// # Errors
+    /// When the store fails, or too many others ask at the same time.
+    pub async fn forget(&self, owner: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let key = keys::rate(owner);
+        let decide = |found: Option<Item>| {
+            let Some(item) = found.filter(|item| !item.is_expired(now)) else {
+                return Ok(Change::None(false));
+            };
+            let mut doc: Doc = doc::decode(&item.doc)?;
+            if !doc.given.forget_after(now) {
+                return Ok(Change::None(false));
+            }
+            let condition = Condition::Revision(item.rev);
+            let item = Item::new(key.clone(), doc::encode(&doc)?).revision(item.rev + 1);
+            let item = item.until(now.plus_ms(KEPT_MS));
+            Ok(Change::Write(vec![Write::Put(item, condition)], true))
+        };
+        match change_within(PATIENCE, &*self.table, &key, decide).await? {
+            Changed::Done(forgotten) => Ok(forgotten),
+            Changed::Refused => Err(StoreError::Contended),
+        }
+    }
 }

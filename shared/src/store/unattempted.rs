@@ -6,7 +6,7 @@
 use super::deliveries::read_delivery;
 use super::history::is_delivery;
 use super::table::{Index, Query, prefix_range};
-use super::{Deliveries, StoreError, keys};
+use super::{Deliveries, StoreError, Versioned, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::Delivery;
 use crate::domain::id::{AttemptId, EndpointId, Ksuid};
@@ -15,9 +15,16 @@ use crate::domain::id::{AttemptId, EndpointId, Ksuid};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Pending deliveries without an attempt, in the order of the walk.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<Versioned<Delivery>>,
     /// Where to go on, if there may be more.
     pub next: Option<String>,
+}
+
+impl Look {
+    /// Where a look begins at what was published from `since` on.
+    pub fn start(since: Timestamp) -> String {
+        first_at(since)
+    }
 }
 
 impl Deliveries {
@@ -46,7 +53,7 @@ impl Deliveries {
         &self,
         ep: &EndpointId,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Vec<Versioned<Delivery>>, StoreError> {
         let look = self.look(ep, prefix_range(AttemptId::PREFIX), true, limit).await?;
         Ok(look.deliveries)
     }
@@ -63,8 +70,8 @@ impl Deliveries {
         let page = self.table.query(&query).await?;
         let mut deliveries = Vec::new();
         for item in page.items.iter().filter(|item| is_delivery(item)) {
-            let delivery = read_delivery(item)?.value;
-            if delivery.pending().is_some() {
+            let delivery = read_delivery(item)?;
+            if delivery.value.pending().is_some() {
                 deliveries.push(delivery);
             }
         }

@@ -1,0 +1,155 @@
+//! What waits for an endpoint goes out before its time: once the endpoint answers again, is
+//! elsewhere or is enabled anew; or when its rate is raised or lifted, or its application's. Then the
+//! moments to come that the rate has given out are forgotten, and who waits for one asks anew.
+//!
+//! It is found in the endpoint's list, a page a second. What is released twice, or comes by its own
+//! record as well, is sent once: the second finds it under a lease, or over.
+//!
+//! An endpoint that falls silent again before all has been released has it noted in its circuit
+//! since when more waits.
+//!
+//! Not guaranteed: order; nor that what was put off on an older state of the endpoint, while all else
+//! was released, comes with it; nor anything more once the endpoint is disabled in the middle; nor
+//! that a raised rate is kept while what had an attempt, or was asked for by hand, comes at the
+//! moments of before.
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use shared::domain::clock::Timestamp;
+use shared::domain::delivery::Delivery;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{ApplicationId, EndpointId};
+use shared::queue::record::Record;
+use shared::queue::{Outgoing, send_all, send_one};
+use shared::store::{Edited, Look};
+use tracing::info;
+
+use crate::awaited::{may_come, not_sent};
+use crate::cleared;
+use crate::job::{Job, NotDone};
+
+/// Lines of the endpoint's list that one record has looked through.
+const PAGE: usize = 500;
+/// After a page of which something was released, in seconds: an endpoint that has just come back is
+/// not flooded.
+const PAGE_EVERY_S: u32 = 1;
+/// Deliveries of a page that are put off anew at once.
+const AT_ONCE: usize = 16;
+
+/// What is released of what waits for endpoints of an application.
+#[derive(Clone, Copy)]
+pub(crate) struct Release {
+    pub(crate) app: ApplicationId,
+    /// Also what waits for a moment that a rate has kept for it.
+    pub(crate) raised: bool,
+    /// What was published from then on.
+    pub(crate) since: Timestamp,
+    /// What was published later is not.
+    pub(crate) until: Timestamp,
+}
+
+/// Brings back a page of what waits for an endpoint, and sends a record for the next one. Without
+/// an endpoint it sends a record for each of them.
+///
+/// # Errors
+/// When not all of it is in the queue: the record comes again.
+pub(crate) async fn release(
+    job: &Job,
+    release: Release,
+    ep: Option<EndpointId>,
+    from: Option<String>,
+) -> Result<(), NotDone> {
+    if release.raised && from.is_none() && !forgets(job, &release, ep).await? {
+        return Ok(());
+    }
+    match ep {
+        Some(ep) => release_page(job, release, ep, from).await,
+        None => release_each(job, release).await,
+    }
+}
+
+/// Forgets the moments to come that a rate has given out. Whether somebody may wait for one.
+async fn forgets(job: &Job, release: &Release, ep: Option<EndpointId>) -> Result<bool, NotDone> {
+    let owner = ep.map_or_else(|| release.app.to_string(), |ep| ep.to_string());
+    let forgotten = job.context.parts.rates.forget(&owner, job.now()).await?;
+    // Who had this record before may have forgotten them.
+    Ok(forgotten || job.receipt.receive_count > 1)
+}
+
+async fn release_each(job: &Job, release: Release) -> Result<(), NotDone> {
+    let Release { app, raised, since, until } = release;
+    let Some(tenant) = job.whole_tenant(app).await? else { return Ok(()) };
+    let records = tenant.endpoints.iter().map(|endpoint| {
+        let (ep, from) = (Some(endpoint.id), Some(Look::start(since)));
+        Record::Release { app, ep, raised, since, until, from }.outgoing(0)
+    });
+    send_to_retries(job, records.collect()).await
+}
+
+async fn release_page(
+    job: &Job,
+    release: Release,
+    ep: EndpointId,
+    from: Option<String>,
+) -> Result<(), NotDone> {
+    let Release { app, raised, since, until } = release;
+    let Some(tenant) = job.tenant_with(app, ep).await? else { return Ok(()) };
+    let Some(endpoint) = tenant.endpoint_by_id(&ep) else { return Ok(()) };
+    if endpoint.disabled {
+        return Ok(());
+    }
+    if endpoint.unanswered_since().is_some() {
+        // What waits for a rate finds out for itself.
+        return if raised { Ok(()) } else { remember(job, endpoint, since).await };
+    }
+    let look = job.context.parts.deliveries.unattempted(&ep, (since, until), from, PAGE).await?;
+    let mut count = 0;
+    if raised {
+        let mut asking = Vec::new();
+        for found in look.deliveries.iter().filter(|found| has_moment(&found.value)) {
+            asking.push(cleared::put_off(job, found, job.now()));
+        }
+        count += asking.len();
+        stream::iter(asking).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    }
+    let ready = look.deliveries.iter().filter(|found| may_come(&found.value));
+    let records: Vec<Outgoing> = ready
+        .map(|found| Record::Retry { app, msg: found.value.msg, ep, attempt: 1 }.outgoing(0))
+        .collect();
+    count += records.len();
+    send_to_retries(job, records).await?;
+    if count > 0 {
+        info!(endpoint.id = %ep, count, "released what waited for it");
+    }
+    // Last: a page that comes again must not send it twice.
+    if let Some(next) = look.next {
+        let record = Record::Release { app, ep: Some(ep), raised, since, until, from: Some(next) };
+        let next = record.outgoing(if count > 0 { PAGE_EVERY_S } else { 0 });
+        send_one(&*job.context.parts.retries, next).await.map_err(not_sent)?;
+    }
+    Ok(())
+}
+
+async fn send_to_retries(job: &Job, records: Vec<Outgoing>) -> Result<(), NotDone> {
+    for sent in send_all(&*job.context.parts.retries, records).await {
+        sent.map_err(not_sent)?;
+    }
+    Ok(())
+}
+
+/// The endpoint is silent again: what waits since `since` is released when it answers the next time.
+async fn remember(job: &Job, endpoint: &Endpoint, since: Timestamp) -> Result<(), NotDone> {
+    let note = |endpoint: &mut Endpoint| {
+        if let Some(open) = endpoint.circuit.as_mut().and_then(|circuit| circuit.open.as_mut()) {
+            open.waiting_since = Some(open.waiting_since.map_or(since, |old| old.min(since)));
+        }
+    };
+    let editor = &job.context.parts.editor;
+    match editor.edit_endpoint(&endpoint.app, &endpoint.id, job.now(), note).await? {
+        Edited::Done(_) | Edited::Gone | Edited::UidTaken => Ok(()),
+    }
+}
+
+/// Whether a rate has kept a moment for it.
+fn has_moment(delivery: &Delivery) -> bool {
+    !delivery.by_hand && delivery.pending().is_some_and(|pending| pending.counted)
+}
