@@ -272,7 +272,7 @@ async fn a_release_brings_nothing_to_an_endpoint_that_is_silent_again_or_disable
 }
 
 #[tokio::test]
-async fn what_waits_is_brought_back_when_the_endpoint_falls_silent_in_between() {
+async fn what_waits_is_released_when_the_endpoint_falls_silent_in_between() {
     const MESSAGES: usize = 1_100;
     let (world, app, ep) = silent_endpoint(Settings::default()).await;
     let mut waiting = BTreeSet::new();
@@ -299,7 +299,7 @@ async fn what_waits_is_brought_back_when_the_endpoint_falls_silent_in_between() 
 }
 
 #[tokio::test]
-async fn what_is_brought_back_comes_once_and_soon_though_a_call_fails_in_the_middle() {
+async fn what_is_released_comes_once_and_soon_though_a_call_fails_in_the_middle() {
     let faults = (0..8).flat_map(|call| [(call, Fault::Before), (call, Fault::After)]);
     for (call, fault) in faults {
         let (world, app, ep) = silent_endpoint(Settings::default()).await;
@@ -344,17 +344,11 @@ async fn what_was_published_long_before_and_came_due_in_the_silence_comes_by_its
         world.publish(&app, json!({})).await;
     }
     world.live_s(1_200).await;
-    // But for some that were probes.
-    let late: BTreeSet<_> = planned.difference(&arrived(&world, 0)).cloned().collect();
-    assert!(late.len() > 2, "{late:?}");
-    world.network.always(URL, answer(200));
-    let before = world.network.sent().len();
-    world.live_s((LONGEST_PROBE_MS + LONGEST_WAIT_MS) / 1000).await;
-    assert!(late.is_subset(&arrived(&world, before)), "{late:?}");
+    assert_comes_by_itself(&world, &planned).await;
 }
 
 #[tokio::test]
-async fn one_that_is_brought_back_to_an_endpoint_in_vain_makes_the_next_probe() {
+async fn one_that_is_released_to_an_endpoint_in_vain_makes_the_next_probe() {
     // So late that nothing which had an attempt makes one.
     let settings = Settings { schedule: Schedule::new(vec![86_400]), ..Settings::default() };
     let (world, app, ep) = silent_endpoint(settings).await;
@@ -395,17 +389,11 @@ async fn what_was_replayed_in_the_silence_comes_by_itself() {
     let replay = format!("{path}/replay-missing");
     assert_eq!(world.call("POST", &replay, json!({"since": since})).await.status, 202);
     world.live_s(1_200).await;
-    // But for some that were probes.
-    let late: BTreeSet<_> = replayed.difference(&arrived(&world, 0)).cloned().collect();
-    assert!(late.len() > 2, "{late:?}");
-    world.network.always(URL, answer(200));
-    let before = world.network.sent().len();
-    world.live_s((LONGEST_PROBE_MS + LONGEST_WAIT_MS) / 1000).await;
-    assert!(late.is_subset(&arrived(&world, before)), "{late:?}");
+    assert_comes_by_itself(&world, &replayed).await;
 }
 
 #[tokio::test]
-async fn all_that_waits_is_brought_back_however_much_it_is() {
+async fn all_that_waits_is_released_however_much_it_is() {
     // More than two pages of the endpoint's list.
     const MESSAGES: usize = 1_100;
     let (world, app, _) = silent_endpoint(Settings::default()).await;
@@ -455,6 +443,17 @@ async fn see_to(world: &World, path: &str, patches: &[Value]) {
 /// The messages of which requests were sent from this one on.
 fn arrived(world: &World, from: usize) -> BTreeSet<String> {
     world.network.sent()[from..].iter().map(|sent| header(sent, "webhook-id").to_owned()).collect()
+}
+
+/// That these come within what a delivery waits at the most once the endpoint answers, but for some
+/// that were probes before.
+async fn assert_comes_by_itself(world: &World, waiting: &BTreeSet<String>) {
+    let late: BTreeSet<_> = waiting.difference(&arrived(world, 0)).cloned().collect();
+    assert!(late.len() > 2, "{late:?}");
+    world.network.always(URL, answer(200));
+    let before = world.network.sent().len();
+    world.live_s((LONGEST_PROBE_MS + LONGEST_WAIT_MS) / 1000).await;
+    assert!(late.is_subset(&arrived(world, before)), "{late:?}");
 }
 
 /// That all these were sent, but for those that were a probe before.

@@ -100,14 +100,7 @@ fn records_of_the_second_format_are_written_as_in_the_golden_file_and_read() {
 #[test]
 fn shares_are_written_as_in_the_golden_file_and_read() {
     let records = [false, true].map(crate::record::share);
-    let bodies = records.iter().map(|record| record.outgoing(0).body);
-    let written: Vec<Value> = bodies.map(|body| serde_json::from_str(&body).unwrap()).collect();
-    golden::check(SHARES, &json!(written), "a reader of this form would not know it");
-    let golden: Vec<Value> = serde_json::from_str(&golden::read(SHARES)).unwrap();
-    for (body, record) in golden.iter().zip(records) {
-        assert_eq!((&body["v"], &body["kind"]), (&json!(1), &json!("share")));
-        assert_eq!(Record::parse(&body.to_string()).unwrap(), record);
-    }
+    check_written(SHARES, "share", &records);
 }
 
 #[test]
@@ -115,13 +108,18 @@ fn a_release_is_written_as_in_the_golden_file_and_read() {
     let pages = [None, Some("atmpt_3Ouil37cs5vfeexc1vqVbvOZwTE ")].map(crate::record::release);
     let records: Vec<Record> =
         pages.into_iter().chain([crate::record::release_by_rate()]).collect();
+    check_written(RELEASE, "release", &records);
+}
+
+/// That these records are written as in a golden file, in the first format, and read from it.
+fn check_written(path: &str, kind: &str, records: &[Record]) {
     let bodies = records.iter().map(|record| record.outgoing(0).body);
     let written: Vec<Value> = bodies.map(|body| serde_json::from_str(&body).unwrap()).collect();
-    golden::check(RELEASE, &json!(written), "a reader of this form would not know it");
-    let golden: Vec<Value> = serde_json::from_str(&golden::read(RELEASE)).unwrap();
+    golden::check(path, &json!(written), "a reader of this form would not know it");
+    let golden: Vec<Value> = serde_json::from_str(&golden::read(path)).unwrap();
     for (body, record) in golden.iter().zip(records) {
-        assert_eq!((&body["v"], &body["kind"]), (&json!(1), &json!("release")));
-        assert_eq!(Record::parse(&body.to_string()).unwrap(), record);
+        assert_eq!((&body["v"], &body["kind"]), (&json!(1), &json!(kind)));
+        assert_eq!(Record::parse(&body.to_string()).unwrap(), *record);
     }
 }
 

@@ -126,9 +126,7 @@ async fn what_waits_for_a_rate_goes_out_when_it_is_lifted() {
 
 #[tokio::test]
 async fn what_waits_for_a_rate_goes_out_at_the_new_one_when_it_is_raised() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
+    let (world, app, ep) = stage().await;
     publish(&world, &app, 200).await;
     world.dispatch_all().await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}");
@@ -144,9 +142,7 @@ async fn what_waits_for_a_rate_goes_out_once_though_a_call_fails_when_it_is_lift
     let faults =
         (0..24).map(|call| (call, if call % 4 == 3 { Fault::After } else { Fault::Before }));
     for (call, fault) in faults {
-        let world = World::new();
-        let app = world.application().await;
-        let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
+        let (world, app, ep) = stage().await;
         publish(&world, &app, 100).await;
         world.dispatch_all().await;
         let path = format!("/api/v1/app/{app}/endpoint/{ep}");

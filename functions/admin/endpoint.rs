@@ -17,7 +17,7 @@ use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
 use shared::host::config::variable;
 use shared::queue::record::Record;
-use shared::queue::send_one;
+use shared::queue::{Outgoing, send_one};
 use shared::store::table::Write;
 use shared::store::{Edited, Listed, Tenant, Walk};
 use tracing::warn;
@@ -390,18 +390,19 @@ impl Call<'_> {
     async fn release_waiting(&self, endpoint: &Endpoint, open: Option<Open>) {
         let Some(open) = open.filter(|_| endpoint.unanswered_since().is_none()) else { return };
         let (since, now) = (open.releases_from(), self.admin.ambient.now());
-        let word = Record::release(endpoint.app, endpoint.id, since, now);
-        if let Err(error) = send_one(&*self.admin.queues.retries, word).await {
-            warn!(endpoint.id = %endpoint.id, %error, "what waits for it comes later");
-        }
+        self.send_release(Record::release(endpoint.app, endpoint.id, since, now)).await;
     }
 
     /// What waits for moments that a rate has kept asks it anew, now that it is another one: the
     /// endpoint's, or the application's. Best effort: it comes at those moments otherwise.
     pub(crate) async fn release_by_rate(&self, app: ApplicationId, ep: Option<EndpointId>) {
-        let release = Record::release_by_rate(app, ep, self.admin.ambient.now());
+        self.send_release(Record::release_by_rate(app, ep, self.admin.ambient.now())).await;
+    }
+
+    async fn send_release(&self, release: Outgoing) {
+        let app = release.group.clone();
         if let Err(error) = send_one(&*self.admin.queues.retries, release).await {
-            warn!(application.id = %app, %error, "what waits for a rate that was raised comes later");
+            warn!(application.id = app, %error, "what waits is not released, and comes later");
         }
     }
 }

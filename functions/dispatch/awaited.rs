@@ -11,7 +11,7 @@ use shared::domain::delivery::Delivery;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::MessageId;
 use shared::queue::record::{Record, delay_until};
-use shared::queue::{QueueError, send_one};
+use shared::queue::send_one;
 use tracing::warn;
 
 use crate::job::{Job, NotDone};
@@ -34,10 +34,10 @@ pub(crate) async fn appoint(job: &Job, endpoint: &Endpoint, open: &Open, probe: 
         let last = deliveries.last_unattempted(&endpoint.id, LAST_LINES).await?;
         let mut waiting = last.into_iter().map(|found| found.value);
         let other = waiting.find(|found| may_come(found) && found.msg != probe);
-        let Some(Delivery { app, msg, ep, .. }) = other else { return Ok(()) };
+        let Some(Delivery { app, msg, ep, .. }) = other else { return Ok::<_, NotDone>(()) };
         let delay_s = delay_until(open.probe_at, job.now());
         let record = Record::Retry { app, msg, ep, attempt: 1 }.outgoing(delay_s);
-        send_one(&*job.context.parts.retries, record).await.map_err(not_sent)
+        Ok(send_one(&*job.context.parts.retries, record).await?)
     };
     if let Err(why) = appointed.await {
         warn!(endpoint.id = %endpoint.id, ?why, "nobody is told to ask when a probe is due");
@@ -51,11 +51,6 @@ pub(crate) async fn announce(job: &Job, endpoint: &Endpoint, open: &Open) {
     if let Err(error) = send_one(&*job.context.parts.retries, word).await {
         warn!(endpoint.id = %endpoint.id, %error, "what waits for it comes later");
     }
-}
-
-/// It is not in the queue.
-pub(crate) fn not_sent(error: QueueError) -> NotDone {
-    NotDone::Failed(error.to_string())
 }
 
 /// Whether it may come before its time: not if a rate has kept a moment for it.

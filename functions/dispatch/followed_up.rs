@@ -135,7 +135,5 @@ pub(crate) async fn send_ahead(job: &Job, record: &Record, at: Timestamp) -> Res
 /// Puts a record in the retries queue, to be received at `at`.
 pub(crate) async fn send(job: &Job, record: &Record, at: Timestamp) -> Result<(), NotDone> {
     let outgoing = record.outgoing(delay_until(at, job.now()));
-    send_one(&*job.context.parts.retries, outgoing)
-        .await
-        .map_err(|error| NotDone::Failed(error.to_string()))
+    Ok(send_one(&*job.context.parts.retries, outgoing).await?)
 }

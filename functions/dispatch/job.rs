@@ -9,7 +9,7 @@ use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::Arrival;
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use shared::domain::metrics::Metric;
-use shared::queue::{Received, VISIBILITY_S};
+use shared::queue::{QueueError, Received, VISIBILITY_S};
 use shared::store::{Need, StoreError, Tenant};
 use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinHandle};
@@ -71,6 +71,12 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+impl From<QueueError> for NotDone {
+    fn from(error: QueueError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
-//! What waits for an endpoint goes out before its time: once the endpoint answers again, is
-//! elsewhere or is enabled anew; or when its rate is raised or lifted, or its application's. Then the
-//! moments to come that the rate has given out are forgotten, and who waits for one asks anew.
+//! What waits for an endpoint goes out before its time: once the endpoint answers again, has another
+//! URL or is enabled anew; or when its rate is raised or lifted, or its application's. Then the
+//! moments to come that the rate has given out are forgotten, and what waits for one asks anew.
 //!
 //! It is found in the endpoint's list, a page a second. What is released twice, or comes by its own
 //! record as well, is sent once: the second finds it under a lease, or over.
@@ -23,7 +23,7 @@ use shared::queue::{Outgoing, send_all, send_one};
 use shared::store::{Edited, Look};
 use tracing::info;
 
-use crate::awaited::{may_come, not_sent};
+use crate::awaited::may_come;
 use crate::cleared;
 use crate::job::{Job, NotDone};
 
@@ -47,7 +47,7 @@ pub(crate) struct Release {
     pub(crate) until: Timestamp,
 }
 
-/// Brings back a page of what waits for an endpoint, and sends a record for the next one. Without
+/// Releases a page of what waits for an endpoint, and sends a record for the next one. Without
 /// an endpoint it sends a record for each of them.
 ///
 /// # Errors
@@ -124,14 +124,14 @@ async fn release_page(
     if let Some(next) = look.next {
         let record = Record::Release { app, ep: Some(ep), raised, since, until, from: Some(next) };
         let next = record.outgoing(if count > 0 { PAGE_EVERY_S } else { 0 });
-        send_one(&*job.context.parts.retries, next).await.map_err(not_sent)?;
+        send_one(&*job.context.parts.retries, next).await?;
     }
     Ok(())
 }
 
 async fn send_to_retries(job: &Job, records: Vec<Outgoing>) -> Result<(), NotDone> {
     for sent in send_all(&*job.context.parts.retries, records).await {
-        sent.map_err(not_sent)?;
+        sent?;
     }
     Ok(())
 }

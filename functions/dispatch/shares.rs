@@ -59,7 +59,7 @@ pub(crate) async fn cut(
     for some in stretches.chunks(MAX_BATCH) {
         let shares = some.iter().copied().map(record).collect();
         for sent in send_all(&*job.context.parts.retries, shares).await {
-            sent.map_err(|error| NotDone::Failed(error.to_string()))?;
+            sent?;
         }
     }
     Ok(None)

@@ -2,8 +2,8 @@
 //!
 //! Six kinds: a message that was just accepted, a share of the many endpoints of one, a retry that
 //! has come due, a resend that somebody asked for, the outcome of an attempt that the store
-//! would not take, and the release of what waits for an endpoint. A retry and a resend name the message;
-//! its payload is read from the store. The last two need none.
+//! would not take, and the release of what waits for an endpoint. A retry and a resend name the
+//! message; its payload is read from the store. The last two need none.
 //!
 //! Each kind is written in the first format that had it, so that a dispatcher which is about to
 //! be replaced reads as much as possible. What a reader does not know it leaves to a newer one
@@ -154,17 +154,23 @@ impl Record {
         since: Timestamp,
         now: Timestamp,
     ) -> Outgoing {
-        let until = now.plus_ms(u64::from(SETTLE_S) * 1000);
-        Self::Release { app, ep: Some(ep), raised: false, since, until, from: None }
-            .outgoing(SETTLE_S)
+        Self::release_from(app, Some(ep), false, (since, now))
     }
 
     /// The release of what waits for a rate that was raised: an endpoint's, or without one the
     /// application's.
     pub fn release_by_rate(app: ApplicationId, ep: Option<EndpointId>, now: Timestamp) -> Outgoing {
-        let (since, until) =
-            (now.minus_ms(RAISED_BACK_MS), now.plus_ms(u64::from(SETTLE_S) * 1000));
-        Self::Release { app, ep, raised: true, since, until, from: None }.outgoing(SETTLE_S)
+        Self::release_from(app, ep, true, (now.minus_ms(RAISED_BACK_MS), now))
+    }
+
+    fn release_from(
+        app: ApplicationId,
+        ep: Option<EndpointId>,
+        raised: bool,
+        (since, now): (Timestamp, Timestamp),
+    ) -> Outgoing {
+        let until = now.plus_ms(u64::from(SETTLE_S) * 1000);
+        Self::Release { app, ep, raised, since, until, from: None }.outgoing(SETTLE_S)
     }
 
     /// The record as it goes into a queue, visible after `delay_s` seconds.

@@ -23,7 +23,7 @@ pub struct Look {
 impl Look {
     /// Where a look begins at what was published from `since` on.
     pub fn start(since: Timestamp) -> String {
-        first_at(since)
+        format!("{}{}", AttemptId::PREFIX, Ksuid::first_at(since))
     }
 }
 
@@ -40,8 +40,8 @@ impl Deliveries {
         from: Option<String>,
         limit: usize,
     ) -> Result<Look, StoreError> {
-        let from = from.unwrap_or_else(|| first_at(since));
-        let to = first_at(until).max(from.clone());
+        let from = from.unwrap_or_else(|| Look::start(since));
+        let to = Look::start(until).max(from.clone());
         self.look(ep, (from, to), false, limit).await
     }
 
@@ -79,9 +79,4 @@ impl Deliveries {
         let next = page.next.map(|position| format!("{} ", position.index_key.sk));
         Ok(Look { deliveries, next })
     }
-}
-
-/// What comes before all ids from this moment on.
-fn first_at(at: Timestamp) -> String {
-    format!("{}{}", AttemptId::PREFIX, Ksuid::first_at(at))
 }
