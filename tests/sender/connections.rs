@@ -1,5 +1,7 @@
 //! Which connection a request goes over, and when it is sent once more.
 
+use tokio::runtime::Builder;
+
 use super::*;
 
 #[tokio::test]
@@ -17,6 +19,31 @@ async fn a_kept_connection_carries_the_next_request() {
     settle().await;
     assert_eq!(answer(sender.send(request(&receiver.url())).await).0, 204);
     assert_eq!((receiver.connections(), receiver.requests().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn requests_of_two_runtimes_do_not_share_a_connection() {
+    let twice = || {
+        let once = [Step::Read, Step::Write(NO_CONTENT.to_vec())];
+        [once.clone(), once].concat()
+    };
+    let receiver = Receiver::start([twice(), twice()]).await;
+    let sender = Arc::new(sender());
+    let other = Arc::new(Builder::new_current_thread().enable_all().build().unwrap());
+    for _ in 0..2 {
+        let (other, own, request_there) = (other.clone(), sender.clone(), request(&receiver.url()));
+        let there = async move {
+            let sent = own.send(request_there).await;
+            settle().await;
+            sent
+        };
+        let there = tokio::task::spawn_blocking(move || other.block_on(there));
+        assert_eq!(answer(there.await.unwrap()).0, 204);
+        assert_eq!(answer(sender.send(request(&receiver.url())).await).0, 204);
+        settle().await;
+    }
+    assert_eq!((receiver.connections(), receiver.requests().len()), (2, 4));
+    Arc::into_inner(other).unwrap().shutdown_background();
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
-//! Connections that wait for the next request to the same place.
+//! Connections that wait for the next request to the same place. Each is driven by the threads of the
+//! runtime that opened it, so a request of another runtime, whose threads may be quicker or have less
+//! to do, goes over one of its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, sleep};
 
 use super::connection::{Connection, Place};
@@ -17,9 +20,9 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct Idle {
-    /// Of each place, the one that was used last comes last.
-    kept: HashMap<Place, Vec<Kept>>,
-    /// Whether a task is about that closes what nobody uses.
+    /// Of each runtime and place, the one that was used last comes last.
+    kept: HashMap<Id, HashMap<Place, Vec<Kept>>>,
+    /// Whether a task is about, in some runtime, that closes what nobody uses.
     swept: bool,
 }
 
@@ -34,10 +37,11 @@ impl Pool {
         Self { idle: Arc::default(), longest }
     }
 
-    /// The connection to this place that was used last, unless it has ended since.
+    /// The connection of this runtime to this place that was used last, unless it has ended since.
     pub(super) fn take(&self, place: &Place) -> Option<Connection> {
         let mut idle = lock(&self.idle);
-        let kept = idle.kept.get_mut(place)?;
+        let places = idle.kept.get_mut(&Handle::current().id())?;
+        let kept = places.get_mut(place)?;
         let mut found = None;
         while found.is_none()
             && let Some(last) = kept.pop()
@@ -46,7 +50,7 @@ impl Pool {
             found = usable.then_some(last.connection);
         }
         if kept.is_empty() {
-            idle.kept.remove(place);
+            places.remove(place);
         }
         found
     }
@@ -67,7 +71,8 @@ impl Pool {
     fn put(&self, place: Place, connection: Connection) {
         let mut idle = lock(&self.idle);
         let kept = Kept { connection, since: Instant::now() };
-        idle.kept.entry(place).or_default().push(kept);
+        let places = idle.kept.entry(Handle::current().id()).or_default();
+        places.entry(place).or_default().push(kept);
         if !idle.swept {
             idle.swept = true;
             tokio::spawn(sweep(Arc::downgrade(&self.idle), self.longest));
@@ -81,9 +86,12 @@ async fn sweep(idle: Weak<Mutex<Idle>>, longest: Duration) {
         sleep(longest).await;
         let Some(idle) = idle.upgrade() else { return };
         let mut idle = lock(&idle);
-        idle.kept.retain(|_, kept| {
-            kept.retain(|one| one.since.elapsed() < longest && one.connection.is_ready());
-            !kept.is_empty()
+        idle.kept.retain(|_, places| {
+            places.retain(|_, kept| {
+                kept.retain(|one| one.since.elapsed() < longest && one.connection.is_ready());
+                !kept.is_empty()
+            });
+            !places.is_empty()
         });
         if idle.kept.is_empty() {
             idle.swept = false;
