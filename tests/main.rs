@@ -20,6 +20,9 @@ mod check;
 mod circuit;
 mod cli;
 mod conformance;
+/// What serves the connections of the local platform.
+#[path = "../functions/local/connection.rs"]
+mod connection;
 mod contention;
 mod contract;
 mod cost;
@@ -30,9 +33,10 @@ mod counting;
 mod counts;
 mod crash;
 mod create_on_publish;
-/// Whose retries the local platform puts behind those of others.
+/// Of whom so many records come at once.
 #[path = "../functions/local/crowd.rs"]
 mod crowd;
+/// Whose retries the local platform puts behind those of others.
 mod crowds;
 mod delivery;
 mod delivery_model;
@@ -60,6 +64,10 @@ mod import;
 mod inspector;
 mod integrations;
 mod jwt_keys;
+/// Where the local platform computes what takes long.
+#[path = "../functions/local/lane.rs"]
+mod lane;
+mod lanes;
 mod layers;
 mod limits;
 mod lists;

@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::http_server::{Limits, Peers, serve_within};
+use crate::http_server::{Door, Limits, Peers, serve_within};
 use crate::stop::{Stop, stop};
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     let long = Duration::from_secs(60);
     Limits {
         head: long,
@@ -29,11 +29,11 @@ async fn echo(limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let knows = |head: &http::request::Parts| head.headers.contains_key("authorization");
+    let door = Door { limits, knows: Arc::new(knows), second: None };
     tokio::spawn(serve_within(
-        limits,
+        door,
         listener,
         Stop::never(),
-        Arc::new(knows),
         |request: http::Request<_>| async move {
             let mut response = Response::new(request.into_body());
             *response.status_mut() = StatusCode::ACCEPTED;
@@ -43,14 +43,14 @@ async fn echo(limits: Limits) -> SocketAddr {
     addr
 }
 
-async fn say(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
+pub(crate) async fn say(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     stream
 }
 
 /// Everything that comes until the server closes.
-async fn heard(mut stream: TcpStream) -> String {
+pub(crate) async fn heard(mut stream: TcpStream) -> String {
     let mut heard = Vec::new();
     let _ = stream.read_to_end(&mut heard).await;
     String::from_utf8(heard).unwrap()
@@ -214,20 +214,16 @@ async fn a_server_that_stops_answers_what_it_was_asked_and_takes_nothing_else() 
     let (stopper, stop) = stop();
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (noted, gate) = (begun.clone(), may_end.clone());
-    let server = tokio::spawn(serve_within(
-        limits(),
-        listener,
-        stop,
-        Arc::new(|_| true),
-        move |request: http::Request<_>| {
+    let door = Door { limits: limits(), knows: Arc::new(|_| true), second: None };
+    let server =
+        tokio::spawn(serve_within(door, listener, stop, move |request: http::Request<_>| {
             let (noted, gate) = (noted.clone(), gate.clone());
             async move {
                 noted.add_permits(1);
                 gate.acquire().await.unwrap().forget();
                 Response::new(request.into_body())
             }
-        },
-    ));
+        }));
     let idle = say(addr, b"").await;
     let asked = say(addr, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello").await;
     begun.acquire().await.unwrap().forget();

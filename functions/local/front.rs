@@ -11,7 +11,6 @@ use shared::api::request;
 use shared::domain::id::SourceId;
 use shared::domain::right::Right;
 
-use crate::lane::LONG;
 use crate::machine::Machine;
 
 /// What stands behind the HTTP server.
@@ -39,13 +38,11 @@ impl Front {
         }
     }
 
-    /// Whether a request takes little to compute: a small event is published.
-    pub(crate) fn is_short(request: &Request<Bytes>) -> bool {
-        if request.method() != Method::POST || request.body().len() > LONG {
-            return false;
-        }
-        let segments = request::segments(request.uri().path());
-        matches!(segments.as_slice(), ["api", "v1", "app", _, "msg"] | ["in", _])
+    /// Whether a request takes little to compute, if its body is not long: an event is published.
+    pub(crate) fn is_short(head: &Parts) -> bool {
+        let segments = request::segments(head.uri.path());
+        head.method == Method::POST
+            && matches!(segments.as_slice(), ["api", "v1", "app", _, "msg"] | ["in", _])
     }
 
     /// Whether a request's head is of somebody to be heard out: who has a token, or proves the

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use shared::api::error::ApiError;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::connection::{self, Place, Second, Serving, Stream};
 use crate::stop::Stop;
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
@@ -106,21 +107,28 @@ where
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
     let limits = Limits::of_this_process();
-    serve_within(limits, listener, Stop::never(), Arc::new(|_| true), answer).await;
+    let door = Door { limits, knows: Arc::new(|_| true), second: None };
+    serve_within(door, listener, Stop::never(), answer).await;
 }
 
-/// Like [`serve`], with these limits, and long bodies only of who is known. Once it is to stop it
-/// takes no more requests, and ends when those that it has are answered.
-pub(crate) async fn serve_within<A, F>(
-    limits: Limits,
-    listener: TcpListener,
-    stop: Stop,
-    knows: Knows,
-    answer: A,
-) where
+/// Who is let in, and where to.
+pub(crate) struct Door {
+    /// What it bears.
+    pub(crate) limits: Limits,
+    /// Whose long bodies are read.
+    pub(crate) knows: Knows,
+    /// Where long requests are read and answered, if not where all others are.
+    pub(crate) second: Option<Second>,
+}
+
+/// Like [`serve`], through this door. Once it is to stop it takes no more requests, and ends when
+/// those that it has are answered.
+pub(crate) async fn serve_within<A, F>(door: Door, listener: TcpListener, stop: Stop, answer: A)
+where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
+    let Door { limits, knows, second } = door;
     let places = Arc::new(Semaphore::new(limits.connections));
     let peers = Peers::new(limits.of_one_peer);
     loop {
@@ -146,34 +154,39 @@ pub(crate) async fn serve_within<A, F>(
         // Without it small answers wait for the other side's acknowledgement.
         let _ = stream.set_nodelay(true);
         let (knows, answer) = (knows.clone(), answer.clone());
+        let lane = Place::first(second.clone());
+        let (stream, own) = (Stream::of(stream, lane.clone()), lane.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let (knows, answer) = (knows.clone(), answer.clone());
+            let (knows, answer, lane) = (knows.clone(), answer.clone(), own.clone());
             async move {
-                let answer = respond(limits, request, &*knows, answer).await;
+                let answer = respond(limits, request, &lane, &*knows, answer).await;
+                lane.answered();
                 Ok::<_, Infallible>(answer.map(Full::new))
             }
         });
         let stop = stop.clone();
         tokio::spawn(async move {
-            let connection = http1::Builder::new()
+            let serving = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head)
                 .serve_connection(TokioIo::new(stream), service);
-            let mut connection = pin!(connection);
-            // A connection that breaks is its client's affair.
-            tokio::select! {
-                _ = connection.as_mut() => {}
-                () = stop.asked() => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = connection.await;
-                }
-            }
+            connection::serve(serving, lane, stop).await;
             drop((guest, place));
         });
     }
     // Others are refused from now on, and go elsewhere or try again.
     drop(listener);
     let _ = places.acquire_many(limits.connections as u32).await;
+}
+
+impl<S> Serving for http1::Connection<TokioIo<Stream>, S>
+where
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
 }
 
 /// How many connections each peer has. Clones share it.
@@ -238,6 +251,7 @@ fn network(address: IpAddr) -> IpAddr {
 async fn respond<A, F>(
     limits: Limits,
     request: Request<Incoming>,
+    lane: &Place,
     knows: &(dyn Fn(&Parts) -> bool + Send + Sync),
     answer: A,
 ) -> Response<Bytes>
@@ -246,7 +260,8 @@ where
     F: Future<Output = Response<Bytes>>,
 {
     let (head, body) = request.into_parts();
-    match whole(limits, body, || knows(&head)).await {
+    lane.begin(&head, body.size_hint().lower()).await;
+    match whole(limits, body, lane, || knows(&head)).await {
         Ok(body) => answer(Request::from_parts(head, body)).await,
         Err(refusal) => refusal,
     }
@@ -256,6 +271,7 @@ where
 async fn whole(
     limits: Limits,
     body: Incoming,
+    lane: &Place,
     is_known: impl Fn() -> bool,
 ) -> Result<Bytes, Response<Bytes>> {
     let expected = body.size_hint().lower();
@@ -291,6 +307,7 @@ async fn whole(
         deadline +=
             Duration::from_secs(1).mul_f64(part.len() as f64 / f64::from(limits.least_rate));
         read += part.len() as u64;
+        lane.has_read(read).await;
         parts.push(part);
     }
     // Almost every body comes in one part.

@@ -17,6 +17,7 @@ mod bench;
 mod chores;
 mod cli;
 mod client;
+mod connection;
 mod console;
 mod cost;
 mod counting;

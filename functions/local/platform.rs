@@ -8,20 +8,19 @@ use std::time::{Duration, Instant};
 
 use admin::Admin;
 use dispatch::{Dispatcher, Observer, Parts};
-use http::StatusCode;
 use receive::Receiver;
 use retry::Sweeper;
 use serde_json::json;
-use shared::api::error;
 use shared::domain::profile;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::Profiles;
 use tokio::task::JoinSet;
 
+use crate::connection::Second;
 use crate::crowd::Crowds;
 use crate::front::Front;
-use crate::lane::{self, Lane};
+use crate::lane::Lane;
 use crate::machine::Machine;
 use crate::narrator::Narrator;
 use crate::output::{complain, go_on_unread, line};
@@ -154,19 +153,16 @@ impl Platform {
         let engine = machine.engine.clone();
         tasks.spawn(async move { engine.stopped().await });
         let front = Arc::new(Front { machine, receiver, admin });
-        let door = front.clone();
-        let limits = http_server::Limits::of_this_process();
-        let knows: http_server::Knows = Arc::new(move |head| door.knows(head));
-        let second = lane.handle().clone();
-        doors.spawn(http_server::serve_within(limits, listener, stop, knows, move |request| {
-            let (front, second) = (front.clone(), second.clone());
-            async move {
-                if Front::is_short(&request) {
-                    return front.answer(request).await;
-                }
-                let answer = lane::run(&second, async move { front.answer(request).await }).await;
-                answer.unwrap_or_else(|| error::empty(StatusCode::SERVICE_UNAVAILABLE))
-            }
+        let known = front.clone();
+        let second = Second { lane: lane.handle().clone(), is_short: Front::is_short };
+        let door = http_server::Door {
+            limits: http_server::Limits::of_this_process(),
+            knows: Arc::new(move |head| known.knows(head)),
+            second: Some(second),
+        };
+        doors.spawn(http_server::serve_within(door, listener, stop, move |request| {
+            let front = front.clone();
+            async move { front.answer(request).await }
         }));
         Ok(Self { addr, token, tasks, doors, stopper, dispatcher, _lane: lane })
     }

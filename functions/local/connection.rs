@@ -1,0 +1,189 @@
+//! A connection of the HTTP server. It changes lanes: a long request is read, computed and answered
+//! by threads of the [second](crate::lane), so that those of the first do not copy somebody's
+//! megabytes while others wait for them. When its answer has been sent the connection comes back.
+//!
+//! Not guaranteed: that the first lane does nothing for a long request. It reads the head, what the
+//! buffer takes together with that, and of a body whose length is not told the first bytes; and it
+//! hears from the system that there is more to read.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use http::request::Parts;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+
+use crate::lane;
+use crate::stop::Stop;
+
+/// Where long requests go.
+#[derive(Clone)]
+pub(crate) struct Second {
+    /// The second lane.
+    pub(crate) lane: Handle,
+    /// Whether a request takes little to compute, by its head; one with a long body is long in any
+    /// case.
+    pub(crate) is_short: fn(&Parts) -> bool,
+}
+
+/// Which lane a connection is to be in. Clones are of the same connection.
+#[derive(Clone)]
+pub(crate) struct Place {
+    second: Option<Second>,
+    is_long: Arc<AtomicBool>,
+    /// What is still to be sent is the rest of an answer.
+    is_answered: Arc<AtomicBool>,
+}
+
+impl Place {
+    /// Of a connection in the first lane, which can go to the second if there is one.
+    pub(crate) fn first(second: Option<Second>) -> Self {
+        Self { second, is_long: Arc::default(), is_answered: Arc::default() }
+    }
+
+    /// A request begins: returns in the lane that is right for it, which it tells by its head and
+    /// by how many bytes of a body are to come.
+    pub(crate) async fn begin(&self, head: &Parts, bytes: u64) {
+        if let Some(Second { is_short, .. }) = &self.second {
+            self.change(bytes > lane::LONG as u64 || !is_short(head)).await;
+        }
+    }
+
+    /// So many bytes of a body have been read, which may be more than was to be expected: returns
+    /// in the second lane if they are too many for the first.
+    pub(crate) async fn has_read(&self, bytes: u64) {
+        if self.second.is_some() && bytes > lane::LONG as u64 {
+            self.change(true).await;
+        }
+    }
+
+    /// The answer is there, and is to be sent.
+    pub(crate) fn answered(&self) {
+        self.is_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// All that was to be sent has been.
+    fn sent(&self) {
+        if self.is_answered.swap(false, Ordering::Relaxed) {
+            self.is_long.store(false, Ordering::Relaxed);
+        }
+    }
+
+    async fn change(&self, is_long: bool) {
+        if self.is_long.swap(is_long, Ordering::Relaxed) != is_long {
+            // The connection moves before this goes on.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What a connection is read from and written to; it tells when all has been sent.
+pub(crate) struct Stream {
+    stream: TcpStream,
+    place: Place,
+}
+
+impl Stream {
+    /// The stream of the connection that is in this place.
+    pub(crate) fn of(stream: TcpStream, place: Place) -> Self {
+        Self { stream, place }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Asked for when nothing is left in any buffer of this process.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        self.place.sent();
+        Poll::Ready(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// What serves a connection.
+pub(crate) trait Serving: Future + Send + 'static {
+    /// Closes it once the request that it has, if any, has been answered.
+    fn end(self: Pin<&mut Self>);
+}
+
+/// Serves a connection until it is over.
+pub(crate) async fn serve<S: Serving>(serving: S, place: Place, stop: Stop) {
+    let second = place.second.clone();
+    let connection = Connection { serving: Box::pin(serving), place, stop, is_ending: false };
+    let mut here = connection.stay(false).await;
+    while let (Some(connection), Some(Second { lane, .. })) = (here, &second) {
+        let Some(Some(back)) = lane::run(lane, connection.stay(true)).await else { return };
+        here = back.stay(false).await;
+    }
+}
+
+struct Connection<S> {
+    serving: Pin<Box<S>>,
+    place: Place,
+    stop: Stop,
+    is_ending: bool,
+}
+
+impl<S: Serving> Connection<S> {
+    /// Serves it where this is called, until it is to be elsewhere; `None` when it is over.
+    async fn stay(mut self, in_second: bool) -> Option<Self> {
+        loop {
+            let Self { serving, place, stop, is_ending } = &mut self;
+            let changes = poll_fn(|context| match serving.as_mut().poll(context) {
+                // One that breaks is its client's affair.
+                Poll::Ready(_) => Poll::Ready(false),
+                Poll::Pending if place.is_long.load(Ordering::Relaxed) != in_second => {
+                    Poll::Ready(true)
+                }
+                Poll::Pending => Poll::Pending,
+            });
+            let goes_on = tokio::select! {
+                goes_on = changes => goes_on,
+                () = stop.asked(), if !*is_ending => {
+                    *is_ending = true;
+                    serving.as_mut().end();
+                    continue;
+                }
+            };
+            return goes_on.then_some(self);
+        }
+    }
+}
