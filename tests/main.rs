@@ -33,10 +33,9 @@ mod counting;
 mod counts;
 mod crash;
 mod create_on_publish;
-/// Of whom so many records come at once.
+/// Whose retries the local platform puts behind those of others.
 #[path = "../functions/local/crowd.rs"]
 mod crowd;
-/// Whose retries the local platform puts behind those of others.
 mod crowds;
 mod delivery;
 mod delivery_model;

@@ -9,7 +9,7 @@ use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::Arrival;
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use shared::domain::metrics::Metric;
-use shared::queue::{QueueError, Received, VISIBILITY_S};
+use shared::queue::{Outgoing, QueueError, Received, VISIBILITY_S, send_all};
 use shared::store::{Need, StoreError, Tenant};
 use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinHandle};
@@ -164,6 +164,17 @@ impl Job {
     /// The present.
     pub(crate) fn now(&self) -> Timestamp {
         self.context.parts.ambient.now()
+    }
+
+    /// Puts records in the retries queue.
+    ///
+    /// # Errors
+    /// When not all of them are in it.
+    pub(crate) async fn send_to_retries(&self, records: Vec<Outgoing>) -> Result<(), NotDone> {
+        for sent in send_all(&*self.context.parts.retries, records).await {
+            sent?;
+        }
+        Ok(())
     }
 
     /// Waits for a moment that has been kept for what this is about; no longer than it may come

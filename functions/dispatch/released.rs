@@ -19,7 +19,7 @@ use shared::domain::delivery::Delivery;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::queue::record::Record;
-use shared::queue::{Outgoing, send_all, send_one};
+use shared::queue::{Outgoing, send_one};
 use shared::store::{Edited, Look};
 use tracing::info;
 
@@ -79,10 +79,11 @@ async fn release_each(job: &Job, release: Release) -> Result<(), NotDone> {
     let Release { app, raised, since, until } = release;
     let Some(tenant) = job.whole_tenant(app).await? else { return Ok(()) };
     let records = tenant.endpoints.iter().map(|endpoint| {
+        // With a beginning: the moments have been forgotten.
         let (ep, from) = (Some(endpoint.id), Some(Look::start(since)));
         Record::Release { app, ep, raised, since, until, from }.outgoing(0)
     });
-    send_to_retries(job, records.collect()).await
+    job.send_to_retries(records.collect()).await
 }
 
 async fn release_page(
@@ -116,7 +117,7 @@ async fn release_page(
         .map(|found| Record::Retry { app, msg: found.value.msg, ep, attempt: 1 }.outgoing(0))
         .collect();
     count += records.len();
-    send_to_retries(job, records).await?;
+    job.send_to_retries(records).await?;
     if count > 0 {
         info!(endpoint.id = %ep, count, "released what waited for it");
     }
@@ -125,13 +126,6 @@ async fn release_page(
         let record = Record::Release { app, ep: Some(ep), raised, since, until, from: Some(next) };
         let next = record.outgoing(if count > 0 { PAGE_EVERY_S } else { 0 });
         send_one(&*job.context.parts.retries, next).await?;
-    }
-    Ok(())
-}
-
-async fn send_to_retries(job: &Job, records: Vec<Outgoing>) -> Result<(), NotDone> {
-    for sent in send_all(&*job.context.parts.retries, records).await {
-        sent?;
     }
     Ok(())
 }

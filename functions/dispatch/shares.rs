@@ -16,8 +16,8 @@ use shared::domain::delivery::SECOND_COPY_DELAY_S;
 use shared::domain::delivery::clearance::{Arrival, Freshness};
 use shared::domain::endpoint::{Endpoint, Stretch};
 use shared::domain::message::Message;
+use shared::queue::MAX_BATCH;
 use shared::queue::record::Record;
-use shared::queue::{MAX_BATCH, send_all};
 use shared::store::Tenant;
 use tracing::info;
 
@@ -58,9 +58,7 @@ pub(crate) async fn cut(
     };
     for some in stretches.chunks(MAX_BATCH) {
         let shares = some.iter().copied().map(record).collect();
-        for sent in send_all(&*job.context.parts.retries, shares).await {
-            sent?;
-        }
+        job.send_to_retries(shares).await?;
     }
     Ok(None)
 }

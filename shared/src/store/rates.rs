@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Changed, change_within};
-use super::table::{Condition, Item, Table, Write};
+use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::rate::Given;
@@ -27,6 +27,14 @@ pub struct Rates {
 #[derive(Default, Serialize, Deserialize)]
 struct Doc {
     given: Given,
+}
+
+impl Doc {
+    /// As it is stored: for [`KEPT_MS`] from its last moment on.
+    fn item(&self, key: &Key, rev: u64, now: Timestamp) -> Result<Item, StoreError> {
+        let until = self.given.last().unwrap_or(now).max(now).plus_ms(KEPT_MS);
+        Ok(Item::new(key.clone(), doc::encode(self)?).revision(rev).until(until))
+    }
 }
 
 impl Rates {
@@ -56,8 +64,7 @@ impl Rates {
                 None => (Doc::default(), 0),
             };
             let moments: Vec<Timestamp> = (0..count).map(|_| doc.given.next(rate, now)).collect();
-            let until = doc.given.last().unwrap_or(now).max(now).plus_ms(KEPT_MS);
-            let item = Item::new(key.clone(), doc::encode(&doc)?).revision(rev + 1).until(until);
+            let item = doc.item(&key, rev + 1, now)?;
             let condition = match found {
                 Some(_) => Condition::Revision(rev),
                 None => Condition::AbsentAt(now),
@@ -86,10 +93,8 @@ impl Rates {
             if !doc.given.forget_after(now) {
                 return Ok(Change::None(false));
             }
-            let condition = Condition::Revision(item.rev);
-            let item = Item::new(key.clone(), doc::encode(&doc)?).revision(item.rev + 1);
-            let item = item.until(now.plus_ms(KEPT_MS));
-            Ok(Change::Write(vec![Write::Put(item, condition)], true))
+            let put = Write::Put(doc.item(&key, item.rev + 1, now)?, Condition::Revision(item.rev));
+            Ok(Change::Write(vec![put], true))
         };
         match change_within(PATIENCE, &*self.table, &key, decide).await? {
             Changed::Done(forgotten) => Ok(forgotten),
