@@ -155,6 +155,31 @@ async fn what_follows_a_long_request_begins_in_the_first_lane() {
 }
 
 #[tokio::test]
+async fn a_short_request_that_is_there_when_a_long_one_is_answered_is_not_answered_behind_it() {
+    let lane = Lane::start().unwrap();
+    let (addr, _) = serve(&lane, Stop::never(), Gate::of(100)).await;
+    let short = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+    let both = format!("GET / HTTP/1.1\r\nhost: x\r\n\r\n{short}");
+    for _ in 0..20 {
+        let mut stream = say(addr, both.as_bytes()).await;
+        assert_eq!(answer(&mut stream).await, SECOND);
+        assert_eq!(answer(&mut stream).await, FIRST);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_outlives_the_second_lane_that_it_was_in() {
+    let lane = Lane::start().unwrap();
+    let (addr, _) = serve(&lane, Stop::never(), Gate::of(100)).await;
+    let mut stream = say(addr, b"").await;
+    assert_eq!(ask(&mut stream, "GET", 0).await, SECOND);
+    drop(lane);
+    // What ends with the lane ends in its own time.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(ask(&mut stream, "POST", 0).await, FIRST);
+}
+
+#[tokio::test]
 async fn a_stop_finds_connections_in_both_lanes() {
     let lane = Lane::start().unwrap();
     let (stopper, stop) = stop();

@@ -12,8 +12,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
+use hyper::rt::Sleep;
+use hyper_util::rt::TokioTimer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -33,17 +36,25 @@ pub(crate) struct Second {
 
 /// Which lane a connection is to be in. Clones are of the same connection.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct WhichLane {
     second: Option<Second>,
-    is_long: Arc<AtomicBool>,
-    /// What is still to be sent is the rest of an answer.
-    is_answered: Arc<AtomicBool>,
+    state: Arc<State>,
 }
 
-impl Place {
+#[derive(Default)]
+struct State {
+    /// It is to be in the second.
+    is_long: AtomicBool,
+    /// It is in the second: it follows what it is to be only when it is looked at the next time.
+    is_in_second: AtomicBool,
+    /// What is still to be sent is the rest of an answer.
+    is_answered: AtomicBool,
+}
+
+impl WhichLane {
     /// Of a connection in the first lane, which can go to the second if there is one.
     pub(crate) fn first(second: Option<Second>) -> Self {
-        Self { second, is_long: Arc::default(), is_answered: Arc::default() }
+        Self { second, state: Arc::default() }
     }
 
     /// A request begins: returns in the lane that is right for it, which it tells by its head and
@@ -64,34 +75,76 @@ impl Place {
 
     /// The answer is there, and is to be sent.
     pub(crate) fn answered(&self) {
-        self.is_answered.store(true, Ordering::Relaxed);
+        self.state.is_answered.store(true, Ordering::Relaxed);
     }
 
     /// All that was to be sent has been.
     fn sent(&self) {
-        if self.is_answered.swap(false, Ordering::Relaxed) {
-            self.is_long.store(false, Ordering::Relaxed);
+        if self.state.is_answered.swap(false, Ordering::Relaxed) {
+            self.state.is_long.store(false, Ordering::Relaxed);
         }
     }
 
     async fn change(&self, is_long: bool) {
-        if self.is_long.swap(is_long, Ordering::Relaxed) != is_long {
+        self.state.is_long.store(is_long, Ordering::Relaxed);
+        if self.is_elsewhere() {
             // The connection moves before this goes on.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Whether the connection is in the lane that it is not to be in.
+    fn is_elsewhere(&self) -> bool {
+        let State { is_long, is_in_second, .. } = &*self.state;
+        is_long.load(Ordering::Relaxed) != is_in_second.load(Ordering::Relaxed)
+    }
+}
+
+/// Measures the time of a connection in one lane, wherever the connection is: what waits ends with
+/// the lane that it was begun in, and a connection outlives the second.
+#[derive(Clone)]
+pub(crate) struct Timer {
+    lane: Handle,
+    timer: TokioTimer,
+}
+
+impl Timer {
+    /// Of the lane where this is called.
+    pub(crate) fn here() -> Self {
+        Self { lane: Handle::current(), timer: TokioTimer::new() }
+    }
+}
+
+impl hyper::rt::Timer for Timer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        let _inside = self.lane.enter();
+        self.timer.sleep(duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        let _inside = self.lane.enter();
+        self.timer.sleep_until(deadline)
+    }
+
+    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, new_deadline: Instant) {
+        self.timer.reset(sleep, new_deadline);
+    }
+
+    fn now(&self) -> Instant {
+        self.timer.now()
     }
 }
 
 /// What a connection is read from and written to; it tells when all has been sent.
 pub(crate) struct Stream {
     stream: TcpStream,
-    place: Place,
+    lane: WhichLane,
 }
 
 impl Stream {
-    /// The stream of the connection that is in this place.
-    pub(crate) fn of(stream: TcpStream, place: Place) -> Self {
-        Self { stream, place }
+    /// The stream of the connection that is in this lane.
+    pub(crate) fn of(stream: TcpStream, lane: WhichLane) -> Self {
+        Self { stream, lane }
     }
 }
 
@@ -129,7 +182,7 @@ impl AsyncWrite for Stream {
     /// Asked for when nothing is left in any buffer of this process.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
-        self.place.sent();
+        self.lane.sent();
         Poll::Ready(flushed)
     }
 
@@ -145,19 +198,19 @@ pub(crate) trait Serving: Future + Send + 'static {
 }
 
 /// Serves a connection until it is over.
-pub(crate) async fn serve<S: Serving>(serving: S, place: Place, stop: Stop) {
-    let second = place.second.clone();
-    let connection = Connection { serving: Box::pin(serving), place, stop, is_ending: false };
+pub(crate) async fn serve<S: Serving>(serving: S, lane: WhichLane, stop: Stop) {
+    let second = lane.second.clone();
+    let connection = Connection { serving: Box::pin(serving), lane, stop, is_ending: false };
     let mut here = connection.stay(false).await;
-    while let (Some(connection), Some(Second { lane, .. })) = (here, &second) {
-        let Some(Some(back)) = lane::run(lane, connection.stay(true)).await else { return };
+    while let (Some(connection), Some(second)) = (here, &second) {
+        let Some(Some(back)) = lane::run(&second.lane, connection.stay(true)).await else { return };
         here = back.stay(false).await;
     }
 }
 
 struct Connection<S> {
     serving: Pin<Box<S>>,
-    place: Place,
+    lane: WhichLane,
     stop: Stop,
     is_ending: bool,
 }
@@ -165,14 +218,13 @@ struct Connection<S> {
 impl<S: Serving> Connection<S> {
     /// Serves it where this is called, until it is to be elsewhere; `None` when it is over.
     async fn stay(mut self, in_second: bool) -> Option<Self> {
+        self.lane.state.is_in_second.store(in_second, Ordering::Relaxed);
         loop {
-            let Self { serving, place, stop, is_ending } = &mut self;
+            let Self { serving, lane, stop, is_ending } = &mut self;
             let changes = poll_fn(|context| match serving.as_mut().poll(context) {
                 // One that breaks is its client's affair.
                 Poll::Ready(_) => Poll::Ready(false),
-                Poll::Pending if place.is_long.load(Ordering::Relaxed) != in_second => {
-                    Poll::Ready(true)
-                }
+                Poll::Pending if lane.is_elsewhere() => Poll::Ready(true),
                 Poll::Pending => Poll::Pending,
             });
             let goes_on = tokio::select! {

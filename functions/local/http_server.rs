@@ -16,13 +16,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use shared::api::error::ApiError;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::connection::{self, Place, Second, Serving, Stream};
+use crate::connection::{self, Second, Serving, Stream, Timer, WhichLane};
 use crate::stop::Stop;
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
@@ -154,7 +154,7 @@ where
         // Without it small answers wait for the other side's acknowledgement.
         let _ = stream.set_nodelay(true);
         let (knows, answer) = (knows.clone(), answer.clone());
-        let lane = Place::first(second.clone());
+        let lane = WhichLane::first(second.clone());
         let (stream, own) = (Stream::of(stream, lane.clone()), lane.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let (knows, answer, lane) = (knows.clone(), answer.clone(), own.clone());
@@ -164,10 +164,10 @@ where
                 Ok::<_, Infallible>(answer.map(Full::new))
             }
         });
-        let stop = stop.clone();
+        let (timer, stop) = (Timer::here(), stop.clone());
         tokio::spawn(async move {
             let serving = http1::Builder::new()
-                .timer(TokioTimer::new())
+                .timer(timer)
                 .header_read_timeout(limits.head)
                 .serve_connection(TokioIo::new(stream), service);
             connection::serve(serving, lane, stop).await;
@@ -251,7 +251,7 @@ fn network(address: IpAddr) -> IpAddr {
 async fn respond<A, F>(
     limits: Limits,
     request: Request<Incoming>,
-    lane: &Place,
+    lane: &WhichLane,
     knows: &(dyn Fn(&Parts) -> bool + Send + Sync),
     answer: A,
 ) -> Response<Bytes>
@@ -271,7 +271,7 @@ where
 async fn whole(
     limits: Limits,
     body: Incoming,
-    lane: &Place,
+    lane: &WhichLane,
     is_known: impl Fn() -> bool,
 ) -> Result<Bytes, Response<Bytes>> {
     let expected = body.size_hint().lower();
