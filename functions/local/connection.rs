@@ -34,7 +34,7 @@ pub(crate) struct Second {
     pub(crate) is_short: fn(&Parts) -> bool,
 }
 
-/// Which lane a connection is to be in. Clones are of the same connection.
+/// Which lane a connection is in, and which it is to be in. Clones are of the same connection.
 #[derive(Clone)]
 pub(crate) struct WhichLane {
     second: Option<Second>,
@@ -87,7 +87,7 @@ impl WhichLane {
 
     async fn change(&self, is_long: bool) {
         self.state.is_long.store(is_long, Ordering::Relaxed);
-        if self.is_elsewhere() {
+        while self.is_elsewhere() {
             // The connection moves before this goes on.
             tokio::task::yield_now().await;
         }
