@@ -38,7 +38,7 @@ use shared::queue::{Consumer, DeadLetters, MAX_BATCH, Producer, Queues, Received
 use shared::sender::{Outbound, Outcome, Sender};
 use shared::store::table::Table;
 use shared::store::{Limit, Profiles, StoreSettings};
-use shared::work::InFlight;
+use shared::work::{InFlight, Intake};
 
 use crate::profiles::application;
 use crate::support::awake::{Awake, awake};
@@ -94,6 +94,8 @@ struct Case {
     slow: Vec<bool>,
     /// Applications of more endpoints are wide, and each share of theirs is for as many.
     narrow: usize,
+    /// Whether store and queue take a message in one step, as on one machine.
+    intake: bool,
     faults: Vec<(usize, Fault)>,
     /// Which batches come twice.
     doubled: Vec<bool>,
@@ -129,22 +131,25 @@ fn cases() -> impl Strategy<Value = Case> {
         vec(kind, 1..4),
         vec(0usize..3, 1..4),
         vec(prop::bool::weighted(0.3), 4),
-        prop_oneof![1 => Just(1), 1 => Just(2), 2 => Just(NARROW)],
+        (prop_oneof![1 => Just(1), 1 => Just(2), 2 => Just(NARROW)], any::<bool>()),
         vec((0usize..90, fault), 0..6),
         vec(any::<bool>(), 12),
         vec(prop::bool::weighted(0.2), 12),
         vec((0usize..10, act, 0usize..12), 0..4),
     )
-        .prop_map(|(messages, failures, slow, narrow, faults, doubled, late, acts)| Case {
-            messages,
-            failures,
-            slow,
-            narrow,
-            faults,
-            doubled,
-            late,
-            acts,
-        })
+        .prop_map(
+            |(messages, failures, slow, (narrow, intake), faults, doubled, late, acts)| Case {
+                messages,
+                failures,
+                slow,
+                narrow,
+                intake,
+                faults,
+                doubled,
+                late,
+                acts,
+            },
+        )
 }
 
 #[test]
@@ -164,6 +169,7 @@ fn what_is_called_off_before_its_time_and_fails_by_hand_is_over() {
         failures: vec![2],
         slow: vec![false],
         narrow: 1,
+        intake: false,
         faults: Vec::new(),
         doubled: Vec::new(),
         late: Vec::new(),
@@ -203,6 +209,16 @@ fn run_all(always_lease: bool) {
     assert!(posts > CASES as usize, "only {posts} requests in {CASES} cases");
 }
 
+/// How the handlers are set up.
+#[derive(Clone, Copy)]
+struct Way {
+    always_lease: bool,
+    /// As [`Case::narrow`].
+    narrow: usize,
+    /// As [`Case::intake`].
+    intake: bool,
+}
+
 /// The handlers, on ports that die with them.
 struct Process {
     receiver: Receiver,
@@ -213,7 +229,8 @@ struct Process {
 }
 
 impl Process {
-    fn start(world: &World, plan: &Arc<Plan>, always_lease: bool, narrow: usize) -> Self {
+    fn start(world: &World, plan: &Arc<Plan>, way: Way) -> Self {
+        let Way { always_lease, narrow, intake } = way;
         let table: Arc<dyn Table> = Arc::new(Awake(world.table.clone()));
         let table: Arc<dyn Table> = Arc::new(Faulty::new(table, plan));
         let secret = RootSecret::new(ROOT_SECRET).unwrap();
@@ -238,7 +255,11 @@ impl Process {
         };
         let (metrics, ambient) = (world.metrics.clone(), world.ambient.clone());
         let stores = StoreSettings { narrow, ..StoreSettings::default() };
-        let base = Base::new(table, stores, metrics, ambient);
+        let intake = intake.then(|| -> Arc<dyn Intake> {
+            let intake: Arc<dyn Intake> = Arc::new(world.intake());
+            Arc::new(Faulty::new(Awake(intake), plan))
+        });
+        let base = Base { intake, ..Base::new(table, stores, metrics, ambient) };
         let tenancy = Tenancy::new(&base, &secret, Profiles::built_in());
         let receive = receive::Settings {
             organisation: organisation(),
@@ -274,8 +295,7 @@ struct Trial {
     world: World,
     plan: Arc<Plan>,
     process: Process,
-    always_lease: bool,
-    narrow: usize,
+    way: Way,
     began: String,
     app: String,
     /// Whether its profile wraps payloads in an envelope.
@@ -346,14 +366,14 @@ impl Trial {
             }
             endpoints.push((ep, url));
         }
-        let process = Process::start(&world, &plan, always_lease, case.narrow);
+        let way = Way { always_lease, narrow: case.narrow, intake: case.intake };
+        let process = Process::start(&world, &plan, way);
         let mut trial = Self {
             began: world.ambient.now().to_rfc3339(),
             world,
             plan,
             process,
-            always_lease,
-            narrow: case.narrow,
+            way,
             app,
             wrapped: cut,
             endpoints,
@@ -566,7 +586,7 @@ impl Trial {
     /// attempt is leased, dispatch does not depend on the count. An attempt by
     /// hand never is, and is not given to two.
     fn copy(&self, batch: &[Received]) -> Vec<Received> {
-        let counted = u32::from(!self.always_lease);
+        let counted = u32::from(!self.way.always_lease);
         batch
             .iter()
             .filter(|record| !matches!(Record::parse(&record.body), Ok(Record::Resend { .. })))
@@ -580,7 +600,7 @@ impl Trial {
     fn restart(&mut self) {
         self.plan.restart();
         let (world, plan) = (&self.world, &self.plan);
-        self.process = Process::start(world, plan, self.always_lease, self.narrow);
+        self.process = Process::start(world, plan, self.way);
     }
 
     /// Lets time pass until every message and endpoint are as they should be.

@@ -61,6 +61,7 @@ mod id;
 mod idempotency;
 mod import;
 mod inspector;
+mod intake;
 mod integrations;
 mod jwt_keys;
 /// Where the local platform computes what takes long.

@@ -15,6 +15,7 @@ use shared::store::StoreError;
 use shared::store::table::{
     Condition, Index, Item, Key, Page, Query, Table, Transacted, WRITE_UNIT_BYTES, Write, Written,
 };
+use shared::work::Intake;
 
 /// DynamoDB bills strongly consistent reads by this many bytes (AWS pricing).
 const READ_UNIT_BYTES: usize = 4096;
@@ -77,6 +78,11 @@ impl Meter {
         }
     }
 
+    fn write(&self, (base, index): (usize, usize), written: &Written) {
+        // A lost condition is billed like the write, but no index changes.
+        self.writes(base + if *written == Written::Done { index } else { 0 });
+    }
+
     fn writes(&self, units: usize) {
         self.0.store_calls.fetch_add(1, Ordering::Relaxed);
         self.0.write_units.fetch_add(units as u64, Ordering::Relaxed);
@@ -130,10 +136,9 @@ impl<T: Table> Table for CountingTable<T> {
     }
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
-        let (base, index) = units(&write);
+        let units = units(&write);
         let written = self.inner.write(write).await?;
-        // A lost condition is billed like the write, but no index changes.
-        self.meter.writes(base + if written == Written::Done { index } else { 0 });
+        self.meter.write(units, &written);
         Ok(written)
     }
 
@@ -204,5 +209,31 @@ impl<Q: Consumer> Consumer for CountingQueue<Q> {
     async fn release(&self, receipt: &str, after_s: u32) -> Result<(), QueueError> {
         self.meter.requests(0);
         self.inner.release(receipt, after_s).await
+    }
+}
+
+/// An [`Intake`] whose calls are counted as what they are where store and queue are two services.
+pub(crate) struct CountingIntake<O> {
+    inner: O,
+    meter: Meter,
+}
+
+impl<O> CountingIntake<O> {
+    /// Counts the calls to `inner` on `meter`.
+    pub(crate) fn new(inner: O, meter: Meter) -> Self {
+        Self { inner, meter }
+    }
+}
+
+#[async_trait]
+impl<O: Intake> Intake for CountingIntake<O> {
+    async fn write_and_send(&self, write: Write, record: Outgoing) -> Result<Written, StoreError> {
+        let (units, bytes) = (units(&write), record.body.len());
+        let written = self.inner.write_and_send(write, record).await?;
+        self.meter.write(units, &written);
+        if written == Written::Done {
+            self.meter.requests(bytes);
+        }
+        Ok(written)
     }
 }

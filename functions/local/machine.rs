@@ -16,8 +16,9 @@ use shared::queue::{DeadLetters, Queues};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::{Profiles, StoreSettings};
 use shared::work::InFlight;
+use shared::work::intake::embedded::EmbeddedIntake;
 
-use crate::counting::{CountingQueue, CountingTable, Meter, Usage};
+use crate::counting::{CountingIntake, CountingQueue, CountingTable, Meter, Usage};
 use crate::data;
 use crate::minutes::{Hour, Minutes};
 use crate::process::{self, Used};
@@ -83,8 +84,12 @@ impl Machine {
             compress: false,
             ..StoreSettings::default()
         };
-        let in_flight = Some(InFlight::default());
-        let base = Base { in_flight, ..Base::new(counting, stores, metrics.clone(), ambient) };
+        let intake = EmbeddedIntake::new(engine.clone(), queues.deliveries.clone());
+        let base = Base {
+            in_flight: Some(InFlight::default()),
+            intake: Some(Arc::new(CountingIntake::new(intake, meter.clone()))),
+            ..Base::new(counting, stores, metrics.clone(), ambient)
+        };
         let tenancy = Tenancy::new(&base, &secret, profiles);
         Ok(Self { base, tenancy, secret, engine, table, queues, meter, metrics })
     }

@@ -7,13 +7,14 @@
 //!
 //! 202 is given only when the store and the queue have both acknowledged. If the process dies
 //! between the two, no 202 was given; the publisher asks again, the message is found in its
-//! place, and since no attempt is on record it is sent again.
+//! place, and since no attempt is on record it is sent again. On one machine store and queue take a
+//! message that comes alone in one step.
 //!
 //! One name is published under once at a time: whoever else asks in this process waits. What
 //! another process may be about to send comes a second time only when that is over.
 //!
 //! What the store or the queue does not do in time, or not at the moment, is answered with 429 or
-//! 503 and `retry-after`. What the queue does not acknowledge is sent once more before that. While
+//! 503 and `retry-after`. What the queue alone does not acknowledge is sent once more before that. While
 //! they are away few requests wait for them, and the others are answered at once.
 //!
 //! Not guaranteed: that a message which was sent to the queue twice, since its publisher asked
@@ -41,6 +42,7 @@ use shared::domain::token::Tokens;
 use shared::host::assembly::{Base, Tenancy};
 use shared::queue::Producer;
 use shared::store::{Directory, DirectoryEditor, Inbox, Profiles, Revocations, SourceLog, Sources};
+use shared::work::Intake;
 use tracing::field::Empty;
 use tracing::instrument;
 
@@ -81,6 +83,8 @@ pub struct Receiver {
     pub directory: Directory,
     /// The deliveries queue.
     pub deliveries: Arc<dyn Producer>,
+    /// Where store and queue take a message in one step, if they can.
+    pub intake: Option<Arc<dyn Intake>>,
     /// How it behaves.
     pub settings: Settings,
     /// Creates applications that come with their first message.
@@ -128,6 +132,7 @@ impl Receiver {
         Self {
             directory: stores.directory,
             deliveries,
+            intake: base.intake,
             settings,
             editor: stores.editor,
             inbox: stores.inbox,

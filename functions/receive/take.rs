@@ -1,4 +1,5 @@
-//! Taking messages: first the store, then the queue.
+//! Taking messages: first the store, then the queue; or one message in one step, where there is an
+//! [intake](shared::work::Intake).
 //!
 //! [`Receiver::offer`] does all there is to do in the store and says what is left to send;
 //! [`Receiver::send`] sends it. So one call that brings many messages writes them side by side,
@@ -78,9 +79,13 @@ impl Receiver {
             true => Some(self.recent.turn(prepared.message.id.key()).await.ok_or_else(busy)?),
             false => None,
         };
-        let Offered { unsent, answer } = self.offer(prepared).await?;
-        if let [only] = unsent.as_slice() {
-            Span::current().record("message.id", display(only.id));
+        let Offered { unsent, answer } = self.offer_at_once(prepared).await?;
+        let told = match unsent.as_slice() {
+            [only] => Some(only.id),
+            _ => answer.as_ref().ok().map(|message| message.id),
+        };
+        if let Some(id) = told {
+            Span::current().record("message.id", display(id));
         }
         for sent in self.send(unsent).await {
             sent?;
@@ -100,6 +105,26 @@ impl Receiver {
                 Ok(Offered { answer: Ok(message.clone()), unsent: to_send(message, false) })
             }
             Accepted::Existing(first) => self.repeat(*first, &message).await,
+        }
+    }
+
+    /// The same for a message alone: where there is an intake, and it is neither cut nor to wait,
+    /// it is sent as well.
+    async fn offer_at_once(&self, prepared: Prepared) -> Result<Offered, ApiError> {
+        let Prepared { message, parts } = &prepared;
+        let Some(intake) = self.intake.as_ref().filter(|_| parts.is_none()) else {
+            return self.offer(prepared).await;
+        };
+        let unsent = to_send(message.clone(), false);
+        let [only] = unsent.as_slice() else { return self.offer(prepared).await };
+        let make = |write| intake.write_and_send(write, self.outgoing(only));
+        match self.inbox.accept_by(message, make).await? {
+            Accepted::New => {
+                self.metrics.count(Metric::Accepted);
+                self.note_sent(only);
+                Ok(Offered { unsent: Vec::new(), answer: Ok(prepared.message) })
+            }
+            Accepted::Existing(first) => self.repeat(*first, message).await,
         }
     }
 
@@ -176,10 +201,14 @@ impl Receiver {
             sent[place] = result;
         }
         for (unsent, _) in unsent.iter().zip(&sent).filter(|(_, sent)| sent.is_ok()) {
-            self.recent.remember(unsent.id);
-            debug!(message.id = %unsent.id, unsent.again, "accepted");
+            self.note_sent(unsent);
         }
         sent
+    }
+
+    fn note_sent(&self, sent: &Unsent) {
+        self.recent.remember(sent.id);
+        debug!(message.id = %sent.id, sent.again, "accepted");
     }
 
     /// A second copy waits until whoever has the first one is done with it: a first attempt takes

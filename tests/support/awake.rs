@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use shared::queue::{Outgoing, Producer, QueueError};
 use shared::store::StoreError;
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
+use shared::work::Intake;
 use tokio::runtime::Handle;
 use tokio::task::{spawn_blocking, yield_now};
 
@@ -55,6 +56,13 @@ impl Table for Awake<dyn Table> {
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
         self.call(|table| async move { table.transact(writes).await }).await
+    }
+}
+
+#[async_trait]
+impl Intake for Awake<dyn Intake> {
+    async fn write_and_send(&self, write: Write, record: Outgoing) -> Result<Written, StoreError> {
+        self.call(|intake| async move { intake.write_and_send(write, record).await }).await
     }
 }
 

@@ -11,6 +11,7 @@ use shared::sender::{Ending, Outbound, Outcome, Sender};
 use shared::store::keys::ATTEMPT_PREFIX;
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};
 use shared::store::{Limit, StoreError};
+use shared::work::Intake;
 use tokio::sync::Notify;
 
 /// What happens at one call of a port.
@@ -385,6 +386,17 @@ impl Table for Faulty<Arc<dyn Table>> {
             Ok(done)
         };
         self.plan.run(self.generation, &about, call, store).await
+    }
+}
+
+#[async_trait]
+impl<O: Intake> Intake for Faulty<O> {
+    async fn write_and_send(&self, write: Write, record: Outgoing) -> Result<Written, StoreError> {
+        let call = async {
+            self.plan.refuse(false)?;
+            self.inner.write_and_send(write, record).await
+        };
+        self.run(call, store).await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::counting::{CountingQueue, CountingTable, Meter};
+use crate::counting::{CountingIntake, CountingQueue, CountingTable, Meter};
 use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts, Settings};
@@ -29,6 +29,7 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::table::Table;
 use shared::store::{Profiles, StoreSettings};
 use shared::work::InFlight;
+use shared::work::intake::embedded::EmbeddedIntake;
 
 use super::audit::{Audit, Audited};
 use super::awake::awake;
@@ -259,6 +260,12 @@ impl World {
             let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
             bytes.windows(text.len()).any(|window| window == text.as_bytes())
         })
+    }
+
+    /// What takes a message in store and queue in one step.
+    pub(crate) fn intake(&self) -> CountingIntake<EmbeddedIntake> {
+        let intake = EmbeddedIntake::new(self.engine.clone(), self.queues.deliveries.clone());
+        CountingIntake::new(intake, self.meter.clone())
     }
 
     // The API.

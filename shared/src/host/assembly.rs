@@ -9,7 +9,7 @@ use crate::domain::secret::{RootSecret, Sealer};
 use crate::domain::token::Tokens;
 use crate::store::table::Table;
 use crate::store::{Backpressure, Profiles, StoreSettings, Stores};
-use crate::work::InFlight;
+use crate::work::{InFlight, Intake};
 
 /// What all functions have. Clones share what is kept in memory.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Base {
     /// What this process is sending without a lease, if it is the one that does all the
     /// dispatching.
     pub in_flight: Option<InFlight>,
+    /// Where the stores and the deliveries queue are in one file.
+    pub intake: Option<Arc<dyn Intake>>,
     /// What the table would not take; nothing, unless its adapter tells.
     pub backpressure: Backpressure,
     /// Hears what happened.
@@ -36,7 +38,8 @@ impl Base {
         ambient: Ambient,
     ) -> Self {
         let stores = Stores::new(table, &ambient, settings);
-        Self { stores, in_flight: None, backpressure: Backpressure::default(), metrics, ambient }
+        let backpressure = Backpressure::default();
+        Self { stores, in_flight: None, intake: None, backpressure, metrics, ambient }
     }
 }
 

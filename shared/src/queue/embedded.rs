@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -198,6 +198,22 @@ impl EmbeddedQueue {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// These records with their places in the queue, which they are to take in two steps.
+    ///
+    /// # Errors
+    /// What is wrong with the batch.
+    pub(crate) fn incoming(&self, batch: Vec<Outgoing>) -> Result<Incoming, QueueError> {
+        validate(&batch)?;
+        let now = self.inner.clock.now();
+        let records = batch.into_iter().map(|record| Row {
+            id: self.inner.ids.next.fetch_add(1, Ordering::Relaxed),
+            deliver_at: now.plus_ms(u64::from(record.delay_s) * 1000),
+            group: record.group.into(),
+            body: record.body.into(),
+        });
+        Ok(Incoming { inner: self.inner.clone(), rows: records.collect() })
+    }
+
     /// Takes what can be received now.
     fn take(&self, max: usize) -> Result<Vec<Received>, QueueError> {
         let inner = &*self.inner;
@@ -286,44 +302,85 @@ impl EmbeddedQueue {
     }
 }
 
+/// Records on their way in: [inserted](Self::insert) within a transaction, and
+/// [there](Self::arrive) once that is on disk. Clones are the same records.
+#[derive(Clone)]
+pub(crate) struct Incoming {
+    inner: Arc<Inner>,
+    rows: Arc<[Row]>,
+}
+
+struct Row {
+    id: u64,
+    deliver_at: Timestamp,
+    group: Arc<str>,
+    body: Arc<str>,
+}
+
+impl Incoming {
+    /// About what they add to the file.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.body.len()).sum()
+    }
+
+    /// Writes them.
+    pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO records (id, queue, body, grp, deliver_at, receive_count) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+        )?;
+        for Row { id, deliver_at, group, body } in self.rows.iter() {
+            insert.execute(params![id, self.inner.name, body, group, deliver_at.as_ms()])?;
+        }
+        Ok(())
+    }
+
+    /// From now on they can be received.
+    pub(crate) fn arrive(&self) {
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        {
+            let mut state = inner.lock();
+            for Row { id, deliver_at, group, body } in self.rows.iter() {
+                let bytes = body.len() as u64;
+                let fits = inner.ids.body_bytes.load(Ordering::Relaxed) + bytes <= MAX_BODY_BYTES;
+                let body_bytes = if fits { bytes } else { 0 };
+                inner.ids.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
+                let entry = Entry {
+                    group: group.clone(),
+                    body: fits.then(|| body.clone()),
+                    body_bytes,
+                    weight: weight(bytes),
+                    receives: 0,
+                    first_received_at: None,
+                    visible_at: None,
+                    receipt: None,
+                };
+                state.add(*id, entry, *deliver_at, now);
+            }
+        }
+        for _ in self.rows.iter() {
+            inner.arrived.notify_one();
+        }
+    }
+}
+
 #[async_trait]
 impl Producer for EmbeddedQueue {
     async fn send(&self, batch: Vec<Outgoing>) -> Result<Vec<Result<(), QueueError>>, QueueError> {
-        validate(&batch)?;
-        let inner = self.inner.clone();
-        let now = inner.clock.now();
         let count = batch.len();
-        let bytes = batch.iter().map(|record| record.body.len()).sum();
-        let records: Vec<(u64, Timestamp, Arc<str>, Arc<str>)> = batch
-            .into_iter()
-            .map(|record| {
-                let id = inner.ids.next.fetch_add(1, Ordering::Relaxed);
-                let deliver_at = now.plus_ms(u64::from(record.delay_s) * 1000);
-                (id, deliver_at, record.group.into(), record.body.into())
-            })
-            .collect();
+        let incoming = self.incoming(batch)?;
+        let rows = incoming.clone();
         let (done, answer) = tokio::sync::oneshot::channel();
-        let rows = records.clone();
-        let name = inner.name.clone();
-        let queue = inner.clone();
-        inner
+        self.inner
             .engine
             .submit(
-                bytes,
-                move |connection| {
-                    let mut insert = connection.prepare_cached(
-                        "INSERT INTO records (id, queue, body, grp, deliver_at, receive_count) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, 0)",
-                    )?;
-                    for (id, deliver_at, group, body) in &rows {
-                        insert.execute(params![id, name, body, group, deliver_at.as_ms()])?;
-                    }
-                    Ok(())
-                },
+                incoming.bytes(),
+                move |connection| rows.insert(connection),
                 move |committed| {
                     // On disk, so it must be delivered, whether or not the sender still waits.
                     if committed.is_ok() {
-                        queue.take_in(records);
+                        incoming.arrive();
                     }
                     let _ = done.send(committed);
                 },
@@ -423,34 +480,6 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No statement that holds the lock can panic half way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take_in(&self, records: Vec<(u64, Timestamp, Arc<str>, Arc<str>)>) {
-        let now = self.clock.now();
-        let count = records.len();
-        {
-            let mut state = self.lock();
-            for (id, deliver_at, group, body) in records {
-                let bytes = body.len() as u64;
-                let fits = self.ids.body_bytes.load(Ordering::Relaxed) + bytes <= MAX_BODY_BYTES;
-                let body_bytes = if fits { bytes } else { 0 };
-                self.ids.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
-                let entry = Entry {
-                    group,
-                    body: fits.then_some(body),
-                    body_bytes,
-                    weight: weight(bytes),
-                    receives: 0,
-                    first_received_at: None,
-                    visible_at: None,
-                    receipt: None,
-                };
-                state.add(id, entry, deliver_at, now);
-            }
-        }
-        for _ in 0..count {
-            self.arrived.notify_one();
-        }
     }
 
     fn read_body(&self, id: u64) -> Result<Option<String>, QueueError> {

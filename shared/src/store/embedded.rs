@@ -89,16 +89,8 @@ impl Table for EmbeddedTable {
 
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         write.check_size()?;
-        let written = self
-            .engine
-            .write_bytes(write.size(), move |connection| {
-                if apply(connection, &write)? {
-                    return Ok(Written::Done);
-                }
-                Ok(Written::Lost(find(connection, write.key())?.map(Box::new)))
-            })
-            .await;
-        Ok(written?)
+        let bytes = write.size();
+        Ok(self.engine.write_bytes(bytes, move |connection| make(connection, &write)).await?)
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
@@ -127,6 +119,14 @@ impl Table for EmbeddedTable {
 }
 
 const COLUMNS: &str = "pk, sk, tpk, tsk, dpk, dsk, expires_at, rev, doc";
+
+/// Makes this change within a transaction.
+pub(crate) fn make(connection: &Connection, write: &Write) -> rusqlite::Result<Written> {
+    if apply(connection, write)? {
+        return Ok(Written::Done);
+    }
+    Ok(Written::Lost(find(connection, write.key())?.map(Box::new)))
+}
 
 /// Makes the change if its condition holds; whether it did.
 fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {

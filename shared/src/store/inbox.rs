@@ -4,6 +4,7 @@
 //! that the publisher gave (see [`MessageKey`](crate::domain::id::MessageKey)), so the duplicate check
 //! costs nothing.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,12 +51,26 @@ impl Inbox {
     /// # Errors
     /// When the store fails; the message may or may not be stored then.
     pub async fn accept(&self, message: &Message) -> Result<Accepted, StoreError> {
-        let item = message_item(message, self.compress)?;
-        let condition = Condition::AbsentAt(message.at);
-        if let Some(at) = message.deliver_at {
-            return self.accept_scheduled(message, item, at).await;
+        match message.deliver_at {
+            Some(at) => self.accept_scheduled(message, at).await,
+            None => self.accept_by(message, |write| self.table.write(write)).await,
         }
-        match self.table.write(Write::Put(item, condition)).await? {
+    }
+
+    /// Stores a message that waits for nothing by way of `make`, which makes this one write.
+    ///
+    /// # Errors
+    /// When the write fails; the message may or may not be stored then.
+    pub async fn accept_by<F>(
+        &self,
+        message: &Message,
+        make: impl FnOnce(Write) -> F,
+    ) -> Result<Accepted, StoreError>
+    where
+        F: Future<Output = Result<Written, StoreError>>,
+    {
+        let item = message_item(message, self.compress)?;
+        match make(Write::Put(item, Condition::AbsentAt(message.at))).await? {
             Written::Done => Ok(Accepted::New),
             Written::Lost(Some(item)) => Ok(Accepted::Existing(Box::new(read_message(&item)?))),
             // The item in the way was deleted between the check and the answer.
@@ -67,9 +82,9 @@ impl Inbox {
     async fn accept_scheduled(
         &self,
         message: &Message,
-        item: Item,
         at: Timestamp,
     ) -> Result<Accepted, StoreError> {
+        let item = message_item(message, self.compress)?;
         let (key, free) = (item.key.clone(), Condition::AbsentAt(message.at));
         let waiting = Write::Put(waiting_item(message, at)?, Condition::Always);
         match self.table.transact(vec![Write::Put(item, free), waiting]).await? {

@@ -37,11 +37,13 @@ use crate::store::{
 
 mod broadcast;
 mod in_flight;
+pub mod intake;
 mod purge;
 mod replay;
 mod stats;
 
 pub use in_flight::{InFlight, Met, Sending};
+pub use intake::Intake;
 
 /// How long a worker has a task for itself after each step, in milliseconds: longer than any
 /// function that works on tasks may run.
