@@ -35,8 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut scripts = String::new();
     let mut store = |script: &str| -> Result<String, Box<dyn Error>> {
         let hash = Sha256::digest(script.as_bytes());
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = format!("{}.js", &hex[..DIGITS]);
+        let name = format!("{}.js", &hex::encode(hash)[..DIGITS]);
         fs::write(out.join(&name), gzip(script.as_bytes()))?;
         scripts += &format!("({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))),");
         Ok(format!("/portal/{name}"))

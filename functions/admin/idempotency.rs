@@ -114,5 +114,5 @@ fn place_of(request: &Request<Bytes>, fingerprint: &str, key: &str) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..20])
 }

@@ -40,7 +40,7 @@ impl Admin {
     /// A code that is exchanged for this token once.
     pub(crate) async fn code_for(&self, token: &str) -> Result<String, ApiError> {
         let random: [u8; CODE_BYTES] = self.ambient.random();
-        let code: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let code = hex::encode(random);
         let sealed = self.sealer.seal_bytes(token.as_bytes(), OWNER, &self.ambient);
         self.codes.keep(&code, sealed, self.ambient.now().plus_ms(CODE_MS)).await?;
         Ok(code)

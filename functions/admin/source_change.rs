@@ -72,7 +72,7 @@ impl Call<'_> {
         let ambient = &self.admin.ambient;
         let (now, owner) = (ambient.now(), found.id.to_string());
         let random: [u8; TOKEN_BYTES] = ambient.random();
-        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = hex::encode(random);
         let sealed = self.admin.sealer.seal_bytes(token.as_bytes(), &owner, ambient);
         let edited =
             self.admin.sources.edit(&found.id, |source| source.replace_token(sealed.clone(), now));

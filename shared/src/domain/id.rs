@@ -255,7 +255,9 @@ impl MessageKey {
 
 impl fmt::Display for MessageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 2 * RANDOM_BYTES];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -334,15 +336,20 @@ fn base62_encode(bytes: &[u8; KSUID_BYTES]) -> [u8; KSUID_CHARS] {
     for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(4)) {
         *word = u32::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
     }
+    // Five digits at a time are as many as the long division can have at once.
+    const FIVE_DIGITS: u64 = 62u64.pow(5);
     let mut digits = [b'0'; KSUID_CHARS];
-    for digit in digits.iter_mut().rev() {
+    for digits in digits.rchunks_mut(5) {
         let mut remainder = 0u64;
         for word in &mut words {
             let value = (remainder << 32) | u64::from(*word);
-            *word = (value / 62) as u32;
-            remainder = value % 62;
+            *word = (value / FIVE_DIGITS) as u32;
+            remainder = value % FIVE_DIGITS;
         }
-        *digit = ALPHABET[remainder as usize];
+        for digit in digits.iter_mut().rev() {
+            *digit = ALPHABET[(remainder % 62) as usize];
+            remainder /= 62;
+        }
     }
     digits
 }

@@ -38,7 +38,7 @@ impl Inspector {
         let random: [u8; TOKEN_BYTES] = ambient.random();
         let created_at = ambient.now();
         Self {
-            token: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+            token: hex::encode(random),
             org,
             created_at,
             expires_at: created_at.plus_ms(LIFETIME_MS),

@@ -72,7 +72,7 @@ impl RootSecret {
 
     /// A new key, as text.
     pub fn generate(ambient: &Ambient) -> String {
-        ambient.random::<GENERATED_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(ambient.random::<GENERATED_BYTES>())
     }
 
     /// As it is kept: a list, whatever it was read from.
@@ -211,10 +211,7 @@ impl RootKey {
     }
 
     fn fingerprint(&self) -> String {
-        self.derive("posthorn/fingerprint/v1")[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex::encode(&self.derive("posthorn/fingerprint/v1")[..8])
     }
 
     fn derive(&self, purpose: &str) -> [u8; 32] {

@@ -108,8 +108,7 @@ pub fn verify_public(
 
 /// SHA-256 of some bytes, in hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// What is signed.

@@ -197,7 +197,7 @@ impl Tokens {
         let jti: [u8; 12] = ambient.random();
         let names = |held: Vec<Capability>| held.into_iter().map(Named::Known).collect();
         self.encode(&Claims {
-            jti: Some(jti.iter().map(|byte| format!("{byte:02x}")).collect()),
+            jti: Some(hex::encode(jti)),
             feature_flags: visitor.flags,
             session_id: visitor.session,
             capabilities: visitor.capabilities.map(names),
@@ -339,5 +339,5 @@ impl Claims {
 
 /// 128 bits of its hash: enough that nobody finds a second token with them.
 pub(crate) fn fingerprint(token: &str) -> String {
-    Sha256::digest(token)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(token)[..16])
 }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Outgoing, is_allowed};
+use super::{Outgoing, first_forbidden, is_allowed};
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Outcome;
@@ -436,7 +436,7 @@ fn part<T: DeserializeOwned>(
 /// The same JSON without characters that SQS refuses: they can only stand in strings, where they
 /// may be escaped.
 fn escaped(json: String) -> String {
-    if json.chars().all(is_allowed) {
+    if first_forbidden(&json).is_none() {
         return json;
     }
     let mut allowed = String::with_capacity(json.len() + 16);
@@ -455,7 +455,7 @@ fn escaped(json: String) -> String {
 /// reader could not tell from no payload.
 fn inline(payload: &Bytes) -> Option<&RawValue> {
     let text = std::str::from_utf8(payload).ok()?;
-    let untouched = text.trim() == text && text != "null" && text.chars().all(is_allowed);
+    let untouched = text.trim() == text && text != "null" && first_forbidden(text).is_none();
     untouched.then(|| serde_json::from_str(text).ok()).flatten()
 }
 

@@ -102,12 +102,10 @@ pub fn uuid_of(id: &MessageId) -> String {
     bytes[15] = (bytes[6] & 0xF0) | (bytes[8] >> 6);
     bytes[6] = (bytes[6] & 0x0F) | 0x80;
     bytes[8] = (bytes[8] & 0x3F) | 0x80;
-    let mut text = String::with_capacity(36);
-    for (position, byte) in bytes.iter().enumerate() {
-        if matches!(position, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
+    let mut text = hex::encode(bytes);
+    // From the end, so that each comes where it belongs.
+    for place in [20, 16, 12, 8] {
+        text.insert(place, '-');
     }
     text
 }

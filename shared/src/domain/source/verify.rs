@@ -232,7 +232,7 @@ fn mac(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 
 fn encode(encoding: Encoding, bytes: &[u8]) -> String {
     match encoding {
-        Encoding::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Encoding::Hex => hex::encode(bytes),
         Encoding::Base64 => STANDARD.encode(bytes),
     }
 }
