@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use shared::domain::clock::Timestamp;
 
 use crate::job::Job;
@@ -73,10 +75,14 @@ impl Job {
     }
 }
 
-/// The outcome of some work, unless it takes longer than it may.
-pub(crate) async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+/// The outcome of some work, unless it takes longer than it may. No `async fn`, which would keep
+/// room for the work twice: before it is begun, and after.
+pub(crate) fn within<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
     match limit {
-        None => Some(work.await),
-        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+        None => Either::Left(work.map(Some)),
+        Some(limit) => Either::Right(tokio::time::timeout(limit, work).map(Result::ok)),
     }
 }

@@ -148,13 +148,13 @@ pub(crate) async fn verified(job: &Job, seen: &Endpoint) {
 
 /// Does this. Where it fails because the list of the endpoint's attempts takes no more, that is
 /// spread wider from now on; one of a few callers sees to it.
-pub(crate) async fn watched<T>(
+pub(crate) async fn watched<T, F: Future<Output = Result<T, StoreError>>>(
     job: &Job,
     attempt: &Attempt,
-    call: impl Future<Output = Result<T, StoreError>>,
+    call: impl FnOnce() -> F,
 ) -> Result<T, StoreError> {
     const CALLERS: u64 = 8;
-    let result = call.await;
+    let result = call().await;
     let is_full = matches!(&result, Err(StoreError::Throttled { limit: Limit::List, .. }));
     // No lot is drawn for what goes well, which is almost everything.
     if is_full && u64::from_be_bytes(job.context.parts.ambient.random()) < u64::MAX / CALLERS {

@@ -93,15 +93,18 @@ pub(crate) async fn write(
                 Some(told) => outbox(job, about, attempt, told).await,
                 None => Vec::new(),
             };
+            let outbox = outbox.as_slice();
             let call = || {
-                let call = deliveries.record(attempt, message, held, outcome, &outbox, job.now());
+                let now = job.now();
+                let call = move || deliveries.record(attempt, message, held, outcome, outbox, now);
                 health::watched(job, attempt, call).inspect_err(doubt)
             };
             persist(job, call).await?
         }
         _ => {
             let call = || {
-                let call = deliveries.record_by_hand(attempt, message, job.now());
+                let now = job.now();
+                let call = move || deliveries.record_by_hand(attempt, message, now);
                 health::watched(job, attempt, call).inspect_err(doubt)
             };
             persist(job, call).await?

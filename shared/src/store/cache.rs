@@ -1,8 +1,11 @@
-//! What a store remembers of what it read.
+//! Remembers what was read or found out.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::TryFutureExt;
 
 use crate::domain::clock::{Clock, Timestamp};
 
@@ -39,7 +42,10 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     }
 
     /// The value under this key, as far as it is remembered.
-    pub fn get(&self, key: &K) -> Option<V> {
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
         let now = self.clock.now();
         let memory = self.lock();
         memory.values.get(key).filter(|(until, _)| *until > now).map(|(_, value)| value.clone())
@@ -49,13 +55,14 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     ///
     /// # Errors
     /// When `read` fails; nothing is remembered then.
-    pub async fn get_or_read<E>(
+    pub fn get_or_read<E>(
         &self,
         key: K,
         read: impl Future<Output = Result<V, E>>,
-    ) -> Result<V, E> {
-        let found = self.get_or_find(key, async { read.await.map(Some) }).await;
-        found.map(|value| value.expect("a read that succeeds brings a value"))
+    ) -> impl Future<Output = Result<V, E>> {
+        // No `async fn`, which would keep room for the reading twice.
+        let found = self.get_or_find(key, read.map_ok(Some));
+        found.map_ok(|value| value.expect("a read that succeeds brings a value"))
     }
 
     /// The same where there may be nothing. That there is nothing is not remembered.
@@ -71,7 +78,8 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
             return Ok(Some(value));
         }
         let (generation, until) = (self.lock().generation, self.clock.now().plus_ms(self.ttl_ms));
-        let found = find.await?;
+        // On the heap: what is remembered is not to be paid for with more room for reading it.
+        let found = Box::pin(find).await?;
         if let Some(value) = &found
             && self.ttl_ms > 0
         {
