@@ -330,3 +330,18 @@ proptest! {
         prop_assert_eq!(open(&tokens().issue(access, START, 1)), Some(access));
     }
 }
+
+#[tokio::test]
+async fn a_token_that_has_published_expires_all_the_same() {
+    let world = World::new();
+    let app = world.application().await;
+    let token = world.tokens.issue(Access::Organisation(organisation()), world.ambient.now(), 30);
+    let publish = async || {
+        let body = json!({"eventType": "a.b", "payload": {}});
+        world.call_as(&token, "POST", &format!("/api/v1/app/{app}/msg"), body).await.status
+    };
+    for (seconds, expected) in [(0, 202), (29, 202), (1, 401)] {
+        world.advance_s(seconds);
+        assert_eq!(publish().await, expected, "{seconds} s later");
+    }
+}

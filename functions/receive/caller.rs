@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, header};
 use shared::api::access::{confined, is_named};
 use shared::api::error::ApiError;
 use shared::api::request;
-use shared::domain::headers::single;
+use shared::domain::headers::{bearer, single};
 use shared::domain::id::ApplicationId;
 use shared::domain::message::{HOPS_HEADER, MAX_HOPS};
 use shared::domain::right::Right;
@@ -21,7 +21,7 @@ use shared::domain::token::Bearer;
 use shared::sender::USER_AGENT;
 use shared::store::{Need, Tenant};
 
-use crate::Receiver;
+use crate::{BEARER_TTL_MS, Receiver};
 
 /// How the names of the headers of a signed request start.
 const FAMILIES: [&str; 2] = ["webhook-", "svix-"];
@@ -45,7 +45,7 @@ impl Receiver {
         if !headers.contains_key(header::AUTHORIZATION) && is_signed(headers) {
             return self.authorise_signed(request, reference).await;
         }
-        let bearer = request::opened(headers, &self.tokens, self.ambient.now())?;
+        let bearer = self.opened(headers)?;
         if self.revocations.is_revoked(&bearer).await? {
             return Err(ApiError::invalid_token());
         }
@@ -56,6 +56,20 @@ impl Receiver {
         let name = request::idempotency_key(headers)?;
         let tenant = self.tenant_of(&bearer, reference, request.body()).await?;
         Ok(Caller { tenant, request: name })
+    }
+
+    /// The request's bearer token, opened. What it opens is remembered for a while: the same one
+    /// comes with every event.
+    fn opened(&self, headers: &HeaderMap) -> Result<Arc<Bearer>, ApiError> {
+        let token = bearer(headers).unwrap_or_default();
+        if let Some(bearer) = self.bearers.get(token) {
+            return Ok(bearer);
+        }
+        let now = self.ambient.now();
+        let bearer = Arc::new(request::opened(headers, &self.tokens, now)?);
+        let until = bearer.expires_at.min(now.plus_ms(BEARER_TTL_MS));
+        self.bearers.set(token.to_owned(), bearer.clone(), until);
+        Ok(bearer)
     }
 
     /// The application that the path names, if this token reaches it. One that is confined to an

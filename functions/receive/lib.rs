@@ -23,6 +23,7 @@
 //! a publisher who names neither event nor request, and repeats a request whose answer was lost,
 //! publishes once.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,9 +39,10 @@ use shared::domain::id::{MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::Metrics;
 use shared::domain::secret::Sealer;
-use shared::domain::token::Tokens;
+use shared::domain::token::{Bearer, Tokens};
 use shared::host::assembly::{Base, Tenancy};
 use shared::queue::Producer;
+use shared::store::cache::Cache;
 use shared::store::{Directory, DirectoryEditor, Inbox, Profiles, Revocations, SourceLog, Sources};
 use shared::work::Intake;
 use tracing::field::Empty;
@@ -70,6 +72,11 @@ pub const APPLICATION_TTL_MS: u64 = 30_000;
 /// Largest body of an event that its profile may cut into several, in bytes: well below the
 /// 6 MB that Lambda takes.
 pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;
+/// How long it is remembered what a bearer token opens, in milliseconds. Whether it has expired or
+/// was taken back is asked each time.
+const BEARER_TTL_MS: u64 = 60_000;
+/// Most bearer tokens that are remembered.
+const MAX_BEARERS: usize = 256;
 /// How long a request may take. A publisher that hears nothing waits as long as the function may
 /// run, and Lambda runs another one for each request meanwhile.
 pub const PATIENCE: Duration = Duration::from_secs(8);
@@ -95,6 +102,8 @@ pub struct Receiver {
     source_log: SourceLog,
     /// Checks bearer tokens.
     tokens: Tokens,
+    /// What those opened that came lately, by their text.
+    bearers: Cache<String, Arc<Bearer>>,
     /// Opens integration keys.
     sealer: Sealer,
     profiles: Profiles,
@@ -140,6 +149,7 @@ impl Receiver {
             sources: stores.sources,
             source_log: stores.source_log,
             tokens,
+            bearers: Cache::new(base.ambient.clock.clone(), BEARER_TTL_MS, MAX_BEARERS),
             sealer,
             profiles,
             recent: Recent::default(),
@@ -169,7 +179,9 @@ impl Receiver {
         if !self.respite.admits(began) {
             return away("store or queue did not answer a moment ago");
         }
-        let answer = tokio::time::timeout(PATIENCE, self.answer(request)).await;
+        // Pinned where it is made: it is too large to be moved about for each request.
+        let answer = pin!(self.answer(request));
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
         let answer = answer.unwrap_or_else(|_| away("no answer in time from store or queue"));
         match &answer {
             Ok(_) => self.respite.end(),
@@ -199,7 +211,7 @@ impl Receiver {
                 let caller = self.authorise(request, app).await?;
                 self.publish_batch(request, &caller).await
             }
-            (_, ["in", source]) => self.source(request, source).await,
+            (_, ["in", source]) => Box::pin(self.source(request, source)).await,
             _ => Err(ApiError::not_found()),
         }
     }
