@@ -13,6 +13,7 @@ use shared::store::embedded::EmbeddedTable;
 use shared::store::table::{Condition, Item, Key, Table, Write, Written};
 
 use crate::support::directory::Directory;
+use crate::support::hold::hold;
 use crate::support::still::{START, StillClock};
 
 fn open(directory: &Directory, clock: &Arc<StillClock>) -> (EmbeddedTable, EmbeddedQueues) {
@@ -220,18 +221,6 @@ async fn a_file_from_before_finds_its_expired_items_as_well() {
     assert!(plan.contains("items_expiry"), "{plan}");
     let table = EmbeddedTable::new(engine);
     assert_eq!(table.remove_all_expired(START).await.unwrap(), 10);
-}
-
-/// Holds the writer until it is dropped, so that all that is sent meanwhile goes together.
-fn hold(engine: &Engine) -> std::sync::mpsc::Sender<()> {
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let hold = move |_: &_| {
-        // Ends when the other side is gone. The second time as well.
-        let _ = held.recv();
-        Ok(())
-    };
-    engine.submit(0, hold, |_| {}).unwrap();
-    release
 }
 
 #[tokio::test]

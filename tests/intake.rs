@@ -66,9 +66,11 @@ async fn what_is_stored_is_sent_with_it() {
 async fn it_is_sent_even_if_its_sender_is_gone() {
     let world = World::new();
     let intake = world.intake();
+    let held = world.hold_writes();
     let asked = intake.write_and_send(put("{}"), record("first"));
     // Asked once, and no more.
     assert!(asked.now_or_never().is_none());
+    drop(held);
     // Whatever is written after it finds it written.
     assert_ne!(intake.write_and_send(put("{}"), record("second")).await, Ok(Written::Done));
     assert_eq!(received(&world).await, ["first"]);

@@ -10,6 +10,7 @@ pub(crate) mod dynoxide;
 pub(crate) mod faults;
 pub(crate) mod gauge;
 pub(crate) mod golden;
+pub(crate) mod hold;
 pub(crate) mod interleaved;
 pub(crate) mod keys;
 pub(crate) mod kinds;

@@ -36,6 +36,7 @@ use super::awake::awake;
 use super::directory;
 use super::faults::{Faulty, Plan};
 use super::gauge::Gauge;
+use super::hold::hold;
 use super::keys;
 use super::kinds::{Stored, Watched};
 use super::network::Network;
@@ -266,6 +267,11 @@ impl World {
     pub(crate) fn intake(&self) -> CountingIntake<EmbeddedIntake> {
         let intake = EmbeddedIntake::new(self.engine.clone(), self.queues.deliveries.clone());
         CountingIntake::new(intake, self.meter.clone())
+    }
+
+    /// Holds the writer until it is dropped.
+    pub(crate) fn hold_writes(&self) -> std::sync::mpsc::Sender<()> {
+        hold(&self.engine)
     }
 
     // The API.
