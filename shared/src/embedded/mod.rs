@@ -135,16 +135,30 @@ impl Engine {
         bytes: usize,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, EngineError> {
+        self.write_then(bytes, work, |_| {}).await
+    }
+
+    /// Like [`Self::write_bytes`], but before the answer `then` hears what has become of it, whether
+    /// or not anybody still waits.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_then<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        then: impl FnOnce(&Result<T, EngineError>) + Send + 'static,
+    ) -> Result<T, EngineError> {
         let (done, answer) = oneshot::channel();
         self.submit(bytes, work, move |result| {
+            then(&result);
             // A caller that stopped waiting has given up its answer, not the work.
             let _ = done.send(result);
         })?;
         answer.await.map_err(|_| closed())?
     }
 
-    /// Like [`Self::write_bytes`], but runs `then` after it is on disk, whether or not anybody
-    /// waits.
+    /// Like [`Self::write_then`], for what nobody waits for.
     ///
     /// # Errors
     /// When the writer is gone.

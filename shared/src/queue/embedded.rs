@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError, Received, validate};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::embedded::{Engine, EngineError};
-use state::{Entry, State, weight};
+use state::{Entry, State};
 
 mod state;
 
@@ -172,16 +172,11 @@ impl EmbeddedQueue {
         for (id, group, deliver_at, receives, bytes) in rows {
             let deliver_at = Timestamp(deliver_at);
             let entry = Entry {
-                group: group.into(),
-                body: None,
-                body_bytes: 0,
-                weight: weight(bytes),
                 // It may have been received before the process died.
                 receives: if deliver_at <= now { u32::max(receives, 1) } else { receives },
                 // Whoever received it died with the last process, so nobody is busy with it.
                 first_received_at: Some(Timestamp(0)),
-                visible_at: None,
-                receipt: None,
+                ..Entry::new(group.into(), bytes)
             };
             state.add(id, entry, deliver_at, now);
         }
@@ -346,16 +341,8 @@ impl Incoming {
                 let fits = inner.ids.body_bytes.load(Ordering::Relaxed) + bytes <= MAX_BODY_BYTES;
                 let body_bytes = if fits { bytes } else { 0 };
                 inner.ids.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
-                let entry = Entry {
-                    group: group.clone(),
-                    body: fits.then(|| body.clone()),
-                    body_bytes,
-                    weight: weight(bytes),
-                    receives: 0,
-                    first_received_at: None,
-                    visible_at: None,
-                    receipt: None,
-                };
+                let body = fits.then(|| body.clone());
+                let entry = Entry { body, body_bytes, ..Entry::new(group.clone(), bytes) };
                 state.add(*id, entry, *deliver_at, now);
             }
         }
@@ -370,27 +357,15 @@ impl Producer for EmbeddedQueue {
     async fn send(&self, batch: Vec<Outgoing>) -> Result<Vec<Result<(), QueueError>>, QueueError> {
         let count = batch.len();
         let incoming = self.incoming(batch)?;
-        let rows = incoming.clone();
-        let (done, answer) = tokio::sync::oneshot::channel();
-        self.inner
-            .engine
-            .submit(
-                incoming.bytes(),
-                move |connection| rows.insert(connection),
-                move |committed| {
-                    // On disk, so it must be delivered, whether or not the sender still waits.
-                    if committed.is_ok() {
-                        incoming.arrive();
-                    }
-                    let _ = done.send(committed);
-                },
-            )
-            .map_err(|error| queue_error(&error))?;
-        match answer.await {
-            Ok(Ok(())) => Ok(vec![Ok(()); count]),
-            Ok(Err(error)) => Err(queue_error(&error)),
-            Err(_) => Err(QueueError::Unavailable("the queue's writer has stopped".into())),
-        }
+        let (bytes, rows) = (incoming.bytes(), incoming.clone());
+        let work = move |connection: &Connection| rows.insert(connection);
+        let then = move |committed: &Result<(), EngineError>| {
+            if committed.is_ok() {
+                incoming.arrive();
+            }
+        };
+        let sent = self.inner.engine.write_then(bytes, work, then).await;
+        sent.map(|()| vec![Ok(()); count]).map_err(|error| queue_error(&error))
     }
 }
 

@@ -42,6 +42,22 @@ pub(super) struct Entry {
     pub(super) receipt: Option<u64>,
 }
 
+impl Entry {
+    /// A record that nobody has received, with a body of so many bytes, which is only in the file.
+    pub(super) fn new(group: Arc<str>, bytes: u64) -> Self {
+        Self {
+            group,
+            body: None,
+            body_bytes: 0,
+            weight: 1 + bytes / BYTES_PER_WEIGHT,
+            receives: 0,
+            first_received_at: None,
+            visible_at: None,
+            receipt: None,
+        }
+    }
+}
+
 impl State {
     /// Takes a record in, to be received now or from `deliver_at` on.
     pub(super) fn add(&mut self, id: u64, mut entry: Entry, deliver_at: Timestamp, now: Timestamp) {
@@ -142,9 +158,4 @@ impl State {
         let (id, receipt) = (id.parse().ok()?, receipt.parse().ok()?);
         (self.entries.get(&id)?.receipt == Some(receipt)).then_some(id)
     }
-}
-
-/// What a record with such a body weighs.
-pub(super) fn weight(body_bytes: u64) -> u64 {
-    1 + body_bytes / BYTES_PER_WEIGHT
 }

@@ -1,10 +1,10 @@
 //! The intake of one machine: a table and a queue in one SQLite file.
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
+use rusqlite::Connection;
 
 use super::Intake;
-use crate::embedded::Engine;
+use crate::embedded::{Engine, EngineError};
 use crate::queue::Outgoing;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::store::StoreError;
@@ -33,25 +33,18 @@ impl Intake for EmbeddedIntake {
         // Both have the payload, which makes neither of them a large one.
         let bytes = write.size().max(incoming.bytes());
         let rows = incoming.clone();
-        let (done, answer) = oneshot::channel();
-        self.engine.submit(
-            bytes,
-            move |connection| {
-                let written = embedded::make(connection, &write)?;
-                if written == Written::Done {
-                    rows.insert(connection)?;
-                }
-                Ok(written)
-            },
-            move |committed| {
-                // On disk, so it must be delivered, whether or not the caller still waits.
-                if committed == Ok(Written::Done) {
-                    incoming.arrive();
-                }
-                let _ = done.send(committed);
-            },
-        )?;
-        let stopped = || StoreError::Unavailable("the store's writer has stopped".into());
-        Ok(answer.await.map_err(|_| stopped())??)
+        let work = move |connection: &Connection| {
+            let written = embedded::make(connection, &write)?;
+            if written == Written::Done {
+                rows.insert(connection)?;
+            }
+            Ok(written)
+        };
+        let then = move |committed: &Result<Written, EngineError>| {
+            if *committed == Ok(Written::Done) {
+                incoming.arrive();
+            }
+        };
+        Ok(self.engine.write_then(bytes, work, then).await?)
     }
 }
