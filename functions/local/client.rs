@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 use tokio::net::TcpStream;
 
+use crate::connection::MOST_AT_ONCE;
 use crate::reach::string;
 use crate::{data, hint};
 
@@ -71,7 +73,10 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Value, String> {
-        let (status, answer) = self.send(method, path, None, body).await?;
+        let answer = self.send(method, path, None, body).await?;
+        let status = answer.status();
+        let answer = answer.into_body().collect().await.map_err(|error| error.to_string())?;
+        let answer = answer.to_bytes();
         if !status.is_success() {
             let answer = String::from_utf8_lossy(&answer);
             return Err(format!("{method} {path}: {status} {answer}"));
@@ -86,7 +91,7 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<StatusCode, String> {
-        self.send(method, path, None, body).await.map(|(status, _)| status)
+        read_past(self.send(method, path, None, body).await?).await
     }
 
     /// Publishes under an idempotency key; the answer's status.
@@ -96,7 +101,7 @@ impl Client {
         key: &str,
         body: Bytes,
     ) -> Result<StatusCode, String> {
-        self.send("POST", path, Some(key), body).await.map(|(status, _)| status)
+        read_past(self.send("POST", path, Some(key), body).await?).await
     }
 
     /// The application with this id or uid, which is created if it is missing.
@@ -127,13 +132,14 @@ impl Client {
         Ok((id, string(&secret, "key")?))
     }
 
+    /// A request; its answer, whose body is still to be read.
     async fn send(
         &mut self,
         method: &str,
         path: &str,
         idempotency_key: Option<&str>,
         body: Bytes,
-    ) -> Result<(StatusCode, Bytes), String> {
+    ) -> Result<Response<Incoming>, String> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -150,19 +156,30 @@ impl Client {
         };
         connection.ready().await.map_err(|error| error.to_string())?;
         let answer = connection.send_request(request).await.map_err(|error| error.to_string())?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
         self.connection = Some(connection);
-        Ok((status, body.to_bytes()))
+        Ok(answer)
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
         let describe = |error: &dyn std::fmt::Display| format!("{}: {error}", self.addr);
         let stream = TcpStream::connect(self.addr).await.map_err(|error| describe(&error))?;
         let _ = stream.set_nodelay(true);
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| describe(&error))?;
+        let (sender, connection) = Builder::new()
+            .max_buf_size(MOST_AT_ONCE)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| describe(&error))?;
         tokio::spawn(connection);
         Ok(sender)
     }
+}
+
+/// The status of an answer whose body nobody wants: the next request goes over the same connection.
+async fn read_past(answer: Response<Incoming>) -> Result<StatusCode, String> {
+    let status = answer.status();
+    let mut body = answer.into_body();
+    while let Some(frame) = body.frame().await {
+        frame.map_err(|error| error.to_string())?;
+    }
+    Ok(status)
 }

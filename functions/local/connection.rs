@@ -24,6 +24,10 @@ use tokio::runtime::Handle;
 use crate::lane;
 use crate::stop::Stop;
 
+/// Most bytes that are read or written in one call of the system: on many systems a thread keeps
+/// its processor until the last of them is copied, whoever else wants it.
+pub(crate) const MOST_AT_ONCE: usize = 64 * 1024;
+
 /// Where long requests go.
 #[derive(Clone)]
 pub(crate) struct Second {
@@ -164,7 +168,8 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let some = &bytes[..bytes.len().min(MOST_AT_ONCE)];
+        Pin::new(&mut self.stream).poll_write(context, some)
     }
 
     fn poll_write_vectored(
@@ -172,7 +177,15 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(part) = parts.get(count).filter(|part| bytes + part.len() <= MOST_AT_ONCE) {
+            (count, bytes) = (count + 1, bytes + part.len());
+        }
+        match parts.get(count) {
+            // What was left out has to go alone.
+            Some(long) if bytes == 0 => self.poll_write(context, long),
+            _ => Pin::new(&mut self.stream).poll_write_vectored(context, &parts[..count]),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -169,6 +169,7 @@ where
             let serving = http1::Builder::new()
                 .timer(timer)
                 .header_read_timeout(limits.head)
+                .max_buf_size(connection::MOST_AT_ONCE)
                 .serve_connection(TokioIo::new(stream), service);
             connection::serve(serving, lane, stop).await;
             drop((guest, place));
