@@ -1,6 +1,8 @@
 //! The lanes of the local platform: whoever publishes and gets small events does not wait for a
 //! thread that copies somebody's megabytes.
 
+use std::collections::HashSet;
+use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,9 +16,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::connection::Second;
+use crate::connection::{MOST_AT_ONCE, Second, Stream, WhichLane};
 use crate::http_server::{Door, Limits, serve_within};
-use crate::lane::{LONG, Lane};
+use crate::lane::{self, LONG, Lane};
 use crate::server::{heard, limits, say};
 use crate::stop::{Stop, stop};
 
@@ -100,7 +102,7 @@ async fn answer(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_connection_is_in_the_second_lane_for_long_requests_and_in_the_first_for_short_ones() {
-    let lane = Lane::start().unwrap();
+    let lane = Lane::start(lane::BEHIND).unwrap();
     let gate = Gate::of(100);
     let (addr, _) = serve(&lane, Stop::never(), gate.clone()).await;
     let mut stream = say(addr, b"").await;
@@ -122,7 +124,7 @@ async fn a_connection_is_in_the_second_lane_for_long_requests_and_in_the_first_f
 
 #[tokio::test]
 async fn a_body_that_turns_out_to_be_long_goes_on_in_the_second_lane() {
-    let lane = Lane::start().unwrap();
+    let lane = Lane::start(lane::BEHIND).unwrap();
     let (addr, _) = serve(&lane, Stop::never(), Gate::of(100)).await;
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
     for (parts, expected) in [(3, FIRST), (4, FIRST), (5, SECOND)] {
@@ -139,7 +141,7 @@ async fn a_body_that_turns_out_to_be_long_goes_on_in_the_second_lane() {
 
 #[tokio::test]
 async fn what_follows_a_long_request_begins_in_the_first_lane() {
-    let lane = Lane::start().unwrap();
+    let lane = Lane::start(lane::BEHIND).unwrap();
     let (addr, _) = serve(&lane, Stop::never(), Gate::of(100)).await;
     let mut stream = say(addr, b"").await;
     for _ in 0..3 {
@@ -156,7 +158,7 @@ async fn what_follows_a_long_request_begins_in_the_first_lane() {
 
 #[tokio::test]
 async fn a_short_request_that_is_there_when_a_long_one_is_answered_is_not_answered_behind_it() {
-    let lane = Lane::start().unwrap();
+    let lane = Lane::start(lane::BEHIND).unwrap();
     let (addr, _) = serve(&lane, Stop::never(), Gate::of(100)).await;
     let short = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
     let both = format!("GET / HTTP/1.1\r\nhost: x\r\n\r\n{short}");
@@ -169,7 +171,7 @@ async fn a_short_request_that_is_there_when_a_long_one_is_answered_is_not_answer
 
 #[tokio::test]
 async fn a_connection_outlives_the_second_lane_that_it_was_in() {
-    let lane = Lane::start().unwrap();
+    let lane = Lane::start(lane::BEHIND).unwrap();
     let (addr, _) = serve(&lane, Stop::never(), Gate::of(100)).await;
     let mut stream = say(addr, b"").await;
     assert_eq!(ask(&mut stream, "GET", 0).await, SECOND);
@@ -181,7 +183,7 @@ async fn a_connection_outlives_the_second_lane_that_it_was_in() {
 
 #[tokio::test]
 async fn a_stop_finds_connections_in_both_lanes() {
-    let lane = Lane::start().unwrap();
+    let lane = Lane::start(lane::BEHIND).unwrap();
     let (stopper, stop) = stop();
     let gate = Gate::of(1);
     let (addr, server) = serve(&lane, stop, gate.clone()).await;
@@ -197,4 +199,49 @@ async fn a_stop_finds_connections_in_both_lanes() {
     assert!(heard(post).await.ends_with(FIRST));
     assert!(heard(get).await.ends_with(SECOND));
     timeout(PATIENCE, server).await.expect("nobody is left").unwrap();
+}
+
+#[tokio::test]
+async fn no_call_of_the_system_copies_somebodys_megabyte() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (writer, _) = listener.accept().await.unwrap();
+    let reading = tokio::spawn(heard(reader));
+    let mut writer = Stream::of(writer, WhichLane::first(None));
+    let (short, long) = (vec![b's'; MOST_AT_ONCE / 2], vec![b'l'; 16 * MOST_AT_ONCE]);
+    let mut sent = writer.write(&long).await.unwrap();
+    assert!((1..=MOST_AT_ONCE).contains(&sent), "{sent}");
+    for parts in [
+        vec![&short, &short],
+        vec![&short, &short, &short],
+        vec![&short, &long],
+        vec![&long, &short],
+        vec![&Vec::new(), &long],
+    ] {
+        let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let written = writer.write_vectored(&slices).await.unwrap();
+        assert!((1..=MOST_AT_ONCE).contains(&written), "{written}");
+        sent += written;
+    }
+    drop(writer);
+    assert_eq!(reading.await.unwrap().len(), sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_lane_computes_on_half_of_the_processors() {
+    let lane = Lane::start(lane::BEHIND).unwrap();
+    let (id, mut threads) = (|| std::thread::current().id(), HashSet::new());
+    let tasks: Vec<_> = (0..500)
+        .map(|_| {
+            lane.handle().spawn(async move {
+                std::thread::sleep(Duration::from_millis(1));
+                id()
+            })
+        })
+        .collect();
+    for task in tasks {
+        threads.insert(task.await.unwrap());
+    }
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(threads.len(), processors.div_ceil(2));
 }

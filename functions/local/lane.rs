@@ -1,8 +1,8 @@
 //! A second lane for what takes long to compute: long bodies, long lists, and whatever else is no
 //! small event; and for what comes in crowds: retries of one application, and the sweeps. It has
-//! threads of its own, to which the system gives a processor only when nobody in the first lane
-//! wants it, and whose writes go behind those of the first, so those who publish and get small
-//! events do not wait behind what others do.
+//! threads of its own, which stand back behind those of the first lane where both want a processor,
+//! and leave half of the processors to it where it does not want them yet; its writes go behind
+//! those of the first. So those who publish and get small events do not wait behind what others do.
 //!
 //! Not guaranteed, where the system knows no priorities of threads (all but Linux): anything but
 //! the threads themselves and the order of writes.
@@ -18,8 +18,7 @@ use tokio::task::JoinSet;
 pub(crate) const LONG: usize = 32 * 1024;
 /// How far the second lane stands back (`nice`): it gets about a tenth of a processor that both
 /// want.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
+pub(crate) const BEHIND: i32 = 10;
 
 /// The second lane, until it is dropped.
 pub(crate) struct Lane {
@@ -28,14 +27,18 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Starts its threads, one for each processor.
+    /// Starts its threads, which stand back so far: one for every two processors. A thread that
+    /// computes is interrupted for one of the first lane only after some milliseconds, so that one
+    /// is to find another processor.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub(crate) fn start() -> Result<Self, String> {
+    pub(crate) fn start(nice: i32) -> Result<Self, String> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
+            .worker_threads(processors.div_ceil(2))
             .thread_name("second-lane")
-            .on_thread_start(stand_back)
+            .on_thread_start(move || stand_back(nice))
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start a second lane: {error}"))?;
@@ -74,9 +77,10 @@ where
     }
 }
 
-fn stand_back() {
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "it is for all threads"))]
+fn stand_back(nice: i32) {
     embedded::stand_back();
     // Of this thread alone, on Linux. Where it is refused both lanes get as much of a processor.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICE);
+    let _ = rustix::process::setpriority_process(None, nice);
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::connection::Second;
 use crate::crowd::Crowds;
 use crate::front::Front;
-use crate::lane::Lane;
+use crate::lane::{self, Lane};
 use crate::machine::Machine;
 use crate::narrator::Narrator;
 use crate::output::{complain, go_on_unread, line};
@@ -32,7 +32,7 @@ use crate::{chores, cli, data, hint, http_server, poller, signals};
 const IN_FLIGHT: usize = 8192;
 /// Retries of one application in a second beyond which the next ones go to the second lane. First
 /// attempts stay in the first, however many there are.
-const CROWD: u32 = 100;
+const CROWD: u32 = 10;
 /// Longest that a stop waits: for an endpoint that may take 25 s, and for what comes after.
 const LONGEST_STOP: Duration = Duration::from_secs(30);
 /// Descriptors for as many connections as the server takes, and as many to endpoints.
@@ -138,7 +138,7 @@ impl Platform {
             .map_err(|error| format!("cannot listen on {addr}: {error} (try --addr)"))?;
         let addr = listener.local_addr().map_err(|error| error.to_string())?;
         let token = data::organisation_token(&machine.secret, &ambient);
-        let lane = Lane::start()?;
+        let lane = Lane::start(lane::BEHIND)?;
         let (stopper, stop) = stop();
         let (mut tasks, mut doors) = (JoinSet::new(), JoinSet::new());
         let [deliveries, retries] = machine.outlets();

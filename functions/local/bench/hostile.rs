@@ -23,6 +23,8 @@ const ENDPOINTS: usize = 100;
 const PAYLOAD: usize = 250_000;
 /// Bytes of each body that is refused.
 const REFUSED: usize = 500_000;
+/// How far it stands back (`nice`): it has what nobody else wants.
+const LAST: i32 = 19;
 /// Connections for each kind of harm.
 const CONNECTIONS: usize = 4;
 
@@ -44,7 +46,7 @@ struct Counts {
 impl Hostile {
     /// Makes its application and begins.
     pub(crate) async fn start(target: &mut Target) -> Result<Self, String> {
-        let lane = Lane::start()?;
+        let lane = Lane::start(LAST)?;
         let port = lane::run(lane.handle(), listen()).await.ok_or("the lane is closed")??;
         let app = target.client.call("POST", "/api/v1/app", json!({"name": "hostile"})).await?;
         let app = string(&app, "id")?;
