@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shared::domain::clock::Clock;
-use shared::domain::id::SourceId;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::id::{ApplicationId, EndpointId, SourceId};
 use shared::store::cache::Cache;
 use shared::store::{Cached, Directory, DirectoryEditor, Need, Sources, StoreError};
 
@@ -114,6 +115,56 @@ async fn a_value_that_was_set_stays_whatever_an_earlier_read_brings() {
 }
 
 #[tokio::test]
+async fn a_value_that_is_changed_is_renewed_from_what_it_was_and_holds_no_longer_for_it() {
+    let (clock, cache) = cache(10);
+    let is_even = |value: &u32| value.is_multiple_of(2);
+    cache.get_or_read(1, read(10)).await.unwrap();
+    clock.advance_ms(TTL_MS / 2);
+    cache.change(&1, |value| {
+        *value += 1;
+        true
+    });
+    let renewed = cache.get_or_renew(1, is_even, async |old| {
+        assert_eq!(old, Some(11));
+        Ok::<_, StoreError>(Some(20))
+    });
+    assert_eq!(renewed.await, Ok(Some(20)));
+    assert_eq!(cache.get(&1), Some(20));
+    clock.advance_ms(TTL_MS / 2);
+    assert_eq!(cache.get(&1), None);
+}
+
+#[tokio::test]
+async fn what_is_changed_while_it_is_read_or_renewed_is_not_remembered_as_it_was() {
+    let (_, cache) = cache(10);
+    let change = |cache: &Cache<u32, u32>| {
+        cache.change(&1, |value| {
+            *value += 1;
+            true
+        });
+    };
+    let overtaken = async {
+        let old = read(10).await;
+        change(&cache);
+        old
+    };
+    assert_eq!(cache.get_or_read(1, overtaken).await, Ok(10));
+    assert_eq!(cache.get_or_read(1, read(12)).await, Ok(12));
+    let renewed = cache.get_or_renew(
+        1,
+        |_| false,
+        async |_| {
+            change(&cache);
+            Ok::<_, StoreError>(Some(14))
+        },
+    );
+    assert_eq!(renewed.await, Ok(Some(14)));
+    assert_eq!(cache.get(&1), Some(13));
+    cache.change(&1, |_| false);
+    assert_eq!(cache.get(&1), None);
+}
+
+#[tokio::test]
 async fn all_values_that_belong_together_are_forgotten_at_once() {
     let (_, cache) = cache(10);
     for key in 0..6 {
@@ -162,6 +213,74 @@ async fn an_application_that_is_deleted_while_it_is_read_is_not_remembered() {
     });
     assert!(directory.tenant(&app, Need::All).await.unwrap().is_some());
     assert_eq!(directory.tenant(&app, Need::All).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_changed_again_while_it_is_read_is_not_remembered_as_it_was() {
+    let (world, app, endpoints) = with_endpoints(8).await;
+    let table = Interleaved::new(&world.table);
+    let cached = Cached::new(world.ambient.clock.clone(), 3_600_000);
+    let directory = Directory::cached(table.clone(), cached.clone());
+    let editor = DirectoryEditor::new(world.table.clone(), Some(cached));
+    let (now, ep) = (world.ambient.now(), endpoints[3]);
+    let is_disabled = async || {
+        let tenant = directory.tenant(&app, Need::All).await.unwrap().unwrap();
+        tenant.endpoint_by_id(&ep).unwrap().disabled
+    };
+    assert!(!is_disabled().await);
+    editor.edit_endpoint(&app, &ep, now, |endpoint| endpoint.disabled = true).await.unwrap();
+    table.after_next_read(async move {
+        editor.edit_endpoint(&app, &ep, now, |endpoint| endpoint.disabled = false).await.unwrap();
+    });
+    // It was so when it was asked for.
+    assert!(is_disabled().await);
+    assert!(!is_disabled().await);
+}
+
+#[tokio::test]
+async fn of_an_application_that_is_kept_what_has_changed_is_read_again_and_little_else() {
+    let (world, app, endpoints) = with_endpoints(60).await;
+    let cached = Cached::new(world.ambient.clock.clone(), 3_600_000);
+    let directory = Directory::cached(world.table.clone(), cached.clone());
+    let editor = DirectoryEditor::new(world.table.clone(), Some(cached));
+    let now = world.ambient.now();
+    let described = async |eps: &[EndpointId], word: &str| {
+        for ep in eps {
+            let edit = |endpoint: &mut Endpoint| endpoint.description = word.to_owned();
+            editor.edit_endpoint(&app, ep, now, edit).await.unwrap();
+        }
+    };
+    // The calls that it takes to know the application as it is.
+    let calls = async || {
+        let fresh = Directory::new(world.table.clone()).tenant(&app, Need::All).await.unwrap();
+        let before = world.meter.usage();
+        let kept = directory.tenant(&app, Need::All).await.unwrap();
+        assert_eq!(kept, fresh);
+        world.meter.usage().since(&before).store_calls
+    };
+    let all = calls().await;
+    assert_eq!(calls().await, 0);
+    described(&endpoints[7..8], "once").await;
+    described(&endpoints[7..9], "twice").await;
+    assert_eq!((calls().await, calls().await), (2, 0));
+    editor.delete_endpoint(&app, &endpoints[7]).await.unwrap();
+    assert_eq!((calls().await, calls().await), (1, 0));
+    described(&endpoints[10..30], "many").await;
+    assert_eq!((calls().await, calls().await), (all, 0));
+    editor.edit_application(&app, now, |it| it.name = "Anew".to_owned()).await.unwrap();
+    assert_eq!((calls().await, calls().await), (all, 0));
+}
+
+/// An application with so many endpoints.
+async fn with_endpoints(count: usize) -> (World, ApplicationId, Vec<EndpointId>) {
+    let world = World::new();
+    let app = world.application().await;
+    let mut endpoints = Vec::with_capacity(count);
+    for _ in 0..count {
+        let made = world.endpoint(&app, "https://example.com/hook").await;
+        endpoints.push(made.parse().unwrap());
+    }
+    (world, app.parse().unwrap(), endpoints)
 }
 
 async fn source(world: &World) -> SourceId {

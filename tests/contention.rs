@@ -261,7 +261,7 @@ fn take_over(
     let (reader, id) = (Directory::new(world.table.clone()), EndpointId::new(&world.ambient));
     async move {
         let tenant = reader.tenant(&app, Need::All).await.unwrap().unwrap();
-        let mut other = tenant.endpoints[0].clone();
+        let mut other = Endpoint::clone(&tenant.endpoints[0]);
         let rename = |it: &mut Endpoint| {
             it.uid = Uid::parse("renamed", "").ok();
         };

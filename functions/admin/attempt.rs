@@ -232,20 +232,20 @@ impl Call<'_> {
         let deliveries = self.admin.history.deliveries_of_message(&message.id).await?;
         let on_record = OnRecord::of(&attempts, &deliveries);
         let now = self.admin.ambient.now();
-        let known: Vec<(Endpoint, Standing)> = tenant
+        let known: Vec<(&Endpoint, Standing)> = tenant
             .endpoints
             .iter()
             .filter_map(|endpoint| {
                 let (delivery, made) = on_record.at(&endpoint.id);
                 let tried = Tried::of(made.iter().copied());
                 let known = delivery.is_some() || tried.any;
-                known.then(|| (endpoint.clone(), Standing::of(delivery, tried, now)))
+                known.then(|| (&**endpoint, Standing::of(delivery, tried, now)))
             })
             .collect();
-        let id = |(endpoint, _): &(Endpoint, Standing)| endpoint.id.to_string();
+        let id = |(endpoint, _): &(&Endpoint, Standing)| endpoint.id.to_string();
         let listed = page::cut(&walk, known, id);
         Ok(page::respond(listed, |(endpoint, standing)| DestinationOut {
-            endpoint: EndpointOut::from(endpoint),
+            endpoint: EndpointOut::from(endpoint.clone()),
             standing,
         }))
     }

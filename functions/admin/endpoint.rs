@@ -1,5 +1,7 @@
 //! Endpoints: create, read, change, delete.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use shared::api::error::{self, ApiError};
 use shared::api::patch::Field;
@@ -41,8 +43,9 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         let walk = page::walk::<EndpointId>(self.request, true)?;
         let listed = self.endpoints_of(&tenant, &walk).await?;
-        let id = |endpoint: &Endpoint| endpoint.id.to_string();
-        page::respond_within(&walk, listed, id, EndpointOut::from)
+        let id = |endpoint: &Arc<Endpoint>| endpoint.id.to_string();
+        let show = |endpoint| EndpointOut::from(Arc::unwrap_or_clone(endpoint));
+        page::respond_within(&walk, listed, id, show)
     }
 
     /// A page of an application's endpoints. Of a wide one no more than that is read.
@@ -50,8 +53,8 @@ impl Call<'_> {
         &self,
         tenant: &Tenant,
         walk: &Walk,
-    ) -> Result<Listed<Endpoint>, ApiError> {
-        let id = |endpoint: &Endpoint| endpoint.id.to_string();
+    ) -> Result<Listed<Arc<Endpoint>>, ApiError> {
+        let id = |endpoint: &Arc<Endpoint>| endpoint.id.to_string();
         if tenant.is_whole {
             return Ok(page::cut(walk, tenant.endpoints.clone(), id));
         }

@@ -1,6 +1,7 @@
 //! Messages: list, read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::JsonSchema;
 use bytes::Bytes;
@@ -120,7 +121,7 @@ impl Call<'_> {
         rules.names("channels", input.channels.as_deref(), MAX_CHANNEL, MAX_MESSAGE_CHANNELS);
         rules.check()?;
         let channels = input.channels.unwrap_or_default();
-        let wants = |endpoint: &Endpoint| endpoint.wants(&input.event_type, &channels);
+        let wants = |endpoint: &Arc<Endpoint>| endpoint.wants(&input.event_type, &channels);
         let active = tenant.endpoints.iter().any(wants);
         Ok(error::json(StatusCode::OK, &PrecheckOut { active }))
     }

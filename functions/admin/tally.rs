@@ -5,6 +5,8 @@
 //! [`STATS_PAGES`] pages of an endpoint's or application's trail the oldest are left out, and the
 //! answer says so where its shape has a place for that.
 
+use std::sync::Arc;
+
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
@@ -170,16 +172,16 @@ impl Call<'_> {
     /// What an endpoint answered, bucket by bucket.
     pub(crate) async fn endpoint_series(&self, app: &str, ep: &str) -> Answer {
         let tenant = self.tenant_with(app, ep).await?;
-        self.series(std::slice::from_ref(endpoint_of(&tenant, ep)?)).await
+        self.series([endpoint_of(&tenant, ep)?]).await
     }
 
     /// The same for all endpoints of an application together. They share the reads of one.
     pub(crate) async fn application_series(&self, app: &str) -> Answer {
         let tenant = self.whole_tenant(app).await?;
-        self.series(&tenant.endpoints).await
+        self.series(tenant.endpoints.iter().map(Arc::as_ref)).await
     }
 
-    async fn series(&self, endpoints: &[Endpoint]) -> Answer {
+    async fn series(&self, endpoints: impl IntoIterator<Item = &Endpoint>) -> Answer {
         let now = self.admin.ambient.now();
         let until = page::moment(self.request, "endDate")?.unwrap_or(now);
         let since = page::moment(self.request, "startDate")?;

@@ -41,7 +41,7 @@ pub(crate) async fn cut(
     let share = job.context.parts.settings.share;
     let Some(tenant) = job.whole_tenant(message.app).await? else { return Ok(None) };
     let again = arrival.freshness(job.now()) == Freshness::Repeated;
-    let wants = |endpoint: &&Endpoint| endpoint.wants(&message.event_type, &message.channels);
+    let wants = |endpoint: &&Arc<Endpoint>| endpoint.wants(&message.event_type, &message.channels);
     if !again && tenant.endpoints.iter().filter(wants).count() <= share {
         return Ok(Some(tenant));
     }
@@ -49,7 +49,7 @@ pub(crate) async fn cut(
         job.context.parts.deliveries.mark_cut_again(message).await?;
     }
     let since = job.receipt.first_received_at;
-    let stretches = stretches(&tenant.endpoints, share, |endpoint| wants(&endpoint));
+    let stretches = stretches(&tenant.endpoints, share, wants);
     info!(message.id = %message.id, shares = stretches.len(), again, "cut into shares");
     let record = |stretch| {
         let message = Box::new(Message::clone(message));
@@ -66,14 +66,14 @@ pub(crate) async fn cut(
 /// Stretches of these endpoints with at most `share` each that want it, and no more than [`SPAN`]
 /// times as many in all. Together they have all that want it.
 fn stretches(
-    endpoints: &[Endpoint],
+    endpoints: &[Arc<Endpoint>],
     share: usize,
-    wants: impl Fn(&Endpoint) -> bool,
+    wants: impl Fn(&&Arc<Endpoint>) -> bool,
 ) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     let (mut after, mut wanting, mut spanned) = (None, 0, 0);
     for (place, endpoint) in endpoints.iter().enumerate() {
-        wanting += usize::from(wants(endpoint));
+        wanting += usize::from(wants(&endpoint));
         spanned += 1;
         let is_last = place + 1 == endpoints.len();
         if !is_last && wanting < share && spanned < SPAN * share {

@@ -11,8 +11,8 @@ use crate::domain::clock::{Clock, Timestamp};
 
 /// Remembers values for a while, a bounded number of them. Clones share their memory.
 ///
-/// A read that began before something was forgotten is not remembered: it may have seen what was
-/// there before. So whoever forgets a key after its change sees nothing older from then on.
+/// A read that began before something was forgotten or changed is not remembered: it may have seen
+/// what was there before. So whoever forgets a key after its change sees nothing older from then on.
 pub struct Cache<K, V> {
     clock: Arc<dyn Clock>,
     ttl_ms: u64,
@@ -21,7 +21,7 @@ pub struct Cache<K, V> {
 }
 
 struct Memory<K, V> {
-    /// Rises whenever something is forgotten.
+    /// Rises whenever something is forgotten or changed.
     generation: u64,
     /// Values, and until when each holds.
     values: HashMap<K, (Timestamp, V)>,
@@ -69,17 +69,38 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     ///
     /// # Errors
     /// When `find` fails; nothing is remembered then.
-    pub async fn get_or_find<E>(
+    pub fn get_or_find<E>(
         &self,
         key: K,
         find: impl Future<Output = Result<Option<V>, E>>,
-    ) -> Result<Option<V>, E> {
-        if let Some(value) = self.get(&key) {
-            return Ok(Some(value));
-        }
-        let (generation, until) = (self.lock().generation, self.clock.now().plus_ms(self.ttl_ms));
+    ) -> impl Future<Output = Result<Option<V>, E>> {
+        self.get_or_renew(key, |_| true, |_| find)
+    }
+
+    /// The same for values that may be [changed](Self::change) so that they no longer hold as they
+    /// are: `find` is given such a one, and what it brings holds as long as that would have.
+    ///
+    /// # Errors
+    /// When `find` fails; what was remembered stays.
+    pub async fn get_or_renew<E, F>(
+        &self,
+        key: K,
+        holds: impl Fn(&V) -> bool,
+        find: impl FnOnce(Option<V>) -> F,
+    ) -> Result<Option<V>, E>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+    {
+        let (generation, until, old) = {
+            let (now, memory) = (self.clock.now(), self.lock());
+            match memory.values.get(&key).filter(|(until, _)| *until > now) {
+                Some((_, value)) if holds(value) => return Ok(Some(value.clone())),
+                Some((until, value)) => (memory.generation, *until, Some(value.clone())),
+                None => (memory.generation, now.plus_ms(self.ttl_ms), None),
+            }
+        };
         // On the heap: what is remembered is not to be paid for with more room for reading it.
-        let found = Box::pin(find).await?;
+        let found = Box::pin(find(old)).await?;
         if let Some(value) = &found
             && self.ttl_ms > 0
         {
@@ -96,6 +117,16 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         let mut memory = self.lock();
         memory.generation += 1;
         memory.insert(key, value, until, self.clock.now(), self.bound);
+    }
+
+    /// Changes the value under this key where it is, if there is one; when `keep` says no, it is
+    /// forgotten.
+    pub fn change(&self, key: &K, keep: impl FnOnce(&mut V) -> bool) {
+        let mut memory = self.lock();
+        memory.generation += 1;
+        if memory.values.get_mut(key).is_some_and(|(_, value)| !keep(value)) {
+            memory.values.remove(key);
+        }
     }
 
     /// Forgets the value under this key.

@@ -30,6 +30,10 @@ const MAX_WIDE_KEPT: usize = 16;
 /// each, are five read units, as an application and four endpoints are. A batch has up to ten.
 const LARGE: usize = 40;
 
+/// One in so many endpoints may have changed for those to be read again one by one, in a call each;
+/// otherwise all are, in one.
+const ALONE: usize = 4;
+
 /// Processes that may create endpoints of one application at the same time.
 const PROCESSES: usize = 16;
 
@@ -48,8 +52,9 @@ pub struct Directory {
 pub struct Tenant {
     /// The application.
     pub application: Application,
-    /// Its endpoints in order of creation, disabled ones included.
-    pub endpoints: Vec<Endpoint>,
+    /// Its endpoints in order of creation, disabled ones included. Shared with the same tenant as it
+    /// was before one of them changed.
+    pub endpoints: Vec<Arc<Endpoint>>,
     /// Whether these are all of its endpoints.
     pub is_whole: bool,
 }
@@ -59,7 +64,7 @@ impl Tenant {
     pub fn endpoint(&self, reference: &str) -> Option<&Endpoint> {
         match reference.parse() {
             Ok(id) => self.endpoint_by_id(&id),
-            Err(_) => self.endpoints.iter().find(|endpoint| {
+            Err(_) => self.all().find(|endpoint| {
                 endpoint.uid.as_ref().is_some_and(|uid| uid.as_str() == reference)
             }),
         }
@@ -67,7 +72,11 @@ impl Tenant {
 
     /// The endpoint with this id.
     pub fn endpoint_by_id(&self, id: &EndpointId) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.id == *id)
+        self.all().find(|endpoint| endpoint.id == *id)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().map(|endpoint| &**endpoint)
     }
 }
 
@@ -131,10 +140,13 @@ impl Directory {
         app: &ApplicationId,
         need: Need<'_>,
     ) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let read = async { self.read_narrow(app).await.map(|read| read.map(Arc::new)) };
         let found = match &self.kept {
-            Some(kept) => kept.tenants.get_or_find(*app, read).await?,
-            None => read.await?,
+            Some(kept) => {
+                let find = |old| self.renewed(app, old);
+                let found = kept.tenants.get_or_renew(*app, Kept::holds, find).await?;
+                found.map(|found| found.tenant)
+            }
+            None => self.read_narrow(app).await?.map(Arc::new),
         };
         match found {
             Some(found) => self.complete(found, need).await,
@@ -211,8 +223,8 @@ impl Directory {
         &self,
         app: &ApplicationId,
         stretch: &Stretch,
-    ) -> Result<Vec<Endpoint>, StoreError> {
-        self.items_in(app, stretch).await?.iter().map(|item| doc::decode(&item.doc)).collect()
+    ) -> Result<Vec<Arc<Endpoint>>, StoreError> {
+        self.items_in(app, stretch).await?.iter().map(endpoint_of).collect()
     }
 
     async fn items_in(
@@ -234,12 +246,12 @@ impl Directory {
         stretch: Stretch,
         descending: bool,
         most: usize,
-    ) -> Result<Vec<Endpoint>, StoreError> {
+    ) -> Result<Vec<Arc<Endpoint>>, StoreError> {
         let (from, to) = keys::endpoints_in(&stretch);
         let query = base_query(keys::application_pk(app), from, to, most);
         let query = Query { descending, ..query };
         let items = super::read_first(&*self.table, query, |_| true).await?;
-        items.iter().map(|item| doc::decode(&item.doc)).collect()
+        items.iter().map(endpoint_of).collect()
     }
 
     /// Whether an application was seen to have so many endpoints that whoever needs one of them
@@ -283,6 +295,29 @@ impl Directory {
         Ok(found.map(|found| Tenant::without_endpoints(found.application)))
     }
 
+    /// An application as it is to be kept: as it was, but for the endpoints that were changed.
+    async fn renewed(
+        &self,
+        app: &ApplicationId,
+        old: Option<Kept>,
+    ) -> Result<Option<Kept>, StoreError> {
+        let Some(Kept { tenant, changed }) = old else {
+            let read = self.read_narrow(app).await?;
+            return Ok(read.map(Kept::new));
+        };
+        let mut tenant = Tenant::clone(&tenant);
+        for id in changed {
+            let now = self.endpoint(app, &id).await?;
+            let endpoints = &mut tenant.endpoints;
+            match (endpoints.iter().position(|endpoint| endpoint.id == id), now) {
+                (Some(place), Some(now)) => endpoints[place] = now,
+                (Some(place), None) => drop(endpoints.remove(place)),
+                (None, _) => {}
+            }
+        }
+        Ok(Some(Kept::new(tenant)))
+    }
+
     /// A wide application with all of its endpoints.
     async fn whole(&self, app: &ApplicationId) -> Result<Option<Arc<Tenant>>, StoreError> {
         let read = async { read_whole(&*self.table, app).await.map(|read| read.map(Arc::new)) };
@@ -296,9 +331,9 @@ impl Directory {
         &self,
         app: &ApplicationId,
         ep: &EndpointId,
-    ) -> Result<Option<Endpoint>, StoreError> {
+    ) -> Result<Option<Arc<Endpoint>>, StoreError> {
         let item = self.table.get(&keys::endpoint(app, ep)).await?;
-        item.map(|item| doc::decode(&item.doc)).transpose()
+        item.as_ref().map(endpoint_of).transpose()
     }
 
     async fn resolve_endpoint(
@@ -341,13 +376,17 @@ impl Tenant {
             return Ok(None);
         }
         let application = doc::decode(&first.doc)?;
-        let endpoints = rest.iter().map(|item| doc::decode(&item.doc)).collect::<Result<_, _>>()?;
+        let endpoints = rest.iter().map(endpoint_of).collect::<Result<_, _>>()?;
         Ok(Some(Self { application, endpoints, is_whole: true }))
     }
 
     fn without_endpoints(application: Application) -> Self {
         Self { application, endpoints: Vec::new(), is_whole: false }
     }
+}
+
+fn endpoint_of(item: &Item) -> Result<Arc<Endpoint>, StoreError> {
+    doc::decode(&item.doc).map(Arc::new)
 }
 
 /// Applications that were seen to be wide, or large: their endpoints are not looked for in the call
@@ -389,7 +428,7 @@ impl Seen {
 /// What a [`Directory`] remembers. Clones share their memory.
 #[derive(Clone)]
 pub struct Cached {
-    tenants: Cache<ApplicationId, Arc<Tenant>>,
+    tenants: Cache<ApplicationId, Kept>,
     /// Wide ones with all of their endpoints.
     wholes: Cache<ApplicationId, Arc<Tenant>>,
     aliases: Cache<(OrganisationId, String), ApplicationId>,
@@ -409,6 +448,40 @@ impl Cached {
         self.tenants.forget(app);
         self.wholes.forget(app);
         self.aliases.forget_where(|_, id| id == app);
+    }
+
+    /// Sees to it that this endpoint, which was there before, is read again: one that fails is
+    /// changed often, and its application may have many.
+    pub(super) fn forget_endpoint(&self, app: &ApplicationId, ep: EndpointId) {
+        self.tenants.change(app, |kept| kept.has_changed(ep));
+        self.wholes.forget(app);
+    }
+}
+
+/// An application as it was read.
+#[derive(Clone)]
+struct Kept {
+    tenant: Arc<Tenant>,
+    /// Those of its endpoints that were changed since.
+    changed: Vec<EndpointId>,
+}
+
+impl Kept {
+    fn new(tenant: Tenant) -> Self {
+        Self { tenant: Arc::new(tenant), changed: Vec::new() }
+    }
+
+    fn holds(&self) -> bool {
+        self.changed.is_empty()
+    }
+
+    /// Notes it; whether those that have changed are better read alone than together with all
+    /// others.
+    fn has_changed(&mut self, ep: EndpointId) -> bool {
+        if self.tenant.is_whole && !self.changed.contains(&ep) {
+            self.changed.push(ep);
+        }
+        self.changed.len() * ALONE < self.tenant.endpoints.len() || self.holds()
     }
 }
 

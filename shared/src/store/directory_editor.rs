@@ -79,7 +79,7 @@ impl DirectoryEditor {
         now: Timestamp,
         edit: impl Fn(&mut Application) -> A,
     ) -> Result<Edited<(Application, A)>, StoreError> {
-        self.change(app, &keys::application(app), |item| {
+        self.change(app, None, |item| {
             let old: Application = doc::decode(&item.doc)?;
             let mut new = old.clone();
             let answer = edit(&mut new);
@@ -116,7 +116,7 @@ impl DirectoryEditor {
         while let Some(removed) = removals.next().await {
             removed?;
         }
-        self.change(app, &keys::application(app), |item| {
+        self.change(app, None, |item| {
             let application: Application = doc::decode(&item.doc)?;
             let uid = application.uid.as_ref();
             let alias = uid.map(|uid| keys::application_uid(&application.org, uid.as_str()));
@@ -150,7 +150,7 @@ impl DirectoryEditor {
         now: Timestamp,
         edit: impl Fn(&mut Endpoint) -> A,
     ) -> Result<Edited<(Endpoint, A)>, StoreError> {
-        self.change(app, &keys::endpoint(app, ep), |item| {
+        self.change(app, Some(ep), |item| {
             let old: Endpoint = doc::decode(&item.doc)?;
             let mut new = old.clone();
             let answer = edit(&mut new);
@@ -181,7 +181,7 @@ impl DirectoryEditor {
         app: &ApplicationId,
         ep: &EndpointId,
     ) -> Result<Edited<()>, StoreError> {
-        self.change(app, &keys::endpoint(app, ep), |item| {
+        self.change(app, Some(ep), |item| {
             let endpoint: Endpoint = doc::decode(&item.doc)?;
             let alias = endpoint.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str()));
             let mut writes = removal(item, alias);
@@ -191,19 +191,26 @@ impl DirectoryEditor {
         .await
     }
 
-    /// Changes the item under `key` of this application as `decide` says, if it is there.
+    /// Changes this application, or this endpoint of it, as `decide` says, if it is there.
     async fn change<T>(
         &self,
         app: &ApplicationId,
-        key: &Key,
+        ep: Option<&EndpointId>,
         decide: impl Fn(&Item) -> Result<Change<Edited<T>>, StoreError>,
     ) -> Result<Edited<T>, StoreError> {
-        let changed = change(&*self.table, key, |found| match found {
+        let key = match ep {
+            Some(ep) => keys::endpoint(app, ep),
+            None => keys::application(app),
+        };
+        let changed = change(&*self.table, &key, |found| match found {
             Some(item) => decide(&item),
             None => Ok(Change::None(Edited::Gone)),
         });
         let changed = changed.await;
-        self.forget(app);
+        match (&self.kept, ep) {
+            (Some(kept), Some(ep)) => kept.forget_endpoint(app, *ep),
+            _ => self.forget(app),
+        }
         Ok(match changed? {
             Changed::Done(edited) => edited,
             // The only other condition is that of a new name.
