@@ -288,6 +288,56 @@ async fn a_signature_that_leaves_the_body_or_the_time_out_is_no_verification() {
 }
 
 #[tokio::test]
+async fn a_signature_holds_in_either_case_with_or_without_padding_and_a_time_in_milliseconds() {
+    let world = World::new();
+    let app = world.application().await;
+    let (now, body) = (world.ambient.now(), r#"{"type":"t"}"#);
+    let (seconds, millis) = (now.as_secs().to_string(), now.0.to_string());
+    let made = async |encoding: &str| {
+        let hmac = json!({"scheme": "hmac", "header": "x-sign", "encoding": encoding,
+            "prefix": "v1=", "content": "{timestamp}.{body}", "timestampHeader": "x-time"});
+        let body = json!({"name": "x", "type": "generic-webhook", "app": app,
+            "verification": hmac, "config": {"secret": "s"}});
+        text(&world.call("POST", SOURCES, body).await.body["id"])
+    };
+    let (hexadecimal, base64) = (made("hex").await, made("base64").await);
+    for at in [&seconds, &millis] {
+        let content = format!("{at}.{body}");
+        let [hex, base] = [Encoding::Hex, Encoding::Base64]
+            .map(|encoding| hmac_text(encoding, b"s", content.as_bytes()));
+        let (upper, bare) = (hex.to_uppercase(), base.trim_end_matches('=').to_owned());
+        let half = hex[..32].to_owned();
+        let cases = [
+            (&hexadecimal, &hex, 202),
+            (&hexadecimal, &upper, 202),
+            (&base64, &base, 202),
+            (&base64, &bare, 202),
+            (&hexadecimal, &half, 401),
+            (&hexadecimal, &base, 401),
+            (&base64, &hex, 401),
+            (&base64, &base.to_uppercase(), 401),
+            (&hexadecimal, &String::new(), 401),
+        ];
+        for (source, signature, status) in cases {
+            let sent = async |signature: String| {
+                let headers = [("x-sign", signature.as_str()), ("x-time", at)];
+                post(&world, source, &headers, body).await.status
+            };
+            assert_eq!(sent(format!("v1={signature}")).await, status, "{signature} at {at}");
+            assert_eq!(sent(format!("V1={signature}")).await, 401, "{signature} at {at}");
+        }
+    }
+    // A time that is neither, or too long ago.
+    let old = now.minus_ms(600_000).0.to_string();
+    for at in [old, format!("{millis}0"), format!("{seconds}000x"), "\u{e9}".repeat(7)] {
+        let signature =
+            format!("v1={}", hmac_text(Encoding::Hex, b"s", format!("{at}.{body}").as_bytes()));
+        let headers = [("x-sign", signature.as_str()), ("x-time", at.as_str())];
+        assert_eq!(post(&world, &hexadecimal, &headers, body).await.status, 401, "{at}");
+    }
+}
+
+#[tokio::test]
 async fn handshakes_are_answered() {
     let world = World::new();
     let app = world.application().await;

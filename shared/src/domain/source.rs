@@ -198,7 +198,7 @@ pub struct Hmac {
     /// What is signed: text with `{body}`, and `{timestamp}` where there is one.
     #[serde(default = "body_only")]
     pub content: String,
-    /// The header with the time of the request, in seconds since 1970.
+    /// The header with the time of the request, in seconds or milliseconds since 1970.
     #[serde(default)]
     pub timestamp_header: Option<String>,
     /// How far that may be from now, in seconds.
@@ -211,9 +211,9 @@ pub struct Hmac {
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "SourceEncoding")]
 pub enum Encoding {
-    /// Lower case.
+    /// In lower or upper case.
     Hex,
-    /// With padding.
+    /// With or without padding.
     Base64,
 }
 

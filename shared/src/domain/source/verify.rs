@@ -1,7 +1,7 @@
 //! Whether a request is from whom it says, in constant time.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
@@ -19,6 +19,9 @@ use crate::domain::headers::{authorization, bearer, single};
 use crate::domain::schema::JsonSchema;
 use crate::domain::secret::{PUBLIC_PREFIX, PublicKey, SigningSecret};
 use crate::domain::signature::{self, TOLERANCE_S};
+
+/// Digits of the seconds since 1970, from 2001 to 2286.
+const DIGITS_OF_SECONDS: usize = 10;
 
 /// Why a request is not believed: for the log, without anything of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -132,7 +135,11 @@ fn keyed(
         None => "",
         Some(name) => {
             let timestamp = single(headers, name).ok_or(Refusal::Headers)?;
-            check_time(timestamp, hmac.tolerance_seconds, now)?;
+            let in_seconds = match timestamp.split_at_checked(DIGITS_OF_SECONDS) {
+                Some((seconds, thousandths)) if thousandths.len() == 3 => seconds,
+                _ => timestamp,
+            };
+            check_time(in_seconds, hmac.tolerance_seconds, now)?;
             timestamp
         }
     };
@@ -144,8 +151,8 @@ fn keyed(
         }
         parts.push(text.as_bytes());
     }
-    let expected = hmac.prefix.clone() + &encode(hmac.encoding, &mac(secret, &parts));
-    Ok(same(expected.as_bytes(), sent.as_bytes()))
+    let sent = sent.strip_prefix(&hmac.prefix).and_then(|sent| decode(hmac.encoding, sent));
+    Ok(sent.is_some_and(|sent| same(&mac(secret, &parts), &sent)))
 }
 
 fn token(
@@ -228,6 +235,14 @@ fn mac(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes any key length");
     parts.iter().for_each(|part| mac.update(part));
     mac.finalize().into_bytes().into()
+}
+
+/// The bytes that this text stands for, however it is spelled.
+fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Hex => hex::decode(text).ok(),
+        Encoding::Base64 => STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok(),
+    }
 }
 
 fn encode(encoding: Encoding, bytes: &[u8]) -> String {
