@@ -26,12 +26,11 @@ use shared::domain::id::MessageKey;
 use shared::domain::message::Message;
 use shared::domain::profile::Profile;
 use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, Split};
-use shared::domain::schema::JsonSchema;
 
-use crate::Receiver;
 use crate::caller::{self, Caller};
 use crate::recent::Turn;
 use crate::take::{MAX_SHOWN_BYTES, Offered, Prepared, Unsent, busy, is_named, prepare};
+use crate::{JsonSchema, Receiver};
 
 /// Most messages of one call: ten full batches of the queue.
 pub const MAX_MESSAGES: usize = 100;

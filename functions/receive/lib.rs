@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
+#[cfg(feature = "description")]
+use schemars::JsonSchema;
 use shared::api::cors;
 use shared::api::error::{ApiError, Later};
 use shared::api::message;
@@ -47,6 +49,8 @@ use shared::store::{Directory, DirectoryEditor, Inbox, Profiles, Revocations, So
 use shared::work::Intake;
 use tracing::field::Empty;
 use tracing::instrument;
+#[cfg(not(feature = "description"))]
+use undescribed::JsonSchema;
 
 mod batch;
 mod caller;
