@@ -1,12 +1,13 @@
 //! Rows under titles: whole for whatever reads them, and no wider than the terminal for people.
 
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::terminal::shown;
 
 /// What stands for the rest of a cell that is cut.
 const REST: char = '…';
-/// To how few characters a cell is cut, if its title is no longer.
+/// To how few places a cell is cut, if its title is no longer.
 const LEAST: usize = 8;
 /// Between two columns.
 const GAP: usize = 2;
@@ -116,7 +117,12 @@ impl Table {
 
 /// A line of a row: these columns, each so wide.
 fn laid(row: &[String], line: &[(usize, usize)]) -> String {
-    let cell = |(at, width): &(usize, usize)| format!("{:<width$}", cut(&row[*at], *width));
+    let cell = |(at, width): &(usize, usize)| {
+        let text = cut(&row[*at], *width);
+        // `{:<width$}` would count characters.
+        let padding = width.saturating_sub(length(&text));
+        text + &" ".repeat(padding)
+    };
     let cells = line.iter().map(cell).collect::<Vec<_>>().join(&" ".repeat(GAP));
     let is_first = line.first().is_some_and(|(at, _)| *at == 0);
     let indent = if is_first { 0 } else { INDENT };
@@ -128,7 +134,15 @@ fn cut(text: &str, width: usize) -> String {
     if length(text) <= width {
         return text.to_owned();
     }
-    text.chars().take(width.saturating_sub(1)).chain([REST]).collect()
+    let mut room = width.saturating_sub(1);
+    let fits = |c: &char| match room.checked_sub(c.width().unwrap_or_default()) {
+        Some(rest) => {
+            room = rest;
+            true
+        }
+        None => false,
+    };
+    text.chars().take_while(fits).chain([REST]).collect()
 }
 
 /// A text in one line, which does nothing to a terminal.
@@ -136,6 +150,7 @@ fn in_a_line(text: &str) -> String {
     shown(&text.replace(['\n', '\r', '\t'], " "))
 }
 
+/// How many places a text takes in a terminal, where some characters take two.
 fn length(text: &str) -> usize {
-    text.chars().count()
+    text.width()
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use super::Place;
 use crate::table::{Column, Table};
@@ -68,6 +69,21 @@ fn a_row_that_does_not_fit_goes_on_in_the_next_line() {
     );
 }
 
+#[test]
+fn columns_stand_below_each_other_where_characters_are_two_places_wide() {
+    let items =
+        [item("https://a.example", "決済が完了しました"), item("https://b.example", "paid")];
+    let table = Table::new(&items, &COLUMNS);
+    for (width, description) in [(None, "決済が完了しました"), (Some(82), "決済が完了…")]
+    {
+        let table = table.within(width);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[1].contains(&format!("  {description}  ")), "{table}");
+        let before = |line: &str| line.split(MESSAGE).next().unwrap().width();
+        assert_eq!(before(lines[1]), before(lines[2]), "{table}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_line_is_wider_than_the_terminal_unless_an_id_is(
@@ -78,7 +94,7 @@ proptest! {
         let table = Table::new(&items, &COLUMNS).within(Some(width));
         for line in table.lines() {
             let is_id = line.trim_start() == MESSAGE || line.starts_with("2026");
-            let fits = line.chars().count() <= width;
+            let fits = line.width() <= width;
             prop_assert!(fits || (is_id && width < MESSAGE.len() + 2) || width < 20, "{}", line);
         }
         let ids = table.lines().filter(|line| line.ends_with(MESSAGE)).count();
