@@ -117,18 +117,15 @@ async fn a_value_that_was_set_stays_whatever_an_earlier_read_brings() {
 #[tokio::test]
 async fn a_value_that_is_changed_is_renewed_from_what_it_was_and_holds_no_longer_for_it() {
     let (clock, cache) = cache(10);
-    let is_even = |value: &u32| value.is_multiple_of(2);
     cache.get_or_read(1, read(10)).await.unwrap();
     clock.advance_ms(TTL_MS / 2);
     cache.change(&1, |value| {
         *value += 1;
         true
     });
-    let renewed = cache.get_or_renew(1, is_even, async |old| {
-        assert_eq!(old, Some(11));
-        Ok::<_, StoreError>(Some(20))
-    });
-    assert_eq!(renewed.await, Ok(Some(20)));
+    let (begun, old) = cache.begin(&1);
+    assert_eq!(old, Some(11));
+    cache.finish(begun, 1, 20);
     assert_eq!(cache.get(&1), Some(20));
     clock.advance_ms(TTL_MS / 2);
     assert_eq!(cache.get(&1), None);
@@ -150,15 +147,9 @@ async fn what_is_changed_while_it_is_read_or_renewed_is_not_remembered_as_it_was
     };
     assert_eq!(cache.get_or_read(1, overtaken).await, Ok(10));
     assert_eq!(cache.get_or_read(1, read(12)).await, Ok(12));
-    let renewed = cache.get_or_renew(
-        1,
-        |_| false,
-        async |_| {
-            change(&cache);
-            Ok::<_, StoreError>(Some(14))
-        },
-    );
-    assert_eq!(renewed.await, Ok(Some(14)));
+    let (begun, _) = cache.begin(&1);
+    change(&cache);
+    cache.finish(begun, 1, 14);
     assert_eq!(cache.get(&1), Some(13));
     cache.change(&1, |_| false);
     assert_eq!(cache.get(&1), None);
@@ -239,36 +230,39 @@ async fn an_endpoint_that_is_changed_again_while_it_is_read_is_not_remembered_as
 
 #[tokio::test]
 async fn of_an_application_that_is_kept_what_has_changed_is_read_again_and_little_else() {
-    let (world, app, endpoints) = with_endpoints(60).await;
-    let cached = Cached::new(world.ambient.clock.clone(), 3_600_000);
-    let directory = Directory::cached(world.table.clone(), cached.clone());
-    let editor = DirectoryEditor::new(world.table.clone(), Some(cached));
-    let now = world.ambient.now();
-    let described = async |eps: &[EndpointId], word: &str| {
-        for ep in eps {
-            let edit = |endpoint: &mut Endpoint| endpoint.description = word.to_owned();
-            editor.edit_endpoint(&app, ep, now, edit).await.unwrap();
-        }
-    };
-    // The calls that it takes to know the application as it is.
-    let calls = async || {
-        let fresh = Directory::new(world.table.clone()).tenant(&app, Need::All).await.unwrap();
-        let before = world.meter.usage();
-        let kept = directory.tenant(&app, Need::All).await.unwrap();
-        assert_eq!(kept, fresh);
-        world.meter.usage().since(&before).store_calls
-    };
-    let all = calls().await;
-    assert_eq!(calls().await, 0);
-    described(&endpoints[7..8], "once").await;
-    described(&endpoints[7..9], "twice").await;
-    assert_eq!((calls().await, calls().await), (2, 0));
-    editor.delete_endpoint(&app, &endpoints[7]).await.unwrap();
-    assert_eq!((calls().await, calls().await), (1, 0));
-    described(&endpoints[10..30], "many").await;
-    assert_eq!((calls().await, calls().await), (all, 0));
-    editor.edit_application(&app, now, |it| it.name = "Anew".to_owned()).await.unwrap();
-    assert_eq!((calls().await, calls().await), (all, 0));
+    // The calls that read all of it: a wide application is read without its endpoints first.
+    for (narrow, all) in [(60, 1), (59, 2)] {
+        let (world, app, endpoints) = with_endpoints(60).await;
+        let cached = Cached::new(world.ambient.clock.clone(), 3_600_000);
+        let directory = Directory::cached(world.table.clone(), cached.clone()).narrow(narrow);
+        let editor = DirectoryEditor::new(world.table.clone(), Some(cached));
+        let now = world.ambient.now();
+        let described = async |eps: &[EndpointId], word: &str| {
+            for ep in eps {
+                let edit = |endpoint: &mut Endpoint| endpoint.description = word.to_owned();
+                editor.edit_endpoint(&app, ep, now, edit).await.unwrap();
+            }
+        };
+        // The calls that it takes to know the application as it is.
+        let calls = async || {
+            let fresh = Directory::new(world.table.clone()).tenant(&app, Need::All).await.unwrap();
+            let before = world.meter.usage();
+            let kept = directory.tenant(&app, Need::All).await.unwrap();
+            assert_eq!(kept, fresh);
+            world.meter.usage().since(&before).store_calls
+        };
+        assert_eq!((calls().await, calls().await), (all, 0));
+        described(&endpoints[7..8], "once").await;
+        described(&endpoints[7..9], "twice").await;
+        assert_eq!((calls().await, calls().await), (2, 0));
+        editor.delete_endpoint(&app, &endpoints[7]).await.unwrap();
+        assert_eq!((calls().await, calls().await), (1, 0));
+        // So many are better read together.
+        described(&endpoints[10..30], "many").await;
+        assert_eq!((calls().await, calls().await), (1, 0));
+        editor.edit_application(&app, now, |it| it.name = "Anew".to_owned()).await.unwrap();
+        assert_eq!((calls().await, calls().await), (all, 0));
+    }
 }
 
 /// An application with so many endpoints.

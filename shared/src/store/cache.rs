@@ -27,6 +27,13 @@ struct Memory<K, V> {
     values: HashMap<K, (Timestamp, V)>,
 }
 
+/// A read that has begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    generation: u64,
+    until: Timestamp,
+}
+
 impl<K, V> Clone for Cache<K, V> {
     fn clone(&self) -> Self {
         Self { clock: self.clock.clone(), memory: self.memory.clone(), ..*self }
@@ -69,47 +76,40 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     ///
     /// # Errors
     /// When `find` fails; nothing is remembered then.
-    pub fn get_or_find<E>(
+    pub async fn get_or_find<E>(
         &self,
         key: K,
         find: impl Future<Output = Result<Option<V>, E>>,
-    ) -> impl Future<Output = Result<Option<V>, E>> {
-        self.get_or_renew(key, |_| true, |_| find)
-    }
-
-    /// The same for values that may be [changed](Self::change) so that they no longer hold as they
-    /// are: `find` is given such a one, and what it brings holds as long as that would have.
-    ///
-    /// # Errors
-    /// When `find` fails; what was remembered stays.
-    pub async fn get_or_renew<E, F>(
-        &self,
-        key: K,
-        holds: impl Fn(&V) -> bool,
-        find: impl FnOnce(Option<V>) -> F,
-    ) -> Result<Option<V>, E>
-    where
-        F: Future<Output = Result<Option<V>, E>>,
-    {
-        let (generation, until, old) = {
-            let (now, memory) = (self.clock.now(), self.lock());
-            match memory.values.get(&key).filter(|(until, _)| *until > now) {
-                Some((_, value)) if holds(value) => return Ok(Some(value.clone())),
-                Some((until, value)) => (memory.generation, *until, Some(value.clone())),
-                None => (memory.generation, now.plus_ms(self.ttl_ms), None),
-            }
-        };
+    ) -> Result<Option<V>, E> {
+        let (begun, found) = self.begin(&key);
+        if found.is_some() {
+            return Ok(found);
+        }
         // On the heap: what is remembered is not to be paid for with more room for reading it.
-        let found = Box::pin(find(old)).await?;
-        if let Some(value) = &found
-            && self.ttl_ms > 0
-        {
-            let mut memory = self.lock();
-            if memory.generation == generation {
-                memory.insert(key, value.clone(), until, self.clock.now(), self.bound);
-            }
+        let found = Box::pin(find).await?;
+        if let Some(value) = &found {
+            self.finish(begun, key, value.clone());
         }
         Ok(found)
+    }
+
+    /// Begins to read what belongs under this key; with it comes what is remembered, which may have
+    /// to be renewed.
+    pub fn begin(&self, key: &K) -> (Begun, Option<V>) {
+        let (now, memory) = (self.clock.now(), self.lock());
+        let found = memory.values.get(key).filter(|(until, _)| *until > now);
+        let until = found.map_or(now.plus_ms(self.ttl_ms), |(until, _)| *until);
+        let begun = Begun { generation: memory.generation, until };
+        (begun, found.map(|(_, value)| value.clone()))
+    }
+
+    /// Remembers what was read, unless that was overtaken, as long as what was there before would
+    /// have held.
+    pub fn finish(&self, begun: Begun, key: K, value: V) {
+        let mut memory = self.lock();
+        if memory.generation == begun.generation && self.ttl_ms > 0 {
+            memory.insert(key, value, begun.until, self.clock.now(), self.bound);
+        }
     }
 
     /// Remembers a value until a moment, whatever a read that is under way brings.

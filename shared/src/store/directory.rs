@@ -140,15 +140,7 @@ impl Directory {
         app: &ApplicationId,
         need: Need<'_>,
     ) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let found = match &self.kept {
-            Some(kept) => {
-                let find = |old| self.renewed(app, old);
-                let found = kept.tenants.get_or_renew(*app, Kept::holds, find).await?;
-                found.map(|found| found.tenant)
-            }
-            None => self.read_narrow(app).await?.map(Arc::new),
-        };
-        match found {
+        match self.kept_or_read(app, false).await? {
             Some(found) => self.complete(found, need).await,
             None => Ok(None),
         }
@@ -168,7 +160,7 @@ impl Directory {
         let id = match need {
             _ if found.is_whole => return Ok(Some(found)),
             Need::Application => return Ok(Some(found)),
-            Need::All => return self.whole(app).await,
+            Need::All => return self.kept_or_read(app, true).await,
             Need::EndpointById(id) => Some(id),
             Need::Endpoint(reference) => self.resolve_endpoint(app, reference).await?,
         };
@@ -295,18 +287,31 @@ impl Directory {
         Ok(found.map(|found| Tenant::without_endpoints(found.application)))
     }
 
-    /// An application as it is to be kept: as it was, but for the endpoints that were changed.
-    async fn renewed(
+    /// An application as it is kept, but for the endpoints that were changed; or as it is read.
+    async fn kept_or_read(
         &self,
         app: &ApplicationId,
-        old: Option<Kept>,
-    ) -> Result<Option<Kept>, StoreError> {
-        let Some(Kept { tenant, changed }) = old else {
-            let read = self.read_narrow(app).await?;
-            return Ok(read.map(Kept::new));
+        wholly: bool,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let cache = self.kept.as_ref().map(|it| if wholly { &it.wholes } else { &it.tenants });
+        let (begun, kept) = cache.map(|cache| cache.begin(app)).unzip();
+        let found = match kept.flatten() {
+            Some(Kept { tenant, changed }) if changed.is_empty() => return Ok(Some(tenant)),
+            Some(kept) => Some(self.renewed(app, kept).await?),
+            // On the heap: what is kept is not to be paid for with more room for reading it.
+            None if wholly => Box::pin(read_whole(&*self.table, app)).await?,
+            None => Box::pin(self.read_narrow(app)).await?,
         };
-        let mut tenant = Tenant::clone(&tenant);
-        for id in changed {
+        let found = found.map(Arc::new);
+        if let (Some(cache), Some(begun), Some(tenant)) = (cache, begun, found.clone()) {
+            cache.finish(begun, *app, Kept { tenant, changed: Vec::new() });
+        }
+        Ok(found)
+    }
+
+    async fn renewed(&self, app: &ApplicationId, kept: Kept) -> Result<Tenant, StoreError> {
+        let mut tenant = Tenant::clone(&kept.tenant);
+        for id in kept.changed {
             let now = self.endpoint(app, &id).await?;
             let endpoints = &mut tenant.endpoints;
             match (endpoints.iter().position(|endpoint| endpoint.id == id), now) {
@@ -315,16 +320,7 @@ impl Directory {
                 (None, _) => {}
             }
         }
-        Ok(Some(Kept::new(tenant)))
-    }
-
-    /// A wide application with all of its endpoints.
-    async fn whole(&self, app: &ApplicationId) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let read = async { read_whole(&*self.table, app).await.map(|read| read.map(Arc::new)) };
-        match &self.kept {
-            Some(kept) => kept.wholes.get_or_find(*app, read).await,
-            None => read.await,
-        }
+        Ok(tenant)
     }
 
     async fn endpoint(
@@ -430,7 +426,7 @@ impl Seen {
 pub struct Cached {
     tenants: Cache<ApplicationId, Kept>,
     /// Wide ones with all of their endpoints.
-    wholes: Cache<ApplicationId, Arc<Tenant>>,
+    wholes: Cache<ApplicationId, Kept>,
     aliases: Cache<(OrganisationId, String), ApplicationId>,
 }
 
@@ -453,8 +449,9 @@ impl Cached {
     /// Sees to it that this endpoint, which was there before, is read again: one that fails is
     /// changed often, and its application may have many.
     pub(super) fn forget_endpoint(&self, app: &ApplicationId, ep: EndpointId) {
-        self.tenants.change(app, |kept| kept.has_changed(ep));
-        self.wholes.forget(app);
+        for kept in [&self.tenants, &self.wholes] {
+            kept.change(app, |kept| kept.has_changed(ep));
+        }
     }
 }
 
@@ -467,21 +464,13 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(tenant: Tenant) -> Self {
-        Self { tenant: Arc::new(tenant), changed: Vec::new() }
-    }
-
-    fn holds(&self) -> bool {
-        self.changed.is_empty()
-    }
-
     /// Notes it; whether those that have changed are better read alone than together with all
     /// others.
     fn has_changed(&mut self, ep: EndpointId) -> bool {
         if self.tenant.is_whole && !self.changed.contains(&ep) {
             self.changed.push(ep);
         }
-        self.changed.len() * ALONE < self.tenant.endpoints.len() || self.holds()
+        self.changed.len() * ALONE < self.tenant.endpoints.len() || self.changed.is_empty()
     }
 }
 
