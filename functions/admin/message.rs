@@ -1,7 +1,6 @@
 //! Messages: list, read.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::JsonSchema;
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use shared::api::message::{GONE, MessageOut};
 use shared::api::request::{self, query_flag, query_list, query_value};
 use shared::api::rules::Rules;
 use shared::domain::attempt::Attempt;
-use shared::domain::endpoint::{Endpoint, MAX_CHANNEL, MAX_EVENT_TYPE};
+use shared::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::domain::id::{MessageId, is_name, name_rule};
 use shared::domain::message::{MAX_MESSAGE_CHANNELS, MAX_SUBJECT_BYTES, MAX_TAG, Message};
 use shared::store::{Listed, Tenant, Walk};
@@ -121,8 +120,8 @@ impl Call<'_> {
         rules.names("channels", input.channels.as_deref(), MAX_CHANNEL, MAX_MESSAGE_CHANNELS);
         rules.check()?;
         let channels = input.channels.unwrap_or_default();
-        let wants = |endpoint: &Arc<Endpoint>| endpoint.wants(&input.event_type, &channels);
-        let active = tenant.endpoints.iter().any(wants);
+        let mut endpoints = tenant.endpoints.iter();
+        let active = endpoints.any(|endpoint| endpoint.wants(&input.event_type, &channels));
         Ok(error::json(StatusCode::OK, &PrecheckOut { active }))
     }
 

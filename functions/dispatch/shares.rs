@@ -41,8 +41,8 @@ pub(crate) async fn cut(
     let share = job.context.parts.settings.share;
     let Some(tenant) = job.whole_tenant(message.app).await? else { return Ok(None) };
     let again = arrival.freshness(job.now()) == Freshness::Repeated;
-    let wants = |endpoint: &&Arc<Endpoint>| endpoint.wants(&message.event_type, &message.channels);
-    if !again && tenant.endpoints.iter().filter(wants).count() <= share {
+    let wants = |endpoint: &Endpoint| endpoint.wants(&message.event_type, &message.channels);
+    if !again && tenant.endpoints.iter().filter(|endpoint| wants(endpoint)).count() <= share {
         return Ok(Some(tenant));
     }
     if again {
@@ -68,12 +68,12 @@ pub(crate) async fn cut(
 fn stretches(
     endpoints: &[Arc<Endpoint>],
     share: usize,
-    wants: impl Fn(&&Arc<Endpoint>) -> bool,
+    wants: impl Fn(&Endpoint) -> bool,
 ) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     let (mut after, mut wanting, mut spanned) = (None, 0, 0);
     for (place, endpoint) in endpoints.iter().enumerate() {
-        wanting += usize::from(wants(&endpoint));
+        wanting += usize::from(wants(endpoint));
         spanned += 1;
         let is_last = place + 1 == endpoints.len();
         if !is_last && wanting < share && spanned < SPAN * share {

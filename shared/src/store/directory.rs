@@ -450,7 +450,7 @@ impl Cached {
     /// changed often, and its application may have many.
     pub(super) fn forget_endpoint(&self, app: &ApplicationId, ep: EndpointId) {
         for kept in [&self.tenants, &self.wholes] {
-            kept.change(app, |kept| kept.has_changed(ep));
+            kept.change(app, |kept| kept.note_changed(ep));
         }
     }
 }
@@ -464,9 +464,9 @@ struct Kept {
 }
 
 impl Kept {
-    /// Notes it; whether those that have changed are better read alone than together with all
-    /// others.
-    fn has_changed(&mut self, ep: EndpointId) -> bool {
+    /// Notes an endpoint that was changed; whether those that were are better read alone than
+    /// together with all others.
+    fn note_changed(&mut self, ep: EndpointId) -> bool {
         if self.tenant.is_whole && !self.changed.contains(&ep) {
             self.changed.push(ep);
         }
