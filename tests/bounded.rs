@@ -217,7 +217,7 @@ async fn fill_with(stage: &Stage, messages: u64) {
     let now = world.ambient.now().as_ms();
     let copies = (1..=messages).map(|n| {
         let at = Timestamp(now - n * STEP_MS);
-        let key = MessageKey::random(&world.ambient);
+        let key = MessageKey::new(&world.ambient);
         let new = MessageId::from_key(at, key);
         let new_attempt = AttemptId::from_ksuid(Ksuid::from_parts(at, world.ambient.random()));
         let renamed = |text: &str| {

@@ -135,8 +135,21 @@ fn the_same_event_has_the_same_place_at_every_time_and_another_in_every_applicat
 #[test]
 fn places_that_nobody_named_are_all_different() {
     let ambient = still::ambient(&StillClock::new());
-    let keys: HashSet<MessageKey> = (0..1000).map(|_| MessageKey::random(&ambient)).collect();
+    let keys: HashSet<MessageKey> = (0..1000).map(|_| MessageKey::new(&ambient)).collect();
     assert_eq!(keys.len(), 1000);
+}
+
+#[test]
+fn places_that_nobody_named_lie_in_the_order_in_which_they_came() {
+    let clock = StillClock::new();
+    let ambient = still::ambient(&clock);
+    let keys: Vec<MessageKey> = (0..1000)
+        .map(|_| {
+            clock.advance_ms(4);
+            MessageKey::new(&ambient)
+        })
+        .collect();
+    assert!(keys.is_sorted());
 }
 
 #[test]

@@ -661,7 +661,7 @@ async fn waiting(messages: usize, delay_s: u64) -> (World, String, Vec<String>) 
 /// the next comes in a minute.
 pub(crate) async fn due_in(world: &World, shard: u32, count: usize) -> Vec<String> {
     let (now, inbox) = (world.ambient.now(), Inbox::new(world.table.clone()));
-    let new_id = || MessageId::from_key(now, MessageKey::random(&world.ambient));
+    let new_id = || MessageId::from_key(now, MessageKey::new(&world.ambient));
     let (app, ep) = loop {
         let app = world.application().await;
         let ep: EndpointId = world.endpoint(&app, URL).await.parse().expect("an id");

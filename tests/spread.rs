@@ -134,7 +134,7 @@ fn what_is_due_of_one_application_is_in_few_shards_and_that_of_many_in_all() {
     for _ in 0..200 {
         let (app, ep) = (ApplicationId::new(&ambient), EndpointId::new(&ambient));
         let shard = |_| {
-            let key = MessageKey::random(&ambient);
+            let key = MessageKey::new(&ambient);
             keys::due_shard_of(&app, &MessageId::from_key(Timestamp(0), key), &ep)
         };
         let own: BTreeSet<u32> = (0..200).map(shard).collect();

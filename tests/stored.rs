@@ -230,7 +230,7 @@ pub(crate) async fn lived() -> World {
     let ep = world.endpoint_with(&app, ep).await;
     let msg = format!("/api/v1/app/{app}/msg");
     world.network.always(URL, answer(500));
-    let event = json!({"eventType": "test.event", "eventId": "event-1", "payload": {"n": 1}});
+    let event = json!({"eventType": "test.event", "eventId": "event-7", "payload": {"n": 1}});
     let id = text(&post(&msg, event).await["id"]);
     one(&world, &world.queues.deliveries).await;
     post(&format!("{msg}/{id}/endpoint/{ep}/resend"), Value::Null).await;

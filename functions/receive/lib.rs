@@ -244,7 +244,7 @@ impl Receiver {
         let key = match (&new.event_id, request) {
             (Some(event_id), _) => MessageKey::of_event(&app, event_id.as_str()),
             (None, Some(request)) => MessageKey::of_idempotency_key(&app, request),
-            (None, None) => MessageKey::random(&self.ambient),
+            (None, None) => MessageKey::new(&self.ambient),
         };
         let usual_hours = self.settings.retention_days * HOURS_A_DAY;
         let hash = |request| MessageKey::of_idempotency_key(&app, request).to_string();

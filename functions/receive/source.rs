@@ -141,7 +141,7 @@ impl Receiver {
         let Some(count) = self.unverified.count(source.id, at) else { return };
         let scheme = source.scheme.name();
         tracing::warn!(source.id = %source.id, scheme, ?reason, count, "unverified webhook");
-        let id = MessageId::from_key(at, MessageKey::random(&self.ambient));
+        let id = MessageId::from_key(at, MessageKey::new(&self.ambient));
         let refused = Refused { id, at, reason, count };
         if let Err(error) = self.source_log.note(&source.id, &refused).await {
             tracing::warn!(source.id = %source.id, %error, "no note of an unverified webhook");

@@ -94,7 +94,7 @@ async fn retry(
         payload: event(payload, None),
         ..NewMessage::default()
     };
-    let (key, now) = (MessageKey::random(ambient), ambient.now());
+    let (key, now) = (MessageKey::new(ambient), ambient.now());
     let message = Message::new(new, app, key, now, DEFAULT_RETENTION_DAYS * HOURS_A_DAY);
     stores.inbox.accept(&message).await.map_err(|error| error.to_string())?;
     let first = Delivery::first(&message, ep, at, at.minus_ms(PLANNED_AGO_MS));

@@ -24,6 +24,8 @@ pub const KSUID_CHARS: usize = 27;
 pub const RANDOM_BYTES: usize = 15;
 
 const KSUID_BYTES: usize = 20;
+/// Bytes of a KSUID that say when: seconds and steps.
+const TIME_BYTES: usize = KSUID_BYTES - RANDOM_BYTES;
 /// KSUIDs count from here (KSUID specification), in seconds since the Unix epoch.
 const KSUID_EPOCH_S: u64 = 1_400_000_000;
 /// The fifth byte of the millisecond flavour counts steps of this many milliseconds.
@@ -64,7 +66,7 @@ impl Ksuid {
         Timestamp((u64::from(seconds) + KSUID_EPOCH_S) * 1000 + ms)
     }
 
-    /// The part that does not depend on time.
+    /// The part that comes after the time.
     pub fn random_part(&self) -> [u8; RANDOM_BYTES] {
         let mut random = [0; RANDOM_BYTES];
         random.copy_from_slice(&self.0[5..]);
@@ -198,8 +200,8 @@ ids! {
 }
 
 impl MessageId {
-    /// The message's place in the store: its random part. Time is not in it, so the same
-    /// `eventId` always leads to the same place.
+    /// The message's place in the store: what comes after the time, so that the same `eventId`
+    /// always leads to the same place.
     pub fn key(&self) -> MessageKey {
         MessageKey(self.0.random_part())
     }
@@ -210,17 +212,24 @@ impl MessageId {
     }
 }
 
-/// The place of a message in the store: the part of its id that does not depend on time.
+/// The place of a message in the store: the part of its id that comes after the time.
 ///
-/// It is random, unless the publisher named the event or sent an idempotency key; then it is a
-/// hash of that name and of the application, and "put if absent" is the duplicate check.
+/// Where the publisher named the event or sent an idempotency key it is a hash of that name and of
+/// the application, and "put if absent" is the duplicate check. All others have [a new
+/// one](Self::new) each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey([u8; RANDOM_BYTES]);
 
 impl MessageKey {
-    /// A place of its own.
-    pub fn random(ambient: &Ambient) -> Self {
-        Self(ambient.random())
+    /// A place of its own, beside those of the same moment: it begins as the id does, with the
+    /// time, and goes on with ten random bytes. In a file that is sorted by place, what comes
+    /// together is then written together.
+    pub fn new(ambient: &Ambient) -> Self {
+        let mut key = [0; RANDOM_BYTES];
+        let (time, random) = key.split_at_mut(TIME_BYTES);
+        time.copy_from_slice(&Ksuid::first_at(ambient.now()).0[..TIME_BYTES]);
+        random.copy_from_slice(&ambient.random::<{ RANDOM_BYTES - TIME_BYTES }>());
+        Self(key)
     }
 
     /// The place of the event that the publisher calls `event_id`.

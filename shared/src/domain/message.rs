@@ -223,7 +223,7 @@ impl Message {
 
     /// A message that is made to try an endpoint out. It is kept as short as may be.
     pub fn test(new: NewMessage, app: ApplicationId, ambient: &Ambient) -> Self {
-        let key = MessageKey::random(ambient);
+        let key = MessageKey::new(ambient);
         let hours = RETENTION_DAYS.start() * HOURS_A_DAY;
         Self { test: true, ..Self::new(new, app, key, ambient.now(), hours) }
     }

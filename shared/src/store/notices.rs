@@ -72,7 +72,7 @@ impl Notices {
         }
         let now = self.ambient.now();
         let new = NewMessage::of(notice.kind, notice.payload().to_string());
-        let key = MessageKey::random(&self.ambient);
+        let key = MessageKey::new(&self.ambient);
         let hours = DEFAULT_RETENTION_DAYS * HOURS_A_DAY;
         let message = Message::new(new, application_id(org), key, now, hours);
         Ok(vec![

@@ -94,7 +94,7 @@ impl Slot {
 }
 
 /// The message's id in the form of a UUID (version 8, RFC 9562), for systems whose ids are
-/// UUIDs: the 15 bytes that do not depend on time. The six bits that a UUID wants for itself
+/// UUIDs: the 15 bytes after its time. The six bits that a UUID wants for itself
 /// move into its last byte, so nothing is lost.
 pub fn uuid_of(id: &MessageId) -> String {
     let mut bytes = [0; 16];
