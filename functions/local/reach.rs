@@ -150,6 +150,12 @@ impl Api {
         host == "localhost" || host.starts_with("127.") || host == "[::1]"
     }
 
+    /// Whether it does not answer now, or answers that it cannot.
+    pub(crate) async fn is_away(&self) -> bool {
+        let answer = self.api.send(Method::GET, &under("/health"), Bytes::new()).await;
+        answer.map_or(true, |answer| answer.status.is_server_error())
+    }
+
     /// What is at this path after `/api/v1`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::output::{Paint, field, line};
+use crate::output::{Paint, complain, field, line};
 use crate::reach::{Api, segment};
 use crate::terminal::{shown, shown_json};
 
@@ -16,34 +16,58 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ENDPOINTS: usize = 100;
 const ATTEMPTS: usize = 250;
 
-/// Prints a line for each attempt, until interrupted or as many as were asked for. What an endpoint
-/// is sent beyond [`ATTEMPTS`] between two looks is not told.
+/// Prints a line for each attempt, until interrupted or as many as were asked for. While Posthorn does
+/// not answer it waits. What an endpoint is sent beyond [`ATTEMPTS`] between two looks is not told.
 pub(crate) async fn run(api: &Api, options: &cli::Tail, as_json: bool) -> Result<(), String> {
     let app = api.application(&options.of.app).await?;
     let mut seen: BTreeSet<String> = BTreeSet::new();
     if !options.from_start {
         seen.extend(attempts(api, &app).await?.iter().map(id));
     }
-    let (mut told, paint) = (0, Paint::of_stdout());
+    let (mut told, mut is_away, paint) = (0, false, Paint::of_stdout());
     loop {
-        let latest = attempts(api, &app).await?;
-        let known = std::mem::replace(&mut seen, latest.iter().map(id).collect());
-        for attempt in latest.iter().filter(|attempt| !known.contains(&id(attempt))) {
-            let message = segment(&field(attempt, "msgId"));
-            let path = format!("/app/{app}/msg/{message}?with_content=false");
-            let message = api.find(&path).await?.unwrap_or_default();
-            let kind = field(&message, "eventType");
-            line(&match as_json {
-                true => shown_json(&json!({"eventType": kind, "attempt": attempt})),
-                false => shown_line(attempt, &kind, paint),
-            });
-            told += 1;
-            if options.limit.is_some_and(|limit| told >= limit) {
-                return Ok(());
+        match look(api, &app, &mut seen).await {
+            Ok(news) => {
+                is_away = false;
+                for (attempt, kind) in news {
+                    line(&match as_json {
+                        true => shown_json(&json!({"eventType": kind, "attempt": attempt})),
+                        false => shown_line(&attempt, &kind, paint),
+                    });
+                    told += 1;
+                    if options.limit.is_some_and(|limit| told >= limit) {
+                        return Ok(());
+                    }
+                }
             }
+            Err(why) if api.is_away().await => {
+                if !std::mem::replace(&mut is_away, true) {
+                    complain(&format!("{why}; waiting until it is back"));
+                }
+            }
+            Err(why) => return Err(why),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// The attempts that have come since the last look, with their event types.
+async fn look(
+    api: &Api,
+    app: &str,
+    seen: &mut BTreeSet<String>,
+) -> Result<Vec<(Value, String)>, String> {
+    let latest = attempts(api, app).await?;
+    let now = latest.iter().map(id).collect();
+    let mut news = Vec::new();
+    for attempt in latest.into_iter().filter(|attempt| !seen.contains(&id(attempt))) {
+        let message = segment(&field(&attempt, "msgId"));
+        let path = format!("/app/{app}/msg/{message}?with_content=false");
+        let message = api.find(&path).await?.unwrap_or_default();
+        news.push((attempt, field(&message, "eventType")));
+    }
+    *seen = now;
+    Ok(news)
 }
 
 fn id(attempt: &Value) -> String {

@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use super::Place;
+use super::{Going, PATIENCE, Place, posthorn};
 
 /// An application that takes one webhook and answers 201; where it is, and what it got.
 fn application() -> (String, std::thread::JoinHandle<String>) {
@@ -123,4 +124,30 @@ fn a_listener_that_cannot_be_reached_hears_by_way_of_an_inspector() {
     assert!(got.join().unwrap().contains("webhook-signature: v1,"));
     assert!(listener.end("-TERM"));
     assert!(place.endpoints().is_empty());
+}
+
+#[test]
+fn tail_waits_while_the_platform_is_away_and_goes_on_when_it_is_back() {
+    let mut place = Place::new("away");
+    let (_listener, _) = place.listen(&[]);
+    place.json(&["send"]);
+    let said = place.directory.join("said");
+    let mut tail = posthorn(&place.directory, &["tail", "--json", "--from-start", "-n", "2"]);
+    tail.stderr(std::fs::File::create(&said).unwrap());
+    let mut tail = Going::start(tail);
+    let first = tail.json();
+    assert!(place.platform.end("-TERM"));
+    let began = Instant::now();
+    let said = || std::fs::read_to_string(&said).unwrap();
+    while !said().contains("waiting until it is back") {
+        assert!(began.elapsed() < PATIENCE, "{}", said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let addr = place.url.strip_prefix("http://").unwrap().to_owned();
+    place.platform = Going::start(posthorn(&place.directory, &["up", "--addr", &addr]));
+    place.platform.line();
+    place.json(&["send"]);
+    assert_ne!(tail.json()["attempt"]["id"], first["attempt"]["id"]);
+    assert!(tail.child.wait().unwrap().success());
+    assert_eq!(said().lines().count(), 1, "{}", said());
 }
