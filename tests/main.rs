@@ -80,6 +80,10 @@ mod local_data;
 #[allow(dead_code, reason = "the bill and the simulation use the rest")]
 mod local_deployed;
 mod logs;
+/// What a command says of names that are not there.
+#[path = "../functions/local/matching.rs"]
+#[allow(dead_code, reason = "only the commands say it")]
+mod matching;
 mod metrics;
 /// What the local platform did in the last hour, minute by minute.
 #[path = "../functions/local/minutes.rs"]
@@ -155,5 +159,8 @@ mod terminal;
 mod throttle;
 mod token;
 mod token_deliveries;
+/// What of the environment the local platform does not hear.
+#[path = "../functions/local/variables.rs"]
+mod variables;
 mod wide;
 mod worst;

@@ -58,6 +58,7 @@ mod table;
 mod tail;
 mod terminal;
 mod token;
+mod variables;
 mod webhook;
 
 use cli::{Cli, Command};

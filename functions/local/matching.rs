@@ -12,10 +12,8 @@ pub(crate) fn missing<'a>(
     there: impl IntoIterator<Item = &'a str>,
 ) -> String {
     let there: Vec<&str> = there.into_iter().collect();
-    let likeness = |one: &&str| strsim::jaro_winkler(name, one);
-    let closest = there.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let mut said = format!("there is no {noun} `{name}`");
-    said += &match closest.filter(|one| likeness(one) >= CLOSE) {
+    said += &match closest(name, there.iter().copied()) {
         Some(closest) => format!("; did you mean `{closest}`?"),
         None => ".".to_owned(),
     };
@@ -27,4 +25,11 @@ pub(crate) fn missing<'a>(
             said + &format!(" There are: {shown}{more}")
         }
     }
+}
+
+/// The one that was probably meant by this name.
+pub(crate) fn closest<'a>(name: &str, there: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = there.into_iter().map(|one| (strsim::jaro_winkler(name, one), one));
+    let closest = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    closest.filter(|(likeness, _)| *likeness >= CLOSE).map(|(_, one)| one)
 }

@@ -26,7 +26,7 @@ use crate::narrator::Narrator;
 use crate::output::{complain, go_on_unread, line};
 use crate::reach::Reach;
 use crate::stop::{Stopper, stop};
-use crate::{chores, cli, data, hint, http_server, poller, signals};
+use crate::{chores, cli, data, hint, http_server, poller, signals, variables};
 
 /// Most records under way at once from each queue: enough for dozens of endpoints that hang.
 const IN_FLIGHT: usize = 8192;
@@ -67,6 +67,7 @@ struct Functions {
 pub(crate) async fn up(reach: &Reach, options: &cli::Up) -> Result<(), String> {
     reach.only_here("up")?;
     let ended = signals::ended()?;
+    variables::unheard(config::names_of_process()).iter().for_each(|told| complain(told));
     let as_json = reach.json || !std::io::stdout().is_terminal();
     let observer =
         (!options.quiet).then(|| Arc::new(Narrator::start(as_json)) as Arc<dyn Observer>);

@@ -7,6 +7,7 @@ use shared::domain::attempt::Attempt;
 use super::Place;
 use crate::narrator;
 use crate::output::Paint;
+use crate::variables;
 
 #[test]
 fn each_delivery_is_told_in_json_to_whatever_is_no_terminal() {
@@ -56,4 +57,53 @@ fn at_a_terminal_a_delivery_is_one_coloured_line() {
     assert!(coloured.contains("\u{1b}[31m500\u{1b}[0m"), "{coloured:?}");
     let told = narrator::told(&attempt, Next::GivenUp("gone"));
     assert!(narrator::sentence(&told, Paint::new(false)).ends_with("1 ms  given up: gone"));
+}
+
+#[test]
+fn a_variable_that_is_misspelt_is_told_with_the_one_that_was_meant() {
+    let names = [
+        "POSTHORN_PAYLOAD_RETENTION_DAY",
+        "POSTHORN_REFUSED_TARGET",
+        "POSTHORN_MAX_ENDPOINTS",
+        "POSTHORN_TOKEN",
+        "POSTHORN_ZZZ",
+        "PATH",
+    ];
+    assert_eq!(
+        variables::unheard(names.map(str::to_owned)),
+        [
+            "POSTHORN_PAYLOAD_RETENTION_DAY means nothing to Posthorn; did you mean \
+             POSTHORN_PAYLOAD_RETENTION_DAYS?",
+            "POSTHORN_REFUSED_TARGET means nothing to Posthorn; did you mean \
+             POSTHORN_REFUSED_TARGETS?",
+            "POSTHORN_ZZZ means nothing to Posthorn",
+        ]
+    );
+}
+
+#[test]
+fn every_variable_that_is_documented_is_known() {
+    let source = std::fs::read_to_string("shared/src/host/config.rs").unwrap();
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | `POSTHORN_"));
+    let documented: Vec<String> =
+        rows.map(|row| format!("POSTHORN_{}", row.split('`').next().unwrap())).collect();
+    assert_eq!(documented.len(), 22, "{documented:?}");
+    assert_eq!(variables::unheard(documented), [""; 0]);
+}
+
+#[test]
+fn the_platform_tells_of_a_variable_that_it_does_not_know_and_starts() {
+    let place = Place::new("misspelt");
+    let log = place.directory.join("log");
+    let mut command =
+        super::posthorn(&place.directory, &["up", "--addr", "127.0.0.1:0", "--data", "another"]);
+    command.stderr(std::fs::File::create(&log).unwrap()).env("POSTHORN_PROFILES", "dots");
+    let mut second = super::Going::start(command);
+    second.json();
+    assert!(second.end("-TERM"));
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains("POSTHORN_PROFILES means nothing to Posthorn; did you mean POSTHORN_PROFILE?"),
+        "{log}"
+    );
 }

@@ -86,6 +86,34 @@ pub mod variable {
     pub const REFUSED_TARGETS: &str = "POSTHORN_REFUSED_TARGETS";
     /// Whether endpoints may be on the machine itself.
     pub const ALLOW_LOOPBACK: &str = "POSTHORN_ALLOW_LOOPBACK";
+
+    /// How all of them begin.
+    pub const PREFIX: &str = "POSTHORN_";
+    /// All that a function or the local platform reads.
+    pub const ALL: [&str; 22] = [
+        TABLE,
+        DELIVERIES_QUEUE,
+        RETRIES_QUEUE,
+        DELIVERIES_DLQ,
+        RETRIES_DLQ,
+        ROOT_SECRET_ID,
+        ROOT_SECRET,
+        ORGANISATION,
+        PROFILE,
+        RETENTION_DAYS,
+        FAIR_QUEUES,
+        PUBLISH_URL,
+        PORTAL_FRAMES,
+        PORTAL_LINK_DAYS,
+        MAX_ENDPOINTS,
+        STAGE,
+        FIRST_LEASE,
+        AUTO_DISABLE,
+        TAKEN_ANSWER_BYTES,
+        ALLOW_HTTP,
+        REFUSED_TARGETS,
+        ALLOW_LOOPBACK,
+    ];
 }
 
 /// The environment, read once at start.
@@ -260,4 +288,9 @@ impl<'a> Environment<'a> {
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
 pub fn from_process(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The names of the process's own environment.
+pub fn names_of_process() -> impl Iterator<Item = String> {
+    std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned())
 }
