@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use shared::domain::endpoint::MAX_ENDPOINTS;
+use shared::domain::message::MAX_PAYLOAD_BYTES;
 use shared::domain::right::Scope;
 
 use crate::cost::Cost;
@@ -165,6 +168,14 @@ pub(crate) struct Token {
     pub(crate) expires: Option<u64>,
 }
 
+/// What a payload of `bench` has around its filler, and a little more.
+const FRAME_BYTES: usize = 64;
+
+/// A number in a range.
+fn number(least: usize, most: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least as u64..=most as u64)
+}
+
 /// A scope by its name.
 fn scope(text: &str) -> Result<Scope, String> {
     let unknown = |_| "must be read, publish, manage or all".to_owned();
@@ -320,16 +331,16 @@ pub(crate) struct Demo {
 #[derive(Args, Clone)]
 pub(crate) struct Bench {
     /// Messages to publish.
-    #[arg(long, short = 'n', default_value_t = 20_000)]
+    #[arg(long, short = 'n', default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) messages: u64,
     /// Publishers at work at once.
-    #[arg(long, short = 'c', default_value_t = 64)]
+    #[arg(long, short = 'c', default_value_t = 64, value_parser = number(1, 10_000))]
     pub(crate) concurrency: usize,
     /// Endpoints of the application: every message goes to each.
-    #[arg(long, short = 'e', default_value_t = 1)]
+    #[arg(long, short = 'e', default_value_t = 1, value_parser = number(1, MAX_ENDPOINTS))]
     pub(crate) endpoints: usize,
     /// Bytes of each payload.
-    #[arg(long, short = 'p', default_value_t = 1024)]
+    #[arg(long, short = 'p', default_value_t = 1024, value_parser = number(0, MAX_PAYLOAD_BYTES - FRAME_BYTES))]
     pub(crate) payload: usize,
     /// Milliseconds that the receiver takes to answer.
     #[arg(long, default_value_t = 0)]

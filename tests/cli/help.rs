@@ -104,3 +104,19 @@ fn completions_know_every_command() {
         }
     }
 }
+
+#[test]
+fn a_bench_that_cannot_be_is_refused_with_what_may_be_said() {
+    for (option, value, said) in [
+        ("-n", "0", "0 is not in 1.."),
+        ("-c", "0", "0 is not in 1..=10000"),
+        ("-e", "10001", "10001 is not in 1..=10000"),
+        ("-p", "5000000", "5000000 is not in 0..=358336"),
+    ] {
+        let mut bench = Command::new(env!("CARGO_BIN_EXE_posthorn"));
+        let refused = bench.args(["bench", "--own", option, value]).output().unwrap();
+        let complaint = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{complaint}");
+        assert!(complaint.contains(said), "{complaint}");
+    }
+}

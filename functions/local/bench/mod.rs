@@ -61,9 +61,9 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), Strin
 
 async fn measure(reach: &Reach, options: &cli::Bench) -> Result<(), String> {
     let plan = Plan {
-        messages: options.messages.max(1),
-        concurrency: options.concurrency.max(1),
-        endpoints: options.endpoints.max(1),
+        messages: options.messages,
+        concurrency: options.concurrency,
+        endpoints: options.endpoints,
         payload: options.payload,
         latency: Duration::from_millis(options.latency),
         rate: match options.rate {
