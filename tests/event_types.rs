@@ -116,6 +116,12 @@ async fn pages_go_both_ways_by_name() {
     assert_eq!(names(&world, "?limit=2&iterator=d").await, ["e"]);
     let last = world.call("GET", &format!("{TYPES}?limit=2&iterator=d"), Value::Null).await.body;
     assert_eq!(last["done"], true);
+    // What is hidden behind the last does not make another page.
+    assert_eq!(world.call("DELETE", &format!("{TYPES}/e"), Value::Null).await.status, 204);
+    let last = world.call("GET", &format!("{TYPES}?limit=4"), Value::Null).await.body;
+    assert_eq!((&last["data"][3]["name"], &last["done"]), (&json!("d"), &json!(true)));
+    let short = world.call("GET", &format!("{TYPES}?limit=3"), Value::Null).await.body;
+    assert_eq!((&short["iterator"], &short["done"]), (&json!("c"), &json!(false)));
 }
 
 #[tokio::test]

@@ -89,12 +89,17 @@ pub(super) async fn fill<T>(
     read: impl Fn(&Item) -> Result<Option<T>, StoreError>,
 ) -> Result<Listed<T>, StoreError> {
     let mut found: Vec<(String, T)> = Vec::new();
-    let (mut furthest, mut bytes, mut reads) = (None, 0, 0);
+    let (mut furthest, mut bytes, mut reads, mut full_after) = (None, 0, 0, usize::MAX);
     let mut lanes: Vec<Lane> = queries.into_iter().map(Lane::new).collect();
     let exhausted = loop {
+        let is_full = found.len() == walk.limit || bytes >= bounds.bytes;
         if lanes.iter().any(Lane::is_to_be_read) {
-            if reads >= MAX_READS && !(bounds.hides && found.is_empty()) {
+            if reads >= MAX_READS && !(bounds.hides && found.is_empty()) || reads > full_after {
                 break false;
+            }
+            // Whether a full page is the last is worth one read.
+            if is_full {
+                full_after = reads;
             }
             reads += 1;
             read_all(table, &mut lanes, &name).await?;
@@ -105,10 +110,14 @@ pub(super) async fn fill<T>(
         if walk.iterator.as_ref() == Some(&id) {
             continue;
         }
-        if found.len() == walk.limit || bytes >= bounds.bytes {
-            break false;
-        }
         let shown = read(&item)?;
+        // A full page is the last if nothing is shown of what comes behind it.
+        if is_full {
+            if shown.is_some() {
+                break false;
+            }
+            continue;
+        }
         if shown.is_some() || !bounds.hides {
             furthest = Some(id.clone());
         }
