@@ -95,7 +95,11 @@ async fn a_message_that_was_called_off_is_not_sent() {
         assert_eq!((reply.status.as_u16(), &reply.body["canceled"]), (200, &json!(1)));
         let again = world.call("POST", &path, Value::Null).await;
         assert_eq!(again.body["canceled"], 0);
-        world.live_s(1_200).await;
+        // Now, at its time, and long after.
+        for later in [0, 600, 600] {
+            world.live_s(later).await;
+            assert_eq!(stands(&world, &app, &msg).await, ["canceled"; 3], "after {later} s");
+        }
         assert_eq!(world.network.sent().len(), 0, "after {waited} s");
         // What was called off is not missing.
         let ep = world.call("GET", &format!("/api/v1/app/{app}/endpoint"), Value::Null).await;
@@ -106,7 +110,34 @@ async fn a_message_that_was_called_off_is_not_sent() {
         assert_eq!(world.call("POST", &replay, since).await.status, 202);
         world.dispatch_all().await;
         assert_eq!(world.network.sent().len(), 0);
+        let missing = format!("/api/v1/app/{app}/endpoint/{ep}/missing");
+        assert_eq!(world.call("GET", &missing, Value::Null).await.body["missing"], 0);
     }
+}
+
+/// How far a message is, by all that tell it.
+async fn stands(world: &World, app: &str, msg: &str) -> [String; 3] {
+    let get = async |path: String| world.call("GET", &path, Value::Null).await.body;
+    let listed = get(format!("/api/v1/app/{app}/delivery")).await;
+    let canceled = get(format!("/api/v1/app/{app}/delivery?state=canceled")).await;
+    let explained = get(format!("/api/v1/app/{app}/msg/{msg}/explain")).await;
+    assert_eq!(canceled["data"], listed["data"]);
+    let state = |body: &Value| text(&body["data"][0]["state"]);
+    [state(&listed), state(&canceled), text(&explained["endpoints"][0]["verdict"])]
+}
+
+#[tokio::test]
+async fn one_endpoint_alone_cannot_call_off_what_waits_for_its_time_and_says_so() {
+    let (world, app) = stage().await;
+    let msg = publish(&world, &app, json!({"deliverAt": at(&world, 600)})).await;
+    let ep = world.call("GET", &format!("/api/v1/app/{app}/endpoint"), Value::Null).await;
+    let ep = text(&ep.body["data"][0]["id"]);
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/cancel-msgs");
+    let refused = world.call("POST", &path, json!({"msgIds": [msg]})).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(text(&refused.body["detail"][0]["msg"]).contains(&format!("/msg/{msg}/cancel")));
+    world.live_s(700).await;
+    assert_eq!(world.network.sent().len(), 1);
 }
 
 #[tokio::test]

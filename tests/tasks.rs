@@ -182,6 +182,32 @@ async fn replay_missing_leaves_out_what_the_endpoint_does_not_want() {
 }
 
 #[tokio::test]
+async fn an_example_is_missing_at_no_other_endpoint() {
+    const OTHER: &str = "http://127.0.0.1:9/other";
+    let (world, app, ep) = stage().await;
+    let other = world.endpoint(&app, OTHER).await;
+    let since = now(&world);
+    let kind = json!({"name": "test.event", "description": "",
+        "schemas": {"1": {"type": "object", "examples": [{"n": 1}]}}});
+    assert_eq!(world.call("POST", "/api/v1/event-type", kind).await.status, 201);
+    // One that is taken, and one that is not.
+    for status in [200, 500] {
+        world.network.next(URL, answer(status));
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/send-example");
+        let sent = world.call("POST", &path, json!({"eventType": "test.event"})).await;
+        assert!(sent.status.is_success(), "{sent:?}");
+        world.dispatch_all().await;
+    }
+    world.advance_s(100);
+    let missing = format!("/api/v1/app/{app}/endpoint/{other}/missing");
+    assert_eq!(world.call("GET", &missing, Value::Null).await.body["missing"], 0);
+    let task = begin(&world, &app, &other, "replay-missing", json!({"since": since})).await;
+    world.dispatch_all().await;
+    assert_eq!(read(&world, &task).await["data"], json!({"messagesSent": 0}));
+    assert_eq!(world.network.sent_to(OTHER).len(), 0);
+}
+
+#[tokio::test]
 async fn bulk_replay_sends_what_was_sent_and_fits_the_selection() {
     let (world, app, ep) = stage().await;
     let since = now(&world);

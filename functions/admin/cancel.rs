@@ -9,6 +9,7 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::Event;
+use shared::domain::delivery::scheduled::Waiting;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::store::{Advanced, Trace, Walk};
@@ -55,6 +56,24 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &out))
     }
 
+    /// Whether this was to wait for its time, and was called off before.
+    pub(crate) async fn is_called_off(&self, message: &Message) -> Result<bool, ApiError> {
+        Ok(self.waiting(message).await? == Some(Waiting::Canceled))
+    }
+
+    /// Whether this waits for its time.
+    async fn waits(&self, message: &Message) -> Result<bool, ApiError> {
+        Ok(self.waiting(message).await? == Some(Waiting::Yes))
+    }
+
+    async fn waiting(&self, message: &Message) -> Result<Option<Waiting>, ApiError> {
+        if message.deliver_at.is_none() {
+            return Ok(None);
+        }
+        let found = self.admin.pending.scheduled(&message.id).await?;
+        Ok(found.map(|found| found.value.waiting))
+    }
+
     async fn cancel_one(&self, message: &Message) -> Result<u64, ApiError> {
         let mut canceled = self.cancel_scheduled(message).await?;
         for delivery in self.admin.history.deliveries_of_message(&message.id).await? {
@@ -94,8 +113,19 @@ impl Call<'_> {
                 let rule = format!("must name at most {CANCEL_PAGE} messages");
                 return Err(Violation::body("msgIds", rule).into());
             }
+            let mut messages = Vec::with_capacity(references.len());
             for reference in references {
                 let message = self.message(&tenant, reference).await?;
+                if self.waits(&message).await? {
+                    let rule = format!(
+                        "must not name `{reference}`: it waits for its time, and is called off for \
+                         all endpoints with POST /api/v1/app/{app}/msg/{reference}/cancel"
+                    );
+                    return Err(Violation::body("msgIds", rule).into());
+                }
+                messages.push(message);
+            }
+            for message in messages {
                 out.canceled += self.cancel(&message.id, &endpoint.id).await?;
                 for part in self.admin.history.parts(&message, now).await? {
                     out.canceled += self.cancel(&part.id, &endpoint.id).await?;

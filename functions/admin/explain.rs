@@ -125,6 +125,7 @@ impl Call<'_> {
         let of_type = self.settings_of_type(&tenant, &message.event_type).await?;
         let now = self.admin.ambient.now();
         let on_record = OnRecord::of(&attempts, &deliveries);
+        let called_off = self.is_called_off(&message).await?;
         let mut endpoints = Vec::with_capacity(tenant.endpoints.len());
         for endpoint in &tenant.endpoints {
             let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
@@ -137,6 +138,7 @@ impl Call<'_> {
                 attempts: made.to_vec(),
                 schedule: attempts_of(endpoint, &of_type, &profile),
                 profile,
+                called_off,
                 now,
             };
             endpoints.push(seen.explain());
@@ -169,9 +171,17 @@ impl Call<'_> {
         }
         for endpoint in &tenant.endpoints {
             let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
-            let (delivery, attempts, schedule) = (None, Vec::new(), 0);
-            let seen =
-                Seen { tenant, message, endpoint, delivery, attempts, schedule, profile, now };
+            let seen = Seen {
+                tenant,
+                message,
+                endpoint,
+                delivery: None,
+                attempts: Vec::new(),
+                schedule: 0,
+                profile,
+                called_off: false,
+                now,
+            };
             if seen.unsent(&seen.rules()).0 == Verdict::Waiting {
                 return Ok(true);
             }
@@ -216,6 +226,8 @@ struct Seen<'a> {
     /// Attempts at the most.
     schedule: u32,
     profile: Arc<Profile>,
+    /// Before its time came.
+    called_off: bool,
     now: Timestamp,
 }
 
@@ -339,6 +351,9 @@ impl Seen<'_> {
     fn unsent(&self, rules: &[Rule]) -> (Verdict, String) {
         if let Some(against) = rules.iter().find(|rule| !rule.holds) {
             return (Verdict::Skipped, against.says.clone());
+        }
+        if self.called_off {
+            return (Verdict::Canceled, "It was called off before its time.".to_owned());
         }
         if self.message.released_at() > self.now {
             return (Verdict::Waiting, "It waits for its time.".to_owned());

@@ -61,9 +61,12 @@ impl Call<'_> {
         let earliest = now.minus_ms(BACK_MS);
         let since = page::moment(self.request, "after")?.unwrap_or(earliest).max(earliest);
         let walk = Walk { descending: true, after: Some(since), ..Walk::onward(MOST, None) };
-        // The parts of what was cut are messages of their own.
+        // The parts of what was cut are messages of their own. An example was for the endpoint that
+        // it was sent to.
         let wanted = |message: &Message| {
-            message.parts == 0 && endpoint.wants(&message.event_type, &message.channels)
+            message.parts == 0
+                && !message.test
+                && endpoint.wants(&message.event_type, &message.channels)
         };
         let spread = tenant.application.spread;
         let listed = self.admin.history.messages(&endpoint.app, spread, &walk, now, wanted).await?;
@@ -73,8 +76,12 @@ impl Call<'_> {
             released.plus_ms(UNDER_WAY_MS) <= now && released >= sent.since
         };
         let messages: Vec<&Message> = listed.items.iter().filter(counts).collect();
+        let mut missing = 0;
+        for message in messages.iter().filter(|one| !sent.messages.contains(&one.id)) {
+            missing += usize::from(!self.is_called_off(message).await?);
+        }
         let out = MissingOut {
-            missing: messages.iter().filter(|one| !sent.messages.contains(&one.id)).count(),
+            missing,
             looked_at: messages.len(),
             complete: listed.done && sent.since <= since,
             since: since.to_rfc3339(),

@@ -72,6 +72,7 @@ export const SAID = {
   "It is in the queue.": "Es ist in der Warteschlange.",
   "It waits for its time.": "Es wartet auf seine Zeit.",
   "It waits until the endpoint answers again: one request at a time finds out.": "Es wartet, bis der Endpunkt wieder antwortet; das prüft immer nur eine Anfrage.",
+  "It was called off before its time.": "Es wurde abgesagt, bevor seine Zeit kam.",
   "It was called off.": "Es wurde abgesagt.",
   "It was cut into parts, which are sent instead.": "Es wurde in Teile zerlegt, die stattdessen gesendet werden.",
   "It was given up: {why}.": "Es wurde aufgegeben: {why}.",

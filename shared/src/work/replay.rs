@@ -57,7 +57,10 @@ impl Worker {
         let walk = walk(task, span.since, Some(span.until));
         let keep = |message: &Message| {
             // The parts of what was cut are messages of their own.
-            message.parts == 0 && endpoint.wants(&message.event_type, &message.channels)
+            // An example was for the endpoint that it was sent to.
+            message.parts == 0
+                && !message.test
+                && endpoint.wants(&message.event_type, &message.channels)
         };
         let now = self.ambient.now();
         let spread = tenant.as_ref().map_or(Spread::MOST, |tenant| tenant.application.spread);
