@@ -159,6 +159,7 @@ mod terminal;
 mod throttle;
 mod token;
 mod token_deliveries;
+mod upserts;
 /// What of the environment the local platform does not hear.
 #[path = "../functions/local/variables.rs"]
 mod variables;

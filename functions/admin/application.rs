@@ -146,6 +146,9 @@ impl Call<'_> {
             }
             other => other?,
         };
+        // By the uid that it was called by it has to be found again.
+        let named = || tenant.application.uid.clone().filter(|named| named.as_str() == app);
+        let uid = uid.or_else(named);
         self.edit(&tenant.application.id, |application| {
             application.name.clone_from(&input.name);
             application.uid.clone_from(&uid);

@@ -110,6 +110,8 @@ impl Call<'_> {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, (input, said), uid.or(Some(named))).await;
         };
+        // By the uid that it was called by it has to be found again.
+        let uid = uid.or_else(|| endpoint.uid.clone().filter(|named| named.as_str() == ep));
         let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
@@ -150,6 +152,9 @@ impl Call<'_> {
         }
         patch.description.iter().for_each(|text| check_description(&mut rules, text));
         patch.url.iter().for_each(|url| self.check_url(&mut rules, url));
+        if patch.secret.is_some() {
+            rules.broken("secret", "is replaced by rotating it: POST it as `key` to secret/rotate");
+        }
         let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
         rules.channels(patch.channels.value().map(Vec::as_slice));
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));

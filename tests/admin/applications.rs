@@ -166,7 +166,7 @@ async fn put_replaces_everything_that_a_caller_can_set() {
     assert_eq!(
         updated.body,
         json!({
-            "id": created.body["id"], "name": "Second", "uid": null, "metadata": {},
+            "id": created.body["id"], "name": "Second", "uid": "customer-1", "metadata": {},
             "throttleRate": null, "rateLimit": null,
             "createdAt": "2027-01-15T08:00:00Z", "updatedAt": "2027-01-15T08:01:00Z",
         })

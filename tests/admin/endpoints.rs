@@ -192,7 +192,7 @@ async fn put_replaces_an_endpoint_but_never_its_secret() {
     assert_eq!(
         updated.body,
         json!({
-            "id": id, "url": "http://127.0.0.1:9/new", "uid": null, "description": "",
+            "id": id, "url": "http://127.0.0.1:9/new", "uid": "main", "description": "",
             "throttleRate": null, "rateLimit": null,
             "disabled": false, "eventTypes": null, "filterTypes": null, "channels": null,
             "metadata": {}, "version": 1,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::{Channels, Delays, EventTypes, Moment, TimeoutSeconds};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use shared::api::patch::{Field, not_null};
 use shared::domain::application::Metadata;
@@ -132,6 +133,9 @@ pub(crate) struct EndpointPatch {
     pub(super) retry_schedule: Field<Vec<u64>>,
     #[schemars(with = "Option<TimeoutSeconds>")]
     pub(super) timeout_seconds: Field<u64>,
+    /// Not to be changed here; earlier libraries have it.
+    #[schemars(skip)]
+    pub(super) secret: Option<IgnoredAny>,
 }
 
 impl EndpointPatch {

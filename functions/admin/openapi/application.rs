@@ -27,7 +27,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .caller(Caller::Application)
             .answers::<ApplicationOut>(200, "The application"),
         describe("v1.application.update", "Change an application, or create it")
-            .detail("Creates one if the path has the uid of none. A field left out is cleared.")
+            .detail(
+                "Creates one if the path has the uid of none. A field left out is cleared, but not \
+                 the uid that the path has.",
+            )
             .takes::<ApplicationIn>()
             .answers::<ApplicationOut>(200, "The changed application")
             .answers::<ApplicationOut>(201, "The new application")

@@ -26,8 +26,9 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.endpoint.get", "Get an endpoint").answers::<EndpointOut>(200, "The endpoint"),
         describe("v1.endpoint.update", "Change an endpoint, or create it")
             .detail(
-                "Creates one if the path has the uid of none. A field left out is cleared; the \
-                 secret of an endpoint that is there stays.",
+                "Creates one if the path has the uid of none. A field left out is cleared, but not \
+                 the uid that the path has. The secret of an endpoint that is there stays, whatever \
+                 the body says.",
             )
             .takes::<EndpointIn>()
             .answers::<EndpointOut>(200, "The changed endpoint")

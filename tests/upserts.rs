@@ -1,0 +1,69 @@
+//! PUT makes what is not there and changes what is: whoever repeats it changes nothing.
+
+use serde_json::{Value, json};
+
+use crate::support::world::{World, text};
+
+const URL: &str = "http://127.0.0.1:9/hook";
+
+/// The ids that each of five equal requests answers with, and how many things there are then.
+async fn five(world: &World, list: &str, body: Value) -> (Vec<(u16, String, Value)>, usize) {
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let reply = world.call("PUT", &format!("{list}/mine"), body.clone()).await;
+        let body = reply.body;
+        seen.push((reply.status.as_u16(), text(&body["id"]), body["uid"].clone()));
+    }
+    let listed = world.call("GET", list, Value::Null).await.body;
+    (seen, listed["data"].as_array().unwrap().len())
+}
+
+#[tokio::test]
+async fn an_upsert_by_uid_that_is_repeated_finds_what_it_made() {
+    let world = World::new();
+    let app = world.application().await;
+    let endpoint = json!({"url": URL});
+    for (list, body, before) in [
+        ("/api/v1/app".to_owned(), json!({"name": "n"}), 1),
+        (format!("/api/v1/app/{app}/endpoint"), endpoint.clone(), 0),
+        ("/api/v1/operational-webhook/endpoint".to_owned(), endpoint, 0),
+    ] {
+        let (seen, count) = five(&world, &list, body).await;
+        let id = &seen[0].1;
+        let again = (200, id.clone(), json!("mine"));
+        let mut expected = vec![(201, id.clone(), json!("mine"))];
+        expected.resize(5, again);
+        assert_eq!((&seen, count), (&expected, before + 1), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn an_upsert_by_id_clears_the_uid_that_it_leaves_out_and_one_by_uid_may_change_it() {
+    let world = World::new();
+    let app = world.application().await;
+    let list = format!("/api/v1/app/{app}/endpoint");
+    let made = world.call("PUT", &format!("{list}/mine"), json!({"url": URL})).await.body;
+    let other = json!({"url": URL, "uid": "other"});
+    let renamed = world.call("PUT", &format!("{list}/mine"), other).await.body;
+    assert_eq!((&renamed["id"], &renamed["uid"]), (&made["id"], &json!("other")));
+    let by_id = format!("{list}/{}", text(&made["id"]));
+    let cleared = world.call("PUT", &by_id, json!({"url": URL})).await.body;
+    assert_eq!((&cleared["id"], &cleared["uid"]), (&made["id"], &Value::Null));
+}
+
+#[tokio::test]
+async fn a_patch_does_not_pass_over_a_secret() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    let secret = format!("{path}/secret");
+    let before = world.call("GET", &secret, Value::Null).await.body;
+    let said = json!({"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "description": "d"});
+    let refused = world.call("PATCH", &path, said).await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "secret"]), "{refused:?}");
+    assert_eq!(world.call("GET", &secret, Value::Null).await.body, before);
+    let patched = world.call("PATCH", &path, json!({"secret": null, "description": "d"})).await;
+    assert_eq!((patched.status.as_u16(), &patched.body["description"]), (200, &json!("d")));
+}
