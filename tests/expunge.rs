@@ -28,8 +28,15 @@ async fn each_message_that_is_named_is_taken_away_or_said_to_be_unknown() {
         let shown = world.call("GET", &format!("/api/v1/app/{app}/msg/{id}"), Value::Null).await;
         assert_eq!(shown.body["payload"] == json!({"expired": true}), gone, "{id}");
     }
-    let many = json!({"ids": vec!["x"; 101]});
-    assert_eq!(places(&world.call("POST", &path, many).await), ["body/ids"]);
+    for none_or_too_many in [
+        json!({"ids": vec!["x"; 101]}),
+        json!({"ids": []}),
+        json!({}),
+        // As it is said where messages are canceled.
+        json!({"msgIds": ["mine"]}),
+    ] {
+        assert_eq!(places(&world.call("POST", &path, none_or_too_many).await), ["body/ids"]);
+    }
     let token = world.app_token(&app);
     assert_eq!(world.call_as(&token, "POST", &path, json!({"ids": []})).await.status, 403);
 }

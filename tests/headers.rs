@@ -58,6 +58,24 @@ async fn a_patch_changes_what_it_names_whatever_the_case() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_said_twice_is_refused_and_so_is_a_value_that_is_not_ascii() {
+    let (world, app, _, path) = stage().await;
+    let twice = json!({"X-Foo": "a", "x-foo": "b"});
+    let list = format!("/api/v1/app/{app}/endpoint");
+    for (method, path, body, field) in [
+        ("PUT", &path, json!({"headers": twice}), "x-foo"),
+        ("PATCH", &path, json!({"headers": twice}), "x-foo"),
+        ("POST", &list, json!({"url": URL, "headers": twice}), "x-foo"),
+        ("PUT", &path, json!({"headers": {"X-Foo": "é"}}), "X-Foo"),
+    ] {
+        let reply = world.call(method, path, body).await;
+        assert_eq!(reply.status, 422, "{method} {path}: {reply:?}");
+        assert_eq!(reply.body["detail"][0]["loc"], json!(["body", "headers", field]));
+    }
+    assert_eq!(world.call("GET", &path, Value::Null).await.body["headers"], json!({}));
+}
+
+#[tokio::test]
 async fn names_that_are_not_the_customers_are_refused() {
     let (world, _, _, path) = stage().await;
     for name in [

@@ -132,6 +132,31 @@ async fn what_is_exported_can_be_imported() {
 }
 
 #[tokio::test]
+async fn what_names_no_webhooks_is_refused_and_archives_nothing() {
+    let world = World::new();
+    let kept = json!({"name": "kept", "description": ""});
+    assert_eq!(world.call("POST", "/api/v1/event-type", kept).await.status, 201);
+    for (field, said) in [
+        ("specRaw", json!("::: bad")),
+        ("spec", json!({})),
+        ("spec", json!({"opneapi": "3.1.0", "webhook": {"a": {"post": {}}}})),
+        ("spec", json!({"openapi": "3.1.0", "paths": {}})),
+    ] {
+        for dry_run in [true, false] {
+            let body = json!({field: said, "replaceAll": true, "dryRun": dry_run});
+            let reply = world.call("POST", PATH, body).await;
+            assert_eq!(reply.status, 422, "{said}: {reply:?}");
+            assert!(reply.body.to_string().contains("`webhooks`"), "{reply:?}");
+        }
+    }
+    let listed = world.call("GET", "/api/v1/event-type", Value::Null).await.body;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    // None on purpose is none.
+    let none = json!({"spec": {"openapi": "3.1.0", "webhooks": {}}, "replaceAll": true});
+    assert_eq!(world.call("POST", PATH, none).await.body["data"]["modified"], json!(["kept"]));
+}
+
+#[tokio::test]
 async fn what_is_no_description_is_refused() {
     let world = World::new();
     for (body, field) in [
@@ -199,7 +224,7 @@ fn what_yaml_makes_of_a_long_text_is_bounded_and_takes_no_longer_than_reading_it
     let bodies = vec![
         json!({"specRaw": format!("a: {}", list("b, "))}),
         json!({"specRaw": "- b\n".repeat(90 * 1024)}),
-        json!({"specRaw": "a: b\n".repeat(40 * 1024)}),
+        json!({"specRaw": format!("webhooks: {{}}\n{}", "a: b\n".repeat(40 * 1024))}),
         json!({"specRaw": format!("webhooks: {{}}\na: {long}")}),
         json!({"specRaw": format!("webhooks: {{}}\na: \"{}\"", "\\0".repeat(160 * 1024))}),
     ];

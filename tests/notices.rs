@@ -177,6 +177,19 @@ async fn endpoints_for_notices_are_handled_as_others_and_their_application_is_in
     assert_eq!(told(&world).await, Vec::<Value>::new());
 }
 
+#[tokio::test]
+async fn an_endpoint_chooses_among_the_notices_that_there_are() {
+    let world = World::new();
+    let ep = listen(&world, json!(["message.attempt.exhausted"])).await;
+    let misspelt = json!({"url": NOTICES, "filterTypes": ["message.attempt.exausted"]});
+    for (method, path) in [("POST", PATH.to_owned()), ("PUT", format!("{PATH}/{ep}"))] {
+        let reply = world.call(method, &path, misspelt.clone()).await;
+        assert_eq!(reply.status, 422, "{method}: {reply:?}");
+        assert_eq!(reply.body["detail"][0]["loc"], json!(["body", "filterTypes"]));
+        assert!(reply.body["detail"][0]["msg"].as_str().unwrap().contains("attempt.exhausted"));
+    }
+}
+
 /// Whatever call fails, before or after its effect: when the attempt is on record, so is its
 /// notice.
 #[tokio::test]

@@ -46,8 +46,8 @@ impl Call<'_> {
     pub(crate) async fn expunge_messages(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let input: BulkExpungeContentsIn = request::body(self.request)?;
-        if input.ids.len() > MAX_NAMED {
-            let rule = format!("must name at most {MAX_NAMED} messages");
+        if input.ids.is_empty() || input.ids.len() > MAX_NAMED {
+            let rule = format!("must name 1 to {MAX_NAMED} messages");
             return Err(Violation::body("ids", rule).into());
         }
         let (app, now) = (tenant.application.id, self.admin.ambient.now());

@@ -3,10 +3,10 @@
 //! All values rest sealed: they are often credentials. Those of names that always are come back
 //! by name only. Names leave in the letter case in which they were given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::JsonSchema;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::patch::not_null;
@@ -128,6 +128,7 @@ impl Call<'_> {
             check_header(&mut rules, name, Some(value));
             self.put_header(&mut made, owner, name, Some(value));
         }
+        check_once(&mut rules, headers.keys());
         rules.check().map(|()| made)
     }
 
@@ -177,6 +178,7 @@ impl Call<'_> {
         for (name, value) in &changes {
             check_header(&mut rules, name, value.as_deref());
         }
+        check_once(&mut rules, changes.keys());
         rules.check()?;
         let now = self.admin.ambient.now();
         let owner = endpoint.id.to_string();
@@ -214,6 +216,16 @@ fn check_header(rules: &mut Rules, name: &str, value: Option<&str>) {
     }
 }
 
+/// HTTP does not tell names apart by the size of their letters: one of two would be lost.
+fn check_once<'a>(rules: &mut Rules, names: impl Iterator<Item = &'a String>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.to_ascii_lowercase()) {
+            rules.broken(&format!("headers.{name}"), "is there twice: capitals are no difference");
+        }
+    }
+}
+
 /// What is wrong with a header, without its value.
 fn broken_rule(name: &str, value: Option<&str>) -> Option<String> {
     let lower = name.to_ascii_lowercase();
@@ -229,5 +241,7 @@ fn broken_rule(name: &str, value: Option<&str>) -> Option<String> {
     if value.len() > MAX_HEADER_BYTES {
         return Some(format!("must be at most {MAX_HEADER_BYTES} bytes long"));
     }
-    HeaderValue::from_str(value).is_err().then(|| "must be visible ASCII".to_owned())
+    // What HTTP allows beyond that is read in as many ways as there are readers.
+    let is_visible = value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    (!is_visible).then(|| "must be visible ASCII".to_owned())
 }

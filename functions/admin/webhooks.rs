@@ -26,6 +26,8 @@ pub(crate) const MAX_IMPORTED: usize = 500;
 /// dry run can show in an answer.
 const MAX_TOTAL: usize = 5 * 1024 * 1024;
 
+/// Where a description has them.
+const SECTIONS: [&str; 2] = ["webhooks", "x-webhooks"];
 /// Wrong webhooks that are told of; after these, nothing more is looked at.
 const MAX_WRONG: usize = 20;
 
@@ -56,7 +58,10 @@ pub(crate) fn read(root: &Json<'_>) -> Result<Found, ApiError> {
     let mut named = BTreeSet::new();
     let mut budget = Budget::new(MAX_TOTAL, MAX_BYTES);
     let mut wrong = 0;
-    for section in ["webhooks", "x-webhooks"] {
+    if SECTIONS.iter().all(|section| root.get(section).is_none()) {
+        rules.broken("spec", "must be an OpenAPI description with `webhooks` or `x-webhooks`");
+    }
+    for section in SECTIONS {
         let Some(webhooks) = root.get(section) else { continue };
         let Some(webhooks) = webhooks.fields() else {
             rules.broken(&format!("spec.{section}"), "must be an object");

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use shared::api::error::{ApiError, Violation};
 use shared::domain::endpoint::Endpoint;
+use shared::domain::notice;
 use shared::store::Tenant;
 
 use crate::Call;
@@ -28,9 +29,16 @@ impl Call<'_> {
         let is_kept = |name: &&String| kept.is_some_and(|kept| kept.contains(name));
         let mut new: Vec<&String> =
             chosen.into_iter().flatten().filter(|name| !is_kept(name)).collect();
-        // What we have to tell ourselves is in nobody's catalogue.
-        if new.is_empty() || tenant.application.operational {
+        if new.is_empty() {
             return Ok(());
+        }
+        // What we have to tell ourselves is in nobody's catalogue.
+        if tenant.application.operational {
+            new.retain(|name| !notice::TYPES.contains(&name.as_str()));
+            let Some(name) = new.first() else { return Ok(()) };
+            let there = notice::TYPES.join(", ");
+            let rule = format!("must name what there are notices of, and not `{name}`: {there}");
+            return Err(Violation::body(field, rule).into());
         }
         let profile = self.effective_profile(&tenant.application, profile).await?;
         let (_, events) = self.profile_and_events(&profile.name).await?;

@@ -63,9 +63,8 @@ pub(super) fn descriptions() -> Vec<Description> {
         .answers::<Page<AttemptedOut>>(200, "A page"),
         describe("v1.endpoint.get-stats", "Count what an endpoint was sent")
             .detail(
-                "By how far the messages are, of the last 28 days if it is not said. The latest \
-                 40,000 attempts count; of what failed at first, the fate of the latest 500 is \
-                 looked up and that of older ones is told by their age.",
+                "Attempts by how they ended, and deliveries that have none by how far they are; of \
+                 the last 28 days if it is not said. The latest 40,000 count.",
             )
             .query([
                 moment("since", "From this moment on, at most 28 days before `until`."),

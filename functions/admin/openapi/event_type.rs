@@ -58,7 +58,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .takes::<EnvironmentIn>()
             .answers_empty(204, "It is done"),
         change("v1.event-type.create", "Create an event type")
-            .detail("One that was archived comes back with what is said here.")
+            .detail(
+                "One that was archived comes back with what is said here; its `retrySchedule` and \
+                 `timeoutSeconds` stay unless they are said.",
+            )
             .takes::<EventTypeIn>()
             .answers::<EventTypeOut>(201, "The new event type")
             .fails(409, "There is one of this name"),
@@ -66,7 +69,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .caller(Caller::Member)
             .answers::<EventTypeOut>(200, "The event type"),
         change("v1.event-type.update", "Change an event type, or create it")
-            .detail("A field left out is cleared.")
+            .detail(
+                "A field left out is cleared, but not `retrySchedule` and `timeoutSeconds`: \
+                 `null` clears those.",
+            )
             .takes::<EventTypeUpdate>()
             .answers::<EventTypeOut>(200, "The changed event type")
             .answers::<EventTypeOut>(201, "The new event type"),
