@@ -56,6 +56,18 @@ fn a_root_secret_that_others_can_read_is_refused() {
     }
 }
 
+#[test]
+fn a_root_secret_that_was_lost_is_not_made_anew() {
+    let directory = Directory::new();
+    let secret = directory.path().join("root-secret");
+    root_secret(directory.path(), &Ambient::system()).unwrap();
+    drop(Engine::open(directory.path()).unwrap());
+    std::fs::remove_file(&secret).unwrap();
+    let reason = root_secret(directory.path(), &Ambient::system()).err().unwrap();
+    assert!(reason.contains("root-secret is missing"), "{reason}");
+    assert!(!secret.exists(), "whoever looks afterwards sees that it is");
+}
+
 #[tokio::test]
 async fn another_root_secret_is_told_at_once() {
     let directory = Directory::new();

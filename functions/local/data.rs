@@ -14,14 +14,24 @@ use shared::host::config::DEFAULT_ORGANISATION;
 
 const SECRET_FILE: &str = "root-secret";
 const LISTEN_SECRET_FILE: &str = "listen-secret";
+/// As the engine calls it.
+const DATABASE_FILE: &str = "posthorn.db";
 const ADDRESS_FILE: &str = "address";
 
-/// The root secret of this directory, which is made if there is none yet.
+/// The root secret of this directory, which is made if there is nothing yet.
 ///
 /// # Errors
-/// A sentence for the operator: it cannot be read or made, is too short, or others may read it.
+/// A sentence for the operator: it cannot be read or made, was lost, is too short, or others may
+/// read it.
 pub(crate) fn root_secret(directory: &Path, ambient: &Ambient) -> Result<RootSecret, String> {
     let path = directory.join(SECRET_FILE);
+    if !path.exists() && directory.join(DATABASE_FILE).exists() {
+        return Err(format!(
+            "{} is missing: secrets in the database open with it alone; put it back, or begin with \
+             another directory",
+            path.display()
+        ));
+    }
     let text = kept(&path, || RootSecret::generate(ambient))?;
     RootSecret::new(&text).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admin::Admin;
+use bytes::Bytes;
 use dispatch::{Dispatcher, Observer, Parts};
+use http::Request;
+use http::header::AUTHORIZATION;
 use receive::Receiver;
 use retry::Sweeper;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::domain::profile;
+use shared::embedded::Engine;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::Profiles;
@@ -176,6 +180,37 @@ impl Platform {
         let over = async { while self.doors.join_next().await.is_some() {} };
         if tokio::time::timeout(LONGEST_STOP, over).await.is_err() {
             tracing::warn!("what is still under way will be repeated by the next process");
+        }
+    }
+}
+
+/// The operations of a platform that does not run: what is asked of them is done, and nothing is
+/// delivered.
+pub(crate) struct Offline {
+    pub(crate) engine: Engine,
+    admin: Admin,
+    token: String,
+}
+
+impl Offline {
+    /// Those of the platform in this directory, which cannot start meanwhile.
+    pub(crate) async fn open(directory: &Path) -> Result<Self, String> {
+        let machine = Machine::open(directory, Profiles::built_in()).await?;
+        let token = data::organisation_token(&machine.secret, &machine.base.ambient);
+        let Functions { admin, .. } = Functions::on(&machine, None)?;
+        Ok(Self { engine: machine.engine, admin, token })
+    }
+
+    /// Asks for an operation without a body, by its path after `/api/v1`.
+    pub(crate) async fn post(&self, path: &str) -> Result<Value, String> {
+        let request = Request::post(format!("/api/v1{path}"))
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        let (head, body) = self.admin.handle(request).await.into_parts();
+        match head.status.is_success() {
+            true => serde_json::from_slice(&body).map_err(|error| error.to_string()),
+            false => Err(format!("{path}: {} {}", head.status, String::from_utf8_lossy(&body))),
         }
     }
 }

@@ -18,13 +18,13 @@ use http::Method;
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 use shared::domain::secret::RootSecret;
-use shared::embedded::Engine;
 
 use crate::cli::{self, RootSecretStep as Step};
-use crate::data;
 use crate::output::{self, line};
+use crate::platform::Offline;
 use crate::reach::{Api, Reach};
 use crate::stack::Stack;
+use crate::{data, hint};
 
 /// The functions that know the root secret, as the template names them.
 const KNOWING: [&str; 3] = ["ReceiveFunction", "DispatchFunction", "AdminFunction"];
@@ -114,7 +114,8 @@ impl Change<'_> {
         if let Place::Directory = self.place {
             self.write(&more.promoted()).await?;
             show(&self.read()?);
-            line("\nRestart the platform; then `posthorn root-secret reseal`, and `retire`.");
+            let [reseal, retire] = ["root-secret reseal", "root-secret retire"].map(hint::command);
+            line(&format!("\nRestart the platform; then `{reseal}`, stop it, and `{retire}`."));
             return Ok(());
         }
         self.write(&more).await?;
@@ -135,11 +136,19 @@ impl Change<'_> {
         let api = Api::open(self.reach).await.map_err(|why| {
             format!("{why} (a platform that was started before `rotate` has to be restarted)")
         })?;
+        self.reseal_by(current, async |path| api.call(Method::POST, &path, Value::Null).await).await
+    }
+
+    /// The same, page by page as `ask` answers.
+    async fn reseal_by(
+        &self,
+        current: &RootSecret,
+        ask: impl AsyncFn(String) -> Result<Value, String>,
+    ) -> Result<(), String> {
         let (mut anew, mut unopened) = (0, 0);
         let mut query = String::new();
         loop {
-            let path = format!("{RESEAL}?limit=250{query}");
-            let page = api.call(Method::POST, &path, Value::Null).await?;
+            let page = ask(format!("{RESEAL}?limit=250{query}")).await?;
             if page["keys"] != json!(current.ids()) {
                 let (keys, known) = (current.ids().join(", "), &page["keys"]);
                 return Err(format!(
@@ -156,11 +165,17 @@ impl Change<'_> {
             line(&format!("sealed anew so far: {anew}"));
         }
         line(&format!("sealed anew: {anew}; opened by no key: {unopened}"));
-        match unopened {
-            0 => Ok(()),
-            _ => Err("some secrets open with none of the keys: theirs was taken out too early; \
-                      `posthorn root-secret restore` finds it while Secrets Manager has it"
-                .to_owned()),
+        const UNOPENED: &str =
+            "some secrets open with none of the keys: theirs was taken out too early";
+        match (unopened, &self.place) {
+            (0, _) => Ok(()),
+            (_, Place::Stack(_)) => Err(format!(
+                "{UNOPENED}; `{}` finds it while Secrets Manager has it",
+                hint::command("root-secret restore")
+            )),
+            (_, Place::Directory) => {
+                Err(format!("{UNOPENED}; put back a `root-secret` that had it"))
+            }
         }
     }
 
@@ -176,9 +191,11 @@ impl Change<'_> {
 
     async fn retire_here(&self, current: &RootSecret) -> Result<(), String> {
         let directory = self.reach.directory();
-        let engine = Engine::open(directory)
+        let platform = Offline::open(directory)
+            .await
             .map_err(|why| format!("{why}; after `reseal`, stop the platform for this"))?;
-        data::begin_anew(&engine, &current.retired()).await?;
+        self.reseal_by(current, async |path| platform.post(&path).await).await?;
+        data::begin_anew(&platform.engine, &current.retired()).await?;
         data::replace_secret(directory, &current.retired())
     }
 

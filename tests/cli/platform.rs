@@ -107,3 +107,23 @@ fn the_platform_tells_of_a_variable_that_it_does_not_know_and_starts() {
         "{log}"
     );
 }
+
+#[test]
+fn a_key_is_taken_out_when_everything_opens_without_it() {
+    let mut place = Place::new("retired");
+    let (listener, _) = place.listen(&[]);
+    // The hint names the platform that was named.
+    let rotated = place.says(&["root-secret", "rotate", "--data", ".posthorn"]);
+    assert!(rotated.contains("root-secret reseal --data .posthorn"), "{rotated}");
+    assert!(place.platform.end("-TERM"));
+    // Nobody has sealed anything anew before.
+    let retired = place.says(&["root-secret", "retire"]);
+    assert!(retired.contains("opened by no key: 0"), "{retired}");
+    assert_eq!(place.says(&["root-secret", "show"]).lines().count(), 1);
+    let addr = place.url.strip_prefix("http://").unwrap().to_owned();
+    place.platform =
+        super::Going::start(super::posthorn(&place.directory, &["up", "--addr", &addr]));
+    place.platform.line();
+    let sent = place.json(&["send"]);
+    assert_eq!(listener.json()["id"], sent["message"]["id"]);
+}
