@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     let Cli { command, up, reach } = cli;
     hint::tell_for(reach.named());
     match runtime.block_on(run(command.unwrap_or(Command::Up(up)), &reach)) {
-        _ if output::is_unread() => ExitCode::from(output::OF_A_CLOSED_PIPE),
+        _ if output::is_unread() => ExitCode::from(output::unread_code()),
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(&reason),
     }

@@ -62,10 +62,12 @@ fn width() -> Option<usize> {
 
 /// What shells call the end of a program by SIGPIPE, which ends most of those that print to a pipe
 /// without a reader.
-pub(crate) const OF_A_CLOSED_PIPE: u8 = 141;
+const OF_A_CLOSED_PIPE: u8 = 141;
 
 /// Whether nobody reads any more.
 static IS_UNREAD: AtomicBool = AtomicBool::new(false);
+/// Whether what was printed could not be written.
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 /// Whether somebody ends the program when nobody reads any more.
 static IS_HEARD: AtomicBool = AtomicBool::new(false);
 static UNREAD: Notify = Notify::const_new();
@@ -73,23 +75,24 @@ static UNREAD: Notify = Notify::const_new();
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 
 /// Prints a line. When nobody reads any more that ends the program without a word, as `head`
-/// expects; at once, unless somebody [listens for it](unread).
+/// expects, and with one when there is no room for it; at once, unless somebody [listens for
+/// it](unread).
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else { return };
     if GOES_ON.load(Ordering::Relaxed) {
         return;
     }
-    if error.kind() != ErrorKind::BrokenPipe {
-        complain(&format!("posthorn: cannot print: {error}"));
-        std::process::exit(1);
-    }
     let is_known = IS_UNREAD.swap(true, Ordering::Relaxed);
+    if error.kind() != ErrorKind::BrokenPipe && !is_known {
+        IS_REFUSED.store(true, Ordering::Relaxed);
+        complain(&format!("posthorn: cannot print: {error}"));
+    }
     match IS_HEARD.load(Ordering::Relaxed) {
         // Once: what is ended in order is not to be ended at once.
         true if is_known => {}
         true => UNREAD.notify_one(),
-        false => std::process::exit(OF_A_CLOSED_PIPE.into()),
+        false => std::process::exit(unread_code().into()),
     }
 }
 
@@ -121,6 +124,11 @@ pub(crate) fn go_on_unread() {
 /// Whether nobody reads any more.
 pub(crate) fn is_unread() -> bool {
     IS_UNREAD.load(Ordering::Relaxed)
+}
+
+/// What the program ends with when nobody reads any more.
+pub(crate) fn unread_code() -> u8 {
+    if IS_REFUSED.load(Ordering::Relaxed) { 1 } else { OF_A_CLOSED_PIPE }
 }
 
 /// A field as people read it.

@@ -112,3 +112,22 @@ fn an_answer_that_finds_no_room_is_a_failure() {
     assert!(said.contains("cannot print"), "{said}");
     assert_eq!(ran.status.code(), Some(1));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_begun_ends_where_there_is_no_room_for_what_it_says() {
+    let place = Place::new("room");
+    let made = place.directory.join("made");
+    std::fs::create_dir(&made).unwrap();
+    for arguments in [&["bench", "-n", "5", "--own"] as &[&str], &["listen"]] {
+        let mut command = posthorn(&place.directory, arguments);
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = command.env("TMPDIR", &made).stdout(full).output().unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(said.matches("cannot print").count(), 1, "{arguments:?}: {said}");
+    }
+    // Neither a platform on a directory of its own nor an endpoint that nobody answers is left.
+    assert_eq!(std::fs::read_dir(&made).unwrap().count(), 0);
+    assert_eq!(place.endpoints(), Vec::<Value>::new());
+}
