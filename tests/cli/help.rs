@@ -106,6 +106,28 @@ fn completions_know_every_command() {
 }
 
 #[test]
+fn a_simulation_of_nothing_is_refused() {
+    for option in ["--scale", "--rate", "--minutes"] {
+        let mut simulate = Command::new(env!("CARGO_BIN_EXE_posthorn"));
+        let refused = simulate.args(["simulate", option, "0"]).output().unwrap();
+        let complaint = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{complaint}");
+        assert!(complaint.contains("more than 0"), "{complaint}");
+    }
+}
+
+#[test]
+fn what_nobody_takes_is_reckoned_by_what_was_to_be_delivered() {
+    let mut simulate = Command::new(env!("CARGO_BIN_EXE_posthorn"));
+    let hanging = ["simulate", "--rate", "10", "--minutes", "0.2", "--hang", "100%", "--json"];
+    let told = simulate.args(hanging).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let run = &told["runs"][0];
+    assert_eq!(run["delivered"], 0);
+    assert!(run["writeUnitsEach"].as_f64().unwrap() < 100.0, "{run}");
+}
+
+#[test]
 fn a_bench_that_cannot_be_is_refused_with_what_may_be_said() {
     for (option, value, said) in [
         ("-n", "0", "0 is not in 1.."),

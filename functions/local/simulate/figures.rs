@@ -157,7 +157,10 @@ impl Figures {
         let usage = account.ports.meter.usage().since(before);
         let throttled = account.ports.table.throttled();
         let died = account.dispatch.stats().unrecorded;
-        let each = |count: f64| round(count / books.delivered.max(1) as f64);
+        // Where nothing arrives, what was meant to is what it was spent on.
+        let shares = if books.delivered > 0 { books.delivered } else { books.deliveries };
+        let share = |of: f64| if shares > 0 { of / shares as f64 } else { 0.0 };
+        let each = |count: f64| round(share(count));
         let work = |function, stats| work(function, stats, took_s);
         let (receive, dispatch, retry) = (
             work(RECEIVE, account.receive.stats()),
@@ -174,7 +177,7 @@ impl Figures {
             failures: books.posts.saturating_sub(books.delivered),
             stored_days: DEFAULT_RETENTION_DAYS,
         };
-        let million = |dollars: f64| round(dollars / books.delivered.max(1) as f64 * 1e6);
+        let million = |dollars: f64| round(share(dollars) * 1e6);
         let bill = bill_of(&ran, &usage);
         let bill = bill.into_iter().map(|(name, dollars)| (name, million(dollars))).collect();
         Self {

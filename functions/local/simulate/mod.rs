@@ -49,7 +49,7 @@ pub(crate) struct Simulate {
     #[arg(long, value_parser = positive)]
     minutes: Option<f64>,
     /// How much smaller everything is, as 10%: the load, and the account's limits.
-    #[arg(long, value_parser = share)]
+    #[arg(long, value_parser = some_share)]
     scale: Option<f64>,
     /// Endpoints that hang, as 1%.
     #[arg(long, default_value = "0%", value_parser = share)]
@@ -185,4 +185,11 @@ fn share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>();
     let number = number.map_err(|_| "write a percentage, as 1%".to_owned())?;
     if (0.0..=100.0).contains(&number) { Ok(number / 100.0) } else { Err("0% to 100%".into()) }
+}
+
+fn some_share(text: &str) -> Result<f64, String> {
+    share(text).and_then(|share| match share > 0.0 {
+        true => Ok(share),
+        false => Err("more than 0%, up to 100%".into()),
+    })
 }
