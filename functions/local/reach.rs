@@ -169,6 +169,7 @@ impl Api {
     /// # Errors
     /// What the platform objected to, or why nothing came.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, String> {
+        check_names(path)?;
         let answer = self.api.send(Method::GET, &under(path), Bytes::new()).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
@@ -186,6 +187,7 @@ impl Api {
         path: &str,
         body: Value,
     ) -> Result<Value, String> {
+        check_names(path)?;
         self.api.call(method, &under(path), body).await
     }
 
@@ -246,6 +248,23 @@ impl Api {
             return string(&made, "id");
         }
         self.existing(reference).await
+    }
+
+    /// The application to publish to: as [`Self::application`] finds it, or as it was named if all
+    /// that the token opens is publishing.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn addressee(&self, reference: &str) -> Result<String, String> {
+        let found = self.application(reference).await;
+        if found.is_err() {
+            let path = under(&format!("/app/{}", segment(reference)));
+            let looked = self.api.send(Method::GET, &path, Bytes::new()).await;
+            if looked.is_ok_and(|answer| answer.status == StatusCode::FORBIDDEN) {
+                return Ok(segment(reference));
+            }
+        }
+        found
     }
 
     /// The id of the application with this id or uid. None is made: whoever looks changes nothing.
@@ -309,6 +328,15 @@ impl Api {
         };
         let api = Remote::new(place("ApiUrl")?, &token)?;
         Ok(Self { publish: api.at(place("PublishUrl")?), api, directory: None })
+    }
+}
+
+/// Refuses a path in which a caller's name was none: an empty one leads to another thing.
+fn check_names(path: &str) -> Result<(), String> {
+    let names = path.split('?').next().unwrap_or_default();
+    match names.split('/').skip(1).any(|name| matches!(name, "" | "." | "..")) {
+        true => Err("an id or a name is empty, or only dots: say which one is meant".to_owned()),
+        false => Ok(()),
     }
 }
 

@@ -125,7 +125,10 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, String> {
 
 /// What the API objects to, for people: field and rule instead of JSON.
 fn objection(body: &[u8]) -> String {
-    let whole = || String::from_utf8_lossy(body).into_owned();
+    let whole = || match body {
+        b"" | b"{}" => "no reason was given".to_owned(),
+        body => String::from_utf8_lossy(body).into_owned(),
+    };
     let Ok(answer) = serde_json::from_slice::<Value>(body) else { return whole() };
     match &answer["detail"] {
         Value::String(detail) => detail.clone(),

@@ -15,7 +15,7 @@ pub(crate) async fn run(api: &Api, options: &cli::Send) -> Result<Output, String
     let payload: Box<RawValue> = serde_json::from_str(&payload).map_err(|error| {
         format!("the payload is not JSON ({error}): quote strings, or name a file as @FILE")
     })?;
-    let app = api.application(&options.of.app).await?;
+    let app = api.addressee(&options.of.app).await?;
     let mut envelope = json!({"eventType": options.event_type});
     for (name, value) in [
         ("eventId", json!(options.event_id)),
@@ -49,8 +49,18 @@ async fn publish(
     let body = format!(r#"{},"payload":{payload}}}"#, envelope.trim_end_matches('}'));
     let message = api.publish(app, body).await?;
     let id = string(&message, "id")?;
-    let told = meant::of(api, app, &message).await?;
     let kind = field(&message, "eventType");
+    let told = match meant::of(api, app, &message).await {
+        Ok(told) => told,
+        // It was accepted all the same.
+        Err(why) => {
+            let text = format!("accepted {id} ({kind}) of {app}; for whom is not known: {why}");
+            return Ok(Output::new(
+                json!({"message": message, "app": app, "endpoints": null}),
+                text,
+            ));
+        }
+    };
     let mut text = format!("accepted {id} ({kind}) of {app}, meant for {}", told.summary());
     for line in told.lines() {
         text += &format!("\n  {line}");

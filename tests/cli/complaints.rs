@@ -37,6 +37,47 @@ fn what_is_not_there_is_named_as_it_was_asked_for() {
 }
 
 #[test]
+fn an_empty_name_is_nobodys() {
+    let place = Place::new("empty");
+    place.listen(&[]);
+    for arguments in [
+        &["endpoint", "get", ""] as &[&str],
+        &["endpoint", "delete", ""],
+        &["message", "get", ""],
+        &["event-type", "get", ""],
+        &["event-type", "delete", ""],
+        &["app", "get", ""],
+        &["app", "get", "."],
+        &["app", "delete", ""],
+        &["send", "--app", ""],
+        &["portal", "--app", ""],
+        &["token", "--app", ""],
+        &["endpoint", "list", "--app", ""],
+        &["inspect", ""],
+        &["resend", ""],
+    ] {
+        let complaint = place.complains(arguments);
+        assert!(complaint.contains("is empty"), "{arguments:?}: {complaint}");
+    }
+    assert_eq!(place.json(&["app", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_token_that_only_publishes_publishes() {
+    let place = Place::new("publisher");
+    let (listener, ready) = place.listen(&[]);
+    let app = ready["app"].as_str().unwrap_or("local");
+    let of_all = place.says(&["token", "--scope", "publish"]);
+    let of_one = place.says(&["token", "--scope", "publish", "--app", app]);
+    for token in [of_all, of_one] {
+        let token = token.trim().lines().last().unwrap();
+        let sent = place.json(&["--url", &place.url, "--token", token, "send", "--app", app]);
+        assert_eq!(sent["endpoints"], json!(null), "{sent}");
+        assert_eq!(listener.json()["id"], sent["message"]["id"]);
+    }
+}
+
+#[test]
 fn who_only_looks_makes_no_application() {
     let place = Place::new("looking");
     for arguments in [
