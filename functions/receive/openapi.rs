@@ -38,8 +38,8 @@ pub fn descriptions() -> Vec<Description> {
         describe("posthorn.message.create-batch", "Publish up to 100 events")
             .caller(Caller::Organisation)
             .detail(
-                "Each is answered for itself, in order, as a call of its own would be: look at \
-                 `failed`. What was taken is taken, whatever became of the others. An \
+                "Each is answered for itself, in order, as a call of its own would be, but no \
+                 `application` is made: look at `failed`. What was taken is taken, whatever became of the others. An \
                  `idempotency-key` is for the whole call: repeated with the same messages it \
                  publishes each of them once. At most 1 MiB.",
             )

@@ -81,10 +81,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             ])
             .answers::<AttemptStats>(200, "The numbers"),
         describe("posthorn.endpoint.rate-limit-status", "See how near an endpoint is to its rate")
-            .detail(
-                "Counted of the attempts on record; at most 10,000 count. Each dispatching \
-                 process keeps the rate for itself.",
-            )
+            .detail("Counted of the attempts on record; at most 10,000 count.")
             .answers::<RateStatus>(200, "The rate, and what was sent"),
         describe("v1.message-attempt.count-by-endpoint", "Count the attempts to reach an endpoint")
             .detail(
