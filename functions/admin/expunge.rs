@@ -17,8 +17,7 @@ const MAX_NAMED: usize = 100;
 /// Which messages, by id or event id.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct BulkExpungeContentsIn {
-    #[serde(default)]
-    #[schemars(length(max = MAX_NAMED))]
+    #[schemars(length(min = 1, max = MAX_NAMED))]
     ids: Vec<String>,
 }
 
