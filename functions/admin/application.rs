@@ -146,9 +146,7 @@ impl Call<'_> {
             }
             other => other?,
         };
-        // By the uid that it was called by it has to be found again.
-        let named = || tenant.application.uid.clone().filter(|named| named.as_str() == app);
-        let uid = uid.or_else(named);
+        let uid = uid_of_upsert(uid, tenant.application.uid.as_ref(), app);
         self.edit(&tenant.application.id, |application| {
             application.name.clone_from(&input.name);
             application.uid.clone_from(&uid);
@@ -262,6 +260,12 @@ pub(crate) async fn create_or_change<F: Future<Output = Answer>>(put: impl Fn() 
         Err(ApiError::Http { status: StatusCode::CONFLICT, .. }) => put().await,
         other => other,
     }
+}
+
+/// The uid of what PUT changes: as the body says, or the one that the path has, by which it has to be
+/// found again.
+pub(crate) fn uid_of_upsert(said: Option<Uid>, there: Option<&Uid>, path: &str) -> Option<Uid> {
+    said.or_else(|| there.filter(|there| there.as_str() == path).cloned())
 }
 
 fn show(status: StatusCode, application: Application) -> Response<Bytes> {

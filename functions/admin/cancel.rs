@@ -58,20 +58,7 @@ impl Call<'_> {
 
     /// Whether this was to wait for its time, and was called off before.
     pub(crate) async fn is_called_off(&self, message: &Message) -> Result<bool, ApiError> {
-        Ok(self.waiting(message).await? == Some(Waiting::Canceled))
-    }
-
-    /// Whether this waits for its time.
-    async fn waits(&self, message: &Message) -> Result<bool, ApiError> {
-        Ok(self.waiting(message).await? == Some(Waiting::Yes))
-    }
-
-    async fn waiting(&self, message: &Message) -> Result<Option<Waiting>, ApiError> {
-        if message.deliver_at.is_none() {
-            return Ok(None);
-        }
-        let found = self.admin.pending.scheduled(&message.id).await?;
-        Ok(found.map(|found| found.value.waiting))
+        Ok(self.admin.pending.waiting(message).await? == Some(Waiting::Canceled))
     }
 
     async fn cancel_one(&self, message: &Message) -> Result<u64, ApiError> {
@@ -116,7 +103,7 @@ impl Call<'_> {
             let mut messages = Vec::with_capacity(references.len());
             for reference in references {
                 let message = self.message(&tenant, reference).await?;
-                if self.waits(&message).await? {
+                if self.admin.pending.waiting(&message).await? == Some(Waiting::Yes) {
                     let rule = format!(
                         "must not name `{reference}`: it waits for its time, and is called off for \
                          all endpoints with POST /api/v1/app/{app}/msg/{reference}/cancel"

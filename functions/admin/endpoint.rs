@@ -25,7 +25,7 @@ use shared::store::{Edited, Listed, Tenant, Walk};
 use tracing::warn;
 use url::Url;
 
-use crate::application::create_or_change;
+use crate::application::{create_or_change, uid_of_upsert};
 use crate::delivery_settings::check_delivery_settings;
 use crate::inspector::origin;
 use crate::limits::check_description;
@@ -110,8 +110,7 @@ impl Call<'_> {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, (input, said), uid.or(Some(named))).await;
         };
-        // By the uid that it was called by it has to be found again.
-        let uid = uid.or_else(|| endpoint.uid.clone().filter(|named| named.as_str() == ep));
+        let uid = uid_of_upsert(uid, endpoint.uid.as_ref(), ep);
         let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {

@@ -61,13 +61,7 @@ impl Call<'_> {
         let earliest = now.minus_ms(BACK_MS);
         let since = page::moment(self.request, "after")?.unwrap_or(earliest).max(earliest);
         let walk = Walk { descending: true, after: Some(since), ..Walk::onward(MOST, None) };
-        // The parts of what was cut are messages of their own. An example was for the endpoint that
-        // it was sent to.
-        let wanted = |message: &Message| {
-            message.parts == 0
-                && !message.test
-                && endpoint.wants(&message.event_type, &message.channels)
-        };
+        let wanted = |message: &Message| endpoint.misses(message);
         let spread = tenant.application.spread;
         let listed = self.admin.history.messages(&endpoint.app, spread, &walk, now, wanted).await?;
         let sent = self.sent_lately(endpoint, since).await?;

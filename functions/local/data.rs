@@ -9,13 +9,11 @@ use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::secret::{RootSecret, SigningSecret};
 use shared::domain::token::{Access, ORGANISATION_TOKEN_S, Tokens};
-use shared::embedded::Engine;
+use shared::embedded::{Engine, FILE_NAME};
 use shared::host::config::DEFAULT_ORGANISATION;
 
 const SECRET_FILE: &str = "root-secret";
 const LISTEN_SECRET_FILE: &str = "listen-secret";
-/// As the engine calls it.
-const DATABASE_FILE: &str = "posthorn.db";
 const ADDRESS_FILE: &str = "address";
 
 /// The root secret of this directory, which is made if there is nothing yet.
@@ -25,7 +23,7 @@ const ADDRESS_FILE: &str = "address";
 /// read it.
 pub(crate) fn root_secret(directory: &Path, ambient: &Ambient) -> Result<RootSecret, String> {
     let path = directory.join(SECRET_FILE);
-    if !path.exists() && directory.join(DATABASE_FILE).exists() {
+    if !path.exists() && directory.join(FILE_NAME).exists() {
         return Err(format!(
             "{} is missing: secrets in the database open with it alone; put it back, or begin with \
              another directory",

@@ -105,13 +105,18 @@ fn completions_know_every_command() {
     }
 }
 
+/// What is said of arguments that are not understood.
+fn refusal(arguments: &[&str]) -> String {
+    let refused = Command::new(env!("CARGO_BIN_EXE_posthorn")).args(arguments).output().unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{complaint}");
+    complaint
+}
+
 #[test]
 fn a_simulation_of_nothing_is_refused() {
     for option in ["--scale", "--rate", "--minutes"] {
-        let mut simulate = Command::new(env!("CARGO_BIN_EXE_posthorn"));
-        let refused = simulate.args(["simulate", option, "0"]).output().unwrap();
-        let complaint = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(2), "{complaint}");
+        let complaint = refusal(&["simulate", option, "0"]);
         assert!(complaint.contains("more than 0"), "{complaint}");
     }
 }
@@ -135,10 +140,7 @@ fn a_bench_that_cannot_be_is_refused_with_what_may_be_said() {
         ("-e", "10001", "10001 is not in 1..=10000"),
         ("-p", "5000000", "5000000 is not in 0..=358336"),
     ] {
-        let mut bench = Command::new(env!("CARGO_BIN_EXE_posthorn"));
-        let refused = bench.args(["bench", "--own", option, value]).output().unwrap();
-        let complaint = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(2), "{complaint}");
+        let complaint = refusal(&["bench", "--own", option, value]);
         assert!(complaint.contains(said), "{complaint}");
     }
 }

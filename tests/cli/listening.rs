@@ -143,9 +143,7 @@ fn tail_waits_while_the_platform_is_away_and_goes_on_when_it_is_back() {
         assert!(began.elapsed() < PATIENCE, "{}", said());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let addr = place.url.strip_prefix("http://").unwrap().to_owned();
-    place.platform = Going::start(posthorn(&place.directory, &["up", "--addr", &addr]));
-    place.platform.line();
+    place.start_again();
     place.json(&["send"]);
     assert_ne!(tail.json()["attempt"]["id"], first["attempt"]["id"]);
     assert!(tail.child.wait().unwrap().success());

@@ -76,6 +76,13 @@ impl Place {
         (listener, ready)
     }
 
+    /// Starts the platform again, where it was.
+    fn start_again(&mut self) {
+        let addr = self.url.strip_prefix("http://").unwrap();
+        self.platform = Going::start(posthorn(&self.directory, &["up", "--addr", addr]));
+        self.platform.line();
+    }
+
     fn endpoints(&self) -> Vec<Value> {
         self.json(&["endpoint", "list"]).as_array().unwrap().clone()
     }

@@ -120,10 +120,7 @@ fn a_key_is_taken_out_when_everything_opens_without_it() {
     let retired = place.says(&["root-secret", "retire"]);
     assert!(retired.contains("opened by no key: 0"), "{retired}");
     assert_eq!(place.says(&["root-secret", "show"]).lines().count(), 1);
-    let addr = place.url.strip_prefix("http://").unwrap().to_owned();
-    place.platform =
-        super::Going::start(super::posthorn(&place.directory, &["up", "--addr", &addr]));
-    place.platform.line();
+    place.start_again();
     let sent = place.json(&["send"]);
     assert_eq!(listener.json()["id"], sent["message"]["id"]);
 }

@@ -11,6 +11,7 @@ use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::health::{Disabled, DisabledBy, Health, Party};
 use crate::domain::id::{ApplicationId, EndpointId, Uid};
 use crate::domain::keyring::Keyring;
+use crate::domain::message::Message;
 use crate::domain::secret::{Resealed, Sealed, Sealer};
 use crate::domain::spread::Spread;
 
@@ -246,5 +247,11 @@ impl Endpoint {
             .as_ref()
             .is_none_or(|wanted| wanted.iter().any(|channel| channels.contains(channel)));
         !self.disabled && type_fits && channel_fits
+    }
+
+    /// Whether a message that never went here is missing here: it is wanted, and was not cut into
+    /// parts, which are messages of their own, nor was it an example for another endpoint.
+    pub fn misses(&self, message: &Message) -> bool {
+        message.parts == 0 && !message.test && self.wants(&message.event_type, &message.channels)
     }
 }

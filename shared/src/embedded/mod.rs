@@ -29,6 +29,9 @@ use writer::{Job, Task, write_in_groups};
 mod checkpoint;
 mod writer;
 
+/// The file's name in its directory.
+pub const FILE_NAME: &str = "posthorn.db";
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS items (
         pk TEXT NOT NULL, sk TEXT NOT NULL,
@@ -90,7 +93,7 @@ impl Engine {
                 directory.display()
             )
         })?;
-        let path = directory.join("posthorn.db");
+        let path = directory.join(FILE_NAME);
         // SQLite gives what it makes beside it the same permissions.
         let file = open_private(&path).map_err(|error| at("cannot write to", &error))?;
         let file = Arc::new(file);

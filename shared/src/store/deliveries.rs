@@ -428,6 +428,18 @@ impl Deliveries {
         scheduled::find(&*self.table, msg).await
     }
 
+    /// How far a message is that was to wait for its time; others are not looked up.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn waiting(&self, message: &Message) -> Result<Option<Waiting>, StoreError> {
+        if message.deliver_at.is_none() {
+            return Ok(None);
+        }
+        let found = self.scheduled(&message.id).await?;
+        Ok(found.map(|found| found.value.waiting))
+    }
+
     /// Stores what became of a scheduled message. `None` when somebody else has changed it.
     ///
     /// # Errors

@@ -89,18 +89,18 @@ pub(super) async fn fill<T>(
     read: impl Fn(&Item) -> Result<Option<T>, StoreError>,
 ) -> Result<Listed<T>, StoreError> {
     let mut found: Vec<(String, T)> = Vec::new();
-    let (mut furthest, mut bytes, mut reads, mut full_after) = (None, 0, 0, usize::MAX);
+    let (mut furthest, mut bytes, mut reads) = (None, 0, 0);
+    // Whether a full page is the last is worth one read.
+    let mut looked_beyond = false;
     let mut lanes: Vec<Lane> = queries.into_iter().map(Lane::new).collect();
     let exhausted = loop {
         let is_full = found.len() == walk.limit || bytes >= bounds.bytes;
         if lanes.iter().any(Lane::is_to_be_read) {
-            if reads >= MAX_READS && !(bounds.hides && found.is_empty()) || reads > full_after {
+            let is_enough = reads >= MAX_READS && !(bounds.hides && found.is_empty());
+            if is_enough || looked_beyond {
                 break false;
             }
-            // Whether a full page is the last is worth one read.
-            if is_full {
-                full_after = reads;
-            }
+            looked_beyond = is_full;
             reads += 1;
             read_all(table, &mut lanes, &name).await?;
             continue;

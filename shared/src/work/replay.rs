@@ -55,13 +55,7 @@ impl Worker {
         let endpoint = tenant.as_ref().and_then(|tenant| tenant.endpoint_by_id(&ep));
         let Some(endpoint) = endpoint else { return Ok(Step::Last) };
         let walk = walk(task, span.since, Some(span.until));
-        let keep = |message: &Message| {
-            // The parts of what was cut are messages of their own.
-            // An example was for the endpoint that it was sent to.
-            message.parts == 0
-                && !message.test
-                && endpoint.wants(&message.event_type, &message.channels)
-        };
+        let keep = |message: &Message| endpoint.misses(message);
         let now = self.ambient.now();
         let spread = tenant.as_ref().map_or(Spread::MOST, |tenant| tenant.application.spread);
         let mut listed = self.history.messages(&app, spread, &walk, now, keep).await?;
@@ -139,10 +133,7 @@ impl Worker {
         if deliveries.attempt(&message.id, &ep, turn).await?.is_some() {
             return Ok(None);
         }
-        if message.deliver_at.is_some()
-            && let Some(scheduled) = deliveries.scheduled(&message.id).await?
-            && scheduled.value.waiting != Waiting::Over
-        {
+        if deliveries.waiting(&message).await?.is_some_and(|waiting| waiting != Waiting::Over) {
             return Ok(None);
         }
         let now = self.ambient.now();
