@@ -67,6 +67,7 @@ async fn a_name_that_is_said_twice_is_refused_and_so_is_a_value_that_is_not_asci
         ("PATCH", &path, json!({"headers": twice}), "x-foo"),
         ("POST", &list, json!({"url": URL, "headers": twice}), "x-foo"),
         ("PUT", &path, json!({"headers": {"X-Foo": "é"}}), "X-Foo"),
+        ("PUT", &path, json!({"headers": {"x.foo.bar": "é"}}), "x.foo.bar"),
     ] {
         let reply = world.call(method, path, body).await;
         assert_eq!(reply.status, 422, "{method} {path}: {reply:?}");

@@ -171,6 +171,14 @@ async fn what_is_no_description_is_refused() {
         assert_eq!(reply.status, 422, "{body}: {reply:?}");
         assert_eq!(reply.body["detail"][0]["loc"][1], field, "{body}");
     }
+    // A name keeps its full stops.
+    let unresolved = json!({"webhooks": {"user.created": {"$ref": "#/nowhere"}}});
+    for (field, given) in [("spec", unresolved.clone()), ("specRaw", json!(unresolved.to_string()))]
+    {
+        let reply = world.call("POST", PATH, json!({field: given})).await;
+        let place = json!(["body", field, "webhooks", "user.created"]);
+        assert_eq!(reply.body["detail"][0]["loc"], place, "{reply:?}");
+    }
     let app = world.application().await;
     let confined = world.app_token(&app);
     let reply = world.call_as(&confined, "POST", PATH, json!({"spec": spec()})).await;

@@ -412,6 +412,38 @@ async fn a_source_is_made_found_changed_and_deleted() {
     assert_eq!(world.call("GET", "/api/v1/ingest/source", Value::Null).await.status, 404);
 }
 
+#[tokio::test]
+async fn a_library_that_knows_no_verification_says_it_in_the_metadata() {
+    let world = World::new();
+    let app = world.application().await;
+    let body = |note: &str| {
+        json!({"name": "Own", "uid": "own", "type": "generic-webhook", "config": {"secret": "s"},
+            "metadata": {"posthorn.app": app, "posthorn.verification": note}})
+    };
+    for note in ["bearer", "{\"scheme\": \"nope\"}", "[]", ""] {
+        let refused = world.call("POST", SOURCES, body(note)).await;
+        assert_eq!(refused.status, 422, "{note}: {refused:?}");
+        assert_eq!(
+            refused.body["detail"][0]["loc"],
+            json!(["body", "metadata", "posthorn.verification"])
+        );
+    }
+    let made = world.call("POST", SOURCES, body("{\"scheme\": \"bearer\"}")).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.body["verification"], json!({"scheme": "bearer"}));
+    let id = text(&made.body["id"]);
+    let proved = [("authorization", "Bearer s")];
+    assert_eq!(post(&world, &id, &proved, "{}").await.status, 202);
+    assert_eq!(post(&world, &id, &[], "{}").await.status, 401);
+    let own = format!("{SOURCES}/own");
+    let changed = world.call("PUT", &own, body("{\"scheme\": \"none\"}")).await;
+    assert_eq!(changed.body["verification"], json!({"scheme": "none"}), "{changed:?}");
+    // What is said in the field goes before the note.
+    let said = json!({"verification": {"scheme": "bearer"}, "config": {"secret": "s"}});
+    let changed = world.call("PATCH", &own, said).await;
+    assert_eq!(changed.body["verification"], json!({"scheme": "bearer"}), "{changed:?}");
+}
+
 #[test]
 fn a_token_with_a_key_that_is_public_anyway_proves_nothing() {
     let scheme = Scheme::Jwt { issuer: None, audience: None };

@@ -212,7 +212,7 @@ pub(crate) fn is_sensitive(name: &str) -> bool {
 
 fn check_header(rules: &mut Rules, name: &str, value: Option<&str>) {
     if let Some(rule) = broken_rule(name, value) {
-        rules.broken(&format!("headers.{name}"), rule);
+        rules.broken_at(&["headers", name], rule);
     }
 }
 
@@ -221,7 +221,7 @@ fn check_once<'a>(rules: &mut Rules, names: impl Iterator<Item = &'a String>) {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name.to_ascii_lowercase()) {
-            rules.broken(&format!("headers.{name}"), "is there twice: capitals are no difference");
+            rules.broken_at(&["headers", name], "is there twice: capitals are no difference");
         }
     }
 }

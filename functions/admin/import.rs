@@ -84,7 +84,7 @@ impl Call<'_> {
         let field = if input.spec.is_some() { "spec" } else { "specRaw" };
         let rule = format!("must be an object of at most {MAX_DEPTH} levels");
         let tree = tree.ok_or_else(|| Violation::body(field, rule))?;
-        let Found { event_types: found, named } = read(&tree)?;
+        let Found { event_types: found, named } = read(&tree, field)?;
         let org = self.access.organisation();
         let known = self.admin.catalogue.all(&org).await?;
         let gone = known

@@ -19,7 +19,9 @@ use crate::inspector::origin;
 use crate::{Answer, Call, page};
 
 /// The note that names the application for a library that does not know the field `app`.
-const METADATA_KEY: &str = "posthorn.app";
+const APP_NOTE: &str = "posthorn.app";
+/// The note with the JSON of `verification`, for a library that does not know that field either.
+const VERIFICATION_NOTE: &str = "posthorn.verification";
 
 /// What a caller sends. `app`, `verification`, `eventType` and `eventId` are ours.
 #[derive(Deserialize, JsonSchema)]
@@ -38,7 +40,8 @@ pub(crate) struct IngestSourceIn {
     /// Id or uid of the application that the events go to; or say it in the metadata, under
     /// `posthorn.app`.
     pub(crate) app: Option<String>,
-    /// How requests are proved; needed for `generic-webhook`, fixed for the others.
+    /// How requests are proved; needed for `generic-webhook`, fixed for the others. Or say it in
+    /// the metadata, as text, under `posthorn.verification`.
     pub(crate) verification: Option<Scheme>,
     pub(crate) event_type: Option<Rule>,
     pub(crate) event_id: Option<Rule>,
@@ -182,9 +185,18 @@ impl Call<'_> {
         }
         input.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         check_texts(&mut rules, input);
-        let scheme = match (input.kind.scheme(), &input.verification) {
+        let note = |key| input.metadata.as_ref().and_then(|it| it.get(key));
+        let said = input.verification.clone().or_else(|| {
+            let said = serde_json::from_str(note(VERIFICATION_NOTE)?);
+            said.map_err(|error| {
+                let rule = format!("must be the JSON of a verification: {error}");
+                rules.broken_at(&["metadata", VERIFICATION_NOTE], rule);
+            })
+            .ok()
+        });
+        let scheme = match (input.kind.scheme(), said) {
             (Some(fixed), None) => Some(fixed),
-            (Some(fixed), Some(said)) if fixed == *said => Some(fixed),
+            (Some(fixed), Some(said)) if fixed == said => Some(fixed),
             (Some(_), Some(_)) => {
                 let rule = "is fixed for this type: leave it out, or use `generic-webhook`";
                 rules.broken("verification", rule);
@@ -195,15 +207,14 @@ impl Call<'_> {
                 rules.broken("verification", rule);
                 None
             }
-            (None, Some(said)) => Some(said.clone()),
+            (None, Some(said)) => Some(said),
         };
         if let Some(scheme) = &scheme {
             check_scheme(&mut rules, scheme);
             let kept = old.is_some_and(|old| old.secret.is_some() && old.scheme == *scheme);
             check_secret(&mut rules, scheme, input.config.secret.as_deref(), kept);
         }
-        let noted = || input.metadata.as_ref().and_then(|it| it.get(METADATA_KEY));
-        let app = match (input.app.as_ref().or_else(noted), old) {
+        let app = match (input.app.as_ref().or_else(|| note(APP_NOTE)), old) {
             (Some(app), _) => {
                 let org = self.access.organisation();
                 let tenant = self.admin.directory.application(&org, app, Need::Application).await?;

@@ -48,28 +48,28 @@ pub(crate) struct Webhook {
     pub(crate) deprecated: bool,
 }
 
-/// Reads a description.
+/// Reads a description, which came in this field of the body.
 ///
 /// # Errors
 /// 422 for what is not understood.
-pub(crate) fn read(root: &Json<'_>) -> Result<Found, ApiError> {
+pub(crate) fn read(root: &Json<'_>, field: &str) -> Result<Found, ApiError> {
     let mut rules = Rules::default();
     let mut found = BTreeMap::new();
     let mut named = BTreeSet::new();
     let mut budget = Budget::new(MAX_TOTAL, MAX_BYTES);
     let mut wrong = 0;
     if SECTIONS.iter().all(|section| root.get(section).is_none()) {
-        rules.broken("spec", "must be an OpenAPI description with `webhooks` or `x-webhooks`");
+        rules.broken(field, "must be an OpenAPI description with `webhooks` or `x-webhooks`");
     }
     for section in SECTIONS {
         let Some(webhooks) = root.get(section) else { continue };
         let Some(webhooks) = webhooks.fields() else {
-            rules.broken(&format!("spec.{section}"), "must be an object");
+            rules.broken_at(&[field, section], "must be an object");
             continue;
         };
         named.extend(webhooks.keys().cloned());
         if named.len() > MAX_IMPORTED {
-            rules.broken("spec", format!("must have at most {MAX_IMPORTED} webhooks"));
+            rules.broken(field, format!("must have at most {MAX_IMPORTED} webhooks"));
             break;
         }
         for (name, item) in webhooks {
@@ -78,14 +78,14 @@ pub(crate) fn read(root: &Json<'_>) -> Result<Found, ApiError> {
             }
             if !is_name(name, MAX_EVENT_TYPE) {
                 let rule = format!("`{name}` cannot be the name of an event type");
-                rules.broken(&format!("spec.{section}"), rule);
+                rules.broken_at(&[field, section], rule);
                 wrong += 1;
                 continue;
             }
             match webhook(Spec(root), name, item, &mut budget) {
                 Ok(one) => found.extend(one.map(|one| (name.clone(), one))),
                 Err(rule) => {
-                    rules.broken(&format!("spec.{section}.{name}"), rule);
+                    rules.broken_at(&[field, section, name], rule);
                     wrong += 1;
                 }
             }

@@ -152,15 +152,20 @@ impl Rules {
         }
     }
 
-    /// A rule that was broken: the field and a sentence.
+    /// A rule that was broken: the field and a sentence. `channels.0` is the first of the channels.
     pub fn broken(&mut self, field: &str, rule: impl Into<String>) {
-        if self.broken.len() == MAX_BROKEN {
+        let path: Vec<_> = field.split('.').collect();
+        self.broken_at(&path, rule);
+    }
+
+    /// The same for a field whose path has names in it that callers chose, and that may have full
+    /// stops.
+    pub fn broken_at(&mut self, path: &[&str], rule: impl Into<String>) {
+        if self.is_full() {
             return;
         }
-        let violation = match &self.within {
-            Some(outer) => Violation::body(&format!("{outer}.{field}"), rule),
-            None => Violation::body(field, rule),
-        };
-        self.broken.push(violation);
+        let outer = self.within.iter().flat_map(|outer| outer.split('.'));
+        let path = outer.chain(path.iter().copied()).map(str::to_owned);
+        self.broken.push(Violation::body_at(path, rule));
     }
 }
