@@ -64,6 +64,7 @@ mod inspector;
 mod intake;
 mod integrations;
 mod jwt_keys;
+mod knobs;
 /// Where the local platform computes what takes long.
 #[path = "../functions/local/lane.rs"]
 mod lane;

@@ -376,6 +376,15 @@ async fn tenants_are_told_when_a_format_is_on_its_way_out() {
     assert_eq!(shown.body["deprecation"]["notice"], "Use big.");
 }
 
+#[test]
+fn what_is_no_file_is_no_profile_whatever_its_name() {
+    let directory = crate::support::directory::Directory::new();
+    let place = directory.path().join("pipe.toml");
+    let _socket = std::os::unix::net::UnixListener::bind(&place).unwrap();
+    let why = file::read_directory(directory.path()).unwrap_err();
+    assert_eq!(why, format!("{}: must be a file", place.display()));
+}
+
 pub(crate) async fn application(world: &World, profile: &str) -> String {
     let body = json!({"name": profile, "profile": profile});
     let created = world.call("POST", "/api/v1/app", body).await;

@@ -23,8 +23,8 @@ async fn main() -> Result<(), Error> {
     };
     let settings = Settings {
         operator: wiring.environment.organisation()?,
-        publish_url: wiring.environment.publish_url(),
-        portal_frames: wiring.environment.portal_frames(),
+        publish_url: wiring.environment.publish_url()?,
+        portal_frames: wiring.environment.portal_frames()?,
         portal_link_s: wiring.environment.portal_link_s()?,
         max_endpoints: wiring.environment.max_endpoints()?,
         policy: wiring.environment.target_policy()?,

@@ -18,8 +18,8 @@ async fn main() -> Result<(), Error> {
     let (base, invocation) = wiring.base(StoreSettings::default(), telemetry)?;
     let tenancy = Tenancy::new(&base, &wiring.root_secret().await?, wiring.profiles());
     let settings = Settings {
-        always_lease: wiring.environment.always_lease(),
-        disable_after_ms: wiring.environment.auto_disable().then_some(DISABLE_AFTER_MS),
+        always_lease: wiring.environment.always_lease()?,
+        disable_after_ms: wiring.environment.auto_disable()?.then_some(DISABLE_AFTER_MS),
         taken_excerpt_bytes: wiring.environment.taken_answer_bytes()?,
         ..Settings::default()
     };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use admin::Admin;
 use bytes::Bytes;
-use dispatch::{Dispatcher, Observer, Parts};
+use dispatch::{DISABLE_AFTER_MS, Dispatcher, Observer, Parts};
 use http::Request;
 use http::header::AUTHORIZATION;
 use receive::Receiver;
@@ -230,8 +230,8 @@ impl Functions {
         };
         let admin = admin::Settings {
             operator: data::organisation(),
-            publish_url: None,
-            portal_frames: environment.portal_frames(),
+            publish_url: environment.publish_url()?,
+            portal_frames: environment.portal_frames()?,
             portal_link_s: environment.portal_link_s()?,
             max_endpoints: environment.max_endpoints()?,
             policy,
@@ -241,6 +241,8 @@ impl Functions {
             // Attempts wait for each other rather than for descriptors.
             parallel,
             parallel_per_application: parallel / 4,
+            disable_after_ms: environment.auto_disable()?.then_some(DISABLE_AFTER_MS),
+            taken_excerpt_bytes: environment.taken_answer_bytes()?,
             ..dispatch::Settings::default()
         };
         let retries = queues.retries.clone();

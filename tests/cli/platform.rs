@@ -3,6 +3,7 @@
 use dispatch::Next;
 use serde_json::json;
 use shared::domain::attempt::Attempt;
+use shared::host::config::variable;
 
 use super::Place;
 use crate::narrator;
@@ -65,6 +66,8 @@ fn a_variable_that_is_misspelt_is_told_with_the_one_that_was_meant() {
         "POSTHORN_PAYLOAD_RETENTION_DAY",
         "POSTHORN_REFUSED_TARGET",
         "POSTHORN_MAX_ENDPOINTS",
+        "POSTHORN_STAGE",
+        "POSTHORN_ROOT_SECRET",
         "POSTHORN_TOKEN",
         "POSTHORN_ZZZ",
         "PATH",
@@ -77,6 +80,7 @@ fn a_variable_that_is_misspelt_is_told_with_the_one_that_was_meant() {
             "POSTHORN_REFUSED_TARGET means nothing to Posthorn; did you mean \
              POSTHORN_REFUSED_TARGETS?",
             "POSTHORN_ZZZ means nothing to Posthorn",
+            "For the functions on AWS, not for `up`: POSTHORN_STAGE, POSTHORN_ROOT_SECRET",
         ]
     );
 }
@@ -88,7 +92,34 @@ fn every_variable_that_is_documented_is_known() {
     let documented: Vec<String> =
         rows.map(|row| format!("POSTHORN_{}", row.split('`').next().unwrap())).collect();
     assert_eq!(documented.len(), 22, "{documented:?}");
-    assert_eq!(variables::unheard(documented), [""; 0]);
+    let told = variables::unheard(documented);
+    assert!(told.iter().all(|told| told.starts_with("For the functions on AWS")), "{told:?}");
+}
+
+#[test]
+fn what_up_leaves_to_the_functions_it_does_not_ask_for() {
+    let platform = include_str!("../../functions/local/platform.rs");
+    let asked_for = [
+        (".organisation()", variable::ORGANISATION),
+        (".fair_queues()", variable::FAIR_QUEUES),
+        (".stage()", variable::STAGE),
+        (".always_lease()", variable::FIRST_LEASE),
+        (".target_policy()", variable::ALLOW_HTTP),
+        (".root_secret()", variable::ROOT_SECRET),
+        (".profile()", variable::PROFILE),
+        (".retention_days()", variable::RETENTION_DAYS),
+        (".publish_url()", variable::PUBLISH_URL),
+        (".portal_frames()", variable::PORTAL_FRAMES),
+        (".portal_link_s()", variable::PORTAL_LINK_DAYS),
+        (".max_endpoints()", variable::MAX_ENDPOINTS),
+        (".auto_disable()", variable::AUTO_DISABLE),
+        (".taken_answer_bytes()", variable::TAKEN_ANSWER_BYTES),
+        (".local_target_policy()", variable::REFUSED_TARGETS),
+    ];
+    for (call, name) in asked_for {
+        let is_told = !variables::unheard([name.to_owned()]).is_empty();
+        assert_ne!(platform.contains(call), is_told, "{name}");
+    }
 }
 
 #[test]
@@ -97,7 +128,10 @@ fn the_platform_tells_of_a_variable_that_it_does_not_know_and_starts() {
     let log = place.directory.join("log");
     let mut command =
         super::posthorn(&place.directory, &["up", "--addr", "127.0.0.1:0", "--data", "another"]);
-    command.stderr(std::fs::File::create(&log).unwrap()).env("POSTHORN_PROFILES", "dots");
+    command
+        .stderr(std::fs::File::create(&log).unwrap())
+        .env("POSTHORN_PROFILES", "dots")
+        .env("POSTHORN_LOG", "dispatch=loud");
     let mut second = super::Going::start(command);
     second.json();
     assert!(second.end("-TERM"));
@@ -106,6 +140,18 @@ fn the_platform_tells_of_a_variable_that_it_does_not_know_and_starts() {
         log.contains("POSTHORN_PROFILES means nothing to Posthorn; did you mean POSTHORN_PROFILE?"),
         "{log}"
     );
+    assert!(log.contains("POSTHORN_LOG: ") && log.contains("only warnings are logged"), "{log}");
+}
+
+#[test]
+fn the_platform_does_not_start_with_a_variable_that_says_what_it_cannot() {
+    let place = Place::new("unsayable");
+    let arguments = ["up", "--addr", "127.0.0.1:0", "--data", "another"];
+    let mut command = super::posthorn(&place.directory, &arguments);
+    let refused = command.env("POSTHORN_AUTO_DISABLE", "no").output().unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    let rule = "POSTHORN_AUTO_DISABLE: must be `after-five-days` or `never`, not no";
+    assert!(!refused.status.success() && told.contains(rule), "{told}");
 }
 
 #[test]

@@ -19,8 +19,8 @@
 //! | `POSTHORN_PORTAL_LINK_DAYS` | admin | how long a link to the portal opens if whoever asks for it does not say; 1 to 7, default: 7 |
 //! | `POSTHORN_MAX_ENDPOINTS` | admin | how many endpoints an application may have; 1 to 10,000, default: 200. Of a message that more than 200 want, each 200 are a record of their own |
 //! | `POSTHORN_STAGE` | all | the dimension of the metrics; without it none are written |
-//! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default: only where a record may be a repetition |
-//! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default: it is disabled after five days |
+//! | `POSTHORN_FIRST_LEASE` | dispatch | `always`: a lease before every first attempt (six write units more); default, `when-repeated`: only where a record may be a repetition |
+//! | `POSTHORN_AUTO_DISABLE` | dispatch | `never`: an endpoint that only fails stays enabled; default, `after-five-days`: it is disabled after five days |
 //! | `POSTHORN_TAKEN_ANSWER_BYTES` | dispatch | how much is kept of the answer of an endpoint that took the message, up to 1,024 bytes; default: 64 |
 //! | `POSTHORN_ALLOW_HTTP` | dispatch, admin | `true`: endpoints may be called without TLS |
 //! | `POSTHORN_REFUSED_TARGETS` | dispatch, admin | networks (`203.0.113.0/24`) and hosts (`.corp.example` for all below) that no endpoint may be in, beside all that is not public; with spaces between them |
@@ -132,14 +132,23 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence with its name.
     pub fn required(&self, name: &str) -> Result<String, String> {
-        (self.look_up)(name)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| format!("the environment variable {name} is missing"))
+        self.said(name).ok_or_else(|| format!("the environment variable {name} is missing"))
     }
 
-    /// A variable that is `true` or not.
-    pub fn flag(&self, name: &str) -> bool {
-        (self.look_up)(name).is_some_and(|value| value == "true")
+    /// What a variable says, if it says anything.
+    fn said(&self, name: &str) -> Option<String> {
+        (self.look_up)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a variable says the second of these words; without it, the first is meant.
+    fn chooses(&self, name: &str, [default, other]: [&str; 2]) -> Result<bool, String> {
+        match self.said(name) {
+            Some(word) if word == other => Ok(true),
+            Some(word) if word != default => {
+                Err(format!("{name}: must be `{default}` or `{other}`, not {word}"))
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The deployment's own organisation: [`DEFAULT_ORGANISATION`] unless set.
@@ -147,7 +156,7 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence that says what an id looks like.
     pub fn organisation(&self) -> Result<OrganisationId, String> {
-        let text = (self.look_up)(variable::ORGANISATION).filter(|text| !text.is_empty());
+        let text = self.said(variable::ORGANISATION);
         text.as_deref()
             .unwrap_or(DEFAULT_ORGANISATION)
             .parse()
@@ -156,7 +165,7 @@ impl<'a> Environment<'a> {
 
     /// The profile of applications that name none.
     pub fn profile(&self) -> Option<String> {
-        (self.look_up)(variable::PROFILE).filter(|name| !name.is_empty())
+        self.said(variable::PROFILE)
     }
 
     /// For how many days messages are kept whose publishers do not say it.
@@ -164,8 +173,7 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence that says what it may be.
     pub fn retention_days(&self) -> Result<u64, String> {
-        let Some(text) = (self.look_up)(variable::RETENTION_DAYS).filter(|text| !text.is_empty())
-        else {
+        let Some(text) = self.said(variable::RETENTION_DAYS) else {
             return Ok(DEFAULT_RETENTION_DAYS);
         };
         text.parse().ok().filter(|days| RETENTION_DAYS.contains(days)).ok_or_else(|| {
@@ -175,21 +183,38 @@ impl<'a> Environment<'a> {
     }
 
     /// Whether records say to whom they belong, so that nobody's burst makes others wait.
-    pub fn fair_queues(&self) -> bool {
-        (self.look_up)(variable::FAIR_QUEUES).is_none_or(|value| value != "false")
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn fair_queues(&self) -> Result<bool, String> {
+        Ok(!self.chooses(variable::FAIR_QUEUES, ["true", "false"])?)
     }
 
     /// Where receive is reached, if not where admin is; without a slash at its end.
-    pub fn publish_url(&self) -> Option<String> {
-        let url = (self.look_up)(variable::PUBLISH_URL).filter(|url| !url.is_empty());
-        url.map(|url| url.trim_end_matches('/').to_owned())
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn publish_url(&self) -> Result<Option<String>, String> {
+        let Some(url) = self.said(variable::PUBLISH_URL) else { return Ok(None) };
+        match url.starts_with("https://") || url.starts_with("http://") {
+            true => Ok(Some(url.trim_end_matches('/').to_owned())),
+            false => Err(format!("{}: must begin with https://, not {url}", variable::PUBLISH_URL)),
+        }
     }
 
-    /// Whose pages may show the portal in a frame, beside our own. What ends the list in a policy
-    /// is no part of it.
-    pub fn portal_frames(&self) -> String {
-        let origins = (self.look_up)(variable::PORTAL_FRAMES).unwrap_or_default();
-        format!("'self' {}", origins.split([';', ',']).next().unwrap_or_default()).trim().to_owned()
+    /// Whose pages may show the portal in a frame, beside our own.
+    ///
+    /// # Errors
+    /// A sentence about what would end the list in the policy that it goes into.
+    pub fn portal_frames(&self) -> Result<String, String> {
+        let name = variable::PORTAL_FRAMES;
+        match self.said(name) {
+            Some(origins) if origins.contains([';', ',']) => {
+                Err(format!("{name}: must be origins with spaces between them, not {origins}"))
+            }
+            Some(origins) => Ok(format!("'self' {origins}")),
+            None => Ok("'self'".to_owned()),
+        }
     }
 
     /// For how many seconds a link to the portal opens if whoever asks for it does not say.
@@ -198,7 +223,7 @@ impl<'a> Environment<'a> {
     /// A sentence that says what it may be.
     pub fn portal_link_s(&self) -> Result<u64, String> {
         let name = variable::PORTAL_LINK_DAYS;
-        let Some(text) = (self.look_up)(name).filter(|text| !text.is_empty()) else {
+        let Some(text) = self.said(name) else {
             return Ok(VISIT_S);
         };
         let most = VISIT_S / DAY_S;
@@ -213,7 +238,7 @@ impl<'a> Environment<'a> {
     /// A sentence that says what it may be.
     pub fn max_endpoints(&self) -> Result<usize, String> {
         let name = variable::MAX_ENDPOINTS;
-        let Some(text) = (self.look_up)(name).filter(|text| !text.is_empty()) else {
+        let Some(text) = self.said(name) else {
             return Ok(NARROW);
         };
         let number = text.parse().ok().filter(|number| (1..=MAX_ENDPOINTS).contains(number));
@@ -222,17 +247,23 @@ impl<'a> Environment<'a> {
 
     /// What metrics are told apart by.
     pub fn stage(&self) -> Option<String> {
-        (self.look_up)(variable::STAGE).filter(|stage| !stage.is_empty())
+        self.said(variable::STAGE)
     }
 
     /// Whether every first attempt takes a lease.
-    pub fn always_lease(&self) -> bool {
-        (self.look_up)(variable::FIRST_LEASE).is_some_and(|value| value == "always")
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn always_lease(&self) -> Result<bool, String> {
+        self.chooses(variable::FIRST_LEASE, ["when-repeated", "always"])
     }
 
     /// Whether an endpoint that only fails is disabled at last.
-    pub fn auto_disable(&self) -> bool {
-        (self.look_up)(variable::AUTO_DISABLE).is_none_or(|value| value != "never")
+    ///
+    /// # Errors
+    /// A sentence that says what it may be.
+    pub fn auto_disable(&self) -> Result<bool, String> {
+        Ok(!self.chooses(variable::AUTO_DISABLE, ["after-five-days", "never"])?)
     }
 
     /// How many bytes are kept of the answer of an endpoint that took the message.
@@ -241,7 +272,7 @@ impl<'a> Environment<'a> {
     /// A sentence that says what it may be.
     pub fn taken_answer_bytes(&self) -> Result<usize, String> {
         let name = variable::TAKEN_ANSWER_BYTES;
-        let Some(text) = (self.look_up)(name).filter(|text| !text.is_empty()) else {
+        let Some(text) = self.said(name) else {
             return Ok(TAKEN_EXCERPT_BYTES);
         };
         let bytes = text.parse().ok().filter(|bytes| *bytes <= EXCERPT_BYTES);
@@ -251,12 +282,12 @@ impl<'a> Environment<'a> {
     /// Which addresses may be called.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with those that are refused.
+    /// A sentence that says what is wrong with a variable.
     pub fn target_policy(&self) -> Result<TargetPolicy, String> {
-        if self.flag(variable::ALLOW_LOOPBACK) {
+        let https_only = !self.chooses(variable::ALLOW_HTTP, ["false", "true"])?;
+        if self.chooses(variable::ALLOW_LOOPBACK, ["false", "true"])? {
             return self.refusing(TargetPolicy::local());
         }
-        let https_only = !self.flag(variable::ALLOW_HTTP);
         self.refusing(TargetPolicy { https_only, ..TargetPolicy::default() })
     }
 
@@ -269,7 +300,7 @@ impl<'a> Environment<'a> {
     }
 
     fn refusing(&self, policy: TargetPolicy) -> Result<TargetPolicy, String> {
-        let targets = (self.look_up)(variable::REFUSED_TARGETS).unwrap_or_default();
+        let targets = self.said(variable::REFUSED_TARGETS).unwrap_or_default();
         let policy = policy.refusing(&targets);
         policy.map_err(|wrong| format!("{}: {wrong}", variable::REFUSED_TARGETS))
     }
@@ -279,7 +310,7 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence that says what is wrong with it, without it.
     pub fn root_secret(&self) -> Result<Option<RootSecret>, String> {
-        let text = (self.look_up)(variable::ROOT_SECRET).filter(|text| !text.is_empty());
+        let text = self.said(variable::ROOT_SECRET);
         text.map(|text| RootSecret::new(&text)).transpose()
     }
 }

@@ -16,8 +16,10 @@ use crate::host::config;
 
 /// Starts logging to the terminal. `filter` is a `tracing` filter; `None` means warnings only.
 pub fn to_terminal(filter: Option<&str>) {
-    let filter =
-        EnvFilter::try_new(filter.unwrap_or("warn")).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let (filter, wrong) = match EnvFilter::try_new(filter.unwrap_or("warn")) {
+        Ok(filter) => (filter, None),
+        Err(wrong) => (EnvFilter::new("warn"), Some(wrong)),
+    };
     // Fails only when something started logging before, which is as good.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -25,6 +27,9 @@ pub fn to_terminal(filter: Option<&str>) {
         .with_ansi(colours())
         .with_writer(std::io::stderr)
         .try_init();
+    if let Some(wrong) = wrong {
+        tracing::warn!("POSTHORN_LOG: {wrong}; only warnings are logged");
+    }
     log_panics();
 }
 

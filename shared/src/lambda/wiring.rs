@@ -105,6 +105,6 @@ impl Wiring {
     pub fn queue(&self, variable: &str) -> Result<Arc<SqsQueue>, String> {
         let url = self.environment.required(variable)?;
         let queue = SqsQueue::new(self.sqs.clone(), url);
-        Ok(Arc::new(queue.fair(self.environment.fair_queues())))
+        Ok(Arc::new(queue.fair(self.environment.fair_queues()?)))
     }
 }

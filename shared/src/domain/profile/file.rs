@@ -42,7 +42,12 @@ pub fn read_directory(directory: &Path) -> Result<Vec<ProfileFile>, String> {
     let mut files = Vec::new();
     for path in paths {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{name}: {error}"))?;
+        let wrong = |error| format!("{name}: {error}");
+        // Reading a pipe would wait for somebody to write.
+        if !std::fs::metadata(&path).map_err(wrong)?.is_file() {
+            return Err(format!("{name}: must be a file"));
+        }
+        let text = std::fs::read_to_string(&path).map_err(wrong)?;
         let file = parse(&name, &text)?;
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if stem != file.profile.name {
