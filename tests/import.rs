@@ -277,6 +277,33 @@ async fn imported(body: Value) -> (String, Value) {
 }
 
 #[tokio::test]
+async fn an_example_beside_a_schema_or_in_openapis_own_word_becomes_one_of_the_schema() {
+    let beside = json!({"example": {"n": 1}});
+    let of_its_own = json!({"schema": {"examples": [{"n": 0}]}, "example": {"n": 1}});
+    let named =
+        json!({"examples": {"b": {"value": {"n": 2}}, "a": {"$ref": "#/components/examples/A"}}});
+    let inside = json!({"schema": {"type": "object", "example": {"n": 1}}, "example": {"n": 2}});
+    let elsewhere = json!({"examples": {"a": {"externalValue": "https://a.example/a.json"}}});
+    for (media, expected) in [
+        (beside, json!([{"n": 1}])),
+        (of_its_own, json!([{"n": 0}])),
+        (named, json!([{"n": 3}])),
+        (inside, json!([{"n": 1}])),
+        (elsewhere, Value::Null),
+    ] {
+        let mut content = json!({"schema": {"type": "object"}});
+        content.as_object_mut().unwrap().extend(media.as_object().unwrap().clone());
+        let body = json!({"content": {"application/json": content}});
+        let spec = json!({
+            "webhooks": {"x": {"post": {"requestBody": body}}},
+            "components": {"examples": {"A": {"value": {"n": 3}}}},
+        });
+        let (_, schema) = imported(json!({"spec": spec})).await;
+        assert_eq!(schema["examples"], expected, "{content}");
+    }
+}
+
+#[tokio::test]
 async fn yaml_means_what_its_core_schema_says() {
     let yaml = r##"
 webhooks:

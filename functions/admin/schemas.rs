@@ -42,13 +42,15 @@ impl Budget {
     }
 }
 
-/// A schema that needs nothing of the description any more.
+/// A schema that needs nothing of the description any more. An `example` that is said beside it, or
+/// in it as OpenAPI 3.0 has it, becomes the first of JSON Schema's `examples` where it has none.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn whole(
     spec: Spec<'_, '_>,
     schema: &Json<'_>,
+    example: Option<&Json<'_>>,
     budget: &mut Budget,
 ) -> Result<Verbatim, String> {
     budget.one = 0;
@@ -67,6 +69,10 @@ pub(crate) fn whole(
     };
     anchors(root, &mut copier.anchors);
     let mut copied = copier.schema(root)?;
+    if let (Json::Object(fields), Some(example)) = (&mut copied, root.get("example").or(example)) {
+        let list = || Json::List(vec![example.clone()]);
+        fields.entry("examples".to_owned()).or_insert_with(list);
+    }
     budget.spend(&copied)?;
     copier.root = None;
     let mut brought = BTreeMap::new();

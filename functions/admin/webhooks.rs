@@ -136,7 +136,20 @@ fn schemas(
     let Some(media) = exact.or_else(|| content.iter().find(is_json).map(|(_, media)| media)) else {
         return Ok(None);
     };
-    let Some(schema) = spec.resolve(media)?.get("schema") else { return Ok(None) };
-    let schema: Verbatim = whole(spec, schema, budget)?;
+    let media = spec.resolve(media)?;
+    let Some(schema) = media.get("schema") else { return Ok(None) };
+    let schema: Verbatim = whole(spec, schema, example(spec, media)?, budget)?;
     Ok(Some(Schemas::from([("1".to_owned(), schema)])))
+}
+
+/// The example of a body, or the first by name of several.
+fn example<'t, 'a>(
+    spec: Spec<'t, 'a>,
+    media: &'t Json<'a>,
+) -> Result<Option<&'t Json<'a>>, String> {
+    if let Some(example) = media.get("example") {
+        return Ok(Some(example));
+    }
+    let first = media.get("examples").and_then(Json::fields).and_then(|all| all.values().next());
+    Ok(first.map(|first| spec.resolve(first)).transpose()?.and_then(|first| first.get("value")))
 }
