@@ -206,6 +206,11 @@ async fn an_endpoint_chooses_among_event_types_that_there_are() {
             "{rule}"
         );
     }
+    // Whose token describes nothing is told where they are listed.
+    let visitor = world.app_token(&app);
+    let refused = world.call_as(&visitor, "POST", &path, choosing(&["order.payed"])).await;
+    let rule = refused.body["detail"][0]["msg"].to_string();
+    assert!(rule.ends_with("is not one: GET /api/v1/event-type lists them\""), "{refused:?}");
     let many: Vec<String> = (0..30).map(|number| format!("kind.{number}")).collect();
     for name in &many[..29] {
         world.describe(name).await;

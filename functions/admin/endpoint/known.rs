@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use shared::api::error::{ApiError, Violation};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::notice;
+use shared::domain::token::Access;
 use shared::store::Tenant;
 
 use crate::Call;
@@ -61,10 +62,11 @@ impl Call<'_> {
             new = unknown;
         }
         let Some(name) = new.first() else { return Ok(()) };
-        let rule = format!(
-            "must name existing event types, and `{name}` is not one: describe it first, with \
-             POST /api/v1/event-type"
-        );
+        let remedy = match self.access {
+            Access::Organisation(_) => "describe it first, with POST /api/v1/event-type",
+            Access::Application(..) => "GET /api/v1/event-type lists them",
+        };
+        let rule = format!("must name existing event types, and `{name}` is not one: {remedy}");
         Err(Violation::body(field, rule).into())
     }
 }
