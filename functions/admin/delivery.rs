@@ -13,7 +13,7 @@ use shared::domain::delivery::Delivery;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
-use shared::store::{Listed, Tenant, Walk};
+use shared::store::{Listed, Tenant, Trace, Walk};
 
 use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
@@ -39,7 +39,7 @@ pub(crate) struct DeliveryOut {
     tags: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     channels: Vec<String>,
-    /// When it was published; in an endpoint's list, when it was last tried.
+    /// When it was published; in an endpoint's list, when it was last tried, if it was.
     #[schemars(with = "Moment")]
     timestamp: String,
     /// `delivered` to all, `failing` at one at least and tried again, `failed` at one for good,
@@ -63,7 +63,7 @@ pub(crate) struct DeliveryOut {
 }
 
 impl Call<'_> {
-    /// The application's messages, or those that were last sent to one endpoint.
+    /// The application's messages, or those that one endpoint was last sent or is to be sent.
     pub(crate) async fn list_deliveries(&self, app: &str) -> Answer {
         let wanted = query_value(self.request, "state");
         if wanted.as_deref().is_some_and(|state| !STATES.contains(&state)) {
@@ -174,25 +174,77 @@ impl Call<'_> {
     ) -> Answer {
         let walk = page::walk::<AttemptId>(self.request, true)?;
         let (filter, now) = (Filter::of(self.request)?, self.admin.ambient.now());
-        let keeps = |attempt: &Attempt| filter.keeps_attempt(attempt);
+        let keeps = |trace: &Trace| match trace {
+            Trace::Attempt(attempt) => filter.keeps_attempt(attempt),
+            // Only its message says it.
+            Trace::Unattempted(_) => true,
+        };
         let (ep, spread) = (&endpoint.id, endpoint.spread);
-        let listed = self.admin.history.attempts_of_endpoint(ep, spread, &walk, now, keeps).await?;
+        let listed = self.admin.history.trail_of_endpoint(ep, spread, &walk, now, keeps).await?;
         let Listed { items, iterator, prev, done } = listed;
-        let shown = self.newest_of_each(tenant, &items).await?;
+        let shown = self.newest_of_each(tenant, &items, &filter).await?;
         let items = shown.into_iter().filter(keep).collect();
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
     }
 
-    /// Messages by the first of their attempts among these, which are of one endpoint.
+    /// Messages by the first of their traces among these, which are of one endpoint.
     pub(crate) async fn newest_of_each(
         &self,
         tenant: &Tenant,
-        attempts: &[Attempt],
+        traces: &[Trace],
+        filter: &Filter,
     ) -> Result<Vec<DeliveryOut>, ApiError> {
         let mut seen = std::collections::HashSet::new();
-        let newest = attempts.iter().filter(|attempt| seen.insert(attempt.msg));
-        let shown: Vec<_> = newest.map(|attempt| self.delivery_to(tenant, attempt)).collect();
-        stream::iter(shown).buffered(AT_ONCE).try_collect().await
+        let newest = traces.iter().filter(|trace| seen.insert(trace.msg()));
+        let shown: Vec<_> = newest.map(|trace| self.delivery_by(tenant, trace, filter)).collect();
+        let shown: Vec<_> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
+        Ok(shown.into_iter().flatten().collect())
+    }
+
+    /// `None` for what the filter does not keep, or what is over meanwhile.
+    async fn delivery_by(
+        &self,
+        tenant: &Tenant,
+        trace: &Trace,
+        filter: &Filter,
+    ) -> Result<Option<DeliveryOut>, ApiError> {
+        match trace {
+            Trace::Attempt(attempt) => self.delivery_to(tenant, attempt).await.map(Some),
+            Trace::Unattempted(delivery) => self.unattempted(tenant, delivery, filter).await,
+        }
+    }
+
+    /// A message that the endpoint was not sent yet, or not before it was given up.
+    async fn unattempted(
+        &self,
+        tenant: &Tenant,
+        delivery: &Delivery,
+        filter: &Filter,
+    ) -> Result<Option<DeliveryOut>, ApiError> {
+        let (now, msg) = (self.admin.ambient.now(), delivery.msg.to_string());
+        let (history, app) = (&self.admin.history, &tenant.application.id);
+        let found = history.message(app, &msg, now).await?;
+        let Some(message) = found.filter(|message| filter.keeps_message(message)) else {
+            return Ok(None);
+        };
+        let Some(stand) = Stand::of(Some(delivery), Tried::default(), now) else { return Ok(None) };
+        Ok(Some(DeliveryOut {
+            id: message.id,
+            event_id: message.event_id.as_ref().map(|id| id.as_str().to_owned()),
+            timestamp: message.at.to_rfc3339(),
+            state: stand.state(),
+            endpoints: 1,
+            delivered: 0,
+            attempt: 0,
+            attempts: self.attempts_to(tenant, &delivery.ep, &message.event_type).await?,
+            next_attempt: delivery.next_at().map(Timestamp::to_rfc3339),
+            status: None,
+            duration_ms: None,
+            attempted_at: None,
+            event_type: message.event_type,
+            tags: message.tags,
+            channels: message.channels,
+        }))
     }
 
     /// The same for one endpoint. One that succeeded is not looked up.

@@ -1,7 +1,7 @@
 //! How an application's endpoints are doing: read, not counted. What changes seldom is on record
 //! with the endpoint; the rest is made of its latest attempts, a bounded number of them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::JsonSchema;
 #[cfg(feature = "description")]
@@ -12,6 +12,7 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::clock::Timestamp;
+use shared::domain::delivery::Delivery;
 use shared::domain::delivery_settings::DeliverySettings;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::health::DISABLE_AFTER_MS;
@@ -21,10 +22,11 @@ use shared::store::{Listed, Tenant, Trace, Walk};
 use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
 use crate::failure::{self, Failure};
+use crate::overview::LISTED;
 use crate::{Answer, Call, page};
 
 /// Most attempts of one endpoint that count. Those that failed have headers of their answers: with
-/// more of them a page of an endpoint that fails would cost over 20 read units.
+/// more of them a page of an endpoint that fails would cost over 21 read units.
 const MOST_OF_ONE: usize = 60;
 /// Most attempts that one request looks at, over all its endpoints.
 const MOST_OF_ALL: usize = 1_000;
@@ -33,6 +35,10 @@ const LEAST_OF_ONE: usize = 20;
 /// How often the list of one endpoint is looked into for its [`RECENT`] attempts, each time for as
 /// much as counts. More than once only where deliveries that were not attempted stand before them.
 const LOOKS: usize = 4;
+/// Most deliveries that are looked up for what the attempts do not tell.
+const MOST_LOOKED_UP: usize = 8;
+/// Messages of which the next try is looked up because they were tried first.
+const SOONEST: usize = 3;
 /// Endpoints that are looked at at the same time.
 const AT_ONCE: usize = 8;
 /// How far back a picture reaches, in milliseconds.
@@ -75,9 +81,12 @@ pub(crate) struct EndpointHealth {
     failed: usize,
     /// In 95 of 100 of them the answer took at most so long, in milliseconds.
     p95_ms: Option<u64>,
-    /// Messages among them that wait for another try, as far as their attempts tell: of those that
-    /// were called off they do not.
+    /// Messages that wait: for another try, as far as the attempts that count tell (of those that
+    /// were called off they do not), or for their first.
     waiting: usize,
+    /// How many of these were not tried yet. They are sent by themselves, once the endpoint answers
+    /// again or its rate allows it.
+    untried: usize,
     /// The next of these tries, as far as it was looked up.
     #[schemars(with = "Option<Moment>")]
     next_attempt: Option<String>,
@@ -134,13 +143,20 @@ pub(crate) struct Picture {
 }
 
 /// An endpoint's latest attempts.
+#[derive(Default)]
 pub(crate) struct Latest {
     /// Newest first.
     pub(crate) attempts: Vec<Attempt>,
     /// Attempts that a delivery gets, as far as its event type has no schedule of its own.
     scheduled: u32,
+    /// What its trail began with, attempts or not.
+    pub(crate) beginning: Vec<Trace>,
     /// Messages that were not attempted yet.
     unattempted: usize,
+    /// Messages that wait for another try though only tries by hand were seen of them.
+    by_hand: usize,
+    /// The earliest of the next tries that were looked up.
+    next_at: Option<Timestamp>,
     complete: bool,
 }
 
@@ -164,8 +180,7 @@ impl Call<'_> {
         let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let latest = self.latest_of_one(&tenant, endpoint).await?;
-        let out = self.health_and_next_try(endpoint, &latest).await?;
-        Ok(error::json(StatusCode::OK, &out))
+        Ok(error::json(StatusCode::OK, &self.health_and_next_try(endpoint, &latest).await?))
     }
 
     /// As many of an endpoint's latest attempts as count.
@@ -183,15 +198,23 @@ impl Call<'_> {
         endpoint: &Endpoint,
         latest: &Latest,
     ) -> Result<EndpointHealth, ApiError> {
-        let mut next = None;
-        // One read, and no more: the latest is the one that is asked about.
-        if let Some(msg) = latest.waiting().first() {
-            let delivery = self.admin.pending.glance(msg, &endpoint.id).await?;
-            next = delivery.and_then(|delivery| delivery.next_at());
-        }
+        let found = self.glances(endpoint, &latest.soonest()).await?;
+        let next = found.iter().filter_map(Delivery::next_at).chain(latest.next_at).min();
         let mut out = EndpointHealth::of(endpoint, latest, self.admin.ambient.now());
         out.next_attempt = next.map(Timestamp::to_rfc3339);
         Ok(out)
+    }
+
+    /// The deliveries of these messages, as they were a moment ago.
+    async fn glances(
+        &self,
+        endpoint: &Endpoint,
+        messages: &[MessageId],
+    ) -> Result<Vec<Delivery>, ApiError> {
+        let found = messages.iter().map(|msg| self.admin.pending.glance(msg, &endpoint.id));
+        let found: Vec<_> = found.collect();
+        let found = stream::iter(found).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     pub(crate) async fn health_of(
@@ -218,8 +241,7 @@ impl Call<'_> {
         let after = Some(now.minus_ms(SPAN_MS));
         let mut walk = Walk { descending: true, after, ..Walk::onward(most, None) };
         let (ep, spread) = (&endpoint.id, endpoint.spread);
-        let mut latest =
-            Latest { attempts: Vec::new(), scheduled, unattempted: 0, complete: false };
+        let mut latest = Latest { scheduled, ..Latest::default() };
         for _ in 0..LOOKS {
             let history = &self.admin.history;
             let listed = history.trail_of_endpoint(ep, spread, &walk, now, |_| true).await?;
@@ -232,6 +254,12 @@ impl Call<'_> {
         }
         latest.complete &= latest.attempts.len() <= most;
         latest.attempts.truncate(most);
+        let unknown = latest.only_by_hand();
+        let looked_up = &unknown[..unknown.len().min(MOST_LOOKED_UP)];
+        let found = self.glances(endpoint, looked_up).await?;
+        let next = found.iter().filter_map(Delivery::next_at);
+        (latest.by_hand, latest.next_at) = (next.clone().count(), next.min());
+        latest.complete &= looked_up.len() == unknown.len();
         Ok(latest)
     }
 }
@@ -240,6 +268,9 @@ impl Latest {
     /// Takes what comes next in the endpoint's list.
     fn add(&mut self, traces: Vec<Trace>) {
         for trace in traces {
+            if self.beginning.len() <= LISTED {
+                self.beginning.push(trace.clone());
+            }
             match trace {
                 Trace::Attempt(attempt) => self.attempts.push(attempt),
                 Trace::Unattempted(delivery) if delivery.is_pending() => self.unattempted += 1,
@@ -248,12 +279,38 @@ impl Latest {
         }
     }
 
-    /// Messages whose latest attempt by schedule failed and was not the last, newest first. One
-    /// that arrived waits for nothing, whatever was tried by hand. Whether a delivery was called
-    /// off, or barred, is on record elsewhere.
-    fn waiting(&self) -> Vec<MessageId> {
-        let arrived: HashSet<_> =
-            self.attempts.iter().filter(|attempt| attempt.ok).map(|attempt| attempt.msg).collect();
+    /// Messages that one of these attempts brought.
+    fn arrived(&self) -> HashSet<MessageId> {
+        self.attempts.iter().filter(|attempt| attempt.ok).map(|attempt| attempt.msg).collect()
+    }
+
+    /// Messages that did not arrive and of which only attempts by hand are among these: whether
+    /// another one comes by schedule is on record elsewhere.
+    fn only_by_hand(&self) -> Vec<MessageId> {
+        let is_scheduled = |attempt: &&Attempt| matches!(attempt.turn, Turn::Scheduled(_));
+        let scheduled = self.attempts.iter().filter(is_scheduled).map(|attempt| attempt.msg);
+        let mut known: HashSet<_> = scheduled.chain(self.arrived()).collect();
+        let messages = self.attempts.iter().map(|attempt| attempt.msg);
+        messages.filter(|msg| known.insert(*msg)).collect()
+    }
+
+    /// Of the messages that wait for another try those whose next ones are likely to come first:
+    /// those that were tried first, of as many as were tried as often and of all. Jitter may still
+    /// put another one before them.
+    fn soonest(&self) -> Vec<MessageId> {
+        let waiting = self.waiting();
+        let by_number: BTreeMap<u32, MessageId> =
+            waiting.iter().map(|(msg, number)| (*number, *msg)).collect();
+        let oldest = waiting.iter().rev().map(|(msg, _)| *msg).take(SOONEST);
+        let all: BTreeSet<_> = by_number.into_values().chain(oldest).collect();
+        all.into_iter().collect()
+    }
+
+    /// Messages whose latest attempt by schedule failed and was not the last, newest first, with
+    /// its number. One that arrived waits for nothing, whatever was tried by hand. Whether a
+    /// delivery was called off, or barred, is on record elsewhere.
+    fn waiting(&self) -> Vec<(MessageId, u32)> {
+        let arrived = self.arrived();
         let mut seen = HashSet::new();
         let numbered = self.attempts.iter().filter_map(|attempt| match attempt.turn {
             Turn::Scheduled(number) => Some((attempt.msg, number)),
@@ -262,7 +319,7 @@ impl Latest {
         let newest = numbered.filter(|(msg, _)| seen.insert(*msg));
         let waiting =
             newest.filter(|(msg, number)| *number < self.scheduled && !arrived.contains(msg));
-        waiting.map(|(msg, _)| msg).collect()
+        waiting.collect()
     }
 
     fn failed_of(&self, most: usize) -> usize {
@@ -324,8 +381,9 @@ impl EndpointHealth {
             attempts: latest.attempts.len(),
             failed: latest.failed_of(usize::MAX),
             p95_ms: latest.p95_ms(),
-            waiting: latest.waiting().len() + latest.unattempted,
-            next_attempt: None,
+            waiting: latest.waiting().len() + latest.by_hand + latest.unattempted,
+            untried: latest.unattempted,
+            next_attempt: latest.next_at.map(Timestamp::to_rfc3339),
             complete: latest.complete,
             picture: Picture::of(latest, now),
         }

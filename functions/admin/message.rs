@@ -19,6 +19,7 @@ use shared::store::{Listed, Tenant, Walk};
 use crate::{Answer, Call, page};
 
 /// Which messages or attempts a caller wants to see.
+#[derive(Default)]
 pub(crate) struct Filter {
     channel: Option<String>,
     tag: Option<String>,

@@ -6,18 +6,18 @@ use crate::JsonSchema;
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::domain::attempt::Attempt;
 use shared::domain::endpoint::Endpoint;
-use shared::store::{Listed, Tenant, Walk};
+use shared::store::{Listed, Tenant, Trace, Walk};
 
 use crate::delivery::DeliveryOut;
 use crate::endpoint::{EndpointOut, endpoint_of};
 use crate::health::{EndpointHealth, Latest};
+use crate::message::Filter;
 use crate::page::{self, Page};
 use crate::{Answer, Call};
 
-/// Attempts whose messages are listed.
-const LISTED: usize = 8;
+/// Traces whose messages are listed.
+pub(crate) const LISTED: usize = 8;
 
 /// An endpoint, how it is doing, and what it was last sent.
 #[derive(Serialize, JsonSchema)]
@@ -41,31 +41,30 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &EndpointOverview { endpoint, health, deliveries }))
     }
 
-    /// The beginning of the endpoint's list of deliveries. Where what was read for its health has
-    /// enough attempts in it, they are not read again.
+    /// The beginning of the endpoint's list of deliveries. Where enough was read for its health,
+    /// that is not read again.
     async fn latest_deliveries(
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
         latest: &Latest,
     ) -> Result<Page<DeliveryOut>, ApiError> {
-        let Listed { items, iterator, prev, done } = match latest.attempts.get(..=LISTED) {
+        let Listed { items, iterator, prev, done } = match latest.beginning.get(..=LISTED) {
             Some(known) => beginning(&known[..LISTED]),
             None => {
                 let walk = Walk { descending: true, ..Walk::onward(LISTED, None) };
                 let (ep, spread) = (&endpoint.id, endpoint.spread);
                 let now = self.admin.ambient.now();
-                self.admin.history.attempts_of_endpoint(ep, spread, &walk, now, |_| true).await?
+                self.admin.history.trail_of_endpoint(ep, spread, &walk, now, |_| true).await?
             }
         };
-        let items = self.newest_of_each(tenant, &items).await?;
+        let items = self.newest_of_each(tenant, &items, &Filter::default()).await?;
         Ok(page::of(Listed { items, iterator, prev, done }))
     }
 }
 
 /// The first page of a list that goes on after these.
-fn beginning(attempts: &[Attempt]) -> Listed<Attempt> {
-    let id = |attempt: Option<&Attempt>| attempt.map(|attempt| attempt.id.to_string());
-    let (prev, iterator) = (id(attempts.first()), id(attempts.last()));
-    Listed { items: attempts.to_vec(), iterator, prev, done: false }
+fn beginning(traces: &[Trace]) -> Listed<Trace> {
+    let (prev, iterator) = (traces.first().map(Trace::id), traces.last().map(Trace::id));
+    Listed { items: traces.to_vec(), iterator, prev, done: false }
 }
