@@ -10,6 +10,7 @@ const ROOT = new URL("../../", import.meta.url);
 const FILES = new URL("functions/admin/portal/", ROOT);
 const load = (name) => import(new URL(name, FILES));
 const format = await load("format.js");
+const json = await load("json.js");
 const { DE, SERVER } = await load("de.js");
 const { ONE, t, use, tell } = await load("text.js");
 const { sample, languages } = await load("samples.js");
@@ -25,6 +26,8 @@ test("times are said as a person would", () => {
   const now = Date.parse("2026-01-31T12:00:00Z");
   assert.match(format.ago("2026-01-31T11:38:00Z", now), /22 min.* ago/);
   assert.match(format.ago("2026-01-31T12:07:00Z", now), /in 7 min/);
+  assert.match(format.ago("2026-01-31T11:00:01Z", now), /1 hr.? ago/);
+  assert.match(format.ago("2026-01-31T11:59:00.4Z", now), /1 min.* ago/);
   assert.equal(format.ago(null, now), "–");
 });
 
@@ -32,13 +35,47 @@ test("delays are read as they are written, and what is none is refused", () => {
   assert.deepEqual(format.delays("5s, 5m 2h,1d"), [5, 300, 7_200, 86_400]);
   assert.equal(format.schedule([5, 300, 7_200, 86_400]), "5s, 5m, 2h, 1d");
   assert.throws(() => format.delays("soon"));
+  assert.throws(() => format.delays("8d"), /at most 7d/);
 });
 
 test("pieces of JSON are the JSON, whatever is in it", () => {
   for (const text of ['{"a\\"b": [1, -2.5e3, true, null, "x:y"]}', "{}", '"<script>"', "not json"]) {
-    assert.equal(format.pieces(text).map((piece) => piece.text).join(""), text);
+    assert.equal(json.pieces(text).map((piece) => piece.text).join(""), text);
   }
-  assert.deepEqual(format.pieces('{"a": "b"}').filter((piece) => piece.kind).map((piece) => piece.kind), ["key", "string"]);
+  assert.deepEqual(json.pieces('{"a": "b"}').filter((piece) => piece.kind).map((piece) => piece.kind), ["key", "string"]);
+});
+
+test("what would turn the text around it is spelled out", () => {
+  const shown = json.pieces('{"a": "x\u202ey"}').map((piece) => piece.text).join("");
+  assert.equal(shown, '{"a": "x\\u202ey"}');
+});
+
+test("JSON is laid out as it was written: every digit, every key in its place", () => {
+  const text = '{"id":12345678901234567890,"amount":1.0,"z":[],"10":{},"2":["a,b:{}\\"",{"c":null}]}';
+  const laid = json.laidOut(text);
+  assert.equal(laid, '{\n  "id": 12345678901234567890,\n  "amount": 1.0,\n  "z": [],\n  "10": {},\n  "2": [\n    "a,b:{}\\"",\n    {\n      "c": null\n    }\n  ]\n}');
+  assert.equal(json.laidOut(laid), laid);
+  for (const plain of ["", "{", "<a>", "12"]) assert.equal(json.laidOut(plain), plain);
+  const usual = JSON.stringify({ a: [1, { b: "c" }, []], d: {} });
+  assert.equal(json.laidOut(usual), JSON.stringify(JSON.parse(usual), null, 2));
+});
+
+test("a part of JSON is found as it was written", () => {
+  const text = '{"a": {"b": [1, {"c": 1.50}], "payload": 0}, "payload" : {"n":1e999, "s":"}"} , "last":true}';
+  assert.equal(json.sourceAt(text, ["payload"]), '{"n":1e999, "s":"}"}');
+  assert.equal(json.sourceAt(text, ["a", "b", "1", "c"]), "1.50");
+  assert.equal(json.sourceAt(text, ["last"]), "true");
+  assert.equal(json.sourceAt(text, []), text);
+  for (const path of [["nowhere"], ["a", "b", "2"], ["last", "x"]]) assert.equal(json.sourceAt(text, path), undefined);
+  assert.equal(json.sourceAt("", ["a"]), undefined);
+});
+
+test("a body has JSON in it as it was typed, and what is none is refused", () => {
+  const typed = new json.Json('{"n": 1.0, "big": 12345678901234567890}');
+  assert.equal(json.written({ eventType: "a", payload: typed, more: [typed] }), `{"eventType":"a","payload":${typed.text},"more":[${typed.text}]}`);
+  assert.equal(json.written({ a: "json-0.1-0" }), '{"a":"json-0.1-0"}');
+  assert.equal(json.written(undefined), undefined);
+  assert.throws(() => new json.Json("{"));
 });
 
 test("a request as a shell command keeps quotes to itself", () => {

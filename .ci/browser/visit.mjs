@@ -225,9 +225,35 @@ async function visit(page) {
   await press("Set header");
   await page.locator("li", { hasText: "x-shop" }).getByText("<i>7</i>").waitFor();
   await picture("settings");
-  for (const name of ["x-shop", "x-team"]) await press("Remove", page.locator("li", { hasText: name }));
+  for (const name of ["x-shop", "x-team"]) {
+    await press("Remove", page.locator("li", { hasText: name }));
+    await page.getByRole("dialog").getByText(`Remove ${name}?`).waitFor();
+    await press("Remove", page.getByRole("dialog"));
+    await page.locator("li", { hasText: name }).waitFor({ state: "detached" });
+  }
   await page.getByText("No headers of your own").waitFor();
-  done("headers are set and removed");
+  done("headers are set, and removed after a yes");
+
+  await page.goto(`${origin}/portal?app=${app}#/endpoints/${made[0].id}/edit`);
+  await heading("Edit endpoint");
+  const name = (await api("GET", path)).answer.description;
+  await api("PATCH", path, { description: `${name}, renamed elsewhere` });
+  await page.locator("summary", { hasText: "Advanced" }).click();
+  await page.getByLabel("Rate limit").fill("1.5");
+  await press("Save");
+  await page.getByText("Enter a whole number, at least 1").waitFor();
+  await page.getByLabel("Rate limit").fill("500");
+  await press("Save");
+  await page.getByText("500 a second").waitFor();
+  assert.equal((await api("GET", path)).answer.description, `${name}, renamed elsewhere`);
+  await api("PATCH", path, { description: name, throttleRate: null });
+  await page.goto(`${origin}/portal?app=${app}#/endpoints`);
+  await heading("Endpoints");
+  // Slower than the search begins, faster than it is drawn.
+  await page.getByRole("searchbox").pressSequentially("our orders", { delay: 205 });
+  assert.equal(await page.getByRole("searchbox").inputValue(), "our orders");
+  await page.getByRole("searchbox").fill("");
+  done("what another tab changed stays, and no letter of a search is lost");
   received.length = 1;
 
   mood = 500;

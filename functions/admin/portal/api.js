@@ -1,9 +1,10 @@
 // @ts-check
 // The API as the pages use it, and the visit: whose token it is, and what it may do.
 
+import { sourceAt, written } from "./json.js";
 import { tell } from "./text.js";
 
-/** Where tokens are kept, one for each application, so that links open in new tabs. */
+/** How names of kept tokens begin, of which each application has one. */
 const KEPT = "posthorn:";
 /** Capabilities that have another one in them. */
 const WIDER = new Map([
@@ -100,9 +101,12 @@ export async function leave() {
   }
 }
 
-/** Forgets the token. */
+/** Forgets the token, and leaves what another tab may have kept in its place. */
 export function forget() {
-  keep(visit.console ? "console" : String(visit.application), null);
+  const name = visit.console ? "console" : String(visit.application);
+  for (const store of stores()) {
+    if (kept(name, [store])?.token === visit.token) store.removeItem(KEPT + name);
+  }
   visit.token = visit.application = null;
 }
 
@@ -144,7 +148,7 @@ export async function call(method, path, body) {
   const url = path.startsWith("/local/") ? path : `${base}${path}`;
   let response;
   try {
-    response = await fetch(url, { method, headers, body: JSON.stringify(body) });
+    response = await fetch(url, { method, headers, body: written(body) });
   } catch {
     throw new Refused(0, { detail: "The server cannot be reached. Are you online?" });
   }
@@ -159,7 +163,19 @@ export async function call(method, path, body) {
     if (response.status === 401) dispatchEvent(new Event("expired"));
     throw new Refused(response.status, answer);
   }
+  if (answer instanceof Object) sources.set(answer, text);
   return answer;
+}
+
+/** Answers as they came. @type {WeakMap<object, string>} */
+const sources = new WeakMap();
+
+/**
+ * A part of an answer as it was written, with every digit.
+ * @param {object} answer @param {...string} path
+ */
+export function asWritten(answer, ...path) {
+  return sourceAt(sources.get(answer) ?? "", path);
 }
 
 /**
@@ -226,24 +242,40 @@ export function anew(name) {
   remembered.delete(name);
 }
 
-// A frame in somebody's page may have no storage: then the token lives as long as the page.
-/** @param {string} name @param {any} value */
-function keep(name, value) {
+/**
+ * Where tokens are kept: for this tab, whatever link is opened in another one, and for new tabs. A
+ * frame in somebody's page may have neither: then the token lives as long as the page.
+ */
+function stores() {
   try {
-    if (value) localStorage.setItem(KEPT + name, JSON.stringify(value));
-    else localStorage.removeItem(KEPT + name);
+    return [sessionStorage, localStorage];
   } catch {
-    // There is none.
+    return [];
   }
 }
 
-/** @param {string} name */
-function kept(name) {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT + name) ?? "null");
-  } catch {
-    return null;
+/** @param {string} name @param {any} value */
+function keep(name, value) {
+  for (const store of stores()) {
+    try {
+      store.setItem(KEPT + name, JSON.stringify(value));
+    } catch {
+      // It is full.
+    }
   }
+}
+
+/** The first that is kept under this name. @param {string} name */
+function kept(name, within = stores()) {
+  for (const store of within) {
+    try {
+      const found = JSON.parse(store.getItem(KEPT + name) ?? "null");
+      if (found) return found;
+    } catch {
+      // Nobody but us writes there; what cannot be read is nothing.
+    }
+  }
+  return null;
 }
 
 /** Whose token it is; nobody's if it cannot be read. @param {string} jwt */

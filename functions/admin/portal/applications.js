@@ -3,7 +3,7 @@
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
-import { Picture, Some, State, withHealth } from "./endpoints.js";
+import { byState, Picture, Some, State, withHealth } from "./endpoints.js";
 import { fits, percent, took } from "./format.js";
 import { Act, Copy, Find, Loaded, More, Search, Table, Time, Title, useAsked, useData, useFirst, useList } from "./parts.js";
 import { Rows, Search as InPayload } from "./search.js";
@@ -48,7 +48,7 @@ function Endpoints({ id }) {
   const [wanted, search] = useState("");
   const data = useData(() => withHealth(id), [id]);
   return html`<section><div class="bar"><h2>${t("Endpoints")}</h2>${data.data?.length > FEW && html`<div class="side"><${Search} value=${wanted} set=${search} name=${t("Search endpoints")} placeholder=${t("Search endpoints")} /></div>`}</div>
-    <${Loaded} of=${data}>${(endpoints) => html`<${Some} of=${endpoints} /><${List} id=${id} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id))} />`}<//></section>`;
+    <${Loaded} of=${data}>${(endpoints) => html`<${Some} of=${endpoints} /><${List} id=${id} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id)).sort(byState)} />`}<//></section>`;
 }
 
 function List({ id, none, endpoints }) {

@@ -36,7 +36,7 @@ export function ConsoleNav({ now }) {
     ${link("/parked", t("Parked"))}${link("/tasks", t("Tasks"))}${link("/settings", t("Settings"))}`;
 }
 
-/** Finds a message, an application or an endpoint by its id. */
+/** Finds a message by its id, and applications by id, uid or name. */
 export function Anything() {
   const find = async (form) => {
     const wanted = form.elements[0].value.trim();
@@ -46,13 +46,16 @@ export function Anything() {
   };
   const lead = async (wanted) => {
     if (/^msg_\w+$/.test(wanted)) {
-      const found = await call("GET", `/operator/msg/${wanted}`);
+      const found = await call("GET", `/operator/msg/${wanted}`).catch((error) => {
+        throw error.status === 404 ? new Error(t("There is no message of this id, or no longer.")) : error;
+      });
       return openAs(found.appId, `/messages/${found.id}`);
     }
     if (/^app_\w+$/.test(wanted)) {
       location.hash = `#/apps/${wanted}`;
       return undefined;
     }
+    if (/^ep_\w+$/.test(wanted)) throw new Error(t("An endpoint is found in its application: search for that."));
     try {
       const found = await call("GET", `/app/${encodeURIComponent(wanted)}`);
       location.hash = `#/apps/${found.id}`;

@@ -13,6 +13,8 @@ import { t } from "./text.js";
 /** Rows of a page; in an endpoint's page fewer, which costs less to open. */
 const ROWS = 30;
 const FEW = 8;
+/** Messages of a page of which a filter keeps some. */
+const SIFTED = 100;
 const STATES = /** @type {[string, string][]} */ ([["", "All"], ["failing", "Failing"], ["failed", "Failed"], ["waiting", "Waiting"], ["delivered", "Delivered"]]);
 const SPANS = /** @type {[string, string][]} */ ([["", "any time"], ["1", "last hour"], ["24", "last 24 hours"], ["168", "last 7 days"]]);
 
@@ -33,7 +35,6 @@ export function Deliveries({ of, first, changed }) {
   const [types, setTypes] = useState(of?.eventTypes?.length ? of.eventTypes : null);
   const [endpoints, setEndpoints] = useState(/** @type {any[] | null} */ (null));
   const [chosen, choose] = useState(new Set());
-  const limit = of ? FEW : ROWS;
   // What there is to choose from is asked for when somebody is about to choose.
   const wantTypes = () => types ?? names().then(setTypes, () => {});
   const wantEndpoints = () => endpoints ?? endpointNames().then((found) => setEndpoints([...found.values()]), () => {});
@@ -44,6 +45,7 @@ export function Deliveries({ of, first, changed }) {
   const wanted = { state: asked.state, event_types: asked.type, tag: asked.tag, channel: asked.channel, ...what };
   const name = JSON.stringify([wanted, asked.since ?? ""]);
   const filtered = Object.values(asked).some(Boolean);
+  const limit = filtered && !searched ? SIFTED : of ? FEW : ROWS;
   const list = useList(name, (iterator) => {
     // A list that was left goes on where it was.
     const known = iterator ? null : first?.current;
@@ -59,6 +61,7 @@ export function Deliveries({ of, first, changed }) {
         sent += 1;
       }
     }
+    if (sent === 0) throw new Error(t("None of these can be sent again from here. Open one to send it by hand."));
     choose(new Set());
     forgetLists();
     say(t("{n} deliveries are sent again", { n: sent }));
@@ -78,7 +81,7 @@ export function Deliveries({ of, first, changed }) {
       ${may("CreateAttempts") && chosen.size > 0 && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
       <${Live} list=${list} of=${of?.id} filtered=${filtered} changed=${changed} /></div>
     ${searched && html`<${Search} list=${list} asked=${asked} ask=${ask} />`}
-    <${Rows} list=${list} asked=${searched ? asked : {}} none=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} all=${html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
+    <${Rows} list=${list} of=${of} asked=${searched ? asked : {}} none=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} all=${html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
 }
 
 /** Finds a message by its id or event id, and those that have a text in them; a channel filters. */
@@ -101,6 +104,8 @@ const MOST_NEW = 10;
 /** Looks for what is new while the page can be seen, seldom where nothing goes on, and says how much there is. Lines whose next try is due are brought up to date. */
 function Live({ list, of, filtered, changed }) {
   const [fresh, set] = useState(0);
+  /** Whether the latest look came to nothing. */
+  const [lost, lose] = useState(false);
   const rows = useRef(list.rows);
   const renew = useRef(list.renew);
   [rows.current, renew.current] = [list.rows, list.renew];
@@ -124,11 +129,13 @@ function Live({ list, of, filtered, changed }) {
         const now = at < 0 ? ids.length : new Set(ids.slice(0, at)).size;
         const renewed = rows.current.some((row) => isDue(row, Date.now())) && (await renew.current());
         if (over) return;
+        lose(false);
         if (renewed) changed?.();
         quiet = now === seen && !renewed ? quiet + 1 : 0;
         set(seen = now);
       } catch {
-        // The next look says it.
+        if (over) return;
+        lose(true);
         quiet += 1;
       }
       wait();
@@ -150,5 +157,6 @@ function Live({ list, of, filtered, changed }) {
       list.again();
     }}>${t("{n} new", { n: fresh === MOST_NEW ? "10+" : fresh })}</button>`;
   }
-  return filtered ? null : html`<span class="live"><${Status} kind="good">${t("live")}<//></span>`;
+  if (filtered) return null;
+  return html`<span class="live">${lost ? html`<${Status} kind="off">${t("no connection")}<//>` : html`<${Status} kind="good">${t("live")}<//>`}</span>`;
 }

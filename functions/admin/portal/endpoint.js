@@ -8,7 +8,7 @@ import { nameOf } from "./endpoints.js";
 import { offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { count, percent, schedule, took } from "./format.js";
-import { Act, ask, Bars, Copy, forgetLists, Form, later, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
+import { Act, ask, Bars, Called, Copy, forgetLists, Form, later, Loaded, say, spanOf, Status, Tabs, Time, useAsked, useData } from "./parts.js";
 import { Recovery } from "./recovery.js";
 import { COLOURS, disabledBy, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
@@ -31,7 +31,7 @@ export function Endpoint({ id, tab = "deliveries" }) {
   if (tab !== "deliveries") first.current = null;
   const tabs = [[`#/endpoints/${id}`, t("Deliveries"), "deliveries"], [`#/endpoints/${id}/test`, t("Test"), "test"], [`#/endpoints/${id}/settings`, t("Settings"), "settings"]];
   return html`<${Loaded} of=${data}>${({ endpoint, health }) => html`
-    <div class="bar"><div class="titles"><h1>${nameOf(endpoint)}</h1><code class="url">${endpoint.url}</code></div>
+    <${Called} name=${nameOf(endpoint)} /><div class="bar"><div class="titles"><h1>${nameOf(endpoint)}</h1><code class="url">${endpoint.url}</code></div>
       <div class="side"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>
       ${may("ManageEndpoint") && html`<a class="button" href=${`#/endpoints/${id}/edit`}>${t("Edit")}</a>
         <${Act} act=${async () => {
@@ -58,9 +58,9 @@ function Alarm({ health }) {
   return html`<div class="banner bad" role="status">
     <strong>${t("Every attempt has failed since")} <${Time} at=${health.failingSince} day />.</strong>
     ${error && html`<p>${error.status > 0 ? `HTTP ${error.status}: ` : ""}${tell(error.says)} ${tell(error.advice)}</p>`}
-    <p>${t("{n} messages wait", { n: waiting })}${health.nextAttempt && html`, ${t("next try")} <${Time} at=${health.nextAttempt} />`}.
+    <p>${t("{n} messages wait", { n: waiting })}${health.untried > 0 && ` (${t("{n} for their first try", { n: count(health.untried) })})`}${health.nextAttempt && html`, ${t("next try")} <${Time} at=${health.nextAttempt} />${!health.complete && ` ${t("or sooner")}`}`}.
       ${" "}${health.disablesAt ? html`${t("It is disabled")} <${Time} at=${health.disablesAt} /> ${t("if this goes on.")}`
-        : t("It is disabled after five days of messages that were given up.")}</p></div>`;
+        : t("It is disabled once messages were given up for five days.")}</p></div>`;
 }
 
 function Sent({ endpoint, health, first, done }) {
@@ -76,7 +76,7 @@ function Sent({ endpoint, health, first, done }) {
       ${tile(percent(health.failed, health.attempts), t("Error rate"))}
       ${tile(took(health.p95Ms), t("p95 answer"))}
       ${tile(html`<${Time} at=${health.lastSuccess} />`, t("Last success"))}
-      ${tile(count(health.attempts), health.complete ? t("Attempts in 24 h") : t("latest attempts, which count"))}
+      ${tile(count(health.attempts), health.complete ? t("Attempts in 24 h") : t("latest attempts"))}
       <div class="tile"><${Bars} picture=${health.picture} /><span>${spanOf(health.picture)}</span></div></div>
     <${Recovery} ep=${endpoint.id} health=${health} off=${endpoint.disabled} done=${over} />
     <${Deliveries} key=${turn} of=${endpoint} first=${first} changed=${done} />`;
@@ -86,7 +86,7 @@ function Settings({ endpoint }) {
   const path = /** @type {const} */ (`/endpoint/${endpoint.id}`);
   const offered = useData(offer, []);
   const remove = async () => {
-    const text = html`<p>${t("Delete {name}? It will get no more events.", { name: nameOf(endpoint) })}</p>`;
+    const text = html`<p>${t("Delete {name}? It will get no more events.", { name: nameOf(endpoint) })}</p><p><code>${endpoint.url}</code></p>`;
     if (!(await ask(text, t("Delete"), true))) return;
     await own("DELETE", path);
     forgetLists();
@@ -141,7 +141,11 @@ function Headers({ path }) {
     await own("PATCH", `${path}/headers`, { headers, ...(deleteHeaders && { deleteHeaders }) });
     await data.reload();
   };
-  const remove = (header) => may("ManageEndpoint") && html`<${Act} act=${() => change({}, [header])}>${t("Remove")}<//>`;
+  const drop = async (header) => {
+    const text = html`<p>${t("Remove {name}? Its value cannot be read back.", { name: header })}</p>`;
+    if (await ask(text, t("Remove"), true)) await change({}, [header]);
+  };
+  const remove = (header) => may("ManageEndpoint") && html`<${Act} act=${() => drop(header)}>${t("Remove")}<//>`;
   const add = async () => {
     await change({ [name.trim()]: value });
     setName("");

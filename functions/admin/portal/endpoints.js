@@ -5,10 +5,13 @@ import { html, useState } from "./vendor/preact.js";
 import { allEndpoints, beginning, call, may, query, visit } from "./api.js";
 import { byName, count, fits, percent, took } from "./format.js";
 import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, spanOf } from "./parts.js";
-import { Progress, retryAll } from "./recovery.js";
+import { Progress, retried, retryAll } from "./recovery.js";
 import { COLOURS, disabledShort, stateWord } from "./state.js";
 import { t, tell } from "./text.js";
 import { FirstVisit } from "./first.js";
+
+/** Which of two matters more, by its state. */
+export const byState = (one, other) => ORDER.indexOf(one.health.state) - ORDER.indexOf(other.health.state);
 
 /** States in the order of how much they matter. */
 const ORDER = ["failing", "unsteady", "disabled", "healthy", "idle", undefined];
@@ -42,13 +45,15 @@ export function Endpoints() {
 
 /** Failing endpoints that are named. */
 const SHOWN = 5;
+/** Characters of a URL that stands for a name. */
+const NAMED = 48;
 
 /** What fails, and the way out. */
 function Alarm({ endpoints, reload }) {
   const [tasks, follow] = useState(/** @type {any[]} */ ([]));
   const failing = endpoints.filter((one) => one.health.state === "failing");
   if (failing.length === 0) return null;
-  const some = failing.filter((one) => one.health.waiting > 0);
+  const some = failing.filter((one) => retried(one.health) > 0);
   const title = failing.length === 1 ? t("1 endpoint is failing") : t("{n} endpoints are failing", { n: failing.length });
   return html`<div class="banner bad" role="status"><strong>${title}</strong>
     <ul>${failing.slice(0, SHOWN).map((one) => html`<li key=${one.id}><a href=${`#/endpoints/${one.id}`}>${nameOf(one)}</a>: ${tell(one.health.lastError?.says)}
@@ -63,22 +68,18 @@ function Alarm({ endpoints, reload }) {
     ${tasks.map((task) => html`<${Progress} key=${task.id} task=${task} of=${task.of} done=${reload} />`)}</div>`;
 }
 
-/** What people call an endpoint. */
+/** What people call an endpoint; without a name, its URL, cut in the middle where it is long. */
 export function nameOf(endpoint) {
-  return endpoint.description || hostOf(endpoint.url);
+  return endpoint.description || shortened(endpoint.url.replace(/^https?:\/\//, "").replace(/\/$/, ""));
 }
 
-function hostOf(url) {
-  try {
-    return new URL(url).host;
-  } catch {
-    return url;
-  }
+function shortened(text) {
+  return text.length <= NAMED ? text : `${text.slice(0, NAMED / 2)}…${text.slice(-NAMED / 2)}`;
 }
 
 function List({ endpoints, asked, ask }) {
   const sorts = {
-    state: (one, other) => ORDER.indexOf(one.health.state) - ORDER.indexOf(other.health.state),
+    state: byState,
     name: (one, other) => byName(nameOf(one), nameOf(other)),
     errors: (one, other) => rate(other) - rate(one),
     p95: (one, other) => (other.health.p95Ms ?? -1) - (one.health.p95Ms ?? -1),

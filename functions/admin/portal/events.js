@@ -2,8 +2,9 @@
 // Event types: what can be chosen, and what it looks like.
 
 import { html, useState } from "./vendor/preact.js";
-import { all, call, once, own, query } from "./api.js";
+import { all, asWritten, call, once, own, query } from "./api.js";
 import { byName, fields, fits, grouped } from "./format.js";
+import { sourceAt } from "./json.js";
 import { Code, Loaded, Search, Status, Title, useAsked, useData } from "./parts.js";
 import { t } from "./text.js";
 
@@ -27,7 +28,8 @@ export function offer() {
         name: event.type,
         description: event.description,
         schema: read(event.schema),
-        example: read(event.example),
+        schemaText: event.schema,
+        example: event.example || undefined,
         // Not sent unless it was asked for.
         asked: (profile.optIn ?? []).includes(event.type) && !granted.has(event.type),
       });
@@ -58,27 +60,29 @@ export function offer() {
   });
 }
 
-/** An event type's schema and example. */
+/** An event type's schema, and the texts of it and of its example. */
 export async function content(event) {
-  if (!event.described) return { schema: event.schema, example: event.example };
+  if (!event.described) return event;
   const whole = await once(`type ${event.name}`, () => call("GET", `/event-type/${encodeURIComponent(event.name)}`));
-  const schema = latest(whole.schemas);
-  return { schema: schema ?? event.schema, example: schema?.examples?.[0] ?? event.example };
+  const version = latestOf(whole.schemas);
+  const text = version && asWritten(whole, "schemas", version);
+  const example = text && sourceAt(text, ["examples", "0"]);
+  return { schema: text ? whole.schemas[version] : event.schema, schemaText: text ?? event.schemaText, example: example ?? event.example };
 }
 
 /** The schema and example of an event type, once it is wanted. */
 export function Content({ event }) {
   const data = useData(() => content(event), [event.name]);
-  return html`<${Loaded} of=${data}>${({ schema, example }) => html`<${Shape} schema=${schema} example=${example} />`}<//>`;
+  return html`<${Loaded} of=${data}>${({ schema, schemaText, example }) => html`<${Shape} schema=${schema} text=${schemaText} example=${example} />`}<//>`;
 }
 
 /** A schema as a table of its fields, and an example. */
-export function Shape({ schema, example }) {
+export function Shape({ schema, text, example }) {
   const rows = fields(schema);
   return html`${rows.length > 0 && html`<strong class="label">${t("Fields")}</strong><div class="wide"><table class="fields"><tbody>${rows.map((row) => html`<tr key=${row.name}>
       <td><code>${row.name}</code>${row.always ? "" : html` <small>${t("optional")}</small>`}</td><td class="minor" translate=${false}>${row.type}</td><td>${row.says}</td></tr>`)}</tbody></table></div>`}
     ${example !== undefined && html`<strong class="label">${t("Example")}</strong><${Code} value=${example} />`}
-    ${schema !== undefined && html`<details><summary>${t("Schema")}</summary><${Code} value=${schema} /></details>`}
+    ${schema !== undefined && html`<details><summary>${t("Schema")}</summary><${Code} value=${text ?? schema} /></details>`}
     ${schema === undefined && example === undefined && html`<p class="empty">${t("It is not described any further.")}</p>`}`;
 }
 
@@ -106,8 +110,7 @@ function read(text) {
   return text ? JSON.parse(text) : undefined;
 }
 
-/** The schema with the highest version. @param {any} schemas */
-export function latest(schemas) {
-  const versions = Object.keys(schemas ?? {}).sort((one, other) => Number(other) - Number(one));
-  return versions.length ? schemas[versions[0]] : undefined;
+/** The highest version of these schemas, if there is one. @param {any} schemas */
+export function latestOf(schemas) {
+  return Object.keys(schemas ?? {}).sort((one, other) => Number(other) - Number(one))[0];
 }

@@ -24,6 +24,13 @@ export function EditEndpoint({ id }) {
   return html`<${Title}>${t("Edit endpoint")}<//><${Loaded} of=${data}>${({ endpoint, offered }) => html`<${EndpointForm} shown=${endpoint} offered=${offered} />`}<//>`;
 }
 
+/** A whole number, or nothing; throws a sentence. */
+function whole(text, field) {
+  if (text === "") return null;
+  if (!/^\d+$/.test(String(text)) || Number(text) === 0) throw Object.assign(new Error(t("Enter a whole number, at least 1")), { field });
+  return Number(text);
+}
+
 /** What is said, for the API; throws a sentence where it does not read. */
 function said(values, shown, offered) {
   const channels = values.channels.split(/[\s,]+/).filter(Boolean);
@@ -32,8 +39,8 @@ function said(values, shown, offered) {
     description: values.description,
     eventTypes: values.every ? null : [...values.types],
     channels: channels.length ? channels : null,
-    throttleRate: values.rate ? Number(values.rate) : null,
-    timeoutSeconds: values.timeout ? Number(values.timeout) : null,
+    throttleRate: whole(values.rate, "throttleRate"),
+    timeoutSeconds: whole(values.timeout, "timeoutSeconds"),
     retrySchedule: values.retries.trim() ? delays(values.retries) : null,
   };
   if (!body.url) throw Object.assign(new Error(t("Enter a URL")), { field: "url" });
@@ -59,6 +66,9 @@ function EndpointForm({ shown, offered }) {
     headers: "",
   }));
   const [wrong, setWrong] = useState({});
+  // What was said before stays to be seen; whoever empties a field goes on there.
+  const [advanced] = useState(Boolean(values.channels || values.rate || values.timeout || values.retries));
+  const [before] = useState(() => (shown.id ? said(values, shown, offered) : {}));
   /** Changes what was said of a field: what was wrong with it may be so no more. */
   const say = (change, name) => {
     set(change);
@@ -69,12 +79,15 @@ function EndpointForm({ shown, offered }) {
     setWrong({});
     try {
       const body = said(values, shown, offered);
-      const saved = await own(shown.id ? "PATCH" : "POST", shown.id ? `/endpoint/${shown.id}` : "/endpoint", body);
+      // What was left alone here may have been changed elsewhere meanwhile.
+      const changed = Object.fromEntries(Object.entries(body).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before[key])));
+      const saved = await (shown.id ? own("PATCH", `/endpoint/${shown.id}`, changed) : own("POST", "/endpoint", body));
       forgetLists();
       anew("endpoints");
       if (saved.secret) await ask(html`<p>${t("This secret is shown only now:")}</p><p><code>${saved.secret}</code></p>`);
       location.hash = `#/endpoints/${saved.id}${shown.id ? "/settings" : "/test"}`;
     } catch (error) {
+      if (error.status === 404) throw new Error(t("There is nothing here, or no longer."));
       const fields = error.fields?.size ? Object.fromEntries(error.fields) : error.field ? { [error.field]: error.message } : {};
       setWrong(fields);
       const [theirs] = Object.keys(fields);
@@ -90,7 +103,7 @@ function EndpointForm({ shown, offered }) {
     <${Field} label=${t("Name")} hint=${t("For you; optional.")} wrong=${wrong.description}><input maxlength="1024" ...${bind("description")} /><//>
     ${offered.tokens && html`<${Field} label=${t("Sent as")} hint=${t("Can be changed at any time.")}><select ...${bind("format")}><option value="json">${t("signed JSON")}</option><option value="jwt">${t("signed tokens (JWT)")}</option></select><//>`}
     <${Types} values=${values} set=${say} events=${offered.events} wrong=${wrong.eventTypes} />
-    <details class="advanced" open=${Boolean(values.channels || values.rate || values.timeout || values.retries)}><summary>${t("Advanced")}</summary>
+    <details class="advanced" open=${advanced}><summary>${t("Advanced")}</summary>
       <${Field} label=${t("Channels")} hint=${t("With commas between them; none means all.")} wrong=${wrong.channels}><input ...${bind("channels")} /><//>
       <${Field} label=${t("Rate limit")} hint=${t("Deliveries a second at the most.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
       <${Field} label=${t("Time-out")} hint=${t("Seconds until an answer has to be there; 15 unless said.")} wrong=${wrong.timeoutSeconds}><input type="number" min="1" max="25" ...${bind("timeout")} /><//>

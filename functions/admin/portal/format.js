@@ -11,7 +11,8 @@ const UNITS = /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([
 export function ago(text, now) {
   if (!text) return "–";
   const apart = Date.parse(text) - now;
-  const [unit, size] = UNITS.find(([, size]) => Math.abs(apart) >= size) ?? UNITS[3];
+  // What would be said as 60 minutes is an hour.
+  const [unit, size] = UNITS.find(([, size], at) => Math.abs(apart) >= size - (UNITS[at + 1]?.[1] ?? 0) / 2) ?? UNITS[3];
   const format = new Intl.RelativeTimeFormat(spoken(), { style: "short", numeric: "auto" });
   // A point after a short word would stand before that of a sentence.
   return format.format(Math.round(apart / size), unit).replace(/(\p{L})\./gu, "$1");
@@ -89,7 +90,9 @@ export function delays(text) {
   return parts.map((part) => {
     const found = /^(\d+)([smhd]?)$/.exec(part);
     if (!found) throw Object.assign(new Error(t("Write delays like 5s, 5m, 2h")), { field: "retrySchedule" });
-    return Number(found[1]) * { s: 1, m: 60, h: 3_600, d: 86_400, "": 1 }[found[2]];
+    const seconds = Number(found[1]) * { s: 1, m: 60, h: 3_600, d: 86_400, "": 1 }[found[2]];
+    if (seconds > 604_800) throw Object.assign(new Error(t("A delay is at most 7d")), { field: "retrySchedule" });
+    return seconds;
   });
 }
 
@@ -111,37 +114,6 @@ export function headers(text) {
     if (!name) throw Object.assign(new Error(t("Write headers like x-team: payments, one a line")), { field: "headers" });
     return [name, value];
   }));
-}
-
-/**
- * JSON in pieces, for colours; anything else is one piece.
- * @param {string} text @returns {{kind: string, text: string}[]}
- */
-export function pieces(text) {
-  try {
-    JSON.parse(text);
-  } catch {
-    return [{ kind: "", text }];
-  }
-  const found = text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d[\d.eE+-]*|[^"\d\w-]+|./g);
-  const made = [];
-  for (const [whole, string, colon] of found) {
-    if (string && colon) made.push({ kind: "key", text: string }, { kind: "", text: colon });
-    else if (string) made.push({ kind: "string", text: whole });
-    else if (/^[-\d]|^(true|false|null)$/.test(whole)) made.push({ kind: "value", text: whole });
-    else made.push({ kind: "", text: whole });
-  }
-  return made;
-}
-
-/** JSON laid out for reading; anything else as it is. @param {any} value */
-export function laidOut(value) {
-  if (typeof value !== "string") return JSON.stringify(value, null, 2);
-  try {
-    return JSON.stringify(JSON.parse(value), null, 2);
-  } catch {
-    return value;
-  }
 }
 
 /**

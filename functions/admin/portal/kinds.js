@@ -3,9 +3,10 @@
 // description with a preview of what would change.
 
 import { html, useState } from "./vendor/preact.js";
-import { all, call, query } from "./api.js";
-import { Shape, latest } from "./events.js";
+import { all, asWritten, call, query } from "./api.js";
+import { latestOf, Shape } from "./events.js";
 import { byName, fields, fits } from "./format.js";
+import { Json, laidOut, sourceAt } from "./json.js";
 import { Act, ask, Field, Form, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
 import { t } from "./text.js";
 
@@ -28,7 +29,7 @@ export function Kinds() {
       const shown = kinds.filter((one) => fits(asked.q ?? "", one.name, one.description, one.groupName)).sort((one, other) => byName(one.name, other.name));
       if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("Nothing fits.") : t("No event types are described yet.")}</p>`;
       return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
-        <td class="name kind"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td>${one.description}</td>
+        <td class="name kind"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td class="says">${one.description}</td>
         <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td>
         <td class="action">${one.archived && html`<${Act} act=${() => restore(one.name, data.reload)}>${t("Restore")}<//>`}</td></tr>`)} />`;
     }}<//>`;
@@ -40,10 +41,13 @@ function Editor({ name, done }) {
 }
 
 function KindForm({ one, done }) {
-  const old = latest(one.schemas);
-  const [values, set] = useState({ name: one.name, description: one.description, group: one.groupName ?? "", deprecated: Boolean(one.deprecated), schema: old ? JSON.stringify(old, null, 2) : "" });
+  const version = latestOf(one.schemas);
+  /** The schema of a version as it was written: no digit is lost by way of numbers here. */
+  const asBefore = (version) => asWritten(one, "schemas", version) ?? "";
+  const shown = version ? laidOut(asBefore(version)) : "";
+  const [values, set] = useState({ name: one.name, description: one.description, group: one.groupName ?? "", deprecated: Boolean(one.deprecated), schema: shown });
   const [wrong, setWrong] = useState({});
-  const bind = (key) => ({ name: key, value: values[key], onInput: (event) => set({ ...values, [key]: event.target.value }) });
+  const bind = (key) => ({ name: key, value: values[key], onInput: (event) => { set({ ...values, [key]: event.target.value }); setWrong({}); } });
   let read;
   let unread = "";
   try {
@@ -53,9 +57,11 @@ function KindForm({ one, done }) {
   }
   const save = async () => {
     if (unread) throw new Error(unread);
-    const changed = JSON.stringify(read) !== JSON.stringify(old);
-    const version = Math.max(0, ...Object.keys(one.schemas ?? {}).map(Number)) + (changed ? 1 : 0);
-    const schemas = read === undefined ? one.schemas : { ...(one.schemas ?? {}), [Math.max(1, version)]: read };
+    setWrong({});
+    const before = Object.keys(one.schemas ?? {}).map((version) => [version, new Json(asBefore(version))]);
+    const changed = laidOut(values.schema) !== shown;
+    const next = read !== undefined && changed ? [[Number(version ?? 0) + 1, new Json(values.schema)]] : [];
+    const schemas = before.length + next.length ? Object.fromEntries([...before, ...next]) : one.schemas;
     const body = { description: values.description, groupName: values.group || null, deprecated: values.deprecated, archived: Boolean(one.archived), schemas };
     try {
       await (one.name ? call("PUT", `/event-type/${encodeURIComponent(one.name)}`, body) : call("POST", "/event-type", { ...body, name: values.name.trim() }));
@@ -86,7 +92,7 @@ function KindForm({ one, done }) {
     <${Field} label=${t("Group")} wrong=${wrong.groupName}><input ...${bind("group")} /><//>
     <label><input type="checkbox" checked=${values.deprecated} onChange=${(event) => set({ ...values, deprecated: event.target.checked })} /> ${t("deprecated")}</label>
     <${Field} label=${t("Schema")} hint=${t("JSON Schema. A changed one becomes the next version; the first of its examples is what tests send.")} wrong=${wrong.schemas || unread}><textarea rows="16" spellcheck=${false} ...${bind("schema")} /><//><//>
-    ${read !== undefined && html`<section><h2>${t("As customers see it")} <small>${t("{n} fields", { n: fields(read).length })}</small></h2><${Shape} schema=${read} example=${read.examples?.[0]} /></section>`}`;
+    ${read !== undefined && html`<section><h2>${t("As customers see it")} <small>${t("{n} fields", { n: fields(read).length })}</small></h2><${Shape} schema=${read} text=${values.schema} example=${sourceAt(values.schema, ["examples", "0"])} /></section>`}`;
 }
 
 /** Event types that a question names. */

@@ -11,7 +11,7 @@ import { Endpoints } from "./endpoints.js";
 import { EventTypes } from "./events.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
-import { hush, later, say } from "./parts.js";
+import { hush, later, nameVisit, say } from "./parts.js";
 import { speak, t } from "./text.js";
 
 const sheet = new CSSStyleSheet();
@@ -141,14 +141,18 @@ async function begin() {
   if (!entered) return linked ? expired() : close(html`<${Unlinked} />`);
   let application = null;
   if (!visit.console) {
-    application = await own("GET", "/portal").catch(() => null);
+    application = await own("GET", "/portal").catch((error) => {
+      // There is no such application any more: no page could show anything.
+      if (error.status === 403 || error.status === 404) expired();
+      return null;
+    });
     if (visit.token === null) return undefined;
     settings = application ?? {};
     dress(settings);
-    document.title = application ? `${application.name}: ${t("webhooks")}` : t("Webhooks");
+    nameVisit(application ? `${application.name}: ${t("webhooks")}` : t("Webhooks"));
   } else {
     operator = await import("./console.js");
-    document.title = "Posthorn";
+    nameVisit("Posthorn");
   }
   return render(html`<${Shell} settings=${settings} application=${application} />`, document.body);
 }

@@ -2,14 +2,17 @@
 // One message: why it went where it went, every try with its request and answer, and its payload.
 
 import { html, useState } from "./vendor/preact.js";
-import { may, own, query } from "./api.js";
+import { asWritten, may, own, query } from "./api.js";
 import { answered, count, curl, took } from "./format.js";
-import { Act, Code, Copy, Failed, forgetLists, Loaded, More, say, Status, Time, Title, useData, useList } from "./parts.js";
+import { Act, Code, Copy, Failed, forgetLists, Loaded, More, say, Status, Time, Title, useData, useEvery, useList } from "./parts.js";
 import { VERDICTS } from "./state.js";
 import { t, tell } from "./text.js";
 
 /** When a message that was sent again is looked at, in milliseconds. */
 const LOOKS = [700, 2_500];
+
+/** How often it is looked whether what was to come must have come, in milliseconds. */
+const DUE_MS = 5_000;
 
 /** The page. */
 export function Message({ id }) {
@@ -17,6 +20,9 @@ export function Message({ id }) {
   const why = useData(() => own("GET", `/msg/${id}/explain`), [id]);
   const tries = useList(`tries ${id}`, (iterator) => own("GET", `/attempt/msg/${id}${query({ limit: 50, iterator })}`));
   const look = () => { why.reload(); forgetLists(); tries.again(); };
+  const canceled = why.data?.endpoints.length > 0 && why.data.endpoints.every((one) => one.verdict === "canceled" || unsent(one));
+  // What was to come has come: the page would tell of it as if it still were.
+  useEvery(DUE_MS, () => { if (why.data?.endpoints.some((one) => isComing(one, Date.now()))) look(); });
   const again = async (ep) => {
     await own("POST", `/msg/${id}/endpoint/${ep}/resend`, {});
     forgetLists();
@@ -28,7 +34,7 @@ export function Message({ id }) {
     <dl class="facts"><dt>${t("Message")}</dt><dd><code>${message.id}</code> <${Copy} text=${message.id} /></dd>
       ${message.eventId && html`<dt>${t("Event id")}</dt><dd><code>${message.eventId}</code></dd>`}
       <dt>${t("Published")}</dt><dd><${Time} at=${message.timestamp} /></dd>
-      ${message.deliverAt && html`<dt>${t("To be sent")}</dt><dd><${Time} at=${message.deliverAt} /></dd>`}
+      ${message.deliverAt && !canceled && html`<dt>${t("To be sent")}</dt><dd><${Time} at=${message.deliverAt} /></dd>`}
       ${message.tags?.length > 0 && html`<dt>${t("Tags")}</dt><dd>${message.tags.join(", ")}</dd>`}
       ${message.channels?.length > 0 && html`<dt>${t("Channels")}</dt><dd>${message.channels.join(", ")}</dd>`}</dl>
     <section><h2>${t("Endpoints")}</h2>
@@ -38,9 +44,11 @@ export function Message({ id }) {
         <${Unsent} all=${seen.endpoints.filter(unsent)} again=${again} message=${message} open=${seen.endpoints.every(unsent)} />
         ${seen.leftOut > 0 && html`<p class="minor">${t("{n} more endpoints are not shown here; the page of each says what it was sent.", { n: count(seen.leftOut) })}</p>`}`}<//>
       <${More} list=${tries} empty="" /></section>
-    <section><h2>${t("Payload")}</h2><${Code} value=${message.rawPayload ?? message.payload} /></section>`}<//>`;
+    <section><h2>${t("Payload")}</h2><${Code} value=${message.rawPayload ?? asWritten(message, "payload") ?? message.payload} /></section>`}<//>`;
 }
 
+/** Whether something is sent at this moment, or was to be sent by now. */
+const isComing = (one, now) => ["sending", "retrying", "waiting"].includes(one.verdict) && (one.nextAttempt ? Date.parse(one.nextAttempt) <= now : one.verdict === "sending");
 const unsent = (one) => one.verdict === "skipped";
 /** Nothing is sent to it, by hand neither. */
 const isOff = (one) => one.rules.some((rule) => rule.rule === "enabled" && !rule.holds);
@@ -70,7 +78,7 @@ function Place({ one, tries, again, message }) {
       <div class="side"><${Status} kind=${kind}>${t(word)}<//>
       ${may("CreateAttempts") && !message.expunged && !isOff(one) && html`<${Act} act=${() => again(one.endpointId)}>${t("Send again")}<//>`}</div></div>
     ${one.verdict === "retrying" && html`<p>${t("{n} of {most}", { n: one.scheduled, most: one.schedule })}, ${t("next try")} <${Time} at=${one.nextAttempt} />.</p>`}
-    ${(one.verdict === "failed" || one.verdict === "waiting" || one.verdict === "missed") && html`<p>${tell(one.says)}${one.verdict === "waiting" && one.nextAttempt && html` ${t("next try")} <${Time} at=${one.nextAttempt} />`}</p>`}
+    ${(one.verdict === "failed" || one.verdict === "waiting" || one.verdict === "missed") && html`<p>${tell(one.says)}${one.verdict === "waiting" && one.nextAttempt && html` ${t("Next try")} <${Time} at=${one.nextAttempt} />.`}</p>`}
     ${failure && html`<p class="advice"><strong>${tell(failure.says)}</strong> ${tell(failure.advice)}</p>`}
     <details class="why"><summary>${t("Why")}</summary><ul class="plain rules">${one.rules.map((rule) => html`<li key=${rule.rule}><${Status} kind=${rule.holds ? "good" : "off"}>${tell(rule.says)}<//></li>`)}</ul></details>
     ${made.length > 0 && html`<ol class="timeline">${made.map((attempt) => html`<${Try} key=${attempt.id} attempt=${attempt} msg=${message.id} told=${failure?.kind} />`)}

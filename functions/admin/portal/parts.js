@@ -3,15 +3,16 @@
 // by strangers.
 
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
-import { ago, clock, exact, laidOut, pieces } from "./format.js";
+import { ago, clock, exact } from "./format.js";
+import { laidOut, pieces } from "./json.js";
 import { t } from "./text.js";
 
 /** How often times are said anew, in milliseconds. */
 const TICK_MS = 30_000;
 /** How long a page may be on its way before grey rows stand for it, in milliseconds. */
 const PATIENCE_MS = 150;
-/** Most empty pages in a row that a list asks for by itself. */
-const EMPTY_PAGES = 4;
+/** Most pages in a row without anything new that a list asks for by itself. */
+const EMPTY_PAGES = 25;
 
 /**
  * Loads something, and again when `wants` changes; `reload` keeps what is there meanwhile.
@@ -52,7 +53,7 @@ export function Loaded({ of, children }) {
 
 /** What went wrong, and a way on. */
 export function Failed({ error, again }) {
-  const text = error.status === 404 ? t("There is nothing here any more.")
+  const text = error.status === 404 ? t("There is nothing here, or no longer.")
     : error.status === 403 ? t("This link may not show it.") : error.message;
   return html`<div class="banner bad" role="alert"><p>${text}</p>
     ${again && html`<button type="button" onClick=${again}>${t("Try again")}</button>`}</div>`;
@@ -69,6 +70,38 @@ export function useNow() {
   return Date.now();
 }
 
+/** Does something every so many milliseconds while the page can be seen, and when it is seen again. */
+export function useEvery(ms, act) {
+  const latest = useRef(act);
+  latest.current = act;
+  useEffect(() => {
+    const look = () => { if (!document.hidden) latest.current(); };
+    const timer = setInterval(look, ms);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, []);
+}
+
+/** What every page of this visit is called, after its own title. */
+let visited = "";
+
+/** Says it. */
+export function nameVisit(name) {
+  visited = document.title = name;
+}
+
+/** The title of the window while this page is shown. */
+export function Called({ name }) {
+  useEffect(() => {
+    document.title = name ? `${name} · ${visited}` : visited;
+    return () => { document.title = visited; };
+  }, [name]);
+  return null;
+}
+
 /** A time as "22 min ago", exact in its title. */
 export function Time({ at, day }) {
   const now = useNow();
@@ -81,9 +114,10 @@ export function Status({ kind, children }) {
   return html`<span class=${`status ${kind}`}><i aria-hidden="true" />${children}</span>`;
 }
 
-/** The title of a page, and what stands beside it. */
+/** The title of a page, of the window as well, and what stands beside it. */
 export function Title({ children, side }) {
-  return html`<div class="bar"><h1>${children}</h1>${side && html`<div class="side">${side}</div>`}</div>`;
+  const name = [children].flat().filter((part) => typeof part === "string").join("");
+  return html`<${Called} name=${name} /><div class="bar"><h1>${children}</h1>${side && html`<div class="side">${side}</div>`}</div>`;
 }
 
 /** Attempts by time, as bars: green took it, red failed. */
@@ -165,6 +199,8 @@ function useOneAtATime(act) {
     if (under.current) return;
     under.current = true;
     set(true);
+    // What was wrong the last time is not wrong with this.
+    hush();
     try {
       await act(event);
     } catch (error) {
@@ -212,8 +248,8 @@ export function Tabs({ all, now, name }) {
 const left = new Map();
 
 /**
- * A list that grows by a page at a time, and is as it was for whoever comes back. An empty page
- * is not an empty list: it asks on, so many times.
+ * A list that grows by a page at a time, and is as it was for whoever comes back. A page without
+ * anything new is not the end of a list: it asks on, so many times.
  * @template {{id: string}} R @param {string} name
  * @param {(iterator: string | null) => Promise<import("./api.js").Page<R>> | import("./api.js").Page<R>} page
  * @returns {{rows: R[], iterator?: string | null, done: boolean, fresh?: boolean, error?: any, more: () => Promise<void>, again: () => Promise<void>, renew: () => Promise<boolean>}}
@@ -228,10 +264,12 @@ export function useList(name, page) {
       for (let empty = 0; ; empty += 1) {
         const answer = await page(iterator);
         if (mine !== turn.current) return;
-        rows = [...rows, ...answer.data.filter((row) => !rows.some((old) => old.id === row.id))];
+        const known = new Set(rows.map((row) => row.id));
+        const fresh = answer.data.filter((row) => !known.has(row.id));
+        rows = [...rows, ...fresh];
         iterator = answer.iterator;
         const next = { rows, iterator, done: answer.done };
-        if (answer.data.length > 0 || answer.done || empty >= EMPTY_PAGES) {
+        if (fresh.length > 0 || answer.done || empty >= EMPTY_PAGES) {
           left.set(name, next);
           return set(next);
         }
@@ -353,11 +391,15 @@ export function useAsked() {
 
 /**
  * Puts a value into a field when it changes, and not whenever the page is drawn: what somebody is
- * typing stays.
+ * typing stays, also when the value is `said`, what the field itself had said a moment ago.
+ * @param {string} [value] @param {{current: string | null}} [said]
  */
-function useField(value) {
+function useField(value, said) {
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => { if (field.current) field.current.value = value ?? ""; }, [value]);
+  useEffect(() => {
+    if (field.current && (value ?? "") !== said?.current) field.current.value = value ?? "";
+    if (said) said.current = null;
+  }, [value]);
   return field;
 }
 
@@ -398,11 +440,15 @@ export function later(load, part) {
 /** A field to search with; a slash leads to it. */
 export function Search({ value, set, placeholder, name }) {
   const timer = useRef(0);
-  const field = useField(value);
+  const said = useRef(/** @type {string | null} */ (null));
+  const field = useField(value, said);
   return html`<input type="search" class="search" aria-label=${name ?? t("Search")} placeholder=${placeholder ?? `${t("Search")}  /`} ref=${field}
     onInput=${(event) => {
       const text = event.target.value;
       clearTimeout(timer.current);
-      timer.current = setTimeout(() => set(text), 200);
+      timer.current = setTimeout(() => {
+        said.current = text;
+        set(text);
+      }, 200);
     }} />`;
 }

@@ -18,10 +18,13 @@ const LOOK_MS = 700;
 
 const since = (hours) => new Date(Date.now() - hours * HOUR_MS).toISOString();
 
+/** Messages that wait for another try: what was not tried yet is sent by itself. */
+export const retried = (health) => health.waiting - (health.untried ?? 0);
+
 /** Retries what waits for its next try at these endpoints, of the visitor or of an `app` each, after a yes; the tasks, or nothing. */
 export async function retryAll(endpoints) {
   const more = endpoints.every((one) => one.health.complete) ? "" : "+";
-  const number = `${count(endpoints.reduce((sum, one) => sum + one.health.waiting, 0))}${more}`;
+  const number = `${count(endpoints.reduce((sum, one) => sum + retried(one.health), 0))}${more}`;
   const says = endpoints.length === 1 ? t("{n} messages wait for their next try. Retry them now?", { n: number })
     : t("{n} messages of {m} endpoints wait for their next try. Retry them now?", { n: number, m: endpoints.length });
   if (!(await ask(html`<p>${says}</p>`, t("Retry now")))) return null;
@@ -57,20 +60,22 @@ export function Recovery({ ep, health, off, done }) {
   const recover = async () => {
     const lost = await failed(ep, hours);
     if (lost.n === 0 && lost.done) return say(t("Nothing failed for good."));
-    const text = html`<p>${t("{n} messages failed for good. Try them once more?", { n: `${count(lost.n)}${lost.done ? "" : "+"}` })}</p>`;
+    const text = html`<p>${lost.n === 0 ? t("None of the latest messages failed for good. Look through the older ones, and try again what did?")
+      : t("{n} messages failed for good. Try them once more?", { n: `${count(lost.n)}${lost.done ? "" : "+"}` })}</p>`;
     if (await ask(text, t("Recover"))) await begin(await own("POST", `/endpoint/${ep}/recover`, { since: since(hours) }));
     return undefined;
   };
   const replay = async () => {
     const seen = await own("GET", `/endpoint/${ep}/missing${query({ after: since(hours) })}`);
     if (seen.missing === 0 && seen.complete) return say(t("Nothing is missing."));
-    const text = html`<p>${t("{n} messages that this endpoint wants were never sent to it. Send them?", { n: `${count(seen.missing)}${seen.complete ? "" : "+"}` })}</p>
-      ${!seen.complete && html`<p class="minor">${t("Counted among the latest {n}; there may be more.", { n: count(seen.lookedAt) })}</p>`}`;
+    const text = html`<p>${seen.missing === 0 ? t("None of the latest {n} messages is missing. Look through the older ones, and send what is?", { n: count(seen.lookedAt) })
+      : t("{n} messages that this endpoint wants were never sent to it. Send them?", { n: `${count(seen.missing)}${seen.complete ? "" : "+"}` })}</p>
+      ${seen.missing > 0 && !seen.complete && html`<p class="minor">${t("Counted among the latest {n}; there may be more.", { n: count(seen.lookedAt) })}</p>`}`;
     if (await ask(text, t("Replay"))) await begin(await own("POST", `/endpoint/${ep}/replay-missing`, { since: since(hours) }));
     return undefined;
   };
   return html`<div class="side recovery">
-    ${health.waiting > 0 && html`<${Act} act=${async () => begin((await retryAll([{ id: ep, health }]))?.[0])}>${t("Retry waiting now")} (${count(health.waiting)}${health.complete ? "" : "+"})<//>`}
+    ${retried(health) > 0 && html`<${Act} act=${async () => begin((await retryAll([{ id: ep, health }]))?.[0])}>${t("Retry waiting now")} (${count(retried(health))}${health.complete ? "" : "+"})<//>`}
     <select aria-label=${t("Since")} value=${hours} onChange=${(event) => set(Number(event.target.value))}>${SPANS.map(([label, value]) => html`<option value=${value}>${t(label)}</option>`)}</select>
     <${Act} act=${recover}>${t("Recover failed")}<//>
     <${Act} act=${replay}>${t("Replay missing")}<//>

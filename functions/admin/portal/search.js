@@ -7,18 +7,24 @@ import { More, Status, Table, Time, useNow } from "./parts.js";
 import { deliveryState } from "./state.js";
 import { t } from "./text.js";
 
+/** Characters of an id that are shown in a line. */
+const ID = 15;
+
+/** The beginning of what is too long for a line. */
+const shortened = (text) => (text.length > 2 * ID ? `${text.slice(0, 2 * ID)}…` : text.startsWith("msg_") ? `${text.slice(0, ID - 1)}…` : text);
+
 /** How many were found, and whether payloads are looked into. */
 export function Search({ list, asked, ask }) {
-  return html`<div class="bar"><p class="minor" role="status">${list.fresh || list.error ? "" : t("{n} found", { n: `${count(list.rows.length)}${list.done ? "" : "+"}` })}</p>
+  return html`<div class="bar"><p class="minor" role="status">${list.fresh || list.error || (list.rows.length === 0 && !list.done) ? "" : t("{n} found", { n: `${count(list.rows.length)}${list.done ? "" : "+"}` })}</p>
     <label><input type="checkbox" checked=${Boolean(asked.payload)} onChange=${(event) => ask({ payload: event.target.checked ? "true" : "" })} /> ${t("Look into payloads")}</label></div>`;
 }
 
-/** The lines. `link`: what of a row leads to its message; `pick`: a box to choose it with, `all` one for all; `act`: what can be done. */
-export function Rows({ list, asked, none, link, pick, all, act }) {
+/** The lines. `link`: what of a row leads to its message; `of`: the endpoint whose they are, if they are of one; `pick`: a box to choose it with, `all` one for all; `act`: what can be done. */
+export function Rows({ list, of, asked, none, link, pick, all, act }) {
   const now = useNow();
   const { rows } = list;
   const unseen = (text) => ({ text: html`<span class="offscreen">${text}</span>` });
-  const heads = [...(pick ? [all] : []), t("Event"), t("State"), t("Answer"), ...(act ? [] : [{ text: t("Time taken"), number: true }]), { text: "Id", minor: true }, t("When"), ...(act ? [unseen(t("Action"))] : [])];
+  const heads = [...(pick ? [all] : []), t("Event"), t("State"), t("Answer"), ...(act ? [] : [{ text: t("Time taken"), number: true }]), { text: "Id", minor: true }, of ? t("Last attempt") : t("When"), ...(act ? [unseen(t("Action"))] : [])];
   const empty = !asked.q ? none : asked.payload ? t("No message has {text} in its payload or in one of its names.", { text: asked.q }) : t("No message has {text} in its event id, event type, tags or channels.", { text: asked.q });
   return html`${rows.length > 0 && html`<${Table} name=${t("Deliveries")} heads=${heads} rows=${rows.map((row) => {
     const state = deliveryState(row, now);
@@ -27,7 +33,7 @@ export function Rows({ list, asked, none, link, pick, all, act }) {
       <td class="name">${link(row)}${[...(row.tags ?? []), ...(asked.q ? row.channels ?? [] : []).map((one) => `#${one}`)].map((one) => html` <small>${one}</small>`)}</td>
       <td class="state"><${Status} kind=${state.kind}>${state.says}<//>${state.more && html`<small>${state.more}</small>`}</td>
       <td class="when">${answered(row.status)}</td>${!act && html`<td class="number">${took(row.durationMs)}</td>`}
-      <td class="minor id"><code title=${row.id}>${row.eventId ?? `${row.id.slice(0, 14)}…`}</code></td>
+      <td class="minor id"><code title=${row.eventId ?? row.id}>${shortened(row.eventId ?? row.id)}</code></td>
       <td class="when"><${Time} at=${row.timestamp} /></td>${act && html`<td class="action">${act(row)}</td>`}</tr>`;
   })} />`}<${More} list=${list} empty=${empty} />`;
 }

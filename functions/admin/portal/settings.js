@@ -5,6 +5,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { beginning, call, query } from "./api.js";
 import { count } from "./format.js";
+import { Json } from "./json.js";
 import { Act, ask, Code, Copy, Field, forgetLists, Form, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
 import { Profiles } from "./profiles.js";
 import { Progress } from "./recovery.js";
@@ -58,36 +59,37 @@ function LookForm({ now }) {
 
 function Tokens() {
   const list = useList("api tokens", (iterator) => call("GET", `/operator/api-token${query({ limit: 50, iterator })}`));
-  const [made, set] = useState(/** @type {string | null} */ (null));
+  const [made, set] = useState(/** @type {any} */ (null));
   const again = () => { forgetLists(); return list.again(); };
   const add = async (form) => {
     const said = Object.fromEntries(new FormData(form));
     const answer = await call("POST", "/operator/api-token", { name: said.name, scope: said.scope, app: said.app || null, expiry: Number(said.days) * 86_400 });
-    set(answer.token);
+    set(answer);
     form.reset();
     await again();
   };
   const revoke = async (one) => {
     if (!(await ask(html`<p>${t("Revoke {name}? What uses it fails from then on.", { name: one.name })}</p>`, t("Revoke"), true))) return;
     await call("DELETE", `/operator/api-token/${one.id}`);
+    if (made?.id === one.id) set(null);
     await again();
   };
-  return html`${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made} /></div>`}
+  return html`<div>${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made.token} /></div>`}
     ${list.rows.length > 0 && html`<${Table} name=${t("API tokens")} heads=${[t("Name"), t("Scope"), t("Application"), t("Last used"), t("Expires"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ? html`<a href=${`#/apps/${one.appId}`}><code>${one.appId}</code></a>` : t("all")}</td><td class="when" data-label=${t("Last used")}><${Time} at=${one.lastUsedAt} /></td><td class="when" data-label=${t("Expires")}><${Time} at=${one.expiresAt} /></td>
       <td class="action"><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
-    <${More} list=${list} empty=${t("There is no API token yet.")} />
+    <${More} list=${list} empty=${t("There is no API token yet.")} /></div>
     <${Form} class="filters" act=${add} yes=${t("Make token")}>
       <input name="name" required aria-label=${t("Name")} placeholder=${t("Name")} />
       <select name="scope" translate=${false} aria-label=${t("Scope")}>${["read", "publish", "manage", "all"].map((scope) => html`<option key=${scope} value=${scope}>${scope}</option>`)}</select>
       <input name="app" aria-label=${t("Application (id or uid)")} placeholder=${t("Application (id or uid)")} />
-      <select name="days" aria-label=${t("Expires")}>${[7, 30, 90, 365].map((days) => html`<option key=${days} value=${days} selected=${days === 90}>${t("{n} days", { n: days })}</option>`)}</select><//>`;
+      <select name="days" aria-label=${t("Expires")}>${[7, 30, 90, 365].map((days) => html`<option key=${days} value=${days} defaultSelected=${days === 90}>${t("{n} days", { n: days })}</option>`)}</select><//>`;
 }
 
 function Keys() {
   const data = useData(() => call("GET", "/operator/jwt-key"), []);
   const rotate = async () => {
-    if (!(await ask(html`<p>${t("Add a key that takes over?")}</p>`, t("Rotate")))) return;
+    if (!(await ask(html`<p>${t("Rotate? A new key takes over from the one that signs now.")}</p>`, t("Rotate")))) return;
     await call("POST", "/operator/jwt-key/rotate", {});
     await data.reload();
   };
@@ -112,10 +114,10 @@ function Operational() {
     await call("DELETE", `/operational-webhook/endpoint/${one.id}`);
     await again();
   };
-  return html`<p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p>
+  return html`<div><p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p>
     ${list.rows.length > 0 && html`<${Table} name=${t("Operational webhooks")} heads=${["URL", t("Events"), t("Secret"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.url}</code></td><td>${one.eventTypes ? html`<code>${one.eventTypes.join(", ")}</code>` : t("all")}</td>
       <td data-label=${t("Secret")}><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
-    <${More} list=${list} empty=${t("There is none yet.")} />
+    <${More} list=${list} empty=${t("There is none yet.")} /></div>
     <${Form} class="filters" act=${add} yes=${t("Add endpoint")}>
       <input name="url" type="url" required aria-label="URL" placeholder="https://example.com/ops" /><input name="types" aria-label=${t("Events")} placeholder="endpoint.failing, endpoint.disabled" /><//>`;
 }
@@ -126,12 +128,16 @@ function Broadcast() {
     const said = Object.fromEntries(new FormData(form));
     let payload;
     try {
-      payload = JSON.parse(String(said.payload));
+      payload = new Json(String(said.payload));
     } catch (error) {
       throw new Error(`${t("The payload is no JSON")}: ${error.message}`);
     }
     const { found, whole } = await beginning((iterator) => call("GET", `/app${query({ limit: 250, iterator })}`));
-    const text = html`<p>${t("Publish {type} to {n} applications? It cannot be called back.", { type: said.type, n: `${count(found.length)}${whole ? "" : "+"}` })}</p>`;
+    const isKnown = await call("GET", `/event-type/${encodeURIComponent(String(said.type))}`).then(() => true, (error) => {
+      if (error.status !== 404) throw error;
+      return false;
+    });
+    const text = html`${!isKnown && html`<p class="banner wait">${t("No event type of this name is described.")}</p>`}<p>${t("Publish {type} to {n} applications? It cannot be called back.", { type: said.type, n: `${count(found.length)}${whole ? "" : "+"}` })}</p>`;
     if (await ask(text, t("Broadcast"), true)) follow(await call("POST", "/msg/broadcast", { eventType: said.type, payload }));
   };
   return html`<${Form} act=${send} yes=${t("Broadcast …")}>

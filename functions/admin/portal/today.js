@@ -4,13 +4,18 @@
 import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { answered, count, percent, took } from "./format.js";
-import { Act, Bars, Code, Failed, Loaded, More, spanOf, Status, Table, Time, Title, useData, useList } from "./parts.js";
+import { Act, Bars, Code, Failed, Loaded, More, spanOf, Status, Table, Time, Title, useData, useEvery, useList } from "./parts.js";
 import { openAs } from "./openas.js";
-import { retryAll } from "./recovery.js";
+import { retried, retryAll } from "./recovery.js";
 import { t, tell } from "./text.js";
 
 /** How to ask CloudWatch, as the runbook says it. */
 const COUNTED = "aws cloudwatch get-metric-statistics --namespace Posthorn --metric-name Delivered --dimensions Name=Stage,Value=STAGE --statistics Sum --period 60 --start-time START --end-time END";
+
+/** How often the page brings itself up to date, in milliseconds. */
+const LOOK_MS = 30_000;
+/** Failing endpoints of a page. */
+const SHOWN = 20;
 
 /** The page. */
 export function Today() {
@@ -18,19 +23,22 @@ export function Today() {
   const tasks = useData(() => call("GET", "/background-task?limit=50&status=running"), []);
   // Only the platform on one machine tells of itself.
   const local = useData(() => call("GET", "/local/status").catch((error) => { if (error.status !== 404) throw error; return null; }), []);
-  const failing = useList("failing", (iterator) => call("GET", `/operator/failing${query({ limit: 20, iterator })}`).then((page) => ({ ...page, data: page.data.map((one) => ({ ...one, id: one.endpointId })) })));
+  const failing = useList("failing", (iterator) => call("GET", `/operator/failing${query({ limit: SHOWN, iterator })}`).then((page) => ({ ...page, data: page.data.map((one) => ({ ...one, id: one.endpointId })) })));
   const reload = () => { parked.reload(); tasks.reload(); local.reload(); failing.again(); };
-  const waiting = failing.rows.filter((one) => one.waiting > 0).map((one) => ({ id: one.endpointId, app: one.appId, health: one }));
+  // What longer lists show is not taken away from whoever looks through them.
+  useEvery(LOOK_MS, () => { if (failing.rows.length <= SHOWN) reload(); });
+  const waiting = failing.rows.filter((one) => retried(one) > 0).map((one) => ({ id: one.endpointId, app: one.appId, health: one }));
   // How far it is, and whose, is on the page of tasks.
   const retry = async () => { if (await retryAll(waiting)) location.hash = "#/tasks"; };
   const tile = (value, label, bad) => html`<div class="tile"><strong class=${bad ? "bad" : ""}>${value}</strong><span>${label}</span></div>`;
-  const some = (data) => (data ? `${count(data.data.length)}${data.done ? "" : "+"}` : "…");
+  const some = (of) => (of.error ? "–" : of.data ? `${count(of.data.data.length)}${of.data.done ? "" : "+"}` : "…");
   return html`<${Title} side=${html`<${Act} act=${reload}>${t("Refresh")}<//><a class="button" href="#/settings/broadcast">${t("Broadcast …")}</a>`}>${t("Today")}<//>
     <div class="tiles">
-      ${tile(`${count(failing.rows.length)}${failing.done ? "" : "+"}`, t("failing endpoints"), failing.rows.length > 0)}
-      ${tile(some(parked.data), t("parked records"), parked.data?.data.length > 0)}
-      ${tile(some(tasks.data), t("tasks running"))}
+      ${tile(failing.error ? "–" : failing.fresh ? "…" : `${count(failing.rows.length)}${failing.done ? "" : "+"}`, t("failing endpoints"), failing.rows.length > 0)}
+      ${tile(some(parked), t("parked records"), parked.data?.data.length > 0)}
+      ${tile(some(tasks), t("tasks running"))}
       ${local.data && html`<${Machine} status=${local.data} tile=${tile} />`}</div>
+    ${local.data && html`<p class="minor">${t("What was accepted, delivered and used is counted since the platform was started.")}</p>`}
     ${local.error && html`<${Failed} error=${local.error} again=${local.reload} />`}
     ${local.data && html`<${Hour} hour=${local.data.hour} />`}
     ${local.data === null && html`<${Deployed} />`}

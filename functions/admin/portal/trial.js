@@ -6,6 +6,7 @@ import { may, own } from "./api.js";
 import { isTokenKind } from "./kind.js";
 import { content, offer } from "./events.js";
 import { answered, took } from "./format.js";
+import { Json, laidOut } from "./json.js";
 import { Act, forgetLists, Loaded, say, Status, Table, useData } from "./parts.js";
 import { t, tell } from "./text.js";
 
@@ -44,7 +45,7 @@ function Example({ endpoint, events, done }) {
     const event = usable.find((one) => one.name === name);
     if (event) {
       content(event).then((found) => {
-        const shown = found.example === undefined ? "" : JSON.stringify(found.example, null, 2);
+        const shown = found.example === undefined ? "" : laidOut(found.example);
         if (!mine) return;
         write(shown);
         miss(!shown);
@@ -55,9 +56,10 @@ function Example({ endpoint, events, done }) {
   if (usable.length === 0) return html`<p class="empty">${t("No event type has an example to send.")}</p>`;
   const send = async () => {
     const body = /** @type {any} */ ({ eventType: name });
+    if (isMissing && !changed) throw new Error(t("This event type has no example: write a payload."));
     if (changed) {
       try {
-        body.payload = JSON.parse(text);
+        body.payload = new Json(text);
       } catch (error) {
         throw new Error(`${t("The payload is no JSON")}: ${error.message}`);
       }
