@@ -139,6 +139,9 @@ fn tokens_of_every_key_of_the_list_open_and_end_with_their_key() {
 #[tokio::test]
 async fn everything_that_is_stored_is_sealed_anew_a_page_at_a_time_and_still_opens() {
     let mut world = lived().await;
+    let operational = "/api/v1/operational-webhook/endpoint";
+    let body = json!({"url": "https://ops.example.com/hook", "uid": "ops"});
+    assert_eq!(world.call("POST", operational, body).await.status, 201);
     let old = RootSecret::new(ROOT_SECRET).unwrap();
     let new = old.with(&"b".repeat(32)).unwrap().promoted();
     let kinds = sealed_with(&world, &old);
@@ -163,6 +166,8 @@ async fn everything_that_is_stored_is_sealed_anew_a_page_at_a_time_and_still_ope
     let app = world.call("GET", "/api/v1/app/first", Value::Null).await.body["id"].clone();
     let path = format!("/api/v1/app/{}/endpoint/hook", text(&app));
     let secret = world.call("GET", &format!("{path}/secret"), Value::Null).await;
+    assert_eq!(secret.status, 200, "{secret:?}");
+    let secret = world.call("GET", &format!("{operational}/ops/secret"), Value::Null).await;
     assert_eq!(secret.status, 200, "{secret:?}");
     let event = json!({"eventType": "test.event", "payload": {"n": 2}});
     let sent = world.network.sent().len();

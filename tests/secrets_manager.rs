@@ -28,7 +28,8 @@ async fn a_secret_is_asked_for_by_name_in_a_signed_request() {
 
 #[tokio::test]
 async fn a_service_that_stumbles_is_asked_again_and_one_that_refuses_is_not() {
-    let stumbles = [(500, json!({})), (429, json!({})), (200, json!({"SecretString": "text"}))];
+    let throttled = json!({"__type": "ThrottlingException", "message": "Rate exceeded"});
+    let stumbles = [(500, json!({})), (400, throttled), (200, json!({"SecretString": "text"}))];
     let service = Service::answering(&stumbles).await;
     assert_eq!(service.read().await, Ok("text".to_owned()));
     assert_eq!(service.asked().len(), 3);

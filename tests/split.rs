@@ -334,6 +334,22 @@ fn what_is_cut_keeps_its_order_and_its_spelling() {
 }
 
 #[test]
+fn a_group_without_an_array_keeps_no_other_from_being_cut() {
+    let split = split("groups[].items", 2);
+    let payload = br#"{"groups":[{"a":1},{"items":null},{"items":[1,2,3]}]}"#;
+    let parts = split.parts("a.b", payload).unwrap().unwrap();
+    assert_eq!(
+        parts,
+        [
+            r#"{"groups":[{"a":1}]}"#,
+            r#"{"groups":[{"items":null}]}"#,
+            r#"{"groups":[{"items":[1,2]}]}"#,
+            r#"{"groups":[{"items":[3]}]}"#,
+        ]
+    );
+}
+
+#[test]
 fn an_array_of_the_payload_itself_can_be_cut() {
     let parts = split("items", 1).parts("a.b", br#"{"items":["x","y"]}"#).unwrap().unwrap();
     assert_eq!(parts, [r#"{"items":["x"]}"#, r#"{"items":["y"]}"#]);
@@ -345,7 +361,8 @@ fn what_does_not_fit_the_path_is_one_event() {
     for payload in [
         "{}",
         r#"{"groups":{}}"#,
-        r#"{"groups":[{"items":3},{"items":[1,2]}]}"#,
+        r#"{"groups":[{"items":3},{"items":null},{}]}"#,
+        r#"{"groups":[7,{"items":[1,2]}]}"#,
         r#"{"groups":[{"items":[1]}]}"#,
         r#"{"groups":[{"items":[1,2],"items":[3]}]}"#,
     ] {

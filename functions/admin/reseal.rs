@@ -1,6 +1,6 @@
 //! Sealing what is stored with the root secret's key in use, after that has changed: a page of
 //! applications with their endpoints at a time, and with the last page what belongs to the
-//! organisation itself.
+//! organisation itself, operational webhooks among it.
 //!
 //! Whoever asks goes on with the iterator until all is done, so it is known how far it is, and
 //! nothing has to know the root secret that does not know it anyway. Doing it twice does nothing.
@@ -15,6 +15,7 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId};
+use shared::domain::notice;
 use shared::domain::secret::Resealed;
 use shared::store::{Edited, Need, StoreError};
 
@@ -127,6 +128,8 @@ impl Call<'_> {
         let (sealer, ambient) = (&admin.sealer, &admin.ambient);
         let edited = admin.key_sets.edit(&org, |set| Ok(set.reseal(&org, sealer, ambient)));
         let mut all: Resealed = edited.await?.map_err(|error: StoreError| ApiError::from(error))?;
+        // Its application is in no list.
+        all += self.reseal_application(notice::application_id(&org)).await?;
         for source in admin.sources.list(&org).await? {
             let edited = admin.sources.edit(&source.id, |source| source.reseal(sealer, ambient));
             if let Some((_, resealed)) = edited.await? {

@@ -24,6 +24,8 @@ use crate::domain::clock::Timestamp;
 
 /// Tries before a start fails. Lambda then starts the process again.
 const TRIES: u32 = 3;
+/// How long the second one waits; the third twice that.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Longest wait for an answer. The three tries stay within the 10 s that a start may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// The operation, as the service's JSON protocol names it.
@@ -48,7 +50,8 @@ impl SecretsManager<'_> {
     /// A sentence that says why it cannot be read; never a part of it.
     pub async fn text(&self, id: &str, now: Timestamp) -> Result<String, String> {
         let mut why = String::new();
-        for _ in 0..TRIES {
+        for turn in 0..TRIES {
+            tokio::time::sleep(PAUSE * turn).await;
             match self.ask(id, now).await {
                 Ok(text) => return Ok(text),
                 Err(Failure::Final(reason)) => return Err(format!("the secret {id}: {reason}")),
@@ -78,7 +81,11 @@ impl SecretsManager<'_> {
         }
         let refusal: Refusal = serde_json::from_slice(&answer).unwrap_or_default();
         let reason = format!("{status} {} {}", refusal.kind, refusal.message);
-        match status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
+        // What AWS's JSON protocol throttles it refuses with 400.
+        let is_throttled = ["Throttling", "LimitExceeded", "TooManyRequests"]
+            .iter()
+            .any(|kind| refusal.kind.contains(kind));
+        match is_throttled || status.is_server_error() || status.as_u16() == 429 {
             true => Err(Failure::Passing(reason)),
             false => Err(Failure::Final(reason)),
         }

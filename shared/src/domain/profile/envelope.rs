@@ -130,7 +130,8 @@ impl TryFrom<String> for Envelope {
         }
         parts.push(Part::Text(rest.to_owned()));
         let envelope = Self { parts };
-        let sample = envelope.render(|_| "null".to_owned());
+        // A text, so that one in quotes of the template does not pass.
+        let sample = envelope.render(|_| "\"\"".to_owned());
         serde_json::from_str::<serde_json::Map<String, Value>>(&sample).map_err(|error| {
             format!(
                 "must be a JSON object when every placeholder is a JSON value (write {{{{id}}}} \

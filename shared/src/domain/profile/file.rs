@@ -187,6 +187,14 @@ impl File {
                         signed";
             return Err((families.span(), rule.to_owned()));
         }
+        if let Some(families) = &self.signature_headers
+            && let [first, rest @ ..] = families.get_ref().as_slice()
+            && rest.contains(first)
+        {
+            let rule = "signature_headers: name each once: a header that is there twice is read \
+                        as one that says both";
+            return Err((families.span(), rule.to_owned()));
+        }
         let mut types = BTreeSet::new();
         for event in &self.event {
             let name = event.get_ref().event_type.as_str();

@@ -58,19 +58,25 @@ impl Split {
         Ok(Some(parts).filter(|parts| parts.len() > 1))
     }
 
-    /// What has an array that may be cut.
+    /// What has an array that may be cut. Among others that have one, a group without goes out as
+    /// it is.
     fn groups<'a>(&self, payload: &'a [u8]) -> Option<Groups<'a>> {
         let whole: Fields<'_> = serde_json::from_slice(payload).ok()?;
-        let items = |fields: Fields<'a>| {
-            let items = serde_json::from_str(fields.get(&self.path.items)?.get()).ok()?;
-            Some((fields, items))
-        };
+        let items =
+            |fields: &Fields<'a>| serde_json::from_str(fields.get(&self.path.items)?.get()).ok();
         let Some(name) = &self.path.groups else {
-            return Some(Groups { whole: None, parts: vec![items(whole)?] });
+            let items = items(&whole)?;
+            return Some(Groups { whole: None, parts: vec![(whole, items)] });
         };
         let groups: Vec<&RawValue> = serde_json::from_str(whole.get(name)?.get()).ok()?;
-        let parts = groups.into_iter().map(|group| items(serde_json::from_str(group.get()).ok()?));
-        Some(Groups { parts: parts.collect::<Option<_>>()?, whole: Some(whole) })
+        let (mut parts, mut any) = (Vec::new(), false);
+        for group in groups {
+            let group = serde_json::from_str(group.get()).ok()?;
+            let items = items(&group);
+            any |= items.is_some();
+            parts.push((group, items.unwrap_or_default()));
+        }
+        any.then_some(Groups { parts, whole: Some(whole) })
     }
 
     fn cut(&self, groups: &Groups<'_>) -> Result<Vec<Bytes>, TooMuch> {
