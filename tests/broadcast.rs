@@ -51,6 +51,26 @@ async fn every_application_gets_the_event_once_and_under_an_id_of_its_own() {
 }
 
 #[tokio::test]
+async fn its_messages_are_kept_as_long_as_the_operator_says_unless_it_says_so_itself() {
+    let (mut world, apps) = world_of(1).await;
+    world.admin.settings.retention_days = 5;
+    world.call("POST", PATH, event()).await;
+    let mut longer = event();
+    longer["payloadRetentionPeriod"] = json!(20);
+    world.call("POST", PATH, longer).await;
+    world.live_s(120).await;
+    let kept = async |world: &World| {
+        let path = format!("/api/v1/app/{}/msg", apps[0]);
+        world.call("GET", &path, Value::Null).await.body["data"].as_array().unwrap().len()
+    };
+    assert_eq!(kept(&world).await, 2);
+    world.advance_s(5 * 86_400);
+    assert_eq!(kept(&world).await, 1);
+    world.advance_s(15 * 86_400);
+    assert_eq!(kept(&world).await, 0);
+}
+
+#[tokio::test]
 async fn wherever_a_call_fails_everybody_still_gets_it_once() {
     for skip in 0..40 {
         let (world, apps) = world_of(3).await;

@@ -2,6 +2,7 @@
 
 use shared::api::error::{ApiError, Violation};
 use shared::api::message;
+use shared::domain::message::HOURS_A_DAY;
 use shared::domain::task::Work;
 use shared::store::ANSWER_TTL_MS;
 
@@ -9,12 +10,14 @@ use crate::{Answer, Call};
 
 impl Call<'_> {
     pub(crate) async fn broadcast(&self) -> Answer {
-        let event = message::publish(self.request.body(), false, self.admin.ambient.now())?;
+        let mut event = message::publish(self.request.body(), false, self.admin.ambient.now())?;
         if event.deliver_at.is_some() {
             let rule = "must be left out: a broadcast goes out at once";
             return Err(Violation::body("deliverAt", rule).into());
         }
         message::check_payload(event.payload.len())?;
+        let usual_hours = self.admin.settings.retention_days * HOURS_A_DAY;
+        event.retention_hours.get_or_insert(usual_hours);
         let payload = event.payload.clone();
         let name = self.broadcast_name()?;
         self.begin_with(Work::Broadcast { event, name }, payload).await

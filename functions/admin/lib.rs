@@ -167,6 +167,8 @@ pub struct Settings {
     pub portal_link_s: u64,
     /// How many endpoints an application may have.
     pub max_endpoints: usize,
+    /// For how many days a broadcast's messages are kept that does not say it.
+    pub retention_days: u64,
     /// Which endpoint URLs may be registered.
     pub policy: TargetPolicy,
 }

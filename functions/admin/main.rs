@@ -27,6 +27,7 @@ async fn main() -> Result<(), Error> {
         portal_frames: wiring.environment.portal_frames()?,
         portal_link_s: wiring.environment.portal_link_s()?,
         max_endpoints: wiring.environment.max_endpoints()?,
+        retention_days: wiring.environment.retention_days()?,
         policy: wiring.environment.target_policy()?,
     };
     let admin = &Admin::new(base, tenancy, queues, wiring.sender()?, settings);

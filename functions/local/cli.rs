@@ -163,7 +163,8 @@ pub(crate) struct Token {
     /// tokens) or all.
     #[arg(long, value_parser = scope)]
     pub(crate) scope: Option<Scope>,
-    /// How long it lives: 3600s, 90m, 12h or 30d. Ten years if it is not said, 28 days with --app.
+    /// How long it lives: 3600s, 90m, 12h or 30d. Ten years if it is not said, 28 days with --app; of
+    /// a platform at a URL a year, a customer's seven days, which is also the most there.
     #[arg(long, value_name = "TIME", value_parser = span::seconds)]
     pub(crate) expires: Option<u64>,
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::connection::MOST_AT_ONCE;
 use crate::reach::string;
-use crate::{data, hint};
+use crate::{data, hint, remote};
 
 /// A connection to a platform, with a token.
 pub(crate) struct Client {
@@ -81,7 +81,7 @@ impl Client {
             let answer = String::from_utf8_lossy(&answer);
             return Err(format!("{method} {path}: {status} {answer}"));
         }
-        Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
+        remote::read(&String::from_utf8_lossy(&answer), &format!("{method} {path}"))
     }
 
     /// A request with these bytes; the answer's status.

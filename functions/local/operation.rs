@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::Method;
+use serde_json::json;
 
-use crate::cli;
 use crate::output::Output;
 use crate::reach::Api;
 use crate::send::read;
+use crate::{cli, remote};
 
 /// Calls it and shows what it answers.
 pub(crate) async fn run(api: &Api, options: &cli::Operation) -> Result<Output, String> {
@@ -23,7 +24,9 @@ pub(crate) async fn run(api: &Api, options: &cli::Operation) -> Result<Output, S
         false => format!("/api/v1{path}"),
     };
     let body = options.body.as_deref().map(read).transpose()?.unwrap_or_default();
-    let answer = api.raw(method, &path, Bytes::from(body)).await?;
+    let text = api.raw(method, &path, Bytes::from(body)).await?.text()?;
+    // What no value can hold is shown as it came.
+    let Ok(answer) = remote::read(&text, &path) else { return Ok(Output::new(json!(text), text)) };
     let text = match answer.is_null() {
         true => String::new(),
         false => serde_json::to_string_pretty(&answer).unwrap_or_default(),

@@ -234,6 +234,7 @@ impl Functions {
             portal_frames: environment.portal_frames()?,
             portal_link_s: environment.portal_link_s()?,
             max_endpoints: environment.max_endpoints()?,
+            retention_days: environment.retention_days()?,
             policy,
         };
         let parallel = (2 * IN_FLIGHT).min(http_server::half_of_descriptors());

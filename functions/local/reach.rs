@@ -1,15 +1,17 @@
 //! Which Posthorn a command talks to: the one on this machine, one at a URL, or a deployed stack.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
 use http::{Method, StatusCode};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 use shared::host::config;
 
-use crate::remote::Remote;
+use crate::remote::{self, Answer, Remote};
 use crate::stack::{self, Stack};
 use crate::{data, hint, matching};
 
@@ -169,11 +171,20 @@ impl Api {
     /// # Errors
     /// What the platform objected to, or why nothing came.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, String> {
+        let found = self.find_text(path).await?;
+        found.map(|text| remote::read(&text, path)).transpose()
+    }
+
+    /// The same as it was written.
+    ///
+    /// # Errors
+    /// What the platform objected to, or why nothing came.
+    pub(crate) async fn find_text(&self, path: &str) -> Result<Option<String>, String> {
         check_names(path)?;
         let answer = self.api.send(Method::GET, &under(path), Bytes::new()).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
-            _ => answer.json().map(Some),
+            _ => answer.text().map(Some),
         }
     }
 
@@ -191,26 +202,29 @@ impl Api {
         self.api.call(method, &under(path), body).await
     }
 
-    /// A request with these bytes to a whole path.
+    /// A request with these bytes to a whole path; whatever was answered.
     ///
     /// # Errors
-    /// What the platform objected to, or why nothing came.
+    /// Why nothing came.
     pub(crate) async fn raw(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
-    ) -> Result<Value, String> {
-        self.api.send(method, path, body).await?.json()
+    ) -> Result<Answer, String> {
+        self.api.send(method, path, body).await
     }
 
-    /// Publishes a body, as it is, to an application.
+    /// Publishes a body, as it is, to an application; what was accepted, without the payload if that
+    /// cannot be read here.
     ///
     /// # Errors
     /// What the platform objected to, or why nothing came.
     pub(crate) async fn publish(&self, app: &str, body: String) -> Result<Value, String> {
         let path = format!("/api/v1/app/{}/msg", segment(app));
-        self.publish.send(Method::POST, &path, body.into()).await?.json()
+        let text = self.publish.send(Method::POST, &path, body.into()).await?.text()?;
+        // It was accepted, whatever is in it: whoever is told of an error publishes it again.
+        remote::read(&text, &path).or_else(|error| readable(&text).ok_or(error))
     }
 
     /// At most `limit` items of a list, from as many pages as that takes.
@@ -364,4 +378,13 @@ pub(crate) fn segment(text: &str) -> String {
 /// That it is not there.
 pub(crate) fn string(answer: &Value, field: &str) -> Result<String, String> {
     answer[field].as_str().map(str::to_owned).ok_or_else(|| format!("an answer without `{field}`"))
+}
+
+/// The fields of an object that can be read.
+fn readable(text: &str) -> Option<Value> {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).ok()?;
+    let readable = |(name, value): (String, Box<RawValue>)| {
+        serde_json::from_str::<Value>(value.get()).ok().map(|value| (name, value))
+    };
+    Some(Value::Object(fields.into_iter().filter_map(readable).collect()))
 }

@@ -98,14 +98,38 @@ impl Answer {
     /// # Errors
     /// What was objected to.
     pub(crate) fn json(self) -> Result<Value, String> {
-        if !self.status.is_success() {
-            let why = match self.allow {
-                Some(allow) => format!("this path takes {allow}"),
-                None => objection(&self.body),
-            };
-            return Err(format!("{why} ({}: {})", self.asked, self.status));
+        let asked = self.asked.clone();
+        let text = self.text()?;
+        read(&text, &asked)
+    }
+
+    /// What came as it was written, if the status is 2xx.
+    ///
+    /// # Errors
+    /// What was objected to.
+    pub(crate) fn text(self) -> Result<String, String> {
+        if self.status.is_success() {
+            return Ok(String::from_utf8_lossy(&self.body).into_owned());
         }
-        Ok(serde_json::from_slice(&self.body).unwrap_or(Value::Null))
+        let why = match self.allow {
+            Some(allow) => format!("this path takes {allow}"),
+            None => objection(&self.body),
+        };
+        Err(format!("{why} ({}: {})", self.asked, self.status))
+    }
+}
+
+/// An answer as a value; `null` where nothing came.
+///
+/// # Errors
+/// That it has what JSON allows and a value cannot hold: half of a surrogate pair, a number beyond
+/// all bounds, or very many levels.
+pub(crate) fn read(text: &str, asked: &str) -> Result<Value, String> {
+    match text.is_empty() {
+        true => Ok(Value::Null),
+        false => serde_json::from_str(text).map_err(|error| {
+            format!("{asked}: the answer cannot be read here ({error}): `api` shows it as it came")
+        }),
     }
 }
 

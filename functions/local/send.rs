@@ -1,5 +1,8 @@
 //! `posthorn send` and `posthorn trigger`: publish an event, and say for whom it is.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -34,7 +37,7 @@ pub(crate) async fn trigger(api: &Api, options: &cli::Trigger) -> Result<Output,
     let app = api.application(&options.of.app).await?;
     let name = &options.event_type;
     let example = example(api, &app, &options.of, name).await?;
-    publish(api, &app, &options.of, &json!({"eventType": name}), &example.to_string()).await
+    publish(api, &app, &options.of, &json!({"eventType": name}), &example).await
 }
 
 /// Publishes a payload, byte by byte as it is, and says for whom it is.
@@ -72,21 +75,43 @@ async fn publish(
     Ok(Output::new(json!({"message": message, "app": app, "endpoints": told.json()}), text))
 }
 
-/// The example of an event type: its own, or the one of the application's profile.
-async fn example(api: &Api, app: &str, of: &Of, name: &str) -> Result<Value, String> {
-    let described = api.find(&format!("/event-type/{}", segment(name))).await?;
-    let of_type = described.as_ref().and_then(|described| {
-        let schemas = described["schemas"].as_object()?;
-        schemas.values().rev().find_map(|schema| schema["examples"][0].as_object())
+/// An event type, as far as its example needs it; with every digit of that.
+#[derive(Deserialize)]
+struct Described {
+    schemas: Option<BTreeMap<String, Box<RawValue>>>,
+}
+
+impl Described {
+    /// The first example of the latest version that has any.
+    fn example(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Schema {
+            examples: Vec<Box<RawValue>>,
+        }
+        let mut versions: Vec<_> = self.schemas.iter().flatten().collect();
+        versions.sort_by_key(|(version, _)| version.parse::<u64>().unwrap_or_default());
+        let examples = |schema: &RawValue| serde_json::from_str::<Schema>(schema.get()).ok();
+        let mut found = versions.iter().rev().filter_map(|(_, schema)| examples(schema));
+        found.find_map(|schema| schema.examples.first().map(|first| first.get().to_owned()))
+    }
+}
+
+/// The example of an event type, as JSON: its own, or the one of the application's profile.
+async fn example(api: &Api, app: &str, of: &Of, name: &str) -> Result<String, String> {
+    let described = api.find_text(&format!("/event-type/{}", segment(name))).await?;
+    let of_type = described.as_ref().and_then(|text| {
+        let described: Described = serde_json::from_str(text).ok()?;
+        described.example()
     });
     if let Some(example) = of_type {
-        return Ok(Value::Object(example.clone()));
+        return Ok(example);
     }
     let profile = api.get(&format!("/app/{app}/profile")).await?;
     let events = profile["events"].as_array().into_iter().flatten();
     let of_profile = events.clone().find(|event| event["type"] == name);
-    if let Some(event) = of_profile {
-        return Ok(event["example"].clone());
+    // The profile has it as text.
+    if let Some(example) = of_profile.and_then(|event| event["example"].as_str()) {
+        return Ok(example.to_owned());
     }
     match described {
         Some(_) => Err(format!(

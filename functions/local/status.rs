@@ -32,7 +32,7 @@ pub(crate) async fn run(api: &Api, options: &cli::Status, as_json: bool) -> Resu
 async fn look(api: &Api) -> Result<Output, String> {
     // Counted by the process itself, where there is one.
     let process = match api.directory {
-        Some(_) => api.raw(Method::GET, "/local/status", Bytes::new()).await?,
+        Some(_) => api.raw(Method::GET, "/local/status", Bytes::new()).await?.json()?,
         None => Value::Null,
     };
     let parked = api.list("/operator/parked", MOST).await?.len();

@@ -4,10 +4,10 @@ use http::Method;
 use serde_json::json;
 use shared::domain::clock::Ambient;
 use shared::domain::id::{ApplicationId, OrganisationId};
-use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens};
+use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens, VISIT_S};
 
 use crate::output::{Output, complain};
-use crate::reach::{Api, Reach, string};
+use crate::reach::{Api, Reach, segment, string};
 use crate::{cli, data, hint};
 
 /// `posthorn token`. What it opens and until when goes to standard error, beside the token.
@@ -49,12 +49,24 @@ async fn by_id(reach: &Reach, options: &cli::Token) -> Result<cli::Token, String
 /// Lets the API make it: whoever has only a token has no secret to make another one with.
 async fn ask(reach: &Reach, options: &cli::Token) -> Result<(String, String), String> {
     let api = Api::open(reach).await?;
+    if let (Some(app), None) = (&options.app, options.scope) {
+        return customers(&api, app, options.expires).await;
+    }
     let body = json!({
         "name": "posthorn token", "app": options.app, "scope": options.scope.unwrap_or_default(),
         "expiry": options.expires,
     });
     let made = api.call(Method::POST, "/operator/api-token", body).await?;
     Ok((string(&made, "token")?, string(&made, "expiresAt")?))
+}
+
+/// A customer's token, which is the one in a link to the portal.
+async fn customers(api: &Api, app: &str, expires: Option<u64>) -> Result<(String, String), String> {
+    let lifetime_s = expires.unwrap_or(VISIT_S);
+    let until = Ambient::system().now().plus_ms(lifetime_s * 1000);
+    let path = format!("/auth/app-portal-access/{}", segment(app));
+    let made = api.call(Method::POST, &path, json!({"expiry": lifetime_s})).await?;
+    Ok((string(&made, "token")?, until.to_rfc3339()))
 }
 
 fn describe(options: &cli::Token, expires_at: &str) -> String {

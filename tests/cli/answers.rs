@@ -99,6 +99,46 @@ fn a_typo_in_an_applications_name_makes_none_and_is_told_what_was_meant() {
 }
 
 #[test]
+fn what_no_value_can_hold_is_published_and_shown_as_it_came() {
+    let place = Place::new("unheld");
+    let payload = r#"{"a":"\ud800"}"#;
+    let said = place.says(&["send", payload]);
+    let id = said.split_whitespace().find(|word| word.starts_with("msg_")).unwrap().to_owned();
+    let complaint = place.complains(&["message", "get", &id]);
+    assert!(complaint.contains("the answer cannot be read here"), "{complaint}");
+    let shown = place.says(&["api", "GET", &format!("/app/local/msg/{id}")]);
+    assert!(shown.contains(payload), "{shown}");
+}
+
+#[test]
+fn an_example_is_that_of_the_latest_version_or_of_the_profile() {
+    let place = Place::new("examples");
+    let schema = |version: u32| json!({"type": "object", "examples": [{"v": version}]});
+    let body = json!({"name": "a.b", "description": "", "schemas": {
+        "2": schema(2), "9": schema(9), "10": schema(10), "11": {"type": "object"}}});
+    place.json(&["api", "POST", "/event-type", &body.to_string()]);
+    assert_eq!(place.json(&["trigger", "a.b"])["message"]["payload"], json!({"v": 10}));
+    place.json(&["app", "create", "dots", "--uid", "dots", "--profile", "dots"]);
+    let sent = place.json(&["trigger", "app.updated", "--app", "dots"]);
+    assert!(sent["message"]["payload"].is_object(), "{sent}");
+}
+
+#[test]
+fn a_token_for_an_application_at_a_url_is_a_customers_and_publishes_nothing() {
+    let place = Place::new("customers");
+    place.json(&["app", "create", "Acme", "--uid", "acme"]);
+    let token = place.says(&["token"]);
+    let named = ["--url", place.url.as_str(), "--token", token.trim()];
+    let customers = place.says(&[&["token", "--app", "acme"][..], &named].concat());
+    let theirs = ["--url", place.url.as_str(), "--token", customers.trim()];
+    let complaint = place.complains(&[&["send", "--app", "acme", "{}"][..], &theirs].concat());
+    assert!(complaint.contains("403"), "{complaint}");
+    let id = place.json(&["app", "list"])[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/app/{id}/endpoint");
+    place.json(&[&["api", "GET", &path][..], &theirs].concat());
+}
+
+#[test]
 fn what_is_sent_says_for_whom_it_is_and_for_whom_not() {
     let place = Place::new("meant");
     let said = place.says(&["send"]);

@@ -218,6 +218,7 @@ impl World {
             publish_url: None,
             portal_frames: "'self'".to_owned(),
             portal_link_s: VISIT_S,
+            retention_days: DEFAULT_RETENTION_DAYS,
             max_endpoints: NARROW,
             policy,
         };

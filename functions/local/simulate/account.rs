@@ -184,6 +184,7 @@ impl Ports {
             publish_url: None,
             portal_frames: "'self'".to_owned(),
             portal_link_s: shared::domain::token::VISIT_S,
+            retention_days: DEFAULT_RETENTION_DAYS,
             max_endpoints: shared::domain::endpoint::MAX_ENDPOINTS,
             policy: TargetPolicy::local(),
         };

@@ -12,7 +12,7 @@
 //! | `POSTHORN_ROOT_SECRET` | receive, dispatch, admin | the root secret itself, where it is not in Secrets Manager; for development |
 //! | `POSTHORN_ORGANISATION` | receive, admin | whose applications a signed request may call by uid, and whose token is the operator's |
 //! | `POSTHORN_PROFILE` | receive, dispatch, admin | the profile of applications that name none; default: `svix` |
-//! | `POSTHORN_PAYLOAD_RETENTION_DAYS` | receive | how long messages are kept whose publishers do not say it; 5 to 90, default: 30 |
+//! | `POSTHORN_PAYLOAD_RETENTION_DAYS` | receive, admin | how long messages are kept whose publishers do not say it; 5 to 90, default: 30 |
 //! | `POSTHORN_FAIR_QUEUES` | receive, dispatch, retry, admin | `false`: records name no group, which is $0.10 a million cheaper, and one customer's burst makes the others wait |
 //! | `POSTHORN_PUBLISH_URL` | admin | where sources are taken, if not where admin is asked |
 //! | `POSTHORN_PORTAL_FRAMES` | admin | whose pages may show the portal in a frame, origins with spaces between them; default: nobody's but our own |
