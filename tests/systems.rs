@@ -156,6 +156,23 @@ async fn nobody_gets_by_a_resend_or_a_replay_what_was_kept_from_them() {
 }
 
 #[tokio::test]
+async fn what_an_endpoints_own_profile_sends_on_request_can_be_granted() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}/event-type-grant");
+    let wanted = json!({"eventTypes": ["balance.threshold"]});
+    assert_eq!(world.call("PUT", &path, wanted.clone()).await.status, 422);
+    let body = json!({"url": "http://127.0.0.1:9/hook", "profile": "dotpe"});
+    let made = world.call("POST", &format!("/api/v1/app/{app}/endpoint"), body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(world.call("PUT", &path, wanted).await.status, 200);
+    let other = json!({"eventTypes": ["payin.failed"]});
+    let refused = world.call("PUT", &path, other).await;
+    let rule = refused.body["detail"][0]["msg"].to_string();
+    assert!(rule.contains("only [balance.threshold"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn what_is_no_longer_granted_is_not_tried_again() {
     let (world, app) = verified("dotpe").await;
     let since = world.ambient.now().to_rfc3339();

@@ -1,6 +1,6 @@
 //! Profiles: read, stored, and what they ask of applications and endpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::JsonSchema;
@@ -17,7 +17,7 @@ use shared::domain::json::Verbatim;
 use shared::domain::notice::Notice;
 use shared::domain::profile::catalogue::CatalogueEvent;
 use shared::domain::profile::{self, Profile};
-use shared::store::{Edited, StoredProfile};
+use shared::store::{Edited, StoreError, StoredProfile, Tenant};
 use url::Url;
 
 use crate::{Answer, Call};
@@ -168,21 +168,31 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &LoadOut { event_types }))
     }
 
+    /// What needs a grant by the profile of an application, or by one that an endpoint has of its
+    /// own.
+    async fn opt_in(&self, tenant: &Tenant) -> Result<BTreeSet<String>, ApiError> {
+        let profile = self.admin.profiles.of(&tenant.application).await?;
+        let mut opt_in: BTreeSet<String> = profile.opt_in.iter().cloned().collect();
+        for endpoint in tenant.endpoints.iter().filter(|endpoint| endpoint.profile.is_some()) {
+            let own = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
+            opt_in.extend(own.opt_in.iter().cloned());
+        }
+        Ok(opt_in)
+    }
+
     /// Grants opt-in event types to an application, in place of those it had.
     pub(crate) async fn grant_event_types(&self, app: &str) -> Answer {
-        let tenant = self.tenant(app).await?;
+        let tenant = self.whole_tenant(app).await?;
         let input: GrantIn = request::body(self.request)?;
-        let profile = self.admin.profiles.of(&tenant.application).await?;
+        let opt_in = self.opt_in(&tenant).await?;
         let mut rules = Rules::default();
         for (position, name) in input.event_types.iter().enumerate() {
-            if !profile.opt_in.contains(name) {
+            if !opt_in.contains(name) {
+                let known: Vec<&str> = opt_in.iter().map(String::as_str).collect();
+                let known = known.join(", ");
                 rules.broken(
                     &format!("eventTypes.{position}"),
-                    format!(
-                        "`{name}` needs no grant in the profile `{}`: only [{}] do",
-                        profile.name,
-                        profile.opt_in.join(", ")
-                    ),
+                    format!("`{name}` needs no grant in this application: only [{known}] do"),
                 );
             }
         }
@@ -240,7 +250,7 @@ impl Call<'_> {
         match own {
             Some(name) => {
                 let named = self.admin.profiles.named(&self.access.organisation(), name).await?;
-                named.ok_or_else(|| ApiError::Internal(format!("there is no profile `{name}`")))
+                named.ok_or_else(|| StoreError::NoProfile(name.clone()).into())
             }
             None => Ok(self.admin.profiles.of(application).await?),
         }

@@ -170,3 +170,35 @@ fn a_key_is_taken_out_when_everything_opens_without_it() {
     let sent = place.json(&["send"]);
     assert_eq!(listener.json()["id"], sent["message"]["id"]);
 }
+
+#[test]
+fn a_profile_whose_file_is_gone_is_named_to_whoever_needs_it() {
+    let place = Place::new("gone");
+    let profiles = place.directory.join("profiles");
+    std::fs::create_dir_all(&profiles).unwrap();
+    std::fs::write(profiles.join("mine.toml"), "name = \"mine\"\ntitle = \"Mine\"\n").unwrap();
+    let up = ["up", "--addr", "127.0.0.1:0", "--data", "own"];
+    let start = |more: &[&str]| {
+        let mut going =
+            super::Going::start(super::posthorn(&place.directory, &[&up[..], more].concat()));
+        going.json();
+        going
+    };
+    let run = |arguments: &[&str]| {
+        let arguments = [arguments, &["--data", "own"]].concat();
+        let ran = super::posthorn(&place.directory, &arguments).output().unwrap();
+        (ran.status.success(), String::from_utf8(ran.stderr).unwrap())
+    };
+    let mut first = start(&["--profiles", "profiles"]);
+    let (ok, told) = run(&["app", "create", "Acme", "--uid", "acme", "--profile", "mine"]);
+    assert!(ok, "{told}");
+    assert!(first.end("-TERM"));
+    let mut second = start(&[]);
+    let (ok, told) = run(&["send", "--app", "acme", "{}"]);
+    assert!(!ok && told.contains("There is no profile `mine`, which applies here"), "{told}");
+    let (ok, told) = run(&["api", "PATCH", "/app/acme", "{\"profile\": \"svix\"}"]);
+    assert!(ok, "{told}");
+    let (ok, told) = run(&["send", "--app", "acme", "{}"]);
+    assert!(ok, "{told}");
+    assert!(second.end("-TERM"));
+}

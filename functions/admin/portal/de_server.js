@@ -139,6 +139,7 @@ export const SAID = {
   "The endpoint is disabled: enable it, then send again.": "Der Endpunkt ist deaktiviert: erst aktivieren, dann erneut senden.",
   "The secret was shown when it was made, and is not shown again: rotate it for a new one.": "Das Geheimnis wurde beim Anlegen gezeigt und wird nicht noch einmal gezeigt: Erneuern Sie es.",
   "The server cannot be reached. Are you online?": "Der Server ist nicht zu erreichen. Sind Sie online?",
+  "There is no profile `{name}`, which applies here: put it back, or have the application or endpoint, or POSTHORN_PROFILE, name another.": "Es gibt kein Profil `{name}`, das hier gilt: es zurücklegen, oder Anwendung, Endpunkt oder POSTHORN_PROFILE ein anderes nennen lassen.",
   "This token does not give access to this. One that is confined to an application reaches nothing else, and each does only what it was made for.": "Dieser Link darf das nicht.",
   "a URL with a user name or password is not allowed; put credentials into a custom header": "eine URL mit Benutzernamen oder Passwort ist nicht erlaubt; Zugangsdaten gehören in einen eigenen Header",
   "http is not allowed, because anybody on the way can read and change the messages; use https": "http ist nicht erlaubt, denn unterwegs kann jeder die Nachrichten lesen und ändern; https verwenden",

@@ -222,6 +222,14 @@ impl From<StoreError> for ApiError {
             StoreError::TooLarge(bytes) => Self::too_large(format!(
                 "What would be stored has {bytes} bytes; at most {MAX_ITEM_BYTES} fit."
             )),
+            StoreError::NoProfile(name) => Self::http(
+                StatusCode::CONFLICT,
+                "profile_missing",
+                format!(
+                    "There is no profile `{name}`, which applies here: put it back, or have the \
+                     application or endpoint, or POSTHORN_PROFILE, name another."
+                ),
+            ),
             StoreError::Invalid(_) | StoreError::Corrupt(_) => Self::Internal(error.to_string()),
         }
     }

@@ -147,7 +147,7 @@ impl Profiles {
 
     async fn must(&self, org: &OrganisationId, name: &str) -> Result<Arc<Profile>, StoreError> {
         let found = self.named(org, name).await?;
-        found.ok_or_else(|| StoreError::Invalid(format!("there is no profile `{name}`")))
+        found.ok_or_else(|| StoreError::NoProfile(name.to_owned()))
     }
 }
 

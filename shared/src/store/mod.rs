@@ -124,6 +124,8 @@ pub enum StoreError {
     },
     /// A stored item cannot be read.
     Corrupt(String),
+    /// Something names this profile, and there is none of that name: its file or row is gone.
+    NoProfile(String),
     /// Others changed the same item without pause. Nothing was changed.
     Contended,
 }
@@ -156,6 +158,7 @@ impl fmt::Display for StoreError {
             Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
             Self::Throttled { why, .. } => write!(f, "store throttled: {why}"),
             Self::Corrupt(why) => write!(f, "stored item unreadable: {why}"),
+            Self::NoProfile(name) => write!(f, "there is no profile `{name}`"),
             Self::Contended => f.write_str("changed by others all the time"),
         }
     }
