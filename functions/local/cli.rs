@@ -220,7 +220,7 @@ pub(crate) enum RootSecretStep {
     Rotate,
     /// Add a key that only opens and verifies.
     Add,
-    /// Put the key in use that was added last.
+    /// Put the last key in use: the one that was added, and when that is in use, the one before.
     Promote,
     /// Seal everything that is stored with the key in use.
     Reseal,
@@ -228,6 +228,8 @@ pub(crate) enum RootSecretStep {
     Retire,
     /// Bring the keys back that the version before had (of a stack).
     Restore,
+    /// Have a stack's functions read it again.
+    Restart,
 }
 
 /// How a stack is examined.

@@ -44,7 +44,17 @@ pub(crate) async fn run(reach: &Reach, options: &cli::RootSecret) -> Result<(), 
         None => return Err("the root secret is a stack's or this machine's, not a URL's".into()),
     };
     let change = Change { reach, options, place, ambient: Ambient::system() };
-    let current = change.read()?;
+    let current = match (change.read(), &change.place) {
+        // What replaced it may be no root secret at all.
+        (Err(why), Place::Stack(stack)) if matches!(options.step, Step::Restore) => {
+            let before = stack.previous_root_secret()?;
+            line(&format!("{why}; the version before takes its place"));
+            change.write(&before).await?;
+            show(&before);
+            return Ok(());
+        }
+        (current, _) => current?,
+    };
     // What was begun is carried to its end, whether or not anybody reads how it goes.
     drop(output::unread());
     match options.step {
@@ -55,6 +65,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::RootSecret) -> Result<(), 
         Step::Reseal => return change.reseal(&current).await,
         Step::Retire => change.retire(&current).await?,
         Step::Restore => change.restore(&current).await?,
+        Step::Restart => change.restart().await?,
     }
     show(&change.read()?);
     Ok(())
@@ -213,6 +224,15 @@ impl Change<'_> {
         }
         // The one that everything is sealed with is the one to be in use.
         self.write(&before.joined(current)?).await
+    }
+
+    async fn restart(&self) -> Result<(), String> {
+        match &self.place {
+            Place::Stack(stack) => self.start_anew(stack).await,
+            Place::Directory => {
+                Err("only a stack's functions are started from here: --stack".into())
+            }
+        }
     }
 
     async fn start_anew(&self, stack: &Stack) -> Result<(), String> {

@@ -41,7 +41,12 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Doctor) -> Result<(), Stri
             trip::take(&api, publish, &ambient, &mut report).await;
         }
         Err(why) => {
-            report.wrong("root secret", &why, "grant yourself secretsmanager:GetSecretValue")
+            // Read, and no root secret.
+            let remedy = match why.starts_with("the root secret") {
+                true => "`posthorn root-secret restore --stack NAME`",
+                false => "grant yourself secretsmanager:GetSecretValue",
+            };
+            report.wrong("root secret", &why, remedy)
         }
     }
     report.conclude(&stack.name)
@@ -61,15 +66,16 @@ async fn compare_keys(stack: &stack::Stack, api: &Remote, report: &mut Report) {
         Ok(known) => {
             let known = &known["keys"];
             let found = format!("the functions know the keys {known}, it has {stored:?}");
-            let remedy = "`posthorn root-secret promote` or `restore` starts the functions anew";
+            let remedy = "`posthorn root-secret restart --stack NAME`: they read it again";
             report.wrong(what, &found, remedy);
         }
         // No key of the functions verifies a token of the one in use.
-        Err(why) => {
+        Err(why) if why.contains("401") => {
             let remedy = "if it was changed by other means than `posthorn root-secret`: \
                           `posthorn root-secret restore --stack NAME`";
             report.wrong(what, &why, remedy);
         }
+        Err(why) => report.wrong(what, &why, "look into the log of AdminFunction"),
     }
 }
 
