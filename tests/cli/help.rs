@@ -122,6 +122,16 @@ fn a_simulation_of_nothing_is_refused() {
 }
 
 #[test]
+fn a_simulation_in_which_nothing_is_accepted_holds_nothing() {
+    let mut simulate = Command::new(env!("CARGO_BIN_EXE_posthorn"));
+    let idle = ["simulate", "--rate", "0.0001", "--minutes", "0.1", "--json"];
+    let told = simulate.args(idle).output().unwrap();
+    assert!(!told.status.success());
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!((&told["runs"][0]["accepted"], &told["holds"]), (&0.into(), &false.into()));
+}
+
+#[test]
 fn what_nobody_takes_is_reckoned_by_what_was_to_be_delivered() {
     let mut simulate = Command::new(env!("CARGO_BIN_EXE_posthorn"));
     let hanging = ["simulate", "--rate", "10", "--minutes", "0.2", "--hang", "100%", "--json"];

@@ -52,6 +52,8 @@ impl Claim {
 /// What must hold in every run.
 pub(crate) fn everywhere(run: &Figures) -> Vec<Claim> {
     vec![
+        // Of nothing, everything is true.
+        Claim::new("at least one message accepted", run.accepted > 0, run.accepted),
         Claim::at_most("lost deliveries", run.fates.lost, 0),
         Claim::at_most("parked records", run.parked, 0),
         Claim::at_most(
