@@ -229,10 +229,11 @@ fn no_nesting_of_yaml_takes_the_stack_the_memory_or_the_time() {
 fn what_yaml_makes_of_a_long_text_is_bounded_and_takes_no_longer_than_reading_it() {
     let list = |item: &str| format!("[{}]", item.repeat(480 * 1024 / item.len()));
     let long = "x".repeat(480 * 1024);
+    let many: String = (0..40 * 1024).map(|number| format!("a{number}: b\n")).collect();
     let bodies = vec![
         json!({"specRaw": format!("a: {}", list("b, "))}),
         json!({"specRaw": "- b\n".repeat(90 * 1024)}),
-        json!({"specRaw": format!("webhooks: {{}}\n{}", "a: b\n".repeat(40 * 1024))}),
+        json!({"specRaw": format!("webhooks: {{}}\n{many}")}),
         json!({"specRaw": format!("webhooks: {{}}\na: {long}")}),
         json!({"specRaw": format!("webhooks: {{}}\na: \"{}\"", "\\0".repeat(160 * 1024))}),
     ];
@@ -256,6 +257,8 @@ async fn yaml_that_json_cannot_say_is_refused_with_the_reason() {
         ("a: !!int x", "!!int"),
         ("a: !mine x", "tags"),
         ("--- {}\n--- {}", "one document"),
+        ("webhooks: {}\n\"webhooks\": {}", "the name \"webhooks\" twice"),
+        ("webhooks: {a: {b: 1}, c: {b: 1, b: 2}}", "the name \"b\" twice"),
         ("a: [b", "YAML"),
         ("text", "object"),
         ("", "object"),

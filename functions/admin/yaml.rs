@@ -6,6 +6,7 @@
 //! author's own, infinity. Numbers keep every digit.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use shared::api::request::MAX_BODY_BYTES;
@@ -16,6 +17,8 @@ pub(crate) const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 100_000;
 /// Most bytes of JSON: room for what takes more of them there.
 const MAX_BYTES: usize = 2 * MAX_BODY_BYTES;
+/// Characters of a name that are said again.
+const MAX_SHOWN: usize = 100;
 const NO_JSON: &str = "must be YAML or JSON";
 
 /// The only document of this text as JSON.
@@ -44,6 +47,8 @@ pub(crate) fn to_json(text: &str) -> Result<String, String> {
 struct Writer {
     json: String,
     open: Vec<Next>,
+    /// The names in each of the mappings that are open.
+    names: Vec<HashSet<String>>,
     nodes: usize,
 }
 
@@ -77,6 +82,11 @@ impl Writer {
             return Err("must not merge (`<<`): write out what is to be there".to_owned());
         }
         self.separate(json.len())?;
+        // The last one would be taken in JSON, and the others lost.
+        if is_name && !self.names.last_mut().is_none_or(|names| names.insert(json.to_string())) {
+            let shown: String = json.chars().take(MAX_SHOWN).collect();
+            return Err(format!("must not have the name {shown} twice in one place"));
+        }
         // Every name is a text in JSON.
         match is_name && !json.starts_with('"') {
             true => self.json.extend(["\"", &json, "\""]),
@@ -99,11 +109,17 @@ impl Writer {
         self.separate(1)?;
         self.json.push(bracket);
         self.open.push(next);
+        if next == Next::Name {
+            self.names.push(HashSet::new());
+        }
         Ok(())
     }
 
     fn close(&mut self, bracket: char) -> Result<(), String> {
         self.open.pop();
+        if bracket == '}' {
+            self.names.pop();
+        }
         self.json.push(bracket);
         self.done();
         Ok(())
