@@ -23,7 +23,7 @@ fn a_stack_that_is_well_is_said_to_be() {
     let account = Account::new("well");
     let (said, ran) = account.examine();
     assert!(ran.status.success(), "{said}");
-    assert!(said.contains("all 24 checks of the stack p are well"), "{said}");
+    assert!(said.contains("all 27 checks of the stack p are well"), "{said}");
     assert!(!said.contains("WRONG") && !said.contains("note"), "{said}");
 }
 
@@ -116,10 +116,10 @@ fn each_thing_that_is_broken_is_named_with_what_to_do() {
             "point-in-time recovery: DISABLED",
         ),
         (
-            "scheduler.get-schedule.RetryFunctionEveryMinute",
+            "scheduler.get-schedule.RetryFunctionEveryMinute2",
             "/State",
             json!("DISABLED"),
-            "schedule of the sweep: DISABLED",
+            "schedule RetryFunctionEveryMinute2: DISABLED",
         ),
         (
             "cloudwatch.describe-alarms",
@@ -147,7 +147,7 @@ fn a_part_that_is_missing_or_may_not_be_looked_at_does_not_hide_the_others() {
     let (said, _) = account.examine();
     assert!(said.contains("WRONG  ReceiveFunction: is not in the stack"), "{said}");
     assert!(said.contains("WRONG  Table: An error occurred (AccessDenied)"), "{said}");
-    assert!(said.contains("ok     schedule of the sweep"), "{said}");
+    assert!(said.contains("ok     schedule RetryFunctionEveryMinute3"), "{said}");
     let complaint = String::from_utf8(account.run(&["doctor", "--stack", "q", "--no-trip"]).stderr);
     assert!(complaint.unwrap().contains("the stack q: An error occurred"));
 }
@@ -262,6 +262,9 @@ impl Account {
             "RetriesQueue",
             "RetriesDlq",
             "RetryFunctionEveryMinute",
+            "RetryFunctionEveryMinute1",
+            "RetryFunctionEveryMinute2",
+            "RetryFunctionEveryMinute3",
             "SweepAlarm",
         ];
         let output = |key: &str, value: &str| json!({"OutputKey": key, "OutputValue": value});
@@ -359,12 +362,12 @@ impl Account {
             "service-quotas.list-service-quotas.dynamodb",
             json!({"Quotas": [quota("Table-level write throughput limit", 40_000.0)]}),
         );
-        self.put(
-            "scheduler.get-schedule.RetryFunctionEveryMinute",
-            json!({
-                "State": "ENABLED", "ScheduleExpression": "rate(1 minute)",
-            }),
-        );
+        for number in ["", "1", "2", "3"] {
+            self.put(
+                &format!("scheduler.get-schedule.RetryFunctionEveryMinute{number}"),
+                json!({"State": "ENABLED", "ScheduleExpression": "rate(1 minute)"}),
+            );
+        }
         self.put(
             "cloudwatch.describe-alarms",
             json!({"MetricAlarms": [

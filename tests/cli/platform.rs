@@ -179,7 +179,7 @@ fn a_profile_whose_file_is_gone_is_named_to_whoever_needs_it() {
     std::fs::write(profiles.join("mine.toml"), "name = \"mine\"\ntitle = \"Mine\"\n").unwrap();
     let up = ["up", "--addr", "127.0.0.1:0", "--data", "own"];
     let start = |more: &[&str]| {
-        let mut going =
+        let going =
             super::Going::start(super::posthorn(&place.directory, &[&up[..], more].concat()));
         going.json();
         going

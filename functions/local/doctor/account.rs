@@ -40,6 +40,14 @@ pub(crate) fn examine(stack: &Stack, report: &mut Report) {
     quotas::examine(stack, report);
 }
 
+/// What wakes the sweep, a quarter of it each.
+const SCHEDULES: [&str; 4] = [
+    "RetryFunctionEveryMinute",
+    "RetryFunctionEveryMinute1",
+    "RetryFunctionEveryMinute2",
+    "RetryFunctionEveryMinute3",
+];
+
 struct Examination<'a> {
     cli: &'a Cli,
     parts: BTreeMap<String, String>,
@@ -62,7 +70,9 @@ impl Examination<'_> {
         if let Err(why) = self.table(&table).and_then(|()| self.backups(&table)) {
             self.report.wrong("Table", &why, MAY_NOT);
         }
-        self.with("RetryFunctionEveryMinute", Self::schedule);
+        for part in SCHEDULES {
+            self.with(part, Self::schedule);
+        }
         self.alarms();
     }
 
@@ -231,9 +241,9 @@ impl Examination<'_> {
         let (state, every) = (text(&found["State"]), text(&found["ScheduleExpression"]));
         self.report.check(
             state == "ENABLED" && every == "rate(1 minute)",
-            "schedule of the sweep",
+            &format!("schedule {}", last(name)),
             &format!("{state}, {every}"),
-            "enable it: without it no late retry comes",
+            "enable it: without it late retries do not come, a quarter of them for each",
         );
         Ok(())
     }

@@ -38,6 +38,7 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Doctor) -> Result<(), Stri
         Ok(token) => {
             let api = Remote::new(api, &token)?;
             compare_keys(&stack, &api, &mut report).await;
+            find_profile(&stack, &api, &mut report).await;
             trip::take(&api, publish, &ambient, &mut report).await;
         }
         Err(why) => {
@@ -76,6 +77,19 @@ async fn compare_keys(stack: &stack::Stack, api: &Remote, report: &mut Report) {
             report.wrong(what, &why, remedy);
         }
         Err(why) => report.wrong(what, &why, "look into the log of AdminFunction"),
+    }
+}
+
+/// Whether there is the profile of applications that name none: without it nothing of theirs is
+/// accepted.
+async fn find_profile(stack: &stack::Stack, api: &Remote, report: &mut Report) {
+    let Some(name) = stack.parameter("DefaultProfile").filter(|name| !name.is_empty()) else {
+        return;
+    };
+    let what = "profile of applications that name none";
+    match api.call(Method::GET, &format!("/api/v1/profile/{name}"), Value::Null).await {
+        Ok(_) => report.well(what, name),
+        Err(why) => report.wrong(what, &why, "deploy with a DefaultProfile that there is"),
     }
 }
 
