@@ -413,6 +413,19 @@ async fn a_source_is_made_found_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_key_set_without_a_key_is_refused() {
+    let world = World::new();
+    let app = world.application().await;
+    for secret in ["not json \"keys\"", "{\"keys\": \"no\"}", "{\"keys\": []}", "{}"] {
+        let body = json!({"name": "I", "type": "generic-webhook", "app": app,
+            "verification": {"scheme": "jwt"}, "config": {"secret": secret}});
+        let refused = world.call("POST", SOURCES, body).await;
+        assert_eq!(refused.status, 422, "{secret}: {refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "config", "secret"]));
+    }
+}
+
+#[tokio::test]
 async fn a_library_that_knows_no_verification_says_it_in_the_metadata() {
     let world = World::new();
     let app = world.application().await;

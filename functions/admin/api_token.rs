@@ -132,7 +132,8 @@ impl Call<'_> {
     async fn confining(&self, app: &str) -> Result<ApplicationId, ApiError> {
         let org = self.access.organisation();
         let found = self.admin.directory.application(&org, app, Need::Application).await?;
-        let found = found.ok_or_else(|| Violation::body("app", "must be an application"))?;
+        let found = found
+            .ok_or_else(|| Violation::body("app", "must be the id or uid of an application"))?;
         Ok(found.application.id)
     }
 }

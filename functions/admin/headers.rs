@@ -235,7 +235,7 @@ fn broken_rule(name: &str, value: Option<&str>) -> Option<String> {
     let reserved = RESERVED.contains(&lower.as_str())
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
     if reserved {
-        return Some("is set by Posthorn, by the connection or by clouds: choose another".into());
+        return Some("is set by the sender, by the connection or by clouds: choose another".into());
     }
     let value = value?;
     if value.len() > MAX_HEADER_BYTES {

@@ -22,7 +22,6 @@ use shared::store::{Listed, Tenant, Trace, Walk};
 use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
 use crate::failure::{self, Failure};
-use crate::overview::LISTED;
 use crate::{Answer, Call, page};
 
 /// Most attempts of one endpoint that count. Those that failed have headers of their answers: with
@@ -35,6 +34,9 @@ const LEAST_OF_ONE: usize = 20;
 /// How often the list of one endpoint is looked into for its [`RECENT`] attempts, each time for as
 /// much as counts. More than once only where deliveries that were not attempted stand before them.
 const LOOKS: usize = 4;
+/// Traces that are kept for whoever shows the beginning of the list beside; and one more, which
+/// tells that there are.
+pub(crate) const BEGINNING: usize = 8;
 /// Most deliveries that are looked up for what the attempts do not tell.
 const MOST_LOOKED_UP: usize = 8;
 /// Messages of which the next try is looked up because they were tried first.
@@ -268,7 +270,7 @@ impl Latest {
     /// Takes what comes next in the endpoint's list.
     fn add(&mut self, traces: Vec<Trace>) {
         for trace in traces {
-            if self.beginning.len() <= LISTED {
+            if self.beginning.len() <= BEGINNING {
                 self.beginning.push(trace.clone());
             }
             match trace {

@@ -11,13 +11,13 @@ use shared::store::{Listed, Tenant, Trace, Walk};
 
 use crate::delivery::DeliveryOut;
 use crate::endpoint::{EndpointOut, endpoint_of};
-use crate::health::{EndpointHealth, Latest};
+use crate::health::{BEGINNING, EndpointHealth, Latest};
 use crate::message::Filter;
 use crate::page::{self, Page};
 use crate::{Answer, Call};
 
 /// Traces whose messages are listed.
-pub(crate) const LISTED: usize = 8;
+const LISTED: usize = BEGINNING;
 
 /// An endpoint, how it is doing, and what it was last sent.
 #[derive(Serialize, JsonSchema)]

@@ -11,7 +11,7 @@ use shared::api::rules::Rules;
 use shared::domain::application::Metadata;
 use shared::domain::id::{ApplicationId, SourceId, Uid};
 use shared::domain::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
-use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source, TOKEN_MARK};
+use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source, TOKEN_MARK, is_key_set};
 use shared::store::Need;
 
 use crate::application::create_or_change;
@@ -386,8 +386,8 @@ fn check_secret(rules: &mut Rules, scheme: &Scheme, secret: Option<&str>, kept: 
         }
         Scheme::StandardWebhooks => SigningSecret::parse_symmetric(secret).err(),
         Scheme::Basic if !secret.contains(':') => Some("must be `name:password`".to_owned()),
-        Scheme::Jwt { .. } if !secret.contains("\"keys\"") => {
-            Some("must be a JSON Web Key Set: {\"keys\": [...]}".to_owned())
+        Scheme::Jwt { .. } if !is_key_set(secret) => {
+            Some("must be a JSON Web Key Set with a key: {\"keys\": [...]}".to_owned())
         }
         _ => None,
     };

@@ -16,12 +16,16 @@ pub(crate) fn tell_for(named: impl Iterator<Item = (&'static str, String)>) {
 
 /// A command of this program, as its user would type it: for the Posthorn that was named.
 pub(crate) fn command(rest: &str) -> String {
+    format!("{}{}", of_its_own(rest), OF.get().map_or("", String::as_str))
+}
+
+/// The same for one that needs no running Posthorn, and may not have this one's directory.
+pub(crate) fn of_its_own(rest: &str) -> String {
     let typed = std::env::args().next().map_or_else(|| "posthorn".to_owned(), |it| quoted(&it));
-    let of = OF.get().map_or("", String::as_str);
     // Set by Cargo for what it runs.
     match config::from_process("CARGO") {
-        Some(_) => format!("cargo run -- {rest}{of}"),
-        None => format!("{typed} {rest}{of}"),
+        Some(_) => format!("cargo run -- {rest}"),
+        None => format!("{typed} {rest}"),
     }
 }
 

@@ -112,11 +112,11 @@ fn welcome(directory: &Path, addr: SocketAddr, as_json: bool) {
         ("publish", "send"),
         ("look at it", "portal --open"),
         ("as the operator", "console --open"),
-        ("see it all work", "demo"),
         ("a token for the API", "token --expires 12h"),
     ] {
         line(&format!("  {what:<20}{}", hint::command(command)));
     }
+    line(&format!("  {:<20}{}", "see it all work", hint::of_its_own("demo")));
     line(&format!("  {:<20}{url}/docs\n", "what there is"));
     if let Some(warning) = warning {
         line(&format!("{warning}\n"));

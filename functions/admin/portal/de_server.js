@@ -144,7 +144,7 @@ export const SAID = {
   "a URL with a user name or password is not allowed; put credentials into a custom header": "eine URL mit Benutzernamen oder Passwort ist nicht erlaubt; Zugangsdaten gehören in einen eigenen Header",
   "http is not allowed, because anybody on the way can read and change the messages; use https": "http ist nicht erlaubt, denn unterwegs kann jeder die Nachrichten lesen und ändern; https verwenden",
   "is replaced by rotating it: POST it as `key` to secret/rotate": "wird durch Rotieren ersetzt: als `key` per POST an secret/rotate",
-  "is set by Posthorn, by the connection or by clouds: choose another": "wird von Posthorn, der Verbindung oder der Cloud gesetzt: einen anderen wählen",
+  "is set by the sender, by the connection or by clouds: choose another": "wird vom Absender, der Verbindung oder der Cloud gesetzt: einen anderen wählen",
   "is there twice: capitals are no difference": "steht zweimal da: Großbuchstaben machen keinen Unterschied",
   "must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`": "muss 1 bis {max} der Zeichen a-z, A-Z, 0-9, `-`, `_` und `.` haben",
   "must be a JSON object": "muss ein JSON-Objekt sein",

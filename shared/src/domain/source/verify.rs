@@ -155,6 +155,11 @@ fn keyed(
     Ok(sent.is_some_and(|sent| same(&mac(secret, &parts), &sent)))
 }
 
+/// Whether this is a JSON Web Key Set that tokens can be checked with.
+pub fn is_key_set(text: &str) -> bool {
+    serde_json::from_str::<JwkSet>(text).is_ok_and(|set| !set.keys.is_empty())
+}
+
 fn token(
     keys: &[u8],
     (issuer, audience): (Option<&str>, Option<&str>),
