@@ -7,11 +7,12 @@ import { More, Status, Table, Time, useNow } from "./parts.js";
 import { deliveryState } from "./state.js";
 import { t } from "./text.js";
 
-/** Characters of an id that are shown in a line. */
-const ID = 15;
+/** Characters that are shown in a line: of our own ids, which differ early, and of the sender's. */
+const OURS = 14;
+const THEIRS = 30;
 
 /** The beginning of what is too long for a line. */
-const shortened = (text) => (text.length > 2 * ID ? `${text.slice(0, 2 * ID)}…` : text.startsWith("msg_") ? `${text.slice(0, ID - 1)}…` : text);
+const shortened = (text, most) => (text.length > most ? `${text.slice(0, most)}…` : text);
 
 /** How many were found, and whether payloads are looked into. */
 export function Search({ list, asked, ask }) {
@@ -33,7 +34,7 @@ export function Rows({ list, of, asked, none, link, pick, all, act }) {
       <td class="name">${link(row)}${[...(row.tags ?? []), ...(asked.q ? row.channels ?? [] : []).map((one) => `#${one}`)].map((one) => html` <small>${one}</small>`)}</td>
       <td class="state"><${Status} kind=${state.kind}>${state.says}<//>${state.more && html`<small>${state.more}</small>`}</td>
       <td class="when">${answered(row.status)}</td>${!act && html`<td class="number">${took(row.durationMs)}</td>`}
-      <td class="minor id"><code title=${row.eventId ?? row.id}>${shortened(row.eventId ?? row.id)}</code></td>
+      <td class="minor id"><code title=${row.eventId ?? row.id}>${row.eventId ? shortened(row.eventId, THEIRS) : shortened(row.id, OURS)}</code></td>
       <td class="when"><${Time} at=${row.timestamp} /></td>${act && html`<td class="action">${act(row)}</td>`}</tr>`;
   })} />`}<${More} list=${list} empty=${empty} />`;
 }
