@@ -246,7 +246,9 @@ fn items<'a>(event: &'a str, path: &str) -> Option<Vec<&'a str>> {
     };
     let mut all = Vec::new();
     for group in list(event, groups)? {
-        all.extend(list(group.get(), items)?.into_iter().map(RawValue::get));
+        // A group without an array has nothing that could be lost.
+        let found = list(group.get(), items).unwrap_or_default();
+        all.extend(found.into_iter().map(RawValue::get));
     }
     Some(all)
 }

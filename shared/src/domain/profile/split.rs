@@ -51,7 +51,7 @@ impl Split {
         if !self.types.iter().any(|name| name == event_type) {
             return Ok(None);
         }
-        let parts = match self.groups(payload) {
+        let parts = match self.groups(payload)? {
             Some(groups) => self.cut(&groups)?,
             None => return Ok(None),
         };
@@ -60,23 +60,34 @@ impl Split {
 
     /// What has an array that may be cut. Among others that have one, a group without goes out as
     /// it is.
-    fn groups<'a>(&self, payload: &'a [u8]) -> Option<Groups<'a>> {
-        let whole: Fields<'_> = serde_json::from_slice(payload).ok()?;
-        let items =
-            |fields: &Fields<'a>| serde_json::from_str(fields.get(&self.path.items)?.get()).ok();
+    fn groups<'a>(&self, payload: &'a [u8]) -> Result<Option<Groups<'a>>, TooMuch> {
+        let Ok(whole) = serde_json::from_slice::<Fields<'a>>(payload) else { return Ok(None) };
         let Some(name) = &self.path.groups else {
-            let items = items(&whole)?;
-            return Some(Groups { whole: None, parts: vec![(whole, items)] });
+            let items = self.items(&whole);
+            return Ok(items.map(|items| Groups { whole: None, parts: vec![(whole, items)] }));
         };
-        let groups: Vec<&RawValue> = serde_json::from_str(whole.get(name)?.get()).ok()?;
-        let (mut parts, mut any) = (Vec::new(), false);
-        for group in groups {
-            let group = serde_json::from_str(group.get()).ok()?;
-            let items = items(&group);
-            any |= items.is_some();
-            parts.push((group, items.unwrap_or_default()));
+        let groups = whole.get(name).and_then(|groups| serde_json::from_str(groups.get()).ok());
+        let groups: Vec<&RawValue> = groups.unwrap_or_default();
+        // One at a time first: there may be very many of them, and nothing to cut.
+        let mut any = false;
+        for group in &groups {
+            let Ok(fields) = serde_json::from_str(group.get()) else { return Ok(None) };
+            any = any || self.items(&fields).is_some();
         }
-        any.then_some(Groups { parts, whole: Some(whole) })
+        if any && groups.len() > MAX_PARTS {
+            return Err(TooMuch);
+        }
+        let read = |group: &&'a RawValue| {
+            let fields: Fields<'a> = serde_json::from_str(group.get()).ok()?;
+            let items = self.items(&fields).unwrap_or_default();
+            Some((fields, items))
+        };
+        let parts = any.then(|| groups.iter().filter_map(read).collect());
+        Ok(parts.map(|parts| Groups { parts, whole: Some(whole) }))
+    }
+
+    fn items<'a>(&self, fields: &Fields<'a>) -> Option<Vec<&'a RawValue>> {
+        serde_json::from_str(fields.get(&self.path.items)?.get()).ok()
     }
 
     fn cut(&self, groups: &Groups<'_>) -> Result<Vec<Bytes>, TooMuch> {
