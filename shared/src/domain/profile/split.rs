@@ -68,22 +68,20 @@ impl Split {
         };
         let groups = whole.get(name).and_then(|groups| serde_json::from_str(groups.get()).ok());
         let groups: Vec<&RawValue> = groups.unwrap_or_default();
-        // One at a time first: there may be very many of them, and nothing to cut.
-        let mut any = false;
+        let (mut parts, mut any) = (Vec::new(), false);
         for group in &groups {
             let Ok(fields) = serde_json::from_str(group.get()) else { return Ok(None) };
-            any = any || self.items(&fields).is_some();
+            let items = self.items(&fields);
+            any |= items.is_some();
+            // There may be very many, and nothing to cut: no more are kept than may become events.
+            if parts.len() < MAX_PARTS {
+                parts.push((fields, items.unwrap_or_default()));
+            }
         }
-        if any && groups.len() > MAX_PARTS {
-            return Err(TooMuch);
+        match any {
+            true if groups.len() > MAX_PARTS => Err(TooMuch),
+            any => Ok(any.then_some(Groups { parts, whole: Some(whole) })),
         }
-        let read = |group: &&'a RawValue| {
-            let fields: Fields<'a> = serde_json::from_str(group.get()).ok()?;
-            let items = self.items(&fields).unwrap_or_default();
-            Some((fields, items))
-        };
-        let parts = any.then(|| groups.iter().filter_map(read).collect());
-        Ok(parts.map(|parts| Groups { parts, whole: Some(whole) }))
     }
 
     fn items<'a>(&self, fields: &Fields<'a>) -> Option<Vec<&'a RawValue>> {
