@@ -51,7 +51,10 @@ impl SecretsManager<'_> {
     pub async fn text(&self, id: &str, now: Timestamp) -> Result<String, String> {
         let mut why = String::new();
         for turn in 0..TRIES {
-            tokio::time::sleep(PAUSE * turn).await;
+            // The first one waits for nothing, not even a timer's next tick: it is part of a start.
+            if turn > 0 {
+                tokio::time::sleep(PAUSE * turn).await;
+            }
             match self.ask(id, now).await {
                 Ok(text) => return Ok(text),
                 Err(Failure::Final(reason)) => return Err(format!("the secret {id}: {reason}")),
@@ -85,7 +88,10 @@ impl SecretsManager<'_> {
         let is_throttled = ["Throttling", "LimitExceeded", "TooManyRequests"]
             .iter()
             .any(|kind| refusal.kind.contains(kind));
-        match is_throttled || status.is_server_error() || status.as_u16() == 429 {
+        let is_passing = is_throttled
+            || status.is_server_error()
+            || status == http::StatusCode::TOO_MANY_REQUESTS;
+        match is_passing {
             true => Err(Failure::Passing(reason)),
             false => Err(Failure::Final(reason)),
         }
