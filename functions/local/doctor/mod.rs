@@ -7,7 +7,8 @@
 //!
 //! Not guaranteed: that what is found well stays so, or that nothing else is wrong.
 
-use http::Method;
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 
@@ -17,7 +18,7 @@ mod trip;
 
 use crate::output::line;
 use crate::reach::Reach;
-use crate::remote::Remote;
+use crate::remote::{Answer, Remote};
 use crate::terminal::shown_json;
 use crate::{cli, stack};
 
@@ -60,7 +61,9 @@ async fn compare_keys(stack: &stack::Stack, api: &Remote, report: &mut Report) {
         Ok(secret) => secret.ids(),
         Err(why) => return report.wrong(what, &why, "`posthorn root-secret restore --stack NAME`"),
     };
-    match api.call(Method::GET, "/api/v1/operator/root-secret", Value::Null).await {
+    let asked = api.send(Method::GET, "/api/v1/operator/root-secret", Bytes::new()).await;
+    let is_refused = asked.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
+    match asked.and_then(Answer::json) {
         Ok(known) if known["keys"] == json!(stored) => {
             report.well(what, &format!("the functions know its keys: {}", stored.join(", ")));
         }
@@ -71,7 +74,7 @@ async fn compare_keys(stack: &stack::Stack, api: &Remote, report: &mut Report) {
             report.wrong(what, &found, remedy);
         }
         // No key of the functions verifies a token of the one in use.
-        Err(why) if why.contains("401") => {
+        Err(why) if is_refused => {
             let remedy = "if it was changed by other means than `posthorn root-secret`: \
                           `posthorn root-secret restore --stack NAME`";
             report.wrong(what, &why, remedy);
