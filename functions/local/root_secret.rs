@@ -44,28 +44,22 @@ pub(crate) async fn run(reach: &Reach, options: &cli::RootSecret) -> Result<(), 
         None => return Err("the root secret is a stack's or this machine's, not a URL's".into()),
     };
     let change = Change { reach, options, place, ambient: Ambient::system() };
-    let current = match (change.read(), &change.place) {
-        // What replaced it may be no root secret at all.
-        (Err(why), Place::Stack(stack)) if matches!(options.step, Step::Restore) => {
-            let before = stack.previous_root_secret()?;
-            line(&format!("{why}; the version before takes its place"));
-            change.write(&before).await?;
-            show(&before);
-            return Ok(());
-        }
-        (current, _) => current?,
-    };
+    let current = change.read();
     // What was begun is carried to its end, whether or not anybody reads how it goes.
     drop(output::unread());
     match options.step {
         Step::Show => {}
-        Step::Add => change.write(&change.one_more(&current)?).await?,
-        Step::Promote => change.write(&current.promoted()).await?,
-        Step::Rotate => return change.rotate(&current).await,
-        Step::Reseal => return change.reseal(&current).await,
-        Step::Retire => change.retire(&current).await?,
-        Step::Restore => change.restore(&current).await?,
-        Step::Restart => change.restart().await?,
+        Step::Add => change.write(&change.one_more(&current?)?).await?,
+        Step::Promote => change.write(&current?.promoted()).await?,
+        Step::Rotate => return change.rotate(&current?).await,
+        Step::Reseal => return change.reseal(&current?).await,
+        Step::Retire => change.retire(&current?).await?,
+        Step::Restore => change.restore(current).await?,
+        Step::Restart => {
+            // With anything else they would not start.
+            current?;
+            change.restart().await?;
+        }
     }
     show(&change.read()?);
     Ok(())
@@ -211,19 +205,24 @@ impl Change<'_> {
     }
 
     /// Adds the keys of the version before this one: whatever has replaced them, what was sealed
-    /// with them opens again.
-    async fn restore(&self, current: &RootSecret) -> Result<(), String> {
+    /// with them opens again. What has replaced them may be no root secret at all.
+    async fn restore(&self, current: Result<RootSecret, String>) -> Result<(), String> {
         let Place::Stack(stack) = &self.place else {
             return Err("only Secrets Manager keeps the version before: --stack".to_owned());
         };
         let before = stack.previous_root_secret()?;
-        let missing: Vec<String> =
-            before.ids().into_iter().filter(|id| !current.ids().contains(id)).collect();
-        if missing.is_empty() {
+        let current = match current {
+            Ok(current) => current,
+            Err(why) => {
+                line(&format!("{why}; the version before takes its place"));
+                return self.write(&before).await;
+            }
+        };
+        if before.ids().iter().all(|id| current.ids().contains(id)) {
             return Err("the version before has no key that this one lacks".to_owned());
         }
         // The one that everything is sealed with is the one to be in use.
-        self.write(&before.joined(current)?).await
+        self.write(&before.joined(&current)?).await
     }
 
     async fn restart(&self) -> Result<(), String> {
