@@ -502,6 +502,12 @@ async fn a_reference_that_cannot_be_followed_is_refused_and_nothing_is_archived(
         with_schema(json!({"items": refer("https://example.com/x.json")}), Value::Null),
         with_schema(json!({"items": refer("#nowhere")}), Value::Null),
         with_schema(mapping, Value::Null),
+        // What could not be stored as an event type by itself, nor be imported as one of an
+        // environment.
+        with_schema(json!({"type": "banana"}), Value::Null),
+        with_schema(json!({"properties": {"a": {"minLength": -1}}}), Value::Null),
+        with_schema(json!(true), Value::Null),
+        webhook(json!({"post": {"description": "d".repeat(4_097)}})),
     ] {
         let reply = world.call("POST", PATH, json!({"spec": spec, "replaceAll": true})).await;
         assert_eq!(reply.status, 422, "{spec}: {reply:?}");

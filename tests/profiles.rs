@@ -107,6 +107,21 @@ fn a_wrong_profile_is_refused_with_the_line_and_the_fix() {
         ),
         ("timeout_ms = 2_000", "success = [\"ok\"]", 5, "write `2xx`, `200` or `no-answer`"),
         ("timeout_ms = 2_000", "success = [\"4xx\"]", 5, "of the class 2xx only"),
+        ("timeout_ms = 2_000", "success = [\"+2xx\"]", 5, "write `2xx`, `200` or `no-answer`"),
+        ("timeout_ms = 2_000", "success = [\"+200\"]", 5, "write `2xx`, `200` or `no-answer`"),
+        ("[delivery]", "[endpoints]\nmost = 0\n[delivery]", 4, "most: must be at least 1"),
+        (
+            "[delivery]",
+            "[deprecated]\nnotice = \"It ends.\"\nends = \"2027-13-45\"\n[delivery]",
+            4,
+            "write one as 2027-01-31",
+        ),
+        (
+            "[delivery]",
+            "[jwt]\nissuer = \"i\"\n[jwt.urns]\n\"a.c\" = \"urn:c\"\n[delivery]",
+            4,
+            "jwt: `a.c` is no event of this file",
+        ),
         ("timeout_ms = 2_000", "schedule_s = [0]", 5, "schedule_s: each must be 1 to"),
         ("'{\"type\": \"object\"}'", "'{\"type\": '", 10, "this is not JSON"),
         ("a.b", "a b", 7, "not a name of an event type"),
@@ -395,6 +410,43 @@ fn what_is_no_file_is_no_profile_whatever_its_name() {
     let _socket = std::os::unix::net::UnixListener::bind(&place).unwrap();
     let why = file::read_directory(directory.path()).unwrap_err();
     assert_eq!(why, format!("{}: must be a file", place.display()));
+}
+
+#[test]
+fn a_directory_without_a_profile_is_refused_and_the_end_of_a_name_may_be_in_capitals() {
+    let directory = crate::support::directory::Directory::new();
+    std::fs::write(directory.path().join("small.yaml"), SMALL).unwrap();
+    let why = file::read_directory(directory.path()).unwrap_err();
+    assert_eq!(
+        why,
+        format!("{}: has no profile: put a file NAME.toml there", directory.path().display())
+    );
+    std::fs::write(directory.path().join("small.TOML"), SMALL).unwrap();
+    let read = file::read_directory(directory.path()).unwrap();
+    assert_eq!(read[0].profile.name, "small");
+}
+
+#[test]
+fn a_profile_that_is_not_called_as_its_file_is_refused_at_the_line_of_its_name() {
+    let directory = crate::support::directory::Directory::new();
+    let text = format!("# Its name is not that of the file.\n\n{SMALL}");
+    std::fs::write(directory.path().join("large.toml"), text).unwrap();
+    let why = file::read_directory(directory.path()).unwrap_err();
+    assert!(why.contains("large.toml:3: the profile is called `small`"), "{why}");
+}
+
+#[tokio::test]
+async fn events_of_a_profile_that_can_be_no_event_types_are_refused_when_it_is_stored() {
+    let world = World::new();
+    for (from, to, why) in [
+        ("\"object\"", "\"banana\"", "event `a.b`: schemas.1.type: must be array, boolean"),
+        ("'{\"type\": \"object\"}'", "'true'", "event `a.b`: schemas.1: must be a JSON Schema"),
+        ("It happened.", &"d".repeat(4_097), "event `a.b`: description: must be at most 4096"),
+    ] {
+        let refused = put(&world, "small", &SMALL.replace(from, to)).await;
+        assert_eq!(refused.status, 422, "{to}: {refused:?}");
+        assert!(refused.body["detail"][0]["msg"].as_str().unwrap().starts_with(why), "{refused:?}");
+    }
 }
 
 pub(crate) async fn application(world: &World, profile: &str) -> String {

@@ -387,6 +387,15 @@ fn check_schemas(rules: &mut Rules, schemas: Option<&Schemas>) {
     }
 }
 
+/// Why an event type that is described elsewhere cannot be stored, if so.
+pub(crate) fn refusal(description: &str, schemas: Option<&Schemas>) -> Option<String> {
+    let mut rules = Rules::default();
+    check_description(&mut rules, description);
+    check_schemas(&mut rules, schemas);
+    let Err(ApiError::Invalid(broken)) = rules.check() else { return None };
+    broken.first().map(|first| format!("{}: {}", first.loc[1..].join("."), first.msg))
+}
+
 fn check_flags(rules: &mut Rules, flags: &[String]) {
     if flags.len() > MAX_FLAGS {
         return rules.broken("featureFlags", format!("must name at most {MAX_FLAGS}"));

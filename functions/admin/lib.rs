@@ -102,6 +102,7 @@ mod yaml;
 pub use check::LONGEST_CHECK_MS;
 pub use idempotency::PATIENCE;
 pub use jwt_key::{RsaMaker, generate_rsa};
+pub use profile::check_events;
 pub use routes::{OPERATIONS, Operation};
 
 /// The admin function.

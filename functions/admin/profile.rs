@@ -20,6 +20,7 @@ use shared::domain::profile::{self, Profile};
 use shared::store::{Edited, StoreError, StoredProfile, Tenant};
 use url::Url;
 
+use crate::event_type::refusal;
 use crate::{Answer, Call};
 
 /// Most stored profiles that are listed.
@@ -115,7 +116,8 @@ impl Call<'_> {
         rules.text("toml", &input.toml, MAX_TOML);
         rules.check()?;
         let mut rules = Rules::default();
-        let file = match profile::file::parse("toml", &input.toml) {
+        let read = profile::file::parse("toml", &input.toml);
+        let file = match read.and_then(|file| check_events(&file.events).map(|()| file)) {
             Ok(file) => Some(file),
             Err(reason) => {
                 rules.broken("toml", reason);
@@ -152,12 +154,12 @@ impl Call<'_> {
         let org = self.access.organisation();
         let now = self.admin.ambient.now();
         for event in &events {
-            let schema = schema_with_example(event)?;
+            let schemas = schemas(event).map_err(|error| ApiError::Internal(error.to_string()))?;
             let change = |old: Option<EventType>| {
                 let mut new = old.unwrap_or_else(|| EventType::new(org, &event.event_type, now));
                 new.description.clone_from(&event.description);
                 new.archived = false;
-                new.schemas = Some(Schemas::from_iter([("1".to_owned(), schema.clone())]));
+                new.schemas = Some(schemas.clone());
                 new.group_name = Some(profile.name.clone());
                 new.updated_at = now;
                 Ok::<_, ApiError>(Some(new))
@@ -257,15 +259,30 @@ impl Call<'_> {
     }
 }
 
+/// Whether event types can be made of the events of a profile.
+///
+/// # Errors
+/// Which one cannot be, and why.
+pub fn check_events(events: &[CatalogueEvent]) -> Result<(), String> {
+    events.iter().try_for_each(|event| {
+        let wrong = |why: String| format!("event `{}`: {why}", event.event_type);
+        let schemas = schemas(event).map_err(|error| wrong(error.to_string()))?;
+        refusal(&event.description, Some(&schemas)).map_or(Ok(()), |why| Err(wrong(why)))
+    })
+}
+
+fn schemas(event: &CatalogueEvent) -> Result<Schemas, serde_json::Error> {
+    Ok(Schemas::from([("1".to_owned(), schema_with_example(event)?)]))
+}
+
 /// The schema with the example where JSON Schema has examples, which is where we look for one.
-fn schema_with_example(event: &CatalogueEvent) -> Result<Verbatim, ApiError> {
-    let broken = |error: serde_json::Error| ApiError::Internal(error.to_string());
+fn schema_with_example(event: &CatalogueEvent) -> Result<Verbatim, serde_json::Error> {
     let schema = event.schema.as_str();
     let Ok(mut fields) = serde_json::from_str::<BTreeMap<String, Verbatim>>(schema) else {
-        return serde_json::from_str(schema).map_err(broken);
+        return serde_json::from_str(schema);
     };
     let example = serde_json::from_str(&format!("[{}]", event.example.as_str()));
-    fields.insert("examples".to_owned(), example.map_err(broken)?);
+    fields.insert("examples".to_owned(), example?);
     Ok(Verbatim::of(&fields))
 }
 

@@ -17,6 +17,7 @@ use shared::domain::event_type::{MAX_BYTES, Schemas};
 use shared::domain::id::is_name;
 use shared::domain::json::Verbatim;
 
+use crate::event_type::refusal;
 use crate::json::{Json, Spec};
 use crate::schemas::{Budget, whole};
 
@@ -83,7 +84,14 @@ pub(crate) fn read(root: &Json<'_>, field: &str) -> Result<Found, ApiError> {
                 continue;
             }
             match webhook(Spec(root), name, item, &mut budget) {
-                Ok(one) => found.extend(one.map(|one| (name.clone(), one))),
+                Ok(None) => {}
+                Ok(Some(one)) => match refusal(&one.description, one.schemas.as_ref()) {
+                    None => drop(found.insert(name.clone(), one)),
+                    Some(rule) => {
+                        rules.broken_at(&[field, section, name], rule);
+                        wrong += 1;
+                    }
+                },
                 Err(rule) => {
                     rules.broken_at(&[field, section, name], rule);
                     wrong += 1;

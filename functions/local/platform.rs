@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admin::Admin;
+use admin::{Admin, check_events};
 use bytes::Bytes;
 use dispatch::{DISABLE_AFTER_MS, Dispatcher, Observer, Parts};
 use http::Request;
@@ -14,7 +14,7 @@ use http::header::AUTHORIZATION;
 use receive::Receiver;
 use retry::Sweeper;
 use serde_json::{Value, json};
-use shared::domain::profile;
+use shared::domain::profile::file::{ProfileFile, read_directory};
 use shared::embedded::Engine;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
@@ -295,7 +295,15 @@ fn few_descriptors() -> Option<String> {
 fn read_profiles(options: &cli::Up) -> Result<Profiles, String> {
     let mut profiles = Profiles::built_in();
     if let Some(directory) = &options.profiles {
-        let files = profile::file::read_directory(directory)?;
+        let files = read_directory(directory)?;
+        for ProfileFile { profile, events } in &files {
+            let wrong = |why| format!("{}/{}.toml: {why}", directory.display(), profile.name);
+            check_events(events).map_err(wrong)?;
+            if profiles.is_known(&profile.name) {
+                let why = format!("`{}` comes with Posthorn: choose another name", profile.name);
+                return Err(wrong(why));
+            }
+        }
         profiles = profiles.with(files.into_iter().map(|file| (file.profile, file.events)));
     }
     Ok(profiles.by_default(Environment::new(&config::from_process).profile()))

@@ -202,3 +202,24 @@ fn a_profile_whose_file_is_gone_is_named_to_whoever_needs_it() {
     assert!(ok, "{told}");
     assert!(second.end("-TERM"));
 }
+
+#[test]
+fn a_profile_in_a_file_that_could_not_be_stored_is_refused_at_the_start() {
+    let place = Place::new("refused");
+    let profiles = place.directory.join("profiles");
+    std::fs::create_dir_all(&profiles).unwrap();
+    let refused = |name: &str, more: &str| {
+        let file = profiles.join(format!("{name}.toml"));
+        std::fs::write(&file, format!("name = \"{name}\"\ntitle = \"T\"\n{more}")).unwrap();
+        let up = ["up", "--addr", "127.0.0.1:0", "--data", "own", "--profiles", "profiles"];
+        let ran = super::posthorn(&place.directory, &up).output().unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(!ran.status.success());
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    let told = refused("dots", "");
+    assert!(told.contains("dots.toml: `dots` comes with Posthorn: choose another name"), "{told}");
+    let event = "[[event]]\ntype = \"a\"\ndescription = \"A.\"\nschema = '[]'\nexample = '1'\n";
+    let told = refused("mine", event);
+    assert!(told.contains("mine.toml: event `a`: schemas.1: must be a JSON Schema"), "{told}");
+}

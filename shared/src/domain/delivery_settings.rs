@@ -166,6 +166,10 @@ impl Pattern {
         if text == "no-answer" {
             return Ok(Self::NoAnswer);
         }
+        // A number may begin with a plus, a status not.
+        if !text.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(wrong());
+        }
         match text.strip_suffix("xx") {
             Some(class) => match class.parse() {
                 Ok(class @ 1..=9) => Ok(Self::Class(class)),

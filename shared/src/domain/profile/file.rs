@@ -12,6 +12,7 @@ use super::catalogue::CatalogueEvent;
 use super::envelope::Envelope;
 use super::split::Split;
 use super::{Deprecation, EndpointRules, HeaderFamily, MAX_NAME, Profile, TokenRules, nesting};
+use crate::domain::clock::Timestamp;
 use crate::domain::delivery_settings::DeliverySettings;
 use crate::domain::endpoint::MAX_EVENT_TYPE;
 use crate::domain::id::{is_name, name_rule};
@@ -34,9 +35,12 @@ pub fn read_directory(directory: &Path) -> Result<Vec<ProfileFile>, String> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
             paths.push(path);
         }
+    }
+    if paths.is_empty() {
+        return Err(format!("{}: has no profile: put a file NAME.toml there", directory.display()));
     }
     paths.sort();
     let mut files = Vec::new();
@@ -51,7 +55,8 @@ pub fn read_directory(directory: &Path) -> Result<Vec<ProfileFile>, String> {
         let file = parse(&name, &text)?;
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if stem != file.profile.name {
-            let line = 1 + text[..text.find("name").unwrap_or(0)].matches('\n').count();
+            let is_name = |line: &str| line.trim_start().starts_with("name");
+            let line = 1 + text.lines().position(is_name).unwrap_or_default();
             return Err(format!(
                 "{name}:{line}: the profile is called `{}`: give it the name of its file, \
                  `{stem}`, or rename the file",
@@ -155,13 +160,12 @@ struct File {
     envelope: Option<Envelope>,
     signature_headers: Option<Spanned<Vec<HeaderFamily>>>,
     api_version: Option<String>,
-    #[serde(default)]
-    endpoints: EndpointRules,
+    endpoints: Option<Spanned<EndpointRules>>,
     split: Option<Spanned<Split>>,
-    jwt: Option<TokenRules>,
+    jwt: Option<Spanned<TokenRules>>,
     #[serde(default)]
     opt_in: Vec<Spanned<String>>,
-    deprecated: Option<Deprecation>,
+    deprecated: Option<Spanned<Deprecation>>,
     #[serde(default)]
     event: Vec<Spanned<CatalogueEvent>>,
 }
@@ -195,6 +199,19 @@ impl File {
                         as one that says both";
             return Err((families.span(), rule.to_owned()));
         }
+        if let Some(endpoints) = &self.endpoints
+            && endpoints.get_ref().most == Some(0)
+        {
+            let rule = "endpoints.most: must be at least 1, or left out for no limit of its own";
+            return Err((endpoints.span(), rule.to_owned()));
+        }
+        if let Some(deprecated) = &self.deprecated
+            && let Some(ends) = &deprecated.get_ref().ends
+            && !is_date(ends)
+        {
+            let rule = format!("deprecated.ends: `{ends}` is no date: write one as 2027-01-31");
+            return Err((deprecated.span(), rule));
+        }
         let mut types = BTreeSet::new();
         for event in &self.event {
             let name = event.get_ref().event_type.as_str();
@@ -216,8 +233,18 @@ impl File {
         {
             return Err((split.span(), unlisted("split.types", unknown)));
         }
+        if let Some(jwt) = &self.jwt
+            && let Some(unknown) = jwt.get_ref().event_types().find(|name| !known(name))
+        {
+            return Err((jwt.span(), unlisted("jwt", unknown)));
+        }
         Ok(())
     }
+}
+
+/// Whether a text is a day of the calendar, written as `2027-01-31`.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")).is_some()
 }
 
 /// What a field that is `likeThis` in JSON is called in a file.
@@ -247,11 +274,11 @@ impl From<File> for ProfileFile {
             envelope: file.envelope,
             signature_headers: file.signature_headers.map(Spanned::into_inner),
             api_version: file.api_version,
-            endpoints: file.endpoints,
+            endpoints: file.endpoints.map(Spanned::into_inner).unwrap_or_default(),
             split: file.split.map(Spanned::into_inner),
-            jwt: file.jwt,
+            jwt: file.jwt.map(Spanned::into_inner),
             opt_in: file.opt_in.into_iter().map(Spanned::into_inner).collect(),
-            deprecated: file.deprecated,
+            deprecated: file.deprecated.map(Spanned::into_inner),
         };
         let events = file.event.into_iter().map(Spanned::into_inner).collect();
         Self { profile, events }

@@ -191,6 +191,11 @@ pub struct TokenRules {
 }
 
 impl TokenRules {
+    /// The event types that it has a key for.
+    pub fn event_types(&self) -> impl Iterator<Item = &str> {
+        self.urns.keys().chain(self.inferred_urns.keys()).map(String::as_str)
+    }
+
     /// The key in `events` for an event type that may not be in the table.
     pub fn urn(&self, event_type: &str) -> String {
         let listed = self.urns.get(event_type).or_else(|| self.inferred_urns.get(event_type));
