@@ -57,6 +57,11 @@ fn kept(path: &Path, make: impl FnOnce() -> String) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(describe)
 }
 
+/// Whether a platform was begun in this directory.
+pub(crate) fn is_begun(directory: &Path) -> bool {
+    [SECRET_FILE, FILE_NAME].iter().any(|name| directory.join(name).exists())
+}
+
 /// Puts another root secret in the place of the one in this directory.
 ///
 /// # Errors

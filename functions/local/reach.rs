@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
+use shared::domain::secret::RootSecret;
 use shared::host::config;
 
 use crate::remote::{self, Answer, Remote};
@@ -74,6 +75,23 @@ impl Reach {
             ("--region", self.region.clone()),
         ];
         options.into_iter().filter_map(|(option, value)| Some((option, value?)))
+    }
+
+    /// The root secret of the platform on this machine. None is made where there is no platform: a
+    /// directory may be misspelt.
+    ///
+    /// # Errors
+    /// Why there is none, or why it cannot be read.
+    pub(crate) fn root_secret(&self, ambient: &Ambient) -> Result<RootSecret, String> {
+        let directory = self.directory();
+        if !data::is_begun(directory) {
+            return Err(format!(
+                "there is no Posthorn in {}: begin one with `{}`, or name another with --data",
+                directory.display(),
+                hint::command("up"),
+            ));
+        }
+        data::root_secret(directory, ambient)
     }
 
     /// The stack, if one was named.

@@ -88,7 +88,7 @@ impl Change<'_> {
     fn read(&self) -> Result<RootSecret, String> {
         match &self.place {
             Place::Stack(stack) => stack.root_secret(),
-            Place::Directory => data::root_secret(self.reach.directory(), &self.ambient),
+            Place::Directory => self.reach.root_secret(&self.ambient),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::output;
 
-/// Waits for Ctrl-C, `kill`, the end of the terminal or of whoever reads, from now on.
+/// Waits for Ctrl-C, Ctrl-\\, `kill`, the end of the terminal or of whoever reads, from now on.
 ///
 /// # Errors
 /// When the system does not let us hear of them.
@@ -14,12 +14,14 @@ pub(crate) fn ended() -> Result<impl Future<Output = ()>, String> {
         let mut interrupt = hear(SignalKind::interrupt())?;
         let mut terminate = hear(SignalKind::terminate())?;
         let mut hang_up = hear(SignalKind::hangup())?;
+        let mut quit = hear(SignalKind::quit())?;
         let unread = output::unread();
         Ok(async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 _ = hang_up.recv() => {}
+                _ = quit.recv() => {}
                 () = unread => {}
             }
         })

@@ -25,9 +25,7 @@ pub(crate) async fn make(reach: &Reach, options: &cli::Token) -> Result<(String,
     let options = &by_id(reach, options).await?;
     let (secret, organisation) = match reach.find_stack()? {
         Some(stack) => (stack.root_secret()?, stack.organisation()?),
-        None if reach.is_here() => {
-            (data::root_secret(reach.directory(), &ambient)?, data::organisation())
-        }
+        None if reach.is_here() => (reach.root_secret(&ambient)?, data::organisation()),
         None => return ask(reach, options).await,
     };
     let (token, lifetime_s) = issue(&Tokens::of(&secret), organisation, options, &ambient)?;

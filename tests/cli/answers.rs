@@ -248,6 +248,34 @@ fn a_token_says_for_how_long_it_opens_what() {
 }
 
 #[test]
+fn a_command_with_a_misspelt_directory_makes_none() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join("misspelt");
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).unwrap();
+    for arguments in [
+        &["token"][..],
+        &["token", "--app", "acme"],
+        &["root-secret", "show"],
+        &["root-secret", "rotate"],
+        &["root-secret", "retire"],
+        &["root-secret", "reseal"],
+        &["send"],
+        &["status"],
+        &["tail"],
+        &["listen"],
+        &["portal"],
+        &["app", "create", "Acme"],
+    ] {
+        let ran =
+            posthorn(&place, &[arguments, &["--data", "misspelt"]].concat()).output().unwrap();
+        let complaint = String::from_utf8(ran.stderr).unwrap();
+        assert!(!ran.status.success(), "{arguments:?}");
+        assert!(complaint.contains("misspelt"), "{arguments:?}: {complaint}");
+        assert!(!place.join("misspelt").exists(), "{arguments:?} made it");
+    }
+}
+
+#[test]
 fn hints_are_spelled_as_the_program_was_started() {
     let place = Place::new("hints");
     let installed = place.says(&["send"]);

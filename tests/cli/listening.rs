@@ -82,7 +82,7 @@ fn statuses_are_answered_one_after_another_and_the_last_for_the_rest() {
 fn the_endpoint_is_taken_away_however_a_listener_is_asked_to_end_and_its_secret_stays() {
     let place = Place::new("signals");
     let mut secrets = Vec::new();
-    for signal in ["-INT", "-TERM", "-HUP"] {
+    for signal in ["-INT", "-TERM", "-HUP", "-QUIT"] {
         let (mut listener, ready) = place.listen(&[]);
         secrets.push(ready["secret"].clone());
         assert_eq!(place.endpoints().len(), 1);

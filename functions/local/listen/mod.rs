@@ -83,9 +83,9 @@ pub(crate) async fn run(reach: &Reach, options: &Listen) -> Result<(), String> {
     let ended = signals::ended()?;
     // Before anything is made: what it refuses leaves nothing behind.
     let answerer = Answerer::new(options)?;
+    let api = Api::open(reach).await?;
     let secret = data::listen_secret(reach.directory(), &Ambient::system())?;
     let signing = SigningSecret::parse(&secret)?;
-    let api = Api::open(reach).await?;
     let app = api.application(&options.of.app).await?;
     take_away_left(&api, &app).await?;
     let relayed = options.relay || !api.is_near();
