@@ -346,3 +346,39 @@ async fn the_schemas_of_an_event_type_are_json_schemas_at_every_level() {
     let taken = world.call("PATCH", &path, body).await;
     assert_eq!((taken.status.as_u16(), &taken.body["schemas"]["1"]), (200, &schema));
 }
+
+/// Types of ours tell a caller nothing.
+#[tokio::test]
+async fn a_value_of_another_type_is_refused_in_the_words_of_json() {
+    let world = World::new();
+    let app = world.application().await;
+    let endpoints = format!("/api/v1/app/{app}/endpoint");
+    let source = |verification: Value| json!({"name": "s", "type": "generic-webhook", "config": verification});
+    for (path, body, field, rule) in [
+        (&*endpoints, json!({"url": 5}), "url", "must be a text"),
+        (&endpoints, json!({"url": URL, "disabled": "no"}), "disabled", "must be true or false"),
+        (&endpoints, json!({"url": URL, "channels": "a"}), "channels", "must be a list"),
+        (&endpoints, json!({"url": URL, "metadata": []}), "metadata", "must be an object"),
+        (&endpoints, json!({"url": URL, "rateLimit": "9"}), "rateLimit", "at most 65535"),
+        (&endpoints, json!({"url": URL, "rateLimit": 65_536}), "rateLimit", "at most 65535"),
+        (&endpoints, json!({"url": URL, "format": "xml"}), "format", "must be `json` or `jwt`"),
+        (
+            TYPES,
+            json!({"name": "b", "description": "", "timeoutSeconds": -1}),
+            "timeoutSeconds",
+            "0 or more",
+        ),
+        ("/ingest/api/v1/source", source(json!(7)), "config", "must be an object"),
+    ] {
+        let refused = world.call("POST", path, body.clone()).await;
+        let told = &refused.body["detail"][0];
+        let (place, said) = (told["loc"].to_string(), told["msg"].as_str().unwrap_or_default());
+        assert_eq!(refused.status, 422, "{body}: {refused:?}");
+        assert!(place.contains(&format!("\"{field}\"")) && said.starts_with("must be "), "{told}");
+        assert!(said.contains(rule), "{body}: {said}");
+        assert!(
+            !["struct", "enum", "u16", "u64", "map", "sequence"].iter().any(|it| said.contains(it)),
+            "{said}"
+        );
+    }
+}

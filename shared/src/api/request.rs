@@ -148,7 +148,7 @@ pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
     }
     let mut path: Vec<String> = error.path().iter().filter_map(part).collect();
     let message = match inner.is_data() {
-        true => strip_position(&inner.to_string()),
+        true => plain_words(strip_position(&inner.to_string())),
         false if is_torn(inner) => {
             "must be text: half of a surrogate pair (`\\ud800` to `\\udfff`) is none".to_owned()
         }
@@ -317,6 +317,34 @@ fn not_json(error: &serde_json::Error) -> ApiError {
 }
 
 /// serde_json ends its messages with a position, which the path makes superfluous.
-fn strip_position(message: &str) -> String {
-    message.rsplit_once(" at line ").map_or(message, |(text, _)| text).to_owned()
+fn strip_position(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(text, _)| text)
+}
+
+/// What serde says of a value of another type, as a rule and in the words of JSON: callers know
+/// nothing of our types.
+fn plain_words(said: &str) -> String {
+    let is_of_a_value = |said: &str| {
+        ["invalid type: ", "invalid value: ", "unknown variant "]
+            .iter()
+            .any(|it| said.starts_with(it))
+    };
+    match said.rsplit_once(", expected ") {
+        Some((value, expected)) if is_of_a_value(value) => {
+            let wanted = match expected {
+                "a map" => "an object",
+                "a sequence" => "a list",
+                "a string" => "a text",
+                "a boolean" => "true or false",
+                "f64" => "a number",
+                "u16" | "a nonzero u16" => "a whole number, at most 65535",
+                "u64" | "usize" | "a nonzero usize" => "a whole number, 0 or more",
+                "i64" => "a whole number",
+                rest if rest.starts_with("struct ") => "an object",
+                rest => rest,
+            };
+            format!("must be {wanted}")
+        }
+        _ => said.to_owned(),
+    }
 }
