@@ -63,6 +63,10 @@ mod import;
 mod inspector;
 mod intake;
 mod integrations;
+/// JSON as commands show it.
+#[path = "../functions/local/json.rs"]
+#[allow(dead_code, reason = "only the commands show it")]
+mod json;
 mod jwt_keys;
 mod knobs;
 /// Where the local platform computes what takes long.

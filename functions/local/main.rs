@@ -30,6 +30,7 @@ mod front;
 mod hint;
 mod http_server;
 mod inspect;
+mod json;
 mod lane;
 mod listen;
 mod machine;

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::Method;
-use serde_json::json;
+use serde_json::value::RawValue;
 
+use crate::cli;
+use crate::json::pretty;
 use crate::output::Output;
 use crate::reach::Api;
 use crate::send::read;
-use crate::{cli, remote};
 
 /// Calls it and shows what it answers.
 pub(crate) async fn run(api: &Api, options: &cli::Operation) -> Result<Output, String> {
@@ -25,11 +26,10 @@ pub(crate) async fn run(api: &Api, options: &cli::Operation) -> Result<Output, S
     };
     let body = options.body.as_deref().map(read).transpose()?.unwrap_or_default();
     let text = api.raw(method, &path, Bytes::from(body)).await?.text()?;
-    // What no value can hold is shown as it came.
-    let Ok(answer) = remote::read(&text, &path) else { return Ok(Output::new(json!(text), text)) };
-    let text = match answer.is_null() {
-        true => String::new(),
-        false => serde_json::to_string_pretty(&answer).unwrap_or_default(),
-    };
-    Ok(Output::new(answer, text))
+    match serde_json::from_str::<&RawValue>(&text) {
+        Ok(answer) => Ok(Output::new(answer, pretty(answer.get()))),
+        Err(_) if text.is_empty() => Ok(Output::new((), text)),
+        // A page, say.
+        Err(_) => Ok(Output::new(&text, &text)),
+    }
 }

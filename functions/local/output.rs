@@ -1,19 +1,23 @@
 //! What a command answers: JSON for programs, text for people.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use shared::host::config;
 use tokio::sync::Notify;
 
+use crate::json::compact;
 use crate::table::{Column, Table};
 use crate::terminal::{shown, shown_json};
 
 /// An answer in both forms.
 pub(crate) struct Output {
     /// For programs.
-    pub(crate) json: Value,
+    json: String,
     /// For people.
     pub(crate) text: String,
     /// For people as well, instead of the text.
@@ -22,24 +26,30 @@ pub(crate) struct Output {
 
 impl Output {
     /// Both forms of an answer.
-    pub(crate) fn new(json: Value, text: impl Into<String>) -> Self {
-        Self { json, text: text.into(), table: None }
+    pub(crate) fn new(json: impl Serialize, text: impl Into<String>) -> Self {
+        let json = serde_json::to_string(&json).expect("an answer can be written");
+        Self { json: compact(&json), text: text.into(), table: None }
     }
 
-    /// A thing with its fields, one a line.
-    pub(crate) fn thing(json: Value) -> Self {
-        let fields = json.as_object().into_iter().flatten();
-        let fields: Vec<_> = fields.filter(|(_, value)| is_something(value)).collect();
+    /// A thing with its fields, one a line, each as it was written.
+    pub(crate) fn thing(json: impl Serialize) -> Self {
+        let thing = Self::new(json, "");
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_str(&thing.json).unwrap_or_default();
+        let fields: Vec<_> =
+            fields.iter().filter(|(_, value)| !NOTHING.contains(&value.get())).collect();
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        let line = |(name, value): &(&String, &Value)| format!("{name:<width$}  {}", plain(value));
+        let line = |(name, value): &(&String, &&RawValue)| {
+            format!("{name:<width$}  {}", as_written(value))
+        };
         let text = fields.iter().map(line).collect::<Vec<_>>().join("\n");
-        Self::new(json, text)
+        Self { text, ..thing }
     }
 
     /// A list as a table: columns by title and by what they show of an item.
     pub(crate) fn table(items: Vec<Value>, none: &str, columns: &[Column]) -> Self {
         let table = (!items.is_empty()).then(|| Table::new(&items, columns));
-        Self { json: Value::Array(items), text: none.to_owned(), table }
+        Self { table, ..Self::new(items, none) }
     }
 
     /// Prints it. What was read from elsewhere does nothing to the terminal.
@@ -156,14 +166,14 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn is_something(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        _ => true,
-    }
+/// What says nothing about a thing.
+const NOTHING: [&str; 4] = ["null", "\"\"", "[]", "{}"];
+
+/// A text, or texts, as people read them, and all else as it was written.
+fn as_written(json: &RawValue) -> String {
+    let text = serde_json::from_str::<String>(json.get());
+    let texts = || serde_json::from_str::<Vec<String>>(json.get()).map(|texts| texts.join(", "));
+    text.or_else(|_| texts()).unwrap_or_else(|_| json.to_string())
 }
 
 /// How lines are coloured, where anybody looks at them.

@@ -193,11 +193,17 @@ impl Api {
         found.map(|text| remote::read(&text, path)).transpose()
     }
 
-    /// The same as it was written.
+    /// The same as it was written: a value keeps not every digit of a payload or a schema.
     ///
     /// # Errors
     /// What the platform objected to, or why nothing came.
-    pub(crate) async fn find_text(&self, path: &str) -> Result<Option<String>, String> {
+    pub(crate) async fn find_written(&self, path: &str) -> Result<Option<Box<RawValue>>, String> {
+        let found = self.find_text(path).await?;
+        let read = |text| serde_json::from_str(text).map_err(|error| format!("{path}: {error}"));
+        found.as_deref().map(read).transpose()
+    }
+
+    async fn find_text(&self, path: &str) -> Result<Option<String>, String> {
         check_names(path)?;
         let answer = self.api.send(Method::GET, &under(path), Bytes::new()).await?;
         match answer.status {
@@ -233,16 +239,14 @@ impl Api {
         self.api.send(method, path, body).await
     }
 
-    /// Publishes a body, as it is, to an application; what was accepted, without the payload if that
-    /// cannot be read here.
+    /// Publishes a body, as it is, to an application; what was accepted, as it was written.
     ///
     /// # Errors
     /// What the platform objected to, or why nothing came.
-    pub(crate) async fn publish(&self, app: &str, body: String) -> Result<Value, String> {
+    pub(crate) async fn publish(&self, app: &str, body: String) -> Result<Box<RawValue>, String> {
         let path = format!("/api/v1/app/{}/msg", segment(app));
         let text = self.publish.send(Method::POST, &path, body.into()).await?.text()?;
-        // It was accepted, whatever is in it: whoever is told of an error publishes it again.
-        remote::read(&text, &path).or_else(|error| readable(&text).ok_or(error))
+        serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
     }
 
     /// At most `limit` items of a list, from as many pages as that takes.
@@ -398,11 +402,11 @@ pub(crate) fn string(answer: &Value, field: &str) -> Result<String, String> {
     answer[field].as_str().map(str::to_owned).ok_or_else(|| format!("an answer without `{field}`"))
 }
 
-/// The fields of an object that can be read.
-fn readable(text: &str) -> Option<Value> {
-    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).ok()?;
-    let readable = |(name, value): (String, Box<RawValue>)| {
+/// The fields of an object that a value can hold: what is in a payload may be none.
+pub(crate) fn readable(json: &RawValue) -> Value {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(json.get()).unwrap_or_default();
+    let readable = |(name, value): (String, &RawValue)| {
         serde_json::from_str::<Value>(value.get()).ok().map(|value| (name, value))
     };
-    Some(Value::Object(fields.into_iter().filter_map(readable).collect()))
+    Value::Object(fields.into_iter().filter_map(readable).collect())
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::nouns::Of;
 use crate::output::{Output, field};
-use crate::reach::{Api, segment, string};
+use crate::reach::{Api, readable, segment, string};
 use crate::{cli, hint, meant};
 
 /// Publishes an event.
@@ -50,7 +50,8 @@ async fn publish(
 ) -> Result<Output, String> {
     let envelope = envelope.to_string();
     let body = format!(r#"{},"payload":{payload}}}"#, envelope.trim_end_matches('}'));
-    let message = api.publish(app, body).await?;
+    let written = api.publish(app, body).await?;
+    let message = readable(&written);
     let id = string(&message, "id")?;
     let kind = field(&message, "eventType");
     let told = match meant::of(api, app, &message).await {
@@ -58,10 +59,7 @@ async fn publish(
         // It was accepted all the same.
         Err(why) => {
             let text = format!("accepted {id} ({kind}) of {app}; for whom is not known: {why}");
-            return Ok(Output::new(
-                json!({"message": message, "app": app, "endpoints": null}),
-                text,
-            ));
+            return Ok(Output::new(Sent { message: &written, app, endpoints: None }, text));
         }
     };
     let mut text = format!("accepted {id} ({kind}) of {app}, meant for {}", told.summary());
@@ -72,7 +70,17 @@ async fn publish(
         let listen = hint::command(&format!("listen{}", of.typed()));
         text += &format!("\nnobody listens yet: `{listen}` registers an endpoint");
     }
-    Ok(Output::new(json!({"message": message, "app": app, "endpoints": told.json()}), text))
+    let endpoints = Some(told.json());
+    Ok(Output::new(Sent { message: &written, app, endpoints }, text))
+}
+
+/// What was published, for programs.
+#[derive(Serialize)]
+struct Sent<'a> {
+    message: &'a RawValue,
+    app: &'a str,
+    /// For whom it is, if that is known.
+    endpoints: Option<Value>,
 }
 
 /// An event type, as far as its example needs it; with every digit of that.
@@ -98,9 +106,9 @@ impl Described {
 
 /// The example of an event type, as JSON: its own, or the one of the application's profile.
 async fn example(api: &Api, app: &str, of: &Of, name: &str) -> Result<String, String> {
-    let described = api.find_text(&format!("/event-type/{}", segment(name))).await?;
-    let of_type = described.as_ref().and_then(|text| {
-        let described: Described = serde_json::from_str(text).ok()?;
+    let described = api.find_written(&format!("/event-type/{}", segment(name))).await?;
+    let of_type = described.as_ref().and_then(|written| {
+        let described: Described = serde_json::from_str(written.get()).ok()?;
         described.example()
     });
     if let Some(example) = of_type {

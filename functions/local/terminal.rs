@@ -15,8 +15,9 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// JSON as programs read it, and as harmless when somebody looks at it: what would do something to a
-/// terminal is escaped. It stands in texts only, where either spelling means the same.
-pub(crate) fn shown_json(value: &serde_json::Value) -> String {
+/// terminal is escaped. It stands in texts only, where either spelling means the same: between them
+/// there is to be no white space.
+pub(crate) fn shown_json(value: &impl std::fmt::Display) -> String {
     let json = value.to_string();
     let harms = |c: char| c.is_control() || turns_text_round(c);
     if !json.contains(harms) {

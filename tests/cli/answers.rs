@@ -104,10 +104,63 @@ fn what_no_value_can_hold_is_published_and_shown_as_it_came() {
     let payload = r#"{"a":"\ud800"}"#;
     let said = place.says(&["send", payload]);
     let id = said.split_whitespace().find(|word| word.starts_with("msg_")).unwrap().to_owned();
-    let complaint = place.complains(&["message", "get", &id]);
-    assert!(complaint.contains("the answer cannot be read here"), "{complaint}");
-    let shown = place.says(&["api", "GET", &format!("/app/local/msg/{id}")]);
-    assert!(shown.contains(payload), "{shown}");
+    let path = format!("/app/local/msg/{id}");
+    for get in [
+        &["message", "get", &id][..],
+        &["message", "get", &id, "--json"],
+        &["api", "GET", &path, "--json"],
+    ] {
+        assert!(place.says(get).contains(payload), "{get:?}: {}", place.says(get));
+    }
+    assert!(place.says(&["api", "GET", &path]).contains("    \"a\": \"\\ud800\"\n"));
+}
+
+#[test]
+fn a_payload_and_a_schema_are_shown_with_every_digit_and_their_fields_in_order() {
+    let place = Place::new("digits");
+    let payload = r#"{"z":12345678901234567890123,"b":1.10,"a":[],"c":1e999,"é":{"x":"\"{,:"}}"#;
+    let sent = place.says(&["send", payload, "--json"]);
+    assert!(sent.contains(&format!(r#""payload":{payload}"#)), "{sent}");
+    let id = serde_json::from_str::<Sent>(&sent).unwrap().message.id;
+    let path = format!("/app/local/msg/{id}");
+    for get in [
+        &["message", "get", &id][..],
+        &["message", "get", &id, "--json"],
+        &["api", "GET", &path, "--json"],
+    ] {
+        assert!(place.says(get).contains(payload), "{get:?}: {}", place.says(get));
+    }
+    let pretty = place.says(&["api", "GET", &path]);
+    let lines = r#"  "payload": {
+    "z": 12345678901234567890123,
+    "b": 1.10,
+    "a": [],
+    "c": 1e999,
+    "é": {
+      "x": "\"{,:"
+    }
+  }"#;
+    assert!(pretty.contains(lines), "{pretty}");
+
+    let schema = r#"{"maximum":12345678901234567890123}"#;
+    let body = format!(r#"{{"name": "big", "description": "", "schemas": {{"1": {schema}}}}}"#);
+    for said in [
+        place.says(&["api", "POST", "/event-type", &body, "--json"]),
+        place.says(&["event-type", "get", "big"]),
+        place.says(&["event-type", "get", "big", "--json"]),
+    ] {
+        assert!(said.contains(schema), "{said}");
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Sent {
+    message: Named,
+}
+
+#[derive(serde::Deserialize)]
+struct Named {
+    id: String,
 }
 
 #[test]

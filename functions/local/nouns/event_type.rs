@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use clap::Subcommand;
 use http::Method;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Page, below, delete};
@@ -85,8 +86,8 @@ pub(crate) async fn run(api: &Api, event_type: &EventType) -> Result<Output, Str
 }
 
 /// The event type of this name.
-async fn existing(api: &Api, name: &str) -> Result<Value, String> {
-    if let Some(found) = api.find(&below("/event-type", name)).await? {
+async fn existing(api: &Api, name: &str) -> Result<Box<RawValue>, String> {
+    if let Some(found) = api.find_written(&below("/event-type", name)).await? {
         return Ok(found);
     }
     let there = api.list("/event-type", NEIGHBOURS).await?;

@@ -51,7 +51,8 @@ pub(crate) async fn run(api: &Api, message: &Message) -> Result<Output, String> 
         }
         Message::Get { message, of } => {
             let path = below(&format!("{}/msg", of.path_with(api, message).await?), message);
-            Ok(Output::thing(of.thing(api, &path, "message", message).await?))
+            let found = api.find_written(&path).await?;
+            Ok(Output::thing(found.ok_or_else(|| of.lacks("message", message))?))
         }
     }
 }

@@ -64,13 +64,15 @@ impl Of {
     /// # Errors
     /// That the application has none of this name.
     async fn thing(&self, api: &Api, path: &str, noun: &str, name: &str) -> Result<Value, String> {
-        let lacks = || {
-            format!(
-                "the application {} has no {noun} `{name}`; name another application with --app",
-                self.app
-            )
-        };
-        api.find(path).await?.ok_or_else(lacks)
+        api.find(path).await?.ok_or_else(|| self.lacks(noun, name))
+    }
+
+    /// That the application has none of this name.
+    fn lacks(&self, noun: &str, name: &str) -> String {
+        format!(
+            "the application {} has no {noun} `{name}`; name another application with --app",
+            self.app
+        )
     }
 }
 
