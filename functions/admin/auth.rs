@@ -37,6 +37,7 @@ pub(crate) struct AppPortalAccessIn {
     #[schemars(with = "Option<Vec<description::EventType>>")]
     feature_flags: Option<Vec<String>>,
     /// Creates the application, if the path names none that is there.
+    #[serde(deserialize_with = "request::inner_or_null")]
     application: Option<ApplicationIn>,
     /// Seconds until the token expires; 7 days if it is not said.
     #[schemars(range(min = 3600, max = 604_800))]

@@ -36,6 +36,7 @@ pub(crate) struct EnvironmentIn {
     /// Event types, created or changed.
     #[schemars(with = "Option<Vec<crate::event_type::EventTypeIn>>", length(max = MAX_IMPORTED))]
     event_types: Option<Vec<Box<RawValue>>>,
+    #[serde(deserialize_with = "request::inner_or_null")]
     settings: Option<SettingsIn>,
     /// There are none: empty, or left out.
     #[schemars(with = "Option<Vec<description::JsonObject>>", length(max = 0))]
@@ -48,6 +49,7 @@ pub(crate) struct EnvironmentIn {
 #[schemars(rename = "EnvironmentSettingsIn")]
 struct SettingsIn {
     /// How the portal looks.
+    #[serde(deserialize_with = "request::inner_or_null")]
     portal: Option<PortalSettingsIn>,
 }
 

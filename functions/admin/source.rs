@@ -35,13 +35,14 @@ pub(crate) struct IngestSourceIn {
     pub(crate) metadata: Option<Metadata>,
     #[serde(rename = "type")]
     pub(crate) kind: Kind,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "request::inner")]
     pub(crate) config: Config,
     /// Id or uid of the application that the events go to; or say it in the metadata, under
     /// `posthorn.app`.
     pub(crate) app: Option<String>,
     /// How requests are proved; needed for `generic-webhook`, fixed for the others. Or say it in
     /// the metadata, as text, under `posthorn.verification`.
+    #[serde(default, deserialize_with = "request::inner_or_null")]
     pub(crate) verification: Option<Scheme>,
     pub(crate) event_type: Option<Rule>,
     pub(crate) event_id: Option<Rule>,

@@ -4,7 +4,7 @@ use crate::JsonSchema;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::patch::{Field, not_null};
+use shared::api::patch::{Field, inner_not_null, not_null};
 use shared::api::request;
 use shared::domain::application::Metadata;
 use shared::domain::source::{MAX_EARLIER, Rule, Scheme};
@@ -25,11 +25,12 @@ pub(crate) struct IngestSourcePatch {
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "Metadata")]
     metadata: Option<Metadata>,
+    #[serde(deserialize_with = "request::inner")]
     config: Config,
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "String")]
     app: Option<String>,
-    #[serde(deserialize_with = "not_null")]
+    #[serde(deserialize_with = "inner_not_null")]
     #[schemars(with = "Scheme")]
     verification: Option<Scheme>,
     event_type: Field<Rule>,

@@ -248,9 +248,10 @@ struct MessageIn<'a> {
     /// Whom it is about: Posthorn's own.
     subject: Option<String>,
     payload_retention_hours: Option<u64>,
+    #[serde(default, deserialize_with = "request::inner_or_null")]
     transformations_params: Option<TransformationsParams>,
     /// Made already, if it was to be; it has to be one all the same.
-    #[serde(rename = "application")]
+    #[serde(rename = "application", default, deserialize_with = "request::inner_or_null")]
     _application: Option<ApplicationIn>,
 }
 
@@ -329,7 +330,9 @@ pub struct MessageShape {
     tags: Option<Vec<String>>,
     #[schemars(with = "Option<Moment>")]
     deliver_at: Option<String>,
+    #[serde(default, deserialize_with = "request::inner_or_null")]
     transformations_params: Option<TransformationsParams>,
     /// Created on the way, if the path names none.
+    #[serde(default, deserialize_with = "request::inner_or_null")]
     application: Option<ApplicationIn>,
 }

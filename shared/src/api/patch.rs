@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use crate::domain::schema::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
+use crate::api::request::inner;
+
 /// A field of a PATCH body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Field<T> {
@@ -57,6 +59,18 @@ where
     T: Deserialize<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// The same for an object, which may not be an array of its fields.
+///
+/// # Errors
+/// When it is there and is no object, `null` included.
+pub fn inner_not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    inner(deserializer).map(Some)
 }
 
 #[cfg(feature = "description")]

@@ -1,9 +1,14 @@
 //! Reading API requests: who asks, the body, the query.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request, Uri};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
 use crate::api::error::{ApiError, Violation};
@@ -97,6 +102,51 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 /// as well, which no caller means.
 pub fn is_object(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// Reads a field that is an object: what is derived would take an array of its fields as well,
+/// whose order nobody knows.
+///
+/// # Errors
+/// When it is no object.
+pub fn inner<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Inner::deserialize(deserializer).map(|Inner(read)| read)
+}
+
+/// The same for one that may be null.
+///
+/// # Errors
+/// When it is neither.
+pub fn inner_or_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.map(|Inner(read)| read))
+}
+
+struct Inner<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Inner<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+        deserializer.deserialize_map(Object(PhantomData)).map(Self)
+    }
 }
 
 /// Refuses a body of more than [`MAX_BODY_BYTES`].
