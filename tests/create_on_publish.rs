@@ -81,3 +81,59 @@ async fn nobody_comes_along_without_being_brought_or_by_an_applications_token() 
         format!("/api/v1/app/{}/msg", shared::domain::id::ApplicationId::new(&world.ambient));
     assert_eq!(world.call("POST", &by_id, bringing).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_request_that_is_refused_for_whatever_reason_creates_nothing() {
+    let world = World::new();
+    let brought = json!({"name": "A", "uid": "new-one"});
+    let event = |field: &str, value: Value| {
+        let mut event = message(json!({"name": "A"}));
+        event[field] = value;
+        event
+    };
+    let long = json!({"a": "x".repeat(400 * 1024)});
+    let batch = format!("{PATH}/batch");
+    let asked = format!("{PATH}?with_content=x");
+    for (path, body) in [
+        (PATH, event("eventType", json!("a b"))),
+        (PATH, event("eventType", Value::Null)),
+        (PATH, event("payload", json!([]))),
+        (PATH, event("payload", long)),
+        (PATH, event("eventId", json!("a b"))),
+        (PATH, event("channels", json!([""]))),
+        (PATH, event("tags", json!("t"))),
+        (PATH, event("deliverAt", json!("soon"))),
+        (PATH, event("payloadRetentionPeriod", json!(0))),
+        (PATH, event("transformationsParams", json!({"rawPayload": 1}))),
+        (&asked, event("payload", json!({}))),
+        (&batch, json!({"application": brought, "messages": []})),
+        (&batch, json!({"application": brought, "messages": {}})),
+    ] {
+        let refused = world.call("POST", path, body.clone()).await;
+        assert!(refused.status.is_client_error() && refused.status != 404, "{body}: {refused:?}");
+        let there = world.call("GET", "/api/v1/app/new-one", Value::Null).await;
+        assert_eq!(there.status, 404, "{body} created it");
+    }
+    let one = json!({"eventType": "a", "payload": {}});
+    let taken =
+        world.call("POST", &batch, json!({"application": brought, "messages": [one]})).await;
+    assert_eq!(taken.status, 202, "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_may_only_publish_creates_nothing() {
+    let world = World::new();
+    let token = async |scope: &str| {
+        let asked = json!({"name": scope, "scope": scope});
+        let made = world.call("POST", "/api/v1/operator/api-token", asked).await;
+        made.body["token"].as_str().unwrap().to_owned()
+    };
+    let publishing = token("publish").await;
+    let bringing = message(json!({"name": "A"}));
+    assert_eq!(world.call_as(&publishing, "POST", PATH, bringing.clone()).await.status, 403);
+    assert_eq!(world.call("GET", "/api/v1/app/new-one", Value::Null).await.status, 404);
+    let all = token("all").await;
+    assert_eq!(world.call_as(&all, "POST", PATH, bringing.clone()).await.status, 202);
+    // Once it is there, nothing is created.
+    assert_eq!(world.call_as(&publishing, "POST", PATH, bringing).await.status, 202);
+}

@@ -159,8 +159,8 @@ pub(crate) struct Token {
     /// after the application's endpoints, sees what they were sent, and publishes nothing.
     #[arg(long)]
     pub(crate) app: Option<String>,
-    /// What a backend's token is for: read, publish, manage (neither publishes nor hands out
-    /// tokens) or all.
+    /// What a backend's token is for: read, publish (and create nothing), manage (neither publish nor
+    /// hand out API tokens) or all.
     #[arg(long, value_parser = scope)]
     pub(crate) scope: Option<Scope>,
     /// How long it lives: 3600s, 90m, 12h or 30d. Ten years if it is not said, 28 days with --app; of

@@ -27,7 +27,7 @@ use shared::domain::message::Message;
 use shared::domain::profile::Profile;
 use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, Split};
 
-use crate::caller::{self, Caller};
+use crate::caller::{Asked, Caller};
 use crate::recent::Turn;
 use crate::take::{MAX_SHOWN_BYTES, Offered, Prepared, Unsent, busy, is_named, prepare};
 use crate::{JsonSchema, Receiver};
@@ -50,9 +50,7 @@ impl Receiver {
         let bodies = read(request.body())?;
         let application = &caller.tenant.application;
         let profile = self.profiles.of(application).await?;
-        request::check_query(request.uri())?;
-        let with_content = request::query_flag(request, "with_content", true)?;
-        let hops = caller::hops(request.headers())?;
+        let Asked { with_content, hops } = Asked::by(request)?;
         let now = self.ambient.now();
         let mut cut = Cut::default();
         let mut named = HashSet::new();
@@ -184,7 +182,7 @@ pub(crate) fn check_size(bytes: usize) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// 422 when the body is not a batch of 1 to [`MAX_MESSAGES`].
-fn read(body: &Bytes) -> Result<Vec<Bytes>, ApiError> {
+pub(crate) fn read(body: &Bytes) -> Result<Vec<Bytes>, ApiError> {
     let explain = || request::explain::<BatchShape>(body);
     if !request::is_object(body) {
         return Err(explain());
@@ -241,6 +239,7 @@ pub(crate) struct BatchShape {
     #[schemars(with = "Vec<MessageShape>", length(min = 1, max = MAX_MESSAGES))]
     messages: Vec<IgnoredAny>,
     /// Created on the way, if the path names none. That of a message does not matter.
+    #[serde(default, deserialize_with = "request::inner_or_null")]
     application: Option<ApplicationIn>,
 }
 

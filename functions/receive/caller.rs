@@ -34,6 +34,24 @@ pub(crate) struct Caller<'a> {
     pub(crate) request: Option<&'a str>,
 }
 
+/// What a request says beside its body.
+pub(crate) struct Asked {
+    /// Whether the answer is to have the payload.
+    pub(crate) with_content: bool,
+    /// How often we have sent ourselves what this comes of.
+    pub(crate) hops: u8,
+}
+
+impl Asked {
+    /// # Errors
+    /// 400 when it says what it cannot, or came by us too often.
+    pub(crate) fn by(request: &Request<Bytes>) -> Result<Self, ApiError> {
+        request::check_query(request.uri())?;
+        let with_content = request::query_flag(request, "with_content", true)?;
+        Ok(Self { with_content, hops: hops(request.headers())? })
+    }
+}
+
 impl Receiver {
     /// Who asks, and for which application.
     pub(crate) async fn authorise<'a>(
@@ -54,7 +72,7 @@ impl Receiver {
             return Err(ApiError::forbidden());
         }
         let name = request::idempotency_key(headers)?;
-        let tenant = self.tenant_of(&bearer, reference, request.body()).await?;
+        let tenant = self.tenant_of(&bearer, reference, request).await?;
         Ok(Caller { tenant, request: name })
     }
 
@@ -78,7 +96,7 @@ impl Receiver {
         &self,
         bearer: &Bearer,
         reference: &str,
-        body: &Bytes,
+        request: &Request<Bytes>,
     ) -> Result<Arc<Tenant>, ApiError> {
         if let Some(own) = confined(&self.directory, bearer, self.ambient.now()).await? {
             return match is_named(&own.application, reference) {
@@ -89,7 +107,7 @@ impl Receiver {
         let org = bearer.access.organisation();
         match self.directory.application(&org, reference, Need::Application).await? {
             Some(tenant) => Ok(tenant),
-            None => self.create_on_publish(&org, reference, body).await,
+            None => self.create_on_publish(bearer, reference, request).await,
         }
     }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Request;
 use serde::Deserialize;
 use shared::api::application::ApplicationIn;
 use shared::api::error::ApiError;
 use shared::api::request;
-use shared::domain::id::OrganisationId;
+use shared::domain::right::Right;
+use shared::domain::token::Bearer;
 use shared::store::{Edited, Need, Tenant};
 
 use crate::Receiver;
@@ -15,18 +17,21 @@ use crate::Receiver;
 /// All that matters of a body when there is no application yet.
 #[derive(Deserialize)]
 struct Body {
+    #[serde(default, deserialize_with = "request::inner_or_null")]
     application: Option<ApplicationIn>,
 }
 
 impl Receiver {
-    /// The application that this body brings along, under the name in the path.
+    /// The application that a request brings along, under the name in the path. Nothing is created
+    /// by a request that is refused.
     pub(crate) async fn create_on_publish(
         &self,
-        org: &OrganisationId,
+        bearer: &Bearer,
         named: &str,
-        body: &Bytes,
+        request: &Request<Bytes>,
     ) -> Result<Arc<Tenant>, ApiError> {
-        // Whatever else is wrong with the body is said when there is an application.
+        let (org, body) = (&bearer.access.organisation(), request.body());
+        // What is wrong with the rest is said once there may be an application.
         let brought = match serde_json::from_slice::<Body>(body) {
             Ok(read) => read.application,
             Err(error) if error.is_data() && request::is_object(body) => {
@@ -35,8 +40,12 @@ impl Receiver {
             Err(_) => None,
         };
         let Some(brought) = brought else { return Err(ApiError::not_found()) };
+        if !bearer.may(Right::Manage) {
+            return Err(ApiError::forbidden());
+        }
         let uid = brought.check_brought(org, named, &self.profiles).await?;
         let application = brought.create(*org, Some(uid), &self.sealer, &self.ambient);
+        self.check_request(request, &application).await?;
         match self.editor.create_application(&application).await? {
             // Somebody else was faster, or not: it is there now.
             Edited::Done(()) | Edited::UidTaken => {}

@@ -40,6 +40,7 @@ use shared::domain::clock::{Ambient, Timestamp};
 use shared::domain::id::{MessageKey, OrganisationId};
 use shared::domain::message::{HOURS_A_DAY, Message, NewMessage};
 use shared::domain::metrics::Metrics;
+use shared::domain::profile::Profile;
 use shared::domain::secret::Sealer;
 use shared::domain::token::{Bearer, Tokens};
 use shared::host::assembly::{Base, Tenancy};
@@ -64,7 +65,7 @@ mod split;
 mod take;
 mod unverified;
 
-use caller::Caller;
+use caller::{Asked, Caller};
 use recent::Recent;
 use respite::Respite;
 use unverified::Unverified;
@@ -227,16 +228,38 @@ impl Receiver {
     ) -> Result<Response<Bytes>, ApiError> {
         let application = &caller.tenant.application;
         let profile = self.profiles.of(application).await?;
+        let new = self.published(request, &profile)?;
+        let Asked { with_content, hops } = Asked::by(request)?;
+        let message = Message { hops, ..self.message(new, application, caller.request) };
+        self.take(message, &profile, with_content).await
+    }
+
+    /// What is published by a request that is about one message.
+    fn published(
+        &self,
+        request: &Request<Bytes>,
+        profile: &Profile,
+    ) -> Result<NewMessage, ApiError> {
         if profile.split.is_none() {
             request::check_size(request.body().len())?;
         }
-        let now = self.ambient.now();
-        let new = message::publish(request.body(), profile.envelope.is_some(), now)?;
-        request::check_query(request.uri())?;
-        let with_content = request::query_flag(request, "with_content", true)?;
-        let hops = caller::hops(request.headers())?;
-        let message = Message { hops, ..self.message(new, application, caller.request) };
-        self.take(message, &profile, with_content).await
+        message::publish(request.body(), profile.envelope.is_some(), self.ambient.now())
+    }
+
+    /// Whether a request would be taken if there were this application; of a batch, whether it is
+    /// one: its messages are judged each for itself.
+    async fn check_request(
+        &self,
+        request: &Request<Bytes>,
+        application: &Application,
+    ) -> Result<(), ApiError> {
+        Asked::by(request)?;
+        if request::segments(request.uri().path()).last() == Some(&"batch") {
+            return batch::read(request.body()).map(drop);
+        }
+        let profile = self.profiles.of(application).await?;
+        let new = self.published(request, &profile)?;
+        take::prepare(self.message(new, application, None), &profile).map(drop)
     }
 
     fn message(&self, new: NewMessage, of: &Application, request: Option<&str>) -> Message {

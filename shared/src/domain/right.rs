@@ -116,9 +116,10 @@ impl Capability {
 pub enum Scope {
     /// Looks, and sees no secret.
     Read,
-    /// Publishes, and does nothing else.
+    /// Publishes, and does nothing else: an application has to be there.
     Publish,
-    /// Looks and changes, and neither publishes nor hands out tokens and integration keys.
+    /// Looks and changes, and neither publishes nor hands out API tokens and integration keys. The
+    /// links to portals that it hands out outlive it: an application's `expire-all` ends them.
     Manage,
     /// Everything.
     #[default]
