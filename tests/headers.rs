@@ -77,6 +77,20 @@ async fn a_name_that_is_said_twice_is_refused_and_so_is_a_value_that_is_not_asci
 }
 
 #[tokio::test]
+async fn headers_of_an_endpoint_that_is_not_there_are_not_there_whatever_they_are_to_be() {
+    let (world, app, _, _) = stage().await;
+    for ep in ["none", "ep_2aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/headers");
+        for method in ["PUT", "PATCH"] {
+            for body in [json!({}), json!({"headers": 1}), json!({"headers": {"host": "a"}})] {
+                let reply = world.call(method, &path, body.clone()).await;
+                assert_eq!(reply.status, 404, "{method} {ep} {body}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn names_that_are_not_the_customers_are_refused() {
     let (world, _, _, path) = stage().await;
     for name in [

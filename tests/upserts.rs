@@ -52,6 +52,45 @@ async fn an_upsert_by_id_clears_the_uid_that_it_leaves_out_and_one_by_uid_may_ch
 }
 
 #[tokio::test]
+async fn an_upsert_does_not_pass_over_another_secret_and_takes_the_same_one_again() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}/endpoint/mine");
+    let put =
+        async |secret: &str| world.call("PUT", &path, json!({"url": URL, "secret": secret})).await;
+    let (first, other) =
+        ("whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0", "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4");
+    assert_eq!(put(first).await.status, 201);
+    assert_eq!(put(first).await.status, 200);
+    let refused = put(other).await;
+    assert_eq!(refused.status, 422);
+    let detail = &refused.body["detail"][0];
+    assert_eq!(detail["loc"], json!(["body", "secret"]));
+    assert!(text(&detail["msg"]).contains("secret/rotate"), "{detail}");
+    let secret = world.call("GET", &format!("{path}/secret"), Value::Null).await;
+    assert_eq!(secret.body["key"], first);
+}
+
+#[tokio::test]
+async fn who_is_to_get_notices_chooses_no_channels() {
+    let world = World::new();
+    let list = "/api/v1/operational-webhook/endpoint";
+    let made = world.call("POST", list, json!({"url": URL, "channels": null})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let one = format!("{list}/{}", text(&made.body["id"]));
+    let body = json!({"url": URL, "channels": ["a"]});
+    for (method, path) in [("POST", list), ("PUT", &one), ("PUT", &format!("{list}/new"))] {
+        let refused = world.call(method, path, body.clone()).await;
+        let loc = &refused.body["detail"][0]["loc"];
+        assert_eq!(
+            (refused.status.as_u16(), loc),
+            (422, &json!(["body", "channels"])),
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_patch_does_not_pass_over_a_secret() {
     let world = World::new();
     let app = world.application().await;

@@ -84,8 +84,22 @@ impl From<Application> for ApplicationOut {
     }
 }
 
+/// What Svix's hosted service leaves out of the list of applications on request. Every endpoint of
+/// every application would have to be read for it.
+const BY_ENDPOINTS: [&str; 3] = [
+    "exclude_apps_with_disabled_endpoints",
+    "exclude_apps_with_no_endpoints",
+    "exclude_apps_with_svix_play_endpoints",
+];
+
 impl Call<'_> {
     pub(crate) async fn list_applications(&self) -> Answer {
+        for filter in BY_ENDPOINTS {
+            if request::query_flag(self.request, filter, false)? {
+                let rule = "cannot be asked for: ask for the endpoint-count of each application";
+                return Err(ApiError::bad_query(filter, rule));
+            }
+        }
         let walk = page::walk::<ApplicationId>(self.request, false)?;
         let org = self.access.organisation();
         let listed = self.admin.history.applications(&org, &walk).await?;

@@ -15,14 +15,16 @@
 use crate::JsonSchema;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, ApiError};
+use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery_settings::{Format, Statuses};
 use shared::domain::endpoint::{Endpoint, MAX_EVENT_TYPE};
+use shared::domain::event_type::EventType;
 use shared::domain::id::is_name;
-use shared::domain::message::{Message, NewMessage};
+use shared::domain::json::is_deeper_than;
+use shared::domain::message::{MAX_PAYLOAD_DEPTH, Message, NewMessage};
 use shared::domain::profile::Profile;
 use shared::domain::secret::SigningSecret;
 use shared::domain::signature::{self, TOLERANCE_S};
@@ -113,7 +115,8 @@ impl Call<'_> {
                 "The check is about signatures of JSON: switch the endpoint to `json` for it.",
             ));
         }
-        let message = self.test_message(&tenant, endpoint, input.event_type).await?;
+        let message =
+            self.test_message(&tenant, endpoint, input.event_type.map(|name| (name, 0))).await?;
         let admin = self.admin;
         let now = admin.ambient.now();
         let right = endpoint.keyring.live(&endpoint.id.to_string(), &admin.sealer, now);
@@ -185,50 +188,76 @@ impl Call<'_> {
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
-        event_type: Option<String>,
+        event_type: Option<(String, usize)>,
     ) -> Result<Message, ApiError> {
         let mut rules = Rules::default();
         let payload = match &event_type {
             None => Some(r#"{"test":true}"#.to_owned()),
-            Some(name) if !is_name(name, MAX_EVENT_TYPE) => {
+            Some((name, _)) if !is_name(name, MAX_EVENT_TYPE) => {
                 rules.broken("eventType", "is not the name of an event type");
                 None
             }
-            Some(name) => Some(self.example(tenant, endpoint, name).await?),
+            Some((name, index)) => Some(self.example(tenant, endpoint, name, *index).await?),
         };
         rules.check()?;
-        let event_type = event_type.as_deref().unwrap_or(TEST_EVENT);
+        let event_type = event_type.as_ref().map_or(TEST_EVENT, |(name, _)| name);
         let new = NewMessage::of(event_type, payload.unwrap_or_default());
         Ok(Message::test(new, tenant.application.id, &self.admin.ambient))
     }
 
-    /// What an event of this type looks like: as it is described, or else as the endpoint's
-    /// profile has it.
+    /// What an event of this type looks like: the example at this place of those that it is
+    /// described with, or else as the endpoint's profile has it.
     ///
     /// # Errors
-    /// 404 for a type that the caller may not know of, 400 for one that has no example.
+    /// 404 for a type that the caller may not know of, 400 for one without an example that can be a
+    /// payload, 422 for a place without one.
     async fn example(
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
         name: &str,
+        index: usize,
     ) -> Result<String, ApiError> {
+        let examples = self.examples(tenant, endpoint, name).await?;
+        let example = examples.get(index).ok_or_else(|| {
+            let rule = format!("must be less than {}, the number of its examples", examples.len());
+            Violation::body("exampleIndex", rule)
+        })?;
+        let is_payload = example.starts_with('{') && !is_deeper_than(example, MAX_PAYLOAD_DEPTH);
+        if !is_payload {
+            let why = format!(
+                "The example of `{name}` can be no payload: it must be a JSON object, nested at \
+                 most {MAX_PAYLOAD_DEPTH} levels deep."
+            );
+            return Err(ApiError::bad_request("invalid_scheme", why));
+        }
+        Ok(example.clone())
+    }
+
+    /// At least one.
+    async fn examples(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+        name: &str,
+    ) -> Result<Vec<String>, ApiError> {
         if name == PING {
-            return Ok(PING_PAYLOAD.to_owned());
+            return Ok(vec![PING_PAYLOAD.to_owned()]);
         }
         let described = self.admin.catalogue.find(&self.access.organisation(), name).await?;
         if described.as_ref().is_some_and(|described| !described.is_for(self.flags())) {
             return Err(ApiError::not_found());
         }
-        if let Some(example) = described.as_ref().and_then(|described| described.example()) {
-            return Ok(example.to_string());
+        let examples = described.as_ref().map(EventType::examples).unwrap_or_default();
+        if !examples.is_empty() {
+            return Ok(examples.into_iter().map(str::to_owned).collect());
         }
         let profile =
             self.effective_profile(&tenant.application, endpoint.profile.as_ref()).await?;
         let (_, events) = self.profile_and_events(&profile.name).await?;
         let event = events.into_iter().find(|event| event.event_type == name);
         match event {
-            Some(event) => Ok(event.example.as_str().to_owned()),
+            Some(event) => Ok(vec![event.example.as_str().to_owned()]),
             None if described.is_some() => {
                 let why = format!("`{name}` has no example: give its JSON Schema `examples`.");
                 Err(ApiError::bad_request("invalid_scheme", why))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use shared::api::error::{self, ApiError};
+use shared::api::error::{self, ApiError, Violation};
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
@@ -35,8 +35,12 @@ use crate::{Answer, Call, page};
 mod known;
 mod shape;
 
+use known::check_channels;
 use shape::Extensions;
 pub(crate) use shape::{EndpointIn, EndpointOut, EndpointPatch};
+
+/// What is said to whoever changes an endpoint and says another secret.
+const ROTATED: &str = "is replaced by rotating it: POST it as `key` to secret/rotate";
 
 impl Call<'_> {
     pub(crate) async fn list_endpoints(&self, app: &str) -> Answer {
@@ -93,7 +97,7 @@ impl Call<'_> {
     }
 
     /// Changes an endpoint, or creates one whose uid is the name in the path. A secret in the
-    /// body counts only for a new one: an old one's is rotated.
+    /// body is that of a new one: an old one's is rotated.
     pub(crate) async fn update_endpoint(&self, app: &str, ep: &str) -> Answer {
         create_or_change(|| self.put_endpoint(app, ep)).await
     }
@@ -110,6 +114,8 @@ impl Call<'_> {
             let named = Uid::parse(ep, EndpointId::PREFIX).map_err(|_| ApiError::not_found())?;
             return self.create_checked(&tenant, (input, said), uid.or(Some(named))).await;
         };
+        check_channels(&tenant, input.channels.as_ref())?;
+        self.check_secret(endpoint, input.secret.as_deref())?;
         let uid = uid_of_upsert(uid, endpoint.uid.as_ref(), ep);
         let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
@@ -152,7 +158,7 @@ impl Call<'_> {
         patch.description.iter().for_each(|text| check_description(&mut rules, text));
         patch.url.iter().for_each(|url| self.check_url(&mut rules, url));
         if patch.secret.is_some() {
-            rules.broken("secret", "is replaced by rotating it: POST it as `key` to secret/rotate");
+            rules.broken("secret", ROTATED);
         }
         let uid = rules.uid(patch.uid.value().map(String::as_str), EndpointId::PREFIX);
         rules.channels(patch.channels.value().map(Vec::as_slice));
@@ -160,6 +166,7 @@ impl Call<'_> {
         rules.check()?;
         let (url, old) = (patch.url.as_ref(), Some(endpoint));
         self.check_extensions(&tenant, patch.extensions(), url, old).await?;
+        check_channels(&tenant, patch.channels.value())?;
         let profile = match &patch.profile {
             Field::Absent => endpoint.profile.as_ref(),
             said => said.value(),
@@ -223,6 +230,19 @@ impl Call<'_> {
             None => {}
         }
         rules.check().map(|()| uid)
+    }
+
+    /// 422 if this is another secret than the endpoint has: whoever says it would believe that it
+    /// signs from now on.
+    fn check_secret(&self, endpoint: &Endpoint, said: Option<&str>) -> Result<(), ApiError> {
+        let said = said.and_then(|said| SigningSecret::parse(said).ok());
+        let own = endpoint.keyring.current(&endpoint.id.to_string(), &self.admin.sealer);
+        match (said, own) {
+            (Some(said), Some(own)) if said.reveal() != own.reveal() => {
+                Err(Violation::body("secret", ROTATED).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// An endpoint may be anywhere but where we take events and requests ourselves: what we send
@@ -290,6 +310,7 @@ impl Call<'_> {
         (input, said): (EndpointIn, Option<String>),
         uid: Option<Uid>,
     ) -> Answer {
+        check_channels(tenant, input.channels.as_ref())?;
         let profile = self.admin.profiles.of(&tenant.application).await?;
         self.check_room(tenant, profile.endpoints.most).await?;
         let own = input.profile.value();

@@ -27,6 +27,9 @@ pub(crate) struct ExampleIn {
     /// The event type whose example is sent.
     #[schemars(with = "description::EventType")]
     event_type: String,
+    /// Which of its examples: the first, at 0, unless said.
+    #[serde(default)]
+    example_index: usize,
     /// What is sent instead of it, by whoever may see the endpoint's secret: they could sign it
     /// themselves.
     #[schemars(with = "Option<description::JsonObject>")]
@@ -46,7 +49,8 @@ impl Call<'_> {
                 "The endpoint is disabled: enable it, then send again.",
             ));
         }
-        let mut message = self.test_message(&tenant, endpoint, Some(input.event_type)).await?;
+        let example = Some((input.event_type, input.example_index));
+        let mut message = self.test_message(&tenant, endpoint, example).await?;
         if let Some(payload) = input.payload {
             message.payload = self.payload_of_its_own(&payload)?;
         }

@@ -100,19 +100,23 @@ impl Call<'_> {
 
     /// Replaces all headers.
     pub(crate) async fn set_headers(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant_with(app, ep).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
         let input: HeadersIn = request::body(self.request)?;
         let changes = input.headers.into_iter().map(|(name, value)| (name, Some(value)));
-        self.change_headers(app, ep, true, changes.collect()).await
+        self.change_headers(endpoint, true, changes.collect()).await
     }
 
     /// Adds, replaces and removes some of the headers.
     pub(crate) async fn patch_headers(&self, app: &str, ep: &str) -> Answer {
+        let tenant = self.tenant_with(app, ep).await?;
+        let endpoint = endpoint_of(&tenant, ep)?;
         let input: HeadersPatch = request::body(self.request)?;
         let mut changes = input.headers;
         for name in input.delete_headers.unwrap_or_default() {
             changes.entry(name).or_insert(None);
         }
-        self.change_headers(app, ep, false, changes).await
+        self.change_headers(endpoint, false, changes).await
     }
 
     /// The headers of an endpoint that is made with them.
@@ -165,13 +169,10 @@ impl Call<'_> {
 
     async fn change_headers(
         &self,
-        app: &str,
-        ep: &str,
+        endpoint: &Endpoint,
         anew: bool,
         changes: BTreeMap<String, Option<String>>,
     ) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
         // All that there may be can be replaced by as many others.
         check_count(changes.len(), 2 * MAX_HEADERS)?;
         let mut rules = Rules::default();

@@ -137,8 +137,10 @@ pub(crate) struct SpanIn {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BulkReplayIn {
-    #[serde(flatten)]
-    span: SpanIn,
+    #[schemars(with = "Moment")]
+    since: String,
+    #[schemars(with = "Option<Moment>")]
+    until: Option<String>,
     event_types: Option<Vec<String>>,
     channel: Option<String>,
     tag: Option<String>,
@@ -253,7 +255,7 @@ impl Call<'_> {
     pub(crate) async fn bulk_replay(&self, app: &str, ep: &str) -> Answer {
         let endpoint = self.enabled_endpoint(app, ep).await?;
         let input: BulkReplayIn = request::body(self.request)?;
-        let span = self.span(&input.span)?;
+        let span = self.span(&SpanIn { since: input.since, until: input.until })?;
         let mut rules = Rules::default();
         rules.event_types(
             "eventTypes",

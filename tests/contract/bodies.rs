@@ -176,6 +176,116 @@ async fn an_example_is_sent_not_found_or_missing() {
 }
 
 #[tokio::test]
+async fn the_example_of_an_index_is_sent_and_one_that_is_no_payload_is_not() {
+    let world = World::new();
+    world.network.always(URL, answer(200));
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let deep = format!("{}1{}", "{\"a\":".repeat(65), "}".repeat(65));
+    let deep: Value = serde_json::from_str(&deep).unwrap();
+    for (name, examples) in [
+        ("three", json!([{"a": 1}, {"a": 2}, {"a": 3}])),
+        ("number", json!([1])),
+        ("deep", json!([deep])),
+    ] {
+        let schemas = json!({"1": {"type": "object", "examples": examples}});
+        let body = json!({"name": name, "description": "", "schemas": schemas});
+        assert_eq!(world.call("POST", TYPES, body).await.status, 201, "{name}");
+    }
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/send-example");
+    let send = async |kind: &str, index: Value| {
+        world.call("POST", &path, json!({"eventType": kind, "exampleIndex": index})).await
+    };
+    for (index, a) in [(0, 1), (1, 2), (2, 3)] {
+        let sent = send("three", json!(index)).await;
+        assert_eq!((sent.status.as_u16(), &sent.body["payload"]["a"]), (200, &json!(a)));
+    }
+    for (kind, index) in
+        [("three", json!(3)), ("svix.ping", json!(1)), ("three", json!(-1)), ("three", json!("1"))]
+    {
+        let refused = send(kind, index.clone()).await;
+        assert_eq!(
+            (refused.status.as_u16(), place(&refused)),
+            (422, json!(["body", "exampleIndex"])),
+            "{index}"
+        );
+    }
+    for kind in ["number", "deep"] {
+        let refused = send(kind, json!(0)).await;
+        let said = (refused.status.as_u16(), &refused.body["code"]);
+        assert_eq!(said, (400, &json!("invalid_scheme")), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_array_is_no_object_wherever_one_is_meant() {
+    let world = World::new();
+    let app = world.application().await;
+    let (msg, batch) = (format!("/api/v1/app/{app}/msg"), format!("/api/v1/app/{app}/msg/batch"));
+    let source = "/ingest/api/v1/source";
+    let made = json!({"name": "s", "type": "generic-webhook", "app": app, "verification": {"scheme": "none"}});
+    let made = world.call("POST", source, made).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let patched = format!("{source}/{}", text(&made.body["id"]));
+    let event = json!({"eventType": "a", "payload": {}});
+    let generic = json!({"name": "s", "type": "generic-webhook", "app": app, "verification": {"scheme": "none"}});
+    for (method, path, field, body, value) in [
+        (
+            "POST",
+            source,
+            "config",
+            json!({"name": "s", "type": "github", "app": app}),
+            json!(["secret"]),
+        ),
+        ("POST", source, "verification", generic, json!(["none"])),
+        ("PATCH", &patched, "config", json!({}), json!(["secret"])),
+        ("PATCH", &patched, "verification", json!({}), json!(["none"])),
+        ("POST", &msg, "transformationsParams", event.clone(), json!(["<a/>"])),
+        ("POST", &msg, "application", event.clone(), json!(["A", null, "a"])),
+        ("POST", &msg.replace(&app, "new"), "application", event.clone(), json!(["A", null, "a"])),
+        (
+            "POST",
+            &batch.replace(&app, "new"),
+            "application",
+            json!({"messages": [event]}),
+            json!(["A"]),
+        ),
+        ("POST", "/api/v1/auth/app-portal-access/new", "application", json!({}), json!(["A"])),
+        ("POST", "/api/v1/environment/import", "settings", json!({}), json!([null])),
+    ] {
+        let mut body = body;
+        body[field] = value;
+        let refused = world.call(method, path, body.clone()).await;
+        let said = (refused.status.as_u16(), place(&refused), &refused.body["detail"][0]["msg"]);
+        let expected = (422, json!(["body", field]), &json!("must be an object"));
+        assert_eq!(said, expected, "{method} {path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_span_of_another_type_is_refused_at_its_field() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let since = "2027-01-01T00:00:00Z";
+    for what in ["bulk-replay", "recover", "replay-missing"] {
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/{what}");
+        for (body, field) in [
+            (json!({"since": null}), "since"),
+            (json!({"since": 5}), "since"),
+            (json!({"since": since, "until": 5}), "until"),
+        ] {
+            let refused = world.call("POST", &path, body).await;
+            assert_eq!(
+                (refused.status.as_u16(), place(&refused)),
+                (422, json!(["body", field])),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_error_names_the_field_by_the_name_that_was_sent() {
     let world = World::new();
     let app = world.application().await;

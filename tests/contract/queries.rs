@@ -85,6 +85,22 @@ async fn a_span_that_begins_in_the_future_is_refused_at_the_field_that_was_sent(
 }
 
 #[tokio::test]
+async fn a_list_of_applications_by_their_endpoints_is_refused_and_not_passed_over() {
+    let world = World::new();
+    let one = "exclude_apps_with_no_endpoints";
+    for name in
+        [one, "exclude_apps_with_disabled_endpoints", "exclude_apps_with_svix_play_endpoints"]
+    {
+        for value in ["true", "maybe"] {
+            let refused = get(&world, &format!("/api/v1/app?{name}={value}")).await;
+            assert_eq!(refused.status, 400, "{name}={value}");
+            assert!(text(&refused.body["detail"]).contains(name), "{refused:?}");
+        }
+        assert_eq!(get(&world, &format!("/api/v1/app?{name}=false")).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_list_is_there_once() {
     let world = World::new();
     let lists = lists(&world).await;

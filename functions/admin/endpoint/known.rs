@@ -17,6 +17,21 @@ use crate::Call;
 /// Up to so many names are looked up one by one; for more, all event types are read.
 const FEW: usize = 10;
 
+/// 422 at the field if somebody who is to get notices chooses channels: notices come by none, so
+/// none would come.
+pub(super) fn check_channels(
+    tenant: &Tenant,
+    channels: Option<&Vec<String>>,
+) -> Result<(), ApiError> {
+    match channels {
+        Some(_) if tenant.application.operational => {
+            let rule = "must be null or left out: operational webhooks come by no channel";
+            Err(Violation::body("channels", rule).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Call<'_> {
     /// 422 at the field if any of these is no event type, and was not chosen before.
     pub(super) async fn check_known(

@@ -86,14 +86,17 @@ impl EventType {
         self.schemas.as_ref()?.iter().max_by_key(latest).map(|(_, schema)| schema)
     }
 
-    /// The first example of the latest version's schema, as JSON.
-    pub fn example(&self) -> Option<&str> {
+    /// The examples of the latest version's schema, as JSON.
+    pub fn examples(&self) -> Vec<&str> {
         #[derive(Deserialize)]
         struct Schema<'a> {
             #[serde(borrow)]
             examples: Vec<&'a RawValue>,
         }
-        let schema: Schema<'_> = serde_json::from_str(self.latest_schema()?.as_str()).ok()?;
-        schema.examples.first().map(|example| example.get())
+        let Some(schema) = self.latest_schema() else { return Vec::new() };
+        match serde_json::from_str::<Schema<'_>>(schema.as_str()) {
+            Ok(schema) => schema.examples.into_iter().map(RawValue::get).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 }
