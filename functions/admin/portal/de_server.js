@@ -52,6 +52,7 @@ export const SAID = {
   "The endpoint gets more than it wants to take.": "Der Endpunkt bekommt mehr, als er annehmen will.",
   "The endpoint knows no such path.": "Der Endpunkt kennt diesen Pfad nicht.",
   "The endpoint redirects. Webhooks do not follow redirects.": "Der Endpunkt leitet weiter. Webhooks folgen Weiterleitungen nicht.",
+  "The example of `{name}` can be no payload: it must be a JSON object, nested at most {MAX_PAYLOAD_DEPTH} levels deep.": "Das Beispiel von `{name}` kann kein Inhalt sein: Es muss ein JSON-Objekt sein, höchstens {MAX_PAYLOAD_DEPTH} Ebenen tief.",
   "The endpoint refused the request.": "Der Endpunkt hat die Anfrage abgelehnt.",
   "The endpoint said that it is gone, and was disabled for it.": "Der Endpunkt sagte, dass es ihn nicht mehr gibt, und wurde deshalb deaktiviert.",
   "The event is too large for the endpoint.": "Das Ereignis ist zu groß für den Endpunkt.",
