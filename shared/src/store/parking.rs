@@ -1,8 +1,9 @@
 //! Parked records, the archive of dead letters: what could not be processed, even after a redrive,
 //! kept with its reason until an operator decides, or for [`PARKED_DAYS`].
 //!
-//! A record is parked under what it is about: a message, or a delivery of it. So what keeps
-//! failing is parked once, with its latest reason. What does not read is parked under the queue's
+//! A record is parked under what it is about: a message, a share of its endpoints, a delivery of it
+//! or an attempt that is still to be written. So what keeps failing is parked once, with its latest
+//! reason, and takes the place of nothing else. What does not read is parked under the queue's
 //! id of the record.
 //!
 //! Earlier records are stored under the time when they were parked. They are still listed, found
@@ -17,6 +18,7 @@ use super::pages::Walk;
 use super::table::{Condition, Index, Item, Key, Query, Table, Write, Written, prefix_range};
 use super::{StoreError, doc, inbox, keys, read_first};
 use crate::domain::clock::Timestamp;
+use crate::domain::endpoint::Stretch;
 use crate::domain::id::{AttemptId, EndpointId, MessageId};
 
 /// A record that was taken out of a queue for good.
@@ -166,6 +168,13 @@ struct About {
     message: Option<Named>,
     delivery: Option<Pair>,
     resend: Option<AttemptId>,
+    stretch: Option<Stretch>,
+    made: Option<Made>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: AttemptId,
 }
 
 #[derive(Deserialize)]
@@ -183,7 +192,13 @@ struct Pair {
 fn identity(parked: &Parked) -> String {
     let Ok(about) = serde_json::from_str::<About>(&parked.body) else { return parked.id.clone() };
     match (about.message, about.delivery, about.resend) {
-        (Some(message), None, None) => message.id.to_string(),
+        (Some(Named { id }), None, None) => match (about.stretch, about.made) {
+            (Some(Stretch { until: Some(end), .. }), _) => format!("{id}.share.{end}"),
+            // The last share has no end.
+            (Some(_), _) => format!("{id}.share"),
+            (None, Some(made)) => format!("{id}.made.{}", made.id),
+            (None, None) => id.to_string(),
+        },
         (None, Some(Pair { msg, ep }), None) => format!("{msg}.{ep}"),
         (None, Some(Pair { msg, ep }), Some(attempt)) => format!("{msg}.{ep}.{attempt}"),
         _ => parked.id.clone(),
