@@ -32,6 +32,7 @@ mod by_hand;
 mod changes;
 mod deadline;
 mod deaths;
+mod expired;
 mod fence;
 mod health;
 mod late;

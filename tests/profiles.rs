@@ -403,6 +403,29 @@ async fn tenants_are_told_when_a_format_is_on_its_way_out() {
     assert_eq!(shown.body["deprecation"]["notice"], "Use big.");
 }
 
+#[tokio::test]
+async fn an_endpoint_whose_profile_is_gone_holds_up_no_other() {
+    const OTHER: &str = "http://127.0.0.1:9/other";
+    let small = file::parse("small", SMALL).unwrap();
+    let profiles = Profiles::built_in().with([(small.profile, small.events)]);
+    let world = World::build(Builder { profiles, ..Builder::default() });
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    world.endpoint_with(&app, json!({"url": OTHER, "profile": "small"})).await;
+    let mut parts = world.parts.clone();
+    parts.profiles = Profiles::built_in();
+    let restarted = dispatch::Dispatcher::new(parts);
+    world.publish(&app, json!({})).await;
+    for _ in 0..3 {
+        world.dispatch_by(&restarted).await;
+        world.advance_s(30);
+    }
+    assert_eq!((world.network.sent_to(URL).len(), world.network.sent_to(OTHER).len()), (1, 0));
+    // Its own record waits, and goes out once the profile is back.
+    world.dispatch_all().await;
+    assert_eq!((world.network.sent_to(URL).len(), world.network.sent_to(OTHER).len()), (1, 1));
+}
+
 #[test]
 fn what_is_no_file_is_no_profile_whatever_its_name() {
     let directory = crate::support::directory::Directory::new();

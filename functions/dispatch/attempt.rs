@@ -149,6 +149,9 @@ pub(crate) async fn outcome(
     attempt: &Attempt,
     outcome: Option<&Outcome>,
 ) -> Result<(), NotDone> {
+    if job.is_over(message) {
+        return Ok(());
+    }
     let tenant = job.tenant_with(message.app, attempt.ep).await?;
     let about = About { message, tenant: tenant.as_deref(), answered: None };
     // Unless it was a first attempt without a lease, it has a delivery that waits for it.
@@ -161,6 +164,13 @@ pub(crate) async fn outcome(
         recorded::keep_unmade(job, message, attempt).await;
     }
     let recorded = written?;
+    if recorded == Recorded::Already && outcome.is_some() && job.receipt.receive_count > 1 {
+        // Whoever wrote it may have failed to send the next one on its way.
+        let found = job.context.parts.deliveries.delivery(&message.id, &attempt.ep).await?;
+        let Some(found) = found else { return Ok(()) };
+        let left = if found.value.is_pending() { Clearance::FollowUp } else { Clearance::Done };
+        return cleared::without_sending(job, &found.value, left).await;
+    }
     followed_up::follow_up(job, about, attempt, &recorded).await
 }
 

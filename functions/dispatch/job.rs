@@ -8,6 +8,7 @@ use std::time::Duration;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::Arrival;
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
+use shared::domain::message::Message;
 use shared::domain::metrics::Metric;
 use shared::queue::{Outgoing, QueueError, Received, VISIBILITY_S, send_all};
 use shared::store::{Need, StoreError, Tenant};
@@ -164,6 +165,16 @@ impl Job {
     /// The present.
     pub(crate) fn now(&self) -> Timestamp {
         self.context.parts.ambient.now()
+    }
+
+    /// Whether a message is kept no longer. Who had it nobody knows any more, and what would be put
+    /// on record may be in the place of a newer one of its name.
+    pub(crate) fn is_over(&self, message: &Message) -> bool {
+        let is_over = message.expires_at <= self.now();
+        if is_over {
+            warn!(message.id = %message.id, "a record came after its message's retention");
+        }
+        is_over
     }
 
     /// Puts records in the retries queue.

@@ -78,8 +78,8 @@ fn is_fresh(job: &Job, record: &Result<Record, Unread>) -> bool {
 async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone> {
     let arrival = job.receipt.arrival(again, message.released_at());
     job.check_first_receive(&arrival)?;
-    if message.parts > 0 {
-        // Its parts are what is sent.
+    // Of one that was cut the parts are what is sent.
+    if message.parts > 0 || job.is_over(&message) {
         return Ok(());
     }
     let Some(tenant) = job.tenant(message.app).await? else {
@@ -110,6 +110,9 @@ async fn share(
     let arrival = job.receipt.arrival(again, message.released_at());
     let arrival = Arrival { cut_since: Some(since), ..arrival };
     job.check_first_receive(&arrival)?;
+    if job.is_over(&message) {
+        return Ok(());
+    }
     let directory = &job.context.parts.directory;
     let Some(tenant) = directory.share(&message.app, stretch).await? else { return Ok(()) };
     send_to_all(job, &Arc::new(tenant), Arc::new(message), &arrival, Some(stretch)).await
@@ -123,9 +126,10 @@ async fn send_to_all(
     arrival: &Arrival,
     stretch: Option<&Stretch>,
 ) -> Result<(), NotDone> {
-    let mut targets = Target::all(&job.context, tenant, &message).await?;
+    let (mut targets, unresolved) = Target::all(&job.context, tenant, &message).await?;
+    let unresolved = unresolved.map_or(Ok(()), |error| Err(NotDone::from(error)));
     if targets.is_empty() {
-        return Ok(());
+        return unresolved;
     }
     let mut freshness = arrival.freshness(job.now());
     // A scheduled message may have been called off while its record was in the queue.
@@ -147,7 +151,8 @@ async fn send_to_all(
     {
         name(message.id, Some(only.endpoint().id));
         let slot = attempt::slot(&job, message.app).await;
-        return attempt::first(&job, &only, slot, freshness, snapshot.as_ref()).await;
+        let sent = attempt::first(&job, &only, slot, freshness, snapshot.as_ref()).await;
+        return sent.and(unresolved);
     }
     let shared = Arc::new((job, snapshot));
     let mut tasks = Vec::with_capacity(targets.len());
@@ -162,7 +167,7 @@ async fn send_to_all(
         };
         tasks.push((ep, Task::spawn(work.in_current_span())));
     }
-    let mut result = Ok(());
+    let mut result = unresolved;
     for (ep, task) in tasks {
         let Err(why) = task.done().await else { continue };
         if let NotDone::Failed(reason) = &why {

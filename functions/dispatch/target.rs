@@ -22,22 +22,25 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Every endpoint that wants the message and that nothing keeps it from.
+    /// Every endpoint that wants the message and that nothing keeps it from; and why it is not known
+    /// of some, whose profile is missing. That is nothing to the others.
     pub(crate) async fn all(
         context: &Context,
         tenant: &Arc<Tenant>,
         message: &Arc<Message>,
-    ) -> Result<Vec<Self>, StoreError> {
-        let mut targets = Vec::new();
+    ) -> Result<(Vec<Self>, Option<StoreError>), StoreError> {
+        let (mut targets, mut unresolved) = (Vec::new(), None);
         for (position, endpoint) in tenant.endpoints.iter().enumerate() {
             if endpoint.wants(&message.event_type, &message.channels) {
-                let target = Self::at(context, tenant, position, message).await?;
-                if target.barred().is_none() {
-                    targets.push(target);
+                match Self::at(context, tenant, position, message).await {
+                    Ok(target) if target.barred().is_none() => targets.push(target),
+                    Ok(_) => {}
+                    Err(error @ StoreError::NoProfile(_)) => unresolved = Some(error),
+                    Err(error) => return Err(error),
                 }
             }
         }
-        Ok(targets)
+        Ok((targets, unresolved))
     }
 
     /// The endpoint with this id, whether it wants the message or not. `None` when there is none.

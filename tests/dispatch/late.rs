@@ -1,5 +1,10 @@
 //! Records that come late, and the replays that meet them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use shared::queue::QueueError;
+use shared::store::Limit;
+
 use super::*;
 
 #[tokio::test]
@@ -31,6 +36,42 @@ async fn a_first_receive_in_good_time_takes_none() {
     assert!(world.parts.deliveries.delivery(&msg, &ep).await.unwrap().is_none());
     gate.open();
     assert_eq!(work.await.unwrap(), NONE);
+}
+
+/// A queue that takes nothing the first time.
+struct Unlucky(Arc<dyn Producer>, AtomicBool);
+
+#[async_trait]
+impl Producer for Unlucky {
+    async fn send(&self, batch: Vec<Outgoing>) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        match self.1.swap(false, Ordering::Relaxed) {
+            true => Err(QueueError::Unavailable("not now".to_owned())),
+            false => self.0.send(batch).await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_goes_out_in_time_though_its_attempt_was_written_late_and_the_queue_away_then() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    world.network.always(URL, answer(500));
+    world.publish(&app, json!({})).await;
+    // The attempt is made, and cannot be put on record.
+    world.plan.fail_after(0, Fault::Full(Limit::List, 1_000));
+    world.dispatch().await;
+    assert_eq!(world.network.sent().len(), 1);
+    world.plan.end();
+    let mut parts = world.parts.clone();
+    parts.retries = Arc::new(Unlucky(parts.retries.clone(), AtomicBool::new(true)));
+    world.advance_s(15);
+    world.dispatch_by(&Dispatcher::new(parts)).await;
+    for _ in 0..12 {
+        world.advance_s(5);
+        world.dispatch_all().await;
+    }
+    assert!(world.network.sent().len() >= 2);
 }
 
 #[tokio::test]

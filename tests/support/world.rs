@@ -99,7 +99,7 @@ pub(crate) struct World {
     pub(crate) sweeper: Sweeper,
     pub(crate) admin: Admin,
     pub(crate) tokens: Tokens,
-    engine: Engine,
+    pub(crate) engine: Engine,
     _directory: directory::Directory,
 }
 
