@@ -31,6 +31,64 @@ async fn a_second_gets_no_more_than_the_rate() {
     assert_eq!(sent, [5, 6, 11, 13]);
 }
 
+/// An application and an endpoint of it, each with a rate if it has one, and what waits for them.
+async fn rated(
+    of_application: Value,
+    of_endpoint: Value,
+    waiting: usize,
+) -> (World, String, String) {
+    let world = World::new();
+    let body = json!({"name": "Rated", "throttleRate": of_application});
+    let app = text(&world.call("POST", "/api/v1/app", body).await.body["id"]);
+    let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": of_endpoint})).await;
+    publish(&world, &app, waiting).await;
+    world.dispatch_all().await;
+    (world, app, ep)
+}
+
+async fn raise(world: &World, path: String, rate: u16) {
+    let raised = world.call("PATCH", &path, json!({"throttleRate": rate})).await;
+    assert_eq!(raised.status, 200, "{raised:?}");
+}
+
+/// How much was sent to the endpoint after so many seconds.
+async fn sent_after(world: &World, seconds: u64) -> usize {
+    for second in 1..=seconds {
+        world.advance_s(1);
+        world.dispatch_all().await;
+        if second % 60 == 0 {
+            world.sweep().await;
+        }
+    }
+    world.network.sent_to(URL).len()
+}
+
+#[tokio::test]
+async fn an_applications_rate_that_is_raised_puts_nothing_off_that_waits_for_an_endpoints() {
+    let (world, app, _) = rated(json!(5), json!(1), 40).await;
+    raise(&world, format!("/api/v1/app/{app}"), 50).await;
+    assert_eq!(sent_after(&world, 45).await, 40);
+}
+
+#[tokio::test]
+async fn an_endpoints_rate_that_is_raised_does_not_put_it_behind_its_application() {
+    let (world, app, ep) = rated(json!(2), json!(1), 20).await;
+    let other = json!({"url": "http://127.0.0.1:9/other"});
+    world.endpoint_with(&app, other).await;
+    publish(&world, &app, 100).await;
+    world.dispatch_all().await;
+    raise(&world, format!("/api/v1/app/{app}/endpoint/{ep}"), 2).await;
+    let sent = sent_after(&world, 60).await;
+    assert!(sent >= 20, "{sent} in a minute");
+}
+
+#[tokio::test]
+async fn an_endpoints_rate_that_is_raised_counts_at_once_where_its_application_has_plenty() {
+    let (world, app, ep) = rated(json!(1_000), json!(1), 40).await;
+    raise(&world, format!("/api/v1/app/{app}/endpoint/{ep}"), 20).await;
+    assert_eq!(sent_after(&world, 10).await, 40);
+}
+
 #[tokio::test]
 async fn waiting_is_not_an_attempt_and_costs_none() {
     let world = World::new();

@@ -58,8 +58,15 @@ pub(crate) async fn release(
     ep: Option<EndpointId>,
     from: Option<String>,
 ) -> Result<(), NotDone> {
-    if release.raised && from.is_none() && !forgets(job, &release, ep).await? {
-        return Ok(());
+    let mut ep = ep;
+    if release.raised && from.is_none() {
+        let tenant = job.tenant(release.app).await?;
+        let is_rated = tenant.is_some_and(|it| it.application.throttle_rate.is_some());
+        if !forgets(job, &release, ep, is_rated).await? {
+            return Ok(());
+        }
+        // Who asked its application's rate alone would be put behind everybody else: all ask anew.
+        ep = ep.filter(|_| !is_rated);
     }
     match ep {
         Some(ep) => release_page(job, release, ep, from).await,
@@ -67,17 +74,32 @@ pub(crate) async fn release(
     }
 }
 
-/// Forgets the moments to come that a rate has given out. Whether somebody may wait for one.
-async fn forgets(job: &Job, release: &Release, ep: Option<EndpointId>) -> Result<bool, NotDone> {
-    let owner = ep.map_or_else(|| release.app.to_string(), |ep| ep.to_string());
-    let forgotten = job.context.parts.rates.forget(&owner, job.now()).await?;
+/// Forgets the moments to come that a rate has given out: an endpoint's, its application's, or both
+/// where that has one, too. Whether somebody may wait for one.
+async fn forgets(
+    job: &Job,
+    release: &Release,
+    ep: Option<EndpointId>,
+    is_rated: bool,
+) -> Result<bool, NotDone> {
     // Who had this record before may have forgotten them.
-    Ok(forgotten || job.receipt.receive_count > 1)
+    let mut may_wait = job.receipt.receive_count > 1;
+    let of_application = (ep.is_none() || is_rated).then(|| release.app.to_string());
+    for owner in ep.map(|ep| ep.to_string()).into_iter().chain(of_application) {
+        may_wait |= job.context.parts.rates.forget(&owner, job.now()).await?;
+    }
+    Ok(may_wait)
 }
 
 async fn release_each(job: &Job, release: Release) -> Result<(), NotDone> {
     let Release { app, raised, since, until } = release;
     let Some(tenant) = job.whole_tenant(app).await? else { return Ok(()) };
+    // An endpoint asks anew for its own rate, too, and not behind what it gives up.
+    let rated =
+        tenant.endpoints.iter().filter(|endpoint| raised && endpoint.throttle_rate.is_some());
+    for endpoint in rated {
+        job.context.parts.rates.forget(&endpoint.id.to_string(), job.now()).await?;
+    }
     let records = tenant.endpoints.iter().map(|endpoint| {
         // With a beginning: the moments have been forgotten.
         let (ep, from) = (Some(endpoint.id), Some(Look::start(since)));

@@ -13,7 +13,9 @@
 //! Every attempt counts: first ones and retries, scheduled, replayed and sent by hand.
 //!
 //! Not guaranteed: the moment at which a request goes out. What is sent on time may arrive
-//! together with what was late.
+//! together with what was late. Where an endpoint has a rate beside its application's, it counts
+//! for the application when the application's turn comes, and goes out when its own does: of what
+//! went through both, a second may see more than the application's rate.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
