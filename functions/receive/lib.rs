@@ -193,7 +193,7 @@ impl Receiver {
             Err(ApiError::Later(Later::Unavailable(_))) => {
                 self.respite.note_in_vain(began, self.ambient.now());
             }
-            Err(_) => {}
+            Err(_) => self.respite.pass_on(self.ambient.now()),
         }
         answer
     }

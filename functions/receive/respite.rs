@@ -49,6 +49,13 @@ impl Respite {
         self.lock().in_vain = 0;
     }
 
+    /// A request was refused for what it is, which says nothing of store and queue: the next one may
+    /// try.
+    pub(crate) fn pass_on(&self, now: Timestamp) {
+        let mut state = self.lock();
+        state.until = state.until.min(now);
+    }
+
     /// A request that began then was not done, because store or queue is away.
     pub(crate) fn note_in_vain(&self, began: Timestamp, now: Timestamp) {
         if now.since(began) < IN_VAIN_MS {

@@ -78,6 +78,24 @@ async fn a_store_that_is_away_is_waited_for_by_few_and_asked_again_soon() {
     assert_eq!([asked(202).await, asked(202).await], [1, 1]);
 }
 
+#[tokio::test]
+async fn requests_of_strangers_do_not_keep_publishers_from_a_store_that_is_back() {
+    let (mut world, app) = world().await;
+    let (store, clock) = (Slow::new(&world), world.clock.clone());
+    world.receiver.directory = Directory::new(store.clone());
+    store.away.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        assert_eq!(answered(&world, &app).await.status(), 503);
+    }
+    store.away.store(false, Ordering::Relaxed);
+    clock.advance_ms(9_000);
+    for _ in 0..3 {
+        let stranger = Request::post(path(&app)).body("{}".into()).unwrap();
+        assert_eq!(world.receiver.handle(stranger).await.status(), 401);
+        assert_eq!(answered(&world, &app).await.status(), 202);
+    }
+}
+
 /// A store that answers after two seconds, or says then that it cannot.
 struct Slow {
     inner: Arc<dyn Table>,
