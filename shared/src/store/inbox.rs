@@ -13,10 +13,13 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use super::scheduled::waiting_item;
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
-use super::{StoreError, doc, keys};
+use super::{StoreError, base_query, doc, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::id::MessageId;
 use crate::domain::message::{MAX_PAYLOAD_BYTES, Message};
+
+/// Attempts and deliveries of a place that are looked at in one go.
+const LOOKED_AT: usize = 8;
 
 /// Accepts messages.
 #[derive(Clone)]
@@ -110,12 +113,20 @@ impl Inbox {
         let (from, _) = prefix_range(keys::ATTEMPT_PREFIX);
         let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
         let pk = keys::message_pk(&message.id.key());
-        for item in super::read_range(&*self.table, pk, from, to).await? {
-            if doc::decode::<Outcome>(&item.doc)?.msg == message.id {
-                return Ok(true);
+        // As a rule the first one is of this message: there may be ten thousand behind it.
+        let mut query = base_query(pk, from, to, LOOKED_AT);
+        loop {
+            let page = self.table.query(&query).await?;
+            for item in &page.items {
+                if doc::decode::<Outcome>(&item.doc)?.msg == message.id {
+                    return Ok(true);
+                }
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(false),
             }
         }
-        Ok(false)
     }
 }
 
