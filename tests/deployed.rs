@@ -44,7 +44,7 @@ fn the_sweep_is_begun_as_often_and_in_as_many_parts_as_is_reckoned_with() {
     });
     assert_eq!(asked.collect::<Vec<_>>(), retry::Part::all(SWEEP_PARTS).collect::<Vec<_>>());
     for event in events {
-        assert_eq!(event["Properties"]["ScheduleExpression"], "rate(1 minute)");
+        assert_eq!(event["Properties"]["ScheduleExpression"], "cron(* * * * ? *)");
     }
     assert_eq!(SWEEP_EVERY_S, 60);
 }

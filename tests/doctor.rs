@@ -365,7 +365,7 @@ impl Account {
         for number in ["", "1", "2", "3"] {
             self.put(
                 &format!("scheduler.get-schedule.RetryFunctionEveryMinute{number}"),
-                json!({"State": "ENABLED", "ScheduleExpression": "rate(1 minute)"}),
+                json!({"State": "ENABLED", "ScheduleExpression": "cron(* * * * ? *)"}),
             );
         }
         self.put(

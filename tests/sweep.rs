@@ -123,6 +123,34 @@ fn parts_take_turns_so_that_none_is_always_the_one_that_is_refused() {
     assert_eq!(Part::WHOLE.in_turn(START.plus_ms(60_000)), Part::WHOLE);
 }
 
+#[test]
+fn parts_agree_on_their_turns_though_they_begin_on_both_sides_of_a_minute() {
+    let event = |part: u32| json!({"part": part, "parts": 4, "at": "2027-01-15T08:01:00Z"});
+    let swept = (0..4).map(|number| {
+        let event = event(number);
+        let scheduled = Part::scheduled(&event).unwrap();
+        Part::of(&event).in_turn(scheduled).number()
+    });
+    assert_eq!(swept.collect::<BTreeSet<u32>>(), (0..4).collect());
+    // As it is where nobody puts a moment in its place.
+    let event = json!({"part": 0, "parts": 4, "at": "<aws.scheduler.scheduled-time>"});
+    assert_eq!(Part::scheduled(&event), None);
+    assert_eq!(Part::scheduled(&json!({"part": 0, "parts": 4})), None);
+}
+
+#[tokio::test]
+async fn a_run_that_began_late_sweeps_the_part_of_the_minute_that_it_was_scheduled_for() {
+    let world = World::new();
+    let scheduled = world.ambient.now();
+    let first = Part::all(4).next().unwrap();
+    let number = first.in_turn(scheduled).number();
+    // The number of a part is that of its first shard.
+    due_in(&world, number, 1).await;
+    world.advance_s(59);
+    let report = world.sweeper.run_scheduled(first, Some(scheduled), None).await;
+    assert_eq!(report.enqueued, 1, "{report:?}");
+}
+
 #[tokio::test]
 async fn a_store_that_takes_little_is_asked_again_while_there_is_time() {
     let world = World::new();

@@ -239,7 +239,7 @@ fn the_sweep_looks_as_far_ahead_as_the_schedule_is_apart() {
     let schedules: Vec<&Value> = events.as_object().expect("events").values().collect();
     for schedule in schedules {
         assert_eq!(schedule["Type"], "ScheduleV2");
-        assert_eq!(schedule["Properties"]["ScheduleExpression"], "rate(1 minute)");
+        assert_eq!(schedule["Properties"]["ScheduleExpression"], "cron(* * * * ? *)");
     }
     assert_eq!(SWEEP_AHEAD_MS, 60_000);
 }

@@ -158,9 +158,17 @@ impl Sweeper {
         self.run_part(Part::WHOLE, deadline).await
     }
 
-    /// The run that the schedule asks this part for: over one of the parts, in turns.
-    pub async fn run_scheduled(&self, part: Part, deadline: Option<Timestamp>) -> Report {
-        self.run_part(part.in_turn(self.ambient.now()), deadline).await
+    /// The run that the schedule asks this part for: over one of the parts, in turns. All parts of a
+    /// minute have to agree which minute it is, though they begin some seconds apart: `scheduled` is
+    /// the one that they were scheduled for.
+    pub async fn run_scheduled(
+        &self,
+        part: Part,
+        scheduled: Option<Timestamp>,
+        deadline: Option<Timestamp>,
+    ) -> Report {
+        let minute = scheduled.unwrap_or_else(|| self.ambient.now());
+        self.run_part(part.in_turn(minute), deadline).await
     }
 
     /// One run over a part. Runs over the other parts may go on meanwhile.

@@ -27,7 +27,8 @@ async fn main() -> Result<(), Error> {
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = clock::deadline(event.context.deadline);
         let part = Part::of(&event.payload);
-        Ok::<_, Error>(invocation.of(sweeper.run_scheduled(part, deadline)).await)
+        let scheduled = Part::scheduled(&event.payload);
+        Ok::<_, Error>(invocation.of(sweeper.run_scheduled(part, scheduled, deadline)).await)
     }))
     .await
 }

@@ -22,11 +22,16 @@ impl Part {
         (0..parts).map(move |part| Self { part, parts })
     }
 
-    /// The part that a scheduled event asks for, as `{"part": 1, "parts": 4}`. Any other event asks
+    /// The part that a scheduled event asks for, as `{"part": 1, "parts": 4, "at": "..."}`. Any other event asks
     /// for everything.
     pub fn of(event: &Value) -> Self {
         let asked = Self::deserialize(event).ok().filter(|asked| asked.part < asked.parts);
         asked.unwrap_or(Self::WHOLE)
+    }
+
+    /// The minute that an event was scheduled for, if it says so.
+    pub fn scheduled(event: &Value) -> Option<Timestamp> {
+        Timestamp::parse_rfc3339(event["at"].as_str()?)
     }
 
     /// The part that is this one's turn in this minute. Where an account has no concurrency for all

@@ -189,7 +189,7 @@ async fn invoke(retry: Arc<Function<retry::Sweeper>>, part: retry::Part) {
     let mut pause = Duration::from_secs(1);
     loop {
         let run = |sweeper: retry::Sweeper, deadline| async move {
-            sweeper.run_scheduled(part, Some(deadline)).await
+            sweeper.run_scheduled(part, None, Some(deadline)).await
         };
         if retry.invoke(run).await != Err(Failure::Throttled) {
             return;
