@@ -85,6 +85,7 @@ mod local_data;
 #[allow(dead_code, reason = "the bill and the simulation use the rest")]
 mod local_deployed;
 mod logs;
+mod many_attempts;
 /// What a command says of names that are not there.
 #[path = "../functions/local/matching.rs"]
 #[allow(dead_code, reason = "only the commands say it")]

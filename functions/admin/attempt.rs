@@ -219,8 +219,8 @@ impl Call<'_> {
     /// The attempt of this message with this id.
     pub(crate) async fn attempt(&self, message: &Message, id: &str) -> Result<Attempt, ApiError> {
         let id: AttemptId = id.parse().map_err(|_| ApiError::not_found())?;
-        let attempts = self.admin.history.attempts_of_message(&message.id).await?;
-        attempts.into_iter().find(|attempt| attempt.id == id).ok_or_else(ApiError::not_found)
+        let found = self.admin.history.attempt_of_message(&message.id, &id).await?;
+        found.ok_or_else(ApiError::not_found)
     }
 
     /// The endpoints that a message was sent to, and how far it is with each.

@@ -3,11 +3,13 @@
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::clock::Timestamp;
+use shared::domain::delivery::Delivery;
 use shared::domain::delivery::machine::Event;
 use shared::domain::delivery::scheduled::Waiting;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
@@ -20,6 +22,8 @@ use crate::{Answer, Call};
 
 /// Deliveries that one call to cancel them looks at, and most messages that it may name.
 const CANCEL_PAGE: usize = 250;
+/// Deliveries of a message that are called off at once.
+const AT_ONCE: usize = 16;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -63,9 +67,14 @@ impl Call<'_> {
 
     async fn cancel_one(&self, message: &Message) -> Result<u64, ApiError> {
         let mut canceled = self.cancel_scheduled(message).await?;
-        for delivery in self.admin.history.deliveries_of_message(&message.id).await? {
-            canceled += self.cancel(&message.id, &delivery.ep).await?;
-        }
+        let mut deliveries = self.admin.history.deliveries_of_message(&message.id).await?;
+        deliveries.retain(Delivery::is_pending);
+        // There may be one of each of 10,000 endpoints, and an invocation has 15 seconds.
+        let calls = deliveries
+            .into_iter()
+            .map(async |delivery| self.cancel(&message.id, &delivery.ep).await);
+        let ended: Vec<u64> = stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
+        canceled += ended.iter().sum::<u64>();
         Ok(canceled)
     }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::pages::{self, Bounds, Listed, MAX_READS, Walk};
 use super::table::{Index, Item, Query, Table, prefix_range};
-use super::{StoreError, doc, inbox, keys};
+use super::{PAGE, StoreError, base_query, doc, find_first, inbox, keys};
 use crate::domain::application::Application;
 use crate::domain::attempt::{Attempt, Turn};
 use crate::domain::clock::Timestamp;
@@ -130,7 +130,8 @@ impl History {
         let (from, _) = prefix_range(keys::ATTEMPT_PREFIX);
         let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
         let pk = keys::message_pk(&msg.key());
-        let items = super::read_range_within(&*self.table, pk, from, to, MAX_READS).await?;
+        let (items, is_all) =
+            super::read_range_within(&*self.table, pk, from, to, MAX_READS).await?;
         let (mut attempts, mut deliveries) = (Vec::new(), Vec::new());
         for item in &items {
             if is_delivery(item) {
@@ -138,6 +139,10 @@ impl History {
             } else if item.key.sk.starts_with(keys::ATTEMPT_PREFIX) {
                 attempts.push(doc::decode::<Attempt>(&item.doc)?);
             }
+        }
+        // They stand behind the attempts, which may be very many.
+        if !is_all {
+            deliveries = self.deliveries_of_message(msg).await?;
         }
         attempts.retain(|attempt| attempt.msg == *msg);
         deliveries.retain(|delivery| delivery.msg == *msg);
@@ -197,8 +202,26 @@ impl History {
         Ok((message.app == *app && named).then_some(message))
     }
 
-    /// The attempts to deliver a message, newest first: all of them, unless somebody asked for
-    /// thousands by hand. Then it is those that [`MAX_READS`] calls find.
+    /// The attempt of a message with this id, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attempt_of_message(
+        &self,
+        msg: &MessageId,
+        id: &AttemptId,
+    ) -> Result<Option<Attempt>, StoreError> {
+        let (from, to) = prefix_range(keys::ATTEMPT_PREFIX);
+        let query = base_query(keys::message_pk(&msg.key()), from, to, PAGE);
+        find_first(&*self.table, query, |item| {
+            let attempt: Attempt = doc::decode(&item.doc)?;
+            Ok((attempt.id == *id && attempt.msg == *msg).then_some(attempt))
+        })
+        .await
+    }
+
+    /// The attempts to deliver a message, newest first: all of them, unless there are more than ten
+    /// thousand. Then it is those that [`MAX_READS`] calls find.
     ///
     /// # Errors
     /// When the store fails.
@@ -224,7 +247,7 @@ impl History {
         (from, to): (String, String),
     ) -> Result<Vec<Attempt>, StoreError> {
         let pk = keys::message_pk(&msg.key());
-        let items = super::read_range_within(&*self.table, pk, from, to, MAX_READS).await?;
+        let (items, _) = super::read_range_within(&*self.table, pk, from, to, MAX_READS).await?;
         let mut attempts =
             items.iter().map(|item| doc::decode(&item.doc)).collect::<Result<Vec<Attempt>, _>>()?;
         // An earlier message of the same event may have left some that are not cleaned up yet.

@@ -13,7 +13,7 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use super::scheduled::waiting_item;
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
-use super::{StoreError, base_query, doc, keys};
+use super::{StoreError, base_query, doc, find_first, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::id::MessageId;
 use crate::domain::message::{MAX_PAYLOAD_BYTES, Message};
@@ -114,19 +114,11 @@ impl Inbox {
         let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
         let pk = keys::message_pk(&message.id.key());
         // As a rule the first one is of this message: there may be ten thousand behind it.
-        let mut query = base_query(pk, from, to, LOOKED_AT);
-        loop {
-            let page = self.table.query(&query).await?;
-            for item in &page.items {
-                if doc::decode::<Outcome>(&item.doc)?.msg == message.id {
-                    return Ok(true);
-                }
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(false),
-            }
-        }
+        let found = find_first(&*self.table, base_query(pk, from, to, LOOKED_AT), |item| {
+            let outcome: Outcome = doc::decode(&item.doc)?;
+            Ok((outcome.msg == message.id).then_some(()))
+        });
+        Ok(found.await?.is_some())
     }
 }
 

@@ -212,19 +212,18 @@ async fn read_range(
     from: String,
     to: String,
 ) -> Result<Vec<table::Item>, StoreError> {
-    read_range_within(table, pk, from, to, usize::MAX).await
+    Ok(read_range_within(table, pk, from, to, usize::MAX).await?.0)
 }
 
-/// The items of a range of the table itself that so many calls find, in ascending order.
+/// The items of a range of the table itself that so many calls find, in ascending order; and whether
+/// those are all.
 async fn read_range_within(
     table: &dyn table::Table,
     pk: String,
     from: String,
     to: String,
     calls: usize,
-) -> Result<Vec<table::Item>, StoreError> {
-    /// DynamoDB answers with at most 1 MiB at a time whatever the limit says.
-    const PAGE: usize = 1000;
+) -> Result<(Vec<table::Item>, bool), StoreError> {
     let mut query = base_query(pk, from, to, PAGE);
     let mut items = Vec::new();
     for _ in 0..calls {
@@ -232,8 +231,32 @@ async fn read_range_within(
         items.append(&mut page.items);
         match page.next {
             Some(next) => query.after = Some(next),
-            None => break,
+            None => return Ok((items, true)),
         }
     }
-    Ok(items)
+    Ok((items, false))
 }
+
+/// The first thing that `find` makes of what `query` finds, however many calls that takes.
+async fn find_first<T>(
+    table: &dyn table::Table,
+    mut query: table::Query,
+    find: impl Fn(&table::Item) -> Result<Option<T>, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    loop {
+        let page = table.query(&query).await?;
+        for item in &page.items {
+            if let Some(found) = find(item)? {
+                return Ok(Some(found));
+            }
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Most items of a call that reads all of a range. DynamoDB answers with at most 1 MiB at a time
+/// whatever the limit says.
+const PAGE: usize = 1000;
