@@ -118,7 +118,8 @@ fn a_directory_that_others_can_look_into_is_closed_or_refused() {
         let mode = std::fs::metadata(directory.path()).unwrap().permissions().mode() & 0o777;
         (made.map_err(|error| error.to_string()), mode)
     };
-    for ours in [None, Some("posthorn.db"), Some("posthorn.db-wal"), Some("address")] {
+    let ours = ["posthorn.db", "posthorn.db-wal", "address", "root-secret", "listen-secret"];
+    for ours in ours.into_iter().map(Some).chain([None]) {
         assert_eq!(open(ours), (Ok(()), 0o700), "{ours:?}");
     }
     let (refused, mode) = open(Some("thesis.tex"));

@@ -252,8 +252,9 @@ pub fn create_directory(directory: &Path) -> std::io::Result<()> {
 fn close_to_others(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
-    /// What we keep in it starts with one of these.
-    const OURS: [&str; 4] = ["posthorn.", "root-secret", "address", "lock"];
+    /// What we keep in it starts with one of these; the last one is the file system's own.
+    const OURS: [&str; 6] =
+        ["posthorn.", "root-secret", "listen-secret", "address", "lock", "lost+found"];
     let mode = std::fs::metadata(directory)?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
