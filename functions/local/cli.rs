@@ -212,7 +212,7 @@ pub(crate) struct RootSecret {
     pub(crate) wait: u64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RootSecretStep {
     /// Show the ids of its keys; the first one is in use.
     Show,

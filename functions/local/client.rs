@@ -39,13 +39,13 @@ impl Client {
                 hint::command("up"),
             )
         };
-        let addr = data::read_address(directory).ok_or_else(not_running)?;
+        let addr = data::read_address(directory)?.ok_or_else(not_running)?;
         let ambient = Ambient::system();
         let token = data::organisation_token(&data::root_secret(directory, &ambient)?, &ambient);
         let mut client = Self::new(addr, &token);
         match client.status("GET", "/api/v1/app?limit=1", Bytes::new()).await {
             Ok(StatusCode::OK) => Ok(client),
-            Ok(status) => Err(format!("the platform at {addr} answered {status}: not this one?")),
+            Ok(status) => Err(data::unlike(addr, status)),
             Err(_) => Err(not_running()),
         }
     }

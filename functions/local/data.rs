@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use http::StatusCode;
 use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::secret::{RootSecret, SigningSecret};
@@ -120,9 +121,27 @@ pub(crate) fn write_address(directory: &Path, addr: SocketAddr) -> Result<(), St
     std::fs::write(&path, addr.to_string()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Where the platform of this directory listens, or listened last.
-pub(crate) fn read_address(directory: &Path) -> Option<SocketAddr> {
-    std::fs::read_to_string(directory.join(ADDRESS_FILE)).ok()?.trim().parse().ok()
+/// Where the platform of this directory listens, or listened last, if there is one.
+///
+/// # Errors
+/// A sentence for the operator: somebody else's directory, say.
+pub(crate) fn read_address(directory: &Path) -> Result<Option<SocketAddr>, String> {
+    let path = directory.join(ADDRESS_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().parse().ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(format!("{}: {error}", path.display()))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// What is said of a platform that does not know the token of its own directory.
+pub(crate) fn unlike(addr: SocketAddr, status: StatusCode) -> String {
+    format!(
+        "the platform at {addr} answered {status}: it is another one, or was started before its root \
+         secret was changed, and is to be started anew"
+    )
 }
 
 /// Permissions of everybody but the owner.

@@ -331,14 +331,14 @@ impl Api {
                 hint::command("up"),
             )
         };
-        let addr = data::read_address(directory).ok_or_else(not_running)?;
+        let addr = data::read_address(directory)?.ok_or_else(not_running)?;
         let ambient = Ambient::system();
         let token = data::organisation_token(&data::root_secret(directory, &ambient)?, &ambient);
         let api = Remote::new(&format!("http://{addr}"), &token)?;
         let tried = api.send(Method::GET, "/api/v1/app?limit=1", Bytes::new()).await;
         let status = tried.map_err(|_| not_running())?.status;
         if status != StatusCode::OK {
-            return Err(format!("the platform at {addr} answered {status}: not this one?"));
+            return Err(data::unlike(addr, status));
         }
         Ok(Self { publish: api.clone(), api, directory: Some(directory.to_owned()) })
     }

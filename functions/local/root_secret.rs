@@ -20,7 +20,7 @@ use shared::domain::clock::Ambient;
 use shared::domain::secret::RootSecret;
 
 use crate::cli::{self, RootSecretStep as Step};
-use crate::output::{self, line};
+use crate::output::{self, complain, line};
 use crate::platform::Offline;
 use crate::reach::{Api, Reach};
 use crate::stack::Stack;
@@ -51,8 +51,8 @@ pub(crate) async fn run(reach: &Reach, options: &cli::RootSecret) -> Result<(), 
         Step::Show => {}
         Step::Add => change.write(&change.one_more(&current?)?).await?,
         Step::Promote => change.write(&current?.promoted()).await?,
-        Step::Rotate => return change.rotate(&current?).await,
-        Step::Reseal => return change.reseal(&current?).await,
+        Step::Rotate => change.rotate(&current?).await?,
+        Step::Reseal => change.reseal(&current?).await?,
         Step::Retire => change.retire(&current?).await?,
         Step::Restore => change.restore(current).await?,
         Step::Restart => {
@@ -61,7 +61,13 @@ pub(crate) async fn run(reach: &Reach, options: &cli::RootSecret) -> Result<(), 
             change.restart().await?;
         }
     }
-    show(&change.read()?);
+    if reach.json {
+        let keys = change.read()?.ids().into_iter().enumerate();
+        let keys: Vec<_> = keys.map(|(n, id)| json!({"id": id, "inUse": n == 0})).collect();
+        line(&json!({"keys": keys}).to_string());
+    } else if ![Step::Rotate, Step::Reseal].contains(&options.step) {
+        show(&change.read()?);
+    }
     Ok(())
 }
 
@@ -92,6 +98,11 @@ impl Change<'_> {
         }
     }
 
+    /// Tells people how it goes.
+    fn say(&self, text: &str) {
+        if self.reach.json { complain(text) } else { line(text) }
+    }
+
     /// Keeps the root secret, and sees to it that whoever knows it knows it so.
     async fn write(&self, secret: &RootSecret) -> Result<(), String> {
         match &self.place {
@@ -118,17 +129,19 @@ impl Change<'_> {
         let more = self.one_more(current)?;
         if let Place::Directory = self.place {
             self.write(&more.promoted()).await?;
-            show(&self.read()?);
+            if !self.reach.json {
+                show(&self.read()?);
+            }
             let [reseal, retire] = ["root-secret reseal", "root-secret retire"].map(hint::command);
-            line(&format!("\nRestart the platform; then `{reseal}`, stop it, and `{retire}`."));
+            self.say(&format!("\nRestart the platform; then `{reseal}`, stop it, and `{retire}`."));
             return Ok(());
         }
         self.write(&more).await?;
-        line("added a key, which every function knows");
+        self.say("added a key, which every function knows");
         self.write(&more.promoted()).await?;
-        line("it is in use");
+        self.say("it is in use");
         self.reseal(&more.promoted()).await?;
-        line(
+        self.say(
             "\n`posthorn root-secret retire` takes the old key out: not before tomorrow, since \
              answers to repeated requests are kept for half a day, and not before every token has \
              been made anew that was made with it.",
@@ -167,9 +180,9 @@ impl Change<'_> {
                 Some(iterator) if page["done"] != true => query = format!("&iterator={iterator}"),
                 _ => break,
             }
-            line(&format!("sealed anew so far: {anew}"));
+            self.say(&format!("sealed anew so far: {anew}"));
         }
-        line(&format!("sealed anew: {anew}; opened by no key: {unopened}"));
+        self.say(&format!("sealed anew: {anew}; opened by no key: {unopened}"));
         const UNOPENED: &str =
             "some secrets open with none of the keys: theirs was taken out too early";
         match (unopened, &self.place) {
@@ -214,7 +227,7 @@ impl Change<'_> {
         let current = match current {
             Ok(current) => current,
             Err(why) => {
-                line(&format!("{why}; the version before takes its place"));
+                self.say(&format!("{why}; the version before takes its place"));
                 return self.write(&before).await;
             }
         };

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::json;
 use shared::domain::clock::Ambient;
 use shared::domain::id::{ApplicationId, OrganisationId};
+use shared::domain::right::Scope;
 use shared::domain::token::{APPLICATION_TOKEN_S, Access, ORGANISATION_TOKEN_S, Tokens, VISIT_S};
 
 use crate::output::{Output, complain};
@@ -68,15 +69,22 @@ async fn customers(api: &Api, app: &str, expires: Option<u64>) -> Result<(String
 }
 
 fn describe(options: &cli::Token, expires_at: &str) -> String {
-    let opens = match &options.app {
-        Some(app) => format!("opens {app}"),
-        None => "opens everything of the organisation".to_owned(),
+    let (opens, scope) = match options.scope {
+        None => ("opens", ""),
+        Some(Scope::All) => ("opens", " --scope all"),
+        Some(Scope::Read) => ("reads", " --scope read"),
+        Some(Scope::Publish) => ("publishes to", " --scope publish"),
+        Some(Scope::Manage) => ("manages", " --scope manage"),
     };
-    let until = format!("{opens} until {expires_at}");
-    match options.expires {
-        Some(_) => until,
-        None => format!("{until}; for a shorter time: `{}`", hint::command("token --expires 1h")),
+    let what = options.app.as_deref().unwrap_or("everything of the organisation");
+    let until = format!("{opens} {what} until {expires_at}");
+    if options.expires.is_some() {
+        return until;
     }
+    // The same token: without these it would open more.
+    let app = options.app.as_ref().map(|app| format!(" --app {app}")).unwrap_or_default();
+    let shorter = hint::command(&format!("token{app}{scope} --expires 1h"));
+    format!("{until}; for a shorter time: `{shorter}`")
 }
 
 fn issue(

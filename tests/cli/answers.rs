@@ -69,8 +69,7 @@ fn every_command_answers_programs_in_json() {
     ask(&["endpoint", "delete", endpoint], "/deleted");
     ask(&["app", "delete", "acme"], "/deleted");
     // Asked above, or in tests of their own: `up`, `listen`, `tail` say a line for each event,
-    // `doctor` one for each part of a stack. What `completions` prints is for shells, and what
-    // `root-secret` says while it changes the secret is for people.
+    // `doctor` one for each part of a stack. What `completions` prints is for shells.
     for other in ["up", "listen", "tail", "doctor", "completions", "root-secret"] {
         asked.insert(other.to_owned());
     }
@@ -295,6 +294,18 @@ fn a_token_says_for_how_long_it_opens_what() {
     assert!(told.contains("everything of the organisation until 20"), "{told}");
     assert!(told.contains("token --expires 1h"), "{told}");
     assert_eq!(String::from_utf8(ran.stdout).unwrap().lines().count(), 1);
+    let read = place.run(&["token", "--app", "acme", "--scope", "read"]);
+    let told = String::from_utf8(read.stderr).unwrap();
+    assert!(!read.status.success() && told.contains("acme"), "{told}");
+    place.says(&["app", "create", "Acme", "--uid", "acme"]);
+    let told = |arguments: &[&str]| String::from_utf8(place.run(arguments).stderr).unwrap();
+    let of_acme = told(&["token", "--app", "acme", "--scope", "publish"]);
+    assert!(of_acme.contains("publishes to acme until 20"), "{of_acme}");
+    let shorter = "token --app acme --scope publish --expires 1h";
+    assert!(of_acme.contains(shorter), "what is advised opens no more: {of_acme}");
+    let reading = told(&["token", "--scope", "read"]);
+    assert!(reading.contains("reads everything of the organisation until 20"), "{reading}");
+    assert!(reading.contains("token --scope read --expires 1h"), "{reading}");
     let short = place.json(&["token", "--expires", "1h"]);
     let long = place.json(&["token"]);
     assert!(short["expiresAt"].as_str() < long["expiresAt"].as_str());

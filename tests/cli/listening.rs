@@ -93,6 +93,16 @@ fn the_endpoint_is_taken_away_however_a_listener_is_asked_to_end_and_its_secret_
 }
 
 #[test]
+fn an_address_that_nothing_can_be_passed_on_to_is_refused_before_an_endpoint_is_made() {
+    let place = Place::new("nowhere");
+    for url in ["http://", "http://a b/", "ftp://a/", "nowhere"] {
+        let complaint = place.complains(&["listen", "--forward-to", url]);
+        assert!(complaint.contains("--forward-to"), "{url}: {complaint}");
+    }
+    assert!(place.complains(&["endpoint", "list"]).contains("no application"));
+}
+
+#[test]
 fn what_a_killed_listener_left_is_taken_away_by_the_next_and_nothing_else_is() {
     let place = Place::new("killed");
     let (mut killed, ready) = place.listen(&[]);

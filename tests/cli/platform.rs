@@ -161,6 +161,11 @@ fn a_key_is_taken_out_when_everything_opens_without_it() {
     // The hint names the platform that was named.
     let rotated = place.says(&["root-secret", "rotate", "--data", ".posthorn"]);
     assert!(rotated.contains("root-secret reseal --data .posthorn"), "{rotated}");
+    // It knows the key of before.
+    let complaint = place.complains(&["status"]);
+    assert!(complaint.contains("started before its root secret was changed"), "{complaint}");
+    let keys = place.json(&["root-secret", "show"])["keys"].clone();
+    assert_eq!((&keys[0]["inUse"], &keys[1]["inUse"]), (&true.into(), &false.into()), "{keys}");
     assert!(place.platform.end("-TERM"));
     // Nobody has sealed anything anew before.
     let retired = place.says(&["root-secret", "retire"]);

@@ -54,7 +54,8 @@ impl Target {
         // From here on dropping `own` ends the child, whatever fails.
         let mut own = Own { child, addr: ([127, 0, 0, 1], 0).into(), directory };
         let client = own.wait().await?;
-        own.addr = data::read_address(&own.directory.0).ok_or("it did not say where it listens")?;
+        own.addr =
+            data::read_address(&own.directory.0)?.ok_or("it did not say where it listens")?;
         let description = "one of its own, in a temporary directory".to_owned();
         Ok(Self { client, description, own: Some(own) })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
+use reqwest::Url;
 use tokio::time::Instant;
 
 use super::Listen;
@@ -62,11 +63,13 @@ impl Answerer {
     pub(super) fn new(options: &Listen) -> Result<Self, String> {
         let forward = match &options.forward_to {
             None => None,
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-                Some((client(TIMEOUT)?, url.clone()))
-            }
-            Some(url) => {
-                return Err(format!("--forward-to {url}: must begin with http:// or https://"));
+            Some(text) => {
+                let wrong = |why: &str| format!("--forward-to {text}: {why}");
+                if !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+                    return Err(wrong("must begin with http:// or https://"));
+                }
+                Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+                Some((client(TIMEOUT)?, text.clone()))
             }
         };
         Ok(Self { statuses: options.status.clone(), given: AtomicUsize::new(0), forward })
