@@ -200,7 +200,7 @@ async fn an_application_that_is_deleted_while_it_is_read_is_not_remembered() {
     let directory = Directory::cached(table.clone(), cached.clone());
     let editor = DirectoryEditor::new(world.table.clone(), Some(cached));
     table.after_next_read(async move {
-        editor.delete_application(&app).await.unwrap();
+        editor.delete_application(&app, world.ambient.now()).await.unwrap();
     });
     assert!(directory.tenant(&app, Need::All).await.unwrap().is_some());
     assert_eq!(directory.tenant(&app, Need::All).await.unwrap(), None);

@@ -215,7 +215,10 @@ async fn an_application_that_is_renamed_while_it_is_deleted_leaves_no_name_behin
         };
         editor.edit_application(&app, now, rename).await.unwrap();
     });
-    DirectoryEditor::new(table.clone(), None).delete_application(&app).await.unwrap();
+    DirectoryEditor::new(table.clone(), None)
+        .delete_application(&app, world.ambient.now())
+        .await
+        .unwrap();
     assert_eq!(create("first").await.status, 201);
     assert_eq!(create("second").await.status, 201);
 }

@@ -235,7 +235,7 @@ async fn a_retry_of_an_application_with_many_endpoints_reads_one_of_them() {
     // Its delivery, its message, its application, its endpoint.
     assert_eq!(billed(&retry), (9, 4.0, 0));
     // Who keeps what was read has read it.
-    let kept = Cached::new(world.clock.clone(), receive::APPLICATION_TTL_MS);
+    let kept = Cached::new(world.clock.clone(), shared::store::APPLICATION_TTL_MS);
     let (keeps, app) = (Directory::cached(world.table.clone(), kept), app.parse().unwrap());
     keeps.tenant(&app, Need::Application).await.unwrap();
     let again = cost(&world, keeps.tenant(&app, Need::Application)).await;
@@ -301,7 +301,7 @@ async fn world_with(settings: Settings) -> (World, String) {
 
 /// From now on receive keeps applications for a while, and it has seen this one.
 async fn remember(world: &mut World, app: &str) {
-    let kept = Cached::new(world.clock.clone(), receive::APPLICATION_TTL_MS);
+    let kept = Cached::new(world.clock.clone(), shared::store::APPLICATION_TTL_MS);
     world.receiver.directory = Directory::cached(world.table.clone(), kept);
     world.publish(app, json!({})).await;
     world.dispatch_all().await;

@@ -242,7 +242,7 @@ async fn ready(endpoints: usize) -> (World, String) {
         let url = if n == 0 { URL.to_owned() } else { format!("{URL}/{n}") };
         world.endpoint(&app, &url).await;
     }
-    let kept = Cached::new(world.clock.clone(), receive::APPLICATION_TTL_MS);
+    let kept = Cached::new(world.clock.clone(), shared::store::APPLICATION_TTL_MS);
     world.receiver.directory = Directory::cached(world.table.clone(), kept);
     world.publish(&app, json!({})).await;
     world.dispatch_all().await;

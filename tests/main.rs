@@ -95,6 +95,7 @@ mod metrics;
 #[path = "../functions/local/minutes.rs"]
 mod minutes;
 mod minutes_told;
+mod names;
 /// What the local platform says of each delivery.
 #[path = "../functions/local/narrator.rs"]
 #[allow(dead_code, reason = "only the platform writes it down")]

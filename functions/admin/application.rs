@@ -213,7 +213,8 @@ impl Call<'_> {
         let tenant = self.tenant(app).await?;
         // First what nobody would find any more.
         self.admin.revocations.integrations().delete_all(&tenant.application.id).await?;
-        match self.admin.editor.delete_application(&tenant.application.id).await? {
+        let now = self.admin.ambient.now();
+        match self.admin.editor.delete_application(&tenant.application.id, now).await? {
             Edited::Gone => Err(ApiError::not_found()),
             Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),
         }
@@ -287,5 +288,7 @@ fn show(status: StatusCode, application: Application) -> Response<Bytes> {
 }
 
 fn uid_taken() -> ApiError {
-    ApiError::conflict("An application with this uid already exists.")
+    ApiError::conflict(
+        "An application with this uid already exists, or had it until half a minute ago.",
+    )
 }

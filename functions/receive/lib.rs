@@ -72,8 +72,6 @@ use unverified::Unverified;
 
 pub use batch::{MAX_BATCH_BODY_BYTES, MAX_MESSAGES};
 
-/// How long the receive function on Lambda keeps an application that it read, in milliseconds.
-pub const APPLICATION_TTL_MS: u64 = 30_000;
 /// Largest body of an event that its profile may cut into several, in bytes: well below the
 /// 6 MB that Lambda takes.
 pub const MAX_SPLIT_BYTES: usize = 4 * 1024 * 1024;

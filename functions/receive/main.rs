@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use lambda_http::{Error, Request, run, service_fn};
-use receive::{APPLICATION_TTL_MS, Receiver, Settings};
+use receive::{Receiver, Settings};
 use shared::host::assembly::Tenancy;
 use shared::host::config::{self, variable};
 use shared::lambda::telemetry;
 use shared::lambda::wiring::Wiring;
-use shared::store::{SOURCE_TTL_MS, StoreSettings};
+use shared::store::{APPLICATION_TTL_MS, SOURCE_TTL_MS, StoreSettings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

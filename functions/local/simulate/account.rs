@@ -7,7 +7,7 @@ use admin::Admin;
 use bytes::Bytes;
 use dispatch::{Dispatcher, Parts};
 use http::Request;
-use receive::{APPLICATION_TTL_MS, Receiver};
+use receive::Receiver;
 use retry::{Pace, Sweeper};
 use serde_json::{Value, json};
 use shared::domain::clock::{Ambient, Clock};
@@ -21,7 +21,9 @@ use shared::host::config::DEFAULT_ORGANISATION;
 use shared::queue::{DeadLetters, Producer, Queues};
 use shared::sender::Sender;
 use shared::sender::target::TargetPolicy;
-use shared::store::{Backpressure, Profiles, Rates, SOURCE_TTL_MS, StoreSettings, Stores};
+use shared::store::{
+    APPLICATION_TTL_MS, Backpressure, Profiles, Rates, SOURCE_TTL_MS, StoreSettings, Stores,
+};
 
 use super::aws::dice::Dice;
 use super::aws::queue::SimulatedQueue;

@@ -1,8 +1,9 @@
 //! Applications and their endpoints: read by everyone, changed by admin.
 //!
-//! A reader may keep what it read for a while. Receive does, since a deleted application that
-//! is still accepted from for half a minute does no harm. Dispatch on Lambda does not: an
-//! endpoint that was created before a message must get it.
+//! A reader may keep what it read for a while. Receive does, for [`APPLICATION_TTL_MS`]: a deleted
+//! application that is still accepted from for half a minute does no harm, since nobody else gets
+//! its name as long. Dispatch on Lambda does not: an endpoint that was created before a message must
+//! get it.
 //!
 //! An application of more than [`NARROW`] endpoints is wide. It may have thousands, so readers say
 //! which of them they need: of a wide one they get those, read one by one or page by page.
@@ -21,6 +22,9 @@ use crate::domain::clock::Clock;
 use crate::domain::endpoint::{Endpoint, NARROW, Stretch};
 use crate::domain::id::{ApplicationId, EndpointId, OrganisationId};
 
+/// How long the receive function on Lambda keeps an application that it read, in milliseconds; and
+/// how long the name of one that was deleted or renamed rests there.
+pub const APPLICATION_TTL_MS: u64 = 30_000;
 /// Most applications that a reader keeps.
 const MAX_KEPT: usize = 10_000;
 /// Most wide ones that it keeps with all of their endpoints: about 15 MB each.
@@ -121,12 +125,32 @@ impl Directory {
         reference: &str,
         need: Need<'_>,
     ) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let id = match reference.parse::<ApplicationId>() {
-            Ok(id) => Some(id),
-            Err(_) => self.resolve(org, reference).await?,
+        let found = match reference.parse() {
+            Ok(id) => self.tenant(&id, need).await?,
+            Err(_) => self.called(org, reference, need).await?,
         };
-        let Some(id) = id else { return Ok(None) };
-        Ok(self.tenant(&id, need).await?.filter(|tenant| tenant.application.org == *org))
+        Ok(found.filter(|tenant| tenant.application.org == *org))
+    }
+
+    /// The application of this name. One that gave it up may still be found by it, and is not meant.
+    async fn called(
+        &self,
+        org: &OrganisationId,
+        uid: &str,
+        need: Need<'_>,
+    ) -> Result<Option<Arc<Tenant>>, StoreError> {
+        let has_it = |tenant: &Arc<Tenant>| {
+            tenant.application.uid.as_ref().is_some_and(|own| own.as_str() == uid)
+        };
+        let Some(id) = self.resolve(org, uid).await? else { return Ok(None) };
+        let found = self.tenant(&id, need).await?;
+        match (&self.kept, &found) {
+            // What is kept may be older than the name is its.
+            (Some(kept), Some(tenant)) if !has_it(tenant) => kept.forget(&id),
+            _ => return Ok(found.filter(has_it)),
+        }
+        let Some(id) = self.resolve(org, uid).await? else { return Ok(None) };
+        Ok(self.tenant(&id, need).await?.filter(has_it))
     }
 
     /// The application with this id, whoever owns it, with the endpoints that are needed.

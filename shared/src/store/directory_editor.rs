@@ -22,6 +22,8 @@ pub struct DirectoryEditor {
     pub(super) table: Arc<dyn Table>,
     kept: Option<Cached>,
     outbox: Vec<Write>,
+    /// How long a name that an application gave up leads where it led.
+    name_rest_ms: u64,
 }
 
 /// What became of a change.
@@ -39,7 +41,13 @@ impl DirectoryEditor {
     /// Changes the table, and tells `kept` to forget what changed: the memory of the readers
     /// in the same process.
     pub fn new(table: Arc<dyn Table>, kept: Option<Cached>) -> Self {
-        Self { table, kept, outbox: Vec::new() }
+        Self { table, kept, outbox: Vec::new(), name_rest_ms: 0 }
+    }
+
+    /// An editor that lets a name which an application gives up rest for so many milliseconds.
+    #[must_use]
+    pub fn resting(self, name_rest_ms: u64) -> Self {
+        Self { name_rest_ms, ..self }
     }
 
     /// An editor that writes these in the same transaction as a change of an endpoint.
@@ -88,12 +96,13 @@ impl DirectoryEditor {
             }
             let put = application_item(&new, item.rev + 1)?;
             let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
-            rename(
-                &mut writes,
-                old.uid.as_ref().map(|uid| keys::application_uid(&new.org, uid.as_str())),
-                new.uid.as_ref().map(|uid| application_alias(&new.org, uid, new.id)).transpose()?,
-                now,
-            );
+            if old.uid != new.uid {
+                writes.extend(self.freed(&old, now)?);
+                if let Some(uid) = &new.uid {
+                    let alias = application_alias(&new.org, uid, new.id)?;
+                    writes.push(Write::Put(alias, Condition::AbsentAt(now)));
+                }
+            }
             Ok(Change::Write(writes, Edited::Done((new, answer))))
         })
         .await
@@ -104,7 +113,11 @@ impl DirectoryEditor {
     ///
     /// # Errors
     /// When the store fails; some of it may be gone then, and asking again removes the rest.
-    pub async fn delete_application(&self, app: &ApplicationId) -> Result<Edited<()>, StoreError> {
+    pub async fn delete_application(
+        &self,
+        app: &ApplicationId,
+        now: Timestamp,
+    ) -> Result<Edited<()>, StoreError> {
         let Some(tenant) = read_whole(&*self.table, app).await? else { return Ok(Edited::Gone) };
         // The application goes last, so that a broken-off deletion can be asked for again.
         let removals: Vec<_> = tenant
@@ -118,9 +131,9 @@ impl DirectoryEditor {
         }
         self.change(app, None, |item| {
             let application: Application = doc::decode(&item.doc)?;
-            let uid = application.uid.as_ref();
-            let alias = uid.map(|uid| keys::application_uid(&application.org, uid.as_str()));
-            Ok(Change::Write(removal(item, alias), Edited::Done(())))
+            let mut writes = removal(item, None);
+            writes.extend(self.freed(&application, now)?);
+            Ok(Change::Write(writes, Edited::Done(())))
         })
         .await
     }
@@ -230,6 +243,18 @@ impl DirectoryEditor {
         self.forget(app);
         // Ids are new, so the only condition that can be lost is the uid's.
         Ok(if done? { Edited::Done(()) } else { Edited::UidTaken })
+    }
+
+    /// What frees the name of an application. Others may have read it and follow it for a while: so
+    /// long it leads where it led, and nobody takes it. What is published under it would otherwise
+    /// be lost, or go to whoever had it before.
+    fn freed(&self, of: &Application, now: Timestamp) -> Result<Option<Write>, StoreError> {
+        let Some(uid) = &of.uid else { return Ok(None) };
+        let alias = application_alias(&of.org, uid, of.id)?;
+        Ok(Some(match self.name_rest_ms {
+            0 => Write::Delete(alias.key, Condition::Always),
+            rest_ms => Write::Put(alias.until(now.plus_ms(rest_ms)), Condition::Always),
+        }))
     }
 
     fn forget(&self, app: &ApplicationId) {

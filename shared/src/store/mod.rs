@@ -75,7 +75,7 @@ pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
 pub use codes::Codes;
 pub use deliveries::{Advanced, Deliveries, Recorded, Snapshot};
-pub use directory::{Cached, Directory, Need, Tenant};
+pub use directory::{APPLICATION_TTL_MS, Cached, Directory, Need, Tenant};
 pub use directory_editor::{DirectoryEditor, Edited};
 pub use due::Due;
 pub use eraser::{EXPUNGED, Eraser};

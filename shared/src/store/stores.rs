@@ -18,6 +18,9 @@ pub struct StoreSettings {
     pub directory_ttl_ms: u64,
     /// How long sources are kept in memory, in milliseconds.
     pub sources_ttl_ms: u64,
+    /// How long a name that an application gave up rests, in milliseconds: as long as others keep
+    /// what they read.
+    pub name_rest_ms: u64,
     /// Whether payloads are compressed.
     pub compress: bool,
     /// Applications of more endpoints are wide: [`NARROW`], but where a test wants it otherwise.
@@ -27,7 +30,13 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     /// Nothing is kept that another process may change, and bytes cost money.
     fn default() -> Self {
-        Self { directory_ttl_ms: 0, sources_ttl_ms: 0, compress: true, narrow: NARROW }
+        Self {
+            directory_ttl_ms: 0,
+            sources_ttl_ms: 0,
+            name_rest_ms: 0,
+            compress: true,
+            narrow: NARROW,
+        }
     }
 }
 
@@ -82,7 +91,8 @@ impl Stores {
     /// All stores on this table. It reads nothing yet.
     pub fn new(table: Arc<dyn Table>, ambient: &Ambient, settings: StoreSettings) -> Self {
         let (table, clock) = (|| table.clone(), || ambient.clock.clone());
-        let StoreSettings { directory_ttl_ms, sources_ttl_ms, compress, narrow } = settings;
+        let StoreSettings { directory_ttl_ms, sources_ttl_ms, name_rest_ms, compress, narrow } =
+            settings;
         let kept = (directory_ttl_ms > 0).then(|| Cached::new(clock(), directory_ttl_ms));
         let event_type_settings =
             EventTypeSettings::new(table(), clock(), EVENT_TYPE_SETTINGS_TTL_MS);
@@ -96,7 +106,7 @@ impl Stores {
                 None => Directory::new(table()),
             }
             .narrow(narrow),
-            editor: DirectoryEditor::new(table(), kept),
+            editor: DirectoryEditor::new(table(), kept).resting(name_rest_ms),
             eraser: Eraser::new(table()),
             history: History::new(table()),
             inbox: if compress { Inbox::new(table()) } else { Inbox::uncompressed(table()) },
