@@ -32,8 +32,8 @@ pub struct Application {
     pub uid: Option<Uid>,
     /// For people.
     pub name: String,
-    /// Deliveries per second to all its endpoints together, kept by each dispatching process for
-    /// itself.
+    /// Deliveries per second to all its endpoints together, kept by all dispatching processes
+    /// together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_rate: Option<u16>,
     /// The caller's notes.

@@ -70,7 +70,7 @@ pub struct Endpoint {
     /// The channels it listens to; none chosen means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<String>>,
-    /// Deliveries per second, kept by each dispatching process for itself.
+    /// Deliveries per second, kept by all dispatching processes together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_rate: Option<u16>,
     /// The caller's notes.

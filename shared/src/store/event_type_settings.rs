@@ -36,7 +36,7 @@ const MARKED_AT_ONCE: usize = 250;
 /// Applications that are marked at the same time: some thousands a second.
 const WRITES_AT_ONCE: usize = 32;
 
-/// EventTypeSettings by the name of the event type.
+/// The settings by the name of the event type.
 type ByName = Arc<BTreeMap<String, DeliverySettings>>;
 
 /// Reads the delivery settings of event types. Clones share their memory.
@@ -53,7 +53,7 @@ struct Stored {
 }
 
 impl EventTypeSettings {
-    /// EventTypeSettings in this table, remembered for `ttl_ms` milliseconds.
+    /// Those in this table, remembered for `ttl_ms` milliseconds.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>, ttl_ms: u64) -> Self {
         Self { table, recent: Cache::new(clock, ttl_ms, MAX_KEPT) }
     }
