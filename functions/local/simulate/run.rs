@@ -238,6 +238,9 @@ async fn load(
     tokio::time::sleep_until(end).await;
 }
 
+/// How often somebody asks for the same before they give up.
+const CLICKS: u32 = 10;
+
 /// Sends messages again to the first endpoint, as somebody does who clicks.
 async fn by_hand(
     account: &Account,
@@ -251,7 +254,15 @@ async fn by_hand(
     let Customer { app, endpoints } = &customers[0];
     for message in messages {
         let path = format!("/api/v1/app/{app}/msg/{message}/endpoint/{}/resend", endpoints[0]);
-        account.ask(&path, json!({})).await?;
+        let mut tries = 1;
+        // Whoever is told to come later does.
+        while let Err(why) = account.ask(&path, json!({})).await {
+            if tries == CLICKS {
+                return Err(why);
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
     Ok(())
 }
