@@ -1,8 +1,8 @@
 //! The name of an application where whoever publishes keeps what it read, as on Lambda: what is
-//! published under a name goes to whom it belongs, or to nobody yet.
+//! published under a name does not go to whoever had it before.
 
 use serde_json::{Value, json};
-use shared::store::{APPLICATION_TTL_MS, Cached, Directory};
+use shared::store::{APPLICATION_TTL_MS, Cached, Directory, NAME_REST_MS};
 
 use crate::support::world::{World, text};
 
@@ -14,7 +14,7 @@ async fn remembering() -> (World, String) {
     let mut world = World::new();
     let kept = Cached::new(world.clock.clone(), APPLICATION_TTL_MS);
     world.receiver.directory = Directory::cached(world.table.clone(), kept);
-    world.admin.editor = world.admin.editor.clone().resting(APPLICATION_TTL_MS);
+    world.admin.editor = world.admin.editor.clone().resting(NAME_REST_MS);
     let created = create(&world).await;
     assert_eq!(created.0, 201);
     world.endpoint(&created.1, URL).await;
@@ -43,7 +43,17 @@ async fn the_name_of_a_deleted_application_is_anothers_once_nobody_follows_it_an
     assert_eq!(world.call("DELETE", &format!("/api/v1/app/{app}"), Value::Null).await.status, 204);
     assert_eq!(world.call("GET", "/api/v1/app/acme", Value::Null).await.status, 404);
     assert_eq!(create(&world).await.0, 409, "what was published for the new one would be lost");
+    let bringing = json!({"eventType": "test.event", "payload": {}, "application": {"name": "A", "uid": "acme"}});
+    let path = "/api/v1/app/acme/msg";
+    // Whoever remembers it publishes to it in vain; then there is none, and none yet.
     world.clock.advance_ms(APPLICATION_TTL_MS);
+    assert_eq!(publish(&world, "acme").await, 404);
+    let later = world.call("POST", path, bringing).await;
+    assert_eq!(later.status, 503, "{later:?}");
+    let portal = json!({"application": {"name": "A", "uid": "acme"}});
+    let portal = world.call("POST", "/api/v1/auth/app-portal-access/acme", portal).await;
+    assert_eq!(portal.status, 409, "{portal:?}");
+    world.clock.advance_ms(NAME_REST_MS - APPLICATION_TTL_MS);
     let (status, new) = create(&world).await;
     assert_eq!(status, 201);
     world.endpoint(&new, OTHER).await;
@@ -53,14 +63,14 @@ async fn the_name_of_a_deleted_application_is_anothers_once_nobody_follows_it_an
 }
 
 #[tokio::test]
-async fn the_name_of_a_renamed_application_leads_to_it_until_it_is_anothers() {
+async fn the_name_of_a_renamed_application_rests_and_is_free_then() {
     let (world, app) = remembering().await;
     let path = format!("/api/v1/app/{app}");
     let renamed = world.call("PATCH", &path, json!({"uid": "acme-old"})).await;
     assert_eq!(renamed.status, 200, "{renamed:?}");
     assert_eq!(publish(&world, "acme-old").await, 202, "at once, though it was read before");
     assert_eq!(create(&world).await.0, 409);
-    world.clock.advance_ms(APPLICATION_TTL_MS);
+    world.clock.advance_ms(NAME_REST_MS);
     assert_eq!(publish(&world, "acme").await, 404, "nobody's");
     let (_, new) = create(&world).await;
     world.endpoint(&new, OTHER).await;

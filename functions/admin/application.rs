@@ -229,9 +229,14 @@ impl Call<'_> {
         let org = self.access.organisation();
         let uid = input.check_brought(&org, named, &self.admin.profiles).await?;
         match self.create(input, Some(uid)).await {
-            // Somebody else was faster.
-            Err(ApiError::Http { status: StatusCode::CONFLICT, .. }) | Ok(_) => Ok(()),
-            Err(error) => Err(error),
+            // Somebody else was faster, or has just given the name up.
+            Err(taken @ ApiError::Http { status: StatusCode::CONFLICT, .. }) => {
+                match self.tenant(named).await {
+                    Err(ApiError::Http { status: StatusCode::NOT_FOUND, .. }) => Err(taken),
+                    found => found.map(drop),
+                }
+            }
+            created => created.map(drop),
         }
     }
 
@@ -288,7 +293,5 @@ fn show(status: StatusCode, application: Application) -> Response<Bytes> {
 }
 
 fn uid_taken() -> ApiError {
-    ApiError::conflict(
-        "An application with this uid already exists, or had it until half a minute ago.",
-    )
+    ApiError::conflict("An application with this uid already exists, or had it until a moment ago.")
 }

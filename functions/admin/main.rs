@@ -9,13 +9,13 @@ use shared::host::config::{self, variable};
 use shared::lambda::telemetry;
 use shared::lambda::wiring::Wiring;
 use shared::queue::Queues;
-use shared::store::{APPLICATION_TTL_MS, StoreSettings};
+use shared::store::{NAME_REST_MS, StoreSettings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let telemetry = telemetry::on_lambda(&config::from_process);
     let wiring = Wiring::from_process()?;
-    let stores = StoreSettings { name_rest_ms: APPLICATION_TTL_MS, ..StoreSettings::default() };
+    let stores = StoreSettings { name_rest_ms: NAME_REST_MS, ..StoreSettings::default() };
     let (base, invocation) = wiring.base(stores, telemetry)?;
     let tenancy = Tenancy::new(&base, &wiring.root_secret().await?, wiring.profiles());
     let queues = Queues {

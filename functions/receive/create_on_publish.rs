@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
 use shared::api::application::ApplicationIn;
-use shared::api::error::ApiError;
+use shared::api::error::{ApiError, Later};
 use shared::api::request;
 use shared::domain::right::Right;
 use shared::domain::token::Bearer;
-use shared::store::{Edited, Need, Tenant};
+use shared::store::{Need, Tenant};
 
 use crate::Receiver;
 
@@ -46,12 +46,9 @@ impl Receiver {
         let uid = brought.check_brought(org, named, &self.profiles).await?;
         let application = brought.create(*org, Some(uid), &self.sealer, &self.ambient);
         self.check_request(request, &application).await?;
-        match self.editor.create_application(&application).await? {
-            // Somebody else was faster, or not: it is there now.
-            Edited::Done(()) | Edited::UidTaken => {}
-            Edited::Gone => return Err(ApiError::not_found()),
-        }
+        self.editor.create_application(&application).await?;
+        // It is there now, or somebody else was faster; or its name has just been given up by another.
         let found = self.directory.application(org, named, Need::Application).await?;
-        found.ok_or_else(ApiError::not_found)
+        found.ok_or(ApiError::Later(Later::Contended))
     }
 }

@@ -146,7 +146,7 @@ fn an_objection_comes_before_what_was_asked() {
     let place = Place::new("objection");
     place.json(&["app", "create", "Acme", "--uid", "acme"]);
     let complaint = place.complains(&["app", "create", "Acme", "--uid", "acme"]);
-    let expected = "posthorn: An application with this uid already exists, or had it until half a minute ago. \
+    let expected = "posthorn: An application with this uid already exists, or had it until a moment ago. \
                     (POST /api/v1/app: 409 Conflict)\n";
     assert_eq!(complaint, expected);
     let complaint = place.complains(&["api", "POST", "/app", "{"]);

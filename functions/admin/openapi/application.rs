@@ -8,7 +8,7 @@ use crate::application::{ApplicationOut, ApplicationPatch};
 use crate::page::Page;
 use crate::secret::{KeyRotateIn, SecretOut};
 
-const UID_TAKEN: &str = "The uid is taken, or, on AWS, was until half a minute ago";
+const UID_TAKEN: &str = "The uid is taken, or, on AWS, was less than a minute ago";
 
 pub(super) fn descriptions() -> Vec<Description> {
     let describe = |id, summary| describe(id, summary).caller(Caller::Organisation);

@@ -2,19 +2,19 @@
 //!
 //! A reader may keep what it read for a while. Receive does, for [`APPLICATION_TTL_MS`]: a deleted
 //! application that is still accepted from for half a minute does no harm, since nobody else gets
-//! its name as long. Dispatch on Lambda does not: an endpoint that was created before a message must
+//! its name so soon. Dispatch on Lambda does not: an endpoint that was created before a message must
 //! get it.
 //!
 //! An application of more than [`NARROW`] endpoints is wide. It may have thousands, so readers say
 //! which of them they need: of a wide one they get those, read one by one or page by page.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
+use super::seen::Seen;
 use super::table::{Item, Key, Query, Table, prefix_range};
 use super::{StoreError, base_query, doc, keys, read_range};
 use crate::domain::application::Application;
@@ -22,9 +22,11 @@ use crate::domain::clock::Clock;
 use crate::domain::endpoint::{Endpoint, NARROW, Stretch};
 use crate::domain::id::{ApplicationId, EndpointId, OrganisationId};
 
-/// How long the receive function on Lambda keeps an application that it read, in milliseconds; and
-/// how long the name of one that was deleted or renamed rests there.
+/// How long the receive function on Lambda keeps an application that it read, in milliseconds.
 pub const APPLICATION_TTL_MS: u64 = 30_000;
+/// How long the name of one that was deleted or renamed rests there, in milliseconds: longer by the
+/// time that a deletion of the admin function takes at the most.
+pub const NAME_REST_MS: u64 = APPLICATION_TTL_MS + 15_000;
 /// Most applications that a reader keeps.
 const MAX_KEPT: usize = 10_000;
 /// Most wide ones that it keeps with all of their endpoints: about 15 MB each.
@@ -132,7 +134,7 @@ impl Directory {
         Ok(found.filter(|tenant| tenant.application.org == *org))
     }
 
-    /// The application of this name. One that gave it up may still be found by it, and is not meant.
+    /// The application that has this name.
     async fn called(
         &self,
         org: &OrganisationId,
@@ -143,12 +145,12 @@ impl Directory {
             tenant.application.uid.as_ref().is_some_and(|own| own.as_str() == uid)
         };
         let Some(id) = self.resolve(org, uid).await? else { return Ok(None) };
-        let found = self.tenant(&id, need).await?;
-        match (&self.kept, &found) {
-            // What is kept may be older than the name is its.
-            (Some(kept), Some(tenant)) if !has_it(tenant) => kept.forget(&id),
-            _ => return Ok(found.filter(has_it)),
+        if let Some(found) = self.tenant(&id, need).await?.filter(has_it) {
+            return Ok(Some(found));
         }
+        // What is kept may be from before it got this name, or from before another did.
+        let Some(kept) = &self.kept else { return Ok(None) };
+        kept.forget(&id);
         let Some(id) = self.resolve(org, uid).await? else { return Ok(None) };
         Ok(self.tenant(&id, need).await?.filter(has_it))
     }
@@ -407,42 +409,6 @@ impl Tenant {
 
 fn endpoint_of(item: &Item) -> Result<Arc<Endpoint>, StoreError> {
     doc::decode(&item.doc).map(Arc::new)
-}
-
-/// Applications that were seen to be wide, or large: their endpoints are not looked for in the call
-/// that reads them. One that is so no more is read as if it were. With each that is wide, how many
-/// endpoints this process may create before it counts them again.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<HashMap<ApplicationId, usize>>>);
-
-impl Seen {
-    fn holds(&self, app: &ApplicationId) -> bool {
-        self.lock().contains_key(app)
-    }
-
-    /// Takes the room for one endpoint, if there is known to be any.
-    fn take_room(&self, app: &ApplicationId) -> bool {
-        match self.lock().get_mut(app) {
-            Some(room) if *room > 0 => {
-                *room -= 1;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn note(&self, app: &ApplicationId, room: usize) {
-        let mut seen = self.lock();
-        if seen.len() >= MAX_KEPT {
-            seen.clear();
-        }
-        seen.insert(*app, room);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ApplicationId, usize>> {
-        // The map is whole after every statement, whatever panicked in between.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a [`Directory`] remembers. Clones share their memory.

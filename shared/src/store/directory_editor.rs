@@ -16,13 +16,17 @@ use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, Uid};
 /// Endpoints that are removed at the same time with their application.
 const PARALLEL_REMOVALS: usize = 32;
 
+/// To whom a name leads that rests: ids begin with the time when they are made, and none was made
+/// then.
+const NOBODY: &str = "app_000000000000000000000000000";
+
 /// Changes applications and endpoints.
 #[derive(Clone)]
 pub struct DirectoryEditor {
     pub(super) table: Arc<dyn Table>,
     kept: Option<Cached>,
     outbox: Vec<Write>,
-    /// How long a name that an application gave up leads where it led.
+    /// How long nobody may take a name that an application gave up.
     name_rest_ms: u64,
 }
 
@@ -44,7 +48,8 @@ impl DirectoryEditor {
         Self { table, kept, outbox: Vec::new(), name_rest_ms: 0 }
     }
 
-    /// An editor that lets a name which an application gives up rest for so many milliseconds.
+    /// An editor that lets nobody take a name for so many milliseconds after an application gave it
+    /// up.
     #[must_use]
     pub fn resting(self, name_rest_ms: u64) -> Self {
         Self { name_rest_ms, ..self }
@@ -245,12 +250,13 @@ impl DirectoryEditor {
         Ok(if done? { Edited::Done(()) } else { Edited::UidTaken })
     }
 
-    /// What frees the name of an application. Others may have read it and follow it for a while: so
-    /// long it leads where it led, and nobody takes it. What is published under it would otherwise
-    /// be lost, or go to whoever had it before.
+    /// What frees the name of an application. Others may have read it, and follow it for a while: so
+    /// long it leads nowhere, and nobody takes it. What is published under it would otherwise be lost,
+    /// or go to whoever had it before.
     fn freed(&self, of: &Application, now: Timestamp) -> Result<Option<Write>, StoreError> {
         let Some(uid) = &of.uid else { return Ok(None) };
-        let alias = application_alias(&of.org, uid, of.id)?;
+        let nobody = NOBODY.parse().expect("an id");
+        let alias = application_alias(&of.org, uid, nobody)?;
         Ok(Some(match self.name_rest_ms {
             0 => Write::Delete(alias.key, Condition::Always),
             rest_ms => Write::Put(alias.until(now.plus_ms(rest_ms)), Condition::Always),

@@ -61,6 +61,7 @@ mod profiles;
 mod rates;
 mod revocations;
 mod scheduled;
+mod seen;
 mod source_log;
 mod sources;
 mod stores;
@@ -75,7 +76,7 @@ pub use book::{DEFAULT_PROFILE, PROFILE_TTL_MS, Profiles};
 pub use catalogue::Catalogue;
 pub use codes::Codes;
 pub use deliveries::{Advanced, Deliveries, Recorded, Snapshot};
-pub use directory::{APPLICATION_TTL_MS, Cached, Directory, Need, Tenant};
+pub use directory::{APPLICATION_TTL_MS, Cached, Directory, NAME_REST_MS, Need, Tenant};
 pub use directory_editor::{DirectoryEditor, Edited};
 pub use due::Due;
 pub use eraser::{EXPUNGED, Eraser};
@@ -251,7 +252,8 @@ async fn find_first<T>(
             }
         }
         match page.next {
-            Some(next) => query.after = Some(next),
+            // What is not at the beginning may be far behind it.
+            Some(next) => query = table::Query { after: Some(next), limit: PAGE, ..query },
             None => return Ok(None),
         }
     }

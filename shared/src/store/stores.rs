@@ -18,8 +18,8 @@ pub struct StoreSettings {
     pub directory_ttl_ms: u64,
     /// How long sources are kept in memory, in milliseconds.
     pub sources_ttl_ms: u64,
-    /// How long a name that an application gave up rests, in milliseconds: as long as others keep
-    /// what they read.
+    /// How long nobody may take a name that an application gave up, in milliseconds: as long as
+    /// others keep what they read.
     pub name_rest_ms: u64,
     /// Whether payloads are compressed.
     pub compress: bool,
