@@ -10,8 +10,8 @@
 //!
 //! Not guaranteed: order; nor that what was put off on an older state of the endpoint, while all else
 //! was released, comes with it; nor anything more once the endpoint is disabled in the middle; nor
-//! that a raised rate is kept while what had an attempt, or was asked for by hand, comes at the
-//! moments of before.
+//! that a raised rate, or the one beside it whose moments were forgotten with it, is kept while what
+//! had an attempt, or was asked for by hand, comes at the moments of before.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::domain::clock::Timestamp;
@@ -32,7 +32,7 @@ const PAGE: usize = 500;
 /// After a page of which something was released, in seconds: an endpoint that has just come back is
 /// not flooded.
 const PAGE_EVERY_S: u32 = 1;
-/// Deliveries of a page that are put off anew at once.
+/// Deliveries that are put off anew, and rates whose moments are forgotten, at once.
 const AT_ONCE: usize = 16;
 
 /// What is released of what waits for endpoints of an application.
@@ -84,10 +84,14 @@ async fn forgets(
 ) -> Result<bool, NotDone> {
     // Who had this record before may have forgotten them.
     let mut may_wait = job.receipt.receive_count > 1;
-    let of_application = (ep.is_none() || is_rated).then(|| release.app.to_string());
-    for owner in ep.map(|ep| ep.to_string()).into_iter().chain(of_application) {
-        may_wait |= job.context.parts.rates.forget(&owner, job.now()).await?;
+    let rates = &job.context.parts.rates;
+    if let Some(ep) = ep {
+        may_wait |= rates.forget(&ep.to_string(), job.now()).await?;
+        if !may_wait || !is_rated {
+            return Ok(may_wait);
+        }
     }
+    may_wait |= rates.forget(&release.app.to_string(), job.now()).await?;
     Ok(may_wait)
 }
 
@@ -97,9 +101,11 @@ async fn release_each(job: &Job, release: Release) -> Result<(), NotDone> {
     // An endpoint asks anew for its own rate, too, and not behind what it gives up.
     let rated =
         tenant.endpoints.iter().filter(|endpoint| raised && endpoint.throttle_rate.is_some());
-    for endpoint in rated {
-        job.context.parts.rates.forget(&endpoint.id.to_string(), job.now()).await?;
-    }
+    let rated: Vec<EndpointId> = rated.map(|endpoint| endpoint.id).collect();
+    let forgotten = rated
+        .into_iter()
+        .map(async |ep| job.context.parts.rates.forget(&ep.to_string(), job.now()).await);
+    stream::iter(forgotten).buffer_unordered(AT_ONCE).try_collect::<Vec<bool>>().await?;
     let records = tenant.endpoints.iter().map(|endpoint| {
         // With a beginning: the moments have been forgotten.
         let (ep, from) = (Some(endpoint.id), Some(Look::start(since)));
