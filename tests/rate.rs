@@ -47,6 +47,12 @@ fn a_backlog_gets_all_of_the_rate() {
 }
 
 #[test]
+fn a_seconds_worth_goes_out_at_once_and_the_rest_behind_it() {
+    let after: Vec<u64> = moments(2, &[0; 5]).iter().map(|moment| moment - START.as_ms()).collect();
+    assert_eq!(after, [0, 0, 1_000, 1_500, 2_000]);
+}
+
+#[test]
 fn what_waits_goes_out_evenly() {
     for rate in [50, 1_000] {
         let at_once = usize::from(rate);

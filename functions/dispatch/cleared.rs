@@ -137,7 +137,7 @@ async fn lease_new(job: &Job, target: &Target, look: bool) -> Result<Option<Clea
 /// Puts the first attempt of a delivery that has no item yet off, if it has to wait.
 async fn put_off_new(job: &Job, target: &Target) -> Result<Gate, NotDone> {
     let now = job.now();
-    let gate = waiting(job, target, None, now).await?;
+    let gate = reserve(job, target, None, now).await?;
     let Gate::Later(event) = &gate else { return Ok(gate) };
     let event = event.clone();
     let first = Delivery::first(&target.message, target.endpoint().id, now, now);
@@ -179,7 +179,7 @@ pub(crate) async fn under_lease(
 ) -> Result<Option<Cleared>, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let now = job.now();
-    let gate = waiting(job, target, Some(&found.value), now).await?;
+    let gate = reserve(job, target, Some(&found.value), now).await?;
     if let Gate::Later(event) = gate {
         return move_on(job, found, event, now).await.map(|()| None);
     }
@@ -290,8 +290,9 @@ async fn was_put_off(job: &Job, delivery: &Delivery, effects: &[Effect]) -> Resu
     followed_up::enqueue_and_count(job, delivery, effects).await
 }
 
-/// Why the next attempt has to wait, and until when. `counted`: the rate has been asked before.
-async fn waiting(
+/// Whether the next attempt may be made now, and what that takes: the probe of a circuit that is
+/// open, a moment of each rate, unless the delivery was given one before.
+async fn reserve(
     job: &Job,
     target: &Target,
     found: Option<&Delivery>,

@@ -27,18 +27,20 @@ pub fn is_raised(before: Option<u16>, now: Option<u16>) -> bool {
 impl Given {
     /// Gives out the next of `rate` a second: the first moment from `now` on that leaves no second
     /// with more. A second's worth goes out at once, and what has to wait goes out evenly; moments
-    /// are given in order.
+    /// are given in order. Asked five times at once, a rate of 2 gives the moments 0, 0, 1, 1.5 and
+    /// 2 s from then.
     pub fn next(&mut self, rate: u16, now: Timestamp) -> Timestamp {
         let rate = u32::from(rate).max(1);
         let apart_ms = (COUNTS_MS / u64::from(rate)).max(APART_MS);
+        // Behind the last one, if anybody waits for that.
         let mut at = match self.0.last() {
             Some((last, count)) if *last > now => {
                 let is_full = u64::from(*count) * COUNTS_MS >= u64::from(rate) * apart_ms;
                 last.plus_ms(if is_full { apart_ms } else { 0 })
             }
-            // Nobody waits.
             _ => now,
         };
+        // And on, while the second before is full.
         while let Some(until) = self.full_until(rate, at) {
             at = until;
         }
