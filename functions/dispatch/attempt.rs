@@ -149,7 +149,7 @@ pub(crate) async fn outcome(
     attempt: &Attempt,
     outcome: Option<&Outcome>,
 ) -> Result<(), NotDone> {
-    if job.is_over(message) {
+    if job.is_expired(message) {
         return Ok(());
     }
     let tenant = job.tenant_with(message.app, attempt.ep).await?;

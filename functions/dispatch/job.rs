@@ -169,12 +169,12 @@ impl Job {
 
     /// Whether a message is kept no longer. Who had it nobody knows any more, and what would be put
     /// on record may be in the place of a newer one of its name.
-    pub(crate) fn is_over(&self, message: &Message) -> bool {
-        let is_over = message.expires_at <= self.now();
-        if is_over {
+    pub(crate) fn is_expired(&self, message: &Message) -> bool {
+        let is_expired = message.expires_at <= self.now();
+        if is_expired {
             warn!(message.id = %message.id, "a record came after its message's retention");
         }
-        is_over
+        is_expired
     }
 
     /// Puts records in the retries queue.

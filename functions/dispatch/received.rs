@@ -79,7 +79,7 @@ async fn fan_out(job: Job, message: Message, again: bool) -> Result<(), NotDone>
     let arrival = job.receipt.arrival(again, message.released_at());
     job.check_first_receive(&arrival)?;
     // Of one that was cut the parts are what is sent.
-    if message.parts > 0 || job.is_over(&message) {
+    if message.parts > 0 || job.is_expired(&message) {
         return Ok(());
     }
     let Some(tenant) = job.tenant(message.app).await? else {
@@ -110,7 +110,7 @@ async fn share(
     let arrival = job.receipt.arrival(again, message.released_at());
     let arrival = Arrival { cut_since: Some(since), ..arrival };
     job.check_first_receive(&arrival)?;
-    if job.is_over(&message) {
+    if job.is_expired(&message) {
         return Ok(());
     }
     let directory = &job.context.parts.directory;
