@@ -27,7 +27,7 @@ use shared::domain::message::Message;
 use shared::domain::profile::Profile;
 use shared::domain::profile::split::{MAX_PARTS, MAX_PARTS_BYTES, Split};
 
-use crate::caller::{Asked, Caller};
+use crate::caller::{Caller, Options};
 use crate::recent::Turn;
 use crate::take::{MAX_SHOWN_BYTES, Offered, Prepared, Unsent, busy, is_named, prepare};
 use crate::{JsonSchema, Receiver};
@@ -50,7 +50,7 @@ impl Receiver {
         let bodies = read(request.body())?;
         let application = &caller.tenant.application;
         let profile = self.profiles.of(application).await?;
-        let Asked { with_content, hops } = Asked::by(request)?;
+        let Options { with_content, hops } = Options::by(request)?;
         let now = self.ambient.now();
         let mut cut = Cut::default();
         let mut named = HashSet::new();

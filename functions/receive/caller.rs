@@ -35,14 +35,14 @@ pub(crate) struct Caller<'a> {
 }
 
 /// What a request says beside its body.
-pub(crate) struct Asked {
+pub(crate) struct Options {
     /// Whether the answer is to have the payload.
     pub(crate) with_content: bool,
     /// How often we have sent ourselves what this comes of.
     pub(crate) hops: u8,
 }
 
-impl Asked {
+impl Options {
     /// # Errors
     /// 400 when it says what it cannot, or came by us too often.
     pub(crate) fn by(request: &Request<Bytes>) -> Result<Self, ApiError> {

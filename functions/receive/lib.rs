@@ -65,9 +65,9 @@ mod split;
 mod take;
 mod unverified;
 
-use caller::{Asked, Caller};
+use caller::{Caller, Options};
 use recent::Recent;
-use respite::Respite;
+use respite::{Admitted, Respite};
 use unverified::Unverified;
 
 pub use batch::{MAX_BATCH_BODY_BYTES, MAX_MESSAGES};
@@ -179,9 +179,9 @@ impl Receiver {
     ) -> Result<Response<Bytes>, ApiError> {
         let away = |why: &str| Err(ApiError::Later(Later::Unavailable(why.to_owned())));
         let began = self.ambient.now();
-        if !self.respite.admits(began) {
+        let Some(admitted) = self.respite.admits(began) else {
             return away("store or queue did not answer a moment ago");
-        }
+        };
         // Pinned where it is made: it is too large to be moved about for each request.
         let answer = pin!(self.answer(request));
         let answer = tokio::time::timeout(PATIENCE, answer).await;
@@ -191,7 +191,8 @@ impl Receiver {
             Err(ApiError::Later(Later::Unavailable(_))) => {
                 self.respite.note_in_vain(began, self.ambient.now());
             }
-            Err(_) => self.respite.pass_on(self.ambient.now()),
+            Err(_) if admitted == Admitted::ToTry => self.respite.pass_on(self.ambient.now()),
+            Err(_) => {}
         }
         answer
     }
@@ -227,7 +228,7 @@ impl Receiver {
         let application = &caller.tenant.application;
         let profile = self.profiles.of(application).await?;
         let new = self.published(request, &profile)?;
-        let Asked { with_content, hops } = Asked::by(request)?;
+        let Options { with_content, hops } = Options::by(request)?;
         let message = Message { hops, ..self.message(new, application, caller.request) };
         self.take(message, &profile, with_content).await
     }
@@ -251,7 +252,7 @@ impl Receiver {
         request: &Request<Bytes>,
         application: &Application,
     ) -> Result<(), ApiError> {
-        Asked::by(request)?;
+        Options::by(request)?;
         if request::segments(request.uri().path()).last() == Some(&"batch") {
             return batch::read(request.body()).map(drop);
         }

@@ -19,6 +19,15 @@ const FIRST_MS: u64 = 1_000;
 /// The longest of it.
 const LONGEST_MS: u64 = 8_000;
 
+/// How a request may ask store and queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// Nothing is known to be away.
+    AsUsual,
+    /// Alone, to find out whether they are back.
+    ToTry,
+}
+
 /// What this process knows of it. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Respite(Arc<Mutex<State>>);
@@ -32,16 +41,16 @@ struct State {
 impl Respite {
     /// Whether a request may ask store and queue. When the time is up one may, and those that come
     /// while it does not know yet may not.
-    pub(crate) fn admits(&self, now: Timestamp) -> bool {
+    pub(crate) fn admits(&self, now: Timestamp) -> Option<Admitted> {
         let mut state = self.lock();
         if state.in_vain < ENOUGH {
-            return true;
+            return Some(Admitted::AsUsual);
         }
-        let is_over = state.until <= now;
-        if is_over {
-            state.until = now.plus_ms(LONGEST_MS);
+        if state.until > now {
+            return None;
         }
-        is_over
+        state.until = now.plus_ms(LONGEST_MS);
+        Some(Admitted::ToTry)
     }
 
     /// Store and queue did what a request wanted.
@@ -49,8 +58,8 @@ impl Respite {
         self.lock().in_vain = 0;
     }
 
-    /// A request was refused for what it is, which says nothing of store and queue: the next one may
-    /// try.
+    /// The request that was to try was refused for what it is, which says nothing of store and queue:
+    /// the next one may.
     pub(crate) fn pass_on(&self, now: Timestamp) {
         let mut state = self.lock();
         state.until = state.until.min(now);
