@@ -115,8 +115,9 @@ impl Call<'_> {
                 "The check is about signatures of JSON: switch the endpoint to `json` for it.",
             ));
         }
-        let message =
-            self.test_message(&tenant, endpoint, input.event_type.map(|name| (name, 0))).await?;
+        let message = self
+            .test_message(&tenant, endpoint, input.event_type.map(|name| (name, Some(0))))
+            .await?;
         let admin = self.admin;
         let now = admin.ambient.now();
         let right = endpoint.keyring.live(&endpoint.id.to_string(), &admin.sealer, now);
@@ -188,7 +189,7 @@ impl Call<'_> {
         &self,
         tenant: &Tenant,
         endpoint: &Endpoint,
-        event_type: Option<(String, usize)>,
+        event_type: Option<(String, Option<usize>)>,
     ) -> Result<Message, ApiError> {
         let mut rules = Rules::default();
         let payload = match &event_type {
@@ -197,7 +198,9 @@ impl Call<'_> {
                 rules.broken("eventType", "is not the name of an event type");
                 None
             }
-            Some((name, index)) => Some(self.example(tenant, endpoint, name, *index).await?),
+            Some((name, Some(index))) => Some(self.example(tenant, endpoint, name, *index).await?),
+            // It is not to have an example, but to be there.
+            Some((name, None)) => self.examples(tenant, endpoint, name).await.map(|_| None)?,
         };
         rules.check()?;
         let event_type = event_type.as_ref().map_or(TEST_EVENT, |(name, _)| name);
@@ -219,6 +222,10 @@ impl Call<'_> {
         index: usize,
     ) -> Result<String, ApiError> {
         let examples = self.examples(tenant, endpoint, name).await?;
+        if examples.is_empty() {
+            let why = format!("`{name}` has no example: give its JSON Schema `examples`.");
+            return Err(ApiError::bad_request("invalid_scheme", why));
+        }
         let example = examples.get(index).ok_or_else(|| {
             let rule = format!("must be less than {}, the number of its examples", examples.len());
             Violation::body("exampleIndex", rule)
@@ -234,7 +241,10 @@ impl Call<'_> {
         Ok(example.clone())
     }
 
-    /// At least one.
+    /// All of them.
+    ///
+    /// # Errors
+    /// 404 for a type that the caller may not know of.
     async fn examples(
         &self,
         tenant: &Tenant,
@@ -258,10 +268,7 @@ impl Call<'_> {
         let event = events.into_iter().find(|event| event.event_type == name);
         match event {
             Some(event) => Ok(vec![event.example.as_str().to_owned()]),
-            None if described.is_some() => {
-                let why = format!("`{name}` has no example: give its JSON Schema `examples`.");
-                Err(ApiError::bad_request("invalid_scheme", why))
-            }
+            None if described.is_some() => Ok(Vec::new()),
             None => Err(ApiError::not_found()),
         }
     }

@@ -49,7 +49,8 @@ impl Call<'_> {
                 "The endpoint is disabled: enable it, then send again.",
             ));
         }
-        let example = Some((input.event_type, input.example_index));
+        let index = input.payload.is_none().then_some(input.example_index);
+        let example = Some((input.event_type, index));
         let mut message = self.test_message(&tenant, endpoint, example).await?;
         if let Some(payload) = input.payload {
             message.payload = self.payload_of_its_own(&payload)?;

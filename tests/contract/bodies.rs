@@ -210,6 +210,11 @@ async fn the_example_of_an_index_is_sent_and_one_that_is_no_payload_is_not() {
             "{index}"
         );
     }
+    let own = json!({"eventType": "number", "payload": {"b": 1}});
+    let sent = world.call("POST", &path, own).await;
+    assert_eq!((sent.status.as_u16(), &sent.body["payload"]), (200, &json!({"b": 1})));
+    let unknown = json!({"eventType": "unknown", "payload": {"b": 1}});
+    assert_eq!(world.call("POST", &path, unknown).await.status, 404);
     for kind in ["number", "deep"] {
         let refused = send(kind, json!(0)).await;
         let said = (refused.status.as_u16(), &refused.body["code"]);
@@ -469,8 +474,8 @@ async fn a_value_of_another_type_is_refused_in_the_words_of_json() {
         (&endpoints, json!({"url": URL, "disabled": "no"}), "disabled", "must be true or false"),
         (&endpoints, json!({"url": URL, "channels": "a"}), "channels", "must be a list"),
         (&endpoints, json!({"url": URL, "metadata": []}), "metadata", "must be an object"),
-        (&endpoints, json!({"url": URL, "rateLimit": "9"}), "rateLimit", "at most 65535"),
-        (&endpoints, json!({"url": URL, "rateLimit": 65_536}), "rateLimit", "at most 65535"),
+        (&endpoints, json!({"url": URL, "rateLimit": "9"}), "rateLimit", "from 0 to 65535"),
+        (&endpoints, json!({"url": URL, "rateLimit": 65_536}), "rateLimit", "from 0 to 65535"),
         (&endpoints, json!({"url": URL, "format": "xml"}), "format", "must be `json` or `jwt`"),
         (
             TYPES,
