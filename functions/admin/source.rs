@@ -188,9 +188,11 @@ impl Call<'_> {
         check_texts(&mut rules, input);
         let note = |key| input.metadata.as_ref().and_then(|it| it.get(key));
         let said = input.verification.clone().or_else(|| {
-            let said = serde_json::from_str(note(VERIFICATION_NOTE)?);
+            let said = request::object(note(VERIFICATION_NOTE)?.as_bytes());
             said.map_err(|error| {
-                let rule = format!("must be the JSON of a verification: {error}");
+                let ApiError::Invalid(broken) = error else { return };
+                let why: Vec<&str> = broken.iter().map(|one| one.msg.as_str()).collect();
+                let rule = format!("must be the JSON of a verification: {}", why.join("; "));
                 rules.broken_at(&["metadata", VERIFICATION_NOTE], rule);
             })
             .ok()
