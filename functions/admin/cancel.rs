@@ -45,6 +45,14 @@ pub(crate) struct CanceledOut {
     done: bool,
 }
 
+/// How many of these calls called off, some of them at once.
+async fn sum(
+    calls: impl Iterator<Item = impl Future<Output = Result<u64, ApiError>>>,
+) -> Result<u64, ApiError> {
+    let canceled: Vec<u64> = stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(canceled.iter().sum())
+}
+
 impl Call<'_> {
     /// Calls a message off: it is not sent if it waits for its time, and to no endpoint again
     /// if it does not. What is being sent at this moment is left alone.
@@ -53,9 +61,9 @@ impl Call<'_> {
         let message = self.message(&tenant, msg).await?;
         let mut canceled = self.cancel_one(&message).await?;
         // What was cut is sent, and canceled, in its parts.
-        for part in self.admin.history.parts(&message, self.admin.ambient.now()).await? {
-            canceled += self.cancel_one(&part).await?;
-        }
+        let parts = self.admin.history.parts(&message, self.admin.ambient.now()).await?;
+        let calls = parts.into_iter().map(async |part| self.cancel_one(&part).await);
+        canceled += sum(calls).await?;
         let out = CanceledOut { canceled, iterator: None, done: true };
         Ok(error::json(StatusCode::OK, &out))
     }
@@ -73,8 +81,7 @@ impl Call<'_> {
         let calls = deliveries
             .into_iter()
             .map(async |delivery| self.cancel(&message.id, &delivery.ep).await);
-        let ended: Vec<u64> = stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
-        canceled += ended.iter().sum::<u64>();
+        canceled += sum(calls).await?;
         Ok(canceled)
     }
 
@@ -121,12 +128,10 @@ impl Call<'_> {
                 }
                 messages.push(message);
             }
-            for message in messages {
-                out.canceled += self.cancel(&message.id, &endpoint.id).await?;
-                for part in self.admin.history.parts(&message, now).await? {
-                    out.canceled += self.cancel(&part.id, &endpoint.id).await?;
-                }
-            }
+            let ids = messages.iter().flat_map(|it| std::iter::once(it.id).chain(it.part_ids()));
+            let ids: Vec<MessageId> = ids.collect();
+            let ep = endpoint.id;
+            out.canceled = sum(ids.into_iter().map(async |id| self.cancel(&id, &ep).await)).await?;
             return Ok(error::json(StatusCode::OK, &out));
         }
         let Some(since) = input.since else {
@@ -145,9 +150,9 @@ impl Call<'_> {
         let history = &self.admin.history;
         let listed =
             history.trail_of_endpoint(&endpoint.id, endpoint.spread, &walk, now, keep).await?;
-        for trace in &listed.items {
-            out.canceled += self.cancel(&trace.msg(), &endpoint.id).await?;
-        }
+        let ids: Vec<MessageId> = listed.items.iter().map(Trace::msg).collect();
+        let ep = endpoint.id;
+        out.canceled = sum(ids.into_iter().map(async |id| self.cancel(&id, &ep).await)).await?;
         out.iterator = listed.iterator;
         out.done = listed.done;
         Ok(error::json(StatusCode::OK, &out))

@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 
 use super::pages::{self, Bounds, Listed, MAX_READS, Walk};
@@ -21,6 +22,9 @@ use crate::domain::id::{
 use crate::domain::message::Message;
 use crate::domain::spread::Spread;
 use crate::domain::task::Task;
+
+/// Parts of a message that are read at once.
+const PARTS_AT_ONCE: usize = 16;
 
 /// Reads messages and attempts.
 #[derive(Clone)]
@@ -265,11 +269,11 @@ impl History {
         message: &Message,
         now: Timestamp,
     ) -> Result<Vec<Message>, StoreError> {
-        let mut parts = Vec::new();
-        for id in message.part_ids() {
-            parts.extend(self.message(&message.app, &id.to_string(), now).await?);
-        }
-        Ok(parts)
+        let ids: Vec<MessageId> = message.part_ids().collect();
+        let read =
+            ids.into_iter().map(async |id| self.message(&message.app, &id.to_string(), now).await);
+        let found: Vec<_> = stream::iter(read).buffered(PARTS_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Where a message stands in an endpoint's trail: at the first attempt by schedule, or where
