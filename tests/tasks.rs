@@ -523,6 +523,29 @@ async fn a_long_task_does_not_keep_short_ones_waiting() {
 }
 
 #[tokio::test]
+async fn a_task_whose_workers_die_is_given_up_and_one_that_gets_on_meanwhile_is_not() {
+    let world = World::new();
+    let (org, worker) = (organisation(), world.admin.worker.clone());
+    let app = world.application().await.parse().unwrap();
+    for (deaths, ends) in [(9, Status::Finished), (10, Status::Failed)] {
+        let now = world.ambient.now();
+        let task = Task::new(TaskId::new(&world.ambient), org, Work::Purge { app }, now);
+        worker.tasks().create(task.clone()).await.unwrap();
+        for _ in 0..deaths {
+            let now = world.ambient.now();
+            let claimed = worker.tasks().claim(&task.id, now, now.plus_ms(120_000)).await;
+            assert!(claimed.unwrap().is_some());
+            world.clock.advance_ms(120_000);
+        }
+        let until = world.ambient.now().plus_ms(60_000);
+        worker.take_turns([task.id], until).await;
+        let found = worker.tasks().find(&org, &task.id, world.ambient.now()).await;
+        let found = found.unwrap().unwrap();
+        assert_eq!((found.status, found.data.contains_key("error")), (ends, deaths == 10));
+    }
+}
+
+#[tokio::test]
 async fn tasks_take_turns_until_the_time_is_up() {
     let world = World::new();
     let org = organisation();

@@ -54,7 +54,7 @@ impl Tasks {
     }
 
     /// Takes a running task that is due, until `until`. `None` when somebody else has it or it
-    /// is over.
+    /// is over. It counts as a failure until something is stored: whoever takes it may die.
     ///
     /// # Errors
     /// When the store fails; it may or may not be taken then.
@@ -69,6 +69,7 @@ impl Tasks {
             return Ok(None);
         }
         held.task.due_at = until;
+        held.task.failures += 1;
         self.save(held).await
     }
 

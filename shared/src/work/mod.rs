@@ -6,8 +6,9 @@
 //! once. If the worker dies, the task is due when its claim runs out. Either way the next one
 //! begins where the cursor stands. Tasks take turns, so one that is long holds nobody up.
 //!
-//! A task ends as failed, with a sentence in `error`, when its steps fail ten times in a row, or at
-//! once when trying again cannot help: when what it has to say outgrows what can be kept.
+//! A task ends as failed, with a sentence in `error`, after ten failures in a row, a worker that
+//! died included; or at once when trying again cannot help: when what it has to say outgrows what
+//! can be kept.
 //!
 //! A step that is done twice sends nothing twice: a delivery is opened or reopened under a
 //! condition that only one can win, and a message that is sent again as a whole has an attempt
@@ -256,9 +257,19 @@ impl Worker {
     /// When the task cannot be taken.
     pub async fn carry_on(&self, id: &TaskId, until: Timestamp) -> Result<Carried, StoreError> {
         let now = self.ambient.now();
-        let Some(held) = self.tasks.claim(id, now, now.plus_ms(CLAIM_MS)).await? else {
+        let Some(mut held) = self.tasks.claim(id, now, now.plus_ms(CLAIM_MS)).await? else {
             return Ok(Carried::Nothing);
         };
+        if held.task.failures > MAX_FAILURES {
+            let id = held.task.id;
+            error!(task.id = %id, "gave up a task whose workers died");
+            give_up(&mut held.task, &format!("It failed {MAX_FAILURES} times in a row."));
+            held.task.updated_at = now;
+            self.save(held).await?;
+            return Ok(Carried::Enough);
+        }
+        // It stays if this worker dies.
+        held.task.failures -= 1;
         // Whoever had it before may have died, or failed, after it sent what this step sends.
         let task = self.work(held, until, TURN_STEPS, SECOND_COPY_DELAY_S).await;
         let is_due = task.due_at <= self.ambient.now();
