@@ -45,7 +45,7 @@ impl Client {
         let mut client = Self::new(addr, &token);
         match client.status("GET", "/api/v1/app?limit=1", Bytes::new()).await {
             Ok(StatusCode::OK) => Ok(client),
-            Ok(status) => Err(data::unlike(addr, status)),
+            Ok(status) => Err(data::another_platform(addr, status)),
             Err(_) => Err(not_running()),
         }
     }

@@ -59,8 +59,17 @@ fn kept(path: &Path, make: impl FnOnce() -> String) -> Result<String, String> {
 }
 
 /// Whether a platform was begun in this directory.
-pub(crate) fn is_begun(directory: &Path) -> bool {
-    [SECRET_FILE, FILE_NAME].iter().any(|name| directory.join(name).exists())
+///
+/// # Errors
+/// A sentence for the operator: somebody else's directory, say.
+pub(crate) fn is_begun(directory: &Path) -> Result<bool, String> {
+    for name in [SECRET_FILE, FILE_NAME] {
+        let path = directory.join(name);
+        if path.try_exists().map_err(|error| format!("{}: {error}", path.display()))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts another root secret in the place of the one in this directory.
@@ -137,7 +146,7 @@ pub(crate) fn read_address(directory: &Path) -> Result<Option<SocketAddr>, Strin
 }
 
 /// What is said of a platform that does not know the token of its own directory.
-pub(crate) fn unlike(addr: SocketAddr, status: StatusCode) -> String {
+pub(crate) fn another_platform(addr: SocketAddr, status: StatusCode) -> String {
     format!(
         "the platform at {addr} answered {status}: it is another one, or was started before its root \
          secret was changed, and is to be started anew"

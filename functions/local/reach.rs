@@ -84,7 +84,7 @@ impl Reach {
     /// Why there is none, or why it cannot be read.
     pub(crate) fn root_secret(&self, ambient: &Ambient) -> Result<RootSecret, String> {
         let directory = self.directory();
-        if !data::is_begun(directory) {
+        if !data::is_begun(directory)? {
             return Err(format!(
                 "there is no Posthorn in {}: begin one with `{}`, or name another with --data",
                 directory.display(),
@@ -338,7 +338,7 @@ impl Api {
         let tried = api.send(Method::GET, "/api/v1/app?limit=1", Bytes::new()).await;
         let status = tried.map_err(|_| not_running())?.status;
         if status != StatusCode::OK {
-            return Err(data::unlike(addr, status));
+            return Err(data::another_platform(addr, status));
         }
         Ok(Self { publish: api.clone(), api, directory: Some(directory.to_owned()) })
     }
