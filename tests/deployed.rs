@@ -40,7 +40,9 @@ fn the_sweep_is_begun_as_often_and_in_as_many_parts_as_is_reckoned_with() {
     let events: Vec<&Value> = retry["Events"].as_object().expect("events").values().collect();
     let asked = events.iter().map(|event| {
         let input = event["Properties"]["Input"].as_str().expect("an input");
-        retry::Part::of(&serde_json::from_str(input).expect("JSON"))
+        let input: Value = serde_json::from_str(input).expect("JSON");
+        assert_eq!(input["at"], "<aws.scheduler.scheduled-time>");
+        retry::Part::of(&input)
     });
     assert_eq!(asked.collect::<Vec<_>>(), retry::Part::all(SWEEP_PARTS).collect::<Vec<_>>());
     for event in events {

@@ -146,7 +146,7 @@ async fn a_run_that_began_late_sweeps_the_part_of_the_minute_that_it_was_schedul
     let number = first.in_turn(scheduled).number();
     // The number of a part is that of its first shard.
     due_in(&world, number, 1).await;
-    world.advance_s(59);
+    world.advance_s(61);
     let report = world.sweeper.run_scheduled(first, Some(scheduled), None).await;
     assert_eq!(report.enqueued, 1, "{report:?}");
 }

@@ -22,8 +22,8 @@ impl Part {
         (0..parts).map(move |part| Self { part, parts })
     }
 
-    /// The part that a scheduled event asks for, as `{"part": 1, "parts": 4, "at": "..."}`. Any other event asks
-    /// for everything.
+    /// The part that a scheduled event asks for, as `{"part": 1, "parts": 4, "at": "..."}`. Any
+    /// other event asks for everything.
     pub fn of(event: &Value) -> Self {
         let asked = Self::deserialize(event).ok().filter(|asked| asked.part < asked.parts);
         asked.unwrap_or(Self::WHOLE)
