@@ -177,6 +177,10 @@ proptest! {
         let mut at = place.index(parts.iter().map(Vec::len).sum());
         for part in &mut parts {
             if at < part.len() {
+                // A digit of a signature in hexadecimal is the same as a capital.
+                let is_hex = matches!(vector.kind, Kind::Github | Kind::Stripe | Kind::Slack);
+                let is_digit = part[at].is_ascii_hexdigit() && part[at].is_ascii_alphabetic();
+                prop_assume!(!(is_hex && is_digit && flip == 0x20));
                 part[at] ^= flip;
                 break;
             }

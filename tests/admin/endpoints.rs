@@ -186,6 +186,9 @@ async fn put_replaces_an_endpoint_but_never_its_secret() {
     world.advance_s(60);
     let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let update = json!({"url": "http://127.0.0.1:9/new", "secret": other});
+    let refused = world.call("PUT", &format!("{path}/main"), update).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    let update = json!({"url": "http://127.0.0.1:9/new", "secret": SECRET});
     let updated = world.call("PUT", &format!("{path}/main"), update).await;
     assert_eq!(updated.status, 200);
     let id = text(&created.body["id"]);
