@@ -45,14 +45,6 @@ pub(crate) struct CanceledOut {
     done: bool,
 }
 
-/// How many of these calls called off, some of them at once.
-async fn sum(
-    calls: impl Iterator<Item = impl Future<Output = Result<u64, ApiError>>>,
-) -> Result<u64, ApiError> {
-    let canceled: Vec<u64> = stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
-    Ok(canceled.iter().sum())
-}
-
 impl Call<'_> {
     /// Calls a message off: it is not sent if it waits for its time, and to no endpoint again
     /// if it does not. What is being sent at this moment is left alone.
@@ -63,7 +55,9 @@ impl Call<'_> {
         // What was cut is sent, and canceled, in its parts.
         let parts = self.admin.history.parts(&message, self.admin.ambient.now()).await?;
         let calls = parts.into_iter().map(async |part| self.cancel_one(&part).await);
-        canceled += sum(calls).await?;
+        let of_parts: Vec<u64> =
+            stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
+        canceled += of_parts.iter().sum::<u64>();
         let out = CanceledOut { canceled, iterator: None, done: true };
         Ok(error::json(StatusCode::OK, &out))
     }
@@ -78,10 +72,8 @@ impl Call<'_> {
         let mut deliveries = self.admin.history.deliveries_of_message(&message.id).await?;
         deliveries.retain(Delivery::is_pending);
         // There may be one of each of 10,000 endpoints, and an invocation has 15 seconds.
-        let calls = deliveries
-            .into_iter()
-            .map(async |delivery| self.cancel(&message.id, &delivery.ep).await);
-        canceled += sum(calls).await?;
+        let pairs = deliveries.iter().map(|delivery| (message.id, delivery.ep));
+        canceled += self.cancel_each(pairs.collect()).await?;
         Ok(canceled)
     }
 
@@ -129,9 +121,7 @@ impl Call<'_> {
                 messages.push(message);
             }
             let ids = messages.iter().flat_map(|it| std::iter::once(it.id).chain(it.part_ids()));
-            let ids: Vec<MessageId> = ids.collect();
-            let ep = endpoint.id;
-            out.canceled = sum(ids.into_iter().map(async |id| self.cancel(&id, &ep).await)).await?;
+            out.canceled = self.cancel_each(ids.map(|id| (id, endpoint.id)).collect()).await?;
             return Ok(error::json(StatusCode::OK, &out));
         }
         let Some(since) = input.since else {
@@ -150,12 +140,19 @@ impl Call<'_> {
         let history = &self.admin.history;
         let listed =
             history.trail_of_endpoint(&endpoint.id, endpoint.spread, &walk, now, keep).await?;
-        let ids: Vec<MessageId> = listed.items.iter().map(Trace::msg).collect();
-        let ep = endpoint.id;
-        out.canceled = sum(ids.into_iter().map(async |id| self.cancel(&id, &ep).await)).await?;
+        let pairs = listed.items.iter().map(|trace| (trace.msg(), endpoint.id));
+        out.canceled = self.cancel_each(pairs.collect()).await?;
         out.iterator = listed.iterator;
         out.done = listed.done;
         Ok(error::json(StatusCode::OK, &out))
+    }
+
+    /// Calls off deliveries, some of them at once; how many that were.
+    async fn cancel_each(&self, pairs: Vec<(MessageId, EndpointId)>) -> Result<u64, ApiError> {
+        let calls = pairs.into_iter().map(async |(msg, ep)| self.cancel(&msg, &ep).await);
+        let canceled: Vec<u64> =
+            stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(canceled.iter().sum())
     }
 
     /// Calls off one delivery, unless an attempt may be under way; how many that were.
