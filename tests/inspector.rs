@@ -90,6 +90,27 @@ async fn nobody_else_sees_what_was_sent() {
 }
 
 #[tokio::test]
+async fn who_only_looks_sees_no_credentials_of_what_was_sent() {
+    let world = World::new();
+    let token = inspector(&world).await;
+    let request = Request::post(format!("/inspect/{token}"))
+        .header("authorization", "Bearer hidden-from-readers")
+        .header("x-order", "7")
+        .body(Bytes::new());
+    assert_eq!(world.send(request.unwrap()).await.status, 200);
+    let asked = json!({"name": "reader", "scope": "read"});
+    let made = world.call("POST", "/api/v1/operator/api-token", asked).await;
+    let reader = text(&made.body["token"]);
+    let path = format!("{INSPECTORS}/{token}");
+    let seen = world.call_as(&reader, "GET", &path, Value::Null).await;
+    let headers = seen.body["data"][0]["headers"].to_string();
+    assert!(headers.contains(r#"["x-order","7"]"#), "{headers}");
+    assert!(headers.contains(r#"["authorization","(hidden)"]"#), "{headers}");
+    let all = inspected(&world, &token).await;
+    assert!(all[0]["headers"].to_string().contains("Bearer hidden-from-readers"));
+}
+
+#[tokio::test]
 async fn an_unknown_or_forgotten_inspector_takes_nothing() {
     let world = World::new();
     assert_eq!(send(&world, "/inspect/0123456789abcdef", b"{}").await.status, 404);

@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 use shared::domain::clock::Timestamp;
 use shared::domain::keyset::{Algorithm, KeySet, PrivateKey};
 use shared::domain::metrics::Metric;
-use shared::domain::secret::RootSecret;
-use shared::domain::source::{Encoding, Kind, Refusal, Scheme, hmac_text, verify};
+use shared::domain::secret::{RootSecret, SigningSecret};
+use shared::domain::signature;
+use shared::domain::source::{Encoding, Kind, Refusal, Scheme, Source, hmac_text, verify};
 use shared::sender::Outbound;
+use shared::store::Sources;
 
 use crate::support::captured::Captured;
+use crate::support::interleaved::Interleaved;
 use crate::support::still::{self, StillClock};
 use crate::support::world::{ROOT_SECRET, Reply, World, organisation, text};
 
@@ -524,6 +527,31 @@ async fn what_an_ed25519_key_signs_is_believed_of_its_public_half() {
 }
 
 #[tokio::test]
+async fn only_the_signed_id_names_a_signed_webhook() {
+    let world = World::new();
+    let app = world.application().await;
+    let kind = "svix";
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let source = source(&world, &app, kind, secret).await;
+    let body = r#"{"type":"a","test":1}"#;
+    let secret = SigningSecret::parse(secret).unwrap();
+    let at_s = world.ambient.now().as_secs();
+    let signature = signature::sign(&[secret], "msg_1", at_s, body.as_bytes());
+    let at = at_s.to_string();
+    let mut ids = Vec::new();
+    for more in ["", "x1", "x2"] {
+        let signed =
+            [("svix-id", "msg_1"), ("svix-timestamp", &at), ("svix-signature", &signature)];
+        let mut headers = signed.to_vec();
+        headers.extend((!more.is_empty()).then_some(("webhook-id", more)));
+        let reply = post(&world, &source, &headers, body).await;
+        assert_eq!(reply.status, 202, "{reply:?}");
+        ids.push(text(&reply.body["id"]));
+    }
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[tokio::test]
 async fn a_security_event_token_is_believed_by_its_key_set_and_published_as_its_claims() {
     let world = World::new();
     let app = json!({"name": "Client", "uid": "client", "profile": "moneyhub"});
@@ -797,6 +825,36 @@ async fn some_of_a_source_changes_and_the_rest_stays() {
     }
     let nobody = format!("{SOURCES}/nobody");
     assert_eq!(world.call("PATCH", &nobody, json!({"name": "n"})).await.status, 404);
+}
+
+#[tokio::test]
+async fn two_changes_of_a_source_at_once_are_both_kept() {
+    let world = World::new();
+    let app = world.application().await;
+    let made = json!({"name": "s", "type": "generic-webhook", "app": app, "metadata": {"a": "0"},
+        "verification": {"scheme": "bearer"}, "config": {"secret": "first"}});
+    let made = world.call("POST", SOURCES, made).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = text(&made.body["id"]);
+    let path = format!("{SOURCES}/{id}");
+    // Between the read of the first change and its write the second one is made.
+    let table = Interleaved::new(&world.table);
+    let other = {
+        let sources = Sources::new(world.table.clone(), world.ambient.clock.clone(), 0);
+        let id = id.parse().unwrap();
+        async move {
+            let change =
+                |source: &mut Source| source.metadata.insert("a".to_owned(), "1".to_owned());
+            sources.edit(&id, change).await.unwrap();
+        }
+    };
+    table.after_next_read(other);
+    let mut world = world;
+    world.admin.sources = Sources::new(table, world.ambient.clock.clone(), 0);
+    let renamed = world.call("PATCH", &path, json!({"name": "renamed"})).await;
+    assert_eq!(renamed.status, 200, "{renamed:?}");
+    let shown = world.call("GET", &path, Value::Null).await.body;
+    assert_eq!((&shown["name"], &shown["metadata"]["a"]), (&json!("renamed"), &json!("1")));
 }
 
 #[tokio::test]

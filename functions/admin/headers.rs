@@ -17,17 +17,9 @@ use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEA
 use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;
+use crate::sensitive::is_sensitive;
 use crate::{Answer, Call};
 
-/// Names whose values are never shown (Svix).
-const SENSITIVE: [&str; 6] = [
-    "authorization",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "www-authenticate",
-    "x-api-key",
-    "x-auth-token",
-];
 /// Names that are the connection's own business, or ours.
 const RESERVED: [&str; 11] = [
     "connection",
@@ -205,10 +197,6 @@ impl Call<'_> {
 fn check_count(count: usize, max: usize) -> Result<(), ApiError> {
     let rule = format!("must be at most {MAX_HEADERS} altogether");
     if count > max { Err(Violation::body("headers", rule).into()) } else { Ok(()) }
-}
-
-pub(crate) fn is_sensitive(name: &str) -> bool {
-    SENSITIVE.iter().any(|sensitive| name.eq_ignore_ascii_case(sensitive))
 }
 
 fn check_header(rules: &mut Rules, name: &str, value: Option<&str>) {

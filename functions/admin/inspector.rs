@@ -16,9 +16,13 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::headers::single;
 use shared::domain::inspector::{Inspected, Inspector, KEPT_BYTES};
+use shared::domain::right::Right;
 
+use crate::sensitive::is_sensitive;
 use crate::{Admin, Answer, Call, page};
 
+/// What stands for the value of a header that its reader may not see.
+const HIDDEN: &str = "(hidden)";
 /// Most requests that are shown.
 const MAX_SHOWN: usize = 100;
 
@@ -100,10 +104,16 @@ impl Call<'_> {
             .filter(|inspector| inspector.org == self.access.organisation())
             .ok_or_else(ApiError::not_found)?;
         let inspected = self.admin.inspectors.inspected(&inspector, MAX_SHOWN).await?;
+        // What an endpoint is sent may have its secrets in it.
+        let is_shown = self.require(Right::Manage).is_ok();
+        let shown = |(name, value): (String, String)| match is_shown || !is_sensitive(&name) {
+            true => (name, value),
+            false => (name, HIDDEN.to_owned()),
+        };
         let data = inspected.into_iter().map(|one| InspectedOut {
             timestamp: one.at.to_rfc3339(),
             method: one.method,
-            headers: one.headers,
+            headers: one.headers.into_iter().map(shown).collect(),
             body: one.body,
             body_bytes: one.bytes,
             answered: one.answered,

@@ -86,6 +86,7 @@ mod routes;
 mod schemas;
 mod search;
 mod secret;
+mod sensitive;
 mod sent;
 mod source;
 mod source_change;
@@ -145,7 +146,8 @@ pub struct Admin {
     profiles: Profiles,
     /// Stores more of them.
     profile_store: ProfileStore,
-    sources: Sources,
+    /// Reads and changes sources.
+    pub sources: Sources,
     source_log: SourceLog,
     tokens: Tokens,
     /// The way out, for checks of endpoints.

@@ -17,7 +17,7 @@ use shared::domain::profile::Profile;
 use shared::sender::USER_AGENT;
 use shared::store::{Need, Tenant};
 
-use crate::headers::is_sensitive;
+use crate::sensitive::is_sensitive;
 use crate::{Answer, Call};
 
 /// What stands for a secret.

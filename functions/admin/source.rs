@@ -1,11 +1,12 @@
 //! Sources: create, read, change, delete. Paths and shapes are those of Svix's ingest API.
 
 use crate::JsonSchema;
+use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::Moment;
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, ApiError};
+use shared::api::error::{self, ApiError, Later};
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::application::Metadata;
@@ -18,6 +19,8 @@ use crate::application::create_or_change;
 use crate::inspector::origin;
 use crate::{Answer, Call, page};
 
+/// How often a change is begun anew when others change the same source.
+pub(crate) const CHANGES: usize = 24;
 /// The note that names the application for a library that does not know the field `app`.
 const APP_NOTE: &str = "posthorn.app";
 /// The note with the JSON of `verification`, for a library that does not know that field either.
@@ -49,7 +52,7 @@ pub(crate) struct IngestSourceIn {
 }
 
 /// Never shown again.
-#[derive(Deserialize, JsonSchema, Default)]
+#[derive(Clone, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "SourceConfig")]
 pub(crate) struct Config {
@@ -124,24 +127,37 @@ impl Call<'_> {
 
     async fn put_source(&self, source: &str) -> Answer {
         let input: IngestSourceIn = request::body(self.request)?;
-        let Some(old) = self.source_named(source).await? else {
-            let mut rules = Rules::default();
-            let named = rules.uid(Some(source), SourceId::PREFIX);
-            rules.check().map_err(|_| ApiError::not_found())?;
-            let mut checked = self.check_source(&input, None).await?;
-            checked.uid = checked.uid.or(named);
-            return self.new_source(input, checked).await;
-        };
-        self.change_source(&old, &input).await
+        for _ in 0..CHANGES {
+            let Some(old) = self.source_named(source).await? else {
+                let mut rules = Rules::default();
+                let named = rules.uid(Some(source), SourceId::PREFIX);
+                rules.check().map_err(|_| ApiError::not_found())?;
+                let mut checked = self.check_source(&input, None).await?;
+                checked.uid = checked.uid.or(named);
+                return self.new_source(input, checked).await;
+            };
+            if let Some(done) = self.change_source(&old, &input).await? {
+                return Ok(done);
+            }
+        }
+        Err(ApiError::Later(Later::Contended))
     }
 
     /// Makes a source what the caller says; a secret that is left out stays.
-    pub(crate) async fn change_source(&self, old: &Source, input: &IngestSourceIn) -> Answer {
+    /// `None` when it is not as it was read any more: what was checked may not hold then.
+    pub(crate) async fn change_source(
+        &self,
+        old: &Source,
+        input: &IngestSourceIn,
+    ) -> Result<Option<Response<Bytes>>, ApiError> {
         let checked = self.check_source(input, Some(old)).await?;
         let now = self.admin.ambient.now();
         let (secret, verify_token) = self.seal_config(&old.id, &input.config);
         let same_scheme = old.scheme == checked.scheme;
         let edited = self.admin.sources.edit(&old.id, |source| {
+            if source != old {
+                return false;
+            }
             source.name.clone_from(&input.name);
             source.metadata = input.metadata.clone().unwrap_or_default();
             source.kind = input.kind;
@@ -153,9 +169,10 @@ impl Call<'_> {
             source.secret = secret.clone().or(kept);
             source.verify_token = verify_token.clone().or(source.verify_token.take());
             source.updated_at = now;
+            true
         });
-        let (edited, ()) = edited.await?.ok_or_else(ApiError::not_found)?;
-        self.show_source(StatusCode::OK, edited)
+        let (edited, is_done) = edited.await?.ok_or_else(ApiError::not_found)?;
+        is_done.then(|| self.show_source(StatusCode::OK, edited)).transpose()
     }
 
     pub(crate) async fn delete_source(&self, source: &str) -> Answer {

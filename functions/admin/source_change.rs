@@ -3,13 +3,13 @@
 use crate::JsonSchema;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, ApiError};
+use shared::api::error::{self, ApiError, Later};
 use shared::api::patch::{Field, inner_not_null, not_null};
 use shared::api::request;
 use shared::domain::application::Metadata;
-use shared::domain::source::{MAX_EARLIER, Rule, Scheme};
+use shared::domain::source::{MAX_EARLIER, Rule, Scheme, Source};
 
-use crate::source::{Config, IngestSourceIn};
+use crate::source::{CHANGES, Config, IngestSourceIn};
 use crate::{Answer, Call};
 
 /// Random bytes of an address: nobody guesses them.
@@ -44,27 +44,38 @@ pub(crate) struct RotateTokenOut {
     ingest_url: String,
 }
 
+impl IngestSourcePatch {
+    /// All that is said of a source that was like this.
+    fn on(&self, old: &Source) -> IngestSourceIn {
+        let is_free = old.kind.scheme().is_none();
+        let (mut event_type, mut event_id) = (old.event_type.clone(), old.event_id.clone());
+        self.event_type.apply(&mut event_type);
+        self.event_id.apply(&mut event_id);
+        IngestSourceIn {
+            name: self.name.clone().unwrap_or_else(|| old.name.clone()),
+            uid: None,
+            metadata: Some(self.metadata.clone().unwrap_or_else(|| old.metadata.clone())),
+            kind: old.kind,
+            config: self.config.clone(),
+            // Its own note in the metadata would say it again.
+            app: Some(self.app.clone().unwrap_or_else(|| old.app.to_string())),
+            verification: self.verification.clone().or_else(|| is_free.then(|| old.scheme.clone())),
+            event_type,
+            event_id,
+        }
+    }
+}
+
 impl Call<'_> {
     pub(crate) async fn patch_source(&self, source: &str) -> Answer {
         let patch: IngestSourcePatch = request::body(self.request)?;
-        let old = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
-        let is_free = old.kind.scheme().is_none();
-        let (mut event_type, mut event_id) = (old.event_type.clone(), old.event_id.clone());
-        patch.event_type.apply(&mut event_type);
-        patch.event_id.apply(&mut event_id);
-        let input = IngestSourceIn {
-            name: patch.name.unwrap_or_else(|| old.name.clone()),
-            uid: None,
-            metadata: Some(patch.metadata.unwrap_or_else(|| old.metadata.clone())),
-            kind: old.kind,
-            config: patch.config,
-            // Its own note in the metadata would say it again.
-            app: Some(patch.app.unwrap_or_else(|| old.app.to_string())),
-            verification: patch.verification.or_else(|| is_free.then(|| old.scheme.clone())),
-            event_type,
-            event_id,
-        };
-        self.change_source(&old, &input).await
+        for _ in 0..CHANGES {
+            let old = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
+            if let Some(done) = self.change_source(&old, &patch.on(&old)).await? {
+                return Ok(done);
+            }
+        }
+        Err(ApiError::Later(Later::Contended))
     }
 
     /// Gives a source another address. The one before holds for two days.

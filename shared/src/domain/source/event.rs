@@ -3,7 +3,8 @@
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Source};
+use super::verify::signed;
+use super::{Kind, Scheme, Source};
 use crate::domain::endpoint::MAX_EVENT_TYPE;
 use crate::domain::headers::single;
 use crate::domain::id::{Uid, is_name};
@@ -50,7 +51,12 @@ impl Source {
             None => usual.iter().find_map(|rule| rule.find(headers, body)),
         };
         let event_type = find(&self.event_type, &self.kind.types()).map(|text| spell(&text));
-        let event_id = find(&self.event_id, &self.kind.ids()).map(|id| {
+        let event_id = match (&self.event_id, &self.scheme) {
+            // The one that is signed, whatever else calls itself so.
+            (None, Scheme::StandardWebhooks) => signed(headers).map(|[id, ..]| id.to_owned()),
+            (own, _) => find(own, &self.kind.ids()),
+        };
+        let event_id = event_id.filter(|id| !id.is_empty()).map(|id| {
             let name = format!("{}.{id}", self.id);
             match is_name(&name, Uid::MAX) {
                 true => name,

@@ -84,19 +84,23 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 
+/// Id, timestamp and signatures of the family of headers that has all three. What the other family
+/// has of them is signed by nobody.
+pub(super) fn signed(headers: &HeaderMap) -> Option<[&str; 3]> {
+    ["webhook-", "svix-"].into_iter().find_map(|family| {
+        let [id, timestamp, signatures] =
+            signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
+        Some([id?, timestamp?, signatures?])
+    })
+}
+
 fn standard(
     secret: &[u8],
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
 ) -> Result<bool, Refusal> {
-    let read = |family: &str| {
-        let [id, timestamp, signatures] =
-            signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
-        Some((id?, timestamp?, signatures?))
-    };
-    let (id, timestamp, signatures) =
-        read("webhook-").or_else(|| read("svix-")).ok_or(Refusal::Headers)?;
+    let [id, timestamp, signatures] = signed(headers).ok_or(Refusal::Headers)?;
     check_time(timestamp, TOLERANCE_S, now)?;
     let secret = std::str::from_utf8(secret).map_err(|_| Refusal::Secret)?;
     if secret.starts_with(PUBLIC_PREFIX) {

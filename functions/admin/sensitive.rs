@@ -1,0 +1,16 @@
+//! Headers whose values nobody is shown who may not change them.
+
+/// Names whose values are never shown (Svix).
+const SENSITIVE: [&str; 6] = [
+    "authorization",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "www-authenticate",
+    "x-api-key",
+    "x-auth-token",
+];
+
+/// Whether this is the name of one.
+pub(crate) fn is_sensitive(name: &str) -> bool {
+    SENSITIVE.iter().any(|sensitive| name.eq_ignore_ascii_case(sensitive))
+}
