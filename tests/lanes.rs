@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::connection::{MOST_AT_ONCE, Second, Stream, WhichLane};
-use crate::http_server::{Door, Limits, serve_within};
+use crate::http_server::{Door, Hearing, Limits, serve_within};
 use crate::lane::{self, LONG, Lane};
 use crate::server::{heard, limits, say};
 use crate::stop::{Stop, stop};
@@ -64,7 +64,7 @@ async fn serve(lane: &Lane, stop: Stop, gate: Arc<Gate>) -> (SocketAddr, JoinHan
     let noted = gate.clone();
     let knows = move |_: &Parts| {
         noted.asked.lock().unwrap().push(here());
-        true
+        Hearing::WHOLE
     };
     let limits = Limits { of_a_stranger: LONG, ..limits() };
     let door = Door { limits, knows: Arc::new(knows), second };

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::http_server::{Door, Limits, Peers, serve_within};
+use crate::http_server::{Door, Hearing, Limits, Peers, serve_within};
 use crate::stop::{Stop, stop};
 
 pub(crate) fn limits() -> Limits {
@@ -28,7 +28,11 @@ pub(crate) fn limits() -> Limits {
 async fn echo(limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let knows = |head: &http::request::Parts| head.headers.contains_key("authorization");
+    let knows = |head: &http::request::Parts| match head.headers.get("authorization") {
+        Some(token) if token == "Bearer some" => Hearing { most: 2_048, _place: None },
+        Some(_) => Hearing::WHOLE,
+        None => Hearing::default(),
+    };
     let door = Door { limits, knows: Arc::new(knows), second: None };
     tokio::spawn(serve_within(
         door,
@@ -131,6 +135,12 @@ async fn of_a_stranger_no_long_body_is_read() {
     let known = "authorization: x\r\ncontent-length: 1001\r\n\r\n";
     let known = send(&format!("{known}{}", "x".repeat(1_001))).await;
     assert!(known.starts_with("HTTP/1.1 202 "), "{known}");
+    // Of some no more is read than what they ask for takes.
+    for (length, status) in [(2_048, "202"), (2_049, "413")] {
+        let some = format!("authorization: Bearer some\r\ncontent-length: {length}\r\n\r\n");
+        let some = send(&format!("{some}{}", "x".repeat(length))).await;
+        assert!(some.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {some}");
+    }
 }
 
 #[tokio::test]
@@ -214,7 +224,7 @@ async fn a_server_that_stops_answers_what_it_was_asked_and_takes_nothing_else() 
     let (stopper, stop) = stop();
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (noted, gate) = (begun.clone(), may_end.clone());
-    let door = Door { limits: limits(), knows: Arc::new(|_| true), second: None };
+    let door = Door { limits: limits(), knows: Arc::new(|_| Hearing::WHOLE), second: None };
     let server =
         tokio::spawn(serve_within(door, listener, stop, move |request: http::Request<_>| {
             let (noted, gate) = (noted.clone(), gate.clone());

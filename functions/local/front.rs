@@ -1,5 +1,7 @@
 //! What stands between the HTTP server and the functions: what API Gateway is on AWS.
 
+use std::sync::Arc;
+
 use admin::Admin;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -10,7 +12,10 @@ use shared::api::error::{self, ApiError};
 use shared::api::request;
 use shared::domain::id::SourceId;
 use shared::domain::right::Right;
+use shared::domain::source::TOKEN_MARK;
+use tokio::sync::Semaphore;
 
+use crate::http_server::Hearing;
 use crate::machine::Machine;
 
 /// What stands behind the HTTP server.
@@ -18,7 +23,12 @@ pub(crate) struct Front {
     pub(crate) machine: Machine,
     pub(crate) receiver: Receiver,
     pub(crate) admin: Admin,
+    /// Places for those whose long bodies are read before it is known who they are.
+    pub(crate) long: Arc<Semaphore>,
 }
+
+/// How many of them there are: 64 MB of bodies at the most.
+pub(crate) const LONG_AT_ONCE: usize = 16;
 
 impl Front {
     /// Routes as API Gateway does: publishing to receive, everything else to admin.
@@ -45,23 +55,38 @@ impl Front {
             && matches!(segments.as_slice(), ["api", "v1", "app", _, "msg"] | ["in", _])
     }
 
-    /// Whether a request's head is of somebody to be heard out: who has a token, or proves the
-    /// whole request by what is in it. What waits for no answer from the store is asked here.
-    pub(crate) fn knows(&self, head: &Parts) -> bool {
+    /// How much is read of whoever sends this head: all of who has a token, and of who proves the
+    /// whole request by what is in it as much as that operation takes. What waits for no answer from
+    /// the store is asked here.
+    pub(crate) fn knows(&self, head: &Parts) -> Hearing {
         let Machine { base, tenancy, .. } = &self.machine;
+        if request::opened(&head.headers, &tenancy.tokens, base.ambient.now()).is_ok() {
+            return Hearing::WHOLE;
+        }
         let segments = request::segments(head.uri.path());
-        let is_proved_within = match segments.as_slice() {
-            ["in", source] => source.parse::<SourceId>().is_ok(),
-            ["inspect", _] => true,
+        let usual = Hearing { most: request::MAX_BODY_BYTES, _place: None };
+        match segments.as_slice() {
+            ["in", source] => {
+                let id = source.split(TOKEN_MARK).next().unwrap_or_default();
+                if id.parse::<SourceId>().is_ok() { usual } else { Hearing::default() }
+            }
+            ["inspect", _] => usual,
             ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"] => {
                 let has = |name: &str| head.headers.contains_key(name);
-                !has(AUTHORIZATION.as_str())
-                    && ["webhook-signature", "svix-signature"].into_iter().any(has)
+                match ["webhook-signature", "svix-signature"].into_iter().any(has) {
+                    true if !has(AUTHORIZATION.as_str()) => self.signed(usual),
+                    _ => Hearing::default(),
+                }
             }
-            _ => false,
-        };
-        is_proved_within
-            || request::opened(&head.headers, &tenancy.tokens, base.ambient.now()).is_ok()
+            _ => Hearing::default(),
+        }
+    }
+
+    /// An event that its profile cuts may be long, and who signs it is known only at its end: few at
+    /// once may say that they do.
+    fn signed(&self, usual: Hearing) -> Hearing {
+        let place = self.long.clone().try_acquire_owned().ok();
+        place.map_or(usual, |place| Hearing { _place: Some(place), ..Hearing::WHOLE })
     }
 
     /// For the operator alone: it tells what all customers do together.

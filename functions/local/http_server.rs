@@ -19,7 +19,7 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use shared::api::error::ApiError;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{self, Second, Serving, Stream, Timer, WhichLane};
@@ -27,7 +27,7 @@ use crate::stop::Stop;
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
 /// say what its limit is.
-const MAX_BODY_BYTES: usize = receive::MAX_SPLIT_BYTES + 1;
+pub(crate) const MAX_BODY_BYTES: usize = receive::MAX_SPLIT_BYTES + 1;
 /// Connections that may wait to be accepted: whoever comes on top of them is not heard, and tries
 /// again after a second. The system may make it less (`net.core.somaxconn`, 4096 on Linux).
 const WAITING: u32 = 4096;
@@ -97,8 +97,22 @@ const SPARE_DESCRIPTORS: usize = 64;
 /// Most connections at once, however many descriptors there are.
 const MOST_CONNECTIONS: usize = 8192;
 
-/// Whether somebody is known by the head of a request: enough to be heard out.
-pub(crate) type Knows = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+/// How much is read of somebody, by the head of a request.
+pub(crate) type Knows = Arc<dyn Fn(&Parts) -> Hearing + Send + Sync>;
+
+/// How long a body may be.
+#[derive(Default)]
+pub(crate) struct Hearing {
+    /// In bytes; no more than of any stranger if that is less.
+    pub(crate) most: usize,
+    /// Held while it is read, where only so many at once may be so long.
+    pub(crate) _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Hearing {
+    /// All that is read of anybody.
+    pub(crate) const WHOLE: Self = Self { most: MAX_BODY_BYTES, _place: None };
+}
 
 /// Serves until the task is dropped. `answer` gets every request that can be read.
 pub(crate) async fn serve<A, F>(listener: TcpListener, answer: A)
@@ -107,7 +121,7 @@ where
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
     let limits = Limits::of_this_process();
-    let door = Door { limits, knows: Arc::new(|_| true), second: None };
+    let door = Door { limits, knows: Arc::new(|_| Hearing::WHOLE), second: None };
     serve_within(door, listener, Stop::never(), answer).await;
 }
 
@@ -253,7 +267,7 @@ async fn respond<A, F>(
     limits: Limits,
     request: Request<Incoming>,
     lane: &WhichLane,
-    knows: &(dyn Fn(&Parts) -> bool + Send + Sync),
+    knows: &(dyn Fn(&Parts) -> Hearing + Send + Sync),
     answer: A,
 ) -> Response<Bytes>
 where
@@ -273,31 +287,35 @@ async fn whole(
     limits: Limits,
     body: Incoming,
     lane: &WhichLane,
-    is_known: impl Fn() -> bool,
+    known: impl Fn() -> Hearing,
 ) -> Result<Bytes, Response<Bytes>> {
     let expected = body.size_hint().lower();
     // Of what says itself that it is too large nothing is read.
     if expected > MAX_BODY_BYTES as u64 {
-        return Err(too_large());
+        return Err(too_large(MAX_BODY_BYTES));
     }
-    let mut is_stranger = true;
+    let mut hearing = None;
     let mut body = Limited::new(body, MAX_BODY_BYTES);
     let mut deadline = Instant::now() + limits.body;
     let mut parts: Vec<Bytes> = Vec::new();
     let mut read = 0;
     loop {
         // Who says that more will come is asked before any of it is read.
-        if is_stranger && expected.max(read) > limits.of_a_stranger as u64 {
-            if !is_known() {
+        let length = expected.max(read);
+        if length > limits.of_a_stranger as u64 {
+            let Hearing { most, .. } = hearing.get_or_insert_with(&known);
+            if *most <= limits.of_a_stranger {
                 return Err(stranger());
             }
-            is_stranger = false;
+            if length > *most as u64 {
+                return Err(too_large(*most));
+            }
         }
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) if error.is::<http_body_util::LengthLimitError>() => {
-                return Err(too_large());
+                return Err(too_large(MAX_BODY_BYTES));
             }
             Ok(Some(Err(_))) => return Err(shared::api::error::empty(StatusCode::BAD_REQUEST)),
             Err(_) => return Err(shared::api::error::empty(StatusCode::REQUEST_TIMEOUT)),
@@ -321,9 +339,9 @@ fn stranger() -> Response<Bytes> {
     last(ApiError::unauthenticated(detail))
 }
 
-/// The answer to a body that is too large for any operation.
-fn too_large() -> Response<Bytes> {
-    last(ApiError::too_large(format!("The body has more than {MAX_BODY_BYTES} bytes.")))
+/// The answer to a body that is too large for what is asked.
+fn too_large(most: usize) -> Response<Bytes> {
+    last(ApiError::too_large(format!("The body has more than {most} bytes.")))
 }
 
 /// An answer after which nothing else is read that comes over this connection.

@@ -19,11 +19,12 @@ use shared::embedded::Engine;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::Profiles;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::connection::Second;
 use crate::crowd::Crowds;
-use crate::front::Front;
+use crate::front::{Front, LONG_AT_ONCE};
 use crate::lane::{self, Lane};
 use crate::machine::Machine;
 use crate::narrator::Narrator;
@@ -157,7 +158,12 @@ impl Platform {
         // Without its writer the platform would answer with errors for ever.
         let engine = machine.engine.clone();
         tasks.spawn(async move { engine.stopped().await });
-        let front = Arc::new(Front { machine, receiver, admin });
+        let front = Arc::new(Front {
+            machine,
+            receiver,
+            admin,
+            long: Arc::new(Semaphore::new(LONG_AT_ONCE)),
+        });
         let known = front.clone();
         let second = Second { lane: lane.handle().clone(), is_short: Front::is_short };
         let door = http_server::Door {

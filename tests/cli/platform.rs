@@ -1,5 +1,7 @@
 //! `posthorn up`: what it says while it runs.
 
+use std::io::{Read, Write};
+
 use dispatch::Next;
 use serde_json::json;
 use shared::domain::attempt::Attempt;
@@ -227,4 +229,39 @@ fn a_profile_in_a_file_that_could_not_be_stored_is_refused_at_the_start() {
     let event = "[[event]]\ntype = \"a\"\ndescription = \"A.\"\nschema = '[]'\nexample = '1'\n";
     let told = refused("mine", event);
     assert!(told.contains("mine.toml: event `a`: schemas.1: must be a JSON Schema"), "{told}");
+}
+
+#[test]
+fn a_source_takes_long_webhooks_at_an_address_that_was_replaced_and_no_stranger_more_than_it_takes()
+{
+    let place = Place::new("long");
+    place.says(&["app", "create", "Acme", "--uid", "acme"]);
+    let source = r#"{"name": "s", "type": "generic-webhook", "app": "acme", "verification": {"scheme": "none"}}"#;
+    let made = place.json(&["api", "POST", "/ingest/api/v1/source", source]);
+    let id = made["id"].as_str().unwrap();
+    let rotated = format!("/ingest/api/v1/source/{id}/token/rotate");
+    let replaced = place.json(&["api", "POST", &rotated]);
+    let addresses = [&made, &replaced].map(|it| it["ingestUrl"].as_str().unwrap().to_owned());
+    assert_ne!(addresses[0], addresses[1]);
+    let post = |path: &str, length: usize, headers: &str| {
+        let addr = std::fs::read_to_string(place.directory.join(".posthorn/address")).unwrap();
+        let mut stream = std::net::TcpStream::connect(addr.trim()).unwrap();
+        let body = format!("{{\"n\": \"{}\"}}", "x".repeat(length - 9));
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}");
+        write!(stream, "{head}content-length: {length}\r\n\r\n").unwrap();
+        // It may be refused before it is sent.
+        let _ = stream.write_all(body.as_bytes());
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    for address in &addresses {
+        let path = &address[address.find("/in/").unwrap()..];
+        assert_eq!(post(path, 70_000, ""), "202", "{address}");
+        assert_eq!(post(path, 524_289, ""), "413", "{address}");
+    }
+    assert_eq!(post("/inspect/nobody", 524_289, ""), "413");
+    assert_eq!(post("/in/nobody", 70_000, ""), "401");
+    assert_eq!(post("/api/v1/app/acme/msg", 70_000, ""), "401");
+    assert_eq!(post("/api/v1/app/acme/msg", 70_000, "webhook-signature: x\r\n"), "401");
 }
