@@ -114,12 +114,14 @@ impl Capability {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Looks, and sees no secret.
+    /// Looks, and sees no secret but the addresses of sources: one without a proof believes whoever
+    /// knows its address.
     Read,
     /// Publishes, and does nothing else: an application has to be there.
     Publish,
     /// Looks and changes, and neither publishes nor hands out API tokens and integration keys. The
-    /// links to portals that it hands out outlive it: an application's `expire-all` ends them.
+    /// links to portals that it hands out outlive it: an application's `expire-all` ends them. What
+    /// comes in at a source that it makes is published.
     Manage,
     /// Everything.
     #[default]
