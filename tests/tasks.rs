@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use shared::domain::clock::Timestamp;
 use shared::domain::id::TaskId;
-use shared::domain::task::{Status, Task, Work};
+use shared::domain::task::{Span, Status, Task, Work};
 use shared::queue::Queues;
 use shared::store::{StoreSettings, Stores};
 use shared::work::{Carried, Turns, Worker};
@@ -520,6 +520,45 @@ async fn a_long_task_does_not_keep_short_ones_waiting() {
     let turns = worker.take_turns(tasks.iter().map(|task| task.id), until).await;
     assert_eq!(turns, Turns { worked: 1, failed: 0 });
     assert_eq!(status(0).await, Status::Finished);
+}
+
+/// What it begins itself is at the end of what it walks through.
+#[tokio::test]
+async fn recovering_sends_nothing_twice_that_fails_again_at_once() {
+    const URL: &str = "http://127.0.0.1:9/hook";
+    let world = World::new();
+    let app = world.application().await;
+    let once = json!({"url": URL, "throttleRate": 1, "retrySchedule": []});
+    let ep = world.endpoint_with(&app, once).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.network.always(URL, answer(500));
+    for _ in 0..120 {
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    // All but the first few end without an attempt.
+    assert_eq!(world.call("PATCH", &path, json!({"disabled": true})).await.status, 200);
+    world.live_s(300).await;
+    let before = world.network.sent_to(URL).len();
+    let free = json!({"disabled": false, "throttleRate": null});
+    assert_eq!(world.call("PATCH", &path, free).await.status, 200);
+    let (now, worker) = (world.ambient.now(), &world.admin.worker);
+    let span = Span { since: now.minus_ms(3_600_000), until: now };
+    let work = Work::Recover { app: app.parse().unwrap(), ep: ep.parse().unwrap(), span };
+    let task = Task::new(TaskId::new(&world.ambient), organisation(), work, now);
+    worker.tasks().create(task.clone()).await.unwrap();
+    // A step, and what it sent is taken and fails before the next one.
+    while worker.carry_on(&task.id, world.ambient.now()).await.unwrap() != Carried::Nothing {
+        world.advance_s(1);
+        world.dispatch_all().await;
+    }
+    let sent = world.network.sent_to(URL).split_off(before);
+    let mut ids: Vec<String> =
+        sent.iter().map(|one| header(one, "webhook-id").to_owned()).collect();
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), all), (120, 120), "each once");
 }
 
 #[tokio::test]

@@ -182,10 +182,9 @@ impl Call<'_> {
     }
 
     async fn is_first(&self, attempt: &Attempt) -> Result<bool, ApiError> {
-        let attempts = self.admin.history.attempts_of_message(&attempt.msg).await?;
-        let to_it = || attempts.iter().filter(|other| other.ep == attempt.ep);
-        let scheduled = to_it().any(|other| matches!(other.turn, Turn::Scheduled(_)));
-        Ok(!scheduled && to_it().all(|other| other.id >= attempt.id))
+        let to_it = self.admin.history.attempts_of_pair(&attempt.msg, &attempt.ep).await?;
+        let scheduled = to_it.iter().any(|other| matches!(other.turn, Turn::Scheduled(_)));
+        Ok(!scheduled && to_it.iter().all(|other| other.id >= attempt.id))
     }
 
     fn wanted_status(&self) -> Result<Option<u8>, ApiError> {

@@ -286,8 +286,7 @@ impl History {
         msg: &MessageId,
         ep: &EndpointId,
     ) -> Result<String, StoreError> {
-        let mut attempts = self.attempts_of_message(msg).await?;
-        attempts.retain(|attempt| attempt.ep == *ep);
+        let attempts = self.attempts_of_pair(msg, ep).await?;
         let first = attempts.iter().find(|attempt| attempt.turn == Turn::Scheduled(1));
         if let Some(first) = first {
             return Ok(first.id.to_string());
