@@ -67,6 +67,26 @@ async fn a_dry_run_names_what_would_be_archived() {
 }
 
 #[tokio::test]
+async fn an_import_that_deprecates_tells_so_once() {
+    const NOTICES: &str = "http://127.0.0.1:9/notices";
+    let world = World::new();
+    let body = json!({"url": NOTICES, "eventTypes": ["event_type.deprecated"]});
+    let made = world.call("POST", "/api/v1/operational-webhook/endpoint", body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let old = json!({"webhooks": {"old": {"post": {"deprecated": true}}, "new": {"post": {}}}});
+    for _ in 0..2 {
+        let imported = world.call("POST", PATH, json!({"spec": old})).await;
+        assert_eq!(imported.status, 200, "{imported:?}");
+    }
+    world.live_s(120).await;
+    let told = world.network.sent_to(NOTICES);
+    let told: Vec<Value> =
+        told.iter().map(|sent| serde_json::from_slice(&sent.body).unwrap()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["data"]["name"], "old");
+}
+
+#[tokio::test]
 async fn an_import_keeps_or_archives_what_the_description_does_not_have() {
     let world = World::new();
     for name in ["order.paid", "other"] {

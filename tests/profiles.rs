@@ -459,6 +459,15 @@ fn a_profile_that_is_not_called_as_its_file_is_refused_at_the_line_of_its_name()
 }
 
 #[tokio::test]
+async fn a_profile_is_there_once_it_is_stored_whoever_asked_for_it_before() {
+    let world = World::new();
+    let body = json!({"name": "A", "profile": "small"});
+    assert_eq!(world.call("POST", "/api/v1/app", body.clone()).await.status, 422);
+    assert_eq!(put(&world, "small", SMALL).await.status, 200);
+    assert_eq!(world.call("POST", "/api/v1/app", body).await.status, 201);
+}
+
+#[tokio::test]
 async fn events_of_a_profile_that_can_be_no_event_types_are_refused_when_it_is_stored() {
     let world = World::new();
     for (from, to, why) in [

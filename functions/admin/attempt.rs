@@ -244,10 +244,10 @@ impl Call<'_> {
             .collect();
         let id = |(endpoint, _): &(&Endpoint, Standing)| endpoint.id.to_string();
         let listed = page::cut(&walk, known, id);
-        Ok(page::respond(listed, |(endpoint, standing)| DestinationOut {
+        page::respond_within(&walk, listed, id, |(endpoint, standing)| DestinationOut {
             endpoint: EndpointOut::from(endpoint.clone()),
             standing,
-        }))
+        })
     }
 
     /// Takes away what the endpoint answered.

@@ -110,7 +110,12 @@ impl Call<'_> {
                 new.schemas.clone_from(&one.schemas);
                 Ok(or_same(Some(new), old))
             };
-            self.admin.catalogue.edit(&org, &one.name, now, change).await??;
+            let was = known.iter().any(|old| old.name == one.name && old.deprecated);
+            match one.deprecated && !was {
+                // As by hand: whoever wants to know of it is told.
+                true => drop(self.change_event_type(&one.name, StatusCode::OK, change).await?),
+                false => drop(self.admin.catalogue.edit(&org, &one.name, now, change).await??),
+            }
         }
         for name in &gone {
             let archive = |old: Option<EventType>| -> Result<_, ApiError> {

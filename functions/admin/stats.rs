@@ -4,9 +4,10 @@ use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::Moment;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, Violation};
+use shared::api::error::{self, ApiError, Violation};
 use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::ApplicationId;
@@ -16,6 +17,8 @@ use shared::store::Need;
 use crate::task::BegunOut;
 use crate::{Answer, Call};
 
+/// Named applications that are looked up at once.
+const AT_ONCE: usize = 16;
 /// Most applications that may be named.
 const MAX_NAMED: usize = 2_500;
 
@@ -60,10 +63,16 @@ impl Call<'_> {
         let org = self.access.organisation();
         let mut apps: Vec<ApplicationId> = Vec::new();
         let mut unresolved = Vec::new();
-        for reference in &named {
-            match self.admin.directory.application(&org, reference, Need::Application).await? {
+        let looked_up = named.iter().cloned().map(async |reference| {
+            let directory = &self.admin.directory;
+            let found = directory.application(&org, &reference, Need::Application).await?;
+            Ok::<_, ApiError>((reference, found))
+        });
+        let looked_up: Vec<_> = stream::iter(looked_up).buffered(AT_ONCE).try_collect().await?;
+        for (reference, found) in looked_up {
+            match found {
                 Some(tenant) => apps.push(tenant.application.id),
-                None => unresolved.push(reference.clone()),
+                None => unresolved.push(reference),
             }
         }
         apps.sort();

@@ -178,7 +178,7 @@ impl Call<'_> {
         if with_names {
             self.name_subjects(&mut listed.items).await?;
         }
-        Ok(page::respond(listed, |shown| shown))
+        page::respond_within(&walk, listed, |shown| shown.begun.id.to_string(), |shown| shown)
     }
 
     /// Says what the applications and endpoints are called that tasks are about.

@@ -37,8 +37,8 @@ pub struct Profiles {
 #[derive(Clone)]
 struct Stored {
     store: ProfileStore,
-    /// What was read; that nobody has a name is remembered as well.
-    recent: Cache<(OrganisationId, String), Option<Arc<Profile>>>,
+    /// What was read. That nobody has a name is not remembered: it may be stored at any moment.
+    recent: Cache<(OrganisationId, String), Arc<Profile>>,
 }
 
 impl Profiles {
@@ -158,7 +158,7 @@ impl Stored {
         name: &str,
     ) -> Result<Option<Arc<Profile>>, StoreError> {
         let read = async { Ok(self.store.profile(org, name).await?.map(Arc::new)) };
-        self.recent.get_or_read((*org, name.to_owned()), read).await
+        self.recent.get_or_find((*org, name.to_owned()), read).await
     }
 }
 
