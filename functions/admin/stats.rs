@@ -63,7 +63,7 @@ impl Call<'_> {
         let org = self.access.organisation();
         let mut apps: Vec<ApplicationId> = Vec::new();
         let mut unresolved = Vec::new();
-        let looked_up = named.iter().cloned().map(async |reference| {
+        let looked_up = named.into_iter().map(async |reference| {
             let directory = &self.admin.directory;
             let found = directory.application(&org, &reference, Need::Application).await?;
             Ok::<_, ApiError>((reference, found))
@@ -77,7 +77,7 @@ impl Call<'_> {
         }
         apps.sort();
         apps.dedup();
-        if apps.is_empty() && !named.is_empty() {
+        if apps.is_empty() && !unresolved.is_empty() {
             let rule = "must name an application that is there";
             return Err(Violation::body("appIds", rule).into());
         }
