@@ -102,11 +102,8 @@ impl DirectoryEditor {
             let put = application_item(&new, item.rev + 1)?;
             let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
             if old.uid != new.uid {
-                writes.extend(self.freed(&old, now)?);
-                if let Some(uid) = &new.uid {
-                    let alias = application_alias(&new.org, uid, new.id)?;
-                    writes.push(Write::Put(alias, Condition::AbsentAt(now)));
-                }
+                let alias = new.uid.as_ref().map(|uid| application_alias(&new.org, uid, new.id));
+                writes.extend(renaming(self.freed(&old, now)?, alias.transpose()?, now));
             }
             Ok(Change::Write(writes, Edited::Done((new, answer))))
         })
@@ -136,8 +133,7 @@ impl DirectoryEditor {
         }
         self.change(app, None, |item| {
             let application: Application = doc::decode(&item.doc)?;
-            let mut writes = removal(item, None);
-            writes.extend(self.freed(&application, now)?);
+            let writes = removal(item, self.freed(&application, now)?);
             Ok(Change::Write(writes, Edited::Done(())))
         })
         .await
@@ -177,12 +173,10 @@ impl DirectoryEditor {
             }
             let put = endpoint_item(&new, item.rev + 1)?;
             let mut writes = vec![Write::Put(put, Condition::Revision(item.rev))];
-            rename(
-                &mut writes,
-                old.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str())),
-                new.uid.as_ref().map(|uid| endpoint_alias(app, uid, new.id)).transpose()?,
-                now,
-            );
+            if old.uid != new.uid {
+                let alias = new.uid.as_ref().map(|uid| endpoint_alias(app, uid, new.id));
+                writes.extend(renaming(freed(&old), alias.transpose()?, now));
+            }
             writes.extend(self.outbox.iter().cloned());
             Ok(Change::Write(writes, Edited::Done((new, answer))))
         })
@@ -201,8 +195,7 @@ impl DirectoryEditor {
     ) -> Result<Edited<()>, StoreError> {
         self.change(app, Some(ep), |item| {
             let endpoint: Endpoint = doc::decode(&item.doc)?;
-            let alias = endpoint.uid.as_ref().map(|uid| keys::endpoint_uid(app, uid.as_str()));
-            let mut writes = removal(item, alias);
+            let mut writes = removal(item, freed(&endpoint));
             writes.extend(self.outbox.iter().cloned());
             Ok(Change::Write(writes, Edited::Done(())))
         })
@@ -301,23 +294,24 @@ fn endpoint_alias(app: &ApplicationId, uid: &Uid, id: EndpointId) -> Result<Item
     Ok(Item::new(keys::endpoint_uid(app, uid.as_str()), doc::encode(&Alias { id })?))
 }
 
-/// What removes an item as it was read, and the name that it had by then: once it is changed or
-/// gone, the name may be another's.
-fn removal(item: &Item, alias: Option<Key>) -> Vec<Write> {
-    let first = Write::Delete(item.key.clone(), Condition::Revision(item.rev));
-    let alias = alias.map(|key| Write::Delete(key, Condition::Always));
-    std::iter::once(first).chain(alias).collect()
+/// What frees the name of an endpoint: nobody keeps whom it means.
+fn freed(of: &Endpoint) -> Option<Write> {
+    let key = keys::endpoint_uid(&of.app, of.uid.as_ref()?.as_str());
+    Some(Write::Delete(key, Condition::Always))
 }
 
-/// Adds what a change of name needs: the old name freed, the new one taken.
-fn rename(writes: &mut Vec<Write>, old: Option<Key>, new: Option<Item>, now: Timestamp) {
-    if old.as_ref() == new.as_ref().map(|item| &item.key) {
-        return;
-    }
-    if let Some(key) = old {
-        writes.push(Write::Delete(key, Condition::Always));
-    }
-    if let Some(item) = new {
-        writes.push(Write::Put(item, Condition::AbsentAt(now)));
-    }
+/// What removes an item as it was read, and frees the name that it had by then: once it is changed
+/// or gone, the name may be another's.
+fn removal(item: &Item, freed: Option<Write>) -> Vec<Write> {
+    let first = Write::Delete(item.key.clone(), Condition::Revision(item.rev));
+    std::iter::once(first).chain(freed).collect()
+}
+
+/// What a change of name needs: the old name freed, the new one taken.
+fn renaming(
+    freed: Option<Write>,
+    new: Option<Item>,
+    now: Timestamp,
+) -> impl Iterator<Item = Write> {
+    freed.into_iter().chain(new.map(|item| Write::Put(item, Condition::AbsentAt(now))))
 }
