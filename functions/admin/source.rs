@@ -20,14 +20,14 @@ use crate::inspector::origin;
 use crate::{Answer, Call, page};
 
 /// How often a change is begun anew when others change the same source.
-pub(crate) const CHANGES: usize = 24;
+const CHANGES: usize = 24;
 /// The note that names the application for a library that does not know the field `app`.
 const APP_NOTE: &str = "posthorn.app";
 /// The note with the JSON of `verification`, for a library that does not know that field either.
 const VERIFICATION_NOTE: &str = "posthorn.verification";
 
 /// What a caller sends. `app`, `verification`, `eventType` and `eventId` are ours.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IngestSourceIn {
     #[schemars(length(min = 1))]
@@ -127,16 +127,27 @@ impl Call<'_> {
 
     async fn put_source(&self, source: &str) -> Answer {
         let input: IngestSourceIn = request::body(self.request)?;
+        if let Some(done) = self.change_source(source, &|_| input.clone()).await? {
+            return Ok(done);
+        }
+        let mut rules = Rules::default();
+        let named = rules.uid(Some(source), SourceId::PREFIX);
+        rules.check().map_err(|_| ApiError::not_found())?;
+        let mut checked = self.check_source(&input, None).await?;
+        checked.uid = checked.uid.or(named);
+        self.new_source(input, checked).await
+    }
+
+    /// Makes a source what is wanted of it as it is; `None` if there is none of this name.
+    pub(crate) async fn change_source(
+        &self,
+        reference: &str,
+        wanted: &(dyn Fn(&Source) -> IngestSourceIn + Sync),
+    ) -> Result<Option<Response<Bytes>>, ApiError> {
         for _ in 0..CHANGES {
-            let Some(old) = self.source_named(source).await? else {
-                let mut rules = Rules::default();
-                let named = rules.uid(Some(source), SourceId::PREFIX);
-                rules.check().map_err(|_| ApiError::not_found())?;
-                let mut checked = self.check_source(&input, None).await?;
-                checked.uid = checked.uid.or(named);
-                return self.new_source(input, checked).await;
-            };
-            if let Some(done) = self.change_source(&old, &input).await? {
+            let Some(old) = self.source_named(reference).await? else { return Ok(None) };
+            let done = self.change_as_read(&old, &wanted(&old)).await?;
+            if done.is_some() {
                 return Ok(done);
             }
         }
@@ -145,7 +156,7 @@ impl Call<'_> {
 
     /// Makes a source what the caller says; a secret that is left out stays.
     /// `None` when it is not as it was read any more: what was checked may not hold then.
-    pub(crate) async fn change_source(
+    async fn change_as_read(
         &self,
         old: &Source,
         input: &IngestSourceIn,

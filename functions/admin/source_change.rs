@@ -3,13 +3,13 @@
 use crate::JsonSchema;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, ApiError, Later};
+use shared::api::error::{self, ApiError};
 use shared::api::patch::{Field, inner_not_null, not_null};
 use shared::api::request;
 use shared::domain::application::Metadata;
 use shared::domain::source::{MAX_EARLIER, Rule, Scheme, Source};
 
-use crate::source::{CHANGES, Config, IngestSourceIn};
+use crate::source::{Config, IngestSourceIn};
 use crate::{Answer, Call};
 
 /// Random bytes of an address: nobody guesses them.
@@ -69,13 +69,8 @@ impl IngestSourcePatch {
 impl Call<'_> {
     pub(crate) async fn patch_source(&self, source: &str) -> Answer {
         let patch: IngestSourcePatch = request::body(self.request)?;
-        for _ in 0..CHANGES {
-            let old = self.source_named(source).await?.ok_or_else(ApiError::not_found)?;
-            if let Some(done) = self.change_source(&old, &patch.on(&old)).await? {
-                return Ok(done);
-            }
-        }
-        Err(ApiError::Later(Later::Contended))
+        let changed = self.change_source(source, &|old| patch.on(old)).await?;
+        changed.ok_or_else(ApiError::not_found)
     }
 
     /// Gives a source another address. The one before holds for two days.
