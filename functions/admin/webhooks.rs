@@ -84,14 +84,7 @@ pub(crate) fn read(root: &Json<'_>, field: &str) -> Result<Found, ApiError> {
                 continue;
             }
             match webhook(Spec(root), name, item, &mut budget) {
-                Ok(None) => {}
-                Ok(Some(one)) => match refusal(&one.description, one.schemas.as_ref()) {
-                    None => drop(found.insert(name.clone(), one)),
-                    Some(rule) => {
-                        rules.broken_at(&[field, section, name], rule);
-                        wrong += 1;
-                    }
-                },
+                Ok(one) => found.extend(one.map(|one| (name.clone(), one))),
                 Err(rule) => {
                     rules.broken_at(&[field, section, name], rule);
                     wrong += 1;
@@ -118,12 +111,13 @@ fn webhook(
         return Ok(None);
     };
     let text = |field: &str| operation.get(field).and_then(Json::text);
-    Ok(Some(Webhook {
-        name: name.to_owned(),
-        description: text("description").or_else(|| text("summary")).unwrap_or_default(),
-        schemas: schemas(spec, operation, budget)?,
-        deprecated: operation.get("deprecated").is_some_and(Json::is_true),
-    }))
+    let description = text("description").or_else(|| text("summary")).unwrap_or_default();
+    let schemas = schemas(spec, operation, budget)?;
+    if let Some(rule) = refusal(&description, schemas.as_ref()) {
+        return Err(rule);
+    }
+    let deprecated = operation.get("deprecated").is_some_and(Json::is_true);
+    Ok(Some(Webhook { name: name.to_owned(), description, schemas, deprecated }))
 }
 
 /// The schema of the body, as the first version.
