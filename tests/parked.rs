@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde_json::Value;
-use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::delivery::machine::Outcome;
-use shared::domain::id::AttemptId;
 use shared::domain::message::Message;
-use shared::domain::spread::Spread;
 use shared::queue::record::Record;
 use shared::queue::{Consumer, Received};
 use shared::store::{Parked, Parking};
 
+use crate::retry::failed;
 use crate::support::world::{Builder, World};
 
 const URL: &str = "http://127.0.0.1:9/hook";
@@ -67,26 +65,7 @@ async fn an_attempt_that_is_to_be_written_takes_the_place_of_neither_its_message
         panic!("{}", accepted.body)
     };
     for _ in 0..2 {
-        let attempt = Attempt {
-            id: AttemptId::new(&world.ambient),
-            msg: message.id,
-            app: message.app,
-            ep: ep.parse().unwrap(),
-            turn: Turn::Scheduled(1),
-            by_hand: false,
-            at: world.ambient.now(),
-            url: URL.to_owned(),
-            ok: false,
-            status: 500,
-            ms: 1,
-            response: String::new(),
-            headers: Vec::new(),
-            event_type: message.event_type.clone(),
-            channels: Vec::new(),
-            tags: Vec::new(),
-            subject: None,
-            spread: Spread::default(),
-        };
+        let attempt = failed(&world, &message, ep.parse().unwrap());
         let message = Box::new(Message { payload: Bytes::new(), ..*message.clone() });
         let outcome = Some(Outcome::Delivered);
         let record = Record::Outcome { message, attempt: Box::new(attempt), outcome };

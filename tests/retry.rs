@@ -679,26 +679,7 @@ pub(crate) async fn due_in(world: &World, shard: u32, count: usize) -> Vec<Strin
         let new = NewMessage::of("test.event", "{}");
         let message = Message::new(new, app, id.key(), now, 24);
         inbox.accept(&message).await.expect("an answer");
-        let attempt = Attempt {
-            id: AttemptId::new(&world.ambient),
-            msg: *id,
-            app,
-            ep,
-            turn: Turn::Scheduled(1),
-            by_hand: false,
-            at: now,
-            url: URL.to_owned(),
-            ok: false,
-            status: 500,
-            ms: 7,
-            response: String::new(),
-            headers: Vec::new(),
-            event_type: message.event_type.clone(),
-            channels: Vec::new(),
-            tags: Vec::new(),
-            subject: None,
-            spread: Spread::default(),
-        };
+        let attempt = failed(world, &message, ep);
         let retry = Outcome::Retry { at: now.plus_ms(MINUTE_S * 1000) };
         let deliveries = Deliveries::new(world.table.clone());
         deliveries.record(&attempt, &message, None, &retry, &[], now).await.expect("an answer");
@@ -708,6 +689,30 @@ pub(crate) async fn due_in(world: &World, shard: u32, count: usize) -> Vec<Strin
     }))
     .await;
     ids.iter().map(MessageId::to_string).collect()
+}
+
+/// A first attempt of a message that failed just now.
+pub(crate) fn failed(world: &World, message: &Message, ep: EndpointId) -> Attempt {
+    Attempt {
+        id: AttemptId::new(&world.ambient),
+        msg: message.id,
+        app: message.app,
+        ep,
+        turn: Turn::Scheduled(1),
+        by_hand: false,
+        at: world.ambient.now(),
+        url: URL.to_owned(),
+        ok: false,
+        status: 500,
+        ms: 7,
+        response: String::new(),
+        headers: Vec::new(),
+        event_type: message.event_type.clone(),
+        channels: Vec::new(),
+        tags: Vec::new(),
+        subject: None,
+        spread: Spread::default(),
+    }
 }
 
 async fn delivery(world: &World, msg: &str, ep: &str) -> Delivery {

@@ -97,6 +97,18 @@ fn a_typo_in_an_applications_name_makes_none_and_is_told_what_was_meant() {
     assert!(complaint.contains("no event type `order.pay`"), "{complaint}");
 }
 
+/// Whichever command shows a message shows its payload as it was written.
+fn assert_shown(place: &Place, id: &str, payload: &str) {
+    let path = format!("/app/local/msg/{id}");
+    for get in [
+        &["message", "get", id][..],
+        &["message", "get", id, "--json"],
+        &["api", "GET", &path, "--json"],
+    ] {
+        assert!(place.says(get).contains(payload), "{get:?}: {}", place.says(get));
+    }
+}
+
 #[test]
 fn what_no_value_can_hold_is_published_and_shown_as_it_came() {
     let place = Place::new("unheld");
@@ -104,13 +116,7 @@ fn what_no_value_can_hold_is_published_and_shown_as_it_came() {
     let said = place.says(&["send", payload]);
     let id = said.split_whitespace().find(|word| word.starts_with("msg_")).unwrap().to_owned();
     let path = format!("/app/local/msg/{id}");
-    for get in [
-        &["message", "get", &id][..],
-        &["message", "get", &id, "--json"],
-        &["api", "GET", &path, "--json"],
-    ] {
-        assert!(place.says(get).contains(payload), "{get:?}: {}", place.says(get));
-    }
+    assert_shown(&place, &id, payload);
     assert!(place.says(&["api", "GET", &path]).contains("    \"a\": \"\\ud800\"\n"));
 }
 
@@ -122,13 +128,7 @@ fn a_payload_and_a_schema_are_shown_with_every_digit_and_their_fields_in_order()
     assert!(sent.contains(&format!(r#""payload":{payload}"#)), "{sent}");
     let id = serde_json::from_str::<Sent>(&sent).unwrap().message.id;
     let path = format!("/app/local/msg/{id}");
-    for get in [
-        &["message", "get", &id][..],
-        &["message", "get", &id, "--json"],
-        &["api", "GET", &path, "--json"],
-    ] {
-        assert!(place.says(get).contains(payload), "{get:?}: {}", place.says(get));
-    }
+    assert_shown(&place, &id, payload);
     let pretty = place.says(&["api", "GET", &path]);
     let lines = r#"  "payload": {
     "z": 12345678901234567890123,
