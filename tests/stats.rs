@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::faults::Fault;
 use crate::support::world::{World, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
@@ -48,11 +49,13 @@ async fn messages_are_counted_for_each_endpoint_that_they_were_sent_to() {
 async fn counting_goes_on_in_the_next_sweep_where_it_stopped() {
     let world = World::new();
     let since = world.ambient.now().to_rfc3339();
-    // More steps than the request that asks for it may take.
-    for n in 0..12 {
+    // More than the request that asks for it may look at.
+    for n in 0..510 {
         let app = world.application().await;
-        world.endpoint(&app, &format!("{URL}/{n}")).await;
-        world.publish(&app, json!({"n": n})).await;
+        if n % 50 == 0 {
+            world.endpoint(&app, &format!("{URL}/{n}")).await;
+            world.publish(&app, json!({"n": n})).await;
+        }
     }
     world.dispatch_all().await;
     world.advance_s(1);
@@ -68,7 +71,51 @@ async fn counting_goes_on_in_the_next_sweep_where_it_stopped() {
         .iter()
         .map(|line| line["messageDestinations"].as_u64().unwrap())
         .collect();
-    assert_eq!(counts, [1; 12]);
+    assert_eq!(counts.len(), 510);
+    assert_eq!(counts.iter().sum::<u64>(), 11);
+}
+
+#[tokio::test]
+async fn how_far_counting_has_come_is_not_stored_after_each_application() {
+    let world = World::new();
+    for _ in 0..60 {
+        world.application().await;
+    }
+    let before = world.meter.usage();
+    let told = count(&world, month()).await;
+    assert_eq!(told["appStats"].as_array().unwrap().len(), 60);
+    let units = world.meter.usage().since(&before).write_units;
+    assert!(units < 100, "{units}");
+}
+
+#[tokio::test]
+async fn an_application_is_told_of_once_whatever_fails_while_counting() {
+    for path in ["app", "event-types"] {
+        for call in 0..24 {
+            let world = World::new();
+            for n in 0..3 {
+                let app = world.application().await;
+                world.endpoint(&app, &format!("{URL}/{n}")).await;
+                world.advance_s(1);
+            }
+            world.plan.fail_after(call, Fault::Before);
+            let (method, body) = match path {
+                "app" => ("POST", month()),
+                _ => ("PUT", Value::Null),
+            };
+            let path = format!("/api/v1/stats/usage/{path}");
+            let mut begun = world.call(method, &path, body.clone()).await;
+            world.plan.end();
+            if begun.status == 503 {
+                begun = world.call(method, &path, body).await;
+            }
+            world.live_s(180).await;
+            let task = read(&world, &begun.body).await;
+            assert_eq!(task["status"], "finished", "{path}, {call}: {task}");
+            let told = task["data"].as_object().unwrap().values().next().unwrap();
+            assert_eq!(told.as_array().unwrap().len(), 3, "{path}, {call}: {told}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -153,6 +200,11 @@ async fn a_precheck_tells_whether_anybody_would_get_a_message() {
     assert_eq!(world.call("POST", &path, body).await.body["active"], true);
     let other = json!({"eventType": "a.c"});
     assert_eq!(world.call("POST", &path, other).await.body["active"], false);
+}
+
+/// The span in which a world begins.
+fn month() -> Value {
+    json!({"since": "2027-01-01T00:00:00Z", "until": "2027-02-01T00:00:00Z"})
 }
 
 async fn count(world: &World, body: Value) -> Value {

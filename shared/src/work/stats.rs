@@ -9,10 +9,12 @@ use crate::domain::spread::Spread;
 use crate::domain::task::{Span, Task};
 use crate::store::{Need, Tenant, Trace, Walk};
 
-/// Attempts that a step counts, at the most.
+/// Attempts that a step counts, about: it ends after the page that reaches this many.
 const ATTEMPTS: usize = 1_000;
-/// Applications that a step looks at, at the most.
+/// Applications that a step looks at, at the most. Each step stores all that was told so far.
 const APPLICATIONS: usize = 50;
+/// Applications, endpoints and pages of attempts that a step looks at, at the most.
+const LOOKS: usize = 50;
 /// Most applications that one task tells of: more would not fit what is stored of it.
 const MAX_TOLD: usize = 2_500;
 
@@ -41,41 +43,60 @@ impl Place {
 }
 
 impl Worker {
-    /// Counts the messages that each endpoint was sent, a page of one endpoint's attempts at a
-    /// time: as many as begin there.
+    /// Counts the messages that each endpoint was sent.
     pub(super) async fn app_stats(
         &self,
         task: &mut Task,
         span: Span,
         apps: &[ApplicationId],
     ) -> Result<Step, StepError> {
+        let mut counted = 0;
+        for _ in 0..LOOKS {
+            match self.count_on(task, span, apps).await? {
+                Some(more) => counted += more,
+                None => return Ok(Step::Last),
+            }
+            if counted >= ATTEMPTS {
+                break;
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// Counts the next page of one endpoint's attempts, as many as begin there, or goes on to the
+    /// next endpoint or application; how many they were, or `None` when all is counted. What it
+    /// tells and how far it came change together, after the last look that may fail.
+    async fn count_on(
+        &self,
+        task: &mut Task,
+        span: Span,
+        apps: &[ApplicationId],
+    ) -> Result<Option<usize>, StepError> {
         let place = Place::read(task.cursor.as_deref());
         // Between two endpoints, the application in the cursor is the one under way.
         let app = match (place.app, place.ep) {
             (Some(app), Some(_)) => Some(app),
             (after, _) => self.application_after(task, apps, after).await?,
         };
-        let Some(app) = app else { return Ok(Step::Last) };
+        let Some(app) = app else { return Ok(None) };
+        let behind = Place { app: Some(app), ..Place::default() }.write();
         let Some(tenant) = self.directory.tenant(&app, Need::Application).await? else {
-            task.cursor = Place { app: Some(app), ..Place::default() }.write();
-            return Ok(Step::More);
+            task.cursor = behind;
+            return Ok(Some(0));
         };
-        if place.ep.is_none() {
-            tell(
-                task,
-                "appStats",
-                json!({
-                    "appId": app, "appUid": tenant.application.uid, "messageDestinations": 0,
-                }),
-            )?;
-        }
         let ep = match place.attempt {
             Some(_) => place.ep,
             None => self.endpoint_after(&tenant, place.ep).await?,
         };
+        let uid = tenant.application.uid.clone();
+        let line = json!({"appId": app, "appUid": uid, "messageDestinations": 0});
+        let is_new = place.ep.is_none();
         let Some(ep) = ep else {
-            task.cursor = Place { app: Some(app), ..Place::default() }.write();
-            return Ok(Step::More);
+            if is_new {
+                tell(task, "appStats", line)?;
+            }
+            task.cursor = behind;
+            return Ok(Some(0));
         };
         let walk = Walk {
             after: Some(span.since),
@@ -88,21 +109,26 @@ impl Worker {
         let spread = endpoint.map_or(Spread::MOST, |endpoint| endpoint.spread);
         let history = &self.history;
         let listed = history.trail_of_endpoint(&ep, spread, &walk, now, Trace::begins).await?;
+        let counted = listed.items.len();
+        if is_new {
+            tell(task, "appStats", line)?;
+        }
         if let Some(last) =
             task.data.get_mut("appStats").and_then(|told| told.as_array_mut()?.last_mut())
         {
             let before = last["messageDestinations"].as_u64().unwrap_or(0);
-            last["messageDestinations"] = (before + listed.items.len() as u64).into();
+            last["messageDestinations"] = (before + counted as u64).into();
         }
         let attempt = listed.iterator.filter(|_| !listed.done);
         task.cursor = Place { app: Some(app), ep: Some(ep), attempt }.write();
-        Ok(Step::More)
+        Ok(Some(counted))
     }
 
     /// Collects which event types the endpoints of each application chose.
     pub(super) async fn event_types(&self, task: &mut Task) -> Result<Step, StepError> {
         let walk = Walk::onward(APPLICATIONS, task.cursor.clone());
         let listed = self.history.applications(&task.org, &walk).await?;
+        let mut lines = Vec::new();
         for application in &listed.items {
             let Some(tenant) = self.directory.tenant(&application.id, Need::All).await? else {
                 continue;
@@ -113,15 +139,15 @@ impl Worker {
             chosen.sort();
             chosen.dedup();
             let all = tenant.endpoints.iter().any(|endpoint| endpoint.event_types.is_none());
-            tell(
-                task,
-                "event_types",
-                json!({
-                    "appId": application.id,
-                    "explicitlySubscribedEventTypes": chosen,
-                    "hasCatchAllEndpoint": all,
-                }),
-            )?;
+            lines.push(json!({
+                "appId": application.id,
+                "explicitlySubscribedEventTypes": chosen,
+                "hasCatchAllEndpoint": all,
+            }));
+        }
+        // Not before all are there: what was told of some would be told once more after a failure.
+        for line in lines {
+            tell(task, "event_types", line)?;
         }
         task.data.entry("event_types").or_insert_with(|| json!([]));
         Ok(turn_page(task, listed))
