@@ -76,6 +76,30 @@ async fn the_attempts_of_a_busy_endpoint_are_read_in_order_over_all_their_places
 }
 
 #[tokio::test]
+async fn a_page_costs_about_the_same_over_however_many_places_its_list_is_spread() {
+    let (world, app, wide) = stage().await;
+    let one = world.endpoint(&app, &format!("{URL}/one")).await;
+    for _ in 0..4 {
+        widen(&world, &app, &wide).await;
+    }
+    world.advance_s(60);
+    for n in 0..600 {
+        world.publish(&app, json!({"n": n})).await;
+    }
+    world.dispatch_all().await;
+    let mut units = Vec::new();
+    for ep in [one, wide] {
+        let before = world.meter.usage();
+        let path = format!("/api/v1/app/{app}/attempt/endpoint/{ep}?limit=100");
+        let page = world.call("GET", &path, Value::Null).await.body;
+        assert_eq!(page["data"].as_array().unwrap().len(), 100);
+        units.push(world.meter.usage().since(&before).read_units);
+    }
+    // Each of the sixteen places costs half a unit at the least.
+    assert!(units[1] <= 2.0 * units[0] + 8.0, "{units:?}");
+}
+
+#[tokio::test]
 async fn a_list_is_the_same_however_early_the_database_ends_a_page() {
     let (world, app, _) = stage().await;
     let mut published = Vec::new();

@@ -92,7 +92,8 @@ pub(super) async fn fill<T>(
     let (mut furthest, mut bytes, mut reads) = (None, 0, 0);
     // Whether a full page is the last is worth one read.
     let mut looked_beyond = false;
-    let mut lanes: Vec<Lane> = queries.into_iter().map(Lane::new).collect();
+    let lanes = queries.len();
+    let mut lanes: Vec<Lane> = queries.into_iter().map(|query| Lane::new(query, lanes)).collect();
     let exhausted = loop {
         let is_full = found.len() == walk.limit || bytes >= bounds.bytes;
         if lanes.iter().any(Lane::is_to_be_read) {
@@ -132,6 +133,8 @@ pub(super) async fn fill<T>(
 /// One of several places that a list is spread over, read in order.
 struct Lane {
     query: Query,
+    /// How many items a read asks for when the first one was not enough.
+    further: usize,
     /// What was read and not looked at yet.
     ahead: VecDeque<(String, Item)>,
     /// There is nothing more to read.
@@ -139,8 +142,12 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(query: Query) -> Self {
-        Self { query, ahead: VecDeque::new(), read_out: false }
+    /// One of so many. The first read asks for twice its share of the page, which is seldom
+    /// exceeded: places are chosen by hash.
+    fn new(mut query: Query, lanes: usize) -> Self {
+        let further = query.limit;
+        query.limit = further.min(2 * further.div_ceil(lanes) + 2);
+        Self { query, further, ahead: VecDeque::new(), read_out: false }
     }
 
     /// Whether it is not known what comes next in it.
@@ -157,6 +164,7 @@ async fn read_all(
 ) -> Result<(), StoreError> {
     let reads = lanes.iter_mut().filter(|lane| lane.is_to_be_read()).map(async |lane| {
         let page = table.query(&lane.query).await?;
+        lane.query.limit = lane.further;
         let named = page.items.into_iter().filter_map(|item| Some((name(&item)?, item)));
         lane.ahead.extend(named);
         match page.next {
