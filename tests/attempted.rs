@@ -126,3 +126,34 @@ async fn statistics_count_each_attempt_of_their_window() {
         assert_eq!(refused.status, status, "{query}");
     }
 }
+
+#[tokio::test]
+async fn what_a_page_has_to_look_up_is_looked_up_side_by_side() {
+    let world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let mut published = Vec::new();
+    for n in 0..20 {
+        published.push(world.publish(&app, json!({"n": n})).await);
+        world.advance_s(1);
+        world.dispatch_all().await;
+    }
+    published.reverse();
+    let of_app = format!("/api/v1/app/{app}");
+    for (path, id) in [
+        (format!("{of_app}/msg"), "/id"),
+        (format!("{of_app}/endpoint/{ep}/msg"), "/id"),
+        (format!("{of_app}/attempt/endpoint/{ep}?with_msg=true"), "/msg/id"),
+    ] {
+        world.gauge.switch_on();
+        let page = world.call("GET", &path, Value::Null).await.body;
+        let ids: Vec<&str> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one.pointer(id).unwrap().as_str().unwrap())
+            .collect();
+        assert_eq!(ids, published, "{path}");
+        assert!(world.gauge.store().most() > 4, "{path}");
+    }
+}

@@ -6,6 +6,7 @@ use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::Moment;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::{Request, StatusCode};
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
@@ -195,18 +196,21 @@ impl Call<'_> {
         let with_content = self.wants_content()?;
         let with_msg = query_flag(self.request, "with_msg", false)?;
         let (app, now) = (&tenant.application.id, self.admin.ambient.now());
-        let mut known: HashMap<MessageId, Option<MessageOut>> = HashMap::new();
-        let mut filling = page::Filling::new(walk, listed);
-        while let Some(attempt) = filling.next(|attempt| attempt.id.to_string()) {
-            let msg = attempt.msg;
-            if with_msg && !known.contains_key(&msg) {
-                let found = self.admin.history.message(app, &msg.to_string(), now).await?;
-                known.insert(msg, found.map(|message| MessageOut::of(message, false)));
-            }
-            let msg = known.get(&msg).cloned().flatten();
-            filling.push(&AttemptOut { msg, ..AttemptOut::of(attempt, with_content) })?;
-        }
-        Ok(filling.finish())
+        let mut msgs: Vec<MessageId> = listed.items.iter().map(|attempt| attempt.msg).collect();
+        msgs.sort();
+        msgs.dedup();
+        msgs.retain(|_| with_msg);
+        let reads = msgs.into_iter().map(async |msg| {
+            let found = self.admin.history.message(app, &msg.to_string(), now).await?;
+            Ok::<_, ApiError>((msg, found.map(|message| MessageOut::of(message, false))))
+        });
+        let known: HashMap<_, _> =
+            stream::iter(reads).buffer_unordered(page::AT_ONCE).try_collect().await?;
+        let id = |attempt: &Attempt| attempt.id.to_string();
+        page::respond_within(walk, listed, id, |attempt| {
+            let msg = known.get(&attempt.msg).cloned().flatten();
+            AttemptOut { msg, ..AttemptOut::of(attempt, with_content) }
+        })
     }
 
     pub(crate) async fn get_attempt(&self, app: &str, msg: &str, attempt: &str) -> Answer {

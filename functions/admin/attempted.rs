@@ -96,16 +96,15 @@ impl Call<'_> {
             // Where the filter kept nothing of the index, that was read as far as a page may.
             let has_some = !listed.items.is_empty();
             let mut filling = page::Filling::new(&walk, listed);
-            while let Some(trace) = filling.next(Trace::id) {
-                let shown =
-                    self.attempted(&tenant, &endpoint, &trace, &filter, with_content).await?;
+            let (tenant, endpoint, filter) = (&tenant, &endpoint, &filter);
+            let look = |trace: Trace| async move {
+                let shown = self.attempted(tenant, endpoint, &trace, filter, with_content);
                 let wanted = |shown: &AttemptedOut| {
                     status.is_none_or(|wanted| shown.standing.status == wanted)
                 };
-                if let Some(shown) = shown.filter(wanted) {
-                    filling.push(&shown)?;
-                }
-            }
+                Ok(shown.await?.filter(wanted))
+            };
+            filling.fill(Trace::id, look).await?;
             pages -= 1;
             let Some(further) = filling.further().filter(|_| has_some && pages > 0) else {
                 return Ok(filling.finish());

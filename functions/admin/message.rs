@@ -147,14 +147,19 @@ impl Call<'_> {
         let (app, now) = (&tenant.application.id, self.admin.ambient.now());
         let with_content = self.wants_content()?;
         let mut filling = page::Filling::new(walk, listed);
-        while let Some(mut message) = filling.next(|message| message.id.to_string()) {
-            let id = message.id.to_string();
+        let name = |message: &Message| message.id.to_string();
+        let look = |mut message: Message| async move {
             let is_read = !with_content || !message.payload.is_empty();
-            if !is_read && let Some(whole) = self.admin.history.message(app, &id, now).await? {
+            let whole = match is_read {
+                true => None,
+                false => self.admin.history.message(app, &name(&message), now).await?,
+            };
+            if let Some(whole) = whole {
                 message.payload = whole.payload;
             }
-            filling.push(&MessageOut::of(message, with_content))?;
-        }
+            Ok(Some(MessageOut::of(message, with_content)))
+        };
+        filling.fill(name, look).await?;
         Ok(filling.finish())
     }
 

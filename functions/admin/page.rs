@@ -1,9 +1,12 @@
 //! Lists: what a caller may ask of a page, and the page itself (Svix's `ListResponse`).
 
+use std::pin::pin;
 use std::str::FromStr;
 
 use crate::JsonSchema;
 use bytes::Bytes;
+use futures_util::future::TryFutureExt;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -19,6 +22,8 @@ const MAX_LIMIT: usize = 250;
 /// Most bytes of what an answer lists, as they are quoted in the JSON that Lambda passes on: it takes
 /// 6,291,556 in all.
 pub(crate) const MAX_QUOTED_BYTES: usize = 5 * 1024 * 1024;
+/// Items that are looked up at once.
+pub(crate) const AT_ONCE: usize = 16;
 /// What an iterator begins with whose id begins like a way back.
 const ONWARD: char = '=';
 
@@ -102,22 +107,23 @@ pub(crate) fn respond_within<T, O: Serialize>(
     show: impl Fn(T) -> O,
 ) -> Result<Response<Bytes>, ApiError> {
     let mut filling = Filling::new(walk, listed);
-    while let Some(item) = filling.next(&id) {
-        filling.push(&show(item))?;
+    for item in std::mem::take(&mut filling.rest) {
+        let id = id(&item);
+        if !filling.takes(id, Some(&show(item)))? {
+            break;
+        }
     }
     Ok(filling.finish())
 }
 
-/// A page that is filled item by item, and ends early, with an iterator, before the answer is too
-/// large for Lambda.
+/// A page of what may be large and is looked up item by item. It ends early, with an iterator,
+/// before the answer is too large for Lambda.
 pub(crate) struct Filling<'a, T> {
     walk: &'a Walk,
     /// What is left, in the order of the walk.
-    rest: std::vec::IntoIter<T>,
+    rest: Vec<T>,
     listed: Listed<Box<RawValue>>,
     quoted: usize,
-    /// The id of the item that is worked on.
-    current: Option<String>,
     /// The id of the last one that is on the page, or left out for good.
     furthest: Option<String>,
     full: bool,
@@ -126,40 +132,54 @@ pub(crate) struct Filling<'a, T> {
 impl<'a, T> Filling<'a, T> {
     /// Begins with what was found.
     pub(crate) fn new(walk: &'a Walk, listed: Listed<T>) -> Self {
-        let Listed { mut items, iterator, prev, done } = listed;
+        let Listed { items: mut rest, iterator, prev, done } = listed;
         if walk.backward {
             // What is nearest to where the caller comes from is first on the way.
-            items.reverse();
+            rest.reverse();
         }
-        let (rest, listed) =
-            (items.into_iter(), Listed { items: Vec::new(), iterator, prev, done });
-        Self { walk, rest, listed, quoted: 0, current: None, furthest: None, full: false }
+        let listed = Listed { items: Vec::new(), iterator, prev, done };
+        Self { walk, rest, listed, quoted: 0, furthest: None, full: false }
     }
 
-    /// The next item, to be pushed or left out; none when the page is full.
-    pub(crate) fn next(&mut self, id: impl Fn(&T) -> String) -> Option<T> {
-        if self.full {
-            return None;
-        }
-        self.furthest = self.current.take().or(self.furthest.take());
-        let item = self.rest.next()?;
-        self.current = Some(id(&item));
-        Some(item)
-    }
-
-    /// Shows the item like this.
+    /// Looks all items up, several at a time, and shows what comes of them; none is left out.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
-    pub(crate) fn push<O: Serialize>(&mut self, shown: &O) -> Result<(), ApiError> {
-        let shown = to_raw_value(shown).map_err(|error| ApiError::Internal(error.to_string()))?;
-        self.quoted += quoted_len(shown.get());
-        if self.quoted > MAX_QUOTED_BYTES && !self.listed.items.is_empty() {
-            self.full = true;
-        } else {
-            self.listed.items.push(shown);
+    /// When an item cannot be looked up, or not be written as JSON.
+    pub(crate) async fn fill<O: Serialize, F>(
+        &mut self,
+        id: impl Fn(&T) -> String,
+        look: impl Fn(T) -> F,
+    ) -> Result<(), ApiError>
+    where
+        F: Future<Output = Result<Option<O>, ApiError>>,
+    {
+        let looks = std::mem::take(&mut self.rest).into_iter().map(|item| {
+            let id = id(&item);
+            look(item).map_ok(|shown| (id, shown))
+        });
+        let mut looked = pin!(stream::iter(looks).buffered(AT_ONCE));
+        while let Some((id, shown)) = looked.try_next().await? {
+            if !self.takes(id, shown.as_ref())? {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Shows an item like this, or leaves it out; whether the page takes more.
+    fn takes<O: Serialize>(&mut self, id: String, shown: Option<&O>) -> Result<bool, ApiError> {
+        if let Some(shown) = shown {
+            let shown =
+                to_raw_value(shown).map_err(|error| ApiError::Internal(error.to_string()))?;
+            self.quoted += quoted_len(shown.get());
+            self.full = self.quoted > MAX_QUOTED_BYTES && !self.listed.items.is_empty();
+            if self.full {
+                return Ok(false);
+            }
+            self.listed.items.push(shown);
+        }
+        self.furthest = Some(id);
+        Ok(true)
     }
 
     /// Where the list goes on if nothing of it is on the page yet. Only onwards: whoever goes back

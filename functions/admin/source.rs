@@ -1,5 +1,7 @@
 //! Sources: create, read, change, delete. Paths and shapes are those of Svix's ingest API.
 
+use std::future::ready;
+
 use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
@@ -103,9 +105,7 @@ impl Call<'_> {
         let id = |source: &Source| source.id.to_string();
         let listed = page::cut(&walk, all, id);
         let mut filling = page::Filling::new(&walk, listed);
-        while let Some(source) = filling.next(id) {
-            filling.push(&self.source_out(source)?)?;
-        }
+        filling.fill(id, |source| ready(self.source_out(source).map(Some))).await?;
         Ok(filling.finish())
     }
 

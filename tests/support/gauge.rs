@@ -59,8 +59,12 @@ impl Level {
 }
 
 impl Gauge {
-    /// From now on calls are counted.
+    /// From now on calls are counted, from nothing.
     pub(crate) fn switch_on(&self) {
+        for level in [&self.0.store, &self.0.queue] {
+            level.calls.store(0, Ordering::SeqCst);
+            level.most.store(0, Ordering::SeqCst);
+        }
         self.0.on.store(true, Ordering::SeqCst);
     }
 
