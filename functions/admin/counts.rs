@@ -1,7 +1,7 @@
 //! Attempts to reach an endpoint in numbers: over a while, and against the rate that it asked for.
 //!
-//! Both count what is on record, in a bounded number of reads. The buckets that dispatchers keep
-//! their rates with are in their memories, where nobody can look.
+//! Both count what is on record, in a bounded number of reads. What dispatchers share their rates
+//! by is not read: it says when the next attempt may be made, not how many there were.
 
 use crate::JsonSchema;
 use http::StatusCode;

@@ -3,8 +3,8 @@
 //!
 //! The cast: [`Admin`] routes a request to a handler in the module of its noun. Each handler
 //! takes a [`Call`], which has already established who asks. Paths, shapes, statuses and error
-//! bodies are those of Svix's open-source server, so its SDKs work; `/api/v1/operator`,
-//! `integration-key` and `/inspect` are Posthorn's own.
+//! bodies are those of Svix's open-source server, so its SDKs work; operations whose id begins with
+//! `posthorn.`, and `/inspect`, are Posthorn's own.
 //!
 //! Not guaranteed: that a list shows what was written an instant ago (DynamoDB's indexes lag).
 

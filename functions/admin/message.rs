@@ -54,6 +54,8 @@ impl Filter {
             let short = value.as_ref().is_none_or(|text| text.chars().nth(max).is_none());
             check(field, short, format!("must be at most {max} characters long"))?;
         }
+        let said = filter.subject.as_ref().is_none_or(|subject| !subject.is_empty());
+        check("subject", said, "must not be empty".to_owned())?;
         Ok(filter)
     }
 

@@ -1,9 +1,10 @@
 //! Second phase: an attempt may be made, under a lease where it needs one; or it has to wait; or
 //! there is nothing left to do.
 //!
-//! What waits is never a failure: for the endpoint's rate, for somebody who may be busy, or for
-//! want of time before the invocation ends, the delivery is on record as pending and its record
-//! comes again at its moment. The record that was received is done.
+//! What waits is never a failure. Whatever it waits for (the rate of its endpoint or application, a
+//! circuit that is open, somebody who may be busy, more time than this invocation has left), the
+//! delivery is on record as pending and its record comes again at its moment. The record that was
+//! received is done.
 
 use shared::domain::attempt::{Attempt, Turn};
 use shared::domain::circuit::Passage;

@@ -21,8 +21,8 @@
 //! What an event makes of a delivery is decided by
 //! [`machine`](shared::domain::delivery::machine), whether a record may be a repetition by
 //! [`clearance`](shared::domain::delivery::clearance). Only when all is done for every endpoint
-//! is the record done. Everything else comes back: [`Dispatcher::handle`] starts from "nothing is
-//! done" and takes off what is proven.
+//! is the record done. Everything else comes back: [`Dispatcher::serve`] awaits the task of every
+//! record, and returns those that did not end well: failed, panicked or out of time.
 //!
 //! Not guaranteed: that a crash between request and record does not repeat that attempt; order.
 
@@ -158,7 +158,7 @@ impl Default for Settings {
 pub struct Parts {
     /// Reads applications and endpoints.
     pub directory: Directory,
-    /// Disables endpoints that are gone.
+    /// Writes down what attempts say about endpoints.
     pub editor: DirectoryEditor,
     /// Leases and records attempts.
     pub deliveries: Deliveries,

@@ -97,7 +97,7 @@ pub struct Receiver {
     pub intake: Option<Arc<dyn Intake>>,
     /// How it behaves.
     pub settings: Settings,
-    /// Creates applications that come with their first message.
+    /// Creates applications that come with their first message, and spreads lists wider.
     editor: DirectoryEditor,
     inbox: Inbox,
     revocations: Revocations,

@@ -60,6 +60,14 @@ pub struct Route {
     pub right: Option<Right>,
 }
 
+/// Where the document keeps the answers that operations share.
+const RESPONSES: &str = "#/components/responses/";
+/// What every operation with a token may answer: status, name, meaning.
+const LATER: [(u16, &str, &str); 2] = [
+    (429, "TooManyRequests", "More than can be stored about this at the moment"),
+    (503, "Unavailable", "Not at the moment: nothing was done, or it is not known whether it was"),
+];
+
 /// What an operation does, takes and answers. Made by [`describe`].
 pub struct Description {
     /// The operation's name, as in the table of routes.
@@ -139,8 +147,8 @@ impl Description {
     }
 
     /// A status of failure that is this operation's own. Those that every operation of its kind
-    /// has are added by themselves: 400, 401 and 403 with a token, 404 with a name in the path,
-    /// 413 and 415 with a body, 422 with a query or a body.
+    /// has are added by themselves: 400, 401, 403, 429 and 503 with a token, 404 with a name in the
+    /// path, 413 and 415 with a body, 422 with a query or a body.
     pub fn fails(mut self, status: u16, meaning: &'static str) -> Self {
         self.answers.push((status, Some(schema_of::<Failure>), meaning));
         self
@@ -204,6 +212,10 @@ pub fn document(
             path[route.method.to_lowercase()] = operation;
         }
     }
+    let later: Map<String, Value> = LATER
+        .into_iter()
+        .map(|(_, name, meaning)| (name.to_owned(), later(meaning, &mut written)))
+        .collect();
     let mut schemas = read.take_definitions(true);
     for (name, schema) in written.take_definitions(true) {
         match schemas.get(&name) {
@@ -229,6 +241,7 @@ pub fn document(
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": later,
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -270,6 +283,11 @@ fn operation(
         parameters.push(parts::idempotency_key());
     }
     let mut responses = Map::new();
+    if description.caller != Caller::Anyone {
+        for (status, name, _) in LATER {
+            responses.insert(status.to_string(), json!({"$ref": format!("{RESPONSES}{name}")}));
+        }
+    }
     for (status, schema, meaning) in description.common(route) {
         responses.insert(status.to_string(), response(meaning, schema, written));
     }
@@ -312,6 +330,18 @@ fn operation(
         operation["security"] = json!([{"token": []}]);
     }
     operation
+}
+
+/// An answer that asks for another try.
+fn later(meaning: &str, written: &mut SchemaGenerator) -> Value {
+    let mut later = response(meaning, Some(schema_of::<Failure>), written);
+    later["headers"] = json!({
+        "retry-after": {
+            "description": "Seconds to wait before the next try.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+    });
+    later
 }
 
 fn response(meaning: &str, schema: Option<SchemaOf>, written: &mut SchemaGenerator) -> Value {

@@ -8,8 +8,10 @@ use shared::domain::id::Uid;
 pub(super) const ABOUT: &str = "Webhooks from your own AWS account. The operations that Svix's \
     API has as well have its names, paths, fields and statuses, so its SDKs work; those that \
     start with `posthorn.` are Posthorn's own. `x-caller` says who may call an operation, \
-    `x-capability` what their token has to be good for, and `x-cost` what one call costs in DynamoDB's units and SQS's requests, measured on a small \
-    page. Every 5xx has the body `{}`: ask again.";
+    `x-capability` what their token has to be good for, and `x-cost` what one call costs in \
+    DynamoDB's units and SQS's requests, measured on a small page. After a 429 or a 503 wait for \
+    the seconds of `retry-after`, then repeat the request with the same `idempotency-key`. A 500 \
+    is our fault, and its body is `{}`.";
 
 /// A query parameter.
 #[derive(Clone, Copy, Debug)]
@@ -110,12 +112,13 @@ pub const fn page(prefix: &'static str) -> [Parameter; 3] {
 }
 
 /// What a list of messages or attempts takes as well.
-pub const WINDOW: [Parameter; 5] = [
+pub const WINDOW: [Parameter; 6] = [
     moment("after", "Nothing from before this moment."),
     moment("before", "Nothing from this moment on."),
     short("tag", 128, "Only what was published with this tag."),
     name("channel", 128, "Only what was published on this channel."),
     names("event_types", "Only these event types, separated by commas."),
+    text("subject", 256, "Only what is about this subject."),
 ];
 
 /// What a list of attempts takes as well.

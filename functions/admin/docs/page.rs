@@ -209,7 +209,7 @@ impl<'a> Pages<'a> {
                 ),
             );
         }
-        show_parts(page, operation);
+        show_parts(page, self.document, operation);
         let example = &self.examples[operation["operationId"].as_str().unwrap_or_default()];
         if example.is_object() {
             show_example(page, &method, example);
@@ -222,7 +222,7 @@ fn tag<'a>((_, _, operation): &Operation<'a>) -> &'a str {
 }
 
 /// Parameters, body and answers.
-fn show_parts(page: &mut String, operation: &Value) {
+fn show_parts(page: &mut String, document: &Value, operation: &Value) {
     *page += "<table>";
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let name = prose(&parameter["name"]);
@@ -234,6 +234,8 @@ fn show_parts(page: &mut String, operation: &Value) {
         put(page, format_args!("<tr><td>body<td><td>{}", shape(&operation["requestBody"])));
     }
     for (status, response) in object(&operation["responses"]) {
+        let shared = response["$ref"].as_str().and_then(|link| document.pointer(&link[1..]));
+        let response = shared.unwrap_or(response);
         let meaning = prose(&response["description"]);
         let shape = shape(response);
         put(page, format_args!("<tr><td><code>{status}</code><td>answer<td>{meaning} {shape}"));

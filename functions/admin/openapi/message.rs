@@ -41,7 +41,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<RawPayloadOut>(200, "The payload, as text"),
         describe("v1.message.broadcast", "Publish an event to every application")
             .caller(Caller::Organisation)
-            .detail("In the background, to those that there are when it gets to them; at once.")
+            .detail(
+                "In the background, to every application that there is when the task reaches it. A \
+                 `deliverAt` is refused.",
+            )
             .takes::<MessageShape>()
             .answers::<BegunOut>(202, "The task, begun and perhaps over already"),
         describe("v1.message.expunge-content", "Take a message's payload away")

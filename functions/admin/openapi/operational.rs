@@ -22,8 +22,8 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail(
                 "It gets notices of what happens to endpoints, messages and tasks: \
                  `endpoint.created`, `.updated`, `.deleted`, `.enabled`, `.disabled`, `.failing`, \
-                 `message.attempt.failing`, `.exhausted`, `.recovered` and \
-                 `background_task.finished`.",
+                 `message.attempt.failing`, `.exhausted`, `.recovered`, \
+                 `background_task.finished`, `event_type.deprecated` and `profile.deprecated`.",
             )
             .takes::<EndpointIn>()
             .answers::<EndpointOut>(201, "The new endpoint")

@@ -60,21 +60,21 @@ pub(super) fn descriptions() -> Vec<Description> {
             .takes::<BulkReplayIn>()
             .answers::<BegunOut>(202, BEGUN)
             .fails(400, DISABLED),
-        describe("posthorn.message.cancel", "Call a message off")
+        describe("posthorn.message.cancel", "Cancel a message")
             .caller(Caller::Organisation)
             .detail(
                 "One that waits for its `deliverAt` is not sent; of any other the pending \
-                 deliveries are called off.",
+                 deliveries are canceled.",
             )
-            .answers::<CanceledOut>(200, "How much was called off"),
-        describe("v1.endpoint.cancel-msgs", "Call pending deliveries off")
+            .answers::<CanceledOut>(200, "How much was canceled"),
+        describe("v1.endpoint.cancel-msgs", "Cancel pending deliveries")
             .caller(Caller::Organisation)
             .detail(
-                "Those of the messages in `msgIds`, or those that failed at first of messages \
-                 published since `since`; then one call looks at a page and says where to go on. \
-                 What is being sent at this moment is left alone.",
+                "Of the messages in `msgIds`, or of all that were published since `since`, whether \
+                 they were attempted or not; with `since` one call looks at one page: repeat it \
+                 with the `iterator` until `done`. A delivery that is being sent is left alone.",
             )
             .takes::<CancelIn>()
-            .answers::<CanceledOut>(200, "How many were called off"),
+            .answers::<CanceledOut>(200, "How many were canceled"),
     ]
 }

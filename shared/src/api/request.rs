@@ -226,7 +226,7 @@ fn part(segment: &Segment) -> Option<String> {
 }
 
 /// The query parameters of the API that are no lists.
-const SINGLE: [&str; 24] = [
+const SINGLE: [&str; 25] = [
     "after",
     "before",
     "channel",
@@ -245,6 +245,7 @@ const SINGLE: [&str; 24] = [
     "state",
     "status",
     "status_code_class",
+    "subject",
     "tag",
     "task",
     "until",

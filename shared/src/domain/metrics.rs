@@ -30,7 +30,8 @@ pub enum Metric {
     Retried,
     /// Deliveries that were given up.
     Exhausted,
-    /// First attempts that were put off, because a rate was used up.
+    /// Attempts that were put off: a rate was used up, the endpoint's circuit is open, or too
+    /// little time was left.
     Deferred,
     /// What was asked for or received again, and found done or over.
     Duplicates,

@@ -4,23 +4,31 @@
 //! | type | who holds it | what it can do |
 //! |---|---|---|
 //! | [`Directory`] | all | read applications and endpoints |
-//! | [`DirectoryEditor`] | admin | create, change and delete them |
+//! | [`DirectoryEditor`] | admin, receive, dispatch | create, change and delete them |
 //! | [`Answers`] | admin | keep answers to requests that may be repeated |
-//! | [`Eraser`] | admin | expunge contents |
+//! | [`Codes`] | admin | one-time tokens |
 //! | [`Catalogue`] | admin | read and change event types |
-//! | [`Inbox`] | receive | accept a message |
-//! | [`Deliveries`] | dispatch, retry | lease, record and schedule attempts |
-//! | [`History`] | admin | list and read messages and attempts |
-//! | [`Revocations`] | receive, admin | tokens that were taken back |
+//! | [`Inbox`] | receive, worker | accept a message |
+//! | [`Deliveries`] | dispatch, retry, admin, worker | lease, record, schedule, cancel |
+//! | [`History`] | admin, worker | list and read messages and attempts |
+//! | [`Eraser`] | admin, worker | expunge contents, purge what was deleted |
+//! | [`Rates`] | dispatch | give out what endpoints and applications take a second |
+//! | [`Notices`] | dispatch, admin, worker | tell an organisation what happened |
+//! | [`Revocations`] | receive, admin | tokens that were revoked |
 //! | [`ApiTokens`] | receive, admin | API tokens that are on record |
+//! | [`Integrations`] | receive, admin | integrations, whose keys are tokens too |
 //! | [`KeySets`] | dispatch, admin | keys that sign security event tokens |
 //! | [`EventTypeSettings`] | dispatch, admin | delivery settings of event types |
-//! | [`Tasks`] | admin, retry | background tasks |
+//! | [`Tasks`] | worker | background tasks |
 //! | [`Inspectors`] | admin | keep what is sent to inspectors |
 //! | [`ProfileStore`] | all but retry | read profiles; admin stores them |
 //! | [`Portals`] | admin | how organisations' portals look |
+//! | [`Sources`] | receive, admin | sources of other systems' webhooks |
 //! | [`SourceLog`] | receive, admin | what came in at sources |
 //! | [`Parking`] | dispatch, retry, admin | keep records that nobody can process |
+//!
+//! The worker is that of [`work`](crate::work), which retry and admin run. `tests/iam.rs` holds what
+//! each function does against what its policy grants.
 //!
 //! All of them speak to one [`Table`](table::Table), and [`Stores`] makes them all at once.
 //! `keys.rs` is the only file that spells a key. Everything stored carries a format version.

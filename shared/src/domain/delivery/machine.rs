@@ -34,8 +34,8 @@ pub enum Event {
         /// When it may be made again, should what it came to be lost.
         until: Timestamp,
     },
-    /// The next attempt has to wait, for the endpoint's rate or for want of time. Waiting is not
-    /// an attempt.
+    /// The next attempt has to wait: for a rate, for a circuit that is open, or for want of time.
+    /// Waiting is not an attempt.
     PutOff {
         /// Until when.
         at: Timestamp,

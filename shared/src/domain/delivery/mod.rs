@@ -88,8 +88,8 @@ pub enum State {
 pub struct Pending {
     /// The way that the next attempt takes, and when it is to be made.
     pub next: Plan,
-    /// Whether the endpoint's rate has been asked about the next attempt, so that the moment is
-    /// its own.
+    /// Whether the rates of its endpoint and application have been asked about the next attempt,
+    /// so that the moment is its own.
     pub counted: bool,
     /// Until when a dispatcher may be busy with it.
     pub lease_until: Option<Timestamp>,
