@@ -219,6 +219,10 @@ test("the secret is filled in wherever it stands, in eight languages, and a publ
     for (const language of languages(secret)) {
       const { code } = sample(language, secret);
       assert.ok(code.includes(secret) && !code.includes("{secret}"), language);
+      assert.ok(/\b200\b|\bOK\b|StatusOK|\bok\(\)|Results\.Ok\(\)/i.test(code) && !/\b204\b|no_?content/i.test(code), language);
+      assert.deepEqual(sample(language, secret, ["webhook-", "svix-"]), sample(language, secret));
+      const { needs, code: own } = sample(language, secret, ["svix-"]);
+      assert.ok(/svix/i.test(own + needs) && !/webhook-|HTTP_WEBHOOK|standard-?webhooks/i.test(own + needs), language);
     }
   }
 });
@@ -238,7 +242,7 @@ test("the code for a public key takes what its other half signed, and nothing el
     return status;
   };
   const now = Math.floor(Date.now() / 1000);
-  assert.equal(answer("{}", now), 204);
+  assert.equal(answer("{}", now), 200);
   assert.equal(answer("{}", now, `msg_1.${now}.{"x":1}`), 401, "of another body");
   assert.equal(answer("{}", now - 3_600), 401, "old");
   assert.equal(answer("{}", now, undefined, "v1"), 401, "of another scheme");

@@ -255,7 +255,7 @@ pub(crate) fn explain(status: u16, reason: &str) -> Failure {
         _ => (
             "server_error",
             "The receiver failed while it worked on the event.",
-            "Look into the receiver's logs at this time; the header webhook-id has the event's id.",
+            "Look into the receiver's logs at this time; webhook-id or svix-id in its headers is the event's id.",
         ),
     };
     Failure { kind, says: Cow::Borrowed(says), advice }

@@ -49,7 +49,7 @@ function handle(response, id, data) {
     seen.add(id);
     console.log(JSON.stringify({ id, data }));
   }
-  response.status(204).end();
+  response.status(200).end();
 }
 
 // With the key set as it is now; keep it for as long as its cache-control says.

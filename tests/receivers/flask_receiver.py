@@ -46,7 +46,7 @@ def handle(event, data):
     if event not in seen:
         seen.add(event)
         print(json.dumps({"id": event, "data": data}), flush=True)
-    return "", 204
+    return "", 200
 
 
 def tokens():

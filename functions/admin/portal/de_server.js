@@ -18,7 +18,7 @@ export const SAID = {
   "Look for a slow proxy before the receiver.": "Nach einem langsamen Proxy vor dem Empfänger suchen.",
   "Look into the logs of the receiver and of the proxy before it: a crash, a limit or a firewall ends connections like this.": "In die Protokolle des Empfängers und des Proxys davor sehen: Ein Absturz, ein Grenzwert oder eine Firewall beendet Verbindungen so.",
   "Look into the logs of the receiver and of the proxy before it: one of them takes the request and ends without an answer, as in a crash or a restart.": "In die Protokolle des Empfängers und des Proxys davor sehen: Einer von beiden nimmt die Anfrage an und endet ohne Antwort, wie bei einem Absturz oder Neustart.",
-  "Look into the receiver's logs at this time; the header webhook-id has the event's id.": "In die Protokolle des Empfängers zu dieser Zeit sehen; im Header webhook-id steht die Id des Ereignisses.",
+  "Look into the receiver's logs at this time; webhook-id or svix-id in its headers is the event's id.": "In die Protokolle des Empfängers zu dieser Zeit sehen; webhook-id oder svix-id in den Headern ist die Id des Ereignisses.",
   "No secure connection came about.": "Es kam keine sichere Verbindung zustande.",
   "Nothing listens at that address and port.": "Unter dieser Adresse und diesem Port nimmt niemand an.",
   "Raise the limit on the size of requests in the receiver or its proxy.": "Den Grenzwert für die Größe von Anfragen im Empfänger oder seinem Proxy erhöhen.",

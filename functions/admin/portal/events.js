@@ -52,6 +52,8 @@ export function offer() {
       verifiedFirst: Boolean(profile.endpoints?.verifiedFirst) && !application.sandbox,
       /** Whether secrets are shown when they are made and never again. */
       secretShownOnce: Boolean(profile.endpoints?.secretShownOnce),
+      /** The families of headers that events are signed in, where it is not both. */
+      signatureHeaders: profile.signatureHeaders,
       /** Whether events can be sent as signed tokens. */
       tokens: Boolean(profile.jwt),
       /** What events are sent as, where the endpoint does not say. */

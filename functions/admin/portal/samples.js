@@ -1,6 +1,6 @@
 // @ts-check
 // Code that verifies what an endpoint is sent, in the languages of those who receive it. The
-// secret is filled in.
+// secret is filled in. All of it answers 200: some profiles take nothing else for a success.
 
 /** What stands for the secret. */
 const SECRET = "{secret}";
@@ -19,7 +19,7 @@ def webhooks():
         event = webhook.verify(request.get_data(), dict(request.headers))
     except WebhookVerificationError:
         return "", 401
-    return "", 204`],
+    return "", 200`],
   ["JavaScript", "npm install standardwebhooks", `import express from "express";
 import { Webhook } from "standardwebhooks";
 
@@ -32,7 +32,7 @@ app.post("/webhooks", express.raw({ type: "*/*" }), (request, response) => {
   } catch {
     return response.sendStatus(401);
   }
-  response.sendStatus(204);
+  response.sendStatus(200);
 });`],
   ["Go", "go get github.com/standard-webhooks/standard-webhooks/libraries/go", `webhook, err := standardwebhooks.NewWebhook("{secret}")
 if err != nil {
@@ -44,14 +44,14 @@ http.HandleFunc("/webhooks", func(w http.ResponseWriter, r *http.Request) {
         w.WriteHeader(http.StatusUnauthorized)
         return
     }
-    w.WriteHeader(http.StatusNoContent)
+    w.WriteHeader(http.StatusOK)
 })`],
   ["Rust", "cargo add standardwebhooks", `use standardwebhooks::Webhook;
 
 let webhook = Webhook::new("{secret}")?;
 // body: the bytes as they came, headers: an http::HeaderMap.
 match webhook.verify(&body, &headers) {
-    Ok(()) => StatusCode::NO_CONTENT,
+    Ok(()) => StatusCode::OK,
     Err(_) => StatusCode::UNAUTHORIZED,
 }`],
   ["PHP", "composer require standard-webhooks/standard-webhooks:dev-main", `$webhook = new \\StandardWebhooks\\Webhook("{secret}");
@@ -59,7 +59,7 @@ $body = file_get_contents("php://input");
 $headers = array_change_key_case(getallheaders(), CASE_LOWER);
 try {
     $event = $webhook->verify($body, $headers);
-    http_response_code(204);
+    http_response_code(200);
 } catch (\\StandardWebhooks\\Exception\\WebhookVerificationException $e) {
     http_response_code(401);
 }`],
@@ -71,7 +71,7 @@ webhook = StandardWebhooks::Webhook.new("{secret}")
 post "/webhooks" do
   headers = %w[id timestamp signature].to_h { |n| ["webhook-#{n}", request.env["HTTP_WEBHOOK_#{n.upcase}"]] }
   webhook.verify(request.body.read, headers)
-  204
+  200
 rescue StandardWebhooks::WebhookVerificationError
   401
 end`],
@@ -84,7 +84,7 @@ ResponseEntity<Void> webhooks(@RequestBody String body, @RequestHeader HttpHeade
     } catch (WebhookVerificationException e) {
         return ResponseEntity.status(401).build();
     }
-    return ResponseEntity.noContent().build();
+    return ResponseEntity.ok().build();
 }`],
   ["C#", ".NET 8", `var secret = Convert.FromBase64String("{secret}".Replace("whsec_", ""));
 
@@ -98,7 +98,7 @@ app.MapPost("/webhooks", async (HttpRequest request) =>
     var signed = Encoding.UTF8.GetBytes("v1," + Convert.ToBase64String(mac));
     var good = request.Headers["webhook-signature"].ToString().Split(' ')
         .Any(one => CryptographicOperations.FixedTimeEquals(signed, Encoding.UTF8.GetBytes(one)));
-    return Math.Abs(age) < 300 && good ? Results.NoContent() : Results.Unauthorized();
+    return Math.Abs(age) < 300 && good ? Results.Ok() : Results.Unauthorized();
 });`],
 ]);
 
@@ -121,7 +121,7 @@ def webhooks():
         if scheme == "v1a":
             try:
                 key.verify(base64.b64decode(signature), f"{id}.{at}.".encode() + request.get_data())
-                return "", 204
+                return "", 200
             except (InvalidSignature, ValueError):
                 pass
     return "", 401`],
@@ -139,7 +139,7 @@ app.post("/webhooks", express.raw({ type: "*/*" }), (request, response) => {
   const signed = Buffer.concat([Buffer.from(id + "." + at + "."), request.body]);
   const fits = (one) => one.startsWith("v1a,") && verify(null, signed, key, Buffer.from(one.slice(4), "base64"));
   const isNow = Math.abs(Date.now() / 1000 - Number(at)) < 300;
-  response.sendStatus(isNow && given.split(" ").some(fits) ? 204 : 401);
+  response.sendStatus(isNow && given.split(" ").some(fits) ? 200 : 401);
 });`],
   ["Go", "crypto/ed25519", `key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix("{secret}", "whpk_"))
 if err != nil {
@@ -155,12 +155,27 @@ http.HandleFunc("/webhooks", func(w http.ResponseWriter, r *http.Request) {
         signature, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(one, "v1a,"))
         fits := strings.HasPrefix(one, "v1a,") && ed25519.Verify(key, append([]byte(id+"."+at+"."), body...), signature)
         if fits && err == nil && wrong == nil && age < 5*time.Minute {
-            status = http.StatusNoContent
+            status = http.StatusOK
         }
     }
     w.WriteHeader(status)
 })`],
 ]);
+
+/**
+ * What is otherwise where events have Svix's headers alone: Svix's libraries, which know both
+ * families, and the names of headers.
+ */
+const FOR_SVIX = [
+  ["github.com/standard-webhooks/standard-webhooks/libraries/go", "github.com/svix/svix-webhooks/go"],
+  ["standard-webhooks/standard-webhooks:dev-main", "svix/svix"],
+  ["com.standardwebhooks:standardwebhooks", "com.svix:svix"],
+  ["use standardwebhooks::", "use svix::webhooks::"],
+  ["standardwebhooks", "svix"],
+  ["StandardWebhooks", "Svix"],
+  ["webhook-", "svix-"],
+  ["HTTP_WEBHOOK_", "HTTP_SVIX_"],
+];
 
 /** Whether it is the public half of a key, whose other half signs. @param {string} secret */
 export function isPublic(secret) {
@@ -175,9 +190,14 @@ export function languages(secret) {
   return samples(secret).map(([name]) => name);
 }
 
-/** What is needed, and the code. @param {string} language @param {string} secret */
-export function sample(language, secret) {
+/**
+ * What is needed, and the code. `headers` are the families of headers that events are signed in, where
+ * it is not both. @param {string} language @param {string} secret @param {string[]} [headers]
+ */
+export function sample(language, secret, headers) {
   const all = samples(secret);
-  const [, needs, code] = all.find(([name]) => name === language) ?? all[0];
+  const [, ...texts] = all.find(([name]) => name === language) ?? all[0];
+  const changes = headers && !headers.includes("webhook-") ? FOR_SVIX : [];
+  const [needs, code] = texts.map((text) => changes.reduce((text, [from, to]) => text.replaceAll(from, to), text));
   return { needs, code: code.replaceAll(SECRET, secret) };
 }

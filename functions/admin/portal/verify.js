@@ -26,7 +26,7 @@ export function Verify({ endpoint, offered }) {
   }, [endpoint?.id]);
   const all = languages(secret);
   const chosen = all.includes(language) ? language : all[0];
-  const { needs, code } = sample(chosen, secret);
+  const { needs, code } = sample(chosen, secret, offered.signatureHeaders);
   return html`${isPublic(secret) && html`<p>${t("Its signatures are ed25519 (v1a): the secret is a public key.")}</p>`}
     <div class="chips" role="group" translate=${false} aria-label=${t("Language")}>${all.map((name) => html`<button key=${name} type="button" class="chip" aria-pressed=${name === chosen} onClick=${() => choose(name)}>${name}</button>`)}</div>
     <p class="minor"><code>${needs}</code>${shows && html` <${Act} quiet act=${async () => set(await read())}>${t("Fill in the secret")}<//>`}</p><${Code} plain value=${code} />`;
