@@ -1,5 +1,6 @@
 //! Which connection a request goes over, and when it is sent once more.
 
+use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
 
 use super::*;
@@ -141,14 +142,34 @@ async fn a_request_whose_answer_has_begun_is_never_sent_again() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_says_what_cannot_be_read_is_a_failure() {
+async fn what_no_answer_begins_with_is_the_rest_of_an_earlier_one() {
+    for rest in ["OK", "0\r\n\r\n", "\r\n<html>", "OKHTTP/1.1 500 X\r\n\r\n"] {
+        let receiver = Receiver::start([
+            vec![
+                Step::Read,
+                Step::Write(NO_CONTENT.to_vec()),
+                Step::Read,
+                Step::Write(rest.into()),
+                Step::Settle,
+                Step::Close,
+            ],
+            vec![Step::Read, Step::Write(b"HTTP/1.1 202 X\r\ncontent-length: 0\r\n\r\n".to_vec())],
+        ])
+        .await;
+        let sender = sender();
+        assert_eq!(answer(sender.send(request(&receiver.url())).await).0, 204);
+        settle().await;
+        assert_eq!(answer(sender.send(request(&receiver.url())).await).0, 202, "{rest}");
+        assert_eq!((receiver.connections(), receiver.requests().len()), (2, 3), "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_answers_what_cannot_be_read_is_asked_twice_at_most() {
+    let babbles = Step::Write(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
     let receiver = Receiver::start([
-        vec![
-            Step::Read,
-            Step::Write(NO_CONTENT.to_vec()),
-            Step::Read,
-            Step::Write(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
-        ],
+        vec![Step::Read, Step::Write(NO_CONTENT.to_vec()), Step::Read, babbles.clone()],
+        vec![Step::Read, babbles],
         vec![Step::Read, Step::Write(NO_CONTENT.to_vec())],
     ])
     .await;
@@ -157,7 +178,90 @@ async fn a_kept_connection_that_says_what_cannot_be_read_is_a_failure() {
     settle().await;
     let reason = failure(sender.send(request(&receiver.url())).await);
     assert_eq!(reason, "invalid HTTP version parsed");
-    assert_eq!(receiver.connections(), 1);
+    assert_eq!(receiver.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_over_which_a_body_may_come_that_is_none_is_not_kept() {
+    for (headers, connections) in [
+        ("", 1),
+        ("content-length: 0\r\n", 1),
+        ("content-length: 2\r\n", 2),
+        ("transfer-encoding: chunked\r\n", 2),
+    ] {
+        let once = || {
+            let answer = format!("HTTP/1.1 204 No Content\r\n{headers}\r\n");
+            [Step::Read, Step::Write(answer.into())]
+        };
+        let receiver = Receiver::start([[once(), once()].concat(), once().to_vec()]).await;
+        let sender = sender();
+        for _ in 0..2 {
+            assert_eq!(answer(sender.send(request(&receiver.url())).await).0, 204, "{headers}");
+            settle().await;
+        }
+        assert_eq!(receiver.connections(), connections, "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_and_never_takes_the_body_keeps_no_connection() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let settings = SenderSettings { body_timeout_ms: 50, ..settings() };
+    let sender = HttpSender::new(settings).unwrap();
+    // More than the buffers of two sockets take.
+    let mut large = request(&url);
+    large.body = vec![b'x'; 32 << 20].into();
+    let whole = large.body.len();
+    let sent = tokio::spawn(async move {
+        let outcome = sender.send(large).await;
+        (sender, outcome)
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut head = vec![0; 16];
+    stream.read_exact(&mut head).await.unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    let (_sender, outcome) = sent.await.unwrap();
+    assert_eq!(answer(outcome).0, 200);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    // What is still in the buffers comes, and nothing behind it.
+    let mut came = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        came += read;
+    }
+    assert!(came < whole, "{came} of {whole}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_that_is_far_away_is_reached_however_many_the_name_has() {
+    // Whoever knocks where the queue is full is heard when it knocks again, a second later.
+    let (mut crowded, mut crowd, mut port) = (Vec::new(), Vec::new(), 0);
+    for last in 1..=16 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 9, last), port).into()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        port = address.port();
+        crowd.push(TcpStream::connect(address).await.unwrap());
+        crowded.push(listener);
+    }
+    let names: Vec<IpAddr> =
+        crowded.iter().map(|listener| listener.local_addr().unwrap().ip()).collect();
+    let sender = resolving(&Script::new([Ok(names)]));
+    let url = format!("http://hooks.example.com:{port}/");
+    let sent = tokio::spawn(async move { sender.send(request_within(&url, 10_000)).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for listener in crowded {
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let script = vec![Step::Read, Step::Write(NO_CONTENT.to_vec())];
+                tokio::spawn(async move { play(stream, script, &Mutex::default()).await });
+            }
+        });
+    }
+    assert_eq!(answer(sent.await.unwrap()).0, 204);
 }
 
 #[tokio::test]

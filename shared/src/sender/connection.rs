@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::response::Response;
 use http::{HeaderMap, Request};
 use http_body_util::Full;
@@ -17,7 +19,8 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
@@ -28,6 +31,13 @@ use crate::domain::id::ApplicationId;
 
 /// Most headers of an answer, far more than servers send.
 const MOST_ANSWER_HEADERS: usize = 1_000;
+/// After how long without an answer the next address of a name is tried as well (RFC 8305).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// Most addresses of a name that are tried.
+const MOST_ADDRESSES: usize = 16;
+/// How long a connection that nobody holds any more may take to close: what waits to be sent is
+/// sent, and TLS says goodbye, if the other side takes it.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// Where a connection leads, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +74,7 @@ impl Connector {
         let deadline = Instant::now() + self.patience;
         let opened = async {
             let addresses = self.addresses(&place.host, owner).await?;
-            let tcp = self.connect(&addresses, place.port, deadline).await?;
+            let tcp = self.connect(&addresses, place.port).await?;
             let stream = self.secure(tcp, place).await?;
             Connection::over(stream).await
         };
@@ -88,41 +98,44 @@ impl Connector {
         })
     }
 
-    /// Tries one address after the other. Each gets its share of the time, so that one which
-    /// swallows everything does not keep the next from being tried.
-    async fn connect(
-        &self,
-        addresses: &[IpAddr],
-        port: u16,
-        deadline: Instant,
-    ) -> Result<TcpStream, Ending> {
+    /// Tries one address after the other, the next one when those before it failed or have not
+    /// answered for a while. They are not given up then: an address that is far away needs its time,
+    /// however many others the name has.
+    async fn connect(&self, addresses: &[IpAddr], port: u16) -> Result<TcpStream, Ending> {
         let mut ending = Ending::Failed("the name has no address".to_owned());
-        for (position, address) in addresses.iter().enumerate() {
-            // Cannot happen as long as the URL and the resolver's answers are judged.
-            if let Some(reason) = self.policy.refusal(*address) {
-                return Err(Ending::Refused(format!("{address} is not public: {reason}")));
+        let mut waiting = addresses.iter().take(MOST_ADDRESSES).copied().enumerate();
+        let mut tries = FuturesUnordered::new();
+        loop {
+            if let Some((position, address)) = waiting.next() {
+                // Cannot happen as long as the URL and the resolver's answers are judged.
+                if let Some(reason) = self.policy.refusal(address) {
+                    return Err(Ending::Refused(format!("{address} is not public: {reason}")));
+                }
+                let opened = TcpStream::connect(SocketAddr::new(address, port));
+                tries.push(opened.map(move |opened| (position, address, opened)));
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(addresses.len() - position).unwrap_or(1);
-            let attempt = TcpStream::connect(SocketAddr::new(*address, port));
-            let failed = match timeout_at(Instant::now() + share, attempt).await {
-                Ok(Ok(tcp)) => {
+            let ended = match waiting.len() {
+                0 => tries.next().await,
+                _ => match timeout(NEXT_ADDRESS, tries.next()).await {
+                    Ok(ended) => ended,
+                    Err(_) => continue,
+                },
+            };
+            match ended {
+                None => return Err(ending),
+                Some((_, _, Ok(tcp))) => {
                     // Without it a small request waits for the other side's acknowledgement.
                     let _ = tcp.set_nodelay(true);
                     return Ok(tcp);
                 }
-                Ok(Err(error)) if reason::is_shortage(&error, *address) => {
+                Some((_, address, Err(error))) if reason::is_shortage(&error, address) => {
                     return Err(Ending::Unsent(reason::of(&error)));
                 }
-                Ok(Err(error)) => Ending::Failed(reason::of(&error)),
-                Err(_) => Ending::TimedOut,
-            };
-            // What the first address says is the most telling: the others stand in for it.
-            if position == 0 {
-                ending = failed;
+                // What the first address says is the most telling: the others stand in for it.
+                Some((0, _, Err(error))) => ending = Ending::Failed(reason::of(&error)),
+                Some(_) => {}
             }
         }
-        Err(ending)
     }
 
     async fn secure(&self, tcp: TcpStream, place: &Place) -> Result<Stream, Ending> {
@@ -142,10 +155,12 @@ impl Connector {
     }
 }
 
-/// An open connection, for one request at a time. Dropping it closes it.
+/// An open connection, for one request at a time. Dropping it closes it, soon at the latest.
 pub(super) struct Connection {
     requests: SendRequest<Full<Bytes>>,
     heard: Heard,
+    /// Tells its driver that it was dropped.
+    _held: oneshot::Sender<()>,
 }
 
 /// A request that got no answer over its connection.
@@ -169,9 +184,14 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Ending::Failed(reason::of(&error)))?;
+        let (held, dropped) = oneshot::channel();
         // What becomes of the connection is told to whoever waits for an answer over it.
-        tokio::spawn(connection);
-        Ok(Self { requests, heard })
+        tokio::spawn(async move {
+            if let Either::Right((_, connection)) = select(connection, dropped).await {
+                let _ = timeout(CLOSING, connection).await;
+            }
+        });
+        Ok(Self { requests, heard, _held: held })
     }
 
     /// Sends one request; returns when the head of its answer is there.
@@ -186,9 +206,11 @@ impl Connection {
         self.requests.send_request(request).await.map_err(broken)
     }
 
-    /// Waits until the next request may be sent; whether there can be one.
-    pub(super) async fn recovered(&mut self) -> bool {
-        self.requests.ready().await.is_ok()
+    /// Whether the next request may be sent by then: the last byte of this one has left, which an
+    /// endpoint that answers early may never take.
+    pub(super) async fn recovers(&mut self, by: Instant) -> bool {
+        self.is_ready()
+            || timeout_at(by, self.requests.ready()).await.is_ok_and(|ready| ready.is_ok())
     }
 
     /// Whether a request can be sent at once, as far as we know.
@@ -198,9 +220,13 @@ impl Connection {
 }
 
 impl Broken {
-    /// Whether the connection ended before the first byte of an answer.
+    /// Whether nothing of an answer came over a connection that had been kept: it ended, or what
+    /// came is the rest of an earlier answer, since no answer begins like that.
     pub(super) fn before_any_answer(&self) -> bool {
-        self.heard.is_empty() && reason::is_end_of_connection(&self.error)
+        match self.heard.is_empty() {
+            true => reason::is_end_of_connection(&self.error),
+            false => !may_be_answer(&self.heard),
+        }
     }
 
     /// How the request ends if this is the end of it. A status line counts even when what
@@ -214,6 +240,12 @@ impl Broken {
             _ => Ending::Failed(reason::of(&self.error)),
         }
     }
+}
+
+/// Whether an answer may begin like this. Empty lines before it are passed over.
+fn may_be_answer(heard: &[u8]) -> bool {
+    let begins = heard.trim_ascii_start();
+    begins.iter().zip(b"HTTP/").all(|(found, wanted)| found == wanted)
 }
 
 /// The status in these first bytes of an answer, provisional ones passed over.

@@ -7,11 +7,12 @@
 //! blanks before the colon, and what is no header is passed over.
 //!
 //! A request is sent once more, over a new connection, when it went over a kept one that ended
-//! before the first byte of an answer: servers close what is idle at any time, and such an end
-//! says nothing about the receiver. Whether it acted on the first copy stays unknown, as it does
-//! with every request that gets no answer, and it can tell by the id of the message. The end of
-//! a new connection, and of an answer that had begun, is [`Ending::Failed`]. Both tries share
-//! the request's one timeout.
+//! before the first byte of an answer, or where something came that no answer begins with: servers
+//! close what is idle at any time, and some send more than they announced, which says nothing about
+//! this request. Whether the receiver acted on the first copy stays unknown, as it does with every
+//! request that gets no answer, and it can tell by the id of the message. The end of a new
+//! connection, and of an answer that had begun, is [`Ending::Failed`]. Both tries share the
+//! request's one timeout.
 //!
 //! Header names leave in the letter case in which they were given. `accept: */*` is added when the request brings no `accept` of its own.
 
@@ -21,7 +22,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    TRANSFER_ENCODING,
+};
 use http::response::Parts;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
@@ -167,7 +171,7 @@ impl HttpSender {
     async fn read(
         &self,
         place: Place,
-        connection: Connection,
+        mut connection: Connection,
         response: Response<Incoming>,
         deadline: Instant,
     ) -> Ending {
@@ -176,7 +180,8 @@ impl HttpSender {
         let deadline = deadline.min(Instant::now() + self.body_timeout);
         let (Parts { headers, .. }, body) = response.into_parts();
         let (excerpt, whole) = excerpt(body, deadline, self.excerpt_bytes).await;
-        if whole {
+        // Not left to others: as long as the connection is open the attempt has its slot.
+        if whole && !is_followed_by_more(status, &headers) && connection.recovers(deadline).await {
             self.pool.keep(place, connection);
         }
         Ending::Answered { status, excerpt, retry_after, headers }
@@ -265,6 +270,12 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {
 fn retry_after(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     (value.len() <= LONGEST_RETRY_AFTER).then(|| value.to_owned())
+}
+
+/// Whether bytes may come behind an answer that has no body by its status, but says that it has one.
+fn is_followed_by_more(status: u16, headers: &HeaderMap) -> bool {
+    let none = headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes() == b"0");
+    matches!(status, 204 | 304) && (!none || headers.contains_key(TRANSFER_ENCODING))
 }
 
 /// The first bytes of the body, as many as come in time, and whether that was all of it. A body

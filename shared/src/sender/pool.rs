@@ -11,8 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::{Connection, Place};
 
-/// Connections without a request. Clones share them.
-#[derive(Clone)]
+/// Connections without a request.
 pub(super) struct Pool {
     idle: Arc<Mutex<Idle>>,
     longest: Duration,
@@ -55,20 +54,8 @@ impl Pool {
         found
     }
 
-    /// Keeps a connection whose answer has been read.
-    pub(super) fn keep(&self, place: Place, mut connection: Connection) {
-        if connection.is_ready() {
-            return self.put(place, connection);
-        }
-        let pool = self.clone();
-        tokio::spawn(async move {
-            if connection.recovered().await {
-                pool.put(place, connection);
-            }
-        });
-    }
-
-    fn put(&self, place: Place, connection: Connection) {
+    /// Keeps a connection that is ready for the next request.
+    pub(super) fn keep(&self, place: Place, connection: Connection) {
         let mut idle = lock(&self.idle);
         let kept = Kept { connection, since: Instant::now() };
         let places = idle.kept.entry(Handle::current().id()).or_default();
