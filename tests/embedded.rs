@@ -466,3 +466,49 @@ async fn a_queue_says_for_how_long_its_oldest_record_has_waited() {
     clock.advance_ms(57_000);
     assert_eq!(queue.oldest_ms(), Ok(Some(3_000)));
 }
+
+#[tokio::test]
+async fn a_record_whose_body_cannot_be_read_keeps_no_other_from_being_received() {
+    let (directory, clock) = (Directory::new(), StillClock::new());
+    let (_, queues) = open(&directory, &clock);
+    let records = ["one", "broken", "two"].map(|body| record(body, 0)).to_vec();
+    queues.deliveries.send(records).await.unwrap();
+    drop(queues);
+    let engine = open_engine(&directory);
+    let broken = "UPDATE records SET body = CAST(x'ff' AS TEXT) WHERE body = 'broken'";
+    engine.write(move |connection| connection.execute(broken, [])).await.unwrap();
+    drop(engine);
+
+    let queues = open(&directory, &clock).1;
+    let received = queues.deliveries.receive(10, 0).await.unwrap();
+    let bodies: Vec<&str> = received.iter().map(|record| record.body.as_str()).collect();
+    assert_eq!(bodies, ["one", "two"]);
+    let receipts: Vec<String> = received.iter().map(|record| record.receipt.clone()).collect();
+    queues.deliveries.delete(&receipts).await.unwrap();
+    // It comes again, as often as any other that fails.
+    for _ in 0..=MAX_RECEIVES {
+        clock.advance_ms(30_000);
+        assert_eq!(queues.deliveries.receive(10, 0).await, Ok(Vec::new()));
+    }
+    assert_eq!(queues.deliveries.len(), 0);
+    // So that the move is done before anybody looks.
+    queues.retries.send(vec![record("flush", 0)]).await.unwrap();
+    assert_eq!(queues.deliveries_dlq.len(), 1);
+}
+
+#[tokio::test]
+async fn a_queue_forgets_until_when_records_were_held_that_are_done() {
+    let (directory, clock) = (Directory::new(), StillClock::new());
+    let queue = open(&directory, &clock).1.deliveries;
+    queue.send(vec![record("delayed", 60)]).await.unwrap();
+    for _ in 0..400 {
+        queue.send(vec![record("x", 0); 10]).await.unwrap();
+        let held = queue.receive(10, 0).await.unwrap();
+        let receipts: Vec<String> = held.into_iter().map(|record| record.receipt).collect();
+        queue.delete(&receipts).await.unwrap();
+    }
+    assert_eq!(queue.len(), 1);
+    assert!(queue.dates() <= 1_100, "{}", queue.dates());
+    clock.advance_ms(60_000);
+    assert_eq!(queue.receive(1, 0).await.unwrap()[0].body, "delayed");
+}

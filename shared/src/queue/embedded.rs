@@ -8,7 +8,6 @@
 //! Groups take turns, one record each: an application with a long backlog does not make the
 //! others wait (SQS fair queues aim at the same).
 
-use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +23,7 @@ use crate::embedded::{Engine, EngineError};
 use state::{Entry, State};
 
 mod state;
+mod take;
 
 /// Bytes of bodies that all queues together keep in memory; the rest is read back from the
 /// file when its turn comes.
@@ -130,6 +130,12 @@ impl EmbeddedQueue {
         self.len() == 0
     }
 
+    /// Dates at which records become visible that it remembers, useless ones included: about twice
+    /// as many as it has records, at the most, and a thousand.
+    pub fn dates(&self) -> usize {
+        self.inner.lock().dates()
+    }
+
     /// For how long the oldest record has been there to be received, in milliseconds; held ones
     /// included. Looked for among the first thousand.
     ///
@@ -207,93 +213,6 @@ impl EmbeddedQueue {
             body: record.body.into(),
         });
         Ok(Incoming { inner: self.inner.clone(), rows: records.collect() })
-    }
-
-    /// Takes what can be received now.
-    fn take(&self, max: usize) -> Result<Vec<Received>, QueueError> {
-        let inner = &*self.inner;
-        let now = inner.clock.now();
-        let mut taken = Vec::new();
-        let mut dead = Vec::new();
-        {
-            let mut state = inner.lock();
-            state.wake(now);
-            while taken.len() < max {
-                let Some(id) = state.next_ready(inner.settings.most_held) else { break };
-                let Some(entry) = state.entries.get_mut(&id) else { continue };
-                if inner.dead_letters.is_some() && entry.receives >= inner.settings.max_receives {
-                    dead.extend(state.entries.remove(&id).map(|entry| (id, entry)));
-                    continue;
-                }
-                entry.receives += 1;
-                let first_received_at = *entry.first_received_at.get_or_insert(now);
-                let visible_at = now.plus_ms(u64::from(inner.settings.visibility_s) * 1000);
-                let receipt = inner.ids.next.fetch_add(1, Ordering::Relaxed);
-                taken.push((
-                    id,
-                    receipt,
-                    entry.receives,
-                    first_received_at,
-                    entry.group.clone(),
-                    entry.body.clone(),
-                ));
-                state.hold(id, receipt, visible_at);
-            }
-        }
-        for (id, entry) in dead {
-            self.bury(id, entry, now)?;
-        }
-        let mut received = Vec::with_capacity(taken.len());
-        for (id, receipt, receives, first_received_at, group, body) in taken {
-            let body = match body {
-                Some(body) => body.to_string(),
-                None => match inner.read_body(id)? {
-                    Some(body) => body,
-                    // Deleted between the take and the read.
-                    None => continue,
-                },
-            };
-            if receives > 1 {
-                inner.note_receives(id, receives)?;
-            }
-            received.push(Received {
-                id: id.to_string(),
-                receipt: format!("{id}-{receipt}"),
-                body,
-                group: Some(group.to_string()),
-                receive_count: receives,
-                first_received_at,
-            });
-        }
-        Ok(received)
-    }
-
-    /// Moves a record that was received too often to the dead-letter queue.
-    fn bury(&self, id: u64, mut entry: Entry, now: Timestamp) -> Result<(), QueueError> {
-        let Some(grave) = self.inner.dead_letters.clone() else { return Ok(()) };
-        let name = grave.inner.name.clone();
-        entry.receives = 0;
-        entry.first_received_at = None;
-        entry.visible_at = None;
-        entry.receipt = None;
-        self.inner
-            .engine
-            .submit(
-                0,
-                move |connection| {
-                    connection
-                        .prepare_cached(
-                            "UPDATE records SET queue = ?1, receive_count = 0 WHERE id = ?2",
-                        )?
-                        .execute(params![name, id])
-                },
-                move |_| {
-                    // Where the update failed the record is in the old queue after a restart.
-                    grave.inner.lock().add(id, entry, now, now);
-                    grave.inner.arrived.notify_one();
-                },
-            )
-            .map_err(|error| queue_error(&error))
     }
 }
 
@@ -379,7 +298,7 @@ impl Consumer for EmbeddedQueue {
         loop {
             // Registered before looking, so that nothing arrives unnoticed in between.
             let arrived = self.inner.arrived.notified();
-            let received = self.take(max)?;
+            let received = self.take(max);
             if !received.is_empty() || Instant::now() >= deadline {
                 return Ok(received);
             }
@@ -440,11 +359,7 @@ impl Consumer for EmbeddedQueue {
         {
             let mut state = self.inner.lock();
             let Some(id) = state.held_by(receipt) else { return Ok(()) };
-            state.let_go(id);
-            if let Some(entry) = state.entries.get_mut(&id) {
-                entry.visible_at = Some(visible_at);
-            }
-            state.later.push(Reverse((visible_at, id)));
+            state.put_off(id, visible_at);
         }
         self.inner.arrived.notify_one();
         Ok(())
@@ -455,35 +370,6 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No statement that holds the lock can panic half way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read_body(&self, id: u64) -> Result<Option<String>, QueueError> {
-        use rusqlite::OptionalExtension;
-        self.engine
-            .read(|connection| {
-                connection
-                    .prepare_cached("SELECT body FROM records WHERE id = ?1")?
-                    .query_row([id], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(|error| queue_error(&error))
-    }
-
-    /// Remembers how often a record came, so that one which kills the process still ends in
-    /// the dead-letter queue. The first receive is not worth a write: after a restart every
-    /// record counts as received once.
-    fn note_receives(&self, id: u64, receives: u32) -> Result<(), QueueError> {
-        self.engine
-            .submit(
-                0,
-                move |connection| {
-                    connection
-                        .prepare_cached("UPDATE records SET receive_count = ?1 WHERE id = ?2")?
-                        .execute(params![receives, id])
-                },
-                |_| {},
-            )
-            .map_err(|error| queue_error(&error))
     }
 }
 

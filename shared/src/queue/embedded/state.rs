@@ -9,6 +9,9 @@ use crate::domain::clock::Timestamp;
 /// Bytes of a body that weigh as much as a record does without any.
 const BYTES_PER_WEIGHT: u64 = 4096;
 
+/// Dates that may be of no use before anybody looks for them.
+const SPARE_DATES: usize = 1024;
+
 /// What a queue knows of its records.
 #[derive(Default)]
 pub(super) struct State {
@@ -21,8 +24,9 @@ pub(super) struct State {
     held: HashMap<Arc<str>, u64>,
     /// Groups that have records ready, and so many in somebody's hands that they get no turn.
     resting: HashSet<Arc<str>>,
-    /// Records that become visible later: delayed ones and received ones.
-    pub(super) later: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    /// When records become visible that are not: delayed ones and received ones. Dates of records
+    /// that are gone, or have another date by now, stay for a while.
+    later: BinaryHeap<Reverse<(Timestamp, u64)>>,
 }
 
 /// A record in the queue.
@@ -63,11 +67,25 @@ impl State {
     pub(super) fn add(&mut self, id: u64, mut entry: Entry, deliver_at: Timestamp, now: Timestamp) {
         if deliver_at > now {
             entry.visible_at = Some(deliver_at);
-            self.later.push(Reverse((deliver_at, id)));
+            self.entries.insert(id, entry);
+            self.remember(deliver_at, id);
         } else {
             self.make_ready(entry.group.clone(), id);
+            self.entries.insert(id, entry);
         }
-        self.entries.insert(id, entry);
+    }
+
+    /// Takes note of when a record becomes visible. Once most of the dates are of no use any more
+    /// they go: a record that is done seldom lives as long as it may be held.
+    fn remember(&mut self, at: Timestamp, id: u64) {
+        self.later.push(Reverse((at, id)));
+        if self.later.len() > 2 * self.entries.len() + SPARE_DATES {
+            let entries = &self.entries;
+            let counts =
+                |at, id| entries.get(&id).is_some_and(|entry| entry.visible_at == Some(at));
+            self.later.retain(|Reverse((at, id))| counts(*at, *id));
+            self.later.shrink_to(2 * self.later.len() + SPARE_DATES);
+        }
     }
 
     fn make_ready(&mut self, group: Arc<str>, id: u64) {
@@ -104,7 +122,15 @@ impl State {
         entry.visible_at = Some(visible_at);
         entry.receipt = Some(receipt);
         *self.held.entry(entry.group.clone()).or_default() += entry.weight;
-        self.later.push(Reverse((visible_at, id)));
+        self.remember(visible_at, id);
+    }
+
+    /// Takes the record away from whoever holds it; it can be received again from then on.
+    pub(super) fn put_off(&mut self, id: u64, visible_at: Timestamp) {
+        self.let_go(id);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.visible_at = Some(visible_at);
+        self.remember(visible_at, id);
     }
 
     /// Takes the record away from whoever holds it, if anybody does. Whether its group has its
@@ -145,6 +171,11 @@ impl State {
             self.let_go(id);
             self.make_ready(group, id);
         }
+    }
+
+    /// How many dates are remembered.
+    pub(super) fn dates(&self) -> usize {
+        self.later.len()
     }
 
     /// When the next record becomes visible.
