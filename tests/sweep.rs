@@ -58,6 +58,28 @@ async fn what_cannot_be_read_is_set_aside_and_does_not_block_its_shard() {
 }
 
 #[tokio::test]
+async fn what_a_fault_of_the_disk_has_changed_is_set_aside_alone() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    for _ in 0..3 {
+        world.network.next(URL, answer(500));
+        world.publish(&app, json!({})).await;
+    }
+    world.dispatch_all().await;
+    let deliveries = "UPDATE items SET doc = CAST(x'7b22ff22' AS TEXT) WHERE rowid IN \
+        (SELECT rowid FROM items WHERE dpk IS NOT NULL LIMIT 1)";
+    let changed = world.engine.write(|connection| connection.execute(deliveries, [])).await;
+    assert_eq!(changed, Ok(1));
+    // The queue is lost as well, so that what is due is all that there is.
+    world.engine.write(|connection| connection.execute("DELETE FROM records", [])).await.unwrap();
+    world.advance_s(24 * 3_600);
+    let report = world.sweep().await;
+    assert_eq!((report.failed, report.enqueued), (1, 2));
+    assert_eq!(world.sweep().await.failed, 0);
+}
+
+#[tokio::test]
 async fn a_message_that_could_not_be_released_is_due_again_at_once() {
     let (world, sweeper) = scheduled(Fault::Before).await;
     let report = sweeper.run(None).await;

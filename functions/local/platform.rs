@@ -139,7 +139,8 @@ impl Platform {
         check_default(&machine.tenancy.profiles).await?;
         let Functions { receiver, admin, dispatcher, sweeper } = Functions::on(&machine, observer)?;
         let ambient = machine.base.ambient.clone();
-        chores::free_leases(&machine.base.stores.deliveries, &ambient).await?;
+        let freed = chores::free_leases(&machine.base.stores.deliveries, &ambient).await;
+        freed.map_err(|error| format!("{}: {error}", directory.display()))?;
         let listener = http_server::listen(addr)
             .map_err(|error| format!("cannot listen on {addr}: {error} (try --addr)"))?;
         let addr = listener.local_addr().map_err(|error| error.to_string())?;

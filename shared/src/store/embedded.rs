@@ -291,8 +291,18 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Item> {
         due: pair(row.get(4)?, row.get(5)?),
         expires_at: expires_at.map(|at| Timestamp(u64::try_from(at).unwrap_or(0) * 1000)),
         rev: row.get(7)?,
-        doc: row.get(8)?,
+        doc: doc(row)?,
         body: None,
+    })
+}
+
+/// The document. One that a fault of the disk has changed beyond text stays one that nobody can
+/// decode, so that it stands for itself alone instead of failing the whole page.
+fn doc(row: &Row<'_>) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(8)?.as_bytes()?;
+    Ok(match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("{}{}", char::REPLACEMENT_CHARACTER, String::from_utf8_lossy(bytes)),
     })
 }
 
