@@ -297,7 +297,9 @@ async fn whole(
     let mut hearing = None;
     let mut body = Limited::new(body, MAX_BODY_BYTES);
     let mut deadline = Instant::now() + limits.body;
-    let mut parts: Vec<Bytes> = Vec::new();
+    // Almost every body comes in one part, which is not copied. Of more each would keep the buffer
+    // that it was read into, so they are put together as they come.
+    let (mut first, mut together) = (Bytes::new(), Vec::new());
     let mut read = 0;
     loop {
         // Who says that more will come is asked before any of it is read.
@@ -327,10 +329,16 @@ async fn whole(
             Duration::from_secs(1).mul_f64(part.len() as f64 / f64::from(limits.least_rate));
         read += part.len() as u64;
         lane.has_read(read).await;
-        parts.push(part);
+        if first.is_empty() {
+            first = part;
+            continue;
+        }
+        if together.is_empty() {
+            together.extend_from_slice(&first);
+        }
+        together.extend_from_slice(&part);
     }
-    // Almost every body comes in one part.
-    Ok(if parts.len() == 1 { parts.remove(0) } else { parts.concat().into() })
+    Ok(if together.is_empty() { first } else { together.into() })
 }
 
 /// The answer to somebody who is not known and sends much.

@@ -227,7 +227,13 @@ impl Functions {
         let (base, tenancy) = (|| machine.base.clone(), || machine.tenancy.clone());
         let environment = Environment::new(&config::from_process);
         let (queues, policy) = (machine.queues(), environment.local_target_policy()?);
-        let sending = SenderSettings { policy: policy.clone(), ..SenderSettings::default() };
+        // Half of the descriptors are for callers; attempts wait for each other rather than for
+        // descriptors, and what is kept of connections takes a part of theirs.
+        let descriptors = http_server::half_of_descriptors();
+        let most_idle = descriptors / 4;
+        let parallel = (2 * IN_FLIGHT).min(descriptors - most_idle);
+        let sending =
+            SenderSettings { policy: policy.clone(), most_idle, ..SenderSettings::default() };
         let sender: Arc<dyn Sender> = Arc::new(HttpSender::new(sending)?);
         let receive = receive::Settings {
             organisation: data::organisation(),
@@ -244,9 +250,7 @@ impl Functions {
             retention_days: environment.retention_days()?,
             policy,
         };
-        let parallel = (2 * IN_FLIGHT).min(http_server::half_of_descriptors());
         let dispatch = dispatch::Settings {
-            // Attempts wait for each other rather than for descriptors.
             parallel,
             parallel_per_application: parallel / 4,
             disable_after_ms: environment.auto_disable()?.then_some(DISABLE_AFTER_MS),

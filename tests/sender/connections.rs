@@ -204,6 +204,23 @@ async fn a_connection_over_which_a_body_may_come_that_is_none_is_not_kept() {
 }
 
 #[tokio::test]
+async fn no_more_connections_are_kept_than_there_is_room_for() {
+    let once = || [Step::Read, Step::Write(NO_CONTENT.to_vec())];
+    let twice = || [once(), once()].concat();
+    let receivers =
+        [Receiver::start([twice(), twice()]).await, Receiver::start([twice(), twice()]).await];
+    let settings = SenderSettings { most_idle: 1, ..settings() };
+    let sender = HttpSender::new(settings).unwrap();
+    for _ in 0..2 {
+        for receiver in &receivers {
+            assert_eq!(answer(sender.send(request(&receiver.url())).await).0, 204);
+            settle().await;
+        }
+    }
+    assert_eq!(receivers.each_ref().map(Receiver::connections), [1, 2]);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_answers_and_never_takes_the_body_keeps_no_connection() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -53,6 +53,9 @@ pub struct SenderSettings {
     /// How long an unused connection is kept, in milliseconds. Shorter than the 5 seconds of
     /// Node, lest many requests find theirs closed by the receiver.
     pub pool_idle_timeout_ms: u64,
+    /// Most unused connections that are kept, however many hosts are called: each takes a
+    /// descriptor.
+    pub most_idle: usize,
     /// Longest time spent on an answer's body, in milliseconds; the request's own timeout may
     /// cut it shorter.
     pub body_timeout_ms: u64,
@@ -68,6 +71,8 @@ impl Default for SenderSettings {
             policy: TargetPolicy::default(),
             connect_timeout_ms: 3_000,
             pool_idle_timeout_ms: 4_000,
+            // A quarter of what Lambda lets a process open.
+            most_idle: 256,
             body_timeout_ms: 1_000,
             excerpt_bytes: 1_024,
             extra_roots: None,
@@ -117,7 +122,10 @@ impl HttpSender {
         };
         Ok(Self {
             connector,
-            pool: Pool::new(Duration::from_millis(settings.pool_idle_timeout_ms)),
+            pool: Pool::new(
+                Duration::from_millis(settings.pool_idle_timeout_ms),
+                settings.most_idle,
+            ),
             policy,
             body_timeout: Duration::from_millis(settings.body_timeout_ms),
             excerpt_bytes: settings.excerpt_bytes,

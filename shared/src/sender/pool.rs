@@ -15,12 +15,15 @@ use super::connection::{Connection, Place};
 pub(super) struct Pool {
     idle: Arc<Mutex<Idle>>,
     longest: Duration,
+    most: usize,
 }
 
 #[derive(Default)]
 struct Idle {
     /// Of each runtime and place, the one that was used last comes last.
     kept: HashMap<Id, HashMap<Place, Vec<Kept>>>,
+    /// How many they are.
+    count: usize,
     /// Whether a task is about, in some runtime, that closes what nobody uses.
     swept: bool,
 }
@@ -31,20 +34,22 @@ struct Kept {
 }
 
 impl Pool {
-    /// A pool that closes what has not been used for this long.
-    pub(super) fn new(longest: Duration) -> Self {
-        Self { idle: Arc::default(), longest }
+    /// A pool that closes what has not been used for this long, and keeps so many at the most.
+    pub(super) fn new(longest: Duration, most: usize) -> Self {
+        Self { idle: Arc::default(), longest, most }
     }
 
     /// The connection of this runtime to this place that was used last, unless it has ended since.
     pub(super) fn take(&self, place: &Place) -> Option<Connection> {
         let mut idle = lock(&self.idle);
-        let places = idle.kept.get_mut(&Handle::current().id())?;
+        let Idle { kept, count, .. } = &mut *idle;
+        let places = kept.get_mut(&Handle::current().id())?;
         let kept = places.get_mut(place)?;
         let mut found = None;
         while found.is_none()
             && let Some(last) = kept.pop()
         {
+            *count -= 1;
             let usable = last.since.elapsed() < self.longest && last.connection.is_ready();
             found = usable.then_some(last.connection);
         }
@@ -54,9 +59,13 @@ impl Pool {
         found
     }
 
-    /// Keeps a connection that is ready for the next request.
+    /// Keeps a connection that is ready for the next request, if there is room.
     pub(super) fn keep(&self, place: Place, connection: Connection) {
         let mut idle = lock(&self.idle);
+        if idle.count >= self.most {
+            return;
+        }
+        idle.count += 1;
         let kept = Kept { connection, since: Instant::now() };
         let places = idle.kept.entry(Handle::current().id()).or_default();
         places.entry(place).or_default().push(kept);
@@ -80,6 +89,7 @@ async fn sweep(idle: Weak<Mutex<Idle>>, longest: Duration) {
             });
             !places.is_empty()
         });
+        idle.count = idle.kept.values().flat_map(HashMap::values).map(Vec::len).sum();
         if idle.kept.is_empty() {
             idle.swept = false;
             return;
