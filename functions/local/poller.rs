@@ -1,6 +1,7 @@
 //! In front of dispatch: what Lambda's event source mapping does on AWS. Records with long bodies
 //! are worked on in the [second lane](crate::lane), and so are crowds of retries.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,17 +52,18 @@ pub(crate) async fn poll(
         // What this batch does not need goes back.
         drop(slot.split(MAX_BATCH - batch.len()));
         let now = Instant::now();
-        let (patient, prompt): (Vec<_>, Vec<_>) = batch.into_iter().partition(|record| {
+        // A batch is done when the slowest of it is: nobody waits for another application's.
+        let mut batches: BTreeMap<(bool, Option<String>), Vec<Received>> = BTreeMap::new();
+        for record in batch {
             let is_in_crowd = match (&mut crowds, &record.group) {
                 (Some(crowds), Some(app)) => crowds.is_in_one(app, now),
                 _ => false,
             };
-            is_in_crowd || record.body.len() > lane::LONG
-        });
-        for (lane, batch) in [(&second, patient), (&Handle::current(), prompt)] {
-            if batch.is_empty() {
-                continue;
-            }
+            let is_patient = is_in_crowd || record.body.len() > lane::LONG;
+            batches.entry((is_patient, record.group.clone())).or_default().push(record);
+        }
+        for ((is_patient, _), batch) in batches {
+            let lane = if is_patient { &second } else { &Handle::current() };
             let (queue, dispatcher) = (queue.clone(), dispatcher.clone());
             let slot = slot.split(batch.len());
             lane.spawn(async move {

@@ -29,8 +29,9 @@ mod take;
 /// file when its turn comes.
 const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What of one group may be held at once: enough for an application alone to keep a machine busy
-/// (a thousand a second whose endpoint takes four seconds), and 16 MiB of bodies.
+/// What may be held at once, shared by the groups that have something: enough for an application
+/// alone to keep a machine busy (a thousand a second whose endpoint takes four seconds), and 16 MiB of
+/// bodies.
 const MOST_HELD: u64 = 4096;
 
 /// How a queue treats its records.
@@ -40,8 +41,8 @@ pub struct QueueSettings {
     pub visibility_s: u32,
     /// Receives after which it moves to the dead-letter queue, if there is one.
     pub max_receives: u32,
-    /// What of one group may be held at once, in records with short bodies; one with a long body
-    /// counts for as many as it has blocks of 4 KiB.
+    /// What may be held at once, each group the same part of it, in records with short bodies; one
+    /// with a long body counts for as many as it has blocks of 4 KiB.
     pub most_held: u64,
 }
 

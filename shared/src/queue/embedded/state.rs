@@ -96,12 +96,14 @@ impl State {
         waiting.push_back(id);
     }
 
-    /// The next record whose group's turn it is. A group of which `most` is held already has none
-    /// until some of it is done.
+    /// The next record whose group's turn it is. Of all groups together about `most` is held, of
+    /// each the same part: one of which that much is held already has no turn until some of it is
+    /// done, or others are done with theirs.
     pub(super) fn next_ready(&mut self, most: u64) -> Option<u64> {
         loop {
             let group = self.turns.pop_front()?;
-            if self.held.get(&group).is_some_and(|held| *held >= most) {
+            let share = most / (self.held.len() as u64).max(1);
+            if self.held.get(&group).is_some_and(|held| *held >= share.max(1)) {
                 self.resting.insert(group);
                 continue;
             }
@@ -133,25 +135,29 @@ impl State {
         self.remember(visible_at, id);
     }
 
-    /// Takes the record away from whoever holds it, if anybody does. Whether its group has its
-    /// turns again.
+    /// Takes the record away from whoever holds it, if anybody does. Whether a group has its turns
+    /// again.
     pub(super) fn let_go(&mut self, id: u64) -> bool {
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         if entry.receipt.take().is_none() {
             return false;
         }
         let (group, weight) = (entry.group.clone(), entry.weight);
-        if let Some(held) = self.held.get_mut(&group) {
-            *held = held.saturating_sub(weight);
-            if *held == 0 {
-                self.held.remove(&group);
-            }
+        let Some(held) = self.held.get_mut(&group) else { return false };
+        *held = held.saturating_sub(weight);
+        let is_done = *held == 0;
+        if is_done {
+            self.held.remove(&group);
         }
-        let rested = self.resting.remove(&group);
-        if rested {
+        let waiting = self.turns.len();
+        if self.resting.remove(&group) {
             self.turns.push_back(group);
         }
-        rested
+        // The others' part has grown.
+        if is_done {
+            self.turns.extend(self.resting.drain());
+        }
+        self.turns.len() > waiting
     }
 
     /// Makes ready whatever has become visible.
