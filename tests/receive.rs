@@ -65,7 +65,17 @@ async fn post(
 
 /// Publishes with the organisation's token and these headers.
 async fn publish(world: &World, app: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
-    let bearer = format!("Bearer {}", world.token());
+    publish_as(world, &world.token(), app, headers, body).await
+}
+
+async fn publish_as(
+    world: &World,
+    token: &str,
+    app: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Reply {
+    let bearer = format!("Bearer {token}");
     let mut all = vec![("authorization", bearer.as_str())];
     all.extend_from_slice(headers);
     post(world, &path(app), &all, body.to_string()).await

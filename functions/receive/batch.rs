@@ -45,7 +45,7 @@ impl Receiver {
     pub(crate) async fn publish_batch(
         &self,
         request: &Request<Bytes>,
-        caller: &Caller<'_>,
+        caller: &Caller,
     ) -> Result<Response<Bytes>, ApiError> {
         let bodies = read(request.body())?;
         let application = &caller.tenant.application;
@@ -55,8 +55,14 @@ impl Receiver {
         let mut cut = Cut::default();
         let mut named = HashSet::new();
         let prepared = bodies.iter().enumerate().map(|(position, body)| {
-            let message =
-                self.read_one(body, application, caller.request, position, &profile, now)?;
+            let message = self.read_one(
+                body,
+                application,
+                caller.request.as_deref(),
+                position,
+                &profile,
+                now,
+            )?;
             if is_named(&message) && !named.insert(message.id.key()) {
                 return Err(twice());
             }

@@ -27,11 +27,12 @@ use crate::{BEARER_TTL_MS, Receiver};
 const FAMILIES: [&str; 2] = ["webhook-", "svix-"];
 
 /// A publisher that is known.
-pub(crate) struct Caller<'a> {
+pub(crate) struct Caller {
     /// What it publishes to.
     pub(crate) tenant: Arc<Tenant>,
-    /// What it calls this request, and keeps when it repeats it.
-    pub(crate) request: Option<&'a str>,
+    /// What this request is called, and keeps being when it is repeated. A key is its caller's own:
+    /// two who count from 1 publish two events.
+    pub(crate) request: Option<String>,
 }
 
 /// What a request says beside its body.
@@ -54,11 +55,11 @@ impl Options {
 
 impl Receiver {
     /// Who asks, and for which application.
-    pub(crate) async fn authorise<'a>(
+    pub(crate) async fn authorise(
         &self,
-        request: &'a Request<Bytes>,
+        request: &Request<Bytes>,
         reference: &str,
-    ) -> Result<Caller<'a>, ApiError> {
+    ) -> Result<Caller, ApiError> {
         let headers = request.headers();
         if !headers.contains_key(header::AUTHORIZATION) && is_signed(headers) {
             return self.authorise_signed(request, reference).await;
@@ -73,7 +74,8 @@ impl Receiver {
         }
         let name = request::idempotency_key(headers)?;
         let tenant = self.tenant_of(&bearer, reference, request).await?;
-        Ok(Caller { tenant, request: name })
+        let request = name.map(|name| format!("{}\n{name}", bearer.fingerprint));
+        Ok(Caller { tenant, request })
     }
 
     /// The request's bearer token, opened. What it opens is remembered for a while: the same one
@@ -111,11 +113,11 @@ impl Receiver {
         }
     }
 
-    async fn authorise_signed<'a>(
+    async fn authorise_signed(
         &self,
-        request: &'a Request<Bytes>,
+        request: &Request<Bytes>,
         reference: &str,
-    ) -> Result<Caller<'a>, ApiError> {
+    ) -> Result<Caller, ApiError> {
         let headers = request.headers();
         let reject = |rejection: Rejection| ApiError::unauthenticated(rejection.detail());
         let [id, timestamp, signatures] =
@@ -133,7 +135,7 @@ impl Receiver {
         let owner = tenant.application.id.to_string();
         let keys = tenant.application.integration_key.live(&owner, &self.sealer, now);
         signature::verify(&keys, id, timestamp, signatures, request.body(), now).map_err(reject)?;
-        Ok(Caller { tenant, request: Some(signed_name(headers, id)?) })
+        Ok(Caller { tenant, request: Some(signed_name(headers, id)?.to_owned()) })
     }
 }
 

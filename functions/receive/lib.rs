@@ -223,13 +223,13 @@ impl Receiver {
     async fn publish(
         &self,
         request: &Request<Bytes>,
-        caller: &Caller<'_>,
+        caller: &Caller,
     ) -> Result<Response<Bytes>, ApiError> {
         let application = &caller.tenant.application;
         let profile = self.profiles.of(application).await?;
         let new = self.published(request, &profile)?;
         let Options { with_content, hops } = Options::by(request)?;
-        let message = Message { hops, ..self.message(new, application, caller.request) };
+        let message = Message { hops, ..self.message(new, application, caller.request.as_deref()) };
         self.take(message, &profile, with_content).await
     }
 

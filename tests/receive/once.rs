@@ -49,17 +49,54 @@ async fn an_event_id_is_free_again_when_its_message_was_forgotten() {
 #[tokio::test]
 async fn the_same_idempotency_key_brings_the_same_answer_and_one_delivery() {
     let (world, app) = world().await;
-    let key = [("idempotency-key", "k-1")];
-    let first = publish(&world, &app, &key, &event()).await;
+    let (key, token) = ([("idempotency-key", "k-1")], world.token());
+    let first = publish_as(&world, &token, &app, &key, &event()).await;
     assert_eq!(first.status, 202);
     world.dispatch_all().await;
     world.advance_s(60);
-    let second = publish(&world, &app, &key, &event()).await;
+    let second = publish_as(&world, &token, &app, &key, &event()).await;
     assert_eq!(second.status, 202);
     assert_eq!(second.bytes, first.bytes, "timestamp and all");
     let another = publish(&world, &app, &[("idempotency-key", "k-2")], &event()).await;
     assert_ne!(another.body["id"], first.body["id"]);
     assert_eq!(delivered(&world).await, 2);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_its_callers_own() {
+    let (world, app) = world().await;
+    let path = format!("/api/v1/app/{app}");
+    let mut tokens = vec![world.token()];
+    world.advance_s(1);
+    tokens.push(world.token());
+    for name in ["billing", "shop"] {
+        let made = world.call("POST", &format!("{path}/integration"), json!({"name": name})).await;
+        let key = format!("{path}/integration/{}/key", text(&made.body["id"]));
+        tokens.push(text(&world.call("GET", &key, Value::Null).await.body["key"]));
+    }
+    let key = [("idempotency-key", "1")];
+    for batch in [false, true] {
+        let mut ids = Vec::new();
+        for (n, token) in tokens.iter().enumerate() {
+            let event = json!({"eventType": "a.b", "payload": {"of": n}});
+            let (at, event) = match batch {
+                true => (format!("{app}/msg/batch"), json!({"messages": [event]})),
+                false => (format!("{app}/msg"), event),
+            };
+            let bearer = format!("Bearer {token}");
+            let headers = [("authorization", bearer.as_str()), key[0]];
+            let reply =
+                post(&world, &format!("/api/v1/app/{at}"), &headers, event.to_string()).await;
+            assert_eq!(reply.status, 202, "{n}: {reply:?}");
+            let taken = if batch { &reply.body["results"][0]["message"] } else { &reply.body };
+            assert_eq!(taken["payload"]["of"], n, "{reply:?}");
+            ids.push(text(&taken["id"]));
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), tokens.len());
+    }
+    assert_eq!(delivered(&world).await, 2 * tokens.len());
 }
 
 #[tokio::test]
