@@ -82,6 +82,22 @@ async fn publishing_a_message_twice_does_not_send_it_before_its_time() {
 }
 
 #[tokio::test]
+async fn of_many_who_cancel_a_message_at_once_one_did() {
+    let (world, app) = stage().await;
+    let msg = publish(&world, &app, json!({"deliverAt": at(&world, 600)})).await;
+    let path = format!("/api/v1/app/{app}/msg/{msg}/cancel");
+    // Each call lets the others get on with theirs.
+    world.gauge.switch_on();
+    let calls = (0..12).map(|_| world.call("POST", &path, Value::Null));
+    let mut canceled = 0;
+    for reply in futures_util::future::join_all(calls).await {
+        assert_eq!(reply.status, 200, "{reply:?}");
+        canceled += reply.body["canceled"].as_u64().unwrap();
+    }
+    assert_eq!(canceled, 1);
+}
+
+#[tokio::test]
 async fn a_message_that_was_called_off_is_not_sent() {
     // Before and after the sweep has put it in the queue.
     for waited in [0, 560] {

@@ -86,11 +86,14 @@ impl Call<'_> {
         let deliveries = &self.admin.pending;
         let Some(found) = deliveries.scheduled(&message.id).await? else { return Ok(0) };
         let Some(canceled) = found.value.canceled() else { return Ok(0) };
-        match deliveries.save_scheduled(&found, canceled).await? {
+        if deliveries.save_scheduled(&found, canceled).await?.is_some() {
             // The parts of what was cut are what is sent.
-            Some(_) => Ok(u64::from(message.parts == 0)),
-            // The sweep was faster by a moment: then the caller asks again.
-            None => Err(ApiError::conflict("The message is on its way: ask again.")),
+            return Ok(u64::from(message.parts == 0));
+        }
+        // Somebody was faster by a moment: another caller, or the sweep.
+        match self.is_called_off(message).await? {
+            true => Ok(0),
+            false => Err(ApiError::conflict("The message is being released: ask again.")),
         }
     }
 
