@@ -124,9 +124,15 @@ async fn a_check_sends_the_example_of_an_event_type_in_the_profiles_form() {
 
 #[tokio::test]
 async fn an_example_of_the_profiles_own_is_sent_without_loading_it() {
-    for (profile, event_type) in
-        [("dots", "app.updated"), ("dotpe", "payin.failed"), ("moneyhub", "deletedAccount")]
-    {
+    for (profile, event_type) in [
+        ("dots", "app.updated"),
+        ("dotpe", "payin.failed"),
+        ("moneyhub", "deletedAccount"),
+        ("dashx", "checkout_session.completed"),
+        // Their payload is `null`, in an envelope.
+        ("dashx", "checkout_session.expired"),
+        ("dashx", "checkout_session.canceled"),
+    ] {
         let stage = Stage::new(profile, Kind::Good).await;
         let body = json!({"eventType": event_type});
         let sent = stage.world.call("POST", &stage.path("/send-example"), body).await;
@@ -139,6 +145,21 @@ async fn an_example_of_the_profiles_own_is_sent_without_loading_it() {
         let event = events.iter().find(|event| event["type"] == event_type).unwrap();
         let example: Value = serde_json::from_str(event["example"].as_str().unwrap()).unwrap();
         assert_eq!(sent.body["payload"], example, "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn null_is_sent_as_a_test_where_an_envelope_holds_it_and_nowhere_else() {
+    for (profile, event_type, status) in
+        [("dashx", "checkout_session.completed", 200), ("dots", "app.updated", 422)]
+    {
+        let stage = Stage::new(profile, Kind::Good).await;
+        let body = json!({"eventType": event_type, "payload": null});
+        let sent = stage.world.call("POST", &stage.path("/send-example"), body).await;
+        assert_eq!(sent.status.as_u16(), status, "{sent:?}");
+        if status == 200 {
+            assert_eq!(sent.body["payload"], Value::Null);
+        }
     }
 }
 
@@ -333,12 +354,11 @@ impl Stage {
         let sender: Arc<dyn Sender> = receiver.clone();
         let world = World::build(Builder { sender: Some(sender), ..Builder::default() });
         let app = application(&world, profile).await;
-        let ep = world.endpoint(&app, URL).await;
-        let stage = Self { world, receiver, app, ep };
-        let shown = stage.world.call("GET", &stage.path("/secret"), Value::Null).await;
-        let secret = SigningSecret::parse(&text(&shown.body["key"])).unwrap();
-        *stage.receiver.secret.lock().unwrap() = Some(secret);
-        stage
+        // Brought along: some profiles show it when it is made and never again.
+        let secret = format!("whsec_{}", "c2Vj".repeat(8));
+        let ep = world.endpoint_with(&app, json!({"url": URL, "secret": secret})).await;
+        *receiver.secret.lock().unwrap() = Some(SigningSecret::parse(&secret).unwrap());
+        Self { world, receiver, app, ep }
     }
 
     fn path(&self, rest: &str) -> String {

@@ -380,6 +380,41 @@ async fn a_profile_asks_for_https_where_the_deployment_does_not() {
     assert_eq!(refused.status, 422);
     let message = text(&refused.body["detail"][0]["msg"]);
     assert!(message.contains("must be https:// in the profile `moneyhub`"), "{message}");
+    // The application changes: its endpoint can still be disabled, and does not move to http.
+    let application = format!("/api/v1/app/{app}");
+    let changed = world.call("PATCH", &application, json!({"profile": "dots"})).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    for (change, status) in [
+        (json!({"disabled": true}), 200),
+        (json!({"description": "old"}), 200),
+        (json!({"url": "http://customer.example/other"}), 422),
+        (json!({"profile": "dotpe"}), 422),
+        (json!({"url": "https://customer.example/hook"}), 200),
+    ] {
+        let changed = world.call("PATCH", &path, change).await;
+        assert_eq!(changed.status, status, "{changed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_test_is_the_example_of_the_applications_own_system() {
+    let world = World::new();
+    for profile in ["dots", "dotpe"] {
+        let load = format!("/api/v1/profile/{profile}/load");
+        assert_eq!(world.call("POST", &load, Value::Null).await.status, 200);
+    }
+    for profile in ["dots", "dotpe"] {
+        let app = application(&world, profile).await;
+        let ep = world.endpoint(&app, URL).await;
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}/send-example");
+        let sent = world.call("POST", &path, json!({"eventType": "refund.updated"})).await;
+        assert_eq!(sent.status, 200, "{sent:?}");
+        let own = world.call("GET", &format!("/api/v1/profile/{profile}"), Value::Null).await;
+        let events = own.body["events"].as_array().unwrap();
+        let event = events.iter().find(|event| event["type"] == "refund.updated").unwrap();
+        let example: Value = serde_json::from_str(event["example"].as_str().unwrap()).unwrap();
+        assert_eq!(sent.body["payload"], example, "{profile}");
+    }
 }
 
 /// An application of this profile with an endpoint that has taken a test event.

@@ -16,6 +16,7 @@ use crate::JsonSchema;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
+use shared::api::message::payload_holds;
 use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
@@ -23,7 +24,6 @@ use shared::domain::delivery_settings::{Format, Statuses};
 use shared::domain::endpoint::{Endpoint, MAX_EVENT_TYPE};
 use shared::domain::event_type::EventType;
 use shared::domain::id::is_name;
-use shared::domain::json::is_deeper_than;
 use shared::domain::message::{MAX_PAYLOAD_DEPTH, Message, NewMessage};
 use shared::domain::profile::Profile;
 use shared::domain::secret::SigningSecret;
@@ -230,8 +230,8 @@ impl Call<'_> {
             let rule = format!("must be less than {}, the number of its examples", examples.len());
             Violation::body("exampleIndex", rule)
         })?;
-        let is_payload = example.starts_with('{') && !is_deeper_than(example, MAX_PAYLOAD_DEPTH);
-        if !is_payload {
+        let takes_null = self.takes_null(tenant, endpoint).await?;
+        if payload_holds(example, takes_null, true).is_err() {
             let why = format!(
                 "The example of `{name}` can be no payload: it must be a JSON object, nested at \
                  most {MAX_PAYLOAD_DEPTH} levels deep."
@@ -239,6 +239,16 @@ impl Call<'_> {
             return Err(ApiError::bad_request("invalid_scheme", why));
         }
         Ok(example.clone())
+    }
+
+    /// Whether `null` is a payload of events to this endpoint: in an envelope it is.
+    pub(crate) async fn takes_null(
+        &self,
+        tenant: &Tenant,
+        endpoint: &Endpoint,
+    ) -> Result<bool, ApiError> {
+        let profile = self.effective_profile(&tenant.application, endpoint.profile.as_ref());
+        Ok(profile.await?.envelope.is_some())
     }
 
     /// All of them.
@@ -254,21 +264,30 @@ impl Call<'_> {
         if name == PING {
             return Ok(vec![PING_PAYLOAD.to_owned()]);
         }
-        let described = self.admin.catalogue.find(&self.access.organisation(), name).await?;
+        let org = self.access.organisation();
+        let described = self.admin.catalogue.find(&org, name).await?;
         if described.as_ref().is_some_and(|described| !described.is_for(self.flags())) {
             return Err(ApiError::not_found());
         }
         let examples = described.as_ref().map(EventType::examples).unwrap_or_default();
-        if !examples.is_empty() {
-            return Ok(examples.into_iter().map(str::to_owned).collect());
-        }
         let profile =
             self.effective_profile(&tenant.application, endpoint.profile.as_ref()).await?;
+        let group = described.as_ref().and_then(|described| described.group_name.as_deref());
+        // Where another profile has loaded an event of this name, it describes that one's.
+        let of_another = match group {
+            Some(group) if group != profile.name => {
+                self.admin.profiles.named(&org, group).await?.is_some()
+            }
+            _ => false,
+        };
+        if !examples.is_empty() && !of_another {
+            return Ok(examples.into_iter().map(str::to_owned).collect());
+        }
         let (_, events) = self.profile_and_events(&profile.name).await?;
         let event = events.into_iter().find(|event| event.event_type == name);
         match event {
             Some(event) => Ok(vec![event.example.as_str().to_owned()]),
-            None if described.is_some() => Ok(Vec::new()),
+            None if described.is_some() => Ok(examples.into_iter().map(str::to_owned).collect()),
             None => Err(ApiError::not_found()),
         }
     }

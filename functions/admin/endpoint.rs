@@ -290,7 +290,11 @@ impl Call<'_> {
         let effective = self.effective_profile(&tenant.application, named).await?;
         let mut rules = Rules::default();
         check_delivery_settings(&mut rules, extensions.settings);
-        if let Some(url) = url.or(old.map(|endpoint| &endpoint.url)) {
+        // Where the application's profile has changed since, the endpoint stays as it is: whoever
+        // does not speak of its URL, to disable it for one, is not refused for that.
+        let moves_or_chooses = url.is_some() || *profile != Field::Absent;
+        let judged = url.or(old.map(|endpoint| &endpoint.url)).filter(|_| moves_or_chooses);
+        if let Some(url) = judged {
             check_https(&mut rules, &effective, url, self.admin.settings.policy.allow_loopback);
         }
         rules.check()?;

@@ -3,14 +3,12 @@
 use crate::JsonSchema;
 use bytes::Bytes;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::message::{MessageOut, check_payload};
+use shared::api::message::{MessageOut, check_payload, payload_holds};
 use shared::api::request;
 use shared::domain::delivery::Delivery;
-use shared::domain::json::is_deeper_than;
-use shared::domain::message::MAX_PAYLOAD_DEPTH;
 use shared::domain::metrics::Metric;
 use shared::domain::right::Right;
 use shared::queue::record::Record;
@@ -32,8 +30,14 @@ pub(crate) struct ExampleIn {
     example_index: usize,
     /// What is sent instead of it, by whoever may see the endpoint's secret: they could sign it
     /// themselves.
+    #[serde(default, deserialize_with = "said")]
     #[schemars(with = "Option<description::JsonObject>")]
     payload: Option<Box<RawValue>>,
+}
+
+/// A payload that is there, `null` included.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 impl Call<'_> {
@@ -53,7 +57,8 @@ impl Call<'_> {
         let example = Some((input.event_type, index));
         let mut message = self.test_message(&tenant, endpoint, example).await?;
         if let Some(payload) = input.payload {
-            message.payload = self.payload_of_its_own(&payload)?;
+            let takes_null = self.takes_null(&tenant, endpoint).await?;
+            message.payload = self.payload_of_its_own(&payload, takes_null)?;
         }
         let unlikely = || ApiError::Internal("a new message's place is taken".into());
         let Accepted::New = self.admin.inbox.accept(&message).await? else {
@@ -70,17 +75,12 @@ impl Call<'_> {
     }
 
     /// The payload that a caller wants to send as a test.
-    fn payload_of_its_own(&self, payload: &RawValue) -> Result<Bytes, ApiError> {
+    fn payload_of_its_own(&self, payload: &RawValue, takes_null: bool) -> Result<Bytes, ApiError> {
         self.require(Right::ViewEndpointSecret)?;
         let text = payload.get();
         check_payload(text.len())?;
-        if !text.starts_with('{') {
-            return Err(Violation::body("payload", "must be a JSON object").into());
-        }
-        if is_deeper_than(text, MAX_PAYLOAD_DEPTH) {
-            let rule = format!("must be nested at most {MAX_PAYLOAD_DEPTH} levels deep");
-            return Err(Violation::body("payload", rule).into());
-        }
+        let held = payload_holds(text, takes_null, true);
+        held.map_err(|rule| Violation::body("payload", rule))?;
         Ok(Bytes::copy_from_slice(text.as_bytes()))
     }
 }

@@ -168,6 +168,10 @@ impl Call<'_> {
         if endpoint.is_some_and(|endpoint| endpoint.updated_at > attempt.at) {
             made.notes.push("The endpoint was changed after this attempt.");
         }
+        // With its profile the whole request would be another one.
+        if application.updated_at > attempt.at {
+            made.notes.push("The application was changed after this attempt.");
+        }
         Ok(made)
     }
 }

@@ -103,6 +103,7 @@ export const SAID = {
   "the endpoint has yet to take a test event": "der Endpunkt muss erst ein Test-Ereignis annehmen",
 
   // The request of an attempt.
+  "The application was changed after this attempt.": "Die Anwendung wurde nach diesem Versuch geändert.",
   "The body is no text.": "Der Inhalt ist kein Text.",
   "The body was a signed token, which is not kept.": "Der Inhalt war ein signiertes Token, das nicht aufbewahrt wird.",
   "The endpoint was changed after this attempt.": "Der Endpunkt wurde nach diesem Versuch geändert.",

@@ -27,6 +27,21 @@ use crate::domain::message::{
 };
 use crate::domain::schema::JsonSchema;
 
+/// Whether this JSON can be a payload: an object, or `null` where that means something, and nested no
+/// deeper than readers take, if it `is_sent`.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn payload_holds(payload: &str, takes_null: bool, is_sent: bool) -> Result<(), String> {
+    if !payload.starts_with('{') && !(takes_null && payload == "null") {
+        return Err("must be a JSON object".to_owned());
+    }
+    if is_sent && is_deeper_than(payload, MAX_PAYLOAD_DEPTH) {
+        return Err(format!("must be nested at most {MAX_PAYLOAD_DEPTH} levels deep"));
+    }
+    Ok(())
+}
+
 /// Reads and checks a request to publish. The payload is an object, or `null` where that means
 /// something: in an envelope. How large it may be is asked by [`check_payload`], since one that
 /// is cut may be larger.
@@ -49,13 +64,10 @@ pub fn publish(body: &Bytes, takes_null: bool, now: Timestamp) -> Result<NewMess
     let retention_hours =
         rules.retention(read.payload_retention_period, read.payload_retention_hours);
     let payload = read.payload.get();
-    let is_taken = payload.starts_with('{') || takes_null && payload == "null";
-    if !is_taken {
-        rules.broken("payload", "must be a JSON object");
-    }
     let raw = read.transformations_params.unwrap_or_default();
-    if raw.raw_payload.is_none() && is_deeper_than(payload, MAX_PAYLOAD_DEPTH) {
-        let rule = format!("must be nested at most {MAX_PAYLOAD_DEPTH} levels deep");
+    // Beside what is sent instead it may be as deep as it likes: nobody reads it.
+    let is_sent = raw.raw_payload.is_none();
+    if let Err(rule) = payload_holds(payload, takes_null, is_sent) {
         rules.broken("payload", rule);
     }
     let named = raw.headers.unwrap_or_default().content_type;
