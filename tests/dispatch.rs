@@ -14,7 +14,7 @@ use shared::domain::secret::{RootSecret, SigningSecret};
 use shared::domain::signature;
 use shared::queue::embedded::EmbeddedQueue;
 use shared::queue::record::{Record, redriven};
-use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, Received, VISIBILITY_S};
+use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError, Received, VISIBILITY_S};
 use shared::sender::{Ending, Outbound, Outcome, Sender};
 use shared::store::keys::{DUE_SHARDS, message_pk};
 use shared::store::table::{Item, Key, Page, Query, Table, Transacted, Write, Written};

@@ -13,6 +13,9 @@ use crate::job::Job;
 /// What is unfinished is given back with so much time left, in milliseconds: Lambda would give
 /// the whole batch back, the nine that are done with the one that is not.
 const GIVE_BACK_MS: u64 = 1_000;
+/// With so much time left, in milliseconds, the batch is answered for, whatever has been given back:
+/// what has not comes when its visibility ends, and alone.
+const ANSWER_MS: u64 = 300;
 /// The store is asked as long as so much time is left, in milliseconds: then there is enough for
 /// a call to the queue.
 const STORE_MS: u64 = 2_500;
@@ -61,6 +64,11 @@ impl Budget {
     /// How long anything may take.
     pub(crate) fn all(self, now: Timestamp) -> Option<Duration> {
         self.left_ms(GIVE_BACK_MS, now).map(Duration::from_millis)
+    }
+
+    /// How long giving back may take.
+    pub(crate) fn giving_back(self, now: Timestamp) -> Option<Duration> {
+        self.left_ms(ANSWER_MS, now).map(Duration::from_millis)
     }
 
     fn left_ms(self, kept_ms: u64, now: Timestamp) -> Option<u64> {

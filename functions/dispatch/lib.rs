@@ -45,7 +45,7 @@ use shared::store::{
 use shared::work::InFlight;
 use tokio::time::Instant;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, info_span, instrument};
+use tracing::{Instrument, Span, info_span, instrument, warn};
 
 mod attempt;
 mod awaited;
@@ -269,7 +269,10 @@ impl Dispatcher {
         deadline: Option<Timestamp>,
     ) -> Vec<String> {
         let undone = self.work(batch, deadline).await;
-        given_back::give_back(queue, &undone).await;
+        let left = Budget::until(deadline).giving_back(self.0.parts.ambient.now());
+        if within(left, given_back::give_back(queue, &undone)).await.is_none() {
+            warn!("no time to give back: these records come after their visibility");
+        }
         undone.into_iter().map(|undone| undone.id).collect()
     }
 

@@ -38,8 +38,9 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         None => request(job, target, cleared.timeout_ms, at).await?,
     };
     let duration_ms = outcome.duration_ms;
-    let (verdict, headers) =
-        judge(outcome, policy, job.context.parts.settings.taken_excerpt_bytes)?;
+    let was_cut = cleared.timeout_ms < policy.timeout_ms;
+    let taken_bytes = job.context.parts.settings.taken_excerpt_bytes;
+    let (verdict, headers) = judge(outcome, policy, taken_bytes, was_cut)?;
     Span::current().record("status", verdict.status).record("delivered", verdict.ok);
     let attempt = Attempt {
         id: cleared.id,
@@ -101,7 +102,9 @@ fn uncalled(reason: String) -> Outcome {
 }
 
 /// Success is what the policy says, 2xx unless it says less. Everything else is a failure,
-/// redirects included. Of the answer of a success, `taken_bytes` are kept, and no headers.
+/// redirects included. Of the answer of a success, `taken_bytes` are kept, and no headers. Where the
+/// request `was_cut` to what this invocation had left, nobody knows whether the endpoint would have
+/// answered.
 ///
 /// # Errors
 /// When the request was not sent, for want of something of ours: no attempt of the endpoint's.
@@ -109,9 +112,11 @@ fn judge(
     outcome: Outcome,
     policy: &Policy,
     taken_bytes: usize,
+    was_cut: bool,
 ) -> Result<(Verdict, Headers), NotDone> {
     let answered = match outcome.ending {
         Ending::Answered { .. } => Some(true),
+        Ending::TimedOut if was_cut => None,
         Ending::TimedOut | Ending::Failed(_) => Some(false),
         Ending::Refused(_) | Ending::Unsent(_) => None,
     };

@@ -72,6 +72,22 @@ async fn a_transaction_that_is_throttled_is_made_again_as_the_sdk_does_with_a_pu
 }
 
 #[tokio::test]
+async fn a_transaction_that_is_still_being_done_is_asked_after_under_its_own_name() {
+    let database = Dynoxide::start();
+    let table = database.table();
+    // It is done, and its answer does not come; who asks again hears that it is under way.
+    database.next(Fault::AnswerLost);
+    for _ in 0..5 {
+        database.next(Fault::Answer(400, error("TransactionInProgressException")));
+    }
+    let writes = vec![Write::Put(item("a"), ABSENT), Write::Put(item("b"), ABSENT)];
+    table.transact(writes).await.unwrap();
+    let tokens = database.tokens();
+    assert!(tokens.len() > 6, "{tokens:?}");
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+}
+
+#[tokio::test]
 async fn a_conflict_without_end_is_unavailable() {
     let database = Dynoxide::start();
     let table = database.table();

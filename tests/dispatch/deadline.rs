@@ -1,5 +1,6 @@
 //! Time runs out.
 
+use shared::domain::circuit::OPENS_AFTER;
 use shared::store::keys::application_pk;
 use shared::store::{Directory, DirectoryEditor};
 
@@ -180,4 +181,63 @@ async fn what_is_unfinished_a_second_before_the_end_is_given_back_alone() {
     world.advance_s(11);
     let again = receive(&world.queues.deliveries).await;
     assert!(again.iter().any(|record| undone.contains(&record.id)));
+}
+
+#[tokio::test]
+async fn an_endpoint_is_not_silent_because_an_invocation_had_no_time_left() {
+    for (left_ms, silent) in [(12_000, false), (30_000, true)] {
+        let world = World::new();
+        let app = world.application().await;
+        let ep = world.endpoint(&app, URL).await;
+        world.network.always(URL, Ending::TimedOut);
+        for _ in 0..OPENS_AFTER {
+            world.publish(&app, json!({})).await;
+            let batch = receive(&world.queues.deliveries).await;
+            let deadline = Some(world.ambient.now().plus_ms(left_ms));
+            assert_eq!(world.dispatcher.handle(batch, deadline).await, NONE);
+        }
+        assert_eq!(world.network.sent().len(), OPENS_AFTER as usize);
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+        let shown = world.call("GET", &path, Value::Null).await;
+        assert_eq!(shown.body["unansweredSince"].is_string(), silent, "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_nothing_back_does_not_cost_the_answer_for_the_batch() {
+    let world = World::new();
+    let app = world.application().await;
+    world.endpoint(&app, URL).await;
+    world.publish(&app, json!({})).await;
+    let batch = receive(&world.queues.deliveries).await;
+    tokio::time::pause();
+    let never = dispatcher(&world, |parts| {
+        let table = Stuck { inner: world.table.clone(), pk: application_pk(&app.parse().unwrap()) };
+        parts.directory = Directory::new(Arc::new(table));
+    });
+    let begun = tokio::time::Instant::now();
+    let deadline = Some(world.ambient.now().plus_ms(30_000));
+    let undone = never.serve(&Deaf, batch, deadline).await;
+    assert_eq!(undone.len(), 1);
+    // The world's clock stands still, so both parts count from the beginning.
+    let took_ms = begun.elapsed().as_millis();
+    assert!((58_700..58_800).contains(&took_ms), "{took_ms}");
+}
+
+/// A queue that answers nothing.
+struct Deaf;
+
+#[async_trait]
+impl Consumer for Deaf {
+    async fn receive(&self, _max: usize, _wait_s: u32) -> Result<Vec<Received>, QueueError> {
+        std::future::pending().await
+    }
+
+    async fn delete(&self, _receipts: &[String]) -> Result<(), QueueError> {
+        std::future::pending().await
+    }
+
+    async fn release(&self, _receipt: &str, _after_s: u32) -> Result<(), QueueError> {
+        std::future::pending().await
+    }
 }

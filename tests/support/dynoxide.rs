@@ -39,6 +39,8 @@ pub(crate) enum Fault {
 pub(crate) struct Dynoxide {
     database: Database,
     faults: Arc<Mutex<VecDeque<Fault>>>,
+    /// What the transactions that came called themselves.
+    tokens: Arc<Mutex<Vec<String>>>,
 }
 
 impl Dynoxide {
@@ -47,7 +49,7 @@ impl Dynoxide {
         let database = Database::memory().expect("a database in memory");
         let request = serde_json::from_value(table_definition()).expect("a table definition");
         database.create_table(request).expect("a table");
-        Self { database, faults: Arc::default() }
+        Self { database, faults: Arc::default(), tokens: Arc::default() }
     }
 
     /// The table, through the SDK.
@@ -68,7 +70,16 @@ impl Dynoxide {
         self.faults.lock().expect("the faults").push_back(fault);
     }
 
+    /// The tokens of the transactions that came so far.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.tokens.lock().expect("the tokens").clone()
+    }
+
     fn answer(&self, request: &HttpRequest) -> Result<(u16, String), ConnectorError> {
+        let said: Value =
+            serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        let token = said["ClientRequestToken"].as_str().map(str::to_owned);
+        self.tokens.lock().expect("the tokens").extend(token);
         let fault = self.faults.lock().expect("the faults").pop_front();
         if let Some(Fault::Answer(status, body)) = fault {
             return Ok((status, body.to_string()));

@@ -166,13 +166,19 @@ impl Table for DynamoTable {
         let actions = writes.iter().map(|write| self.action(write));
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
         let mut pauses = PAUSES_MS.into_iter();
+        let mut token = token();
         loop {
-            let request = self.client.transact_write_items();
+            let request = self.client.transact_write_items().client_request_token(&token);
             let answer = request.set_transact_items(Some(actions.clone())).send().await;
             match answer.map_err(cancelled) {
                 Ok(_) => return Ok(Transacted::Done),
                 Err(Cancelled::Lost(positions)) => return Ok(Transacted::Lost(positions)),
-                Err(Cancelled::Conflict(why)) => wait_for_the_other(&mut pauses, why).await?,
+                Err(Cancelled::Conflict(why)) => {
+                    wait_for_the_other(&mut pauses, why).await?;
+                    token = self::token();
+                }
+                // Under another token this very transaction would be somebody else's.
+                Err(Cancelled::UnderWay(why)) => wait_for_the_other(&mut pauses, why).await?,
                 Err(Cancelled::Failed(error)) => return Err(error),
             }
         }
@@ -267,7 +273,14 @@ enum Refused {
 enum Cancelled {
     Lost(Vec<usize>),
     Conflict(String),
+    /// An earlier try of it, whose answer did not come.
+    UnderWay(String),
     Failed(StoreError),
+}
+
+/// What the tries of one transaction are known by.
+fn token() -> String {
+    hex::encode(Ambient::system().random::<16>())
 }
 
 fn cancelled(error: SdkError<TransactWriteItemsError>) -> Cancelled {
@@ -276,7 +289,7 @@ fn cancelled(error: SdkError<TransactWriteItemsError>) -> Cancelled {
             cancelled.cancellation_reasons()
         }
         Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
-            return Cancelled::Conflict(describe("TransactWriteItems", &error));
+            return Cancelled::UnderWay(describe("TransactWriteItems", &error));
         }
         _ => return Cancelled::Failed(failed("TransactWriteItems", &error)),
     };
