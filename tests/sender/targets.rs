@@ -46,6 +46,20 @@ async fn a_name_that_leads_inside_is_refused() {
 }
 
 #[tokio::test]
+async fn what_dns64_makes_of_an_address_is_left_out_beside_that_address_and_refused_otherwise() {
+    let receiver = Receiver::start([vec![Step::Read, Step::Write(NO_CONTENT.to_vec())]]).await;
+    let url = format!("http://hooks.example.com:{}/", receiver.port);
+    let resolver = Script::new([Ok(addresses(&["64:ff9b::7f00:1", "127.0.0.1"]))]);
+    assert_eq!(answer(resolving(&resolver).send(request(&url)).await).0, 204);
+    for others in [&["64:ff9b::7f00:1"][..], &["64:ff9b::a00:1", "127.0.0.1"]] {
+        let resolver = Script::new([Ok(addresses(others))]);
+        refused(resolving(&resolver).send(request(&url)).await);
+    }
+    let resolver = Script::new([Ok(addresses(&["64:ff9b::a00:1", "10.0.0.1"]))]);
+    refused(resolving(&resolver).send(request(&url)).await);
+}
+
+#[tokio::test]
 async fn local_mode_still_refuses_the_rest_of_the_inside() {
     for answer in [&["10.0.0.1"][..], &["127.0.0.1", "169.254.169.254"], &["::ffff:10.0.0.1"]] {
         let resolver = Script::new([Ok(addresses(answer))]);

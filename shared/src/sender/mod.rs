@@ -15,6 +15,7 @@ mod http;
 pub mod lookup;
 mod pool;
 mod reason;
+mod refused;
 mod spelling;
 pub mod target;
 pub mod tls;
