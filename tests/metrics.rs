@@ -35,6 +35,19 @@ async fn a_message_counts_as_accepted_once_however_often_its_publisher_asks() {
 }
 
 #[tokio::test]
+async fn a_broadcast_counts_for_each_application_once() {
+    let (world, _) = stage().await;
+    world.application().await;
+    let body = json!({"eventType": "a.b", "eventId": "news", "payload": {}});
+    for _ in 0..2 {
+        let begun = world.call("POST", "/api/v1/msg/broadcast", body.clone()).await;
+        assert_eq!(begun.status, 202, "{begun:?}");
+        world.live_s(60).await;
+    }
+    assert_eq!(sum(&world.metrics.take(), Metric::Accepted), 2);
+}
+
+#[tokio::test]
 async fn an_event_of_a_name_that_is_taken_counts_as_a_duplicate() {
     let (world, app) = stage().await;
     let path = format!("/api/v1/app/{app}/msg");

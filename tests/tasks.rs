@@ -294,7 +294,7 @@ async fn survives(kind: &str, call: usize, fault: Fault) -> bool {
         retries: Arc::new(Faulty::new(world.queues.retries.clone(), &plan)),
     };
     let mut admin = world.admin.clone();
-    admin.worker = Worker::new(&stores, queues, None, world.ambient.clone());
+    admin.worker = Worker::new(&stores, queues, None, world.metrics.clone(), world.ambient.clone());
     let request = http::Request::post(format!("/api/v1/app/{app}/endpoint/{ep}/{kind}"))
         .header("authorization", format!("Bearer {}", world.token()))
         .body(json!({"since": since}).to_string().into())

@@ -199,7 +199,13 @@ impl Admin {
     ) -> Self {
         let Base { stores, in_flight, metrics, ambient, .. } = base;
         Self {
-            worker: Worker::new(&stores, queues.clone(), in_flight, ambient.clone()),
+            worker: Worker::new(
+                &stores,
+                queues.clone(),
+                in_flight,
+                metrics.clone(),
+                ambient.clone(),
+            ),
             notices: stores.notices(0),
             history: stores.history,
             editor: stores.editor,

@@ -130,7 +130,8 @@ impl Sweeper {
     /// Puts the function together.
     pub fn new(base: Base, queues: Queues, dead: DeadLetters) -> Self {
         let Base { stores, in_flight, metrics, ambient, .. } = base;
-        let worker = Worker::new(&stores, queues.clone(), in_flight, ambient.clone());
+        let worker =
+            Worker::new(&stores, queues.clone(), in_flight, metrics.clone(), ambient.clone());
         let Queues { deliveries: accepted, retries } = queues;
         let redrive = |name, dead_letters, queue: &Arc<dyn Producer>| Redrive {
             name,

@@ -14,6 +14,7 @@ use super::{Step, StepError, Worker, turn_page};
 use crate::domain::delivery::SECOND_COPY_DELAY_S;
 use crate::domain::id::{ApplicationId, MessageKey};
 use crate::domain::message::{DEFAULT_RETENTION_DAYS, HOURS_A_DAY, Message, NewMessage};
+use crate::domain::metrics::Metric;
 use crate::domain::task::Task;
 use crate::queue::record::Record;
 use crate::queue::{Outgoing, send_all};
@@ -59,7 +60,10 @@ impl Worker {
     /// Stores a message; what is to be put in the queue, unless another event has its name.
     async fn accept(&self, message: Message) -> Result<Option<Outgoing>, StepError> {
         let (message, again) = match self.inbox.accept(&message).await? {
-            Accepted::New => (message, false),
+            Accepted::New => {
+                self.metrics.count(Metric::Accepted);
+                (message, false)
+            }
             // An earlier try of this step, which may have died before it sent.
             // What was expunged meanwhile is not sent any more.
             Accepted::Existing(first) if first.id == message.id && !first.expunged => {

@@ -20,6 +20,7 @@
 //! together.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tracing::{error, info, warn};
@@ -27,6 +28,7 @@ use tracing::{error, info, warn};
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::delivery::SECOND_COPY_DELAY_S;
 use crate::domain::id::{OrganisationId, TaskId};
+use crate::domain::metrics::Metrics;
 use crate::domain::notice::Notice;
 use crate::domain::task::{Status, Task, Work};
 use crate::queue::{QueueError, Queues};
@@ -77,6 +79,7 @@ pub struct Worker {
     inbox: Inbox,
     queues: Queues,
     in_flight: Option<InFlight>,
+    metrics: Arc<dyn Metrics>,
     ambient: Ambient,
 }
 
@@ -174,6 +177,7 @@ impl Worker {
         stores: &Stores,
         queues: Queues,
         in_flight: Option<InFlight>,
+        metrics: Arc<dyn Metrics>,
         ambient: Ambient,
     ) -> Self {
         Self {
@@ -186,6 +190,7 @@ impl Worker {
             inbox: stores.inbox.clone(),
             queues,
             in_flight,
+            metrics,
             ambient,
         }
     }
