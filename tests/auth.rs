@@ -45,6 +45,26 @@ async fn a_visitor_with_a_flag_sees_what_is_behind_it() {
 }
 
 #[tokio::test]
+async fn a_visitors_flags_leave_room_for_other_headers() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/auth/app-portal-access/{app}");
+    let flags = |count: usize, length: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("{n:0length$}")).collect();
+        json!({"featureFlags": names})
+    };
+    for (said, status) in [
+        (flags(100, 40), 200),
+        (flags(101, 4), 422),
+        (flags(20, 205), 422),
+        (flags(30_000, 5), 422),
+    ] {
+        let made = world.call("POST", &path, said).await;
+        assert_eq!(made.status.as_u16(), status, "{}", made.body);
+    }
+}
+
+#[tokio::test]
 async fn an_application_that_is_not_there_is_created_for_its_visitor() {
     let world = World::new();
     let token =

@@ -23,6 +23,10 @@ const EXPIRY_S: std::ops::RangeInclusive<u64> = 3600..=604_800;
 
 /// Longest name of a session, in characters.
 const MAX_SESSION: usize = 256;
+/// Most feature flags of a visitor, and most bytes of them: what API Gateway takes of headers is 10
+/// KiB in all.
+const MAX_FLAGS: usize = 100;
+const MAX_FLAG_BYTES: usize = 4096;
 /// Most sessions that one request may name.
 const MAX_SESSIONS: usize = 100;
 
@@ -188,6 +192,13 @@ impl Call<'_> {
         let capabilities = input.capabilities();
         let flags = input.feature_flags.unwrap_or_default();
         let mut rules = Rules::default();
+        let bytes: usize = flags.iter().map(String::len).sum();
+        if flags.len() > MAX_FLAGS || bytes > MAX_FLAG_BYTES {
+            // They are in the token, which comes with every request.
+            let rule =
+                format!("must be at most {MAX_FLAGS} names, of {MAX_FLAG_BYTES} bytes together");
+            rules.broken("featureFlags", rule);
+        }
         for (position, flag) in flags.iter().enumerate() {
             if !is_name(flag, MAX_NAME) {
                 rules.broken(&format!("featureFlags.{position}"), "must be a name without spaces");
