@@ -327,6 +327,31 @@ async fn an_example_beside_a_schema_or_in_openapis_own_word_becomes_one_of_the_s
 }
 
 #[tokio::test]
+async fn a_body_of_any_range_that_has_json_in_it_is_read_and_one_of_none_is_refused() {
+    let spec = |content: Value| {
+        let body = json!({"content": content});
+        json!({"spec": {"webhooks": {"x": {"post": {"requestBody": body}}}}})
+    };
+    let media = json!({"schema": {"type": "object", "title": "new"}});
+    let other = json!({"schema": {"type": "object", "title": "other"}});
+    for content in [
+        json!({"*/*": media}),
+        json!({"application/*": media, "*/*": other}),
+        json!({"text/json": media, "text/*": other}),
+        json!({"*/*": other, "application/cloudevents+json": media}),
+    ] {
+        let (_, schema) = imported(spec(content.clone())).await;
+        assert_eq!(schema["title"], "new", "{content}");
+    }
+    let world = World::new();
+    assert_eq!(world.call("POST", PATH, spec(json!({"*/*": media}))).await.status, 200);
+    let refused = world.call("POST", PATH, spec(json!({"application/xml": media}))).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    let kept = world.call("GET", "/api/v1/event-type/x", Value::Null).await.body;
+    assert_eq!(kept["schemas"]["1"]["title"], "new", "{kept}");
+}
+
+#[tokio::test]
 async fn yaml_means_what_its_core_schema_says() {
     let yaml = r##"
 webhooks:

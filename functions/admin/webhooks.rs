@@ -130,18 +130,33 @@ fn schemas(
     let Some(content) = spec.resolve(body)?.get("content").and_then(Json::fields) else {
         return Ok(None);
     };
-    let is_json = |(media, _): &(&String, &Json<'_>)| {
-        let essence = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        essence == "application/json" || essence.ends_with("+json")
-    };
-    let exact = content.get("application/json");
-    let Some(media) = exact.or_else(|| content.iter().find(is_json).map(|(_, media)| media)) else {
-        return Ok(None);
+    let best = content.iter().filter_map(|(name, media)| Some((closeness(name)?, media)));
+    let Some((_, media)) = best.min_by_key(|(closeness, _)| *closeness) else {
+        if content.is_empty() {
+            return Ok(None);
+        }
+        // Without it the schema that there is would go.
+        return Err(
+            "must have a body of `application/json` in its `requestBody.content`".to_owned()
+        );
     };
     let media = spec.resolve(media)?;
     let Some(schema) = media.get("schema") else { return Ok(None) };
     let schema: Verbatim = whole(spec, schema, example(spec, media)?, budget)?;
     Ok(Some(Schemas::from([("1".to_owned(), schema)])))
+}
+
+/// How well a media type or range says JSON, 0 best; none if it does not.
+fn closeness(media: &str) -> Option<usize> {
+    let essence = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Some(0),
+        _ if essence.ends_with("+json") => Some(1),
+        "text/json" => Some(2),
+        "application/*" => Some(3),
+        "*/*" => Some(4),
+        _ => None,
+    }
 }
 
 /// The example of a body, or the first by name of several.
