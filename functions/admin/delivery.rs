@@ -287,7 +287,8 @@ impl Call<'_> {
         event_type: &str,
     ) -> Result<u32, ApiError> {
         let Some(endpoint) = tenant.endpoint_by_id(ep) else { return Ok(0) };
-        let of_type = self.settings_of_type(tenant, event_type).await?;
+        let settings = &self.admin.event_type_settings;
+        let of_type = settings.of(&tenant.application, event_type).await?;
         let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
         Ok(attempts_of(endpoint, &of_type, &profile))
     }

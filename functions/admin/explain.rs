@@ -83,7 +83,7 @@ pub(crate) enum Verdict {
     Retrying,
     /// It was given up.
     Failed,
-    /// It was called off.
+    /// It was canceled.
     Canceled,
     /// It was not to be sent.
     Skipped,
@@ -122,7 +122,8 @@ impl Call<'_> {
         let tenant = self.whole_tenant(app).await?;
         let message = self.message(&tenant, msg).await?;
         let (attempts, deliveries) = self.admin.history.outcome_of_message(&message.id).await?;
-        let of_type = self.settings_of_type(&tenant, &message.event_type).await?;
+        let settings = &self.admin.event_type_settings;
+        let of_type = settings.of(&tenant.application, &message.event_type).await?;
         let now = self.admin.ambient.now();
         let on_record = OnRecord::of(&attempts, &deliveries);
         let called_off = self.is_called_off(&message).await?;
@@ -187,21 +188,6 @@ impl Call<'_> {
             }
         }
         Ok(false)
-    }
-
-    /// What is said about the deliveries of an event type, if anything is.
-    pub(crate) async fn settings_of_type(
-        &self,
-        tenant: &Tenant,
-        event_type: &str,
-    ) -> Result<DeliverySettings, ApiError> {
-        match tenant.application.has_event_type_settings {
-            true => {
-                let org = tenant.application.org;
-                Ok(self.admin.event_type_settings.of(&org, event_type).await?)
-            }
-            false => Ok(DeliverySettings::default()),
-        }
     }
 }
 
@@ -284,7 +270,7 @@ impl Seen<'_> {
             rules.push(rule("whole", false, "It was cut into parts, which are sent instead."));
         }
         if message.expunged {
-            rules.push(rule("payload", false, "Its payload was taken away."));
+            rules.push(rule("payload", false, "Its payload was expunged."));
         }
         let released = message.released_at();
         if endpoint.created_at > released {
@@ -334,7 +320,7 @@ impl Seen<'_> {
             Stand::Waiting if is_left_alone => said(Verdict::Waiting, SILENT),
             Stand::Retrying if is_left_alone => said(Verdict::Retrying, SILENT),
             Stand::Delivered => said(Verdict::Delivered, "The endpoint took it."),
-            Stand::Canceled => said(Verdict::Canceled, "It was called off."),
+            Stand::Canceled => said(Verdict::Canceled, "It was canceled."),
             Stand::First | Stand::Again => {
                 said(Verdict::Sending, "It is being sent at this moment.")
             }
@@ -353,7 +339,7 @@ impl Seen<'_> {
             return (Verdict::Skipped, against.says.clone());
         }
         if self.called_off {
-            return (Verdict::Canceled, "It was called off before its time.".to_owned());
+            return (Verdict::Canceled, "It was canceled before its time.".to_owned());
         }
         if self.message.released_at() > self.now {
             return (Verdict::Waiting, "It waits for its time.".to_owned());

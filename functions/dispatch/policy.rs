@@ -75,10 +75,7 @@ pub(crate) async fn resolve(
 ) -> Result<Policy, StoreError> {
     let application = &tenant.application;
     let profile = parts.profiles.of_endpoint(application, endpoint).await?;
-    let event_type = match application.has_event_type_settings {
-        true => parts.event_type_settings.of(&application.org, event_type).await?,
-        false => DeliverySettings::default(),
-    };
+    let event_type = parts.event_type_settings.of(application, event_type).await?;
     Ok(layered(&parts.settings, profile, &event_type, tenant, endpoint))
 }
 

@@ -58,16 +58,20 @@ impl EventTypeSettings {
         Self { table, recent: Cache::new(clock, ttl_ms, MAX_KEPT) }
     }
 
-    /// What is different for this event type.
+    /// What is different for this event type in this application.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn of(
         &self,
-        org: &OrganisationId,
+        application: &Application,
         event_type: &str,
     ) -> Result<DeliverySettings, StoreError> {
-        Ok(self.all(org).await?.get(event_type).cloned().unwrap_or_default())
+        if !application.has_event_type_settings {
+            return Ok(DeliverySettings::default());
+        }
+        let all = self.all(&application.org).await?;
+        Ok(all.get(event_type).cloned().unwrap_or_default())
     }
 
     /// Forgets what it knows of this organisation.
