@@ -109,6 +109,21 @@ fn dollars_a_million(options: &[&str]) -> f64 {
 }
 
 #[test]
+fn requests_beyond_three_hundred_million_cost_less() {
+    let api = |messages: &str| -> f64 {
+        let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
+            .args(["cost", "--json", "--messages", messages])
+            .output()
+            .unwrap();
+        let said: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        let lines = said["lines"].as_array().unwrap();
+        let line = lines.iter().find(|line| line["name"] == "API Gateway").unwrap();
+        line["usd"].as_f64().unwrap()
+    };
+    assert_eq!([api("1e6"), api("3e8"), api("1e9")].map(f64::round), [1.0, 300.0, 930.0]);
+}
+
+#[test]
 fn what_batches_answers_and_hanging_endpoints_cost_is_said() {
     let plain = dollars_a_million(&[]);
     let more = |options: &[&str]| dollars_a_million(options) - plain;

@@ -116,7 +116,12 @@ fn lines(all: &Quantities) -> Vec<Line> {
     };
     let counts = &all.counts;
     vec![
-        million("API Gateway", all.api, "requests", prices::API_REQUESTS),
+        Line {
+            name: "API Gateway",
+            quantity: all.api,
+            unit: "requests",
+            dollars: prices::api(all.api),
+        },
         million("Lambda, invocations", all.invocations, "requests", prices::LAMBDA_REQUESTS),
         each("Lambda, time", all.gb_s, "GB-s", prices::LAMBDA_GB_S),
         million("SQS", counts.sqs_requests, "requests", sqs),
@@ -187,6 +192,11 @@ impl Bill {
         }
     }
 
+    /// The same month where dispatch takes each message by itself.
+    pub(super) fn one_by_one(cost: &Cost) -> Self {
+        Self::of(&Cost { batch: Some(1), ..cost.clone() })
+    }
+
     pub(super) fn sum(&self) -> f64 {
         self.traffic.iter().chain(&self.fixed).map(|line| line.dollars).sum()
     }
@@ -203,10 +213,12 @@ fn each(name: &'static str, quantity: f64, unit: &'static str, price: f64) -> Li
 /// What idle pollers, the sweep and the secret come to.
 fn fixed() -> Vec<Line> {
     let sweep = SWEEPS / MILLION
-        * (prices::LAMBDA_REQUESTS + SWEEP_READ_UNITS * prices::READ_UNITS)
+        * (prices::SCHEDULED + prices::LAMBDA_REQUESTS + SWEEP_READ_UNITS * prices::READ_UNITS)
         + SWEEPS * SWEEP_S * RETRY.memory_gb() * prices::LAMBDA_GB_S
         + SWEEPS * SWEEP_BYTES / prices::GB * prices::LOGS_GB;
-    let pollers = EMPTY_RECEIVES * f64::from(POLLED_QUEUES);
+    // One part of each sweep also looks for dead letters, in a queue for each that is polled.
+    let looks = SWEEPS / SWEEP_PARTS as f64;
+    let pollers = (EMPTY_RECEIVES + looks) * f64::from(POLLED_QUEUES);
     vec![
         million("SQS, idle pollers", pollers, "requests", prices::SQS_EMPTY_RECEIVES),
         Line { name: "the sweep", quantity: SWEEPS, unit: "runs", dollars: sweep },

@@ -26,7 +26,7 @@ use prices::MILLION;
 use crate::output::tell;
 
 /// A month's traffic, and what is assumed about it.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Cost {
     /// Messages a month, as 1e6.
     #[arg(long, default_value = "1e6", value_parser = count)]
@@ -106,7 +106,8 @@ fn month(cost: &Cost) -> Value {
     };
     json!({
         "messages": cost.messages, "deliveries": deliveries, "usd": sum,
-        "usdPerMillionDeliveries": sum / deliveries * MILLION, "asOf": prices::AS_OF,
+        "usdPerMillionDeliveries": sum / deliveries * MILLION,
+        "usdOneByOne": Bill::one_by_one(cost).sum(), "asOf": prices::AS_OF,
         "lines": bill.traffic.iter().map(line).collect::<Vec<_>>(),
         "fixed": bill.fixed.iter().map(line).collect::<Vec<_>>(),
         "elsewhere": prices::OTHERS.iter().map(other).collect::<Vec<_>>(),
@@ -140,6 +141,11 @@ fn print(cost: &Cost) {
     print_lines(&bill.fixed, None);
     tell!();
     print_sum("all of it", bill.sum(), Some(deliveries));
+    if bill.batch > 1.0 {
+        // How many a batch has is assumed, and what is assumed most of all.
+        let one_by_one = Bill::one_by_one(cost).sum();
+        print_sum("  if messages are dispatched one by one", one_by_one, Some(deliveries));
+    }
     tell!();
     tell!("{:<58}{:>10}{:>12}", "elsewhere, at list prices", "USD", "per million");
     for other in prices::OTHERS {

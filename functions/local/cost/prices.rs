@@ -8,8 +8,10 @@
 /// When the prices of AWS were looked up.
 pub(crate) const AS_OF: &str = "November 2026";
 
-/// HTTP API, a million requests of up to 512 KB; the first 300 million of a month.
-pub(crate) const API_REQUESTS: f64 = 1.00;
+/// HTTP API, a million requests of up to 512 KB: of the first 300 million of a month, and of those
+/// beyond.
+const API_REQUESTS: [f64; 2] = [1.00, 0.90];
+const API_FIRST_REQUESTS: f64 = 300.0 * MILLION;
 /// Bytes of one billed request of an HTTP API.
 pub(crate) const API_REQUEST_BYTES: usize = 512 * 1024;
 /// A million invocations.
@@ -21,6 +23,8 @@ pub(crate) const LAMBDA_GB_S: f64 = 0.000_013_333_4;
 pub(crate) const SQS_REQUESTS: f64 = 0.50;
 /// The same without one.
 pub(crate) const SQS_REQUESTS_WITHOUT_GROUP: f64 = 0.40;
+/// A million invocations by EventBridge Scheduler.
+pub(crate) const SCHEDULED: f64 = 1.00;
 /// A million empty receives.
 pub(crate) const SQS_EMPTY_RECEIVES: f64 = 0.40;
 /// A million write request units.
@@ -41,6 +45,12 @@ pub(crate) const LOGS_GB: f64 = 0.50;
 pub(crate) const EGRESS_GB: f64 = 0.09;
 /// A secret for a month.
 pub(crate) const SECRET: f64 = 0.40;
+
+/// Dollars for so many requests to an HTTP API in a month.
+pub(crate) fn api(requests: f64) -> f64 {
+    let beyond = (requests - API_FIRST_REQUESTS).max(0.0);
+    ((requests - beyond) * API_REQUESTS[0] + beyond * API_REQUESTS[1]) / MILLION
+}
 
 /// Somebody else's price for the same month.
 pub(crate) struct Other {
