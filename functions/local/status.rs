@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
+use shared::domain::endpoint::MAX_ENDPOINTS;
 
 use crate::cli;
 use crate::output::{Output, field, line};
@@ -12,8 +13,8 @@ use crate::reach::{Api, segment};
 
 /// Time between two looks with `--watch`.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Applications and endpoints that are looked through.
-const MOST: usize = 250;
+/// Applications that are looked through, parked records and failing endpoints that are counted.
+const MOST: usize = 1_000;
 
 /// Says how the platform is, once, or again and again.
 pub(crate) async fn run(api: &Api, options: &cli::Status, as_json: bool) -> Result<(), String> {
@@ -40,7 +41,7 @@ async fn look(api: &Api) -> Result<Output, String> {
     let (mut endpoints, mut disabled) = (0, Vec::new());
     for app in &apps {
         let path = format!("/app/{}/endpoint", segment(&field(app, "id")));
-        let all = api.list(&path, MOST).await?;
+        let all = api.list(&path, MAX_ENDPOINTS).await?;
         endpoints += all.len();
         let off = all.into_iter().filter(|one| one["disabled"] == true);
         disabled
@@ -64,8 +65,13 @@ async fn look(api: &Api) -> Result<Output, String> {
             text += &format!("{title:<21}  {}, since it was started\n", count(metric));
         }
     }
-    text += &format!("parked records         {parked}\n");
-    text += &format!("applications           {}\n", apps.len());
+    let or_more = |count: usize| match count < MOST {
+        true => count.to_string(),
+        false => format!("{MOST} or more"),
+    };
+    text += &format!("parked records         {}\n", or_more(parked));
+    text += &format!("applications           {}", or_more(apps.len()));
+    text += if apps.len() < MOST { "\n" } else { ", what follows is of the first of them\n" };
     text += &format!("endpoints              {endpoints}, {} of them disabled", disabled.len());
     for one in &disabled {
         text += &format!("\n  disabled: {}  {}", field(one, "url"), field(one, "id"));
@@ -75,7 +81,9 @@ async fn look(api: &Api) -> Result<Output, String> {
         text += &format!("\n  failing:  {}  {}", field(one, "url"), field(one, "endpointId"));
         text += &format!(" of {}, {}", field(one, "application"), field(error, "says"));
     }
+    let is_whole = [parked, apps.len(), failing.len()].iter().all(|count| *count < MOST);
     let json = json!({"url": api.url(""), "failing": failing, "process": process, "parked": parked,
-        "applications": apps.len(), "endpoints": endpoints, "disabled": disabled});
+        "applications": apps.len(), "endpoints": endpoints, "disabled": disabled,
+        "whole": is_whole});
     Ok(Output::new(json, text))
 }

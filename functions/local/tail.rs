@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::domain::clock::Timestamp;
 
 use crate::cli;
 use crate::output::{Paint, complain, field, line};
@@ -13,20 +14,23 @@ use crate::terminal::{shown, shown_json};
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Endpoints that are looked at, and attempts of each at a time.
-const ENDPOINTS: usize = 100;
-const ATTEMPTS: usize = 250;
+const ENDPOINTS: usize = 1_000;
+const ATTEMPTS: usize = 2_500;
+/// How long after its beginning an attempt may be on record, in milliseconds: endpoints have 25 s at the
+/// most.
+const LATE_MS: u64 = 60_000;
 
 /// Prints a line for each attempt, until interrupted or as many as were asked for. While Posthorn does
-/// not answer it waits. What an endpoint is sent beyond [`ATTEMPTS`] between two looks is not told.
+/// not answer it waits. What it cannot tell of it says.
 pub(crate) async fn run(api: &Api, options: &cli::Tail, as_json: bool) -> Result<(), String> {
     let app = api.application(&options.of.app).await?;
-    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut seen = Seen::default();
     if !options.from_start {
-        seen.extend(attempts(api, &app).await?.iter().map(id));
+        look(api, &app, &mut seen).await?;
     }
     let (mut told, mut is_away, paint) = (0, false, Paint::of_stdout());
     loop {
-        match look(api, &app, &mut seen).await {
+        match news(api, &app, &mut seen).await {
             Ok(news) => {
                 is_away = false;
                 for (attempt, kind) in news {
@@ -51,38 +55,60 @@ pub(crate) async fn run(api: &Api, options: &cli::Tail, as_json: bool) -> Result
     }
 }
 
+/// What has been looked at.
+#[derive(Default)]
+struct Seen {
+    /// The attempts of the last look.
+    ids: BTreeSet<String>,
+    /// From when on the next one may find others.
+    since: Option<Timestamp>,
+    /// Whether it was said that there are too many endpoints.
+    is_said: bool,
+}
+
 /// The attempts that have come since the last look, with their event types.
-async fn look(
-    api: &Api,
-    app: &str,
-    seen: &mut BTreeSet<String>,
-) -> Result<Vec<(Value, String)>, String> {
-    let latest = attempts(api, app).await?;
-    let now = latest.iter().map(id).collect();
+async fn news(api: &Api, app: &str, seen: &mut Seen) -> Result<Vec<(Value, String)>, String> {
     let mut news = Vec::new();
-    for attempt in latest.into_iter().filter(|attempt| !seen.contains(&id(attempt))) {
+    for attempt in look(api, app, seen).await? {
         let message = segment(&field(&attempt, "msgId"));
         let path = format!("/app/{app}/msg/{message}?with_content=false");
         let message = api.find(&path).await?.unwrap_or_default();
         news.push((attempt, field(&message, "eventType")));
     }
-    *seen = now;
     Ok(news)
+}
+
+/// The attempts that have come since the last look, oldest first.
+async fn look(api: &Api, app: &str, seen: &mut Seen) -> Result<Vec<Value>, String> {
+    let endpoints = api.list(&format!("/app/{app}/endpoint"), ENDPOINTS).await?;
+    if endpoints.len() == ENDPOINTS && !std::mem::replace(&mut seen.is_said, true) {
+        complain(&format!("not told: what endpoints beyond the first {ENDPOINTS} are sent"));
+    }
+    let since = seen.since.map(|at| format!("?after={}", segment(&at.to_rfc3339())));
+    let since = since.unwrap_or_default();
+    let mut all = Vec::new();
+    for endpoint in endpoints {
+        let ep = segment(&field(&endpoint, "id"));
+        let path = format!("/app/{app}/attempt/endpoint/{ep}{since}");
+        let found = api.list(&path, ATTEMPTS).await?;
+        if found.len() == ATTEMPTS && seen.since.is_some() {
+            complain(&format!("not told: what {ep} was sent beyond the latest {ATTEMPTS}"));
+        }
+        all.extend(found);
+    }
+    all.sort_by_key(|attempt| field(attempt, "timestamp"));
+    let latest = all.last().and_then(|last| Timestamp::parse_rfc3339(&field(last, "timestamp")));
+    if let Some(latest) = latest {
+        seen.since = Some(latest.minus_ms(LATE_MS)).max(seen.since);
+    }
+    let ids = all.iter().map(id).collect();
+    let before = std::mem::replace(&mut seen.ids, ids);
+    all.retain(|attempt| !before.contains(&id(attempt)));
+    Ok(all)
 }
 
 fn id(attempt: &Value) -> String {
     field(attempt, "id")
-}
-
-/// The latest attempts of all endpoints, oldest first.
-async fn attempts(api: &Api, app: &str) -> Result<Vec<Value>, String> {
-    let mut all = Vec::new();
-    for endpoint in api.list(&format!("/app/{app}/endpoint"), ENDPOINTS).await? {
-        let id = segment(&field(&endpoint, "id"));
-        all.extend(api.list(&format!("/app/{app}/attempt/endpoint/{id}"), ATTEMPTS).await?);
-    }
-    all.sort_by_key(|attempt| field(attempt, "timestamp"));
-    Ok(all)
 }
 
 fn shown_line(attempt: &Value, kind: &str, paint: Paint) -> String {
