@@ -677,7 +677,7 @@ impl Trial {
             }
             Some(shown) if called_off && only_by_hand && shown["status"] == 2 => End::Canceled,
             Some(shown) => End::Open(shown.to_string()),
-            // It was called off before its time.
+            // It was canceled before its time.
             None if called_off => End::Canceled,
             // It was not for an endpoint that was disabled at the time.
             None if disabled => End::Disabled("nothing".to_owned()),

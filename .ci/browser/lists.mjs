@@ -19,7 +19,7 @@ export async function large({ api, done, fit, hooks, operator, origin, shoot, un
     await other.getByLabel(label).fill("hooks/5");
     await until("the last of them are found", async () => await rows.count() === 11);
     await other.getByLabel(label).fill("hooks/99");
-    await other.getByText("No endpoint fits.").waitFor();
+    await other.getByText("No endpoint matches.").waitFor();
     await other.getByLabel(label).fill("");
     await other.getByRole("button", { name: "Show more" }).click();
     await until("the others are shown", async () => await rows.count() === 60);

@@ -274,7 +274,7 @@ async function visit(page) {
   await row.getByText("HTTP 500").waitFor();
   await page.getByLabel("Event type").focus();
   await page.getByLabel("Event type").selectOption("order.failed");
-  await page.getByText("Nothing fits.").waitFor();
+  await page.getByText("No matches.").waitFor();
   await page.getByLabel("Event type").selectOption("order.paid");
   await row.waitFor();
   assert.match(page.url(), /type=order.paid/);
@@ -456,7 +456,7 @@ async function search(page, picture) {
   await type('"1002"');
   await page.getByText('No message has "1002" in its event id, event type, tags or channels.').waitFor();
   await picture("search-none");
-  await page.getByLabel("Look into payloads").check();
+  await page.getByLabel("Search payloads too").check();
   await page.getByRole("status").filter({ hasText: /^2 found$/ }).waitFor();
 
   const asked = (url) => url.pathname.endsWith("/delivery") && url.searchParams.has("q");
@@ -619,7 +619,7 @@ async function operate(page) {
   await page.getByLabel("Search messages").fill("nothing");
   await page.keyboard.press("Enter");
   await page.getByText("No message has nothing in its event id").waitFor();
-  await page.getByLabel("Look into payloads").check();
+  await page.getByLabel("Search payloads too").check();
   await page.getByText("No message has nothing in its payload").waitFor();
   await page.getByLabel("Search messages").fill("");
   await page.getByRole("table", { name: "Deliveries" }).getByText("order.paid").waitFor();
@@ -633,7 +633,7 @@ async function operate(page) {
   await press("Import");
   await page.getByRole("link", { name: "cart.left" }).click();
   await page.getByLabel("Schema").fill("{");
-  await page.getByText("The schema is no JSON").waitFor();
+  await page.getByText("The schema is not valid JSON").waitFor();
   await page.getByLabel("Schema").fill('{"type":"object","properties":{"cart":{"type":"string"}},"examples":[{"cart":"c1"}]}');
   await page.getByText("As customers see it").waitFor();
   await press("Save");

@@ -181,7 +181,7 @@ const UNANSWERED: [(&str, Failure); 19] = [
         "",
         Failure {
             kind: "no_answer",
-            says: Cow::Borrowed("What came back was no HTTP answer."),
+            says: Cow::Borrowed("The reply was not HTTP."),
             advice: "See whether the URL's scheme and port are those of an HTTP server.",
         },
     ),
@@ -213,14 +213,14 @@ pub(crate) fn explain(status: u16, reason: &str) -> Failure {
         ),
         404 => (
             "not_found",
-            "The endpoint knows no such path.",
+            "The endpoint does not know this path.",
             "Correct the path of the URL, or add the route in the receiver.",
         ),
         405 => ("method", "The endpoint does not take POST on this path.", "Accept POST there."),
         408 => (
             "timeout",
             "The endpoint gave up waiting for the request.",
-            "Look for a slow proxy before the receiver.",
+            "Look for a slow proxy in front of the receiver.",
         ),
         410 => (
             "gone",
@@ -239,7 +239,7 @@ pub(crate) fn explain(status: u16, reason: &str) -> Failure {
         ),
         429 => (
             "rate_limited",
-            "The endpoint gets more than it wants to take.",
+            "The endpoint limits how often it is called.",
             "Set a rate limit in the endpoint's settings.",
         ),
         400..=499 => (
@@ -250,7 +250,7 @@ pub(crate) fn explain(status: u16, reason: &str) -> Failure {
         502..=504 => (
             "unavailable",
             "The receiver behind the endpoint's proxy is down or too slow.",
-            "See whether the receiver runs, and answers before its proxy gives up.",
+            "Check that the receiver runs, and answers before its proxy gives up.",
         ),
         _ => (
             "server_error",

@@ -27,7 +27,7 @@ pub(crate) const AT_ONCE: usize = 16;
 /// What an iterator begins with whose id begins like a way back.
 const ONWARD: char = '=';
 
-/// One page as the API shows it.
+/// A page of a list.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ListResponse{T}")]

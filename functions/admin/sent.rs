@@ -58,7 +58,7 @@ impl From<(String, String)> for HeaderOut {
     }
 }
 
-/// The same as Svix has it.
+/// The headers of an attempt, in Svix's shape.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MessageAttemptHeadersOut")]
@@ -189,7 +189,7 @@ impl Made {
         is_token: bool,
     ) {
         if message.expunged {
-            self.notes.push("The payload was taken away.");
+            self.notes.push("The payload was expunged.");
         }
         let Some(endpoint) = endpoint else {
             let gone = "The endpoint was deleted: its own headers, and in which form it had the \
@@ -200,7 +200,7 @@ impl Made {
             self.notes.push("The body was a signed token, which is not kept.");
         } else if !message.expunged {
             self.body = String::from_utf8(profile.body(message, endpoint).to_vec()).ok();
-            self.notes.extend(self.body.is_none().then_some("The body is no text."));
+            self.notes.extend(self.body.is_none().then_some("The body is not text."));
         }
     }
 }

@@ -105,7 +105,9 @@ pub(crate) fn sentence(reason: Refusal) -> &'static str {
         }
         Refusal::Signature => "The proof does not fit. Compare the secret on both sides.",
         Refusal::Secret => "The source has no secret that can be used. Store the sender's secret.",
-        Refusal::Body => "The body is no JSON object. Choose JSON where the sender is set up.",
+        Refusal::Body => {
+            "The body is not a JSON object. Choose JSON in the settings of the system that sends it."
+        }
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) enum Stand {
     Retrying,
     /// It was given up.
     Failed,
-    /// It was called off.
+    /// It was canceled.
     Canceled,
 }
 

@@ -163,8 +163,8 @@ pub(crate) struct Token {
     /// hand out API tokens) or all.
     #[arg(long, value_parser = scope)]
     pub(crate) scope: Option<Scope>,
-    /// How long it lives: 3600s, 90m, 12h or 30d. Ten years if it is not said, 28 days with --app; of
-    /// a platform at a URL a year, a customer's seven days, which is also the most there.
+    /// How long it lives: 3600s, 90m, 12h or 30d. Without it ten years, or 28 days with --app; with
+    /// --url a year, or seven days for a customer's token, which is the most there.
     #[arg(long, value_name = "TIME", value_parser = span::seconds)]
     pub(crate) expires: Option<u64>,
 }
@@ -207,7 +207,7 @@ pub(crate) struct RootSecret {
     /// What to do.
     #[arg(value_enum)]
     pub(crate) step: RootSecretStep,
-    /// Seconds for a stack's old processes to end what they are at.
+    /// Seconds to wait for a stack's running functions to finish.
     #[arg(long, default_value_t = 60)]
     pub(crate) wait: u64,
 }
@@ -361,8 +361,8 @@ pub(crate) struct Bench {
     /// Kill the platform in the middle and start it again (only one that was started for this).
     #[arg(long)]
     pub(crate) kill: bool,
-    /// Stop the platform in the middle, as `kill` without a number does, and start it again: then
-    /// nothing may be delivered twice.
+    /// Stop the platform in the middle with SIGTERM and start it again: nothing may be delivered
+    /// twice.
     #[arg(long, conflicts_with = "kill")]
     pub(crate) stop: bool,
     /// Start a platform of its own even if one is running.

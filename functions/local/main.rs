@@ -96,7 +96,9 @@ fn parse() -> Cli {
     if let (Some(command), Some(option)) =
         (matches.subcommand_name(), ["addr", "profiles", "quiet"].into_iter().find(is_said))
     {
-        let why = format!("--{option} is of `up`: say it after that, and not before `{command}`\n");
+        let why = format!(
+            "--{option} belongs to `up`, not to `{command}`: write `posthorn up --{option} …`\n"
+        );
         Cli::command().error(ErrorKind::ArgumentConflict, why).exit();
     }
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

@@ -145,7 +145,7 @@ fn signed_name<'a>(headers: &'a HeaderMap, id: &'a str) -> Result<&'a str, ApiEr
     match request::idempotency_key(headers)? {
         Some(named) if named != id => Err(ApiError::bad_request(
             "invalid_idempotency_key",
-            "A signed request is called by its webhook-id: leave idempotency-key out.",
+            "A signed request is known by its webhook-id: leave idempotency-key out.",
         )),
         _ => request::check_idempotency_key(id),
     }

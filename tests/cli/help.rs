@@ -66,7 +66,7 @@ fn a_mistyped_command_is_answered_with_the_one_that_was_meant() {
     assert!(complaint(&["endpoint", "lits"]).contains("'list'"));
     assert!(complaint(&["send", "--tpye", "x"]).contains("'--type'"));
     // What belongs to `up` is not lost on another command.
-    assert!(complaint(&["--addr", "127.0.0.1:1", "send"]).contains("--addr is of `up`"));
+    assert!(complaint(&["--addr", "127.0.0.1:1", "send"]).contains("--addr belongs to `up`"));
 }
 
 #[test]

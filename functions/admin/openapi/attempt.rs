@@ -108,7 +108,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail("Whatever came of the earlier attempts. Filters do not count.")
             .answers::<EmptyObject>(202, "It will be sent")
             .fails(400, "The endpoint is disabled, or the payload is gone"),
-        describe("v1.message-attempt.expunge-content", "Take an endpoint's answer away")
+        describe("v1.message-attempt.expunge-content", "Expunge an endpoint's answer")
             .caller(Caller::Organisation)
             .answers_empty(204, "It is gone"),
     ]

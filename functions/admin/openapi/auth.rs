@@ -21,7 +21,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             .caller(Caller::Organisation)
             .detail("Superseded by `app-portal-access`.")
             .answers::<AppPortalAccessOut>(200, "A token, and where to go with it"),
-        describe("v1.authentication.logout", "Take back the token that this comes with")
+        describe("v1.authentication.logout", "Revoke the token that this comes with")
             .caller(Caller::Member)
             .detail("Others may remember it for half a minute.")
             .answers_empty(204, "It opens nothing any more"),
@@ -35,11 +35,11 @@ pub(super) fn descriptions() -> Vec<Description> {
             .takes::<ApiTokenIn>()
             .answers::<NewApiTokenOut>(201, "The new token")
             .fails(400, "There are too many"),
-        describe("posthorn.api-token.delete", "Take an API token back")
+        describe("posthorn.api-token.delete", "Revoke an API token")
             .caller(Caller::Organisation)
             .detail("Processes may remember for half a minute that it was good.")
             .answers_empty(204, "It opens nothing any more"),
-        describe("posthorn.authentication.expire-organisation", "Take all tokens back")
+        describe("posthorn.authentication.expire-organisation", "Revoke all tokens")
             .caller(Caller::Organisation)
             .detail(
                 "All of the organisation and of its applications that were made before this \
@@ -48,6 +48,6 @@ pub(super) fn descriptions() -> Vec<Description> {
                  one was good.",
             )
             .may_take::<ExpireOrganisationIn>()
-            .answers_empty(204, "They are taken back"),
+            .answers_empty(204, "They are revoked"),
     ]
 }

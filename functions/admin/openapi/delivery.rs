@@ -31,9 +31,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .answers::<Page<EndpointHealth>>(200, "A page"),
         describe("posthorn.endpoint.health", "See how an endpoint is doing")
             .detail(
-                "The same of one endpoint, with its next try. Of its latest 60 attempts: 8 \
-                 read units at most where answers are short, or four times as many where deliveries \
-                 stand before them that wait for their first attempt.",
+                "Its state, last success, last error, error rate, a chart of the last 24 hours and \
+                 its next try, all of its latest 60 attempts: 8 read units at most where answers \
+                 are short, or four times as many where deliveries stand before them that wait for \
+                 their first attempt.",
             )
             .answers::<EndpointHealth>(200, "The endpoint"),
         describe("posthorn.endpoint.overview", "See an endpoint, and what it was last sent")

@@ -47,16 +47,16 @@ pub(super) fn descriptions() -> Vec<Description> {
             )
             .takes::<MessageShape>()
             .answers::<BegunOut>(202, "The task, begun and perhaps over already"),
-        describe("v1.message.expunge-content", "Take a message's payload away")
+        describe("v1.message.expunge-content", "Expunge a message's payload")
             .caller(Caller::Organisation)
             .detail("It is not sent any more; a copy that is in a queue is still sent once.")
             .answers_empty(204, "It is gone"),
-        describe("v1.message.bulk-expunge-content", "Take the payloads of some messages away")
+        describe("v1.message.bulk-expunge-content", "Expunge the payloads of some messages")
             .caller(Caller::Organisation)
             .detail("Of those that are named, by id or event id; at most 100.")
             .takes::<BulkExpungeContentsIn>()
             .answers::<BulkExpungeContentsOut>(200, "What became of each"),
-        describe("v1.message.expunge-all-contents", "Take all payloads of an application away")
+        describe("v1.message.expunge-all-contents", "Expunge all payloads of an application")
             .caller(Caller::Organisation)
             .detail(
                 "In the background, of all messages that there are by now. The task's \

@@ -59,7 +59,7 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.authentication.whoami", "See whose token this is")
             .caller(Caller::Member)
             .answers::<WhoOut>(200, "What the token opens"),
-        describe("v1.authentication.expire-all", "Take an application's tokens back")
+        describe("v1.authentication.expire-all", "Revoke an application's tokens")
             .caller(Caller::Organisation)
             .detail(
                 "All that were made before this moment, or those of the sessions that are named, \
@@ -67,7 +67,7 @@ pub(super) fn descriptions() -> Vec<Description> {
                  Processes may remember for half a minute that one was good.",
             )
             .may_take::<ExpireIn>()
-            .answers_empty(204, "They are taken back"),
+            .answers_empty(204, "They are revoked"),
         describe("v1.message.precheck", "See whether a message would go anywhere")
             .takes::<PrecheckIn>()
             .answers::<PrecheckOut>(200, "Whether any endpoint wants it"),

@@ -33,7 +33,7 @@ pub(super) fn descriptions() -> Vec<Description> {
             .caller(Caller::Organisation)
             .answers::<TaskOut>(200, "The task")
             .fails(413, "Event types that it describes are too large for one answer"),
-        describe("v1.endpoint.recover", "Try failed deliveries once more")
+        describe("v1.endpoint.recover", "Recover failed deliveries")
             .detail(
                 "Every message published in that time, at most 14 days ago, whose delivery to \
                  this endpoint was given up is attempted again, in the background.",
@@ -41,10 +41,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .takes::<SpanIn>()
             .answers::<BegunOut>(202, BEGUN)
             .fails(400, DISABLED),
-        describe("v1.endpoint.replay-missing", "Deliver what an endpoint was never sent")
+        describe("v1.endpoint.replay-missing", "Replay missing messages")
             .detail(
-                "Every message published in that time, at most 14 days ago, which the endpoint \
-                 wants now and was never attempted to be sent, in the background.",
+                "Sends, in the background, every message published in that time, at most 14 days \
+                 ago, that the endpoint subscribes to now and that was never attempted.",
             )
             .takes::<SpanIn>()
             .answers::<BegunOut>(202, BEGUN)
@@ -52,7 +52,7 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("posthorn.application.task", "Get a background task of an application")
             .detail("One that `recover`, `replay-missing` or `bulk-replay` began for it.")
             .answers::<TaskOut>(200, "The task"),
-        describe("v1.endpoint.bulk-replay", "Send again what an endpoint was sent")
+        describe("v1.endpoint.bulk-replay", "Replay messages")
             .detail(
                 "Every message published in that time, at most 14 days ago, that fits, whatever \
                  came of it, in the background.",

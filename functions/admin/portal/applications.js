@@ -28,7 +28,7 @@ export function Applications() {
     ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", { text: "Id", minor: true }, t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
       <td class="name"><a href=${`#/apps/${one.id}`}>${one.name}</a></td><td>${one.uid ?? ""}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
       <td class="action"><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
-    ${shown.length === 0 && list.rows.length > 0 && !goOn && html`<p class="empty">${list.done ? t("Nothing fits.") : t("Nothing of what is shown fits.")}</p>`}
+    ${shown.length === 0 && list.rows.length > 0 && !goOn && html`<p class="empty">${list.done ? t("No matches.") : t("No matches among those loaded.")}</p>`}
     <${More} list=${list} empty=${t("There is no application yet.")} />`;
 }
 
@@ -53,7 +53,7 @@ function Endpoints({ id }) {
 
 function List({ id, none, endpoints }) {
   const [first, more] = useFirst(endpoints);
-  if (endpoints.length === 0) return html`<p class="empty">${none ? t("There is no endpoint yet.") : t("No endpoint fits.")}</p>`;
+  if (endpoints.length === 0) return html`<p class="empty">${none ? t("There is no endpoint yet.") : t("No endpoint matches.")}</p>`;
   return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
       <td class="state"><${State} health=${health} /></td><td class="picture"><${Picture} health=${health} /></td>
       <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td>

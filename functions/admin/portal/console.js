@@ -55,7 +55,7 @@ export function Anything() {
       location.hash = `#/apps/${wanted}`;
       return undefined;
     }
-    if (/^ep_\w+$/.test(wanted)) throw new Error(t("An endpoint is found in its application: search for that."));
+    if (/^ep_\w+$/.test(wanted)) throw new Error(t("To find an endpoint, search for its application."));
     try {
       const found = await call("GET", `/app/${encodeURIComponent(wanted)}`);
       location.hash = `#/apps/${found.id}`;

@@ -81,7 +81,7 @@ export function Deliveries({ of, first, changed }) {
       ${may("CreateAttempts") && chosen.size > 0 && html`<${Act} act=${retry}>${t("Retry selected")} (${chosen.size})<//>`}
       <${Live} list=${list} of=${of?.id} filtered=${filtered} changed=${changed} /></div>
     ${searched && html`<${Search} list=${list} asked=${asked} ask=${ask} />`}
-    <${Rows} list=${list} of=${of} asked=${searched ? asked : {}} none=${filtered ? t("Nothing fits.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} all=${html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
+    <${Rows} list=${list} of=${of} asked=${searched ? asked : {}} none=${filtered ? t("No matches.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} all=${html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
 }
 
 /** Finds a message by its id or event id, and those that have a text in them; a channel filters. */

@@ -124,10 +124,10 @@ function Secret({ endpoint, offered }) {
     const text = html`<p>${t("Make a new secret? What is sent is signed with the old one as well for 24 hours.")}</p>`;
     if (!(await ask(text, t("Rotate"), true))) return;
     set((await own("POST", `${path}/rotate`, {})).key);
-    say(t("This is the new secret. The old one signs along for 24 hours."));
+    say(t("This is the new secret. The old one also signs for 24 hours."));
   };
   return html`<div class="side left"><output class="secret">${shown ?? "••••••••••••••••"}</output>
-    ${offered.secretShownOnce ? html`<small>${t("It was shown when it was made; whoever lost it makes a new one.")}</small>`
+    ${offered.secretShownOnce ? html`<small>${t("It was shown once, when it was made. If it is lost, rotate it.")}</small>`
       : html`<${Act} act=${async () => set(shown ? null : await read())}>${shown ? t("Hide") : t("Show")}<//><${Copy} text=${read} />`}
     ${may("ManageEndpointSecret") && html`<${Act} act=${rotate}>${t("Rotate")}<//>`}</div>`;
 }

@@ -92,7 +92,7 @@ function List({ endpoints, asked, ask }) {
   const heads = [head("name", t("Endpoint")), head("state", t("State")), t("Attempts"), head("errors", t("Error rate"), true),
     head("p95", "p95", true), head("last", t("Last success")), { text: t("Events"), minor: true }];
   return html`<${Table} name=${t("Endpoints")} heads=${heads} rows=${first.map((one) => html`<${Row} key=${one.id} endpoint=${one} />`)} />${more}
-    ${shown.length === 0 && html`<p class="empty">${t("No endpoint fits.")}</p>`}`;
+    ${shown.length === 0 && html`<p class="empty">${t("No endpoint matches.")}</p>`}`;
 }
 
 function rate({ health }) {

@@ -96,7 +96,7 @@ export function EventTypes() {
     <${Loaded} of=${data}>${({ events }) => {
       const shown = events.filter((event) => fits(asked.q ?? "", event.name, event.description, event.group));
       return html`${events.length === 0 && html`<p class="empty">${t("No event types are described yet.")}</p>`}
-        ${events.length > 0 && shown.length === 0 && html`<p class="empty">${t("Nothing fits.")}</p>`}
+        ${events.length > 0 && shown.length === 0 && html`<p class="empty">${t("No matches.")}</p>`}
         ${grouped(shown).map(([group, events]) => html`<section key=${group} class="group"><h2>${group || t("Others")}</h2>${events.map((event) => html`<${Kind} key=${event.name} event=${event} />`)}</section>`)}`;
     }}<//>`;
 }

@@ -105,7 +105,7 @@ function EndpointForm({ shown, offered }) {
     <${Types} values=${values} set=${say} events=${offered.events} wrong=${wrong.eventTypes} />
     <details class="advanced" open=${advanced}><summary>${t("Advanced")}</summary>
       <${Field} label=${t("Channels")} hint=${t("With commas between them; none means all.")} wrong=${wrong.channels}><input ...${bind("channels")} /><//>
-      <${Field} label=${t("Rate limit")} hint=${t("Deliveries a second at the most.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
+      <${Field} label=${t("Rate limit")} hint=${t("Most deliveries per second.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
       <${Field} label=${t("Time-out")} hint=${t("Seconds until an answer has to be there; 15 unless said.")} wrong=${wrong.timeoutSeconds}><input type="number" min="1" max="25" ...${bind("timeout")} /><//>
       <${Field} label=${t("Retry schedule")} hint=${t("Delays like 5s, 5m, 30m, 2h. Empty means as usual.")} wrong=${wrong.retrySchedule}><input ...${bind("retries")} /><//>
       ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>
@@ -146,6 +146,6 @@ function Types({ values, set, events, wrong }) {
     ${!values.every && html`<div class="choices">
       <input type="search" class="search" aria-label=${t("Search event types")} placeholder=${t("Search event types")} value=${wanted} onInput=${(event) => search(event.target.value)} />
       <span class="minor" role="status">${t("{n} chosen", { n: values.types.size })}</span>
-      ${grouped(shown).map(group)}${shown.length === 0 && html`<p class="empty">${t("Nothing fits.")}</p>`}</div>`}
+      ${grouped(shown).map(group)}${shown.length === 0 && html`<p class="empty">${t("No matches.")}</p>`}</div>`}
     ${wrong && html`<em role="alert">${wrong}</em>`}</fieldset>`;
 }

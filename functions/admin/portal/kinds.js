@@ -27,7 +27,7 @@ export function Kinds() {
   return html`<${Title} side=${side}>${t("Event types")}<//>
     <${Loaded} of=${data}>${(kinds) => {
       const shown = kinds.filter((one) => fits(asked.q ?? "", one.name, one.description, one.groupName)).sort((one, other) => byName(one.name, other.name));
-      if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("Nothing fits.") : t("No event types are described yet.")}</p>`;
+      if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("No matches.") : t("No event types are described yet.")}</p>`;
       return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
         <td class="name kind"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td class="says">${one.description}</td>
         <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td>
@@ -53,7 +53,7 @@ function KindForm({ one, done }) {
   try {
     read = values.schema.trim() ? JSON.parse(values.schema) : undefined;
   } catch (error) {
-    unread = `${t("The schema is no JSON")}: ${error.message}`;
+    unread = `${t("The schema is not valid JSON")}: ${error.message}`;
   }
   const save = async () => {
     if (unread) throw new Error(unread);

@@ -17,7 +17,7 @@ const shortened = (text, most) => (text.length > most ? `${text.slice(0, most)}â
 /** How many were found, and whether payloads are looked into. */
 export function Search({ list, asked, ask }) {
   return html`<div class="bar"><p class="minor" role="status">${list.fresh || list.error || (list.rows.length === 0 && !list.done) ? "" : t("{n} found", { n: `${count(list.rows.length)}${list.done ? "" : "+"}` })}</p>
-    <label><input type="checkbox" checked=${Boolean(asked.payload)} onChange=${(event) => ask({ payload: event.target.checked ? "true" : "" })} /> ${t("Look into payloads")}</label></div>`;
+    <label><input type="checkbox" checked=${Boolean(asked.payload)} onChange=${(event) => ask({ payload: event.target.checked ? "true" : "" })} /> ${t("Search payloads too")}</label></div>`;
 }
 
 /** The lines. `link`: what of a row leads to its message; `of`: the endpoint whose they are, if they are of one; `pick`: a box to choose it with, `all` one for all; `act`: what can be done. */

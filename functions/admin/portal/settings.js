@@ -69,7 +69,7 @@ function Tokens() {
     await again();
   };
   const revoke = async (one) => {
-    if (!(await ask(html`<p>${t("Revoke {name}? What uses it fails from then on.", { name: one.name })}</p>`, t("Revoke"), true))) return;
+    if (!(await ask(html`<p>${t("Revoke {name}? Whatever uses it stops working.", { name: one.name })}</p>`, t("Revoke"), true))) return;
     await call("DELETE", `/operator/api-token/${one.id}`);
     if (made?.id === one.id) set(null);
     await again();
@@ -130,14 +130,14 @@ function Broadcast() {
     try {
       payload = new Json(String(said.payload));
     } catch (error) {
-      throw new Error(`${t("The payload is no JSON")}: ${error.message}`);
+      throw new Error(`${t("The payload is not valid JSON")}: ${error.message}`);
     }
     const { found, whole } = await beginning((iterator) => call("GET", `/app${query({ limit: 250, iterator })}`));
     const isKnown = await call("GET", `/event-type/${encodeURIComponent(String(said.type))}`).then(() => true, (error) => {
       if (error.status !== 404) throw error;
       return false;
     });
-    const text = html`${!isKnown && html`<p class="banner wait">${t("No event type of this name is described.")}</p>`}<p>${t("Publish {type} to {n} applications? It cannot be called back.", { type: said.type, n: `${count(found.length)}${whole ? "" : "+"}` })}</p>`;
+    const text = html`${!isKnown && html`<p class="banner wait">${t("No event type of this name is described.")}</p>`}<p>${t("Publish {type} to {n} applications? This cannot be undone.", { type: said.type, n: `${count(found.length)}${whole ? "" : "+"}` })}</p>`;
     if (await ask(text, t("Broadcast"), true)) follow(await call("POST", "/msg/broadcast", { eventType: said.type, payload }));
   };
   return html`<${Form} act=${send} yes=${t("Broadcast …")}>

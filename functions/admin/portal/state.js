@@ -18,7 +18,7 @@ export function stateWord(state) {
 /** Why an endpoint is disabled. @param {string | null} by */
 export function disabledBy(by) {
   if (by === "gone") return t("It answered 410 Gone, and was disabled for it.");
-  if (by === "failing") return t("It only failed for five days, and was disabled for it.");
+  if (by === "failing") return t("Disabled after five days of failures.");
   if (by === "customer") return t("Its owner disabled it.");
   if (by === "operator") return t("The sender of the events disabled it.");
   if (by === "request") return t("Somebody disabled it.");

@@ -63,7 +63,7 @@ export const ONE = {
   "{n} event types loaded": "1 event type loaded",
   "{n} fields": "1 field",
   "{n} differences": "1 difference",
-  "Publish {type} to {n} applications? It cannot be called back.": "Publish {type} to 1 application? It cannot be called back.",
+  "Publish {type} to {n} applications? This cannot be undone.": "Publish {type} to 1 application? This cannot be undone.",
 };
 
 /**

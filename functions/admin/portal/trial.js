@@ -61,7 +61,7 @@ function Example({ endpoint, events, done }) {
       try {
         body.payload = new Json(text);
       } catch (error) {
-        throw new Error(`${t("The payload is no JSON")}: ${error.message}`);
+        throw new Error(`${t("The payload is not valid JSON")}: ${error.message}`);
       }
     }
     set(null);

@@ -26,7 +26,7 @@ pub(crate) enum App {
     Create {
         /// Its name, for people.
         name: String,
-        /// Your own name for it, as your customer's number.
+        /// Your own id for it, such as the customer's number.
         #[arg(long)]
         uid: Option<String>,
         /// The profile that it follows.

@@ -51,10 +51,10 @@ pub(crate) enum Endpoint {
     /// Delete an endpoint.
     #[command(after_help = "Example:\n  posthorn endpoint delete ep_...")]
     Delete(One),
-    /// Let an endpoint be sent to again.
+    /// Enable an endpoint.
     #[command(after_help = "Example:\n  posthorn endpoint enable ep_...")]
     Enable(One),
-    /// Send nothing more to an endpoint.
+    /// Disable an endpoint: nothing more is sent to it.
     #[command(after_help = "Example:\n  posthorn endpoint disable ep_...")]
     Disable(One),
     /// Show the secret that an endpoint verifies with.

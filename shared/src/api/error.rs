@@ -151,7 +151,7 @@ impl ApiError {
         Self::http(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "This path does not take this method: the header `allow` says which it takes.",
+            "This path does not support this method: the header `allow` lists those that it does.",
         )
     }
 
@@ -256,7 +256,7 @@ impl Later {
             Self::Contended => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "contended",
-                "Others change the same thing at the moment: ask again.",
+                "Other requests are changing this: try again.",
             ),
             Self::TooMuch => (
                 StatusCode::TOO_MANY_REQUESTS,

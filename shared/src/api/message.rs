@@ -315,8 +315,8 @@ impl<'de> Deserialize<'de> for RawHeaders {
     }
 }
 
-/// The shape of an event that is published, without borrowing: for the API's description, and
-/// for finding the field that is wrong.
+/// An event to publish.
+// Without borrowing: for the API's description, and for finding the field that is wrong.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MessageIn")]

@@ -21,7 +21,7 @@ pub const MAX_RETRIES: usize = 20;
 /// Longest delay before a retry that may be asked for, in seconds: one week.
 pub const MAX_DELAY_S: u64 = 604_800;
 
-/// What one layer says.
+/// Delivery settings: what is left out is as the layer below has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliverySettings {

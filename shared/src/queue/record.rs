@@ -399,7 +399,7 @@ fn parse(body: &str) -> Result<(Record, u32), Unread> {
 /// A record in a format that this version knows. A payload is looked through once.
 fn read(body: &str) -> Result<Wire<'_>, Unread> {
     if !body.trim_start().starts_with('{') {
-        return Err(Unread::Broken("not a record: it is no JSON object".to_owned()));
+        return Err(Unread::Broken("not a record: not a JSON object".to_owned()));
     }
     let broken = |error| format!("not a record: {}", place_in_json(&error));
     match serde_json::from_str::<Wire<'_>>(body) {

@@ -15,7 +15,7 @@ impl FromStr for Network {
 
     /// Reads `203.0.113.0/24`, or an address alone.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no network: write it like 203.0.113.0/24");
+        let wrong = || format!("`{text}` is not a network: write it like 203.0.113.0/24");
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),

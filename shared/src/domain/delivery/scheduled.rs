@@ -20,7 +20,7 @@ pub enum Waiting {
     Yes,
     /// It is in the queue.
     Over,
-    /// It was called off.
+    /// It was canceled.
     Canceled,
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::domain::id::MessageId;
 use crate::domain::message::Message;
 
-/// A checked template.
+/// The template around the payload, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
@@ -122,7 +122,7 @@ impl TryFrom<String> for Envelope {
             let known = SLOTS.iter().find(|(known, _)| *known == name.trim());
             let (_, slot) = known.ok_or_else(|| {
                 let names: Vec<&str> = SLOTS.iter().map(|(name, _)| *name).collect();
-                format!("`{{{{{name}}}}}` is no placeholder: use one of {}", names.join(", "))
+                format!("`{{{{{name}}}}}` is not a placeholder: use one of {}", names.join(", "))
             })?;
             parts.push(Part::Text(text.to_owned()));
             parts.push(Part::Slot(*slot));

@@ -209,7 +209,7 @@ impl File {
             && let Some(ends) = &deprecated.get_ref().ends
             && !is_date(ends)
         {
-            let rule = format!("deprecated.ends: `{ends}` is no date: write one as 2027-01-31");
+            let rule = format!("deprecated.ends: `{ends}` is not a date: write one as 2027-01-31");
             return Err((deprecated.span(), rule));
         }
         let mut types = BTreeSet::new();
@@ -260,7 +260,7 @@ fn in_file(field: &str) -> String {
 }
 
 fn unlisted(field: &str, name: &str) -> String {
-    format!("{field}: `{name}` is no event of this file: add an [[event]] for it or correct it")
+    format!("{field}: `{name}` is not an event of this file: add an [[event]] for it or correct it")
 }
 
 impl From<File> for ProfileFile {

@@ -23,7 +23,7 @@ pub struct Split {
     pub types: Vec<String>,
 }
 
-/// A checked path.
+/// The path of the array that is split, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
@@ -146,7 +146,7 @@ impl TryFrom<String> for SplitPath {
         if is_name(&items) && groups.as_deref().is_none_or(is_name) {
             return Ok(Self { groups, items });
         }
-        Err(format!("`{path}` is no path: write `items` or `groups[].items`"))
+        Err(format!("`{path}` is not a path: write `items` or `groups[].items`"))
     }
 }
 
