@@ -33,7 +33,8 @@ use crate::domain::schema::JsonSchema;
 /// # Errors
 /// The rule that it breaks.
 pub fn payload_holds(payload: &str, takes_null: bool, is_sent: bool) -> Result<(), String> {
-    if !payload.starts_with('{') && !(takes_null && payload == "null") {
+    let is_one = payload.starts_with('{') || takes_null && payload == "null";
+    if !is_one {
         return Err("must be a JSON object".to_owned());
     }
     if is_sent && is_deeper_than(payload, MAX_PAYLOAD_DEPTH) {
