@@ -8,7 +8,8 @@ use crate::simulate::plan::{Behaviour, Plan, Tenant};
 /// The load of the size, spread out, with the share of hanging endpoints that was asked for.
 pub(crate) fn steady(size: &Size) -> Vec<Plan> {
     let mut plan = size.steady();
-    let hanging = (size.hang * plan.tenants.len() as f64).round() as usize;
+    // Whoever asks for a share gets one endpoint of it at the least.
+    let hanging = (size.hang * plan.tenants.len() as f64 - 1e-9).ceil() as usize;
     for tenant in plan.tenants.iter_mut().take(hanging) {
         tenant.troubled = true;
         tenant.endpoints = vec![Behaviour::hanging()];
