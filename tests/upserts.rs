@@ -106,3 +106,21 @@ async fn a_patch_does_not_pass_over_a_secret() {
     let patched = world.call("PATCH", &path, json!({"secret": null, "description": "d"})).await;
     assert_eq!((patched.status.as_u16(), &patched.body["description"]), (200, &json!("d")));
 }
+
+#[tokio::test]
+async fn of_many_who_bring_the_same_thing_along_at_once_one_has_created_it() {
+    let world = World::new();
+    let app = world.application().await;
+    // Each call lets the others get on with theirs.
+    world.gauge.switch_on();
+    for (path, body) in [
+        ("/api/v1/app/mine".to_owned(), json!({"name": "n"})),
+        (format!("/api/v1/app/{app}/endpoint/mine"), json!({"url": URL})),
+        ("/api/v1/event-type/mine".to_owned(), json!({"description": "d"})),
+    ] {
+        let calls = (0..24).map(|_| world.call("PUT", &path, body.clone()));
+        let replies = futures_util::future::join_all(calls).await;
+        let with = |status: u16| replies.iter().filter(|reply| reply.status == status).count();
+        assert_eq!((with(201), with(200)), (1, 23), "{path}");
+    }
+}

@@ -108,7 +108,7 @@ impl Call<'_> {
             return Err(Violation::body("connectors", rule).into());
         }
         for (name, said) in &event_types {
-            self.put_event_type(name, said, StatusCode::NO_CONTENT).await?;
+            self.put_event_type(name, said).await?;
         }
         if let Some(said) = event_types.iter().find(|(_, said)| said.is_about_delivery()) {
             self.announce(said.1.settings()).await?;

@@ -1,6 +1,7 @@
 //! Event types: create, read, change, archive, delete.
 
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::JsonSchema;
 #[cfg(feature = "description")]
@@ -231,26 +232,26 @@ impl Call<'_> {
         if !is_name(name, MAX_EVENT_TYPE) {
             return Err(ApiError::not_found());
         }
-        let known = self.admin.catalogue.find(&self.access.organisation(), name).await?;
-        let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-        let changed = self.put_event_type(name, &input, status).await?;
+        let changed = self.put_event_type(name, &input).await?;
         self.announce(input.settings()).await?;
         Ok(changed)
     }
 
-    /// Makes an event type what the caller says.
-    pub(crate) async fn put_event_type(
-        &self,
-        name: &str,
-        said: &EventTypeUpdate,
-        status: StatusCode,
-    ) -> Answer {
-        self.change_event_type(name, status, |old| {
+    /// Makes an event type what the caller says. Of several who bring a new one along at once, one has
+    /// created it.
+    pub(crate) async fn put_event_type(&self, name: &str, said: &EventTypeUpdate) -> Answer {
+        let is_new = AtomicBool::new(false);
+        let put = self.change_event_type(name, StatusCode::OK, |old| {
+            is_new.store(old.is_none(), Ordering::Relaxed);
             let mut new = self.event_type(name, old.as_ref());
             said.apply(&mut new);
             Ok(Some(new))
-        })
-        .await
+        });
+        let mut put = put.await?;
+        if is_new.load(Ordering::Relaxed) {
+            *put.status_mut() = StatusCode::CREATED;
+        }
+        Ok(put)
     }
 
     pub(crate) async fn patch_event_type(&self, name: &str) -> Answer {
