@@ -257,6 +257,7 @@ fn quantiles(times: &Histogram<u64>) -> Quantiles {
     }
 }
 
-fn round(number: f64) -> f64 {
+/// With three decimals.
+pub(crate) fn round(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }

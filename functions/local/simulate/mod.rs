@@ -28,7 +28,7 @@ mod run;
 mod scenario;
 mod waiting;
 
-use figures::Figures;
+use figures::{Figures, round};
 use plan::{Part, Plan};
 use scenario::claim::{Claim, everywhere};
 use scenario::size::Size;
@@ -147,8 +147,16 @@ fn play(scenario: &Scenario, options: &Simulate) -> Result<Outcome, String> {
 fn show(scenario: &Scenario, outcome: &Outcome) {
     let size = outcome.size;
     tell!("{}: {}", scenario.name, scenario.about);
-    let percent = 100.0 * size.scale;
-    tell!("{} messages/s, {} min, at {percent} % of its size", size.rate, size.load_s / 60.0);
+    let [minutes, percent, hang] =
+        [size.load_s / 60.0, 100.0 * size.scale, 100.0 * size.hang].map(round);
+    let hang = if hang > 0.0 { format!(", {hang} % hang") } else { String::new() };
+    let without = outcome.without.map(|part| format!(", without {part:?}").to_lowercase());
+    tell!(
+        "{} messages/s, {minutes} min, at {percent} % of its size{hang}{}, seed {}",
+        size.rate,
+        without.unwrap_or_default(),
+        outcome.seed
+    );
     tell!();
     if let Some(last) = outcome.runs.last() {
         report::print(last);
