@@ -120,7 +120,7 @@ fn a_wrong_profile_is_refused_with_the_line_and_the_fix() {
             "[delivery]",
             "[jwt]\nissuer = \"i\"\n[jwt.urns]\n\"a.c\" = \"urn:c\"\n[delivery]",
             4,
-            "jwt: `a.c` is no event of this file",
+            "jwt: `a.c` is not an event of this file",
         ),
         ("timeout_ms = 2_000", "schedule_s = [0]", 5, "schedule_s: each must be 1 to"),
         ("'{\"type\": \"object\"}'", "'{\"type\": '", 10, "this is not JSON"),

@@ -308,7 +308,7 @@ test("German has every sentence that the server says to a customer, and none tha
   const explains = ["failure", "explain", "sent", "check", "source_state"].map((name) => `functions/admin/${name}.rs`);
   const refuses = ["functions/admin/endpoint.rs", "functions/admin/headers.rs", "shared/src/api/rules.rs"];
   // What the operator's own networks are called.
-  const unseen = [/ is no network: /, /^it is in a network /, /^failed to lookup/, /resolves to an address/, / does not open$/,
+  const unseen = [/ is not a network: /, /^it is in a network /, /^failed to lookup/, /resolves to an address/, / does not open$/,
     /^must be left out, or fit/, /^[\d.:a-fx]+\/\d+ is /, /metadata|bytes of JSON/];
   const sentences = [
     ...explains.flatMap(literals).filter((one) => /^[A-Z].* .*\.$/.test(one)),
