@@ -520,3 +520,38 @@ async fn a_queue_forgets_until_when_records_were_held_that_are_done() {
     clock.advance_ms(60_000);
     assert_eq!(queue.receive(1, 0).await.unwrap()[0].body, "delayed");
 }
+
+#[tokio::test]
+async fn however_many_groups_share_what_may_be_held_each_record_has_its_turn() {
+    let (directory, clock) = (Directory::new(), StillClock::new());
+    let queues = bounded(&directory, &clock, 50);
+    for n in 0..120 {
+        of_group(&queues, &format!("g{n}"), vec!["x".to_owned(); 3]).await;
+    }
+    // Some are never done, and keep the part of all small.
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        kept.extend(groups(&queues).await.1);
+    }
+    assert_eq!(kept.len(), 30);
+    // One of each of thirty groups is held, which is as much as each may have.
+    assert_eq!(all_done(&queues).await, 90 * 3);
+    for receipts in kept.chunks(10) {
+        queues.deliveries.delete(receipts).await.unwrap();
+    }
+    assert_eq!(all_done(&queues).await, 30 * 2);
+    assert_eq!(queues.deliveries.len(), 0);
+}
+
+/// Receives and deletes until nothing comes any more; how many records that were.
+async fn all_done(queues: &EmbeddedQueues) -> usize {
+    let mut done = 0;
+    loop {
+        let (_, receipts) = groups(queues).await;
+        if receipts.is_empty() {
+            return done;
+        }
+        done += receipts.len();
+        queues.deliveries.delete(&receipts).await.unwrap();
+    }
+}

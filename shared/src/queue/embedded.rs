@@ -166,7 +166,7 @@ impl EmbeddedQueue {
         ids: &Arc<Ids>,
     ) -> Result<Self, EngineError> {
         let now = clock.now();
-        let mut state = State::default();
+        let mut state = State::new(settings.most_held);
         let rows = engine.read(|connection| {
             connection
                 .prepare("SELECT id, grp, deliver_at, receive_count, length(body) FROM records WHERE queue = ?1 ORDER BY id")?

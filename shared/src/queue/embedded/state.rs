@@ -13,8 +13,9 @@ const BYTES_PER_WEIGHT: u64 = 4096;
 const SPARE_DATES: usize = 1024;
 
 /// What a queue knows of its records.
-#[derive(Default)]
 pub(super) struct State {
+    /// What may be held at once, of all groups together.
+    most: u64,
     /// All of them, by id.
     pub(super) entries: HashMap<u64, Entry>,
     /// Records that can be received, by group, and the groups in the order of their turns.
@@ -63,6 +64,19 @@ impl Entry {
 }
 
 impl State {
+    /// A queue without records, of which so much may be held at once.
+    pub(super) fn new(most: u64) -> Self {
+        Self {
+            most,
+            entries: HashMap::new(),
+            ready: HashMap::new(),
+            turns: VecDeque::new(),
+            held: HashMap::new(),
+            resting: HashSet::new(),
+            later: BinaryHeap::new(),
+        }
+    }
+
     /// Takes a record in, to be received now or from `deliver_at` on.
     pub(super) fn add(&mut self, id: u64, mut entry: Entry, deliver_at: Timestamp, now: Timestamp) {
         if deliver_at > now {
@@ -96,14 +110,18 @@ impl State {
         waiting.push_back(id);
     }
 
-    /// The next record whose group's turn it is. Of all groups together about `most` is held, of
-    /// each the same part: one of which that much is held already has no turn until some of it is
-    /// done, or others are done with theirs.
-    pub(super) fn next_ready(&mut self, most: u64) -> Option<u64> {
+    /// What may be held of each group that has something: all have the same part.
+    fn share(&self) -> u64 {
+        (self.most / (self.held.len() as u64).max(1)).max(1)
+    }
+
+    /// The next record whose group's turn it is. A group that holds its part already has no turn
+    /// until some of it is done, or others are done with theirs.
+    pub(super) fn next_ready(&mut self) -> Option<u64> {
         loop {
             let group = self.turns.pop_front()?;
-            let share = most / (self.held.len() as u64).max(1);
-            if self.held.get(&group).is_some_and(|held| *held >= share.max(1)) {
+            let share = self.share();
+            if self.held.get(&group).is_some_and(|held| *held >= share) {
                 self.resting.insert(group);
                 continue;
             }
@@ -146,15 +164,15 @@ impl State {
         let Some(held) = self.held.get_mut(&group) else { return false };
         *held = held.saturating_sub(weight);
         let is_done = *held == 0;
+        let (waiting, share) = (self.turns.len(), self.share());
         if is_done {
             self.held.remove(&group);
         }
-        let waiting = self.turns.len();
         if self.resting.remove(&group) {
             self.turns.push_back(group);
         }
-        // The others' part has grown.
-        if is_done {
+        // Where there are thousands of groups the part of each seldom grows by this.
+        if self.share() > share {
             self.turns.extend(self.resting.drain());
         }
         self.turns.len() > waiting

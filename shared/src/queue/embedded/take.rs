@@ -50,7 +50,7 @@ impl EmbeddedQueue {
         let mut state = inner.lock();
         state.wake(now);
         while taken.len() < max {
-            let Some(id) = state.next_ready(inner.settings.most_held) else { break };
+            let Some(id) = state.next_ready() else { break };
             let Some(entry) = state.entries.get_mut(&id) else { continue };
             if inner.dead_letters.is_some() && entry.receives >= inner.settings.max_receives {
                 dead.extend(state.entries.remove(&id).map(|entry| (id, entry)));
