@@ -75,10 +75,20 @@ async fn publish_as(
     headers: &[(&str, &str)],
     body: &Value,
 ) -> Reply {
+    post_as(world, token, &path(app), headers, body).await
+}
+
+async fn post_as(
+    world: &World,
+    token: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Reply {
     let bearer = format!("Bearer {token}");
     let mut all = vec![("authorization", bearer.as_str())];
     all.extend_from_slice(headers);
-    post(world, &path(app), &all, body.to_string()).await
+    post(world, path, &all, body.to_string()).await
 }
 
 /// Publishes these bytes with the organisation's token.

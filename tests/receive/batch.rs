@@ -27,10 +27,7 @@ async fn publish_batch_as(
     headers: &[(&str, &str)],
     messages: &[Value],
 ) -> Reply {
-    let bearer = format!("Bearer {token}");
-    let mut all = vec![("authorization", bearer.as_str())];
-    all.extend_from_slice(headers);
-    post(world, &batch_path(app), &all, json!({"messages": messages}).to_string()).await
+    post_as(world, token, &batch_path(app), headers, &json!({"messages": messages})).await
 }
 
 fn statuses(reply: &Reply) -> Vec<u64> {
