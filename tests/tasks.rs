@@ -208,6 +208,29 @@ async fn an_example_is_missing_at_no_other_endpoint() {
 }
 
 #[tokio::test]
+async fn what_was_expunged_is_missing_nowhere() {
+    let world = World::new();
+    let app = world.application().await;
+    let since = now(&world);
+    let gone = world.publish(&app, json!({})).await;
+    let kept = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let path = format!("/api/v1/app/{app}/msg/{gone}/content");
+    assert_eq!(world.call("DELETE", &path, Value::Null).await.status, 204);
+    let ep = world.endpoint(&app, URL).await;
+    let of_it = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.advance_s(100);
+    let missing = world.call("GET", &format!("{of_it}/missing"), Value::Null).await;
+    assert_eq!(missing.body["missing"], 1, "{missing:?}");
+    let task = begin(&world, &app, &ep, "replay-missing", json!({"since": since})).await;
+    world.dispatch_all().await;
+    assert_eq!(read(&world, &task).await["data"], json!({"messagesSent": 1}));
+    assert_eq!(ids(&world), [kept]);
+    let stats = world.call("GET", &format!("{of_it}/stats"), Value::Null).await;
+    assert_eq!((&stats.body["success"], &stats.body["fail"]), (&json!(1), &json!(0)));
+}
+
+#[tokio::test]
 async fn bulk_replay_sends_what_was_sent_and_fits_the_selection() {
     let (world, app, ep) = stage().await;
     let since = now(&world);

@@ -250,8 +250,10 @@ impl Endpoint {
     }
 
     /// Whether a message that never went here is missing here: it is wanted, and was not cut into
-    /// parts, which are messages of their own, nor was it an example for another endpoint.
+    /// parts, which are messages of their own, nor was it an example for another endpoint, and there
+    /// is still something to send.
     pub fn misses(&self, message: &Message) -> bool {
-        message.parts == 0 && !message.test && self.wants(&message.event_type, &message.channels)
+        let can_be_sent = message.parts == 0 && !message.test && !message.expunged;
+        can_be_sent && self.wants(&message.event_type, &message.channels)
     }
 }
