@@ -1,6 +1,6 @@
 //! Which connection a request goes over, and when it is sent once more.
 
-use tokio::net::TcpSocket;
+use shared::sender::race::{NEXT_ADDRESS, first_to_answer};
 use tokio::runtime::Builder;
 
 use super::*;
@@ -250,35 +250,34 @@ async fn an_endpoint_that_answers_and_never_takes_the_body_keeps_no_connection()
     assert!(came < whole, "{came} of {whole}");
 }
 
-#[cfg(target_os = "linux")]
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_address_that_is_far_away_is_reached_however_many_the_name_has() {
-    // Whoever knocks where the queue is full is heard when it knocks again, a second later.
-    let (mut crowded, mut crowd, mut port) = (Vec::new(), Vec::new(), 0);
-    for last in 1..=16 {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((Ipv4Addr::new(127, 0, 9, last), port).into()).unwrap();
-        let listener = socket.listen(0).unwrap();
-        let address = listener.local_addr().unwrap();
-        port = address.port();
-        crowd.push(TcpStream::connect(address).await.unwrap());
-        crowded.push(listener);
-    }
-    let names: Vec<IpAddr> =
-        crowded.iter().map(|listener| listener.local_addr().unwrap().ip()).collect();
-    let sender = resolving(&Script::new([Ok(names)]));
-    let url = format!("http://hooks.example.com:{port}/");
-    let sent = tokio::spawn(async move { sender.send(request_within(&url, 10_000)).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    for listener in crowded {
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let script = vec![Step::Read, Step::Write(NO_CONTENT.to_vec())];
-                tokio::spawn(async move { play(stream, script, &Mutex::default()).await });
-            }
-        });
-    }
-    assert_eq!(answer(sent.await.unwrap()).0, 204);
+    let begun = tokio::time::Instant::now();
+    let far = async |address: usize| {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        Ok::<_, &str>(address)
+    };
+    assert_eq!(first_to_answer(0..16, far, |_| true).await, Ok(0));
+    assert_eq!(begun.elapsed(), Duration::from_millis(900));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_address_is_tried_at_once_or_after_a_while_and_the_first_one_says_why() {
+    let begun = tokio::time::Instant::now();
+    let took = || begun.elapsed().as_millis();
+    let other = async |address: usize| match address {
+        0 => std::future::pending().await,
+        1 => Err("refused"),
+        _ => Ok(address),
+    };
+    // The second fails at once, so the third does not wait.
+    assert_eq!(first_to_answer(0..9, other, |_| false).await, Ok(2));
+    assert_eq!(took(), NEXT_ADDRESS.as_millis());
+    let failing = async |address: usize| Err::<(), _>(["first", "second", "third"][address]);
+    assert_eq!(first_to_answer(0..3, failing, |_| false).await, Err(Some("first")));
+    assert_eq!(first_to_answer(0..3, failing, |why| *why == "second").await, Err(Some("second")));
+    assert_eq!(first_to_answer(0..0, failing, |_| false).await, Err(None));
+    assert_eq!(took(), NEXT_ADDRESS.as_millis());
 }
 
 #[tokio::test]

@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, FutureExt, select};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::{Either, select};
 use http::response::Response;
 use http::{HeaderMap, Request};
 use http_body_util::Full;
@@ -26,13 +25,11 @@ use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
 use super::target::{GuardedResolver, LookupError, TargetPolicy};
-use super::{Ending, reason};
+use super::{Ending, race, reason};
 use crate::domain::id::ApplicationId;
 
 /// Most headers of an answer, far more than servers send.
 const MOST_ANSWER_HEADERS: usize = 1_000;
-/// After how long without an answer the next address of a name is tried as well (RFC 8305).
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Most addresses of a name that are tried.
 const MOST_ADDRESSES: usize = 16;
 /// How long a connection that nobody holds any more may take to close: what waits to be sent is
@@ -98,44 +95,27 @@ impl Connector {
         })
     }
 
-    /// Tries one address after the other, the next one when those before it failed or have not
-    /// answered for a while. They are not given up then: an address that is far away needs its time,
-    /// however many others the name has.
+    /// A connection to the first of the addresses that answers.
     async fn connect(&self, addresses: &[IpAddr], port: u16) -> Result<TcpStream, Ending> {
-        let mut ending = Ending::Failed("the name has no address".to_owned());
-        let mut waiting = addresses.iter().take(MOST_ADDRESSES).copied().enumerate();
-        let mut tries = FuturesUnordered::new();
-        loop {
-            if let Some((position, address)) = waiting.next() {
-                // Cannot happen as long as the URL and the resolver's answers are judged.
-                if let Some(reason) = self.policy.refusal(address) {
-                    return Err(Ending::Refused(format!("{address} is not public: {reason}")));
-                }
-                let opened = TcpStream::connect(SocketAddr::new(address, port));
-                tries.push(opened.map(move |opened| (position, address, opened)));
+        let begin = async |address: IpAddr| {
+            // Cannot happen as long as the URL and the resolver's answers are judged.
+            if let Some(reason) = self.policy.refusal(address) {
+                return Err(Ending::Refused(format!("{address} is not public: {reason}")));
             }
-            let ended = match waiting.len() {
-                0 => tries.next().await,
-                _ => match timeout(NEXT_ADDRESS, tries.next()).await {
-                    Ok(ended) => ended,
-                    Err(_) => continue,
-                },
-            };
-            match ended {
-                None => return Err(ending),
-                Some((_, _, Ok(tcp))) => {
-                    // Without it a small request waits for the other side's acknowledgement.
-                    let _ = tcp.set_nodelay(true);
-                    return Ok(tcp);
-                }
-                Some((_, address, Err(error))) if reason::is_shortage(&error, address) => {
-                    return Err(Ending::Unsent(reason::of(&error)));
-                }
-                // What the first address says is the most telling: the others stand in for it.
-                Some((0, _, Err(error))) => ending = Ending::Failed(reason::of(&error)),
-                Some(_) => {}
-            }
-        }
+            let opened = TcpStream::connect(SocketAddr::new(address, port)).await;
+            opened.map_err(|error| match reason::is_shortage(&error, address) {
+                true => Ending::Unsent(reason::of(&error)),
+                false => Ending::Failed(reason::of(&error)),
+            })
+        };
+        let ends = |ending: &Ending| !matches!(ending, Ending::Failed(_));
+        let tried = addresses.iter().take(MOST_ADDRESSES).copied();
+        let tcp = race::first_to_answer(tried, begin, ends).await.map_err(|ending| {
+            ending.unwrap_or_else(|| Ending::Failed("the name has no address".to_owned()))
+        })?;
+        // Without it a small request waits for the other side's acknowledgement.
+        let _ = tcp.set_nodelay(true);
+        Ok(tcp)
     }
 
     async fn secure(&self, tcp: TcpStream, place: &Place) -> Result<Stream, Ending> {

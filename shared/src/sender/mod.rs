@@ -14,6 +14,7 @@ mod connection;
 mod http;
 pub mod lookup;
 mod pool;
+pub mod race;
 mod reason;
 mod refused;
 mod spelling;
