@@ -1,6 +1,6 @@
 //! Attempts: list by message and by endpoint, read, and ask for another one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::JsonSchema;
 use bytes::Bytes;
@@ -196,10 +196,8 @@ impl Call<'_> {
         let with_content = self.wants_content()?;
         let with_msg = query_flag(self.request, "with_msg", false)?;
         let (app, now) = (&tenant.application.id, self.admin.ambient.now());
-        let mut msgs: Vec<MessageId> = listed.items.iter().map(|attempt| attempt.msg).collect();
-        msgs.sort();
-        msgs.dedup();
-        msgs.retain(|_| with_msg);
+        let shown = listed.items.iter().filter(|_| with_msg);
+        let msgs: BTreeSet<MessageId> = shown.map(|attempt| attempt.msg).collect();
         let reads = msgs.into_iter().map(async |msg| {
             let found = self.admin.history.message(app, &msg.to_string(), now).await?;
             Ok::<_, ApiError>((msg, found.map(|message| MessageOut::of(message, false))))

@@ -152,11 +152,8 @@ impl Call<'_> {
         let name = |message: &Message| message.id.to_string();
         let look = |mut message: Message| async move {
             let is_read = !with_content || !message.payload.is_empty();
-            let whole = match is_read {
-                true => None,
-                false => self.admin.history.message(app, &name(&message), now).await?,
-            };
-            if let Some(whole) = whole {
+            let id = name(&message);
+            if !is_read && let Some(whole) = self.admin.history.message(app, &id, now).await? {
                 message.payload = whole.payload;
             }
             Ok(Some(MessageOut::of(message, with_content)))

@@ -92,8 +92,8 @@ pub(super) async fn fill<T>(
     let (mut furthest, mut bytes, mut reads) = (None, 0, 0);
     // Whether a full page is the last is worth one read.
     let mut looked_beyond = false;
-    let lanes = queries.len();
-    let mut lanes: Vec<Lane> = queries.into_iter().map(|query| Lane::new(query, lanes)).collect();
+    let many = queries.len();
+    let mut lanes: Vec<Lane> = queries.into_iter().map(|query| Lane::new(query, many)).collect();
     let exhausted = loop {
         let is_full = found.len() == walk.limit || bytes >= bounds.bytes;
         if lanes.iter().any(Lane::is_to_be_read) {
