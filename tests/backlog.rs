@@ -1,5 +1,5 @@
 //! What waits for an endpoint's rate has no attempt yet, and is a delivery all the same: it is
-//! seen, counted, called off, given up with a reason, and brought back.
+//! seen, counted, canceled, given up with a reason, and brought back.
 
 use serde_json::{Value, json};
 

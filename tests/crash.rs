@@ -163,7 +163,7 @@ fn with_a_lease_before_every_attempt_even_simultaneous_copies_are_sent_once() {
 }
 
 #[test]
-fn what_is_called_off_before_its_time_and_fails_by_hand_is_over() {
+fn what_is_canceled_before_its_time_and_fails_by_hand_is_over() {
     let case = Case {
         messages: vec![Kind::Scheduled, Kind::Scheduled, Kind::Plain],
         failures: vec![2],
@@ -660,8 +660,8 @@ impl Trial {
         let path = format!("/api/v1/app/{}/msg/{msg}/endpoint", self.app);
         let shown = self.call("GET", &path, json!(null)).await.body;
         let shown = shown["data"].as_array().unwrap().iter().find(|shown| shown["id"] == *ep);
-        let called_off = canceled && self.was_called_off(msg).await;
-        // It was not for an endpoint that was disabled at the time, or was called off before its
+        let canceled = canceled && self.was_canceled(msg).await;
+        // It was not for an endpoint that was disabled at the time, or was canceled before its
         // time, and was only sent by hand.
         let by_hand = |attempt: &serde_json::Value| {
             attempt["url"] != *url || attempt["triggerType"] == MANUAL
@@ -675,17 +675,17 @@ impl Trial {
             Some(shown) if disabled && only_by_hand && shown["status"] == 2 => {
                 End::Disabled(shown.to_string())
             }
-            Some(shown) if called_off && only_by_hand && shown["status"] == 2 => End::Canceled,
+            Some(shown) if canceled && only_by_hand && shown["status"] == 2 => End::Canceled,
             Some(shown) => End::Open(shown.to_string()),
             // It was canceled before its time.
-            None if called_off => End::Canceled,
+            None if canceled => End::Canceled,
             // It was not for an endpoint that was disabled at the time.
             None if disabled => End::Disabled("nothing".to_owned()),
             None => End::Open("nothing".to_owned()),
         }
     }
 
-    async fn was_called_off(&self, msg: &str) -> bool {
+    async fn was_canceled(&self, msg: &str) -> bool {
         let found = self.world.parts.deliveries.scheduled(&msg.parse().unwrap()).await.unwrap();
         found.is_some_and(|found| found.value.waiting == Waiting::Canceled)
     }

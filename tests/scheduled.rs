@@ -98,7 +98,7 @@ async fn of_many_who_cancel_a_message_at_once_one_did() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_called_off_is_not_sent() {
+async fn a_message_that_was_canceled_is_not_sent() {
     // Before and after the sweep has put it in the queue.
     for waited in [0, 560] {
         let (world, app) = stage().await;
@@ -117,7 +117,7 @@ async fn a_message_that_was_called_off_is_not_sent() {
             assert_eq!(stands(&world, &app, &msg).await, ["canceled"; 3], "after {later} s");
         }
         assert_eq!(world.network.sent().len(), 0, "after {waited} s");
-        // What was called off is not missing.
+        // What was canceled is not missing.
         let ep = world.call("GET", &format!("/api/v1/app/{app}/endpoint"), Value::Null).await;
         let ep = text(&ep.body["data"][0]["id"]);
         let replay = format!("/api/v1/app/{app}/endpoint/{ep}/replay-missing");

@@ -22,7 +22,7 @@ use crate::{Answer, Call};
 
 /// Deliveries that one call to cancel them looks at, and most messages that it may name.
 const CANCEL_PAGE: usize = 250;
-/// Deliveries of a message that are called off at once.
+/// Deliveries of a message that are canceled at once.
 const AT_ONCE: usize = 16;
 
 #[derive(Deserialize, JsonSchema)]
@@ -62,8 +62,8 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &out))
     }
 
-    /// Whether this was to wait for its time, and was called off before.
-    pub(crate) async fn is_called_off(&self, message: &Message) -> Result<bool, ApiError> {
+    /// Whether this was to wait for its time, and was canceled before.
+    pub(crate) async fn is_canceled(&self, message: &Message) -> Result<bool, ApiError> {
         Ok(self.admin.pending.waiting(message).await? == Some(Waiting::Canceled))
     }
 
@@ -77,7 +77,7 @@ impl Call<'_> {
         Ok(canceled)
     }
 
-    /// Calls off a message whose time has not come; how many that were.
+    /// Cancels a message whose time has not come; how many that were.
     async fn cancel_scheduled(&self, message: &Message) -> Result<u64, ApiError> {
         let now = self.admin.ambient.now();
         if message.deliver_at.is_none_or(|at| at <= now) {
@@ -91,13 +91,13 @@ impl Call<'_> {
             return Ok(u64::from(message.parts == 0));
         }
         // Somebody was faster by a moment: another caller, or the sweep.
-        match self.is_called_off(message).await? {
+        match self.is_canceled(message).await? {
             true => Ok(0),
             false => Err(ApiError::conflict("The message is being released: ask again.")),
         }
     }
 
-    /// Calls off what is still to be delivered to an endpoint: of the messages that the caller
+    /// Cancels what is still to be delivered to an endpoint: of the messages that the caller
     /// names, or of those published in a span of time. What is being sent at this moment is
     /// left alone.
     pub(crate) async fn cancel_deliveries(&self, app: &str, ep: &str) -> Answer {
@@ -116,7 +116,7 @@ impl Call<'_> {
                 let message = self.message(&tenant, reference).await?;
                 if self.admin.pending.waiting(&message).await? == Some(Waiting::Yes) {
                     let rule = format!(
-                        "must not name `{reference}`: it waits for its time, and is called off for \
+                        "must not name `{reference}`: it waits for its time, and is canceled for \
                          all endpoints with POST /api/v1/app/{app}/msg/{reference}/cancel"
                     );
                     return Err(Violation::body("msgIds", rule).into());
@@ -150,7 +150,7 @@ impl Call<'_> {
         Ok(error::json(StatusCode::OK, &out))
     }
 
-    /// Calls off deliveries, some of them at once; how many that were.
+    /// Cancels deliveries, some of them at once; how many that were.
     async fn cancel_each(&self, pairs: Vec<(MessageId, EndpointId)>) -> Result<u64, ApiError> {
         let calls = pairs.into_iter().map(async |(msg, ep)| self.cancel(&msg, &ep).await);
         let canceled: Vec<u64> =
@@ -158,7 +158,7 @@ impl Call<'_> {
         Ok(canceled.iter().sum())
     }
 
-    /// Calls off one delivery, unless an attempt may be under way; how many that were.
+    /// Cancels one delivery, unless an attempt may be under way; how many that were.
     async fn cancel(&self, msg: &MessageId, ep: &EndpointId) -> Result<u64, ApiError> {
         let deliveries = &self.admin.pending;
         let Some(found) = deliveries.delivery(msg, ep).await? else { return Ok(0) };

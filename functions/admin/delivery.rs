@@ -136,7 +136,7 @@ impl Call<'_> {
         let worst = parts.iter().max_by_key(|part| part.stand.badness());
         let state = match worst {
             Some(part) => part.stand.state(),
-            None if self.is_called_off(message).await? => Stand::Canceled.state(),
+            None if self.is_canceled(message).await? => Stand::Canceled.state(),
             None if self.is_on_its_way(tenant, message).await? => WAITING,
             None => NOWHERE,
         };

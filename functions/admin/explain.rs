@@ -126,7 +126,7 @@ impl Call<'_> {
         let of_type = settings.of(&tenant.application, &message.event_type).await?;
         let now = self.admin.ambient.now();
         let on_record = OnRecord::of(&attempts, &deliveries);
-        let called_off = self.is_called_off(&message).await?;
+        let canceled = self.is_canceled(&message).await?;
         let mut endpoints = Vec::with_capacity(tenant.endpoints.len());
         for endpoint in &tenant.endpoints {
             let profile = self.admin.profiles.of_endpoint(&tenant.application, endpoint).await?;
@@ -139,7 +139,7 @@ impl Call<'_> {
                 attempts: made.to_vec(),
                 schedule: attempts_of(endpoint, &of_type, &profile),
                 profile,
-                called_off,
+                canceled,
                 now,
             };
             endpoints.push(seen.explain());
@@ -180,7 +180,7 @@ impl Call<'_> {
                 attempts: Vec::new(),
                 schedule: 0,
                 profile,
-                called_off: false,
+                canceled: false,
                 now,
             };
             if seen.unsent(&seen.rules()).0 == Verdict::Waiting {
@@ -213,7 +213,7 @@ struct Seen<'a> {
     schedule: u32,
     profile: Arc<Profile>,
     /// Before its time came.
-    called_off: bool,
+    canceled: bool,
     now: Timestamp,
 }
 
@@ -338,7 +338,7 @@ impl Seen<'_> {
         if let Some(against) = rules.iter().find(|rule| !rule.holds) {
             return (Verdict::Skipped, against.says.clone());
         }
-        if self.called_off {
+        if self.canceled {
             return (Verdict::Canceled, "It was canceled before its time.".to_owned());
         }
         if self.message.released_at() > self.now {

@@ -84,7 +84,7 @@ pub(crate) struct EndpointHealth {
     /// In 95 of 100 of them the answer took at most so long, in milliseconds.
     p95_ms: Option<u64>,
     /// Messages that wait: for another try, as far as the attempts that count tell (of those that
-    /// were called off they do not), or for their first.
+    /// were canceled they do not), or for their first.
     waiting: usize,
     /// How many of these were not tried yet. They are sent by themselves, once the endpoint answers
     /// again or its rate allows it.
@@ -310,7 +310,7 @@ impl Latest {
 
     /// Messages whose latest attempt by schedule failed and was not the last, newest first, with
     /// its number. One that arrived waits for nothing, whatever was tried by hand. Whether a
-    /// delivery was called off, or barred, is on record elsewhere.
+    /// delivery was canceled, or barred, is on record elsewhere.
     fn waiting(&self) -> Vec<(MessageId, u32)> {
         let arrived = self.arrived();
         let mut seen = HashSet::new();

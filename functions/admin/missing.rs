@@ -72,7 +72,7 @@ impl Call<'_> {
         let messages: Vec<&Message> = listed.items.iter().filter(counts).collect();
         let mut missing = 0;
         for message in messages.iter().filter(|one| !sent.messages.contains(&one.id)) {
-            missing += usize::from(!self.is_called_off(message).await?);
+            missing += usize::from(!self.is_canceled(message).await?);
         }
         let out = MissingOut {
             missing,

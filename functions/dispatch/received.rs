@@ -132,7 +132,7 @@ async fn send_to_all(
         return unresolved;
     }
     let mut freshness = arrival.freshness(job.now());
-    // A scheduled message may have been called off while its record was in the queue.
+    // A scheduled message may have been canceled while its record was in the queue.
     let look = freshness != Freshness::First || message.deliver_at.is_some();
     let deliveries = &job.context.parts.deliveries;
     let snapshot = match (look, stretch) {

@@ -121,7 +121,7 @@ struct Slot {
 pub(crate) struct Fates {
     /// Taken by their endpoint.
     pub(crate) delivered: u64,
-    /// Given up or called off, on record.
+    /// Given up or canceled, on record.
     pub(crate) ended: u64,
     /// On record as pending, or as waiting for its time.
     pub(crate) pending: u64,

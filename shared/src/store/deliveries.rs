@@ -91,7 +91,7 @@ impl Snapshot {
         self.cut_again
     }
 
-    /// Whether the message was called off before its time.
+    /// Whether the message was canceled before its time.
     pub fn is_canceled(&self) -> bool {
         self.canceled
     }

@@ -1,7 +1,7 @@
 //! Messages that wait for their time, at rest.
 //!
 //! A [`ScheduledMessage`] is stored with its message, in one transaction, and lies among the
-//! message's deliveries, where dispatch finds out that the message was called off while it was
+//! message's deliveries, where dispatch finds out that the message was canceled while it was
 //! in the queue.
 
 use super::table::{Condition, Item, Table, Write, Written};
