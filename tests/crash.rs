@@ -660,7 +660,7 @@ impl Trial {
         let path = format!("/api/v1/app/{}/msg/{msg}/endpoint", self.app);
         let shown = self.call("GET", &path, json!(null)).await.body;
         let shown = shown["data"].as_array().unwrap().iter().find(|shown| shown["id"] == *ep);
-        let canceled = canceled && self.was_canceled(msg).await;
+        let before_its_time = canceled && self.was_canceled(msg).await;
         // It was not for an endpoint that was disabled at the time, or was canceled before its
         // time, and was only sent by hand.
         let by_hand = |attempt: &serde_json::Value| {
@@ -675,10 +675,10 @@ impl Trial {
             Some(shown) if disabled && only_by_hand && shown["status"] == 2 => {
                 End::Disabled(shown.to_string())
             }
-            Some(shown) if canceled && only_by_hand && shown["status"] == 2 => End::Canceled,
+            Some(shown) if before_its_time && only_by_hand && shown["status"] == 2 => End::Canceled,
             Some(shown) => End::Open(shown.to_string()),
             // It was canceled before its time.
-            None if canceled => End::Canceled,
+            None if before_its_time => End::Canceled,
             // It was not for an endpoint that was disabled at the time.
             None if disabled => End::Disabled("nothing".to_owned()),
             None => End::Open("nothing".to_owned()),

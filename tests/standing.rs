@@ -96,7 +96,7 @@ async fn what_goes_nowhere_is_told_so_at_once_and_what_was_missed_a_quarter_of_a
 }
 
 #[tokio::test]
-async fn what_is_canceled_is_canceled_everywhere() {
+async fn what_is_canceled_is_shown_so_everywhere() {
     let told = Told::new(json!({})).await;
     told.world.network.always(URL, answer(500));
     let msg = told.world.publish(&told.app, json!({})).await;
