@@ -181,6 +181,29 @@ fn what_is_canceled_before_its_time_and_fails_by_hand_is_over() {
     }
 }
 
+/// The store took neither an attempt nor, at call 67, the reading before the note that it was made.
+#[test]
+fn an_attempt_is_noted_as_made_although_the_store_fails_once_more() {
+    let case = Case {
+        messages: vec![Kind::Scheduled, Kind::Plain, Kind::Split],
+        failures: vec![0],
+        slow: vec![true, false, false, false],
+        narrow: 2,
+        intake: true,
+        faults: vec![
+            (10, Fault::DieAfter),
+            (19, Fault::DieAfter),
+            (14, Fault::Full(Limit::Store, 13)),
+            (67, Fault::Before),
+            (75, Fault::Full(Limit::Store, 34)),
+        ],
+        doubled: (0..12).map(|read| ![3, 9, 10].contains(&read)).collect(),
+        late: vec![true, false, false, true, false],
+        acts: Vec::new(),
+    };
+    play(case, true).unwrap();
+}
+
 /// Runs a case, in time that passes when nothing is left to do; how many faults struck and how many
 /// requests were sent.
 fn play(case: Case, always_lease: bool) -> Result<(usize, usize), String> {

@@ -164,10 +164,10 @@ async fn send_surely(job: &Job, record: &Record, at: Timestamp) -> Result<(), No
 pub(crate) async fn keep_unmade(job: &Job, message: &Message, attempt: &Attempt) {
     let Turn::Scheduled(number) = attempt.turn else { return };
     let limit = job.budget().store(job.now()).map(|left| left.max(SHORT));
-    match within(limit, keep(job, message, attempt, number)).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => warn!(%error, "others may make the attempt again"),
-        None => warn!("others may make the attempt again: there was no time"),
+    let mut last = StoreError::Unavailable("there was no time to ask".to_owned());
+    let kept = within(limit, ask(job, || keep(job, message, attempt, number), &mut last)).await;
+    if let Err(error) = kept.unwrap_or(Err(last)) {
+        warn!(%error, "others may make the attempt again");
     }
 }
 
