@@ -117,6 +117,20 @@ async fn of_many_who_put_one_thing_that_is_not_there_one_creates_it_and_the_othe
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_create_endpoints_get_as_many_as_there_may_be() {
+    let world = Arc::new(World::new());
+    let customer = json!({"name": "Customer", "uid": "customer", "profile": "dashx"});
+    assert_eq!(world.call("POST", "/api/v1/app", customer).await.status, 201);
+    let path = "/api/v1/app/customer/endpoint";
+    let statuses = at_once(&world, "POST", path, |n| json!({"url": format!("{URL}/{n}")})).await;
+    let created = statuses.iter().filter(|status| **status == StatusCode::CREATED).count();
+    let refused = statuses.iter().filter(|status| **status == StatusCode::BAD_REQUEST).count();
+    assert_eq!((created, refused), (5, CALLERS - 5), "{statuses:?}");
+    let there = world.call("GET", path, Value::Null).await.body;
+    assert_eq!(there["data"].as_array().unwrap().len(), 5, "{there}");
+}
+
 #[tokio::test]
 async fn a_change_that_changes_nothing_writes_nothing() {
     let world = World::new();

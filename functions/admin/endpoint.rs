@@ -39,6 +39,9 @@ use known::check_channels;
 use shape::Extensions;
 pub(crate) use shape::{EndpointIn, EndpointOut, EndpointPatch};
 
+/// An application that has room for more is not counted again as an endpoint is stored: so many are
+/// not created at once.
+const CLOSE: usize = 100;
 /// What is said to whoever changes an endpoint and says another secret.
 const ROTATED: &str = "is replaced by rotating it: POST it as `key` to secret/rotate";
 
@@ -316,7 +319,8 @@ impl Call<'_> {
     ) -> Answer {
         check_channels(tenant, input.channels.as_ref())?;
         let profile = self.admin.profiles.of(&tenant.application).await?;
-        self.check_room(tenant, profile.endpoints.most).await?;
+        let most = self.most_endpoints(profile.endpoints.most);
+        self.check_room(tenant, most).await?;
         let own = input.profile.value();
         let shown_once = self.effective_profile(&tenant.application, own).await?;
         let shown_once = shown_once.endpoints.secret_shown_once;
@@ -356,7 +360,12 @@ impl Call<'_> {
         endpoint.set_disabled(input.disabled, self.access.party(), now);
         self.move_endpoint(&mut endpoint, &input.url, said.as_deref());
         let outbox = self.outbox_of(tenant, "endpoint.created", &endpoint).await?;
-        match self.admin.editor.with(outbox).create_endpoint(&endpoint).await? {
+        let editor = self.admin.editor.with(outbox);
+        let created = match tenant.is_whole && tenant.endpoints.len() + CLOSE >= most {
+            true => editor.create_endpoint_within(&endpoint, most).await?,
+            false => Some(editor.create_endpoint(&endpoint).await?),
+        };
+        match created.ok_or_else(|| self.no_room(most))? {
             Edited::Done(()) => {
                 let secret = shown_once.then(|| secret.reveal());
                 let mut out = EndpointOut::from(endpoint);
@@ -368,14 +377,22 @@ impl Call<'_> {
         }
     }
 
-    /// Refuses one endpoint more than the deployment allows an application, or its profile if
-    /// that allows fewer.
-    async fn check_room(&self, tenant: &Tenant, own: Option<usize>) -> Result<(), ApiError> {
+    /// How many endpoints an application may have: as many as the deployment allows, or its
+    /// profile if that allows fewer.
+    fn most_endpoints(&self, own: Option<usize>) -> usize {
         let allowed = self.admin.settings.max_endpoints;
-        let most = own.map_or(allowed, |own| own.min(allowed));
-        if self.admin.directory.has_room(tenant, most).await? {
-            return Ok(());
+        own.map_or(allowed, |own| own.min(allowed))
+    }
+
+    async fn check_room(&self, tenant: &Tenant, most: usize) -> Result<(), ApiError> {
+        match self.admin.directory.has_room(tenant, most).await? {
+            true => Ok(()),
+            false => Err(self.no_room(most)),
         }
+    }
+
+    fn no_room(&self, most: usize) -> ApiError {
+        let allowed = self.admin.settings.max_endpoints;
         let knob = variable::MAX_ENDPOINTS;
         let why = match most == allowed && allowed < MAX_ENDPOINTS {
             true => format!(
@@ -384,7 +401,7 @@ impl Call<'_> {
             ),
             false => format!("An application has at most {most} endpoints: delete one first."),
         };
-        Err(ApiError::bad_request("limit_reached", why))
+        ApiError::bad_request("limit_reached", why)
     }
 
     async fn edit_endpoint(

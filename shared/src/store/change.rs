@@ -59,10 +59,24 @@ pub async fn change_within<T>(
     key: &Key,
     decide: impl Fn(Option<Item>) -> Result<Change<T>, StoreError>,
 ) -> Result<Changed<T>, StoreError> {
+    change_after(patience, table, key, |found| std::future::ready(decide(found))).await
+}
+
+/// The same where deciding takes more reading, which begins after the item is read: what is written
+/// then is written only if nobody who does the same came between.
+///
+/// # Errors
+/// As [`change`].
+pub async fn change_after<T, F: Future<Output = Result<Change<T>, StoreError>>>(
+    patience: Duration,
+    table: &dyn Table,
+    key: &Key,
+    decide: impl Fn(Option<Item>) -> F,
+) -> Result<Changed<T>, StoreError> {
     let deadline = Instant::now() + patience;
     let (mut pause_ms, longest_ms) = PAUSES_MS;
     loop {
-        match decide(table.get(key).await?)? {
+        match decide(table.get(key).await?).await? {
             Change::None(value) => return Ok(Changed::Done(value)),
             Change::Write(writes, value) => match write_all(table, writes).await?.as_slice() {
                 [] => return Ok(Changed::Done(value)),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::change::{Change, Changed, change};
+use super::change::{Change, Changed, PATIENCE, change, change_after};
 use super::directory::{Alias, Cached, read_whole};
-use super::table::{Condition, Item, Key, Table, Write};
-use super::{StoreError, doc, event_type_settings, keys, write_with};
+use super::table::{Condition, Item, Key, Table, Write, prefix_range};
+use super::{StoreError, doc, event_type_settings, keys, read_range, write_with};
 use crate::domain::application::Application;
 use crate::domain::clock::Timestamp;
 use crate::domain::endpoint::Endpoint;
@@ -144,13 +144,41 @@ impl DirectoryEditor {
     /// # Errors
     /// When the store fails; it may or may not be stored then.
     pub async fn create_endpoint(&self, endpoint: &Endpoint) -> Result<Edited<()>, StoreError> {
-        let now = endpoint.created_at;
-        let mut writes = vec![Write::Put(endpoint_item(endpoint, 1)?, Condition::AbsentAt(now))];
-        if let Some(uid) = &endpoint.uid {
-            let alias = endpoint_alias(&endpoint.app, uid, endpoint.id)?;
-            writes.push(Write::Put(alias, Condition::AbsentAt(now)));
-        }
-        self.create(&endpoint.app, writes).await
+        self.create(&endpoint.app, birth(endpoint)?).await
+    }
+
+    /// Stores a new endpoint if its application has fewer than `most`, however many are created at
+    /// once: each counts anew once another is stored. `None` when there are as many.
+    ///
+    /// # Errors
+    /// When the store fails, or others create endpoints without pause; it may or may not be stored
+    /// then.
+    pub async fn create_endpoint_within(
+        &self,
+        endpoint: &Endpoint,
+        most: usize,
+    ) -> Result<Option<Edited<()>>, StoreError> {
+        let app = &endpoint.app;
+        let count = |found: Option<Item>| async move {
+            let Some(item) = found else { return Ok(Change::None(Some(Edited::Gone))) };
+            let (from, to) = prefix_range(keys::ENDPOINT_PREFIX);
+            let there = read_range(&*self.table, keys::application_pk(app), from, to).await?;
+            if there.len() >= most {
+                return Ok(Change::None(None));
+            }
+            let rev = item.rev;
+            let application = Write::Put(item.revision(rev + 1), Condition::Revision(rev));
+            let writes = [application].into_iter().chain(birth(endpoint)?);
+            let writes = writes.chain(self.outbox.iter().cloned()).collect();
+            Ok(Change::Write(writes, Some(Edited::Done(()))))
+        };
+        let key = keys::application(app);
+        let created = change_after(PATIENCE, &*self.table, &key, count).await;
+        self.forget(app);
+        Ok(match created? {
+            Changed::Done(created) => created,
+            Changed::Refused => Some(Edited::UidTaken),
+        })
     }
 
     /// Changes an endpoint. `edit` may run more than once; what it answers last is returned.
@@ -280,6 +308,17 @@ fn endpoint_item(endpoint: &Endpoint, rev: u64) -> Result<Item, StoreError> {
         sk: endpoint.id.to_string(),
     });
     Ok(Item::new(key, doc::encode(endpoint)?).revision(rev).listed(listed))
+}
+
+/// What stores a new endpoint.
+fn birth(endpoint: &Endpoint) -> Result<Vec<Write>, StoreError> {
+    let absent = Condition::AbsentAt(endpoint.created_at);
+    let mut writes = vec![Write::Put(endpoint_item(endpoint, 1)?, absent)];
+    if let Some(uid) = &endpoint.uid {
+        let alias = endpoint_alias(&endpoint.app, uid, endpoint.id)?;
+        writes.push(Write::Put(alias, absent));
+    }
+    Ok(writes)
 }
 
 fn application_alias(
