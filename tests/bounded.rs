@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use description::Route;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
-use shared::domain::attempt::Turn;
+use shared::domain::attempt::Trigger;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::{AttemptId, EndpointId, Ksuid, MessageId, MessageKey};
 use shared::store::keys;
@@ -116,7 +116,7 @@ async fn a_message_that_was_sent_again_and_again_is_listed_in_a_bounded_number_o
             let new = AttemptId::from_ksuid(Ksuid::from_parts(at, world.ambient.random()));
             let renamed = |text: &str| text.replace(&attempt_id.to_string(), &new.to_string());
             let mut copy = copy(&attempt, renamed);
-            copy.key = keys::attempt(&id.key(), &ep, Turn::Manual(new));
+            copy.key = keys::attempt(&id.key(), &ep, Trigger::Manual(new));
             world.table.write(Write::Put(copy, Condition::Always)).await.unwrap();
         })
         .await;

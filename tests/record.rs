@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Reason;
 use shared::domain::delivery::machine::Outcome;
@@ -89,13 +89,13 @@ pub(crate) fn release_by_rate() -> Record {
 pub(crate) fn outcome(outcome: Option<Outcome>) -> Record {
     let message = Message { payload: Bytes::new(), ..message("{}") };
     let id = AttemptId::from_ksuid(ksuid(4));
-    let turn = if outcome.is_some() { Turn::Scheduled(1) } else { Turn::Manual(id) };
+    let trigger = if outcome.is_some() { Trigger::Scheduled(1) } else { Trigger::Manual(id) };
     let attempt = Attempt {
         id,
         msg: message.id,
         app: app(),
         ep: EndpointId::from_ksuid(ksuid(3)),
-        turn,
+        trigger,
         by_hand: false,
         at: START,
         url: "http://127.0.0.1:9/hook".to_owned(),

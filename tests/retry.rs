@@ -9,7 +9,7 @@ use dispatch::{Dispatcher, Settings};
 use futures_util::future::join_all;
 use retry::{Pace, Part, Report, Sweeper};
 use serde_json::{Value, json};
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::{Event, Outcome};
 use shared::domain::delivery::{Delivery, Pending, QUEUE_GRACE_MS, SWEEP_AHEAD_MS};
@@ -698,7 +698,7 @@ pub(crate) fn failed(world: &World, message: &Message, ep: EndpointId) -> Attemp
         msg: message.id,
         app: message.app,
         ep,
-        turn: Turn::Scheduled(1),
+        trigger: Trigger::Scheduled(1),
         by_hand: false,
         at: world.ambient.now(),
         url: URL.to_owned(),
@@ -734,9 +734,9 @@ async fn codes(world: &World, msg: &str) -> Vec<u16> {
         .attempts_of_message(&msg.parse().expect("an id"))
         .await
         .expect("a list");
-    attempts.sort_by_key(|attempt| match attempt.turn {
-        Turn::Scheduled(number) => number,
-        Turn::Manual(_) => u32::MAX,
+    attempts.sort_by_key(|attempt| match attempt.trigger {
+        Trigger::Scheduled(number) => number,
+        Trigger::Manual(_) => u32::MAX,
     });
     attempts.iter().map(|attempt| attempt.status).collect()
 }

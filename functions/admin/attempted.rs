@@ -12,7 +12,7 @@ use serde::Serialize;
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::message::MessageOut;
 use shared::api::request::query_value;
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::delivery::Delivery;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::store::{Tenant, Trace, Walk};
@@ -160,7 +160,7 @@ impl Call<'_> {
         let unattempted = delivery.as_ref().is_some_and(Delivery::is_unattempted);
         match trace {
             Trace::Unattempted(_) if !unattempted => return Ok(None),
-            Trace::Attempt(attempt) if matches!(attempt.turn, Turn::Manual(_)) => {
+            Trace::Attempt(attempt) if matches!(attempt.trigger, Trigger::Manual(_)) => {
                 if unattempted || !self.is_first(attempt).await? {
                     return Ok(None);
                 }
@@ -182,7 +182,7 @@ impl Call<'_> {
 
     async fn is_first(&self, attempt: &Attempt) -> Result<bool, ApiError> {
         let to_it = self.admin.history.attempts_of_pair(&attempt.msg, &attempt.ep).await?;
-        let scheduled = to_it.iter().any(|other| matches!(other.turn, Turn::Scheduled(_)));
+        let scheduled = to_it.iter().any(|other| matches!(other.trigger, Trigger::Scheduled(_)));
         Ok(!scheduled && to_it.iter().all(|other| other.id >= attempt.id))
     }
 
@@ -232,5 +232,5 @@ impl EndpointStats {
 }
 
 fn may_be_first(attempt: &Attempt) -> bool {
-    matches!(attempt.turn, Turn::Scheduled(1) | Turn::Manual(_))
+    matches!(attempt.trigger, Trigger::Scheduled(1) | Trigger::Manual(_))
 }

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use shared::api::error::ApiError;
 use shared::api::request::{query_flag, query_value};
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
 use shared::domain::endpoint::Endpoint;
@@ -311,9 +311,9 @@ impl<'a> Part<'a> {
     }
 
     fn scheduled(&self) -> u32 {
-        let made = self.latest.map_or(0, |attempt| match attempt.turn {
-            Turn::Scheduled(number) => number,
-            Turn::Manual(_) => 0,
+        let made = self.latest.map_or(0, |attempt| match attempt.trigger {
+            Trigger::Scheduled(number) => number,
+            Trigger::Manual(_) => 0,
         });
         made.max(self.delivery.map_or(0, |delivery| delivery.attempts))
     }

@@ -9,7 +9,7 @@ use description::Moment;
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
 use shared::domain::delivery_settings::DeliverySettings;
@@ -221,9 +221,9 @@ impl Seen<'_> {
     fn explain(self) -> EndpointExplanation {
         let rules = self.rules();
         let (verdict, says) = self.verdict(&rules);
-        let made = self.attempts.iter().filter_map(|attempt| match attempt.turn {
-            Turn::Scheduled(number) => Some(number),
-            Turn::Manual(_) => None,
+        let made = self.attempts.iter().filter_map(|attempt| match attempt.trigger {
+            Trigger::Scheduled(number) => Some(number),
+            Trigger::Manual(_) => None,
         });
         let scheduled = made.max().unwrap_or(0).max(self.delivery.map_or(0, |one| one.attempts));
         EndpointExplanation {

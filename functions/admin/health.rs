@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
 use shared::domain::delivery_settings::DeliverySettings;
@@ -289,7 +289,7 @@ impl Latest {
     /// Messages that did not arrive and of which only attempts by hand are among these: whether
     /// another one comes by schedule is on record elsewhere.
     fn only_by_hand(&self) -> Vec<MessageId> {
-        let is_scheduled = |attempt: &&Attempt| matches!(attempt.turn, Turn::Scheduled(_));
+        let is_scheduled = |attempt: &&Attempt| matches!(attempt.trigger, Trigger::Scheduled(_));
         let scheduled = self.attempts.iter().filter(is_scheduled).map(|attempt| attempt.msg);
         let mut known: HashSet<_> = scheduled.chain(self.arrived()).collect();
         let messages = self.attempts.iter().map(|attempt| attempt.msg);
@@ -314,9 +314,9 @@ impl Latest {
     fn waiting(&self) -> Vec<(MessageId, u32)> {
         let arrived = self.arrived();
         let mut seen = HashSet::new();
-        let numbered = self.attempts.iter().filter_map(|attempt| match attempt.turn {
-            Turn::Scheduled(number) => Some((attempt.msg, number)),
-            Turn::Manual(_) => None,
+        let numbered = self.attempts.iter().filter_map(|attempt| match attempt.trigger {
+            Trigger::Scheduled(number) => Some((attempt.msg, number)),
+            Trigger::Manual(_) => None,
         });
         let newest = numbered.filter(|(msg, _)| seen.insert(*msg));
         let waiting =

@@ -6,7 +6,7 @@
 //! delivery is on record as pending and its record comes again at its moment. The record that was
 //! received is done.
 
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::circuit::Passage;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
@@ -109,7 +109,7 @@ async fn look_and_lease(job: &Job, target: &Target) -> Result<Option<Cleared>, N
 
 async fn was_attempted(job: &Job, target: &Target) -> Result<bool, NotDone> {
     let (msg, ep) = (target.message.id, target.endpoint().id);
-    let attempt = job.context.parts.deliveries.attempt(&msg, &ep, Turn::Scheduled(1)).await?;
+    let attempt = job.context.parts.deliveries.attempt(&msg, &ep, Trigger::Scheduled(1)).await?;
     Ok(attempt.is_some())
 }
 
@@ -221,8 +221,8 @@ pub(crate) async fn settle(
 ) -> Result<bool, NotDone> {
     let deliveries = &job.context.parts.deliveries;
     let number = held.value.attempts + 1;
-    let (msg, ep, turn) = (held.value.msg, held.value.ep, Turn::Scheduled(number));
-    let Some(attempt) = deliveries.attempt(&msg, &ep, turn).await? else { return Ok(false) };
+    let (msg, ep, trigger) = (held.value.msg, held.value.ep, Trigger::Scheduled(number));
+    let Some(attempt) = deliveries.attempt(&msg, &ep, trigger).await? else { return Ok(false) };
     let outcome = recorded::outcome_of(job, target, &attempt, number);
     let event = Event::Outcome { number, outcome };
     if let Advanced::Done { effects, .. } = deliveries.advance(held, event, job.now()).await? {
@@ -344,8 +344,8 @@ pub(crate) async fn made_by_hand(job: &Job, asked: &ByHand) -> Result<Option<Att
     if arrival.freshness(job.now()) == Freshness::First {
         return Ok(None);
     }
-    let turn = Turn::Manual(asked.id);
-    let made = job.context.parts.deliveries.attempt(&asked.msg, &asked.ep, turn).await?;
+    let trigger = Trigger::Manual(asked.id);
+    let made = job.context.parts.deliveries.attempt(&asked.msg, &asked.ep, trigger).await?;
     if made.is_some() {
         measure::found_done(job);
     }
@@ -370,8 +370,8 @@ pub(crate) async fn by_hand(
         }
     };
     let Some(at) = later else {
-        let turn = Turn::Manual(asked.id);
-        return Ok(Some(go(job, target, (turn, asked.id), None, None)));
+        let trigger = Trigger::Manual(asked.id);
+        return Ok(Some(go(job, target, (trigger, asked.id), None, None)));
     };
     let ByHand { app, msg, ep, id, .. } = *asked;
     let not_before = Some(at).filter(|at| kept.is_some() || *at > now);
@@ -388,17 +388,17 @@ fn cleared(
     sending: Option<Sending>,
 ) -> Cleared {
     let id = AttemptId::new(&job.context.parts.ambient);
-    go(job, target, (Turn::Scheduled(number), id), held, sending)
+    go(job, target, (Trigger::Scheduled(number), id), held, sending)
 }
 
 /// The attempt may be made, and take what is left of the time if it needs more.
 fn go(
     job: &Job,
     target: &Target,
-    (turn, id): (Turn, AttemptId),
+    (trigger, id): (Trigger, AttemptId),
     held: Option<Versioned<Delivery>>,
     sending: Option<Sending>,
 ) -> Cleared {
     let timeout_ms = job.budget().cut_ms(target.policy.timeout_ms, job.now());
-    Cleared { turn, id, held, shut: None, timeout_ms, _sending: sending }
+    Cleared { trigger, id, held, shut: None, timeout_ms, _sending: sending }
 }

@@ -3,7 +3,7 @@
 //! attempt that cannot be put in the queue does.
 
 use shared::domain::application::Application;
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::Effect;
 use shared::domain::delivery::{Delivery, Reason};
@@ -26,7 +26,7 @@ pub(crate) async fn follow_up(
     attempt: &Attempt,
     recorded: &Recorded,
 ) -> Result<(), NotDone> {
-    let by_hand = matches!(attempt.turn, Turn::Manual(_));
+    let by_hand = matches!(attempt.trigger, Trigger::Manual(_));
     let effects = match recorded {
         Recorded::Done(effects) => effects.as_slice(),
         // Whoever was faster has done the rest. By hand there is no other.
@@ -60,7 +60,7 @@ pub(crate) async fn follow_up(
     let since = silent.map_or(released, |silent| silent.min(released));
     if effects.contains(&Effect::CountExhausted) {
         health::given_up(job, endpoint, &tenant.application, attempt, since).await;
-    } else if matches!(attempt.turn, Turn::Scheduled(2..)) || silent.is_some() {
+    } else if matches!(attempt.trigger, Trigger::Scheduled(2..)) || silent.is_some() {
         // Of an endpoint that is left alone each probe is the first attempt of another message.
         health::stumbled(job, endpoint, &tenant.application, attempt, since).await;
     }
@@ -74,8 +74,8 @@ pub(crate) async fn finish(job: &Job, found: &Delivery) -> Result<(), NotDone> {
         return Ok(());
     }
     let Some(tenant) = job.tenant(found.app).await? else { return Ok(()) };
-    let turn = Turn::Scheduled(found.attempts);
-    match job.context.parts.deliveries.attempt(&found.msg, &found.ep, turn).await? {
+    let trigger = Trigger::Scheduled(found.attempts);
+    match job.context.parts.deliveries.attempt(&found.msg, &found.ep, trigger).await? {
         Some(attempt) => health::gone(job, &tenant.application, &attempt).await,
         None => Ok(()),
     }

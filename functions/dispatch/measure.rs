@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
 use shared::domain::delivery::machine::Outcome;
@@ -69,7 +69,7 @@ fn measure(job: &Job, attempt: &Attempt, message: &Message) {
     let metrics = &job.context.parts.metrics;
     metrics.add(Metric::EndpointLatency, attempt.ms);
     metrics.count(if attempt.ok { Metric::Delivered } else { Metric::Failed });
-    let Turn::Scheduled(number) = attempt.turn else { return };
+    let Trigger::Scheduled(number) = attempt.trigger else { return };
     if number > 1 {
         metrics.count(Metric::Retried);
     }
@@ -127,7 +127,7 @@ fn log(attempt: &Attempt, recorded: &Recorded, outcome: Option<&Outcome>) {
                 message.id = %attempt.msg,
                 endpoint.id = %attempt.ep,
                 attempt.id = %attempt.id,
-                attempt.turn = ?attempt.turn,
+                attempt.trigger = ?attempt.trigger,
                 status = attempt.status,
                 duration_ms = attempt.ms,
                 recorded,

@@ -1,6 +1,6 @@
 //! What each phase of an attempt hands to the next.
 
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::delivery::Delivery;
 use shared::domain::id::AttemptId;
 use shared::domain::message::Message;
@@ -12,7 +12,7 @@ pub(crate) const GONE: u16 = 410;
 
 /// An attempt that may be made.
 pub(crate) struct Cleared {
-    pub(crate) turn: Turn,
+    pub(crate) trigger: Trigger,
     /// The id that it will have.
     pub(crate) id: AttemptId,
     /// The delivery as it was leased, if it was.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryFutureExt;
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::machine::{Event, Notification, Outcome, notification};
 use shared::domain::delivery::{Delivery, QUEUE_GRACE_MS, Reason};
@@ -55,9 +55,9 @@ pub(crate) async fn record(
     let attempt = &sent.attempt;
     let (tenant, answered) = (Some(target.tenant()), sent.verdict.answered);
     let about = About { message: &target.message, tenant, answered };
-    let outcome = match attempt.turn {
-        Turn::Scheduled(number) => Some(outcome(job, target, &sent.verdict, number)),
-        Turn::Manual(_) => None,
+    let outcome = match attempt.trigger {
+        Trigger::Scheduled(number) => Some(outcome(job, target, &sent.verdict, number)),
+        Trigger::Manual(_) => None,
     };
     let written = write(job, about, attempt, outcome.as_ref(), cleared.held.as_ref()).await;
     match written {
@@ -87,8 +87,8 @@ pub(crate) async fn write(
             unsure.store(true, Ordering::Relaxed);
         }
     };
-    let recorded = match (attempt.turn, outcome) {
-        (Turn::Scheduled(number), Some(outcome)) => {
+    let recorded = match (attempt.trigger, outcome) {
+        (Trigger::Scheduled(number), Some(outcome)) => {
             let outbox = match notification(number, outcome) {
                 Some(told) => outbox(job, about, attempt, told).await,
                 None => Vec::new(),
@@ -162,7 +162,7 @@ async fn send_surely(job: &Job, record: &Record, at: Timestamp) -> Result<(), No
 /// Keeps others from making an attempt again that is not on record yet, as far as the store takes
 /// that: what it would not take may be the attempt alone, whose list is full.
 pub(crate) async fn keep_unmade(job: &Job, message: &Message, attempt: &Attempt) {
-    let Turn::Scheduled(number) = attempt.turn else { return };
+    let Trigger::Scheduled(number) = attempt.trigger else { return };
     let limit = job.budget().store(job.now()).map(|left| left.max(SHORT));
     let mut last = StoreError::Unavailable("there was no time to ask".to_owned());
     let kept = within(limit, ask(job, || keep(job, message, attempt, number), &mut last)).await;

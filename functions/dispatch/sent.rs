@@ -26,7 +26,7 @@ type Headers = Vec<(String, String)>;
     skip_all,
     fields(
         message.id = %target.message.id, endpoint.id = %target.endpoint().id,
-        attempt.id = %cleared.id, attempt.turn = ?cleared.turn, status = Empty,
+        attempt.id = %cleared.id, attempt.trigger = ?cleared.trigger, status = Empty,
         delivered = Empty,
     )
 )]
@@ -47,7 +47,7 @@ pub(crate) async fn send(job: &Job, target: &Target, cleared: &Cleared) -> Resul
         msg: message.id,
         app: message.app,
         ep: endpoint.id,
-        turn: cleared.turn,
+        trigger: cleared.trigger,
         by_hand: cleared.held.as_ref().is_some_and(|held| held.value.by_hand),
         at,
         url: endpoint.url.clone(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::{Clock, Timestamp};
 use shared::domain::delivery::QUEUE_GRACE_MS;
 use shared::domain::id::{EndpointId, MessageId};
@@ -16,7 +16,7 @@ use crate::target::Target;
 const MAX_KEPT: usize = 4_096;
 
 /// Which attempt.
-type Key = (MessageId, EndpointId, Turn);
+type Key = (MessageId, EndpointId, Trigger);
 
 /// The attempts, each for as long as others are kept from making it.
 pub(crate) struct Unwritten(Cache<Key, Sent>);
@@ -34,7 +34,7 @@ impl Unwritten {
 
     /// The attempt that was made already, if it is known.
     pub(crate) fn find(&self, target: &Target, cleared: &Cleared) -> Option<Sent> {
-        self.0.get(&(target.message.id, target.endpoint().id, cleared.turn))
+        self.0.get(&(target.message.id, target.endpoint().id, cleared.trigger))
     }
 
     /// It is written, by whomever.
@@ -44,5 +44,5 @@ impl Unwritten {
 }
 
 fn key(attempt: &Attempt) -> Key {
-    (attempt.msg, attempt.ep, attempt.turn)
+    (attempt.msg, attempt.ep, attempt.trigger)
 }

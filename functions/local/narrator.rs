@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use dispatch::{Next, Observer};
 use serde_json::{Value, json};
-use shared::domain::attempt::{Attempt, Turn};
+use shared::domain::attempt::{Attempt, Trigger};
 
 use crate::output::{Paint, field, line};
 use crate::terminal::{shown, shown_json};
@@ -51,9 +51,9 @@ pub(crate) fn told(attempt: &Attempt, next: Next<'_>) -> Value {
         Next::Retry(at) => (Some(at), None),
         Next::GivenUp(why) => (None, Some(why)),
     };
-    let number = match attempt.turn {
-        Turn::Scheduled(number) => Some(number),
-        Turn::Manual(_) => None,
+    let number = match attempt.trigger {
+        Trigger::Scheduled(number) => Some(number),
+        Trigger::Manual(_) => None,
     };
     let ended = attempt.at.plus_ms(attempt.ms);
     json!({

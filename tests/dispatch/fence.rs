@@ -1,6 +1,6 @@
 //! The fence: whoever else has the same attempt.
 
-use shared::domain::attempt::Turn;
+use shared::domain::attempt::Trigger;
 use shared::domain::id::EndpointId;
 use shared::store::keys;
 use shared::store::table::Condition;
@@ -213,12 +213,12 @@ async fn a_retry_of_a_delivery_that_is_over_or_unknown_is_dropped() {
 async fn a_delivery_that_was_not_told_of_an_attempt_on_record_learns_of_it_with_the_next_one() {
     let Waiting { world, app, ep, msg } = waiting().await;
     let (id, endpoint): (MessageId, EndpointId) = (msg.parse().unwrap(), ep.parse().unwrap());
-    let of = |turn| keys::attempt(&id.key(), &endpoint, turn);
-    let first = world.table.get(&of(Turn::Scheduled(1))).await.unwrap().expect("an attempt");
+    let of = |trigger| keys::attempt(&id.key(), &endpoint, trigger);
+    let first = world.table.get(&of(Trigger::Scheduled(1))).await.unwrap().expect("an attempt");
     let mut doc: Value = serde_json::from_str(&first.doc).unwrap();
     doc["turn"] = json!({"scheduled": 2});
     doc["ok"] = json!(true);
-    let second = Item { key: of(Turn::Scheduled(2)), doc: doc.to_string(), ..first };
+    let second = Item { key: of(Trigger::Scheduled(2)), doc: doc.to_string(), ..first };
     world.table.write(Write::Put(second, Condition::Always)).await.unwrap();
     world.advance_s(7);
     world.dispatch_all().await;

@@ -12,10 +12,10 @@ pub const EXCERPT_BYTES: usize = 1024;
 /// nobody looks for what is wrong there, and with it the attempt stays within a unit of the table.
 pub const TAKEN_EXCERPT_BYTES: usize = 64;
 
-/// Which attempt: the key that two recorders compete for.
+/// What an attempt was made for: the key that two recorders compete for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Turn {
+pub enum Trigger {
     /// The n-th by schedule, counted from 1.
     Scheduled(u32),
     /// Asked for by hand; the id was given when it was asked for.
@@ -34,10 +34,11 @@ pub struct Attempt {
     pub app: ApplicationId,
     /// The endpoint that was called.
     pub ep: EndpointId,
-    /// Which attempt it was.
-    pub turn: Turn,
-    /// Whether somebody asked for the delivery that it belongs to; for a turn by hand it goes
-    /// without saying.
+    /// What it was made for.
+    #[serde(rename = "turn")]
+    pub trigger: Trigger,
+    /// Whether somebody asked for the delivery that it belongs to; of one that was asked for itself
+    /// it goes without saying.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_hand: bool,
     /// When it began.
@@ -75,6 +76,6 @@ pub struct Attempt {
 impl Attempt {
     /// Whether somebody asked for it.
     pub fn is_by_hand(&self) -> bool {
-        self.by_hand || matches!(self.turn, Turn::Manual(_))
+        self.by_hand || matches!(self.trigger, Trigger::Manual(_))
     }
 }

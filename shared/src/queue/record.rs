@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Outgoing, first_forbidden, is_allowed};
-use crate::domain::attempt::{Attempt, Turn};
+use crate::domain::attempt::{Attempt, Trigger};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Outcome;
 use crate::domain::endpoint::Stretch;
@@ -377,7 +377,7 @@ fn parse(body: &str) -> Result<(Record, u32), Unread> {
             let attempt: Attempt =
                 part(&wire.made, "attempt").ok_or_else(|| missing("attempt"))??;
             let outcome = wire.outcome.clone();
-            if outcome.is_none() && matches!(attempt.turn, Turn::Scheduled(_)) {
+            if outcome.is_none() && matches!(attempt.trigger, Trigger::Scheduled(_)) {
                 return Err(missing("outcome").into());
             }
             Record::Outcome { message: Box::new(message), attempt: Box::new(attempt), outcome }

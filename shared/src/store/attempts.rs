@@ -19,7 +19,7 @@ pub(super) fn put(attempt: &Attempt, message: &Message) -> Result<Write, StoreEr
 }
 
 fn item(attempt: &Attempt, message: &Message) -> Result<Item, StoreError> {
-    let key = keys::attempt(&attempt.msg.key(), &attempt.ep, attempt.turn);
+    let key = keys::attempt(&attempt.msg.key(), &attempt.ep, attempt.trigger);
     let by_time = keys::attempt_time(&attempt.ep, attempt.spread, &attempt.id);
     Ok(Item::new(key, doc::encode(attempt)?).listed(by_time).until(message.expires_at))
 }

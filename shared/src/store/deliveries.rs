@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::scheduled::{self, read_scheduled};
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, Versioned, attempts, doc, inbox, keys, read_range};
-use crate::domain::attempt::{Attempt, Turn};
+use crate::domain::attempt::{Attempt, Trigger};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::{Effect, Event, Outcome, Refusal, Transition, step};
 use crate::domain::delivery::scheduled::{ScheduledMessage, Waiting};
@@ -78,7 +78,7 @@ impl Snapshot {
                 }
             } else {
                 let attempt: Attempt = doc::decode(&item.doc)?;
-                if attempt.msg == *msg && matches!(attempt.turn, Turn::Scheduled(_)) {
+                if attempt.msg == *msg && matches!(attempt.trigger, Trigger::Scheduled(_)) {
                     snapshot.attempted.insert(attempt.ep);
                 }
             }
@@ -228,7 +228,7 @@ impl Deliveries {
         Ok(message.filter(|message| message.id == *msg && !message.expunged))
     }
 
-    /// The recorded attempt of this turn.
+    /// The recorded attempt of this trigger.
     ///
     /// # Errors
     /// When the store fails.
@@ -236,9 +236,9 @@ impl Deliveries {
         &self,
         msg: &MessageId,
         ep: &EndpointId,
-        turn: Turn,
+        trigger: Trigger,
     ) -> Result<Option<Attempt>, StoreError> {
-        let item = self.table.get(&keys::attempt(&msg.key(), ep, turn)).await?;
+        let item = self.table.get(&keys::attempt(&msg.key(), ep, trigger)).await?;
         let attempt: Option<Attempt> = item.map(|item| doc::decode(&item.doc)).transpose()?;
         Ok(attempt.filter(|attempt| attempt.msg == *msg))
     }
@@ -327,7 +327,7 @@ impl Deliveries {
         outbox: &[Write],
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
-        let Turn::Scheduled(number) = attempt.turn else {
+        let Trigger::Scheduled(number) = attempt.trigger else {
             return Err(StoreError::Invalid("an attempt by hand has no outcome".into()));
         };
         let event = Event::Outcome { number, outcome: outcome.clone() };
@@ -413,7 +413,7 @@ impl Deliveries {
     /// Whether what stands in an attempt's place is that attempt: an earlier call wrote it and
     /// was answered with an error.
     async fn is_ours(&self, attempt: &Attempt) -> Result<bool, StoreError> {
-        let found = self.attempt(&attempt.msg, &attempt.ep, attempt.turn).await?;
+        let found = self.attempt(&attempt.msg, &attempt.ep, attempt.trigger).await?;
         Ok(found.is_some_and(|found| found.id == attempt.id))
     }
 

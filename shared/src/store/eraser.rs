@@ -60,7 +60,7 @@ impl Eraser {
     /// # Errors
     /// When the store fails; the answer may or may not be gone then.
     pub async fn attempt(&self, attempt: &Attempt) -> Result<(), StoreError> {
-        let key = keys::attempt(&attempt.msg.key(), &attempt.ep, attempt.turn);
+        let key = keys::attempt(&attempt.msg.key(), &attempt.ep, attempt.trigger);
         self.rewrite(&key, |item| {
             let mut found: Attempt = doc::decode(&item.doc)?;
             if found.id != attempt.id {

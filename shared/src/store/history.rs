@@ -12,7 +12,7 @@ use super::pages::{self, Bounds, Listed, MAX_READS, Walk};
 use super::table::{Index, Item, Query, Table, prefix_range};
 use super::{PAGE, StoreError, base_query, doc, find_first, inbox, keys};
 use crate::domain::application::Application;
-use crate::domain::attempt::{Attempt, Turn};
+use crate::domain::attempt::{Attempt, Trigger};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::Delivery;
 use crate::domain::endpoint::Endpoint;
@@ -62,7 +62,7 @@ impl Trace {
     /// schedule, or the delivery that has none yet. Each delivery begins once.
     pub fn begins(&self) -> bool {
         match self {
-            Self::Attempt(attempt) => attempt.turn == Turn::Scheduled(1),
+            Self::Attempt(attempt) => attempt.trigger == Trigger::Scheduled(1),
             Self::Unattempted(_) => true,
         }
     }
@@ -287,7 +287,7 @@ impl History {
         ep: &EndpointId,
     ) -> Result<String, StoreError> {
         let attempts = self.attempts_of_pair(msg, ep).await?;
-        let first = attempts.iter().find(|attempt| attempt.turn == Turn::Scheduled(1));
+        let first = attempts.iter().find(|attempt| attempt.trigger == Trigger::Scheduled(1));
         if let Some(first) = first {
             return Ok(first.id.to_string());
         }

@@ -38,7 +38,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::attempt::Turn;
+use crate::domain::attempt::Trigger;
 use crate::domain::clock::Timestamp;
 use crate::domain::endpoint::Stretch;
 use crate::domain::id::{
@@ -227,10 +227,10 @@ pub fn message_time(app: &ApplicationId, spread: Spread, msg: &MessageId) -> Key
 }
 
 /// An attempt.
-pub fn attempt(message: &MessageKey, ep: &EndpointId, turn: Turn) -> Key {
-    let sk = match turn {
-        Turn::Scheduled(number) => format!("{}{number:04}", attempts_to(ep)),
-        Turn::Manual(id) => format!("{}{id}", attempts_to(ep)),
+pub fn attempt(message: &MessageKey, ep: &EndpointId, trigger: Trigger) -> Key {
+    let sk = match trigger {
+        Trigger::Scheduled(number) => format!("{}{number:04}", attempts_to(ep)),
+        Trigger::Manual(id) => format!("{}{id}", attempts_to(ep)),
     };
     key(message_pk(message), sk)
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 #[cfg(doc)]
 use super::InFlight;
 use super::{Step, StepError, Worker, turn_page};
-use crate::domain::attempt::Turn;
+use crate::domain::attempt::Trigger;
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Event;
 use crate::domain::delivery::scheduled::Waiting;
@@ -124,14 +124,14 @@ impl Worker {
     /// [`InFlight`].
     async fn open(&self, message: Message, ep: EndpointId) -> Result<Option<Outgoing>, StepError> {
         let deliveries = &self.deliveries;
-        let turn = Turn::Scheduled(1);
+        let trigger = Trigger::Scheduled(1);
         if let Some(found) = deliveries.delivery(&message.id, &ep).await? {
             return match found.value.attempts {
                 0 => self.recover_one(message.id, ep).await,
                 _ => Ok(None),
             };
         }
-        if deliveries.attempt(&message.id, &ep, turn).await?.is_some() {
+        if deliveries.attempt(&message.id, &ep, trigger).await?.is_some() {
             return Ok(None);
         }
         if deliveries.waiting(&message).await?.is_some_and(|waiting| waiting != Waiting::Over) {
