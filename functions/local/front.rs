@@ -16,6 +16,7 @@ use shared::domain::source::TOKEN_MARK;
 use tokio::sync::Semaphore;
 
 use crate::http_server::Hearing;
+use crate::lane;
 use crate::machine::Machine;
 
 /// What stands behind the HTTP server.
@@ -31,8 +32,20 @@ pub(crate) struct Front {
 pub(crate) const LONG_AT_ONCE: usize = 16;
 
 impl Front {
+    /// Answers a request. What is no publishing goes on though the caller has hung up, as it does on
+    /// AWS: once a change is written, what this process remembers is to follow it.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Response<Bytes> {
+        let (head, body) = request.into_parts();
+        let is_short = Self::is_short(&head);
+        let request = Request::from_parts(head, body);
+        match is_short {
+            true => self.route(request).await,
+            false => lane::to_its_end(async move { self.route(request).await }).await,
+        }
+    }
+
     /// Routes as API Gateway does: publishing to receive, everything else to admin.
-    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+    async fn route(&self, request: Request<Bytes>) -> Response<Bytes> {
         let request = request::plain(request);
         let segments = request::segments(request.uri().path());
         match (request.method(), segments.as_slice()) {

@@ -173,8 +173,7 @@ impl Platform {
             second: Some(second),
         };
         doors.spawn(http_server::serve_within(door, listener, stop, move |request| {
-            let front = front.clone();
-            async move { front.answer(request).await }
+            front.clone().answer(request)
         }));
         Ok(Self { addr, token, tasks, doors, stopper, dispatcher, _lane: lane })
     }
