@@ -17,10 +17,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::connection::{MOST_AT_ONCE, Second, Stream, WhichLane};
-use crate::http_server::{Door, Hearing, Limits, serve_within};
+use crate::http_server::{Door, Limits, WHOLE, serve_within};
 use crate::lane::{self, LONG, Lane};
 use crate::server::{heard, limits, say};
 use crate::stop::{Stop, stop};
+use crate::timer::Timer;
+use crate::unread::Reader;
 
 /// How long a stop that is not heard is waited for: less than the server waits for a request.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,7 +66,7 @@ async fn serve(lane: &Lane, stop: Stop, gate: Arc<Gate>) -> (SocketAddr, JoinHan
     let noted = gate.clone();
     let knows = move |_: &Parts| {
         noted.asked.lock().unwrap().push(here());
-        Hearing::WHOLE
+        WHOLE
     };
     let limits = Limits { of_a_stranger: LONG, ..limits() };
     let door = Door { limits, knows: Arc::new(knows), second };
@@ -207,7 +209,8 @@ async fn no_call_of_the_system_copies_somebodys_megabyte() {
     let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (writer, _) = listener.accept().await.unwrap();
     let reading = tokio::spawn(heard(reader));
-    let mut writer = Stream::of(writer, WhichLane::first(None));
+    let reader = Reader::new(limits().answer, Timer::here(), Stop::never());
+    let mut writer = Stream::of(writer, WhichLane::first(None), reader);
     let (short, long) = (vec![b's'; MOST_AT_ONCE / 2], vec![b'l'; 16 * MOST_AT_ONCE]);
     let mut sent = writer.write(&long).await.unwrap();
     assert!((1..=MOST_AT_ONCE).contains(&sent), "{sent}");

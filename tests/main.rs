@@ -52,6 +52,9 @@ mod expunge;
 mod fuzz;
 mod headers;
 mod health;
+/// How much the local platform reads of whom.
+#[path = "../functions/local/hearing.rs"]
+mod hearing;
 /// What the local platform's API and endpoints listen with.
 #[path = "../functions/local/http_server.rs"]
 #[allow(dead_code, reason = "tests choose their limits themselves")]
@@ -165,8 +168,14 @@ mod tenants;
 #[path = "../functions/local/terminal.rs"]
 mod terminal;
 mod throttle;
+/// How the local platform's connections measure time.
+#[path = "../functions/local/timer.rs"]
+mod timer;
 mod token;
 mod token_deliveries;
+/// How long the local platform waits for whoever reads an answer.
+#[path = "../functions/local/unread.rs"]
+mod unread;
 mod upserts;
 /// What of the environment the local platform does not hear.
 #[path = "../functions/local/variables.rs"]

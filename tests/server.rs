@@ -9,8 +9,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::http_server::{Door, Hearing, Limits, Peers, serve_within};
+use crate::hearing::{Hearing, Room};
+use crate::http_server::{Door, Limits, Peers, WHOLE, serve_within};
 use crate::stop::{Stop, stop};
+use crate::unread::Pace;
+
+/// Less than the limits of these tests, so that no test waits for one of them to pass.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 pub(crate) fn limits() -> Limits {
     let long = Duration::from_secs(60);
@@ -18,6 +23,7 @@ pub(crate) fn limits() -> Limits {
         head: long,
         body: long,
         least_rate: 1024,
+        answer: Pace { longest: long, least_rate: 1024 },
         of_a_stranger: usize::MAX,
         connections: 100,
         of_one_peer: 100,
@@ -29,9 +35,10 @@ async fn echo(limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let knows = |head: &http::request::Parts| match head.headers.get("authorization") {
-        Some(token) if token == "Bearer some" => Hearing { most: 2_048, _place: None },
-        Some(_) => Hearing::WHOLE,
-        None => Hearing::default(),
+        Some(token) if token == "Bearer some" => Hearing::UpTo(2_048, None),
+        Some(token) if token == "Bearer late" => Hearing::Busy,
+        Some(_) => WHOLE,
+        None => Hearing::Stranger,
     };
     let door = Door { limits, knows: Arc::new(knows), second: None };
     tokio::spawn(serve_within(
@@ -135,12 +142,77 @@ async fn of_a_stranger_no_long_body_is_read() {
     let known = "authorization: x\r\ncontent-length: 1001\r\n\r\n";
     let known = send(&format!("{known}{}", "x".repeat(1_001))).await;
     assert!(known.starts_with("HTTP/1.1 202 "), "{known}");
+    // Where there is no room the caller is to come again.
+    let late = send("authorization: Bearer late\r\ncontent-length: 1001\r\n\r\n").await;
+    assert!(late.starts_with("HTTP/1.1 503 ") && late.contains("retry-after: "), "{late}");
     // Of some no more is read than what they ask for takes.
     for (length, status) in [(2_048, "202"), (2_049, "413")] {
         let some = format!("authorization: Bearer some\r\ncontent-length: {length}\r\n\r\n");
         let some = send(&format!("{some}{}", "x".repeat(length))).await;
         assert!(some.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {some}");
     }
+}
+
+#[test]
+fn long_bodies_of_strangers_have_room_for_so_many_bytes_at_once() {
+    let room = Room::new();
+    let hear = |length: Option<usize>, most| {
+        let request = http::Request::builder();
+        let request = match length {
+            Some(length) => request.header("content-length", length),
+            None => request,
+        };
+        room.hear(&request.body(()).unwrap().into_parts().0, most)
+    };
+    let megabyte = 1024 * 1024;
+    let fit = |held: &mut Vec<Hearing>, length, most| {
+        let before = held.len();
+        while let place @ Hearing::UpTo(..) = hear(length, most) {
+            held.push(place);
+        }
+        held.len() - before
+    };
+    let mut held = Vec::new();
+    // Who does not say how much will come may send all that is read.
+    assert_eq!(fit(&mut held, None, 4 * megabyte), 16);
+    held.clear();
+    assert_eq!(fit(&mut held, Some(megabyte / 2), 4 * megabyte), 128);
+    held.pop();
+    assert_eq!(fit(&mut held, Some(65_537), megabyte), 4);
+}
+
+/// A server whose answers are longer than the system takes of what nobody reads.
+async fn long_answers(limits: Limits, stop: Stop) -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let door = Door { limits, knows: Arc::new(|_| WHOLE), second: None };
+    let answer = |_| async { Response::new(bytes::Bytes::from(vec![b'x'; 32 * 1024 * 1024])) };
+    (addr, tokio::spawn(serve_within(door, listener, stop, answer)))
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_an_answer_holds_a_connection_only_for_so_long() {
+    let answer = Pace { longest: Duration::from_secs(1), least_rate: 1_024 * 1_024 };
+    let (addr, _server) =
+        long_answers(Limits { connections: 1, answer, ..limits() }, Stop::never()).await;
+    let mute = say(addr, GET).await;
+    // Whoever reads gets all of it, and is served when the connection is free.
+    let read = tokio::time::timeout(PATIENCE, heard(say(addr, GET).await)).await;
+    assert!(read.expect("a place is free").len() > 32 * 1024 * 1024);
+    assert!(heard(mute).await.len() < 32 * 1024 * 1024);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_an_answer_does_not_hold_up_a_stop() {
+    let (stopper, stop) = stop();
+    let (addr, server) = long_answers(limits(), stop).await;
+    let mute = say(addr, GET).await;
+    // It has begun to answer.
+    mute.readable().await.unwrap();
+    stopper.stop();
+    tokio::time::timeout(PATIENCE, server).await.expect("it stops").unwrap();
 }
 
 #[tokio::test]
@@ -224,7 +296,7 @@ async fn a_server_that_stops_answers_what_it_was_asked_and_takes_nothing_else() 
     let (stopper, stop) = stop();
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (noted, gate) = (begun.clone(), may_end.clone());
-    let door = Door { limits: limits(), knows: Arc::new(|_| Hearing::WHOLE), second: None };
+    let door = Door { limits: limits(), knows: Arc::new(|_| WHOLE), second: None };
     let server =
         tokio::spawn(serve_within(door, listener, stop, move |request: http::Request<_>| {
             let (noted, gate) = (noted.clone(), gate.clone());

@@ -12,17 +12,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use hyper::rt::Sleep;
-use hyper_util::rt::TokioTimer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 use crate::lane;
 use crate::stop::Stop;
+use crate::unread::Reader;
 
 /// Most bytes that are read or written in one call of the system: on many systems a thread keeps
 /// its processor until the last of them is copied, whoever else wants it.
@@ -104,51 +102,17 @@ impl WhichLane {
     }
 }
 
-/// Measures the time of a connection in one lane, wherever the connection is: what waits ends with
-/// the lane that it was begun in, and a connection outlives the second.
-#[derive(Clone)]
-pub(crate) struct Timer {
-    lane: Handle,
-    timer: TokioTimer,
-}
-
-impl Timer {
-    /// Of the lane where this is called.
-    pub(crate) fn here() -> Self {
-        Self { lane: Handle::current(), timer: TokioTimer::new() }
-    }
-}
-
-impl hyper::rt::Timer for Timer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        let _inside = self.lane.enter();
-        self.timer.sleep(duration)
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let _inside = self.lane.enter();
-        self.timer.sleep_until(deadline)
-    }
-
-    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, new_deadline: Instant) {
-        self.timer.reset(sleep, new_deadline);
-    }
-
-    fn now(&self) -> Instant {
-        self.timer.now()
-    }
-}
-
 /// What a connection is read from and written to; it tells when all has been sent.
 pub(crate) struct Stream {
     stream: TcpStream,
     lane: WhichLane,
+    reader: Reader,
 }
 
 impl Stream {
     /// The stream of the connection that is in this lane.
-    pub(crate) fn of(stream: TcpStream, lane: WhichLane) -> Self {
-        Self { stream, lane }
+    pub(crate) fn of(stream: TcpStream, lane: WhichLane, reader: Reader) -> Self {
+        Self { stream, lane, reader }
     }
 }
 
@@ -169,7 +133,8 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let some = &bytes[..bytes.len().min(MOST_AT_ONCE)];
-        Pin::new(&mut self.stream).poll_write(context, some)
+        let written = Pin::new(&mut self.stream).poll_write(context, some);
+        self.reader.judge(context, written)
     }
 
     fn poll_write_vectored(
@@ -184,7 +149,11 @@ impl AsyncWrite for Stream {
         match parts.get(count) {
             // What was left out has to go alone.
             Some(long) if bytes == 0 => self.poll_write(context, long),
-            _ => Pin::new(&mut self.stream).poll_write_vectored(context, &parts[..count]),
+            _ => {
+                let stream = Pin::new(&mut self.stream);
+                let written = stream.poll_write_vectored(context, &parts[..count]);
+                self.reader.judge(context, written)
+            }
         }
     }
 
@@ -196,6 +165,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
         self.lane.sent();
+        self.reader.has_read();
         Poll::Ready(flushed)
     }
 

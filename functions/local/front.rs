@@ -13,10 +13,9 @@ use shared::api::request;
 use shared::domain::id::SourceId;
 use shared::domain::right::Right;
 use shared::domain::source::TOKEN_MARK;
-use tokio::sync::Semaphore;
 
-use crate::http_server::Hearing;
-use crate::lane;
+use crate::hearing::{Hearing, Room};
+use crate::http_server::{MAX_BODY_BYTES, WHOLE};
 use crate::machine::Machine;
 
 /// What stands behind the HTTP server.
@@ -24,12 +23,11 @@ pub(crate) struct Front {
     pub(crate) machine: Machine,
     pub(crate) receiver: Receiver,
     pub(crate) admin: Admin,
-    /// Places for those whose long bodies are read before it is known who they are.
-    pub(crate) long: Arc<Semaphore>,
+    /// Room for long bodies that are read before it is known whose they are.
+    pub(crate) strangers: Room,
+    /// Room for those of whoever has a token and does not publish.
+    pub(crate) callers: Room,
 }
-
-/// How many of them there are: 64 MB of bodies at the most.
-pub(crate) const LONG_AT_ONCE: usize = 16;
 
 impl Front {
     /// Answers a request. What is no publishing goes on though the caller has hung up, as it does on
@@ -40,7 +38,7 @@ impl Front {
         let request = Request::from_parts(head, body);
         match is_short {
             true => self.route(request).await,
-            false => lane::to_its_end(async move { self.route(request).await }).await,
+            false => to_its_end(async move { self.route(request).await }).await,
         }
     }
 
@@ -68,38 +66,39 @@ impl Front {
             && matches!(segments.as_slice(), ["api", "v1", "app", _, "msg"] | ["in", _])
     }
 
-    /// How much is read of whoever sends this head: all of who has a token, and of who proves the
-    /// whole request by what is in it as much as that operation takes. What waits for no answer from
-    /// the store is asked here.
+    /// How much is read of whoever sends this head: as much as the operation takes, while there is
+    /// room, of who has a token or will prove the whole request by what is in it. What waits for no
+    /// answer from the store is asked here.
     pub(crate) fn knows(&self, head: &Parts) -> Hearing {
         let Machine { base, tenancy, .. } = &self.machine;
-        if request::opened(&head.headers, &tenancy.tokens, base.ambient.now()).is_ok() {
-            return Hearing::WHOLE;
-        }
         let segments = request::segments(head.uri.path());
-        let usual = Hearing { most: request::MAX_BODY_BYTES, _place: None };
+        let publishes = matches!(
+            segments.as_slice(),
+            ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"]
+        );
+        if let Ok(bearer) = request::opened(&head.headers, &tenancy.tokens, base.ambient.now()) {
+            return match publishes && bearer.may(Right::Publish) {
+                true => WHOLE,
+                false => self.callers.hear(head, request::MAX_BODY_BYTES),
+            };
+        }
+        let has = |name: &str| head.headers.contains_key(name);
+        let is_signed = || ["webhook-signature", "svix-signature"].into_iter().any(has);
         match segments.as_slice() {
             ["in", source] => {
                 let id = source.split(TOKEN_MARK).next().unwrap_or_default();
-                if id.parse::<SourceId>().is_ok() { usual } else { Hearing::default() }
-            }
-            ["inspect", _] => usual,
-            ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"] => {
-                let has = |name: &str| head.headers.contains_key(name);
-                match ["webhook-signature", "svix-signature"].into_iter().any(has) {
-                    true if !has(AUTHORIZATION.as_str()) => self.signed(usual),
-                    _ => Hearing::default(),
+                match id.parse::<SourceId>() {
+                    Ok(_) => self.strangers.hear(head, request::MAX_BODY_BYTES),
+                    Err(_) => Hearing::Stranger,
                 }
             }
-            _ => Hearing::default(),
+            ["inspect", _] => self.strangers.hear(head, request::MAX_BODY_BYTES),
+            // An event that its profile cuts may be long, and who signs it is known only at its end.
+            _ if publishes && is_signed() && !has(AUTHORIZATION.as_str()) => {
+                self.strangers.hear(head, MAX_BODY_BYTES)
+            }
+            _ => Hearing::Stranger,
         }
-    }
-
-    /// An event that its profile cuts may be long, and who signs it is known only at its end: few at
-    /// once may say that they do.
-    fn signed(&self, usual: Hearing) -> Hearing {
-        let place = self.long.clone().try_acquire_owned().ok();
-        place.map_or(usual, |place| Hearing { _place: Some(place), ..Hearing::WHOLE })
     }
 
     /// For the operator alone: it tells what all customers do together.
@@ -114,5 +113,15 @@ impl Front {
         }
         let status = self.machine.status();
         Ok(error::json(StatusCode::OK, &status))
+    }
+}
+
+/// Runs this to its end in the lane where it is called, though nobody waits for it any more.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The lane is closed, and with it whoever waits.
+        Err(_) => std::future::pending().await,
     }
 }

@@ -17,13 +17,16 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use shared::api::error::ApiError;
+use shared::api::error::{ApiError, Later};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::connection::{self, Second, Serving, Stream, Timer, WhichLane};
+use crate::connection::{self, Second, Serving, Stream, WhichLane};
+use crate::hearing::Hearing;
 use crate::stop::Stop;
+use crate::timer::Timer;
+use crate::unread::{Pace, Reader};
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
 /// say what its limit is.
@@ -67,6 +70,8 @@ pub(crate) struct Limits {
     pub(crate) body: Duration,
     /// Bytes of a body that must come in a second.
     pub(crate) least_rate: u32,
+    /// How long an answer may take to be read.
+    pub(crate) answer: Pace,
     /// Bytes that are read of the body of somebody who is not known.
     pub(crate) of_a_stranger: usize,
     /// Connections at once. More wait until one of them ends.
@@ -79,10 +84,12 @@ impl Limits {
     /// As many connections as leave half of the descriptors to what this process opens itself.
     pub(crate) fn of_this_process() -> Self {
         let connections = half_of_descriptors().min(MOST_CONNECTIONS);
+        let (longest, least_rate) = (Duration::from_secs(30), 16 * 1024);
         Self {
-            head: Duration::from_secs(30),
-            body: Duration::from_secs(30),
-            least_rate: 16 * 1024,
+            head: longest,
+            body: longest,
+            least_rate,
+            answer: Pace { longest, least_rate },
             of_a_stranger: 64 * 1024,
             connections,
             of_one_peer: connections / 2,
@@ -97,22 +104,11 @@ const SPARE_DESCRIPTORS: usize = 64;
 /// Most connections at once, however many descriptors there are.
 const MOST_CONNECTIONS: usize = 8192;
 
+/// All that is read of anybody.
+pub(crate) const WHOLE: Hearing = Hearing::UpTo(MAX_BODY_BYTES, None);
+
 /// How much is read of somebody, by the head of a request.
 pub(crate) type Knows = Arc<dyn Fn(&Parts) -> Hearing + Send + Sync>;
-
-/// How long a body may be.
-#[derive(Default)]
-pub(crate) struct Hearing {
-    /// In bytes; no more than of any stranger if that is less.
-    pub(crate) most: usize,
-    /// Held while it is read, where only so many at once may be so long.
-    pub(crate) _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Hearing {
-    /// All that is read of anybody.
-    pub(crate) const WHOLE: Self = Self { most: MAX_BODY_BYTES, _place: None };
-}
 
 /// Serves until the task is dropped. `answer` gets every request that can be read.
 pub(crate) async fn serve<A, F>(listener: TcpListener, answer: A)
@@ -121,7 +117,7 @@ where
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
     let limits = Limits::of_this_process();
-    let door = Door { limits, knows: Arc::new(|_| Hearing::WHOLE), second: None };
+    let door = Door { limits, knows: Arc::new(|_| WHOLE), second: None };
     serve_within(door, listener, Stop::never(), answer).await;
 }
 
@@ -169,7 +165,9 @@ where
         let _ = stream.set_nodelay(true);
         let (knows, answer) = (knows.clone(), answer.clone());
         let lane = WhichLane::first(second.clone());
-        let (stream, own) = (Stream::of(stream, lane.clone()), lane.clone());
+        let (timer, stop) = (Timer::here(), stop.clone());
+        let reader = Reader::new(limits.answer, timer.clone(), stop.clone());
+        let (stream, own) = (Stream::of(stream, lane.clone(), reader), lane.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let (knows, answer, lane) = (knows.clone(), answer.clone(), own.clone());
             async move {
@@ -178,7 +176,6 @@ where
                 Ok::<_, Infallible>(answer.map(Full::new))
             }
         });
-        let (timer, stop) = (Timer::here(), stop.clone());
         tokio::spawn(async move {
             let serving = http1::Builder::new()
                 .timer(timer)
@@ -305,12 +302,11 @@ async fn whole(
         // Who says that more will come is asked before any of it is read.
         let length = expected.max(read);
         if length > limits.of_a_stranger as u64 {
-            let Hearing { most, .. } = hearing.get_or_insert_with(&known);
-            if *most <= limits.of_a_stranger {
-                return Err(stranger());
-            }
-            if length > *most as u64 {
-                return Err(too_large(*most));
+            match hearing.get_or_insert_with(&known) {
+                Hearing::Stranger => return Err(stranger()),
+                Hearing::Busy => return Err(last(ApiError::Later(Later::Busy))),
+                Hearing::UpTo(most, _) if length > *most as u64 => return Err(too_large(*most)),
+                Hearing::UpTo(..) => {}
             }
         }
         let frame = match timeout_at(deadline, body.frame()).await {

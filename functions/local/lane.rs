@@ -77,18 +77,6 @@ where
     }
 }
 
-/// Runs this to its end in the lane where it is called, though nobody waits for it any more.
-pub(crate) async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> T {
-    match tokio::spawn(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The lane is closed, and with it whoever waits.
-        Err(_) => std::future::pending().await,
-    }
-}
-
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "it is for all threads"))]
 fn stand_back(nice: i32) {
     embedded::stand_back();

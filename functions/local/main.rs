@@ -27,6 +27,7 @@ mod demo;
 mod deployed;
 mod doctor;
 mod front;
+mod hearing;
 mod hint;
 mod http_server;
 mod inspect;
@@ -58,7 +59,9 @@ mod stop;
 mod table;
 mod tail;
 mod terminal;
+mod timer;
 mod token;
+mod unread;
 mod variables;
 mod webhook;
 

@@ -19,12 +19,12 @@ use shared::embedded::Engine;
 use shared::host::config::{self, Environment};
 use shared::sender::{HttpSender, Sender, SenderSettings};
 use shared::store::Profiles;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::connection::Second;
 use crate::crowd::Crowds;
-use crate::front::{Front, LONG_AT_ONCE};
+use crate::front::Front;
+use crate::hearing::Room;
 use crate::lane::{self, Lane};
 use crate::machine::Machine;
 use crate::narrator::Narrator;
@@ -163,7 +163,8 @@ impl Platform {
             machine,
             receiver,
             admin,
-            long: Arc::new(Semaphore::new(LONG_AT_ONCE)),
+            strangers: Room::new(),
+            callers: Room::new(),
         });
         let known = front.clone();
         let second = Second { lane: lane.handle().clone(), is_short: Front::is_short };

@@ -28,6 +28,11 @@ impl Stop {
         stop().1
     }
 
+    /// Whether it has been asked for.
+    pub(crate) fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Waits until it is asked for.
     pub(crate) async fn asked(&self) {
         if self.0.clone().wait_for(|asked| *asked).await.is_err() {

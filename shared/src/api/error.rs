@@ -42,6 +42,8 @@ pub enum ApiError {
 pub enum Later {
     /// 503: others change the same thing all the time.
     Contended,
+    /// 503: as many long bodies are read as there is room for.
+    Busy,
     /// 429: more is asked about one application, endpoint or event than one key of the store takes.
     TooMuch,
     /// 503: the store or the queue is not there, or takes no more. The reason is for the log.
@@ -257,6 +259,11 @@ impl Later {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "contended",
                 "Other requests are changing this: try again.",
+            ),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "There is no room for a body as long as this at the moment: ask again.",
             ),
             Self::TooMuch => (
                 StatusCode::TOO_MANY_REQUESTS,
