@@ -236,13 +236,15 @@ fn a_profile_in_a_file_that_could_not_be_stored_is_refused_at_the_start() {
 fn what_a_caller_changed_who_hung_up_is_what_others_are_shown() {
     let place = Place::new("hung-up");
     place.says(&["app", "create", "Acme", "--uid", "acme"]);
-    let endpoint = r#"{"url": "http://127.0.0.1:9/hook", "uid": "hook"}"#;
-    place.json(&["api", "POST", "/app/acme/endpoint", endpoint]);
+    for uid in ["hook", "other"] {
+        let endpoint = format!(r#"{{"url": "http://127.0.0.1:9/hook", "uid": "{uid}"}}"#);
+        place.json(&["api", "POST", "/app/acme/endpoint", &endpoint]);
+    }
     let token = place.says(&["token"]);
     let addr = std::fs::read_to_string(place.directory.join(".posthorn/address")).unwrap();
-    let ask = |method: &str, body: &str| {
+    let ask = |uid: &str, method: &str, body: &str| {
         let mut stream = std::net::TcpStream::connect(addr.trim()).unwrap();
-        let head = format!("{method} /api/v1/app/acme/endpoint/hook HTTP/1.1\r\nhost: x\r\n");
+        let head = format!("{method} /api/v1/app/acme/endpoint/{uid} HTTP/1.1\r\nhost: x\r\n");
         let token = format!("authorization: Bearer {}\r\nconnection: close\r\n", token.trim());
         let length = body.len();
         write!(stream, "{head}{token}content-length: {length}\r\n\r\n{body}").unwrap();
@@ -256,15 +258,17 @@ fn what_a_caller_changed_who_hung_up_is_what_others_are_shown() {
         endpoint["description"].clone()
     };
     for n in 0..100 {
-        description(ask("GET", ""));
-        let gone = ask("PATCH", &format!(r#"{{"description": "{n}"}}"#));
+        description(ask("hook", "GET", ""));
+        let gone = ask("hook", "PATCH", &format!(r#"{{"description": "{n}"}}"#));
         // Some of them are gone before the change is stored, some after.
         std::thread::sleep(Duration::from_micros(200 * (n % 20)));
         drop(gone);
         std::thread::sleep(Duration::from_millis(20));
-        let shown = description(ask("GET", ""));
+        // What was begun before another change is stored when that is.
+        description(ask("other", "PATCH", &format!(r#"{{"description": "{n}"}}"#)));
+        let shown = description(ask("hook", "GET", ""));
         // A change reads what is stored.
-        assert_eq!(shown, description(ask("PATCH", "{}")), "{n}");
+        assert_eq!(shown, description(ask("hook", "PATCH", "{}")), "{n}");
     }
 }
 
