@@ -124,6 +124,15 @@ async fn names_that_are_not_the_customers_are_refused() {
 }
 
 #[tokio::test]
+async fn no_header_can_be_chosen_that_is_never_sent() {
+    let (world, _, _, path) = stage().await;
+    for name in shared::domain::headers::OF_CONNECTIONS {
+        let refused = world.call("PUT", &path, json!({"headers": {name: "1"}})).await;
+        assert_eq!(refused.status, 422, "{name}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_expunged_message_shows_no_payload_and_is_not_sent_again() {
     let (world, app, ep, _) = stage().await;
     world.network.next(URL, answer(500));

@@ -14,26 +14,15 @@ use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::credentials;
 use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
+use shared::domain::headers;
 use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;
 use crate::sensitive::is_sensitive;
 use crate::{Answer, Call};
 
-/// Names that are the connection's own business, or ours.
-const RESERVED: [&str; 11] = [
-    "connection",
-    "date",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
+/// Names that are ours, beside those of the connection.
+const RESERVED: [&str; 2] = ["date", "user-agent"];
 /// How reserved names start (Svix, and the family of Standard Webhooks).
 const RESERVED_PREFIXES: [&str; 7] =
     ["content-", "posthorn-", "svix-", "webhook-", "x-amz-", "x-google-", "x-svix-"];
@@ -221,7 +210,8 @@ fn broken_rule(name: &str, value: Option<&str>) -> Option<String> {
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
         return Some("must be named as HTTP allows: letters, digits and `-`".to_owned());
     }
-    let reserved = RESERVED.contains(&lower.as_str())
+    let reserved = headers::OF_CONNECTIONS.contains(&lower.as_str())
+        || RESERVED.contains(&lower.as_str())
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
     if reserved {
         return Some("is set by the sender, by the connection or by clouds: choose another".into());

@@ -2,6 +2,22 @@
 
 use http::{HeaderMap, header};
 
+/// Headers that say how a request is framed or where its connection leads. Given from outside, they
+/// could make the receiver see another request than the one that was signed.
+pub const OF_CONNECTIONS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// The bearer token, if the request has one.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     authorization(headers, "bearer")

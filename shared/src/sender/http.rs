@@ -34,6 +34,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
+use crate::domain::headers;
 use crate::domain::id::ApplicationId;
 
 use super::connection::{Connection, Connector, Place};
@@ -220,22 +221,6 @@ const LONGEST_RETRY_AFTER: usize = 64;
 /// which the map of headers panics.
 const MOST_HEADERS: usize = 100;
 
-/// Headers that say how the request is framed or where the connection leads. Given from
-/// outside, they could make the receiver see another request than the one that was signed.
-const OURS: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// Where the request goes, and what goes there.
 fn request(url: &Url, outbound: Outbound) -> Result<(Place, Request<Full<Bytes>>), String> {
     let place = Place::of(url).ok_or("the URL names no host")?;
@@ -263,7 +248,7 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| format!("\"{}\" is not a header name", legible(name)))?;
-        if OURS.contains(&name.as_str()) {
+        if headers::OF_CONNECTIONS.contains(&name.as_str()) {
             return Err(format!("the header \"{name}\" cannot be chosen"));
         }
         let value = HeaderValue::from_str(value).map_err(|_| {
