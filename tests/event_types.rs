@@ -172,6 +172,30 @@ async fn a_type_behind_a_flag_is_hidden_from_applications_without_it() {
 }
 
 #[tokio::test]
+async fn a_hidden_type_of_a_profile_is_hidden_with_it() {
+    const NAME: &str = "checkout_session.completed";
+    let world = World::new();
+    let app = world.application().await;
+    world.call("PATCH", &format!("/api/v1/app/{app}"), json!({"profile": "dashx"})).await;
+    let token = world.app_token(&app);
+    let shown = async || {
+        let path = format!("/api/v1/app/{app}/profile");
+        world.call_as(&token, "GET", &path, Value::Null).await.body.to_string().contains(NAME)
+    };
+    let create = async |name: &str| {
+        let said = json!({"url": format!("http://127.0.0.1:9/{name}"), "filterTypes": [NAME]});
+        let path = format!("/api/v1/app/{app}/endpoint");
+        world.call_as(&token, "POST", &path, said).await.status.as_u16()
+    };
+    assert!(shown().await);
+    assert_eq!(create("before").await, 201);
+    let said = json!({"description": "", "featureFlags": ["beta"]});
+    world.call("PUT", &format!("{TYPES}/{NAME}"), said).await;
+    assert!(!shown().await);
+    assert_eq!(create("after").await, 422);
+}
+
+#[tokio::test]
 async fn every_broken_rule_of_a_type_is_named() {
     let world = World::new();
     let said = json!({

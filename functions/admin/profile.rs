@@ -104,7 +104,13 @@ impl Call<'_> {
     pub(crate) async fn application_profile(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
         let profile = self.effective_profile(&tenant.application, None).await?;
-        let (profile, events) = self.profile_and_events(&profile.name).await?;
+        let (profile, mut events) = self.profile_and_events(&profile.name).await?;
+        if self.flags().is_some() {
+            let all = self.admin.catalogue.all(&tenant.application.org).await?;
+            let hidden = all.iter().filter(|described| !described.is_for(self.flags()));
+            let hidden: BTreeSet<&String> = hidden.map(|described| &described.name).collect();
+            events.retain(|event| !hidden.contains(&event.event_type));
+        }
         Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
     }
 

@@ -4,10 +4,11 @@
 //! Known is what the organisation described and what the endpoint's profile brings along.
 //! Publishing an event that nobody described is allowed all the same.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use shared::api::error::{ApiError, Violation};
 use shared::domain::endpoint::Endpoint;
+use shared::domain::event_type::EventType;
 use shared::domain::notice;
 use shared::domain::token::Access;
 use shared::store::Tenant;
@@ -58,19 +59,20 @@ impl Call<'_> {
         }
         let profile = self.effective_profile(&tenant.application, profile).await?;
         let (_, events) = self.profile_and_events(&profile.name).await?;
-        new.retain(|name| events.iter().all(|event| event.event_type != **name));
         let (org, catalogue) = (tenant.application.org, &self.admin.catalogue);
+        // What a visitor may not know of is not there for it, even if its profile has it.
+        let is_there = |name: &String, described: Option<&EventType>| match described {
+            Some(described) => described.is_for(self.flags()),
+            None => events.iter().any(|event| event.event_type == *name),
+        };
         if new.len() > FEW {
             let all = catalogue.all(&org).await?;
-            let visible = all.iter().filter(|described| described.is_for(self.flags()));
-            let visible: BTreeSet<&String> = visible.map(|described| &described.name).collect();
-            new.retain(|name| !visible.contains(name));
+            let described: BTreeMap<_, _> = all.iter().map(|it| (&it.name, it)).collect();
+            new.retain(|name| !is_there(name, described.get(name).copied()));
         } else {
             let mut unknown = Vec::new();
             for name in new {
-                let found = catalogue.find(&org, name).await?;
-                // What a visitor may not know of is not there for it.
-                if !found.is_some_and(|found| found.is_for(self.flags())) {
+                if !is_there(name, catalogue.find(&org, name).await?.as_ref()) {
                     unknown.push(name);
                 }
             }
