@@ -353,6 +353,9 @@ async fn handshakes_are_answered() {
     let meta = json!({"name": "x", "type": "meta", "app": app,
         "config": {"secret": "s", "verifyToken": "v"}});
     let meta = text(&world.call("POST", SOURCES, meta).await.body["id"]);
+    let empty = json!({"name": "x", "type": "meta", "app": app,
+        "config": {"secret": "s", "verifyToken": ""}});
+    assert_eq!(world.call("POST", SOURCES, empty).await.status, 422, "it would prove nothing");
     let path = format!("/in/{meta}?hub.mode=subscribe&hub.challenge=42&hub.verify_token=");
     let right = world.call("GET", &format!("{path}v"), Value::Null).await;
     assert_eq!((right.status.as_u16(), &right.bytes[..]), (200, &b"42"[..]));
@@ -604,7 +607,6 @@ async fn a_security_event_token_is_believed_by_its_key_set_and_published_as_its_
             "config": {"secret": keys.body.to_string()},
             "verification": {"scheme": "jwt", "issuer": "https://identity.moneyhub.co.uk",
                 "audience": "client"},
-            "eventId": {"pointer": "/jti"},
         });
         let made = world.call("POST", SOURCES, made).await;
         assert_eq!(made.status, 201, "{made:?}");
@@ -615,6 +617,8 @@ async fn a_security_event_token_is_believed_by_its_key_set_and_published_as_its_
         let source = text(&made.body["id"]);
         let taken = relay(&world, &delivery, &source).await;
         assert_eq!(taken.status, 202, "{algorithm}: {taken:?}");
+        // Whoever says it again, with the same `jti`, means the same event.
+        assert_eq!(relay(&world, &delivery, &source).await.body["id"], taken.body["id"]);
         let path = format!("/api/v1/app/{target}/msg");
         let listed = world.call("GET", &path, Value::Null).await.body;
         assert_eq!(listed["data"].as_array().map(Vec::len), Some(number + 1), "{algorithm}");

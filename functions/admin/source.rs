@@ -32,7 +32,7 @@ const VERIFICATION_NOTE: &str = "posthorn.verification";
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IngestSourceIn {
-    #[schemars(length(min = 1))]
+    #[schemars(with = "description::Name")]
     pub(crate) name: String,
     #[schemars(with = "Option<Uid>")]
     pub(crate) uid: Option<String>,
@@ -358,6 +358,9 @@ fn check_texts(rules: &mut Rules, input: &IngestSourceIn) {
     rules.text("config.secret", input.config.secret.as_deref().unwrap_or_default(), MAX_SECRET);
     let token = input.config.verify_token.as_deref().unwrap_or_default();
     rules.text("config.verifyToken", token, MAX_TEXT);
+    if input.config.verify_token.as_deref() == Some("") {
+        rules.broken("config.verifyToken", "must not be empty: it would prove nothing");
+    }
     for (field, rule) in [("eventType", &input.event_type), ("eventId", &input.event_id)] {
         match rule {
             Some(Rule::Header(name)) => check_header(rules, &format!("{field}.header"), name),
