@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::cli;
 use crate::output::{Output, field, moment};
 use crate::reach::{Api, segment};
+use crate::terminal::shown_in_line;
 
 /// Most endpoints and attempts of a message that are looked at.
 const MOST: usize = 1_000;
@@ -43,7 +44,7 @@ pub(crate) async fn run(api: &Api, options: &cli::OneMessage) -> Result<Output, 
 
 /// An endpoint as the platform explains it: the verdict, every rule, every attempt, what is next.
 fn explanation(endpoint: &Value, attempts: &[Value]) -> String {
-    let mut text = format!("\n\n{}", field(endpoint, "url"));
+    let mut text = format!("\n\n{}", shown_in_line(&field(endpoint, "url")));
     text += &format!("\n  {}: {}", field(endpoint, "verdict"), field(endpoint, "says"));
     for rule in endpoint["rules"].as_array().into_iter().flatten() {
         let mark = if rule["holds"] == true { "yes" } else { "NO " };
@@ -94,14 +95,14 @@ fn headers(attempt: &Value) -> String {
 fn unexplained(destinations: &[Value], attempts: &[Value], told: &Value) -> String {
     let mut text = String::new();
     for destination in destinations {
-        text += &format!("\n\n{}", field(destination, "url"));
+        text += &format!("\n\n{}", shown_in_line(&field(destination, "url")));
         text += &format!("\n  {}{}", field(destination, "statusText"), outlook(destination));
         text += &attempted(&destination["id"], attempts);
     }
     let known = |id: &Value| destinations.iter().any(|one| one["id"] == *id);
     for other in told.as_array().into_iter().flatten().filter(|one| !known(&one["id"])) {
         let why = other["why"].as_str().unwrap_or("it was not tried so far");
-        text += &format!("\n\n{}\n  not sent: {why}", field(other, "url"));
+        text += &format!("\n\n{}\n  not sent: {why}", shown_in_line(&field(other, "url")));
     }
     text
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use shared::domain::attempt::{Attempt, Trigger};
 
 use crate::output::{Paint, field, line};
-use crate::terminal::{shown, shown_json};
+use crate::terminal::{shown_in_line, shown_json};
 
 /// Lines that wait for whoever reads them.
 const WAITING: usize = 4_096;
@@ -86,7 +86,7 @@ fn write(waiting: &Receiver<Value>, missed: &AtomicU64, as_json: bool, paint: Pa
 /// An attempt for people, as `20:57:02  order.paid  -> https://...  500  1 ms  again in 5 s`.
 pub(crate) fn sentence(told: &Value, paint: Paint) -> String {
     let status = match told["status"].as_u64() {
-        None | Some(0) => format!("no answer ({})", shown(&field(told, "why"))),
+        None | Some(0) => format!("no answer ({})", shown_in_line(&field(told, "why"))),
         Some(status) => status.to_string(),
     };
     let status = if told["ok"] == true { paint.good(&status) } else { paint.bad(&status) };
@@ -98,8 +98,8 @@ pub(crate) fn sentence(told: &Value, paint: Paint) -> String {
     format!(
         "{}  {}  -> {}  {status}  {} ms{next}",
         paint.faint(field(told, "at").get(11..19).unwrap_or_default()),
-        shown(&field(told, "eventType")),
-        shown(&field(told, "url")),
+        shown_in_line(&field(told, "eventType")),
+        shown_in_line(&field(told, "url")),
         told["ms"],
     )
 }

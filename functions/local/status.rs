@@ -10,6 +10,7 @@ use shared::domain::endpoint::MAX_ENDPOINTS;
 use crate::cli;
 use crate::output::{Output, field, line};
 use crate::reach::{Api, segment};
+use crate::terminal::shown_in_line;
 
 /// Time between two looks with `--watch`.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -74,11 +75,16 @@ async fn look(api: &Api) -> Result<Output, String> {
     text += if apps.len() < MOST { "\n" } else { ", what follows is of the first of them\n" };
     text += &format!("endpoints              {endpoints}, {} of them disabled", disabled.len());
     for one in &disabled {
-        text += &format!("\n  disabled: {}  {}", field(one, "url"), field(one, "id"));
+        text +=
+            &format!("\n  disabled: {}  {}", shown_in_line(&field(one, "url")), field(one, "id"));
     }
     for one in &failing {
         let error = &one["lastError"];
-        text += &format!("\n  failing:  {}  {}", field(one, "url"), field(one, "endpointId"));
+        text += &format!(
+            "\n  failing:  {}  {}",
+            shown_in_line(&field(one, "url")),
+            field(one, "endpointId")
+        );
         text += &format!(" of {}, {}", field(one, "application"), field(error, "says"));
     }
     let is_whole = [parked, apps.len(), failing.len()].iter().all(|count| *count < MOST);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::terminal::shown;
+use crate::terminal::shown_in_line;
 
 /// What stands for the rest of a cell that is cut.
 const REST: char = '…';
@@ -147,7 +147,7 @@ fn cut(text: &str, width: usize) -> String {
 
 /// A text in one line, which does nothing to a terminal.
 fn in_a_line(text: &str) -> String {
-    shown(&text.replace(['\n', '\r', '\t'], " "))
+    shown_in_line(text)
 }
 
 /// How many places a text takes in a terminal, where some characters take two.

@@ -9,7 +9,7 @@ use shared::domain::clock::Timestamp;
 use crate::cli;
 use crate::output::{Paint, complain, field, line};
 use crate::reach::{Api, segment};
-use crate::terminal::{shown, shown_json};
+use crate::terminal::{shown_in_line, shown_json};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -124,8 +124,8 @@ fn shown_line(attempt: &Value, kind: &str, paint: Paint) -> String {
     format!(
         "{}  {}  -> {}  {status}  {} ms  {}",
         paint.faint(time.get(11..19).unwrap_or_default()),
-        shown(kind),
-        shown(&field(attempt, "url")),
+        shown_in_line(kind),
+        shown_in_line(&field(attempt, "url")),
         field(attempt, "responseDurationMs"),
         paint.faint(&field(attempt, "msgId")),
     )

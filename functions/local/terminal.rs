@@ -14,6 +14,11 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
+/// The same where it stands in a line: there is no other line that it could begin.
+pub(crate) fn shown_in_line(text: &str) -> String {
+    shown(&text.replace(['\n', '\r', '\t'], " "))
+}
+
 /// JSON as programs read it, and as harmless when somebody looks at it: what would do something to a
 /// terminal is escaped. It stands in texts only, where either spelling means the same: between them
 /// there is to be no white space.

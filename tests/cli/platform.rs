@@ -47,7 +47,7 @@ fn at_a_terminal_a_delivery_is_one_coloured_line() {
     let attempt: Attempt = serde_json::from_value(json!({
         "id": "atmpt_2xmplWq7RbT4nKc9LsVd1HgYz3F", "msg": "msg_2xmplWq7RbT4nKc9LsVd1HgYz3F",
         "app": "app_2xmplWq7RbT4nKc9LsVd1HgYz3F", "ep": "ep_2xmplWq7RbT4nKc9LsVd1HgYz3F",
-        "turn": {"scheduled": 1}, "at": 1_795_662_921_874_u64, "url": "https://a.example/\u{1b}[2J",
+        "turn": {"scheduled": 1}, "at": 1_795_662_921_874_u64, "url": "https://a.example/\n\u{1b}[2J",
         "ok": false, "status": 500, "ms": 1, "response": "", "eventType": "order.paid",
     }))
     .unwrap();
@@ -55,7 +55,7 @@ fn at_a_terminal_a_delivery_is_one_coloured_line() {
     let plain = narrator::sentence(&told, Paint::new(false));
     assert_eq!(
         plain,
-        "03:15:21  order.paid  -> https://a.example/\\u{1b}[2J  500  1 ms  again in 5 s"
+        "03:15:21  order.paid  -> https://a.example/ \\u{1b}[2J  500  1 ms  again in 5 s"
     );
     let coloured = narrator::sentence(&told, Paint::new(true));
     assert!(coloured.contains("\u{1b}[31m500\u{1b}[0m"), "{coloured:?}");

@@ -9,7 +9,7 @@ use super::answer::Answered;
 use super::{Print, line};
 use crate::output::{Paint, field};
 use crate::reach::{Api, segment};
-use crate::terminal::{shown, shown_json};
+use crate::terminal::{shown, shown_in_line, shown_json};
 use crate::webhook::Webhook;
 
 /// Tells of deliveries. Clones tell the same.
@@ -96,21 +96,21 @@ impl Teller {
         let to = about["forwardedTo"].as_str().map(|to| format!("  -> {to}")).unwrap_or_default();
         let verdict = match about["rejection"].as_str() {
             None => "signature verified".to_owned(),
-            Some(why) => paint.bad(&format!("NOT VERIFIED: {}", shown(why))),
+            Some(why) => paint.bad(&format!("NOT VERIFIED: {}", shown_in_line(why))),
         };
         let mut text = format!(
             "{}  {}{to}  {status}  {} ms  attempt {}  {verdict}  {}",
             paint.faint(field(about, "at").get(11..19).unwrap_or_default()),
-            shown(&field(about, "eventType")),
+            shown_in_line(&field(about, "eventType")),
             about["ms"],
             about["attempt"],
-            paint.faint(&shown(&field(about, "id"))),
+            paint.faint(&shown_in_line(&field(about, "id"))),
         );
         if let Some(failure) = about["failure"].as_str() {
-            text += &format!("\n  {}", paint.bad(&shown(failure)));
+            text += &format!("\n  {}", paint.bad(&shown_in_line(failure)));
         }
         for header in about["headers"].as_array().into_iter().flatten() {
-            let of = |n: usize| shown(header[n].as_str().unwrap_or_default());
+            let of = |n: usize| shown_in_line(header[n].as_str().unwrap_or_default());
             text += &format!("\n  {}: {}", of(0), of(1));
         }
         if about["body"].is_string() {
