@@ -90,7 +90,7 @@ impl Call<'_> {
     /// The body, and the credentials that its URL said, which are out of it.
     fn endpoint_in(&self) -> Result<(EndpointIn, Option<String>), ApiError> {
         let mut input: EndpointIn = request::body(self.request)?;
-        let said = credentials::take(&mut input.url);
+        let said = take_credentials(&mut input.url);
         Ok((input, said))
     }
 
@@ -141,19 +141,22 @@ impl Call<'_> {
         let tenant = self.tenant_with(app, ep).await?;
         let endpoint = endpoint_of(&tenant, ep)?;
         let mut patch: EndpointPatch = request::body(self.request)?;
-        let said = patch.url.as_mut().and_then(credentials::take);
+        let said = patch.url.as_mut().and_then(take_credentials);
         let mut rules = Rules::default();
         check_version(&mut rules, patch.version);
         let mut types_field = "eventTypes";
         rules.event_types("filterTypes", patch.filter_types.value().map(Vec::as_slice));
-        if patch.event_types == Field::Absent {
+        if patch.event_types == Field::Absent || gives_way(&patch.event_types, &patch.filter_types)
+        {
             patch.event_types = std::mem::take(&mut patch.filter_types);
             types_field = "filterTypes";
         } else {
             rules.event_types("eventTypes", patch.event_types.value().map(Vec::as_slice));
         }
         rules.rate("rateLimit", patch.rate_limit.value().copied());
-        if patch.throttle_rate == Field::Absent {
+        if patch.throttle_rate == Field::Absent
+            || gives_way(&patch.throttle_rate, &patch.rate_limit)
+        {
             patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
         } else {
             rules.rate("throttleRate", patch.throttle_rate.value().copied());
@@ -252,6 +255,9 @@ impl Call<'_> {
     /// would come back to us. Inspectors are there to be sent to.
     fn check_url(&self, rules: &mut Rules, url: &str) {
         rules.url(url, &self.admin.settings.policy);
+        if url.contains(|c: char| c.is_control()) {
+            rules.broken("url", "must not have line breaks, tabs or other control characters");
+        }
         let place = |url: &str| {
             let url = Url::parse(url).ok()?;
             Some((url.host_str()?.to_owned(), url.port_or_known_default(), url.path().to_owned()))
@@ -473,4 +479,16 @@ fn check_version(rules: &mut Rules, version: Option<u16>) {
 
 fn uid_taken() -> ApiError {
     ApiError::conflict("An endpoint with this uid already exists in this application.")
+}
+
+/// What the older name of a field says counts where the newer one says `null`, as it does in a POST.
+fn gives_way<T>(newer: &Field<T>, older: &Field<T>) -> bool {
+    matches!((newer, older), (Field::Null, Field::Value(_)))
+}
+
+/// Takes the credentials out of a URL. White space around it is of whoever copied it, and a blank
+/// inside means `%20`; beyond that a URL is kept as it was typed.
+fn take_credentials(url: &mut String) -> Option<String> {
+    *url = url.trim().replace(' ', "%20");
+    credentials::take(url)
 }

@@ -410,3 +410,41 @@ async fn user_name_and_password_of_a_url_are_sealed_sent_as_basic_and_never_show
     world.call("PATCH", &ep, json!({"url": URL})).await;
     assert_eq!(sent().await.as_deref(), Some("Bearer one"));
 }
+
+#[tokio::test]
+async fn a_url_is_kept_as_it_was_typed_but_for_blanks_and_has_no_control_characters() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}/endpoint");
+    for (typed, kept) in [
+        (" https://h.example/\n", "https://h.example/"),
+        ("https://h.example/a b", "https://h.example/a%20b"),
+        ("HTTPS://H.example", "HTTPS://H.example"),
+    ] {
+        let made = post(&world, &path, json!({"url": typed})).await;
+        assert_eq!((made.status.as_u16(), &made.body["url"]), (201, &json!(kept)), "{typed}");
+    }
+    for typed in ["https://h.example/a\tb", "https://h.ex\nample/", "https://h.example/\u{1b}[31m"]
+    {
+        let refused = post(&world, &path, json!({"url": typed})).await;
+        assert_eq!(refused.status, 422, "{typed:?}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "url"]), "{typed:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_older_name_of_a_field_counts_beside_a_null() {
+    let world = World::new();
+    let app = world.application().await;
+    world.describe("order.paid").await;
+    let said = json!({"url": URL, "rateLimit": 3, "throttleRate": null,
+        "filterTypes": ["order.paid"], "eventTypes": null});
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let made = post(&world, &path, said.clone()).await;
+    let path = format!("{path}/{}", text(&made.body["id"]));
+    let changed = world.call("PATCH", &path, said).await;
+    for reply in [made, changed] {
+        let shown = (&reply.body["throttleRate"], &reply.body["eventTypes"]);
+        assert_eq!(shown, (&json!(3), &json!(["order.paid"])), "{reply:?}");
+    }
+}
