@@ -52,6 +52,9 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("*", "takes throttleRate minimum 1 for 0"),
     // People read it; what has no limit does not fit the store in the end.
     ("*", "takes name maxLength 256 for none"),
+    ("*", "takes description maxLength 4096 for none"),
+    // What proxies and servers commonly take at most.
+    ("*", "takes url maxLength 2048 for 65536"),
     // A change may set what a new one may be made with: theirs says so of the latter only.
     ("v1.application.patch", "takes name minLength 1 for none"),
     ("v1.endpoint.patch", "takes url m* for none"),

@@ -23,7 +23,7 @@ use crate::{Answer, Call, page};
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ApplicationPatch {
     #[serde(deserialize_with = "not_null")]
-    #[schemars(length(min = 1), with = "String")]
+    #[schemars(with = "description::Name")]
     name: Option<String>,
     #[schemars(with = "Option<Uid>")]
     uid: Field<String>,

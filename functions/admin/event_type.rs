@@ -51,6 +51,7 @@ pub(crate) struct Named {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventTypeUpdate {
+    #[schemars(with = "description::Words")]
     description: String,
     #[serde(default)]
     archived: bool,
@@ -78,7 +79,7 @@ pub(crate) struct EventTypeUpdate {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct EventTypePatch {
     #[serde(deserialize_with = "not_null")]
-    #[schemars(with = "String")]
+    #[schemars(with = "description::Words")]
     description: Option<String>,
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "bool")]

@@ -21,7 +21,7 @@ use crate::{Answer, Call, page};
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IntegrationIn {
-    #[schemars(length(min = 1))]
+    #[schemars(with = "description::Name")]
     name: String,
     /// A note of which feature flags it is for: what publishes sees no event types.
     #[schemars(with = "Option<Vec<description::EventType>>")]

@@ -1,9 +1,7 @@
 //! Limits of what callers may store, beside those of `shared`.
 
-use shared::api::rules::Rules;
+use shared::api::rules::{MAX_DESCRIPTION, Rules};
 
-/// Longest description, in characters.
-pub(crate) const MAX_DESCRIPTION: usize = 4_096;
 /// Most feature flags of an event type.
 pub(crate) const MAX_FLAGS: usize = 100;
 

@@ -20,7 +20,7 @@ const TOKEN_BYTES: usize = 18;
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct IngestSourcePatch {
     #[serde(deserialize_with = "not_null")]
-    #[schemars(length(min = 1), with = "String")]
+    #[schemars(with = "description::Name")]
     name: Option<String>,
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "Metadata")]

@@ -141,8 +141,11 @@ pub(crate) struct BulkReplayIn {
     since: String,
     #[schemars(with = "Option<Moment>")]
     until: Option<String>,
+    #[schemars(with = "Option<BTreeSet<description::EventType>>")]
     event_types: Option<Vec<String>>,
+    #[schemars(length(max = MAX_CHANNEL))]
     channel: Option<String>,
+    #[schemars(length(max = MAX_TAG))]
     tag: Option<String>,
     #[schemars(range(max = 4))]
     status: Option<u8>,

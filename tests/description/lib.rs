@@ -23,8 +23,8 @@ pub use parts::{
 };
 pub use shared::api::schema::{
     AttemptStatus, AttemptStatusText, Channels, ContentType, Delays, EmptyObject, EventType,
-    EventTypes, JsonObject, MessageChannels, MessageStatus, MessageStatusText, Moment, SecretText,
-    SymmetricText, Tags, TimeoutSeconds, TriggerType, Url,
+    EventTypes, JsonObject, MessageChannels, MessageStatus, MessageStatusText, Moment, Name,
+    SecretText, SymmetricText, Tags, TargetUrl, TimeoutSeconds, TriggerType, Url, Words,
 };
 
 /// Where a document's schemas are.
@@ -226,6 +226,7 @@ pub fn document(
         }
     }
     schemas.values_mut().for_each(parts::keep_formats);
+    schemas.values_mut().for_each(parts::no_null_defaults);
     if !problems.is_empty() {
         return Err(problems);
     }

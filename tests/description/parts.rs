@@ -202,6 +202,27 @@ pub(super) fn idempotency_key() -> Value {
     })
 }
 
+/// Takes out defaults that only say that a field may be left out: `null`, where it is refused.
+pub(super) fn no_null_defaults(schema: &mut Value) {
+    let takes_null = |field: &Value| {
+        let types = &field["type"];
+        let any = field["anyOf"].as_array().into_iter().flatten();
+        types.is_null() && field["anyOf"].is_null()
+            || types.as_array().is_some_and(|types| types.contains(&json!("null")))
+            || any.into_iter().any(|one| one["type"] == "null")
+    };
+    for field in
+        schema["properties"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut)
+    {
+        let takes_null = takes_null(field);
+        if let Some(field) = field.as_object_mut().filter(|_| !takes_null)
+            && field.get("default") == Some(&Value::Null)
+        {
+            field.remove("default");
+        }
+    }
+}
+
 /// Spells "a text of this format, or null" in two: tools look for the format of a text only where
 /// nothing but a text is allowed.
 pub(super) fn keep_formats(schema: &mut Value) {

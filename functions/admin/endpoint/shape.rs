@@ -22,7 +22,7 @@ use crate::delivery_settings::{DeliverySettingsIn, apply_delivery_settings};
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointIn {
-    #[schemars(with = "description::Url")]
+    #[schemars(with = "description::TargetUrl")]
     pub(super) url: String,
     /// A number that the caller gives it; Svix has it, and does nothing with it either.
     #[schemars(range(min = 1))]
@@ -30,6 +30,7 @@ pub(crate) struct EndpointIn {
     #[schemars(with = "Option<Uid>")]
     pub(super) uid: Option<String>,
     #[serde(default)]
+    #[schemars(with = "description::Words")]
     pub(super) description: String,
     #[serde(default)]
     pub(super) disabled: bool,
@@ -99,7 +100,7 @@ impl EndpointIn {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct EndpointPatch {
     #[serde(deserialize_with = "not_null")]
-    #[schemars(with = "description::Url")]
+    #[schemars(with = "description::TargetUrl")]
     pub(super) url: Option<String>,
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "u16", range(min = 1))]
@@ -107,7 +108,7 @@ pub(crate) struct EndpointPatch {
     #[schemars(with = "Option<Uid>")]
     pub(super) uid: Field<String>,
     #[serde(deserialize_with = "not_null")]
-    #[schemars(with = "String")]
+    #[schemars(with = "description::Words")]
     pub(super) description: Option<String>,
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "bool")]

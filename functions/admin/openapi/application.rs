@@ -29,7 +29,8 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.application.update", "Change an application, or create it")
             .detail(
                 "Creates one if the path has the uid of none. A field left out is cleared, but not \
-                 the uid that the path has.",
+                 the uid that the path has, nor `profile` and `sandbox`, which Svix's libraries do \
+                 not know of.",
             )
             .takes::<ApplicationIn>()
             .answers::<ApplicationOut>(200, "The changed application")

@@ -27,8 +27,10 @@ pub(super) fn descriptions() -> Vec<Description> {
         describe("v1.endpoint.update", "Change an endpoint, or create it")
             .detail(
                 "Creates one if the path has the uid of none. A field left out is cleared, but not \
-                 the uid that the path has. The secret of an endpoint that is there stays, whatever \
-                 the body says.",
+                 the uid that the path has, nor what Svix's libraries do not know of: `version`, \
+                 `profile`, `apiVersion`, `format`, `jwtAlgorithm`, `retrySchedule` and \
+                 `timeoutSeconds` stay until they are said. The secret of an endpoint that is there \
+                 stays, whatever the body says.",
             )
             .takes::<EndpointIn>()
             .answers::<EndpointOut>(200, "The changed endpoint")

@@ -15,6 +15,8 @@ use crate::sender::target::{TargetPolicy, check_url};
 pub const MAX_BROKEN: usize = 20;
 /// Longest name of something for people, in characters.
 pub const MAX_NAME: usize = 256;
+/// Longest description, in characters.
+pub const MAX_DESCRIPTION: usize = 4_096;
 
 /// Collects broken rules, so that a caller learns of all of them at once, up to [`MAX_BROKEN`].
 #[derive(Default)]

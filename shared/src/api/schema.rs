@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use crate::api::rules::{MAX_DESCRIPTION, MAX_NAME};
 use crate::domain::delivery_settings::{MAX_DELAY_S, MAX_RETRIES, TIMEOUT_MS};
 use crate::domain::endpoint::{MAX_CHANNEL, MAX_ENDPOINT_CHANNELS, MAX_EVENT_TYPE};
 use crate::domain::message::{MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_TAG, MAX_TAGS};
+use crate::sender::target::MAX_URL_BYTES;
 
 /// What a uid, an event type or a channel is made of.
 const NAME_PATTERN: &str = r"^[a-zA-Z0-9\-_.]+$";
@@ -67,8 +69,14 @@ schemas! {
         "type": "array", "minItems": 1, "maxItems": MAX_MESSAGE_CHANNELS, "uniqueItems": true,
         "items": named(MAX_CHANNEL)
     };
-    /// Where webhooks are sent to.
+    /// Where webhooks were sent to.
     Url = {"type": "string", "format": "uri", "minLength": 1, "maxLength": 65_536};
+    /// Where webhooks are to be sent to.
+    TargetUrl = {"type": "string", "format": "uri", "minLength": 1, "maxLength": MAX_URL_BYTES};
+    /// A name for people.
+    Name = {"type": "string", "minLength": 1, "maxLength": MAX_NAME};
+    /// What something is for, in a caller's words.
+    Words = {"type": "string", "maxLength": MAX_DESCRIPTION};
     /// A message's tags.
     Tags = {
         "type": "array", "maxItems": MAX_TAGS,
