@@ -7,14 +7,18 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use shared::api::error::ApiError;
 use shared::domain::application::Application;
+use shared::domain::delivery::machine::Event;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId, SourceId, Uid};
 use shared::store::change::{Change, Changed, change, change_within};
 use shared::store::keys;
-use shared::store::table::{Condition, Item, Table, Write};
-use shared::store::{Directory, DirectoryEditor, Need, Sources, StoreError};
+use shared::store::table::{Condition, Index, Item, Key, Query, Table, Write};
+use shared::store::{
+    Advanced, Deliveries, Directory, DirectoryEditor, Edited, Need, Sources, StoreError,
+};
 
 use crate::support::interleaved::Interleaved;
+use crate::support::network::answer;
 use crate::support::world::{World, organisation, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
@@ -286,4 +290,99 @@ fn take_over(
         other.id = id;
         editor.create_endpoint(&other).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_whose_first_endpoints_get_tokens_share_one_key() {
+    let world = Arc::new(World::new());
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}/endpoint");
+    let endpoint =
+        |n: usize| json!({"url": format!("{URL}/{n}"), "format": "jwt", "jwtAlgorithm": "ES256"});
+    assert_eq!(at_once(&world, "POST", &path, endpoint).await, all(StatusCode::CREATED));
+    let keys = world.call("GET", "/api/v1/operator/jwt-key", Value::Null).await.body;
+    assert_eq!(keys["data"].as_array().unwrap().len(), 1, "{keys}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_add_headers_add_no_more_than_there_may_be() {
+    let world = Arc::new(World::new());
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/headers");
+    let ten = |n: usize| {
+        let names = (0..10).map(|m| (format!("x-{n}-{m}"), json!("1")));
+        json!({"headers": names.collect::<serde_json::Map<_, _>>()})
+    };
+    let statuses = at_once(&world, "PATCH", &path, ten).await;
+    let added = statuses.iter().filter(|status| **status == StatusCode::NO_CONTENT).count();
+    assert_eq!(added, 3, "{statuses:?}");
+    let shown = world.call("GET", &path, Value::Null).await.body;
+    assert_eq!(shown["headers"].as_object().unwrap().len(), 30, "{shown}");
+}
+
+/// Everything that is stored about an application.
+async fn remains(world: &World, app: &ApplicationId) -> Vec<Key> {
+    let (from, to) = (String::new(), "\u{7f}".to_owned());
+    let mut remains = Vec::new();
+    for pk in [keys::application_pk(app), keys::integrations_pk(app)] {
+        let (index, from, to) = (Index::Base, from.clone(), to.clone());
+        let query = Query { index, pk, from, to, descending: false, after: None, limit: 100 };
+        let page = world.table.query(&query).await.unwrap();
+        remains.extend(page.items.into_iter().map(|item| item.key));
+    }
+    remains
+}
+
+#[tokio::test]
+async fn what_is_created_while_its_application_is_deleted_goes_with_it() {
+    let world = World::new();
+    let name = world.application().await;
+    let ep = world.endpoint(&name, URL).await;
+    let app = name.parse().unwrap();
+    let reader = Directory::new(world.table.clone());
+    let tenant = reader.tenant(&app, Need::All).await.unwrap().unwrap();
+    let another = |id: EndpointId| {
+        let mut another = Endpoint::clone(&tenant.endpoints[0]);
+        (another.id, another.uid) = (id, Uid::parse("another", "").ok());
+        another
+    };
+    let (table, now) = (Interleaved::new(&world.table), world.ambient.now());
+    let editor = |table: Arc<dyn Table>| DirectoryEditor::new(table, None);
+    let (slow, fast) = (editor(table.clone()), editor(world.table.clone()));
+    // Once the endpoints that there are have been read.
+    let late = another(EndpointId::new(&world.ambient));
+    let creator = fast.clone();
+    table.after_next_read(async move {
+        assert_eq!(creator.create_endpoint(&late).await.unwrap(), Edited::Done(()));
+    });
+    assert_eq!(slow.delete_application(&app, now).await.unwrap(), Edited::Done(()));
+    assert_eq!(remains(&world, &app).await, Vec::new(), "{ep}");
+    // Once it is gone, by whoever knew it.
+    let later = another(EndpointId::new(&world.ambient));
+    assert_eq!(fast.create_endpoint(&later).await.unwrap(), Edited::Gone);
+    assert_eq!(remains(&world, &app).await, Vec::new());
+}
+
+#[tokio::test]
+async fn a_delivery_that_the_sweep_claims_meanwhile_is_canceled_all_the_same() {
+    let mut world = World::new();
+    let app = world.application().await;
+    let ep = world.endpoint(&app, URL).await;
+    world.network.next(URL, answer(500));
+    let msg = world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let (deliveries, now) = (world.parts.deliveries.clone(), world.ambient.now());
+    let (id, endpoint) = (msg.parse().unwrap(), ep.parse().unwrap());
+    let table = Interleaved::new(&world.table);
+    world.admin.pending = Deliveries::new(table.clone());
+    table.after_next_read(async move {
+        let found = deliveries.delivery(&id, &endpoint).await.unwrap().unwrap();
+        let claimed = deliveries.advance(&found, Event::Claimed, now).await.unwrap();
+        assert!(matches!(claimed, Advanced::Done { .. }), "{claimed:?}");
+    });
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/cancel-msgs");
+    let since = now.minus_ms(60_000).to_rfc3339();
+    let canceled = world.call("POST", &path, json!({"since": since})).await.body;
+    assert_eq!(canceled["canceled"], 1, "{canceled}");
 }

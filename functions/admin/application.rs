@@ -214,7 +214,10 @@ impl Call<'_> {
         // First what nobody would find any more.
         self.admin.revocations.integrations().delete_all(&tenant.application.id).await?;
         let now = self.admin.ambient.now();
-        match self.admin.editor.delete_application(&tenant.application.id, now).await? {
+        let deleted = self.admin.editor.delete_application(&tenant.application.id, now).await?;
+        // Those that were created meanwhile.
+        self.admin.revocations.integrations().delete_all(&tenant.application.id).await?;
+        match deleted {
             Edited::Gone => Err(ApiError::not_found()),
             Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),
         }
@@ -273,11 +276,13 @@ impl Call<'_> {
     }
 }
 
-/// Asks once more where somebody else created what was about to be created: then there is
-/// something to change.
+/// Asks once more where somebody else created what was about to be created, or removed what was
+/// about to be changed.
 pub(crate) async fn create_or_change<F: Future<Output = Answer>>(put: impl Fn() -> F) -> Answer {
     match put().await {
-        Err(ApiError::Http { status: StatusCode::CONFLICT, .. }) => put().await,
+        Err(ApiError::Http { status: StatusCode::CONFLICT | StatusCode::NOT_FOUND, .. }) => {
+            put().await
+        }
         other => other,
     }
 }

@@ -6,7 +6,7 @@ use description::Moment;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::api::error::{self, ApiError, Violation};
+use shared::api::error::{self, ApiError, Later, Violation};
 use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
@@ -24,6 +24,8 @@ use crate::{Answer, Call};
 const CANCEL_PAGE: usize = 250;
 /// Deliveries of a message that are canceled at once.
 const AT_ONCE: usize = 16;
+/// How often a delivery is tried that others change at the same time.
+const CHANGES: usize = 8;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -161,9 +163,16 @@ impl Call<'_> {
     /// Cancels one delivery, unless an attempt may be under way; how many that were.
     async fn cancel(&self, msg: &MessageId, ep: &EndpointId) -> Result<u64, ApiError> {
         let deliveries = &self.admin.pending;
-        let Some(found) = deliveries.delivery(msg, ep).await? else { return Ok(0) };
-        let now = self.admin.ambient.now();
-        let advanced = deliveries.advance(&found, Event::Canceled, now).await?;
-        Ok(u64::from(matches!(advanced, Advanced::Done { .. })))
+        for _ in 0..CHANGES {
+            let Some(found) = deliveries.delivery(msg, ep).await? else { return Ok(0) };
+            let now = self.admin.ambient.now();
+            match deliveries.advance(&found, Event::Canceled, now).await? {
+                Advanced::Done { .. } => return Ok(1),
+                Advanced::Refused(_) => return Ok(0),
+                // The sweep claimed it, or it was put off: it waits as before.
+                Advanced::Lost => {}
+            }
+        }
+        Err(ApiError::Later(Later::Contended))
     }
 }

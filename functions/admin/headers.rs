@@ -165,19 +165,25 @@ impl Call<'_> {
         let now = self.admin.ambient.now();
         let owner = endpoint.id.to_string();
         let change = |endpoint: &mut Endpoint| {
-            if anew {
-                endpoint.headers.clear();
-            }
+            let mut headers = match anew {
+                true => Vec::new(),
+                false => endpoint.headers.clone(),
+            };
             for (name, value) in &changes {
-                self.put_header(&mut endpoint.headers, &owner, name, value.as_deref());
+                self.put_header(&mut headers, &owner, name, value.as_deref());
             }
-            endpoint.updated_at = now;
-            endpoint.headers.len()
+            let count = headers.len();
+            if count <= MAX_HEADERS {
+                (endpoint.headers, endpoint.updated_at) = (headers, now);
+            }
+            count
         };
-        check_count(change(&mut endpoint.clone()), MAX_HEADERS)?;
         let edited = self.admin.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change);
         match edited.await? {
-            Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
+            Edited::Done((_, count)) => {
+                check_count(count, MAX_HEADERS)?;
+                Ok(error::empty(StatusCode::NO_CONTENT))
+            }
             Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
         }
     }

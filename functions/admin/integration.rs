@@ -105,6 +105,11 @@ impl Call<'_> {
         );
         let integration = Integration::new(of, about, from, &self.admin.ambient);
         store.create(&integration).await?;
+        if self.admin.directory.head(&application.id).await?.is_none() {
+            // The application was deleted meanwhile, and nobody would find this any more.
+            store.delete(&application.id, &integration.id).await?;
+            return Err(ApiError::not_found());
+        }
         Ok(error::json(StatusCode::CREATED, &IntegrationOut::from(integration)))
     }
 

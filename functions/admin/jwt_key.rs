@@ -171,8 +171,15 @@ impl Admin {
             return Ok(());
         }
         let key = self.make_key(algorithm)?;
-        // Somebody else may have been faster; then there is a key, and this one follows it.
-        self.add_key(org, &key, [DEFAULT_LEAD_S, DEFAULT_OVERLAP_S]).await?.map(|_| ())
+        let waits_s = [DEFAULT_LEAD_S, DEFAULT_OVERLAP_S];
+        let edited = self.key_sets.edit(org, |set| {
+            // Somebody else may have been faster.
+            match set.signing(algorithm, self.ambient.now()) {
+                Some(_) => Ok(()),
+                None => set.add(org, &key, waits_s, &self.sealer, &self.ambient).map(|_| ()),
+            }
+        });
+        edited.await?.map_err(refused)
     }
 
     async fn add_key(
@@ -185,13 +192,7 @@ impl Admin {
             set.add(org, key, waits_s, &self.sealer, &self.ambient)?;
             Ok(set.clone())
         });
-        Ok(edited.await?.map_err(|full| match full {
-            Full::Known => ApiError::conflict("This key is in the set already."),
-            Full::TooMany => ApiError::bad_request(
-                "limit_reached",
-                format!("At most {MAX_KEYS} keys of an algorithm are published at once."),
-            ),
-        }))
+        Ok(edited.await?.map_err(refused))
     }
 
     fn make_key(&self, algorithm: Algorithm) -> Result<PrivateKey, ApiError> {
@@ -202,6 +203,16 @@ impl Admin {
             _ => PrivateKey::generate(algorithm, &self.ambient),
         };
         made.map_err(ApiError::Internal)
+    }
+}
+
+fn refused(full: Full) -> ApiError {
+    match full {
+        Full::Known => ApiError::conflict("This key is in the set already."),
+        Full::TooMany => ApiError::bad_request(
+            "limit_reached",
+            format!("At most {MAX_KEYS} keys of an algorithm are published at once."),
+        ),
     }
 }
 

@@ -130,8 +130,8 @@ pub struct Admin {
     directory: Directory,
     /// Stores messages that are made to try an endpoint out.
     inbox: Inbox,
-    /// Calls pending deliveries off.
-    pending: Deliveries,
+    /// Cancels pending deliveries.
+    pub pending: Deliveries,
     /// For records that an operator sends back, and for resends.
     queues: Queues,
     parking: Parking,

@@ -1,6 +1,7 @@
 //! Sources: create, read, change, delete. Paths and shapes are those of Svix's ingest API.
 
 use std::future::ready;
+use std::time::Duration;
 
 use crate::JsonSchema;
 use bytes::Bytes;
@@ -22,7 +23,10 @@ use crate::inspector::origin;
 use crate::{Answer, Call, page};
 
 /// How often a change is begun anew when others change the same source.
-const CHANGES: usize = 24;
+const CHANGES: u32 = 24;
+/// Longest first pause before that, and longest of all, in milliseconds.
+const FIRST_PAUSE_MS: u64 = 8;
+const LONGEST_PAUSE_MS: u64 = 256;
 /// The note that names the application for a library that does not know the field `app`.
 const APP_NOTE: &str = "posthorn.app";
 /// The note with the JSON of `verification`, for a library that does not know that field either.
@@ -144,12 +148,14 @@ impl Call<'_> {
         reference: &str,
         wanted: &(dyn Fn(&Source) -> IngestSourceIn + Sync),
     ) -> Result<Option<Response<Bytes>>, ApiError> {
-        for _ in 0..CHANGES {
+        for tries in 0..CHANGES {
             let Some(old) = self.source_named(reference).await? else { return Ok(None) };
             let done = self.change_as_read(&old, &wanted(&old)).await?;
             if done.is_some() {
                 return Ok(done);
             }
+            let pause_ms = self.admin.ambient.pause_ms(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, tries);
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
         Err(ApiError::Later(Later::Contended))
     }

@@ -107,6 +107,12 @@ impl EmbeddedQueues {
         })?;
         let ids = Arc::new(Ids { next: AtomicU64::new(last + 1), body_bytes: AtomicU64::new(0) });
         let open = |name: &str, dead_letters: Option<EmbeddedQueue>| {
+            // What could not be sent back or parked is tried again soon, as on AWS.
+            let visibility_s = match dead_letters {
+                Some(_) => settings.visibility_s,
+                None => settings.visibility_s.min(super::VISIBILITY_S),
+            };
+            let settings = QueueSettings { visibility_s, ..settings };
             EmbeddedQueue::open(name, engine, clock, settings, dead_letters, &ids)
         };
         let deliveries_dlq = open("deliveries-dlq", None)?;

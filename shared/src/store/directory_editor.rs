@@ -122,21 +122,36 @@ impl DirectoryEditor {
     ) -> Result<Edited<()>, StoreError> {
         let Some(tenant) = read_whole(&*self.table, app).await? else { return Ok(Edited::Gone) };
         // The application goes last, so that a broken-off deletion can be asked for again.
-        let removals: Vec<_> = tenant
-            .endpoints
-            .iter()
-            .map(|endpoint| self.delete_endpoint(app, &endpoint.id))
-            .collect();
+        self.delete_endpoints(app, &tenant.endpoints).await?;
+        let deleted = self.change(app, None, |item| {
+            let application: Application = doc::decode(&item.doc)?;
+            let writes = removal(item, self.freed(&application, now)?);
+            Ok(Change::Write(writes, Edited::Done(())))
+        });
+        let deleted = deleted.await?;
+        // Those that were created meanwhile. Whoever creates one from now on finds no application
+        // any more, and takes it back.
+        let (from, to) = prefix_range(keys::ENDPOINT_PREFIX);
+        let late = read_range(&*self.table, keys::application_pk(app), from, to).await?;
+        let late: Result<Vec<_>, _> =
+            late.iter().map(|item| doc::decode(&item.doc).map(Arc::new)).collect();
+        let late = late?;
+        self.delete_endpoints(app, &late).await?;
+        Ok(deleted)
+    }
+
+    async fn delete_endpoints(
+        &self,
+        app: &ApplicationId,
+        endpoints: &[Arc<Endpoint>],
+    ) -> Result<(), StoreError> {
+        let removals: Vec<_> =
+            endpoints.iter().map(|endpoint| self.delete_endpoint(app, &endpoint.id)).collect();
         let mut removals = stream::iter(removals).buffer_unordered(PARALLEL_REMOVALS);
         while let Some(removed) = removals.next().await {
             removed?;
         }
-        self.change(app, None, |item| {
-            let application: Application = doc::decode(&item.doc)?;
-            let writes = removal(item, self.freed(&application, now)?);
-            Ok(Change::Write(writes, Edited::Done(())))
-        })
-        .await
+        Ok(())
     }
 
     /// Stores a new endpoint of an existing application.
@@ -144,7 +159,14 @@ impl DirectoryEditor {
     /// # Errors
     /// When the store fails; it may or may not be stored then.
     pub async fn create_endpoint(&self, endpoint: &Endpoint) -> Result<Edited<()>, StoreError> {
-        self.create(&endpoint.app, birth(endpoint)?).await
+        let app = &endpoint.app;
+        let created = self.create(app, birth(endpoint)?).await?;
+        if created == Edited::Done(()) && self.table.get(&keys::application(app)).await?.is_none() {
+            // It was deleted meanwhile, and nobody would find this any more.
+            self.with(Vec::new()).delete_endpoint(app, &endpoint.id).await?;
+            return Ok(Edited::Gone);
+        }
+        Ok(created)
     }
 
     /// Stores a new endpoint if its application has fewer than `most`, however many are created at
