@@ -112,6 +112,7 @@ mod outcomes;
 #[path = "../functions/local/output.rs"]
 #[allow(dead_code, unused_imports, unused_macros, reason = "the commands use the rest")]
 mod output;
+mod parameters;
 mod parked;
 mod policy;
 mod portal;
