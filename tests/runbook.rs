@@ -49,6 +49,30 @@ fn every_alarm_has_its_place_in_the_runbook() {
     }
 }
 
+/// What the runbook says under a heading.
+fn section(heading: &str) -> &'static str {
+    let mut sections = RUNBOOK.split("\n## ");
+    sections.find(|section| section.starts_with(heading)).unwrap_or_else(|| panic!("{heading}"))
+}
+
+#[test]
+fn what_was_stopped_for_a_restore_is_turned_on_again_before_it_is_examined() {
+    let restore = section("Restore the table");
+    let place = |text: &str| restore.find(text).unwrap_or_else(|| panic!("{text}"));
+    let in_order = [
+        place("Stop everything"),
+        place("sam deploy --stack-name NAME"),
+        place("\"And on again\""),
+        place("posthorn doctor"),
+    ];
+    assert!(in_order.is_sorted(), "{in_order:?}");
+    let stop = section("Stop everything");
+    let (off, on) = stop.split_once("And on again:").unwrap();
+    for function in ["posthorn-STAGE-retry", "posthorn-STAGE-receive"] {
+        assert!(off.contains(function) && on.contains(function), "{function}");
+    }
+}
+
 #[test]
 fn every_path_and_parameter_of_the_runbook_is_one() {
     let template = template();
