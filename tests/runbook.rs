@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::template::{of_type, template};
+use crate::template::{FUNCTIONS, of_type, properties, template, template_where};
 
 const RUNBOOK: &str = include_str!("../functions/runbook.md");
 
@@ -70,6 +70,22 @@ fn what_was_stopped_for_a_restore_is_turned_on_again_before_it_is_examined() {
     let (off, on) = stop.split_once("And on again:").unwrap();
     for function in ["posthorn-STAGE-retry", "posthorn-STAGE-receive"] {
         assert!(off.contains(function) && on.contains(function), "{function}");
+    }
+}
+
+#[test]
+fn functions_leave_the_subnets_while_they_may_still_take_their_interfaces_along() {
+    let leave = section("Leave the subnets");
+    let [leaves, gone, deployed] = ["--vpc-config", "describe-network-interfaces", "sam deploy"]
+        .map(|text| leave.find(text).unwrap_or_else(|| panic!("{text}")));
+    assert!(leaves < gone && gone < deployed, "{leave}");
+    for (name, _) in FUNCTIONS {
+        let function =
+            properties(&template_where(&["HasGateway", "HasVpc"]), &format!("{name}Function"))
+                .clone();
+        let is_inside = !function["VpcConfig"].is_null();
+        let said = leave.contains(&format!("posthorn-STAGE-{}", name.to_lowercase()));
+        assert_eq!(said, is_inside, "{name}");
     }
 }
 
