@@ -90,6 +90,26 @@ fn functions_leave_the_subnets_while_they_may_still_take_their_interfaces_along(
 }
 
 #[test]
+fn what_is_deployed_by_the_runbook_names_parameters_as_sam_reads_them() {
+    let template = template();
+    let mut seen = 0;
+    for line in commands("sam") {
+        let said = line.split("--parameter-overrides ").nth(1).unwrap_or_default();
+        for parameter in said.split_whitespace() {
+            let (name, value) = parameter.trim_matches('\'').split_once('=').unwrap();
+            assert!(template["Parameters"][name].is_object(), "{line}");
+            // SAM refuses a parameter without a value, and takes quotes with nothing in them.
+            assert!(
+                !value.is_empty() && parameter.starts_with('\'') == (value == "\"\""),
+                "{line}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6, "{seen}");
+}
+
+#[test]
 fn every_path_and_parameter_of_the_runbook_is_one() {
     let template = template();
     let parameters = template["Parameters"].as_object().unwrap();
