@@ -7,7 +7,7 @@ use shared::domain::metrics::{Metric, Unit};
 use shared::lambda::emf;
 use shared::store::keys::index;
 
-use crate::cost_counts::operations::ALARM_METRICS;
+use crate::cost_counts::operations::{ALARM_METRICS, URL_ALARM_METRICS};
 use crate::template::{FUNCTIONS, of_type, properties, template, template_where, text};
 
 /// What CloudWatch gives for free of alarms, by their metrics.
@@ -82,19 +82,30 @@ fn the_age_of_a_retry_does_not_ring_for_the_delay_that_it_was_sent_with() {
 }
 
 #[test]
-fn an_error_in_a_thousand_answers_of_the_api_does_not_ring() {
-    for entrance in ["HasGateway", "HasUrls"] {
-        let alarm = properties(&template_where(&[entrance]), "ApiErrorAlarm").clone();
-        assert_eq!(alarm["Metrics"][0]["Expression"], "IF(errors > 5, 100 * errors / requests, 0)");
+fn an_error_in_a_thousand_answers_of_the_api_does_not_ring_and_one_of_two_does() {
+    let (gateway, receive, admin) = (
+        json!({"Name": "ApiId", "Value": {"Ref": "HttpApi"}}),
+        json!({"Name": "FunctionName", "Value": {"Ref": "ReceiveFunction"}}),
+        json!({"Name": "FunctionName", "Value": {"Ref": "AdminFunction"}}),
+    );
+    let of_url = ["Url5xxCount", "UrlRequestCount"];
+    for (entrance, name, of, metrics) in [
+        ("HasGateway", "ApiErrorAlarm", gateway, ["5xx", "Count"]),
+        ("HasUrls", "ApiErrorAlarm", receive, of_url),
+        ("HasUrls", "AdminErrorAlarm", admin, of_url),
+    ] {
+        let alarm = properties(&template_where(&[entrance]), name).clone();
+        // Where there are few requests a share of all says little, but half of them much.
+        let share = "IF(errors > 5 OR 2 * errors >= requests, 100 * errors / requests, 0)";
+        assert_eq!(alarm["Metrics"][0]["Expression"], share);
         assert_eq!(rings(&alarm), json!(["GreaterThanThreshold", 1, 3, 5, "notBreaching"]));
+        let measured = measured(&alarm);
         let names: Vec<String> =
-            measured(&alarm).iter().map(|metric| text(&metric["MetricName"])).collect();
-        let expected = match entrance {
-            "HasGateway" => ["5xx", "Count"],
-            _ => ["Url5xxCount", "UrlRequestCount"],
-        };
-        assert_eq!(names, expected);
+            measured.iter().map(|metric| text(&metric["MetricName"])).collect();
+        assert_eq!(names, metrics);
+        assert!(measured.iter().all(|metric| metric["Dimensions"] == json!([of])), "{name}");
     }
+    assert_eq!(template()["Resources"]["AdminErrorAlarm"], Value::Null, "the gateway has it");
 }
 
 #[test]
@@ -113,16 +124,17 @@ fn nothing_rings_for_what_endpoints_do() {
 
 #[test]
 fn every_alarm_says_how_many_points_it_takes_and_tells_who_is_named() {
-    let with_mail = template_where(&["HasGateway", "HasAlarmEmail"]);
-    for name in alarms() {
-        let alarm = alarm(&name);
+    let with_mail = template_where(&["HasGateway", "HasUrls", "HasAlarmEmail"]);
+    let template = template_where(&["HasGateway", "HasUrls"]);
+    for name in of_type(&template, "AWS::CloudWatch::Alarm") {
+        let alarm = properties(&template, &name);
         assert!(alarm["DatapointsToAlarm"].is_u64(), "{name}");
         assert_eq!(alarm["AlarmActions"], Value::Null, "{name}: nobody to tell");
         for actions in ["AlarmActions", "OKActions"] {
             assert_eq!(properties(&with_mail, &name)[actions], json!([{"Ref": "AlarmTopic"}]));
         }
         // What is no metric of ours or of AWS's would be silent for ever.
-        for metric in measured(&alarm) {
+        for metric in measured(alarm) {
             let space = text(&metric["Namespace"]);
             let ours = space == emf::NAMESPACE
                 && Metric::ALL.iter().any(|it| metric["MetricName"] == it.name());
@@ -133,11 +145,13 @@ fn every_alarm_says_how_many_points_it_takes_and_tells_who_is_named() {
 
 #[test]
 fn the_cost_command_counts_the_metrics_of_all_alarms() {
-    let template = template();
-    let count: usize =
-        alarms().iter().map(|name| measured(properties(&template, name)).len()).sum();
-    assert_eq!(count as u32, ALARM_METRICS);
-    assert!(count > FREE_ALARM_METRICS, "the template says what more cost");
+    for (entrance, besides) in [("HasGateway", 0), ("HasUrls", URL_ALARM_METRICS)] {
+        let template = template_where(&[entrance]);
+        let alarms = of_type(&template, "AWS::CloudWatch::Alarm");
+        let count: usize = alarms.map(|name| measured(properties(&template, &name)).len()).sum();
+        assert_eq!(count as u32, ALARM_METRICS + besides);
+        assert!(count > FREE_ALARM_METRICS, "the template says what more cost");
+    }
 }
 
 #[test]

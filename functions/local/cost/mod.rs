@@ -20,7 +20,7 @@ mod prices;
 
 use bill::{Bill, Line};
 pub(crate) use bill::{Ran, bill_of};
-use operations::{ALARM_METRICS, LINE_BYTES};
+use operations::{ALARM_METRICS, LINE_BYTES, URL_ALARM_METRICS};
 use prices::MILLION;
 
 use crate::output::tell;
@@ -185,10 +185,11 @@ fn print_assumptions(cost: &Cost, bill: &Bill) {
         cost.stored_days
     );
     let metrics = Metric::ALL.len() as f64;
+    let watched = ALARM_METRICS + if cost.function_url { URL_ALARM_METRICS } else { 0 };
     let watching =
-        metrics * prices::METRIC + f64::from(ALARM_METRICS) * prices::ALARM + prices::DASHBOARD;
+        metrics * prices::METRIC + f64::from(watched) * prices::ALARM + prices::DASHBOARD;
     tell!(
-        "Left out: CloudWatch's {metrics} metrics, alarms on {ALARM_METRICS} metrics and dashboard. Ten metrics,"
+        "Left out: CloudWatch's {metrics} metrics, alarms on {watched} metrics and dashboard. Ten metrics,"
     );
     tell!(
         "ten of alarms and three dashboards of an account are free; otherwise {watching:.2} a month."
