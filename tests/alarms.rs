@@ -73,12 +73,35 @@ fn a_sweep_that_does_not_come_to_its_end_rings_by_its_silence() {
     assert_eq!(rings(&alarm), json!(["GreaterThanThreshold", 300, 5, 5, "breaching"]));
 }
 
+/// The longest delay of a record, in seconds (SQS), and to which queue such are sent.
+const DELAYS_S: [(&str, u64); 2] = [("Deliveries", 0), ("Retries", 900)];
+/// As old as what waits for the slow endpoints of its own customer may become, in seconds.
+const BACKLOG_S: u64 = 1_800;
+
 #[test]
-fn the_age_of_a_retry_does_not_ring_for_the_delay_that_it_was_sent_with() {
-    /// The longest delay of a record, in seconds (SQS).
-    const LONGEST_DELAY_S: u64 = 900;
-    let alarm = alarm("RetriesAgeAlarm");
-    assert_eq!(alarm["Threshold"], LONGEST_DELAY_S + 300);
+fn records_that_others_keep_waiting_ring_soon_and_all_others_once_nothing_gets_through() {
+    let fair = template_where(&["HasGateway", "HasFairQueues"]);
+    let together = template_where(&["HasGateway"]);
+    let (all, quiet) =
+        ("ApproximateAgeOfOldestMessage", "ApproximateAgeOfOldestMessageInQuietGroups");
+    for (queue, delay_s) in DELAYS_S {
+        let soon = if delay_s == 0 { 120 } else { 300 };
+        for (template, name, metric, after_s) in [
+            (&fair, "Age", quiet, soon),
+            // There SQS does not tell customers apart.
+            (&together, "Age", all, soon),
+            // Where there are few customers, none of them may count as quiet.
+            (&fair, "Backlog", all, BACKLOG_S),
+            (&together, "Backlog", all, BACKLOG_S),
+        ] {
+            let alarm = properties(template, &format!("{queue}{name}Alarm"));
+            assert_eq!(alarm["MetricName"], metric);
+            let name = json!({"Fn::GetAtt": [format!("{queue}Queue"), "QueueName"]});
+            assert_eq!(alarm["Dimensions"], json!([{"Name": "QueueName", "Value": name}]));
+            let expected = json!(["GreaterThanThreshold", delay_s + after_s, 3, 3, "notBreaching"]);
+            assert_eq!(rings(alarm), expected);
+        }
+    }
 }
 
 #[test]
@@ -115,6 +138,10 @@ fn nothing_rings_for_what_endpoints_do() {
         for metric in measured(&alarm) {
             // A batch with an endpoint that takes its time is as long as that.
             assert_ne!(metric["MetricName"], "Duration", "{name}");
+            // And what waits behind it waits for as long, until nothing else can be the reason.
+            let age_s = alarm["Threshold"].as_u64().filter(|age_s| *age_s < BACKLOG_S);
+            let is_age = metric["MetricName"] == "ApproximateAgeOfOldestMessage";
+            assert!(!is_age || age_s.is_none(), "{name}");
             for told in [Metric::Failed, Metric::Exhausted, Metric::Deferred, Metric::Duplicates] {
                 assert_ne!(metric["MetricName"], told.name(), "{name}");
             }

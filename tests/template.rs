@@ -684,7 +684,7 @@ const PAIRS: [(&str, &str); 2] =
 /// The template with its defaults, and CloudFormation's short forms written out: `!Ref X` as
 /// `{"Ref": "X"}`.
 pub(crate) fn template() -> Value {
-    template_where(&["HasGateway"])
+    template_where(&["HasGateway", "HasFairQueues"])
 }
 
 /// Conditions that hold unless another one does.

@@ -58,7 +58,7 @@ pub(crate) const MESSAGES: usize = 10;
 pub(crate) const LINE_BYTES: u32 = 240;
 
 /// Metrics that the stack's alarms watch, which is what alarms are billed by (`template.yaml`).
-pub(crate) const ALARM_METRICS: u32 = 15;
+pub(crate) const ALARM_METRICS: u32 = 17;
 /// And so many more where each function has a URL of its own.
 pub(crate) const URL_ALARM_METRICS: u32 = 2;
 
