@@ -208,6 +208,47 @@ fn a_stack_that_keeps_no_concurrency_for_receive_is_worth_a_note() {
 }
 
 #[test]
+fn pollers_that_are_always_ready_may_take_ten_functions_each() {
+    let account = Account::new("pollers");
+    let parameters = "/Stacks/0/Parameters";
+    let parameter = |key: &str, value: &str| json!({"ParameterKey": key, "ParameterValue": value});
+    let set = |pollers: &str, most: &str| {
+        let all = json!([
+            parameter("Organisation", ORGANISATION),
+            parameter("DeliveriesConcurrency", "200"),
+            parameter("RetriesConcurrency", "200"),
+            parameter("ReceiveReservedConcurrency", "100"),
+            parameter("ProvisionedPollers", pollers),
+            parameter("MostProvisionedPollers", most),
+        ]);
+        account.change("cloudformation.describe-stacks.p", parameters, all);
+        account.examine().0
+    };
+    for (pollers, most, finding) in [
+        (
+            "0",
+            "90",
+            "ok     concurrency of the account: 900 of 1000 are not reserved, dispatch may take 400",
+        ),
+        (
+            "2",
+            "20",
+            "ok     concurrency of the account: 900 of 1000 are not reserved, dispatch may take 400",
+        ),
+        (
+            "2",
+            "90",
+            "note   concurrency of the account: 900 of 1000 are not reserved; dispatch may take 1100",
+        ),
+    ] {
+        let said = set(pollers, most);
+        assert!(said.contains(finding), "{pollers}, {most}: {said}");
+        let lower = said.contains("lower MostProvisionedPollers and RetriesConcurrency");
+        assert_eq!(lower, finding.starts_with("note"), "{said}");
+    }
+}
+
+#[test]
 fn the_token_of_a_stack_is_made_of_its_secret_for_its_organisation() {
     use shared::domain::clock::Ambient;
     use shared::domain::secret::RootSecret;

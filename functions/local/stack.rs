@@ -193,12 +193,6 @@ impl Stack {
         self.named("Parameters", "ParameterKey", name, "ParameterValue")
     }
 
-    /// Every parameter with what it was set to.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
-        let all = self.description["Parameters"].as_array().into_iter().flatten();
-        all.filter_map(|one| Some((one["ParameterKey"].as_str()?, one["ParameterValue"].as_str()?)))
-    }
-
     fn named(&self, list: &str, key: &str, name: &str, value: &str) -> Option<&str> {
         let list = self.description[list].as_array()?;
         list.iter().find(|one| one[key] == name)?[value].as_str()

@@ -9,6 +9,8 @@ use crate::stack::Stack;
 /// Concurrency that an account keeps for functions without a reservation, and as much as is left
 /// here for receive, the sweep and admin (Lambda).
 const BESIDES: f64 = 100.0;
+/// Functions that one provisioned poller may have at work (Lambda).
+const OF_A_POLLER: f64 = 10.0;
 
 /// A quota that a load meets, and the parameter of the stack that it limits.
 struct Quota {
@@ -66,19 +68,19 @@ fn concurrency(stack: &Stack, report: &mut Report) {
     };
     let limits = &found["AccountLimit"];
     let free = limits["UnreservedConcurrentExecutions"].as_f64().unwrap_or(0.0);
-    let asked: f64 = stack
-        .parameters()
-        .filter(|(name, _)| name.ends_with("Concurrency") && !name.contains("Reserved"))
-        .filter_map(|(_, value)| value.parse::<f64>().ok())
-        .sum();
+    let set = |name| stack.parameter(name).and_then(|value| value.parse().ok()).unwrap_or(0.0);
+    let (for_first, first) = match set("ProvisionedPollers") > 0.0 {
+        true => ("MostProvisionedPollers", set("MostProvisionedPollers") * OF_A_POLLER),
+        false => ("DeliveriesConcurrency", set("DeliveriesConcurrency")),
+    };
+    let asked = first + set("RetriesConcurrency");
     let all = &limits["ConcurrentExecutions"];
     if free < asked + BESIDES {
         report.note(
             what,
             &format!(
                 "{free} of {all} are not reserved; dispatch may take {asked} and the other \
-                 functions need some: lower DeliveriesConcurrency and RetriesConcurrency, or ask \
-                 for more with `aws service-quotas request-service-quota-increase --service-code \
+                 functions need some: lower {for_first} and RetriesConcurrency, or ask for more with `aws service-quotas request-service-quota-increase --service-code \
                  lambda --quota-code L-B99A9384 --desired-value N`"
             ),
         );
