@@ -23,7 +23,7 @@ fn a_stack_that_is_well_is_said_to_be() {
     let account = Account::new("well");
     let (said, ran) = account.examine();
     assert!(ran.status.success(), "{said}");
-    assert!(said.contains("all 27 checks of the stack p are well"), "{said}");
+    assert!(said.contains("all 28 checks of the stack p are well"), "{said}");
     assert!(!said.contains("WRONG") && !said.contains("note"), "{said}");
 }
 
@@ -249,6 +249,35 @@ fn pollers_that_are_always_ready_may_take_ten_functions_each() {
 }
 
 #[test]
+fn alarms_that_nobody_hears_are_worth_a_note() {
+    let heard = "ok     who is told of alarms: a@b.example";
+    let subscriptions = "sns.list-subscriptions-by-topic.AlarmTopic";
+    let account = Account::new("heard");
+    assert!(account.examine().0.contains(heard));
+    account.change(subscriptions, "/Subscriptions/0/SubscriptionArn", json!("PendingConfirmation"));
+    let finding = "note   who is told of alarms: nobody yet: a@b.example has not confirmed";
+    let (said, ran) = account.examine();
+    assert!(ran.status.success() && said.contains(finding), "{said}");
+    // One of several that hears them is enough.
+    let other = json!({"SubscriptionArn": "arn", "Endpoint": "https://pager.example"});
+    let pending = json!({"SubscriptionArn": "PendingConfirmation", "Endpoint": "a@b.example"});
+    account.change(subscriptions, "/Subscriptions", json!([pending, other]));
+    assert!(account.examine().0.contains("ok     who is told of alarms: https://pager.example"));
+    account.change(subscriptions, "/Subscriptions", json!([]));
+    let said = account.examine().0;
+    assert!(said.contains("note   who is told of alarms: nobody: nothing is subscribed"), "{said}");
+    std::fs::remove_file(account.file(subscriptions)).unwrap();
+    let said = account.examine().0;
+    assert!(said.contains("note   who is told of alarms: cannot be read: An error"), "{said}");
+    // The stack was deployed without AlarmEmail.
+    let topic = "/StackResources/14";
+    account.change("cloudformation.describe-stack-resources.p", topic, Value::Null);
+    let (said, ran) = account.examine();
+    let finding = "note   who is told of alarms: nobody: deploy with AlarmEmail";
+    assert!(ran.status.success() && said.contains(finding), "{said}");
+}
+
+#[test]
 fn the_token_of_a_stack_is_made_of_its_secret_for_its_organisation() {
     use shared::domain::clock::Ambient;
     use shared::domain::secret::RootSecret;
@@ -307,6 +336,7 @@ impl Account {
             "RetryFunctionEveryMinute2",
             "RetryFunctionEveryMinute3",
             "SweepAlarm",
+            "AlarmTopic",
         ];
         let output = |key: &str, value: &str| json!({"OutputKey": key, "OutputValue": value});
         let parameter =
@@ -413,6 +443,12 @@ impl Account {
             "cloudwatch.describe-alarms",
             json!({"MetricAlarms": [
                 {"AlarmName": "somebody-else", "AlarmDescription": "nothing has swept"},
+            ]}),
+        );
+        self.put(
+            "sns.list-subscriptions-by-topic.AlarmTopic",
+            json!({"Subscriptions": [
+                {"SubscriptionArn": "arn:aws:sns:us-east-1:1:AlarmTopic:1", "Endpoint": "a@b.example"},
             ]}),
         );
         self.put("secretsmanager.get-secret-value.root", json!({"SecretString": SECRET}));

@@ -74,6 +74,7 @@ impl Examination<'_> {
             self.with(part, Self::schedule);
         }
         self.alarms();
+        self.told();
     }
 
     /// Looks at a part, which must be there.
@@ -268,6 +269,42 @@ impl Examination<'_> {
         }
         if quiet {
             self.report.well("alarms", &format!("none of {} is on", ours.len()));
+        }
+    }
+
+    /// Whether anybody hears of an alarm. Who looks at CloudWatch does, so none is no fault.
+    fn told(&mut self) {
+        let what = "who is told of alarms";
+        let Some(topic) = self.parts.get("AlarmTopic") else {
+            return self.report.note(what, "nobody: deploy with AlarmEmail");
+        };
+        let command = ["sns", "list-subscriptions-by-topic", "--topic-arn", topic];
+        let found = match self.cli.ask(&command) {
+            Ok(found) => found,
+            Err(why) => return self.report.note(what, &format!("cannot be read: {why}")),
+        };
+        let all = found["Subscriptions"].as_array().map_or(&[][..], Vec::as_slice);
+        // In the place of an ARN SNS says what keeps the subscription from having one.
+        let (told, waiting): (Vec<&Value>, Vec<&Value>) =
+            all.iter().partition(|one| text(&one["SubscriptionArn"]).starts_with("arn"));
+        let names = |of: &[&Value]| {
+            of.iter().map(|one| text(&one["Endpoint"])).collect::<Vec<_>>().join(", ")
+        };
+        match (told.as_slice(), waiting.as_slice()) {
+            ([], []) => self.report.note(
+                what,
+                &format!("nobody: nothing is subscribed to {topic}. `aws sns subscribe` does"),
+            ),
+            ([], waiting) => self.report.note(
+                what,
+                &format!(
+                    "nobody yet: {} has not confirmed; the link is in a mail of AWS, and `aws sns \
+                     subscribe --topic-arn {topic} --protocol email --notification-endpoint MAIL` \
+                     sends another",
+                    names(waiting)
+                ),
+            ),
+            (told, _) => self.report.well(what, &names(told)),
         }
     }
 }
