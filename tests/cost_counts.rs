@@ -99,13 +99,26 @@ fn the_aims_are_met_at_a_hundred_million_messages_a_month() {
 
 /// What a million costs at volume, all of it.
 fn dollars_a_million(options: &[&str]) -> f64 {
+    dollars(&[&["--messages", "1e8"], options].concat())
+}
+
+/// What a million costs, all of it.
+fn dollars(options: &[&str]) -> f64 {
     let ran = Command::new(env!("CARGO_BIN_EXE_posthorn"))
-        .args([&["cost", "--messages", "1e8"], options].concat())
+        .args([&["cost"], options].concat())
         .output()
         .unwrap();
     let said = String::from_utf8(ran.stdout).unwrap();
     let all = said.lines().find(|line| line.starts_with("all of it")).expect("a sum");
     all.split_whitespace().last().and_then(|text| text.parse().ok()).expect("dollars")
+}
+
+#[test]
+fn the_template_says_what_it_costs_to_keep_messages_for_longer() {
+    let more = dollars(&["--stored-days", "90"]) - dollars(&[]);
+    let template = std::fs::read_to_string("template.yaml").unwrap();
+    let said = format!("90 days cost ${more:.2} a million more (`posthorn cost --stored-days 90");
+    assert!(template.contains(&said), "template.yaml should say: {said}");
 }
 
 #[test]
