@@ -15,7 +15,7 @@
 //! succeeds then costs nothing here.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use shared::domain::application::Application;
 use shared::domain::attempt::Attempt;
@@ -24,6 +24,7 @@ use shared::domain::endpoint::{Endpoint, Failing};
 use shared::domain::health::DisabledBy;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::notice::{Notice, Trigger};
+use shared::domain::sync::hold;
 use shared::store::table::Write;
 use shared::store::{Edited, Limit, StoreError};
 use tracing::{error, warn};
@@ -74,8 +75,7 @@ pub(crate) struct Notes(Mutex<HashMap<Note, Timestamp>>);
 impl Notes {
     /// Whether this is to be noted: not if it was a moment ago.
     pub(crate) fn is_new(&self, note: Note, now: Timestamp) -> bool {
-        // The map is whole after every statement, whatever panicked in between.
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = hold(&self.0);
         if made.len() > MAX_NOTES {
             made.clear();
         }

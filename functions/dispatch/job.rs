@@ -2,7 +2,7 @@
 //! have to come back.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shared::domain::clock::Timestamp;
@@ -10,6 +10,7 @@ use shared::domain::delivery::clearance::Arrival;
 use shared::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::domain::metrics::Metric;
+use shared::domain::sync::hold;
 use shared::queue::{Outgoing, QueueError, Received, VISIBILITY_S, send_all};
 use shared::store::{Need, StoreError, Tenant};
 use tokio::sync::OnceCell;
@@ -249,7 +250,7 @@ impl Job {
     }
 
     fn cell(&self, app: ApplicationId, part: Part) -> Arc<Read> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = hold(&self.tenants);
         tenants.entry((app, part)).or_default().clone()
     }
 

@@ -12,10 +12,11 @@
 //! What waits is held, not given back: that would cost a receive, of which a record has so many
 //! before it is a dead letter.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use shared::domain::clock::Timestamp;
+use shared::domain::sync::hold;
 use shared::store::{Backpressure, Tries};
 
 /// First pause when everything was refused, in milliseconds.
@@ -65,7 +66,7 @@ impl Pace {
     pub(crate) fn next(&self, now: Timestamp, random: impl FnOnce() -> u64) -> Pause {
         let Tries { all, refused } = self.backpressure.take();
         let share = (refused as f64 / all.max(1) as f64).min(1.0);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = hold(&self.state);
         let passed_ms = now.since(state.at).min(FORGOTTEN_MS);
         let left_ms = state.pause_ms - state.pause_ms * passed_ms / FORGOTTEN_MS;
         let pause_ms = match share > TOLERATED {

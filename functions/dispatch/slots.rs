@@ -4,9 +4,10 @@
 //! endpoints hang keeps nobody else waiting.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use shared::domain::id::ApplicationId;
+use shared::domain::sync::hold;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Applications beyond this are looked through for those that have nothing under way.
@@ -36,7 +37,7 @@ impl Slots {
     pub(crate) fn close(&self) {
         // First: an application that comes later has slots of its own, and gets none of these.
         self.all.close();
-        let applications = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
+        let applications = hold(&self.applications);
         applications.values().for_each(|slots| slots.close());
     }
 
@@ -53,8 +54,7 @@ impl Slots {
     }
 
     fn of(&self, app: ApplicationId) -> Arc<Semaphore> {
-        // The map is whole after every statement, whatever panicked in between.
-        let mut applications = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut applications = hold(&self.applications);
         if applications.len() > MAX_KEPT {
             applications.retain(|_, slots| Arc::strong_count(slots) > 1);
         }

@@ -19,9 +19,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use shared::domain::clock::Timestamp;
+use shared::domain::sync::hold;
 use shared::store::{Rates, StoreError};
 
 use crate::policy::{Owner, Rate};
@@ -100,8 +101,7 @@ impl Throttle {
     }
 
     fn line(&self, owner: Owner) -> Arc<Line> {
-        // The map is whole after every statement, whatever panicked in between.
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut owners = hold(&self.owners);
         if owners.len() > MAX_KEPT {
             owners.retain(|_, line| Arc::strong_count(line) > 1);
         }

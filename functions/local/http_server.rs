@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use shared::api::error::{ApiError, Later};
+use shared::domain::sync::hold;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -218,17 +219,13 @@ impl Peers {
     /// the guest is dropped. This machine may have as many as it likes: a proxy may stand here.
     pub(crate) fn admit(&self, address: IpAddr) -> Option<Guest> {
         let peer = network(address);
-        let mut connections = self.lock();
+        let mut connections = hold(&self.connections);
         let count = connections.entry(peer).or_default();
         if *count >= self.most && !peer.is_loopback() {
             return None;
         }
         *count += 1;
         Some(Guest { peers: self.clone(), peer })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -240,7 +237,7 @@ pub(crate) struct Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut connections = self.peers.lock();
+        let mut connections = hold(&self.peers.connections);
         if let Some(count) = connections.get_mut(&self.peer) {
             *count -= 1;
             if *count == 0 {

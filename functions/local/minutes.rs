@@ -2,12 +2,13 @@
 //! memory, beside the sums of [`Totals`], and nothing is stored for it; a restart begins anew.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use shared::domain::clock::{Clock, Timestamp};
 use shared::domain::metrics::{Metric, Metrics, Totals};
+use shared::domain::sync::hold;
 
 /// How long a bar is, in milliseconds.
 const STEP_MS: u64 = 60_000;
@@ -82,7 +83,7 @@ impl Minutes {
             ..Hour::default()
         };
         let mut all = no_times();
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = hold(&self.kept);
         for number in first..=last {
             let minute = kept.iter().find(|minute| minute.number == number);
             let count = |of: fn(&Minute) -> u64| minute.map_or(0, of);
@@ -110,7 +111,7 @@ impl Metrics for Minutes {
             return;
         }
         let number = self.clock.now().0 / STEP_MS;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = hold(&self.kept);
         // A clock that is set back counts in the minute that goes on.
         if kept.back().is_none_or(|last| last.number < number) {
             if kept.len() == KEPT {

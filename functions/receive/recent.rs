@@ -1,10 +1,11 @@
 //! What this process is publishing at this moment, and what it put in the queue lately.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shared::domain::id::{MessageId, MessageKey};
+use shared::domain::sync::hold;
 use tokio::sync::OwnedMutexGuard;
 
 /// How many are remembered: the last seconds of a busy process.
@@ -46,7 +47,7 @@ struct Seat {
 impl Recent {
     /// Remembers that the queue has acknowledged this message.
     pub(crate) fn remember(&self, id: MessageId) {
-        let mut memory = self.lock();
+        let mut memory = hold(&self.0);
         if memory.known.insert(id) {
             memory.order.push_back(id);
         }
@@ -59,13 +60,13 @@ impl Recent {
 
     /// Whether the queue has acknowledged this message, as far as this process knows.
     pub(crate) fn contains(&self, id: &MessageId) -> bool {
-        self.lock().known.contains(id)
+        hold(&self.0).known.contains(id)
     }
 
     /// Waits until nobody else in this process publishes in this place; `None` if that takes
     /// too long.
     pub(crate) async fn turn(&self, key: MessageKey) -> Option<Turn> {
-        let turn = self.lock().turns.entry(key).or_default().clone();
+        let turn = hold(&self.0).turns.entry(key).or_default().clone();
         let seat = Seat { recent: self.clone(), key, turn: turn.clone() };
         let guard = match turn.clone().try_lock_owned() {
             Ok(guard) => guard,
@@ -73,18 +74,13 @@ impl Recent {
         };
         Some(Turn { _guard: guard, _seat: seat })
     }
-
-    fn lock(&self) -> MutexGuard<'_, Memory> {
-        // The memory is whole after every statement, whatever panicked in between.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         /// The map's and this one's: nobody else has a seat.
         const LAST: usize = 2;
-        let mut memory = self.recent.lock();
+        let mut memory = hold(&self.recent.0);
         if Arc::strong_count(&self.turn) <= LAST {
             memory.turns.remove(&self.key);
         }

@@ -5,9 +5,10 @@
 //! After two requests in a row that waited in vain this process answers at once for a while: 503
 //! with `retry-after`. Then one request tries.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use shared::domain::clock::Timestamp;
+use shared::domain::sync::hold;
 
 /// How long a request has waited in vain that says something about the store, in milliseconds.
 /// Being refused takes no time, and is about one customer or one moment.
@@ -42,7 +43,7 @@ impl Respite {
     /// Whether a request may ask store and queue. When the time is up one may, and those that come
     /// while it does not know yet may not.
     pub(crate) fn admits(&self, now: Timestamp) -> Option<Admitted> {
-        let mut state = self.lock();
+        let mut state = hold(&self.0);
         if state.in_vain < ENOUGH {
             return Some(Admitted::AsUsual);
         }
@@ -55,13 +56,13 @@ impl Respite {
 
     /// Store and queue did what a request wanted.
     pub(crate) fn end(&self) {
-        self.lock().in_vain = 0;
+        hold(&self.0).in_vain = 0;
     }
 
     /// The request that was to try was refused for what it is, which says nothing of store and queue:
     /// the next one may.
     pub(crate) fn pass_on(&self, now: Timestamp) {
-        let mut state = self.lock();
+        let mut state = hold(&self.0);
         state.until = state.until.min(now);
     }
 
@@ -70,14 +71,9 @@ impl Respite {
         if now.since(began) < IN_VAIN_MS {
             return;
         }
-        let mut state = self.lock();
+        let mut state = hold(&self.0);
         let times = state.in_vain.saturating_sub(ENOUGH - 1).min(LONGEST_MS.ilog2());
         state.in_vain = state.in_vain.saturating_add(1);
         state.until = now.plus_ms((FIRST_MS << times).min(LONGEST_MS));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement, whatever panicked in between.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,10 +2,11 @@
 //! address can send them, so there is one line for each source and minute, with how many there were.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use shared::domain::clock::Timestamp;
 use shared::domain::id::SourceId;
+use shared::domain::sync::hold;
 
 /// Between two lines about one source, in milliseconds.
 const EVERY_MS: u64 = 60_000;
@@ -26,7 +27,7 @@ impl Unverified {
     /// Counts one more. If it is time for a line: how many came since the last one, this one
     /// included.
     pub(crate) fn count(&self, source: SourceId, now: Timestamp) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = hold(&self.0);
         if let Some(last) = told.get_mut(&source) {
             last.untold += 1;
             return (now.since(last.at) >= EVERY_MS).then(|| {

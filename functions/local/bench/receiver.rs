@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::{Request, Response, StatusCode};
+use shared::domain::sync::hold;
 use tokio::time::Instant;
 
 use super::Plan;
@@ -95,7 +96,7 @@ impl Receiver {
 
     /// Microseconds from publish request to arrival.
     pub(crate) fn latencies(&self) -> Histogram<u64> {
-        self.counts.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        hold(&self.counts.latencies).clone()
     }
 }
 
@@ -120,7 +121,7 @@ impl Counts {
             return;
         }
         let published = self.published[message].load(Ordering::Relaxed);
-        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latencies = hold(&self.latencies);
         latencies.saturating_record(now.saturating_sub(published));
         drop(latencies);
         self.last.fetch_max(now, Ordering::Relaxed);

@@ -1,12 +1,13 @@
 //! The customers' side of the demonstration: one server, an endpoint at each path.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use shared::domain::clock::Ambient;
 use shared::domain::secret::SigningSecret;
+use shared::domain::sync::hold;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -49,13 +50,13 @@ impl Inbox {
     /// Tells the endpoint at this path its secret.
     pub(super) fn trust(&self, path: &str, secret: &str) -> Result<(), String> {
         let secret = SigningSecret::parse(secret)?;
-        lock(&self.secrets).insert(path.to_owned(), secret);
+        hold(&self.secrets).insert(path.to_owned(), secret);
         Ok(())
     }
 
     /// What the endpoint at this path answers next to what verifies, before 200.
     pub(super) fn answer_next(&self, path: &str, status: StatusCode) {
-        lock(&self.answers).entry(path.to_owned()).or_default().push_back(status);
+        hold(&self.answers).entry(path.to_owned()).or_default().push_back(status);
     }
 
     /// The n-th arrival of a message at a path, counted from 1; waits for it.
@@ -76,7 +77,7 @@ impl Inbox {
 
     /// How many well-signed requests have come to a path so far.
     pub(super) fn count(&self, path: &str) -> usize {
-        let arrivals = lock(&self.arrivals);
+        let arrivals = hold(&self.arrivals);
         arrivals.iter().filter(|arrival| arrival.path == path && arrival.verified).count()
     }
 
@@ -102,17 +103,17 @@ impl Inbox {
     /// What an endpoint does with a request: check, remember, answer.
     fn take(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path().to_owned();
-        let secret = lock(&self.secrets).get(&path).cloned();
+        let secret = hold(&self.secrets).get(&path).cloned();
         let Some(secret) = secret else { return shared::api::error::empty(StatusCode::NOT_FOUND) };
         let webhook = webhook::check(request, &secret, Ambient::system().now());
-        let next = || lock(&self.answers).get_mut(&path).and_then(VecDeque::pop_front);
+        let next = || hold(&self.answers).get_mut(&path).and_then(VecDeque::pop_front);
         let answered = match &webhook.verified {
             Ok(()) => next().unwrap_or(StatusCode::OK),
             Err(_) => StatusCode::UNAUTHORIZED,
         };
         let headers = request.headers();
         let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
-        lock(&self.arrivals).push(Arrival {
+        hold(&self.arrivals).push(Arrival {
             path,
             id: webhook.id,
             verified: webhook.verified.is_ok(),
@@ -135,14 +136,10 @@ impl Inbox {
             tokio::pin!(arrived);
             // Registered before looking, so that nothing arrives unnoticed in between.
             arrived.as_mut().enable();
-            if let Some(found) = look(&lock(&self.arrivals)) {
+            if let Some(found) = look(&hold(&self.arrivals)) {
                 return Some(found);
             }
             timeout_at(deadline, arrived).await.ok()?;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

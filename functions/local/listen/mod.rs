@@ -5,7 +5,7 @@
 //! inspector of the platform's own takes what is sent, and is looked at ([`relay`]).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use shared::domain::clock::Ambient;
 use shared::domain::secret::SigningSecret;
+use shared::domain::sync::hold;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::nouns::Of;
@@ -164,7 +165,7 @@ impl Session {
     async fn take(&self, request: Request<Bytes>) -> Response<Bytes> {
         let now = Ambient::system().now();
         let webhook = webhook::check(&request, &self.secret, now);
-        let attempt = self.counts.lock().unwrap_or_else(PoisonError::into_inner).one(&webhook.id);
+        let attempt = hold(&self.counts).one(&webhook.id);
         let answered = self.answerer.answer(&request).await;
         let response = answered.response();
         self.teller.tell(now, &request, &webhook, attempt, &answered);

@@ -1,11 +1,12 @@
 //! The network: endpoints that behave as the plan says.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::HeaderMap;
 use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::sync::hold;
 use shared::sender::{Ending, Outbound, Outcome, Sender};
 
 use super::aws::bucket::Bucket;
@@ -133,8 +134,4 @@ impl Sender for Endpoints {
         let ending = Ending::Answered { status, excerpt, retry_after, headers };
         Outcome { duration_ms, ending }
     }
-}
-
-fn hold<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! In front of receive: an HTTP API with its throttle and its limits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use http::{Request, StatusCode};
 use receive::Receiver;
 use serde_json::Value;
 use shared::domain::clock::Clock;
+use shared::domain::sync::hold;
 
 use super::aws::bucket::Bucket;
 use super::lambda::{Failure, Function};
@@ -87,7 +88,7 @@ impl Front {
     }
 
     fn admits(&self) -> bool {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = hold(&self.bucket);
         let admits = bucket.has(self.per_s, self.per_s * BURST_S, self.clock.now());
         if admits {
             bucket.take(1.0);

@@ -1,10 +1,11 @@
 //! Functions: processes that are started when needed, hold one invocation at a time, and are
 //! killed when their time is up; and the concurrency that an account shares out among them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::sync::hold;
 
 use super::aws::dice::{Dice, Latency};
 use super::life::Life;
@@ -223,8 +224,4 @@ impl<T: Clone> Function<T> {
         tokio::time::sleep(takes).await;
         Process { function, life, idle_since: now }
     }
-}
-
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

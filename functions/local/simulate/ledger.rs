@@ -2,12 +2,13 @@
 //! each change of the table and of each request to an endpoint, and asks nobody.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use shared::domain::clock::{Clock, Timestamp};
 use shared::domain::id::MessageId;
+use shared::domain::sync::hold;
 use shared::queue::record::Record;
 use shared::store::keys::{ATTEMPT_PREFIX, DELIVERY_PREFIX, MESSAGE_SK, PARKED_PK, SCHEDULED_SK};
 use shared::store::table::Item;
@@ -277,7 +278,7 @@ impl Ledger {
 
     /// The books, to read.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        hold(&self.books)
     }
 
     fn message_stored(&self, item: &Item) {

@@ -1,6 +1,6 @@
 //! Publishers: they ask at their rate whatever the answers, and again when they are refused.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use http::{Request, StatusCode};
 use serde::Serialize;
 use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::sync::hold;
 
 use super::aws::dice::Dice;
 use super::front::{Front, Reply};
@@ -102,7 +103,7 @@ impl Publishers {
 
     /// What they were answered so far.
     pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+        hold(&self.answers)
     }
 
     /// Errors count from this moment on.

@@ -12,9 +12,11 @@
 //! died before it could tell. The records in the table are the truth.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+
+use super::sync::hold;
 
 /// What can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,9 +196,4 @@ impl Metrics for Totals {
         total.sum += value;
         total.max = total.max.max(value);
     }
-}
-
-/// Numbers are whole after every statement, whatever panicked in between.
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -35,5 +35,6 @@ pub mod secret;
 pub mod signature;
 pub mod source;
 pub mod spread;
+pub mod sync;
 pub mod task;
 pub mod token;

@@ -17,12 +17,13 @@
 
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{oneshot, watch};
 
+use crate::domain::sync::hold;
 use checkpoint::Checkpoints;
 use writer::{Job, Task, write_in_groups};
 
@@ -292,7 +293,7 @@ struct Readers {
 
 impl Readers {
     fn take(&self) -> Result<Connection, EngineError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = hold(&self.idle).pop();
         match idle {
             Some(connection) => Ok(connection),
             None => open_reader(&self.path).map_err(unavailable),
@@ -300,7 +301,7 @@ impl Readers {
     }
 
     fn give_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        hold(&self.idle).push(connection);
     }
 }
 

@@ -16,7 +16,7 @@
 //! Not guaranteed: spans beyond [`MAX_SPANS`] an invocation, and those that a collector does not
 //! take within [`EXPORT_MS`]. Nothing waits longer for it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -33,6 +33,7 @@ use tracing_subscriber::filter::{Filtered, LevelFilter, Targets};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::domain::sync::hold;
 use crate::host::telemetry::ours;
 use crate::sender::tls;
 
@@ -129,7 +130,7 @@ struct Gathered(Mutex<Vec<SpanData>>);
 
 impl Gathered {
     fn take(&self) -> Vec<SpanData> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *hold(&self.0))
     }
 }
 
@@ -142,7 +143,7 @@ impl SpanProcessor for Gatherer {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        let mut spans = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spans = hold(&self.0.0);
         if spans.len() < MAX_SPANS {
             spans.push(span);
         }

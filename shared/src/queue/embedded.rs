@@ -9,7 +9,7 @@
 //! others wait (SQS fair queues aim at the same).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError, Received, validate};
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::sync::hold;
 use crate::embedded::{Engine, EngineError};
 use state::{Entry, State};
 
@@ -129,7 +130,7 @@ impl EmbeddedQueues {
 impl EmbeddedQueue {
     /// Records in the queue, held and delayed ones included.
     pub fn len(&self) -> usize {
-        self.inner.lock().entries.len()
+        hold(&self.inner.state).entries.len()
     }
 
     /// Whether there is nothing in it.
@@ -140,7 +141,7 @@ impl EmbeddedQueue {
     /// Dates at which records become visible that it remembers, useless ones included: about twice
     /// as many as it has records, at the most, and a thousand.
     pub fn dates(&self) -> usize {
-        self.inner.lock().dates()
+        hold(&self.inner.state).dates()
     }
 
     /// For how long the oldest record has been there to be received, in milliseconds; held ones
@@ -158,7 +159,7 @@ impl EmbeddedQueue {
             select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
         // What was deleted leaves the file a little later.
-        let state = self.inner.lock();
+        let state = hold(&self.inner.state);
         let there = found.into_iter().filter(|(id, _)| state.entries.contains_key(id));
         Ok(there.map(|(_, since)| now.since(Timestamp(since))).max())
     }
@@ -261,7 +262,7 @@ impl Incoming {
         let inner = &*self.inner;
         let now = inner.clock.now();
         {
-            let mut state = inner.lock();
+            let mut state = hold(&inner.state);
             for Row { id, deliver_at, group, body } in self.rows.iter() {
                 let bytes = body.len() as u64;
                 let fits = inner.ids.body_bytes.load(Ordering::Relaxed) + bytes <= MAX_BODY_BYTES;
@@ -310,7 +311,7 @@ impl Consumer for EmbeddedQueue {
                 return Ok(received);
             }
             let now = self.inner.clock.now();
-            let next_wake = self.inner.lock().next_wake().map_or(deadline, |at| {
+            let next_wake = hold(&self.inner.state).next_wake().map_or(deadline, |at| {
                 Instant::now() + Duration::from_millis(at.since(now).max(1))
             });
             let _ = tokio::time::timeout_at(next_wake.min(deadline), arrived).await;
@@ -325,7 +326,7 @@ impl Consumer for EmbeddedQueue {
         // Whether somebody's turn has come by this.
         let mut rested = false;
         {
-            let mut state = self.inner.lock();
+            let mut state = hold(&self.inner.state);
             for receipt in receipts {
                 let Some(id) = state.held_by(receipt) else { continue };
                 rested |= state.let_go(id);
@@ -364,7 +365,7 @@ impl Consumer for EmbeddedQueue {
         let now = self.inner.clock.now();
         let visible_at = now.plus_ms(u64::from(after_s) * 1000);
         {
-            let mut state = self.inner.lock();
+            let mut state = hold(&self.inner.state);
             let Some(id) = state.held_by(receipt) else { return Ok(()) };
             state.put_off(id, visible_at);
         }
@@ -373,12 +374,7 @@ impl Consumer for EmbeddedQueue {
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No statement that holds the lock can panic half way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Inner {}
 
 fn queue_error(EngineError(why): &EngineError) -> QueueError {
     QueueError::Unavailable(why.clone())

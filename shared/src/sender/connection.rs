@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use url::{Host, Url};
 use super::target::{GuardedResolver, LookupError, TargetPolicy};
 use super::{Ending, race, reason};
 use crate::domain::id::ApplicationId;
+use crate::domain::sync::hold;
 
 /// Most headers of an answer, far more than servers send.
 const MOST_ANSWER_HEADERS: usize = 1_000;
@@ -255,21 +256,17 @@ struct Heard(Arc<Mutex<Vec<u8>>>);
 
 impl Heard {
     fn forget(&self) {
-        self.lock().clear();
+        hold(&self.0).clear();
     }
 
     fn so_far(&self) -> Vec<u8> {
-        self.lock().clone()
+        hold(&self.0).clone()
     }
 
     fn add(&self, bytes: &[u8]) {
-        let mut heard = self.lock();
+        let mut heard = hold(&self.0);
         let room = REMEMBERED_BYTES - heard.len();
         heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::target::Resolver;
 use crate::domain::id::ApplicationId;
+use crate::domain::sync::hold;
 
 /// How many look-ups there may be, and which count as slow.
 #[derive(Clone, Copy, Debug)]
@@ -89,20 +90,15 @@ impl Lookups {
         Self { resolver, limits, quick, slow, shares: Arc::default(), names: Arc::default() }
     }
 
-    fn names(&self) -> MutexGuard<'_, Names> {
-        // No statement that holds the lock can panic half way through a change.
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The answer that the look-up under way will have, or that is remembered.
     fn known(&self, host: &str) -> Option<watch::Receiver<Option<Answer>>> {
-        self.names().known(host)
+        hold(&self.names).known(host)
     }
 
     /// One of the places of this application, for as long as the look-up takes.
     async fn share_of(&self, owner: ApplicationId) -> Option<OwnedSemaphorePermit> {
         let share = {
-            let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shares = hold(&self.shares);
             if shares.len() > MOST_ZONES {
                 shares.retain(|_, share| Arc::strong_count(share) > 1);
             }
@@ -118,7 +114,7 @@ impl Lookups {
         host: &str,
         share: Option<OwnedSemaphorePermit>,
     ) -> watch::Receiver<Option<Answer>> {
-        let mut names = self.names();
+        let mut names = hold(&self.names);
         if let Some(answer) = names.known(host) {
             return answer;
         }
@@ -168,7 +164,7 @@ struct Flight {
 impl Flight {
     async fn look_up(&self) -> Answer {
         let Lookups { resolver, limits, quick, slow, .. } = &self.lookups;
-        let known = self.lookups.names().is_slow(&self.host, Instant::now());
+        let known = hold(&self.lookups.names).is_slow(&self.host, Instant::now());
         let lane = if known { slow } else { quick };
         let Ok(mut place) = lane.clone().acquire_owned().await else {
             return Err(UNANSWERED.to_owned());
@@ -193,13 +189,13 @@ impl Flight {
         let after = |ms| now + Duration::from_millis(ms);
         let failed = failure.map(|reason| (reason.clone(), after(limits.failure_ms)));
         let slow = Slow { until: after(limits.slow_ms), failed };
-        self.lookups.names().remember(&self.host, slow, now);
+        hold(&self.lookups.names).remember(&self.host, slow, now);
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.lookups.names().flying.remove(&self.host);
+        hold(&self.lookups.names).flying.remove(&self.host);
     }
 }
 

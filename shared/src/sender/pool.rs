@@ -3,13 +3,14 @@
 //! to do, goes over one of its own.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, sleep};
 
 use super::connection::{Connection, Place};
+use crate::domain::sync::hold;
 
 /// Connections without a request.
 pub(super) struct Pool {
@@ -41,7 +42,7 @@ impl Pool {
 
     /// The connection of this runtime to this place that was used last, unless it has ended since.
     pub(super) fn take(&self, place: &Place) -> Option<Connection> {
-        let mut idle = lock(&self.idle);
+        let mut idle = hold(&self.idle);
         let Idle { kept, count, .. } = &mut *idle;
         let places = kept.get_mut(&Handle::current().id())?;
         let kept = places.get_mut(place)?;
@@ -61,7 +62,7 @@ impl Pool {
 
     /// Keeps a connection that is ready for the next request, if there is room.
     pub(super) fn keep(&self, place: Place, connection: Connection) {
-        let mut idle = lock(&self.idle);
+        let mut idle = hold(&self.idle);
         if idle.count >= self.most {
             return;
         }
@@ -81,7 +82,7 @@ async fn sweep(idle: Weak<Mutex<Idle>>, longest: Duration) {
     loop {
         sleep(longest).await;
         let Some(idle) = idle.upgrade() else { return };
-        let mut idle = lock(&idle);
+        let mut idle = hold(&idle);
         idle.kept.retain(|_, places| {
             places.retain(|_, kept| {
                 kept.retain(|one| one.since.elapsed() < longest && one.connection.is_ready());
@@ -95,9 +96,4 @@ async fn sweep(idle: Weak<Mutex<Idle>>, longest: Duration) {
             return;
         }
     }
-}
-
-fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
-    // No statement that holds the lock can panic half way through a change.
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

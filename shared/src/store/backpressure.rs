@@ -7,10 +7,11 @@
 //! One key that gets more than a partition takes says nothing of the table. A table that has not
 //! grown yet refuses in the same words, but whatever key it is asked for.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::Limit;
 use super::table::Key;
+use crate::domain::sync::hold;
 
 /// Hears from the table what it would not take. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +36,12 @@ pub struct Tries {
 impl Backpressure {
     /// A single write was tried.
     pub fn tried(&self) {
-        self.lock().tries.all += 1;
+        hold(&self.0).tries.all += 1;
     }
 
     /// A try of a write of this key was throttled.
     pub fn throttled(&self, limit: Limit, key: &Key) {
-        let mut state = self.lock();
+        let mut state = hold(&self.0);
         let is_busy = match limit {
             Limit::Store => true,
             Limit::Partition => {
@@ -54,11 +55,6 @@ impl Backpressure {
 
     /// What was tried since this was asked the last time.
     pub fn take(&self) -> Tries {
-        std::mem::take(&mut self.lock().tries)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement, whatever panicked in between.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::take(&mut hold(&self.0).tries)
     }
 }

@@ -3,11 +3,12 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::TryFutureExt;
 
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::sync::hold;
 
 /// Remembers values for a while, a bounded number of them. Clones share their memory.
 ///
@@ -54,7 +55,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         K: Borrow<Q>,
     {
         let now = self.clock.now();
-        let memory = self.lock();
+        let memory = hold(&self.memory);
         memory.values.get(key).filter(|(until, _)| *until > now).map(|(_, value)| value.clone())
     }
 
@@ -96,7 +97,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// Begins to read what belongs under this key; with it comes what is remembered, which may have
     /// to be renewed.
     pub fn begin(&self, key: &K) -> (Begun, Option<V>) {
-        let (now, memory) = (self.clock.now(), self.lock());
+        let (now, memory) = (self.clock.now(), hold(&self.memory));
         let found = memory.values.get(key).filter(|(until, _)| *until > now);
         let until = found.map_or(now.plus_ms(self.ttl_ms), |(until, _)| *until);
         let begun = Begun { generation: memory.generation, until };
@@ -106,7 +107,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// Remembers what was read, unless that was overtaken, as long as what was there before would
     /// have held.
     pub fn finish(&self, begun: Begun, key: K, value: V) {
-        let mut memory = self.lock();
+        let mut memory = hold(&self.memory);
         if memory.generation == begun.generation && self.ttl_ms > 0 {
             memory.insert(key, value, begun.until, self.clock.now(), self.bound);
         }
@@ -114,7 +115,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 
     /// Remembers a value until a moment, whatever a read that is under way brings.
     pub fn set(&self, key: K, value: V, until: Timestamp) {
-        let mut memory = self.lock();
+        let mut memory = hold(&self.memory);
         memory.generation += 1;
         memory.insert(key, value, until, self.clock.now(), self.bound);
     }
@@ -122,7 +123,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// Changes the value under this key where it is, if there is one; when `keep` says no, it is
     /// forgotten.
     pub fn change(&self, key: &K, keep: impl FnOnce(&mut V) -> bool) {
-        let mut memory = self.lock();
+        let mut memory = hold(&self.memory);
         memory.generation += 1;
         if memory.values.get_mut(key).is_some_and(|(_, value)| !keep(value)) {
             memory.values.remove(key);
@@ -131,31 +132,26 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 
     /// Forgets the value under this key.
     pub fn forget(&self, key: &K) {
-        let mut memory = self.lock();
+        let mut memory = hold(&self.memory);
         memory.generation += 1;
         memory.values.remove(key);
     }
 
     /// Forgets every value that `which` picks.
     pub fn forget_where(&self, which: impl Fn(&K, &V) -> bool) {
-        let mut memory = self.lock();
+        let mut memory = hold(&self.memory);
         memory.generation += 1;
         memory.values.retain(|key, (_, value)| !which(key, value));
     }
 
     /// How many values it holds, those included whose time is over.
     pub fn len(&self) -> usize {
-        self.lock().values.len()
+        hold(&self.memory).values.len()
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Memory<K, V>> {
-        // The memory is whole after every statement, whatever panicked in between.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

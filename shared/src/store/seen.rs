@@ -1,9 +1,10 @@
 //! Which applications were seen to have many endpoints.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::domain::id::ApplicationId;
+use crate::domain::sync::hold;
 
 /// Most of them that are remembered.
 const MAX_SEEN: usize = 10_000;
@@ -17,12 +18,12 @@ pub(super) struct Seen(Arc<Mutex<HashMap<ApplicationId, usize>>>);
 impl Seen {
     /// Whether this one was seen to be so.
     pub(super) fn holds(&self, app: &ApplicationId) -> bool {
-        self.lock().contains_key(app)
+        hold(&self.0).contains_key(app)
     }
 
     /// Takes the room for one endpoint, if there is known to be any.
     pub(super) fn take_room(&self, app: &ApplicationId) -> bool {
-        match self.lock().get_mut(app) {
+        match hold(&self.0).get_mut(app) {
             Some(room) if *room > 0 => {
                 *room -= 1;
                 true
@@ -33,15 +34,10 @@ impl Seen {
 
     /// Notes that this one is so, and has room for so many endpoints.
     pub(super) fn note(&self, app: &ApplicationId, room: usize) {
-        let mut seen = self.lock();
+        let mut seen = hold(&self.0);
         if seen.len() >= MAX_SEEN {
             seen.clear();
         }
         seen.insert(*app, room);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ApplicationId, usize>> {
-        // The map is whole after every statement, whatever panicked in between.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

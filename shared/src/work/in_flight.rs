@@ -11,11 +11,12 @@
 //! waits for a lease's length instead.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::LEASE_MS;
 use crate::domain::id::{AttemptId, EndpointId, MessageId};
+use crate::domain::sync::hold;
 
 type Pair = (MessageId, EndpointId);
 
@@ -62,7 +63,7 @@ impl InFlight {
     /// # Errors
     /// Who is there already.
     pub fn begin(&self, msg: MessageId, ep: EndpointId) -> Result<Sending, Met> {
-        let mut notes = self.lock();
+        let mut notes = hold(&self.0);
         if notes.opened.contains_key(&(msg, ep)) {
             return Err(Met::Replay);
         }
@@ -77,7 +78,7 @@ impl InFlight {
     /// Notes that an attempt by hand is about to be looked for and made. `None`: somebody is at it.
     pub fn begin_by_hand(&self, attempt: AttemptId) -> Option<Sending> {
         let sent = Sent::ByHand(attempt);
-        self.lock().sending.insert(sent).then(|| Sending { in_flight: self.clone(), sent })
+        hold(&self.0).sending.insert(sent).then(|| Sending { in_flight: self.clone(), sent })
     }
 
     /// Notes that a replay is about to open the delivery of a message that could be sent from
@@ -89,7 +90,7 @@ impl InFlight {
         released_at: Timestamp,
         now: Timestamp,
     ) -> bool {
-        let mut notes = self.lock();
+        let mut notes = hold(&self.0);
         if notes.sending.contains(&Sent::First((msg, ep))) {
             return false;
         }
@@ -101,15 +102,10 @@ impl InFlight {
         }
         true
     }
-
-    fn lock(&self) -> MutexGuard<'_, Notes> {
-        // The notes are whole after every statement, whatever panicked in between.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.in_flight.lock().sending.remove(&self.sent);
+        hold(&self.in_flight.0).sending.remove(&self.sent);
     }
 }

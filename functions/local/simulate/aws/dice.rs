@@ -1,9 +1,10 @@
 //! Everything random in a simulation, from one seed.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use shared::domain::clock::Entropy;
+use shared::domain::sync::hold;
 
 /// How many standard deviations the 99th percentile of a normal distribution is from its middle.
 const Z_99: f64 = 2.326_347_874;
@@ -20,7 +21,7 @@ impl Dice {
 
     /// The next 64 bits.
     pub(crate) fn next(&self) -> u64 {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = hold(&self.0);
         *state ^= *state >> 12;
         *state ^= *state << 25;
         *state ^= *state >> 27;

@@ -3,11 +3,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::sync::hold;
 use shared::queue::{
     Consumer, MAX_BATCH, MAX_RECEIVES, Outgoing, Producer, QueueError, Received, VISIBILITY_S,
     validate,
@@ -76,22 +77,22 @@ impl SimulatedQueue {
 
     /// Changes what the queue is like from now on.
     pub(crate) fn set_weather(&self, weather: Weather) {
-        self.lock().weather = weather;
+        hold(&self.0.state).weather = weather;
     }
 
     /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().records.is_empty()
+        hold(&self.0.state).records.is_empty()
     }
 
     /// Records that were ever put in it.
     pub(crate) fn ever(&self) -> u64 {
-        self.lock().ever
+        hold(&self.0.state).ever
     }
 
     /// The bodies of everything in it, in the order in which it came.
     pub(crate) fn bodies(&self) -> Vec<Arc<str>> {
-        let state = self.lock();
+        let state = hold(&self.0.state);
         let mut keys: Vec<&u64> = state.records.keys().collect();
         keys.sort();
         keys.into_iter().map(|key| state.records[key].body.clone()).collect()
@@ -99,24 +100,20 @@ impl SimulatedQueue {
 
     /// Records that could be received now.
     pub(crate) fn backlog(&self) -> usize {
-        let (now, mut state) = (self.0.clock.now(), self.lock());
+        let (now, mut state) = (self.0.clock.now(), hold(&self.0.state));
         state.wake(now);
         state.groups.ready()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn answer_in(&self) {
-        let latency = self.0.dice.latency(self.lock().weather.queue);
+        let latency = self.0.dice.latency(hold(&self.0.state).weather.queue);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
     }
 
     fn add(&self, record: Record, delay_ms: u64) {
-        let (now, mut state) = (self.0.clock.now(), self.lock());
+        let (now, mut state) = (self.0.clock.now(), hold(&self.0.state));
         state.add(record, now.plus_ms(delay_ms), now);
         drop(state);
         if delay_ms == 0 {
@@ -128,7 +125,7 @@ impl SimulatedQueue {
     async fn wait(&self, deadline: Timestamp) {
         loop {
             let (now, until) = {
-                let (now, mut state) = (self.0.clock.now(), self.lock());
+                let (now, mut state) = (self.0.clock.now(), hold(&self.0.state));
                 state.wake(now);
                 if state.groups.ready() > 0 && state.groups.in_flight() < MAX_IN_FLIGHT {
                     return;
@@ -148,7 +145,7 @@ impl SimulatedQueue {
     fn take(&self, max: usize) -> Vec<Received> {
         let mut received = Vec::new();
         let mut dead = Vec::new();
-        let (now, mut state) = (self.0.clock.now(), self.lock());
+        let (now, mut state) = (self.0.clock.now(), hold(&self.0.state));
         state.wake(now);
         while received.len() < max && state.groups.in_flight() < MAX_IN_FLIGHT {
             let Some(key) = state.groups.pop() else { break };
@@ -309,7 +306,7 @@ impl Consumer for SimulatedQueue {
             return Err(QueueError::Invalid(format!("at most {MAX_BATCH} records at once")));
         }
         {
-            let mut state = self.lock();
+            let mut state = hold(&self.0.state);
             for receipt in receipts {
                 let Some(key) = state.held_by(receipt) else { continue };
                 if let Some(record) = state.records.remove(&key) {
@@ -326,7 +323,7 @@ impl Consumer for SimulatedQueue {
             return Err(QueueError::Invalid(format!("at most {MAX_RELEASE_S} s, not {after_s}")));
         }
         let at = {
-            let (now, mut state) = (self.0.clock.now(), self.lock());
+            let (now, mut state) = (self.0.clock.now(), hold(&self.0.state));
             let at = now.plus_ms(u64::from(after_s) * 1000);
             if let Some(key) = state.held_by(receipt) {
                 state.later.push(Reverse((at, key)));

@@ -4,11 +4,12 @@
 //! A change has its effect when the call begins; what takes time is the answer. Whoever is killed
 //! while waiting for it does not learn of the effect, as with the real one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::sync::hold;
 use shared::store::table::{
     Index, Item, Key, Page, Query, Table, Transacted, Write, Written, check_transaction,
 };
@@ -99,7 +100,7 @@ struct Locks<'a>(&'a SimulatedTable, Vec<Key>);
 
 impl Drop for Locks<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = hold(&self.0.state);
         for key in &self.1 {
             state.items.locked.remove(key);
         }
@@ -138,22 +139,18 @@ impl SimulatedTable {
 
     /// Changes what the table is like from now on.
     pub(crate) fn set_weather(&self, weather: Weather) {
-        let mut state = self.lock();
+        let mut state = hold(&self.state);
         state.capacity = Capacity::new(&weather, self.clock.now());
         state.weather = weather;
     }
 
     /// What was throttled so far.
     pub(crate) fn throttled(&self) -> Throttled {
-        self.lock().capacity.throttled
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        hold(&self.state).capacity.throttled
     }
 
     async fn answer_in(&self) {
-        let latency = self.dice.latency(self.lock().weather.table);
+        let latency = self.dice.latency(hold(&self.state).weather.table);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
@@ -189,7 +186,7 @@ impl SimulatedTable {
         let mut tries = 0;
         loop {
             let found = {
-                let (now, mut state) = (self.clock.now(), self.lock());
+                let (now, mut state) = (self.clock.now(), hold(&self.state));
                 let State { items, capacity, weather } = &mut *state;
                 if !weather.limited || capacity.may_read(index, pk, now) {
                     let (found, bytes) = read(items, now);
@@ -214,12 +211,12 @@ impl SimulatedTable {
     /// it is answered.
     async fn try_write(&self, writes: &[Write]) -> Result<Effect, Trouble> {
         let alone = writes.len() == 1;
-        let trouble = self.lock().weather.brown_out(self.clock.now());
+        let trouble = hold(&self.state).weather.brown_out(self.clock.now());
         if let Some(trouble) = trouble {
             return self.brown_out(writes, trouble.failing, trouble.slow_ms).await;
         }
         let (effect, _locks) = {
-            let (now, mut state) = (self.clock.now(), self.lock());
+            let (now, mut state) = (self.clock.now(), hold(&self.state));
             let effect = self.effect(&mut state, writes, now);
             let locks = match (&effect, alone) {
                 (Ok(_), false) => writes.iter().map(Write::key).cloned().collect(),
@@ -246,7 +243,7 @@ impl SimulatedTable {
             return Err(Trouble::Unanswered);
         }
         let effect = {
-            let (now, mut state) = (self.clock.now(), self.lock());
+            let (now, mut state) = (self.clock.now(), hold(&self.state));
             self.effect(&mut state, writes, now)
         };
         let takes = Duration::from_millis(slow_ms);
@@ -367,7 +364,7 @@ impl SimulatedTable {
 
     /// Whether everything is stored exactly as these writes would leave it.
     fn is_done(&self, writes: &[Write]) -> bool {
-        let state = self.lock();
+        let state = hold(&self.state);
         writes.iter().all(|write| match write {
             Write::Put(item, _) => {
                 let found = state.items.get(&item.key);

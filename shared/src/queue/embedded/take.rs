@@ -12,6 +12,7 @@ use tracing::error;
 use super::state::Entry;
 use super::{EmbeddedQueue, Inner, queue_error};
 use crate::domain::clock::Timestamp;
+use crate::domain::sync::hold;
 use crate::queue::{QueueError, Received};
 
 /// How long a record waits whose body could not be read, in milliseconds: the reason may be that
@@ -47,7 +48,7 @@ impl EmbeddedQueue {
         let inner = &*self.inner;
         let visible_at = now.plus_ms(u64::from(inner.settings.visibility_s) * 1000);
         let (mut taken, mut dead) = (Vec::new(), Vec::new());
-        let mut state = inner.lock();
+        let mut state = hold(&inner.state);
         state.wake(now);
         while taken.len() < max {
             let Some(id) = state.next_ready() else { break };
@@ -80,7 +81,7 @@ impl EmbeddedQueue {
                 Ok(found) => found?,
                 Err(error) => {
                     error!(record.id = id, %error, "cannot read a record");
-                    self.inner.lock().put_off(id, now.plus_ms(UNREADABLE_MS));
+                    hold(&self.inner.state).put_off(id, now.plus_ms(UNREADABLE_MS));
                     return None;
                 }
             },
@@ -122,7 +123,7 @@ impl EmbeddedQueue {
                 },
                 move |_| {
                     // Where the update failed the record is in the old queue after a restart.
-                    grave.inner.lock().add(id, entry, now, now);
+                    hold(&grave.inner.state).add(id, entry, now, now);
                     grave.inner.arrived.notify_one();
                 },
             )
