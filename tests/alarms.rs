@@ -230,7 +230,7 @@ fn the_dashboard_shows_every_metric_of_our_own() {
         let requests = text(&body[1]["Requests"]["Fn::Sub"]);
         let body = text(&body[0]).replace("${Requests}", &requests);
         let body: Value = serde_json::from_str(&body).expect("JSON");
-        let shown: BTreeSet<&str> = body["widgets"]
+        let shown: BTreeSet<String> = body["widgets"]
             .as_array()
             .expect("widgets")
             .iter()
@@ -238,7 +238,7 @@ fn the_dashboard_shows_every_metric_of_our_own() {
             .filter(|metric| metric[0] == emf::NAMESPACE)
             .map(|metric| {
                 assert_eq!((&metric[2], &metric[3]), (&json!(emf::DIMENSION), &json!("${Stage}")));
-                metric[1].as_str().expect("a name")
+                text(&metric[1]).to_owned()
             })
             .collect();
         assert_eq!(shown, Metric::ALL.map(Metric::name).into());

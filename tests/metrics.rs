@@ -457,7 +457,7 @@ fn every_line_keeps_to_the_limits_of_the_format_and_no_value_is_lost() {
         .collect();
     let lines = emf::lines(&told, "prod", Timestamp(0));
     assert_eq!(lines.len(), 3);
-    let mut found: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for line in &lines {
         assert!(!line.contains('\n'));
         let line: Value = serde_json::from_str(line).expect("JSON");
@@ -480,7 +480,7 @@ fn every_line_keeps_to_the_limits_of_the_format_and_no_value_is_lost() {
             found.entry(metric.name()).or_default().extend(values);
         }
     }
-    let expected: BTreeMap<&str, Vec<u64>> =
+    let expected: BTreeMap<String, Vec<u64>> =
         told.into_iter().map(|(metric, values)| (metric.name(), values)).collect();
     assert_eq!(found, expected);
 }

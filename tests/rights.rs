@@ -39,11 +39,11 @@ struct Kind {
 
 impl Kind {
     fn expects(&self, route: &Route) -> Option<u16> {
-        let right = route.right.map_or("Token", Right::name);
+        let right = format!("{:?}", route.right.unwrap_or(Right::Token));
         let is_of_app = route.path.contains("{app_id}");
         match self.always {
             Some(status) => Some(status),
-            None if !self.has.contains(right) => Some(403),
+            None if !self.has.contains(right.as_str()) => Some(403),
             None => (is_of_app && !self.reaches).then_some(404),
         }
     }

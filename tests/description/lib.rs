@@ -313,7 +313,7 @@ fn operation(
         "responses": responses,
     });
     if let Some(right) = route.right {
-        operation["x-capability"] = right.name().into();
+        operation["x-capability"] = format!("{right:?}").into();
     }
     if !description.detail.is_empty() {
         operation["description"] = description.detail.into();

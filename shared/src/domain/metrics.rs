@@ -96,27 +96,9 @@ impl Metric {
         Self::Undone,
     ];
 
-    /// What it is called, in CloudWatch too.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "Accepted",
-            Self::Delivered => "Delivered",
-            Self::Failed => "Failed",
-            Self::Retried => "Retried",
-            Self::Exhausted => "Exhausted",
-            Self::Deferred => "Deferred",
-            Self::Duplicates => "Duplicates",
-            Self::Unverified => "Unverified",
-            Self::EndToEndLatency => "EndToEndLatency",
-            Self::EndpointLatency => "EndpointLatency",
-            Self::SweepLag => "SweepLag",
-            Self::Parked => "Parked",
-            Self::Redriven => "Redriven",
-            Self::Undone => "Undone",
-            Self::UndoneBusy => "UndoneBusy",
-            Self::UndoneFailed => "UndoneFailed",
-            Self::UndoneUnknown => "UndoneUnknown",
-        }
+    /// What it is called, in CloudWatch too: as it is here.
+    pub fn name(self) -> String {
+        format!("{self:?}")
     }
 
     /// What its numbers are.
@@ -184,7 +166,7 @@ pub struct Total {
 impl Totals {
     /// What there is, by the metric's name.
     pub fn by_name(&self) -> BTreeMap<String, Total> {
-        hold(&self.0).iter().map(|(metric, total)| (metric.name().to_owned(), *total)).collect()
+        hold(&self.0).iter().map(|(metric, total)| (metric.name(), *total)).collect()
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::schema::JsonSchema;
 
-/// What an operation asks its caller for.
+/// What an operation asks its caller for. The API's description calls it as it is called here, which is
+/// as Svix does where Svix has such a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
     /// Nothing but a token in force.
@@ -39,25 +40,6 @@ pub enum Right {
 }
 
 impl Right {
-    /// Its name, as the API's description has it; Svix's where Svix has such a right.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Token => "Token",
-            Self::ViewBase => "ViewBase",
-            Self::ViewEndpointSecret => "ViewEndpointSecret",
-            Self::ManageEndpointSecret => "ManageEndpointSecret",
-            Self::ManageTransformations => "ManageTransformations",
-            Self::CreateAttempts => "CreateAttempts",
-            Self::ManageEndpoint => "ManageEndpoint",
-            Self::Publish => "Publish",
-            Self::Broadcast => "Broadcast",
-            Self::Read => "Read",
-            Self::Manage => "Manage",
-            Self::Keys => "Keys",
-            Self::Operate => "Operate",
-        }
-    }
-
     /// Whether it is about the organisation as a whole, so that no token which is confined to an
     /// application has it, whatever its scope.
     pub fn is_of_organisation(self) -> bool {

@@ -75,7 +75,7 @@ fn line(readings: &Readings, number: usize, stage: &str, at: Timestamp) -> Value
             metrics.push(json!({ "Name": metric.name(), "Unit": unit(*metric) }));
         }
         let value = if let [one] = values { json!(one) } else { json!(values) };
-        members.insert(metric.name().to_owned(), value);
+        members.insert(metric.name(), value);
     }
     members.insert(DIMENSION.to_owned(), json!(stage));
     let directive =
