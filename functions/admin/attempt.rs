@@ -6,7 +6,6 @@ use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::Moment;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::{Request, StatusCode};
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
@@ -202,8 +201,8 @@ impl Call<'_> {
             let found = self.admin.history.message(app, &msg.to_string(), now).await?;
             Ok::<_, ApiError>((msg, found.map(|message| MessageOut::of(message, false))))
         });
-        let known: HashMap<_, _> =
-            stream::iter(reads).buffer_unordered(page::AT_ONCE).try_collect().await?;
+        let known = page::side_by_side(page::AT_ONCE, reads).await?;
+        let known: HashMap<_, _> = known.into_iter().collect();
         let id = |attempt: &Attempt| attempt.id.to_string();
         page::respond_within(walk, listed, id, |attempt| {
             let msg = known.get(&attempt.msg).cloned().flatten();

@@ -3,7 +3,6 @@
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Later, Violation};
@@ -18,12 +17,10 @@ use shared::store::{Advanced, Trace, Walk};
 
 use crate::endpoint::endpoint_of;
 use crate::task::SpanIn;
-use crate::{Answer, Call};
+use crate::{Answer, Call, page};
 
 /// Deliveries that one call to cancel them looks at, and most messages that it may name.
 const CANCEL_PAGE: usize = 250;
-/// Deliveries of a message that are canceled at once.
-const AT_ONCE: usize = 16;
 /// How often a delivery is tried that others change at the same time.
 const CHANGES: usize = 8;
 
@@ -57,8 +54,7 @@ impl Call<'_> {
         // What was cut is sent, and canceled, in its parts.
         let parts = self.admin.history.parts(&message, self.admin.ambient.now()).await?;
         let calls = parts.into_iter().map(async |part| self.cancel_one(&part).await);
-        let of_parts: Vec<u64> =
-            stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
+        let of_parts = page::side_by_side(page::AT_ONCE, calls).await?;
         canceled += of_parts.iter().sum::<u64>();
         let out = CanceledOut { canceled, iterator: None, done: true };
         Ok(error::json(StatusCode::OK, &out))
@@ -155,9 +151,7 @@ impl Call<'_> {
     /// Cancels deliveries, some of them at once; how many that were.
     async fn cancel_each(&self, pairs: Vec<(MessageId, EndpointId)>) -> Result<u64, ApiError> {
         let calls = pairs.into_iter().map(async |(msg, ep)| self.cancel(&msg, &ep).await);
-        let canceled: Vec<u64> =
-            stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(canceled.iter().sum())
+        Ok(page::side_by_side(page::AT_ONCE, calls).await?.iter().sum())
     }
 
     /// Cancels one delivery, unless an attempt may be under way; how many that were.

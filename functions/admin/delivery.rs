@@ -3,7 +3,6 @@
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use shared::api::error::ApiError;
 use shared::api::request::{query_flag, query_value};
@@ -21,8 +20,6 @@ use crate::message::Filter;
 use crate::standing::{NOWHERE, OnRecord, STATES, Stand, Tried, WAITING};
 use crate::{Answer, Call, page};
 
-/// Messages that are looked up at the same time.
-const AT_ONCE: usize = 16;
 /// Deliveries that a page is made of, at the most, where its messages went to more than a few
 /// endpoints: each is an item that is read.
 const MOST_DELIVERIES: usize = 50_000;
@@ -103,8 +100,7 @@ impl Call<'_> {
         };
         let Listed { items, iterator, prev, done } = listed;
         let shown = items.iter().map(|message| self.delivery_of(tenant, message));
-        let shown: Vec<_> = shown.collect();
-        let shown: Vec<DeliveryOut> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
+        let shown = page::side_by_side(page::AT_ONCE, shown).await?;
         let items = shown.into_iter().filter(keep).collect();
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
     }
@@ -196,9 +192,8 @@ impl Call<'_> {
     ) -> Result<Vec<DeliveryOut>, ApiError> {
         let mut seen = std::collections::HashSet::new();
         let newest = traces.iter().filter(|trace| seen.insert(trace.msg()));
-        let shown: Vec<_> = newest.map(|trace| self.delivery_by(tenant, trace, filter)).collect();
-        let shown: Vec<_> = stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
-        Ok(shown.into_iter().flatten().collect())
+        let shown = newest.map(|trace| self.delivery_by(tenant, trace, filter));
+        Ok(page::side_by_side(page::AT_ONCE, shown).await?.into_iter().flatten().collect())
     }
 
     /// `None` for what the filter does not keep, or what is over meanwhile.

@@ -1,7 +1,6 @@
 //! The operator's view across applications: endpoints that fail, and a message by its id.
 
 use crate::JsonSchema;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
@@ -14,8 +13,6 @@ use crate::{Answer, Call, page};
 
 /// Attempts of each endpoint that count.
 const COUNTED: usize = 20;
-/// Endpoints that are looked at at the same time.
-const AT_ONCE: usize = 8;
 /// Most endpoints of a page: each is two reads.
 const MOST: usize = 50;
 
@@ -48,9 +45,8 @@ impl Call<'_> {
         let org = self.access.organisation();
         let listed = self.admin.history.failing_endpoints(&org, &walk).await?;
         let Listed { items, iterator, prev, done } = listed;
-        let shown: Vec<_> = items.iter().map(|endpoint| self.failing(endpoint)).collect();
-        let shown: Vec<Option<FailingOut>> =
-            stream::iter(shown).buffered(AT_ONCE).try_collect().await?;
+        let shown = items.iter().map(|endpoint| self.failing(endpoint));
+        let shown = page::side_by_side(page::FEW, shown).await?;
         let items: Vec<FailingOut> = shown.into_iter().flatten().collect();
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
     }

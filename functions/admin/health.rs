@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
@@ -41,8 +40,6 @@ pub(crate) const BEGINNING: usize = 8;
 const MOST_LOOKED_UP: usize = 8;
 /// Messages of which the next try is looked up because they were tried first.
 const SOONEST: usize = 3;
-/// Endpoints that are looked at at the same time.
-const AT_ONCE: usize = 8;
 /// How far back a picture reaches, in milliseconds.
 const SPAN_MS: u64 = 86_400_000;
 /// Bars of a picture.
@@ -171,9 +168,8 @@ impl Call<'_> {
         let listed = self.endpoints_of(&tenant, &walk).await?;
         let Listed { items, iterator, prev, done } = listed;
         let each = (MOST_OF_ALL / items.len().max(1)).clamp(LEAST_OF_ONE, MOST_OF_ONE);
-        let shown: Vec<_> =
-            items.iter().map(|endpoint| self.health_of(&tenant, endpoint, each)).collect();
-        let items = stream::iter(shown).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let shown = items.iter().map(|endpoint| self.health_of(&tenant, endpoint, each));
+        let items = page::side_by_side(page::FEW, shown).await?;
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
     }
 
@@ -213,10 +209,10 @@ impl Call<'_> {
         endpoint: &Endpoint,
         messages: &[MessageId],
     ) -> Result<Vec<Delivery>, ApiError> {
-        let found = messages.iter().map(|msg| self.admin.pending.glance(msg, &endpoint.id));
-        let found: Vec<_> = found.collect();
-        let found = stream::iter(found).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
-        Ok(found.into_iter().flatten().collect())
+        let look = messages
+            .iter()
+            .map(async |msg| Ok(self.admin.pending.glance(msg, &endpoint.id).await?));
+        Ok(page::side_by_side(page::FEW, look).await?.into_iter().flatten().collect())
     }
 
     pub(crate) async fn health_of(

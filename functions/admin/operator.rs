@@ -15,9 +15,6 @@ use shared::store::{HeldRecord, Listed};
 
 use crate::{Answer, Call, page};
 
-/// Records that are sent back at the same time.
-const AT_ONCE: usize = 16;
-
 /// A parked record as the operator sees it: without its text, which may hold a payload.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ParkedOut {
@@ -72,7 +69,7 @@ impl Call<'_> {
         let listed = self.parked().await?;
         let mut redrives = stream::iter(listed.items)
             .map(|held| async move { (self.redrive(&held.id).await, held.id) })
-            .buffered(AT_ONCE);
+            .buffered(page::AT_ONCE);
         let (iterator, done) = (listed.iterator, listed.done);
         let mut out = RedrivenOut { redriven: 0, unreadable: Vec::new(), iterator, done };
         while let Some((redriven, id)) = redrives.next().await {

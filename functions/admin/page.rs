@@ -24,6 +24,8 @@ const MAX_LIMIT: usize = 250;
 pub(crate) const MAX_QUOTED_BYTES: usize = 5 * 1024 * 1024;
 /// Items that are looked up at once.
 pub(crate) const AT_ONCE: usize = 16;
+/// The same of items each of which takes several reads.
+pub(crate) const FEW: usize = 8;
 /// What an iterator begins with whose id begins like a way back.
 const ONWARD: char = '=';
 
@@ -220,6 +222,22 @@ pub(crate) fn of<O>(listed: Listed<O>) -> Page<O> {
         done: listed.done,
         data: listed.items,
     }
+}
+
+/// Does all of this, so much of it at the same time; what comes of it is in the order of the work.
+///
+/// # Errors
+/// When some of it fails; what has not begun by then is left undone.
+pub(crate) fn side_by_side<T, F>(
+    at_once: usize,
+    work: impl IntoIterator<Item = F>,
+) -> impl Future<Output = Result<Vec<T>, ApiError>>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    // The futures alone: one that holds the iterator's closure as well is not always `Send`.
+    let work: Vec<F> = work.into_iter().collect();
+    stream::iter(work).buffered(at_once).try_collect()
 }
 
 /// The first of these, as many as fit an answer; at least one.

@@ -9,7 +9,6 @@
 //! organisations than the operator's, of which there is no list.
 
 use crate::JsonSchema;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Serialize;
 use shared::api::error::{self, ApiError};
@@ -20,9 +19,6 @@ use shared::domain::secret::Resealed;
 use shared::store::{Edited, Need, StoreError};
 
 use crate::{Answer, Call, page};
-
-/// Applications that are worked on at the same time, and endpoints of each.
-const AT_ONCE: usize = 8;
 
 /// The root secret's keys.
 #[derive(Serialize, JsonSchema)]
@@ -64,15 +60,9 @@ impl Call<'_> {
         let walk = page::walk::<ApplicationId>(self.request, false)?;
         let org = self.access.organisation();
         let listed = self.admin.history.applications(&org, &walk).await?;
-        let apps: Vec<ApplicationId> = listed.items.iter().map(|found| found.id).collect();
-        let mut all = stream::iter(apps)
-            .map(|app| self.reseal_application(app))
-            .buffer_unordered(AT_ONCE)
-            .try_fold(Resealed::default(), |mut all, one| async move {
-                all += one;
-                Ok(all)
-            })
-            .await?;
+        let work = listed.items.iter().map(|found| self.reseal_application(found.id));
+        let mut all = Resealed::default();
+        page::side_by_side(page::FEW, work).await?.into_iter().for_each(|one| all += one);
         if listed.done {
             all += self.reseal_organisation().await?;
         }
@@ -102,11 +92,8 @@ impl Call<'_> {
         if let Edited::Done((_, resealed)) = edited.await? {
             all += resealed;
         }
-        let ids: Vec<EndpointId> = tenant.endpoints.iter().map(|endpoint| endpoint.id).collect();
-        let edits: Vec<_> = ids.into_iter().map(|ep| self.reseal_endpoint(app, ep)).collect();
-        let edited: Vec<Resealed> =
-            stream::iter(edits).buffer_unordered(AT_ONCE).try_collect().await?;
-        edited.into_iter().for_each(|resealed| all += resealed);
+        let work = tenant.endpoints.iter().map(|endpoint| self.reseal_endpoint(app, endpoint.id));
+        page::side_by_side(page::FEW, work).await?.into_iter().for_each(|one| all += one);
         Ok(all)
     }
 

@@ -1,7 +1,6 @@
 //! Finding messages by what is in them: pages of the list of messages, each a bounded number of
 //! reads, of which only what fits is shown.
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::api::error::{ApiError, Violation};
 use shared::api::request::{query_flag, query_value};
 use shared::domain::id::MessageId;
@@ -15,8 +14,6 @@ use crate::{Answer, Call, page};
 pub(crate) const MAX_TEXT: usize = 256;
 /// Most payloads that a page looks into: a read each, of up to 350 KiB.
 const MAX_PAYLOADS: usize = 50;
-/// Payloads that are read at the same time.
-const AT_ONCE: usize = 16;
 
 /// What is looked for.
 pub(crate) struct Wanted {
@@ -118,13 +115,12 @@ impl Call<'_> {
         let Listed { items, iterator, prev, done } = listed;
         let look = items.into_iter().map(|message| async move {
             if wanted.is_in_names(&message) {
-                return Ok::<_, ApiError>(Some(message));
+                return Ok(Some(message));
             }
             let whole = self.admin.history.message(app, &message.id.to_string(), now).await?;
             Ok(whole.filter(|whole| wanted.is_in_payload(whole)))
         });
-        let look: Vec<_> = look.collect();
-        let looked: Vec<_> = stream::iter(look).buffered(AT_ONCE).try_collect().await?;
+        let looked = page::side_by_side(page::AT_ONCE, look).await?;
         Ok(Listed { items: looked.into_iter().flatten().collect(), iterator, prev, done })
     }
 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::Moment;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use shared::api::error::ApiError;
 use shared::domain::id::{ApplicationId, MessageId, SourceId};
@@ -18,8 +17,6 @@ use crate::{Answer, Call, page};
 
 /// Most sources of a page.
 const MOST_SOURCES: usize = 50;
-/// Sources or applications that are read at the same time.
-const AT_ONCE: usize = 16;
 /// Most messages that one request looks at, over all applications in one place.
 const MOST_OF_ALL: usize = 1_000;
 /// Most messages of one application.
@@ -145,9 +142,8 @@ impl Call<'_> {
         let listed = page::cut(&walk, all, |source: &Source| source.id.to_string());
         let Listed { items, iterator, prev, done } = listed;
         let seen = self.seen_of(&items).await?;
-        let shown: Vec<_> =
-            items.iter().map(|source| self.state_of(source, seen.get(&source.app))).collect();
-        let items = stream::iter(shown).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let shown = items.iter().map(|source| self.state_of(source, seen.get(&source.app)));
+        let items = page::side_by_side(page::AT_ONCE, shown).await?;
         Ok(page::respond(Listed { items, iterator, prev, done }, |shown| shown))
     }
 
@@ -158,9 +154,8 @@ impl Call<'_> {
             apps.entry(source.app).or_default().push(source.id);
         }
         let most = (MOST_OF_ALL / apps.len().max(1)).clamp(FIRST, MOST_OF_ONE);
-        let reads: Vec<_> =
-            apps.iter().map(async |(app, wanted)| self.look(app, wanted, most).await).collect();
-        let seen = stream::iter(reads).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let reads = apps.iter().map(|(app, wanted)| self.look(app, wanted, most));
+        let seen = page::side_by_side(page::AT_ONCE, reads).await?;
         Ok(apps.into_keys().zip(seen).collect())
     }
 

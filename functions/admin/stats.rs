@@ -4,7 +4,6 @@ use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::Moment;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
@@ -15,10 +14,8 @@ use shared::domain::task::{Span, Work};
 use shared::store::Need;
 
 use crate::task::BegunOut;
-use crate::{Answer, Call};
+use crate::{Answer, Call, page};
 
-/// Named applications that are looked up at once.
-const AT_ONCE: usize = 16;
 /// Most applications that may be named.
 const MAX_NAMED: usize = 2_500;
 
@@ -68,8 +65,7 @@ impl Call<'_> {
             let found = directory.application(&org, &reference, Need::Application).await?;
             Ok::<_, ApiError>((reference, found))
         });
-        let looked_up: Vec<_> = stream::iter(looked_up).buffered(AT_ONCE).try_collect().await?;
-        for (reference, found) in looked_up {
+        for (reference, found) in page::side_by_side(page::AT_ONCE, looked_up).await? {
             match found {
                 Some(tenant) => apps.push(tenant.application.id),
                 None => unresolved.push(reference),

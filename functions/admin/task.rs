@@ -7,7 +7,6 @@ use crate::JsonSchema;
 use bytes::Bytes;
 #[cfg(feature = "description")]
 use description::{JsonObject, Moment};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -41,8 +40,6 @@ pub(crate) const KINDS: [&str; 8] = [
 ];
 /// Most tasks of a page that says what applications are called.
 const MOST_NAMED: usize = 50;
-/// Applications that are read at the same time.
-const AT_ONCE: usize = 16;
 
 /// What a caller gets who asks for a task.
 #[derive(Serialize, JsonSchema)]
@@ -187,9 +184,8 @@ impl Call<'_> {
     /// Says what the applications and endpoints are called that tasks are about.
     async fn name_subjects(&self, tasks: &mut [TaskOut]) -> Result<(), ApiError> {
         let subjects: BTreeSet<_> = tasks.iter().filter_map(|task| task.about.subject()).collect();
-        let reads: Vec<_> =
-            subjects.iter().map(async |(app, ep)| self.named(app, *ep).await).collect();
-        let named = stream::iter(reads).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let reads = subjects.iter().map(|(app, ep)| self.named(app, *ep));
+        let named = page::side_by_side(page::AT_ONCE, reads).await?;
         let named: BTreeMap<_, _> = subjects.into_iter().zip(named).collect();
         for task in tasks {
             if let Some(about) = task.about.subject().and_then(|subject| named.get(&subject)) {
