@@ -84,6 +84,8 @@ impl From<Application> for ApplicationOut {
     }
 }
 
+const UID_TAKEN: &str =
+    "An application with this uid already exists, or had it until a moment ago.";
 /// What Svix's hosted service leaves out of the list of applications on request. Every endpoint of
 /// every application would have to be read for it.
 const BY_ENDPOINTS: [&str; 3] = [
@@ -246,11 +248,8 @@ impl Call<'_> {
     async fn create(&self, input: ApplicationIn, uid: Option<Uid>) -> Answer {
         let org = self.access.organisation();
         let application = input.create(org, uid, &self.admin.sealer, &self.admin.ambient);
-        match self.admin.editor.create_application(&application).await? {
-            Edited::Done(()) => Ok(show(StatusCode::CREATED, application)),
-            Edited::UidTaken => Err(uid_taken()),
-            Edited::Gone => Err(ApiError::not_found()),
-        }
+        stored(self.admin.editor.create_application(&application).await?, UID_TAKEN)?;
+        Ok(show(StatusCode::CREATED, application))
     }
 
     async fn edit(&self, app: &ApplicationId, change: impl Fn(&mut Application)) -> Answer {
@@ -263,16 +262,12 @@ impl Call<'_> {
             }
             is_raised(before.throttle_rate, application.throttle_rate)
         };
-        match self.admin.editor.edit_application(app, now, edit).await? {
-            Edited::Done((application, raised)) => {
-                if raised {
-                    self.release_by_rate(application.id, None).await;
-                }
-                Ok(show(StatusCode::OK, application))
-            }
-            Edited::UidTaken => Err(uid_taken()),
-            Edited::Gone => Err(ApiError::not_found()),
+        let edited = self.admin.editor.edit_application(app, now, edit).await?;
+        let (application, raised) = stored(edited, UID_TAKEN)?;
+        if raised {
+            self.release_by_rate(application.id, None).await;
         }
+        Ok(show(StatusCode::OK, application))
     }
 }
 
@@ -297,6 +292,14 @@ fn show(status: StatusCode, application: Application) -> Response<Bytes> {
     error::json(status, &ApplicationOut::from(application))
 }
 
-fn uid_taken() -> ApiError {
-    ApiError::conflict("An application with this uid already exists, or had it until a moment ago.")
+/// What is stored now; `uid_taken` is said if the uid belongs to another.
+///
+/// # Errors
+/// 409 then, and 404 if there was nothing to change.
+pub(crate) fn stored<T>(edited: Edited<T>, uid_taken: &str) -> Result<T, ApiError> {
+    match edited {
+        Edited::Done(stored) => Ok(stored),
+        Edited::UidTaken => Err(ApiError::conflict(uid_taken)),
+        Edited::Gone => Err(ApiError::not_found()),
+    }
 }

@@ -12,7 +12,7 @@ use shared::domain::event_type::MAX_NAME;
 use shared::domain::id::{ApiTokenId, ApplicationId, OrganisationId, is_name};
 use shared::domain::right::{Capability, Grant, Scope};
 use shared::domain::token::Visitor;
-use shared::store::{Edited, Tenant};
+use shared::store::Tenant;
 
 use crate::inspector::origin;
 use crate::{Answer, Call};
@@ -166,10 +166,9 @@ impl Call<'_> {
         let change = |application: &mut Application| {
             application.expired = Some(Expired::all(application.expired, now, delay_ms));
         };
-        match self.admin.editor.edit_application(id, now, change).await? {
-            Edited::Done(_) => Ok(error::empty(StatusCode::NO_CONTENT)),
-            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
-        }
+        let edited = self.admin.editor.edit_application(id, now, change).await?;
+        edited.done().ok_or_else(ApiError::not_found)?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
     /// Takes back every token of the organisation that there is by now, this one included.

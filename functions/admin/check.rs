@@ -29,7 +29,7 @@ use shared::domain::profile::Profile;
 use shared::domain::secret::SigningSecret;
 use shared::domain::signature::{self, TOLERANCE_S};
 use shared::sender::{Ending, Outbound, USER_AGENT};
-use shared::store::{Edited, Tenant};
+use shared::store::Tenant;
 
 use crate::endpoint::endpoint_of;
 use crate::{Answer, Call};
@@ -155,10 +155,9 @@ impl Call<'_> {
                 endpoint.verified_at = Some(now);
             }
         };
-        match self.admin.editor.edit_endpoint(&called.app, &called.id, now, change).await? {
-            Edited::Done((endpoint, ())) => Ok(endpoint.verified_at.is_some()),
-            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
-        }
+        let edited = self.admin.editor.edit_endpoint(&called.app, &called.id, now, change).await?;
+        let (endpoint, ()) = edited.done().ok_or_else(ApiError::not_found)?;
+        Ok(endpoint.verified_at.is_some())
     }
 
     async fn step(

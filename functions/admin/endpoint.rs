@@ -25,7 +25,7 @@ use shared::store::{Edited, Listed, Tenant, Walk};
 use tracing::warn;
 use url::Url;
 
-use crate::application::{create_or_change, uid_of_upsert};
+use crate::application::{create_or_change, stored, uid_of_upsert};
 use crate::delivery_settings::check_delivery_settings;
 use crate::inspector::origin;
 use crate::limits::check_description;
@@ -42,6 +42,7 @@ pub(crate) use shape::{EndpointIn, EndpointOut, EndpointPatch};
 /// An application that has room for more is not counted again as an endpoint is stored: so many are
 /// not created at once.
 const CLOSE: usize = 100;
+const UID_TAKEN: &str = "An endpoint with this uid already exists in this application.";
 /// What is said to whoever changes an endpoint and says another secret.
 const ROTATED: &str = "is replaced by rotating it: POST it as `key` to secret/rotate";
 
@@ -371,16 +372,10 @@ impl Call<'_> {
             true => editor.create_endpoint_within(&endpoint, most).await?,
             false => Some(editor.create_endpoint(&endpoint).await?),
         };
-        match created.ok_or_else(|| self.no_room(most))? {
-            Edited::Done(()) => {
-                let secret = shown_once.then(|| secret.reveal());
-                let mut out = EndpointOut::from(endpoint);
-                out.secret = secret;
-                Ok(error::json(StatusCode::CREATED, &out))
-            }
-            Edited::UidTaken => Err(uid_taken()),
-            Edited::Gone => Err(ApiError::not_found()),
-        }
+        stored(created.ok_or_else(|| self.no_room(most))?, UID_TAKEN)?;
+        let mut out = EndpointOut::from(endpoint);
+        out.secret = shown_once.then(|| secret.reveal());
+        Ok(error::json(StatusCode::CREATED, &out))
     }
 
     /// How many endpoints an application may have: as many as the deployment allows, or its
@@ -427,17 +422,13 @@ impl Call<'_> {
             let open = before.circuit.and_then(|circuit| circuit.open);
             (open, is_raised(before.throttle_rate, endpoint.throttle_rate))
         };
-        match self.admin.editor.with(outbox).edit_endpoint(app, ep, now, edit).await? {
-            Edited::Done((endpoint, (open, raised))) => {
-                self.release_waiting(&endpoint, open).await;
-                if raised {
-                    self.release_by_rate(endpoint.app, Some(endpoint.id)).await;
-                }
-                Ok(show(StatusCode::OK, endpoint))
-            }
-            Edited::UidTaken => Err(uid_taken()),
-            Edited::Gone => Err(ApiError::not_found()),
+        let edited = self.admin.editor.with(outbox).edit_endpoint(app, ep, now, edit).await?;
+        let (endpoint, (open, raised)) = stored(edited, UID_TAKEN)?;
+        self.release_waiting(&endpoint, open).await;
+        if raised {
+            self.release_by_rate(endpoint.app, Some(endpoint.id)).await;
         }
+        Ok(show(StatusCode::OK, endpoint))
     }
 
     /// What waited for an endpoint that was left alone, and is not any more, goes out. Best effort:
@@ -475,10 +466,6 @@ fn check_version(rules: &mut Rules, version: Option<u16>) {
     if version == Some(0) {
         rules.broken("version", "must be at least 1");
     }
-}
-
-fn uid_taken() -> ApiError {
-    ApiError::conflict("An endpoint with this uid already exists in this application.")
 }
 
 /// What the older name of a field says counts where the newer one says `null`, as it does in a POST.

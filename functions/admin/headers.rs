@@ -15,7 +15,6 @@ use shared::api::rules::Rules;
 use shared::domain::credentials;
 use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
 use shared::domain::headers;
-use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;
 use crate::sensitive::is_sensitive;
@@ -179,13 +178,9 @@ impl Call<'_> {
             count
         };
         let edited = self.admin.editor.edit_endpoint(&endpoint.app, &endpoint.id, now, change);
-        match edited.await? {
-            Edited::Done((_, count)) => {
-                check_count(count, MAX_HEADERS)?;
-                Ok(error::empty(StatusCode::NO_CONTENT))
-            }
-            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
-        }
+        let (_, count) = edited.await?.done().ok_or_else(ApiError::not_found)?;
+        check_count(count, MAX_HEADERS)?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
     }
 }
 

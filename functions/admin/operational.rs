@@ -14,7 +14,7 @@ use shared::domain::notice::{Notice, Trigger, application_id};
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
 use shared::store::table::Write;
-use shared::store::{Edited, Listed, Need, Tenant};
+use shared::store::{Listed, Need, Tenant};
 
 use crate::endpoint::EndpointOut;
 use crate::{Answer, Call, page};
@@ -111,9 +111,8 @@ impl Call<'_> {
             updated_at: now,
         };
         // Lost to another one that does the same: then it is there.
-        match self.admin.editor.create_application(&application).await? {
-            Edited::Done(()) | Edited::UidTaken | Edited::Gone => Ok(()),
-        }
+        self.admin.editor.create_application(&application).await?;
+        Ok(())
     }
 
     /// What has to be written with this change of an endpoint.

@@ -17,7 +17,7 @@ use shared::domain::json::Verbatim;
 use shared::domain::notice::Notice;
 use shared::domain::profile::catalogue::CatalogueEvent;
 use shared::domain::profile::{self, Profile};
-use shared::store::{Edited, StoreError, StoredProfile, Tenant};
+use shared::store::{StoreError, StoredProfile, Tenant};
 use url::Url;
 
 use crate::event_type::refusal;
@@ -214,13 +214,8 @@ impl Call<'_> {
                 application.updated_at = now;
             })
             .await?;
-        match edited {
-            Edited::Done((application, ())) => {
-                let event_types = application.granted;
-                Ok(error::json(StatusCode::OK, &GrantOut { event_types }))
-            }
-            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
-        }
+        let (application, ()) = edited.done().ok_or_else(ApiError::not_found)?;
+        Ok(error::json(StatusCode::OK, &GrantOut { event_types: application.granted }))
     }
 
     /// A profile and the events that it brings along.

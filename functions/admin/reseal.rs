@@ -16,7 +16,7 @@ use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::notice;
 use shared::domain::secret::Resealed;
-use shared::store::{Edited, Need, StoreError};
+use shared::store::{Need, StoreError};
 
 use crate::{Answer, Call, page};
 
@@ -89,7 +89,7 @@ impl Call<'_> {
             let owner = application.id.to_string();
             application.integration_key.reseal(&owner, sealer, ambient)
         });
-        if let Edited::Done((_, resealed)) = edited.await? {
+        if let Some((_, resealed)) = edited.await?.done() {
             all += resealed;
         }
         let work = tenant.endpoints.iter().map(|endpoint| self.reseal_endpoint(app, endpoint.id));
@@ -104,10 +104,8 @@ impl Call<'_> {
     ) -> Result<Resealed, ApiError> {
         let (admin, now) = (self.admin, self.admin.ambient.now());
         let reseal = |endpoint: &mut Endpoint| endpoint.reseal(&admin.sealer, &admin.ambient);
-        match admin.editor.edit_endpoint(&app, &ep, now, reseal).await? {
-            Edited::Done((_, resealed)) => Ok(resealed),
-            Edited::UidTaken | Edited::Gone => Ok(Resealed::default()),
-        }
+        let edited = admin.editor.edit_endpoint(&app, &ep, now, reseal).await?.done();
+        Ok(edited.map(|(_, resealed)| resealed).unwrap_or_default())
     }
 
     async fn reseal_organisation(&self) -> Result<Resealed, ApiError> {

@@ -11,7 +11,6 @@ use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
 use shared::domain::secret::{SignatureScheme, SigningSecret};
-use shared::store::Edited;
 
 use crate::endpoint::endpoint_of;
 use crate::{Answer, Call};
@@ -83,16 +82,12 @@ impl Call<'_> {
                 Ok(())
             })
             .await?;
-        match edited {
-            Edited::Done((_, rotated)) => {
-                rotated.map_err(too_many_old)?;
-                // Svix's open-source server answers 204 without a body; SDKs of the line 2.x
-                // read the new secret from the answer, those before ignore it.
-                let key = rotation.secret.reveal();
-                Ok(error::json(StatusCode::OK, &SecretOut { key }))
-            }
-            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
-        }
+        let (_, rotated) = edited.done().ok_or_else(ApiError::not_found)?;
+        rotated.map_err(too_many_old)?;
+        // Svix's open-source server answers 204 without a body; SDKs of the line 2.x read the new
+        // secret from the answer, those before ignore it.
+        let key = rotation.secret.reveal();
+        Ok(error::json(StatusCode::OK, &SecretOut { key }))
     }
 
     pub(crate) async fn integration_key(&self, app: &str) -> Answer {
@@ -116,11 +111,9 @@ impl Call<'_> {
                 rotated
             })
             .await?;
-        match edited {
-            Edited::Done((_, Err(too_many))) => Err(too_many_old(too_many)),
-            Edited::Done((_, Ok(_))) => Ok(error::empty(StatusCode::NO_CONTENT)),
-            Edited::Gone | Edited::UidTaken => Err(ApiError::not_found()),
-        }
+        let (_, rotated) = edited.done().ok_or_else(ApiError::not_found)?;
+        rotated.map_err(too_many_old)?;
+        Ok(error::empty(StatusCode::NO_CONTENT))
     }
 
     fn reveal(&self, keyring: &Keyring, owner: &str) -> Answer {

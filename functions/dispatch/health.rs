@@ -26,7 +26,7 @@ use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::notice::{Notice, Trigger};
 use shared::domain::sync::hold;
 use shared::store::table::Write;
-use shared::store::{Edited, Limit, StoreError};
+use shared::store::{Limit, StoreError};
 use tracing::{error, warn};
 
 use crate::job::{Job, NotDone};
@@ -273,10 +273,8 @@ async fn edit<A>(
     change: impl Fn(&mut Endpoint) -> A,
 ) -> Result<Option<A>, StoreError> {
     let editor = job.context.parts.editor.with(outbox);
-    Ok(match editor.edit_endpoint(&app, &ep, job.now(), change).await? {
-        Edited::Done((_, answer)) => Some(answer),
-        Edited::UidTaken | Edited::Gone => None,
-    })
+    let edited = editor.edit_endpoint(&app, &ep, job.now(), change).await?;
+    Ok(edited.done().map(|(_, answer)| answer))
 }
 
 fn log<A>(ep: EndpointId, done: Result<Option<A>, StoreError>) {

@@ -20,7 +20,7 @@ use shared::domain::endpoint::Endpoint;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::queue::record::Record;
 use shared::queue::{Outgoing, send_one};
-use shared::store::{Edited, Look};
+use shared::store::Look;
 use tracing::info;
 
 use crate::awaited::may_come;
@@ -166,9 +166,8 @@ async fn remember(job: &Job, endpoint: &Endpoint, since: Timestamp) -> Result<()
         }
     };
     let editor = &job.context.parts.editor;
-    match editor.edit_endpoint(&endpoint.app, &endpoint.id, job.now(), note).await? {
-        Edited::Done(_) | Edited::Gone | Edited::UidTaken => Ok(()),
-    }
+    editor.edit_endpoint(&endpoint.app, &endpoint.id, job.now(), note).await?;
+    Ok(())
 }
 
 /// Whether a rate has kept a moment for it.

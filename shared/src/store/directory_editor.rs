@@ -41,6 +41,16 @@ pub enum Edited<T> {
     Gone,
 }
 
+impl<T> Edited<T> {
+    /// What is stored now, where no uid can be taken: otherwise there was nothing to change.
+    pub fn done(self) -> Option<T> {
+        match self {
+            Self::Done(stored) => Some(stored),
+            Self::UidTaken | Self::Gone => None,
+        }
+    }
+}
+
 impl DirectoryEditor {
     /// Changes the table, and tells `kept` to forget what changed: the memory of the readers
     /// in the same process.
