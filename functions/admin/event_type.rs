@@ -326,7 +326,7 @@ impl Call<'_> {
             }
             _ => Vec::new(),
         };
-        match self.admin.catalogue.edit_with(&org, name, now, &outbox, change).await?? {
+        match self.admin.catalogue.edit(&org, name, now, &outbox, change).await?? {
             Some(event_type) if status != StatusCode::NO_CONTENT => Ok(show(status, event_type)),
             _ => Ok(error::empty(StatusCode::NO_CONTENT)),
         }

@@ -114,7 +114,7 @@ impl Call<'_> {
             match one.deprecated && !was {
                 // As by hand: whoever wants to know of it is told.
                 true => drop(self.change_event_type(&one.name, StatusCode::OK, change).await?),
-                false => drop(self.admin.catalogue.edit(&org, &one.name, now, change).await??),
+                false => drop(self.admin.catalogue.edit(&org, &one.name, now, &[], change).await??),
             }
         }
         for name in &gone {
@@ -122,7 +122,7 @@ impl Call<'_> {
                 let archived = |old| EventType { archived: true, updated_at: now, ..old };
                 Ok(or_same(old.clone().map(archived), old))
             };
-            self.admin.catalogue.edit(&org, name, now, archive).await??;
+            self.admin.catalogue.edit(&org, name, now, &[], archive).await??;
         }
         let modified = found.into_iter().map(|one| one.name).chain(gone).collect();
         let data = Imported { modified, to_modify: None, to_archive: None };

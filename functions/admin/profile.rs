@@ -170,7 +170,7 @@ impl Call<'_> {
                 new.updated_at = now;
                 Ok::<_, ApiError>(Some(new))
             };
-            self.admin.catalogue.edit(&org, &event.event_type, now, change).await??;
+            self.admin.catalogue.edit(&org, &event.event_type, now, &[], change).await??;
         }
         let event_types = events.into_iter().map(|event| event.event_type).collect();
         Ok(error::json(StatusCode::OK, &LoadOut { event_types }))

@@ -81,25 +81,11 @@ impl Catalogue {
     }
 
     /// Decides, from what is there, what shall be there: `None` removes it. `edit` may run
-    /// more than once; nothing is stored if it fails.
-    ///
-    /// # Errors
-    /// When the store fails; the change may or may not be stored then.
-    pub async fn edit<E>(
-        &self,
-        org: &OrganisationId,
-        name: &str,
-        now: Timestamp,
-        edit: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
-    ) -> Result<Result<Option<EventType>, E>, StoreError> {
-        self.edit_with(org, name, now, &[], edit).await
-    }
-
-    /// The same, with something that has to be written at once with it.
+    /// more than once; nothing is stored if it fails. `outbox` is written at once with the change.
     ///
     /// # Errors
     /// When the store fails; all of it or nothing may be stored then.
-    pub async fn edit_with<E>(
+    pub async fn edit<E>(
         &self,
         org: &OrganisationId,
         name: &str,

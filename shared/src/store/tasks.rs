@@ -70,22 +70,15 @@ impl Tasks {
         }
         held.task.due_at = until;
         held.task.failures += 1;
-        self.save(held).await
+        self.save(held, Vec::new()).await
     }
 
-    /// Stores how far a task has come. `None` when somebody else has taken it meanwhile.
+    /// Stores how far a task has come, with `outbox` in the same transaction. `None` when somebody else
+    /// has taken it meanwhile.
     ///
     /// # Errors
     /// When the store fails; it may or may not be stored then.
-    pub async fn save(&self, held: HeldTask) -> Result<Option<HeldTask>, StoreError> {
-        self.save_with(held, Vec::new()).await
-    }
-
-    /// The same, with these in the same transaction.
-    ///
-    /// # Errors
-    /// When the store fails; it may or may not be stored then.
-    pub async fn save_with(
+    pub async fn save(
         &self,
         held: HeldTask,
         outbox: Vec<Write>,

@@ -328,13 +328,13 @@ impl Worker {
     /// it is, ends here instead of repeating its last step for ever.
     async fn save(&self, held: HeldTask) -> Result<Option<HeldTask>, StoreError> {
         let outbox = self.outbox(&held.task).await?;
-        match self.tasks.save_with(held.clone(), outbox).await {
+        match self.tasks.save(held.clone(), outbox).await {
             Err(StoreError::Invalid(reason)) if held.task.status != Status::Failed => {
                 warn!(task.id = %held.task.id, reason, "what a task has to say cannot be stored");
                 let mut ended = held;
                 give_up(&mut ended.task, TOO_MUCH);
                 let outbox = self.outbox(&ended.task).await?;
-                self.tasks.save_with(ended, outbox).await
+                self.tasks.save(ended, outbox).await
             }
             saved => saved,
         }
