@@ -93,8 +93,12 @@ pub async fn change_after<T, F: Future<Output = Result<Change<T>, StoreError>>>(
     }
 }
 
-/// Positions of the writes whose condition did not hold; without any, all are stored.
-async fn write_all(table: &dyn Table, mut writes: Vec<Write>) -> Result<Vec<usize>, StoreError> {
+/// Writes all of these or nothing. Positions of those whose condition did not hold; without any, all
+/// are stored.
+pub(super) async fn write_all(
+    table: &dyn Table,
+    mut writes: Vec<Write>,
+) -> Result<Vec<usize>, StoreError> {
     // A transaction costs twice a plain write, so one that writes once is none.
     if writes.len() == 1
         && let Some(only) = writes.pop()

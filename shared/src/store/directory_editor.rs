@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::change::{Change, Changed, PATIENCE, change, change_after};
+use super::change::{Change, Changed, PATIENCE, change, change_after, write_all};
 use super::directory::{Alias, Cached, read_whole};
 use super::table::{Condition, Item, Key, Table, Write, prefix_range};
-use super::{StoreError, doc, event_type_settings, keys, read_range, write_with};
+use super::{StoreError, doc, event_type_settings, keys, read_range};
 use crate::domain::application::Application;
 use crate::domain::clock::Timestamp;
 use crate::domain::endpoint::Endpoint;
@@ -294,13 +294,11 @@ impl DirectoryEditor {
         app: &ApplicationId,
         writes: Vec<Write>,
     ) -> Result<Edited<()>, StoreError> {
-        let mut writes = writes.into_iter();
-        let Some(first) = writes.next() else { return Ok(Edited::Done(())) };
-        let outbox: Vec<Write> = writes.chain(self.outbox.iter().cloned()).collect();
-        let done = write_with(&*self.table, first, &outbox).await;
+        let writes = writes.into_iter().chain(self.outbox.iter().cloned()).collect();
+        let lost = write_all(&*self.table, writes).await;
         self.forget(app);
         // Ids are new, so the only condition that can be lost is the uid's.
-        Ok(if done? { Edited::Done(()) } else { Edited::UidTaken })
+        Ok(if lost?.is_empty() { Edited::Done(()) } else { Edited::UidTaken })
     }
 
     /// What frees the name of an application. Others may have read it, and follow it for a while: so

@@ -175,20 +175,6 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// One write, alone or in a transaction with what has to happen at once with it. Whether its
-/// condition held.
-async fn write_with(
-    table: &dyn table::Table,
-    write: table::Write,
-    outbox: &[table::Write],
-) -> Result<bool, StoreError> {
-    if outbox.is_empty() {
-        return Ok(table.write(write).await? == table::Written::Done);
-    }
-    let writes = std::iter::once(write).chain(outbox.iter().cloned()).collect();
-    Ok(table.transact(writes).await? == table::Transacted::Done)
-}
-
 /// The first `limit` items of a range of the table itself, in ascending order.
 fn base_query(pk: String, from: String, to: String, limit: usize) -> table::Query {
     table::Query { index: table::Index::Base, pk, from, to, descending: false, after: None, limit }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::write_all;
 use super::table::prefix_range;
 use super::table::{Condition, Item, Table, Write};
-use super::{StoreError, base_query, doc, keys, read_first, write_with};
+use super::{StoreError, base_query, doc, keys, read_first};
 use crate::domain::id::OrganisationId;
 use crate::domain::profile::Profile;
 use crate::domain::profile::catalogue::CatalogueEvent;
@@ -91,7 +92,8 @@ impl ProfileStore {
         outbox: &[Write],
     ) -> Result<(), StoreError> {
         let item = Item::new(keys::profile(org, &stored.profile.name), doc::encode(stored)?);
-        write_with(&*self.table, Write::Put(item, Condition::Always), outbox).await?;
-        Ok(())
+        let put = Write::Put(item, Condition::Always);
+        let writes = std::iter::once(put).chain(outbox.iter().cloned()).collect();
+        write_all(&*self.table, writes).await.map(drop)
     }
 }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::table::{Condition, Item, Key, Table, Transacted, Write, Written};
+use super::change::write_all;
+use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, inbox, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{OrganisationId, TaskId};
@@ -86,14 +87,9 @@ impl Tasks {
         let rev = held.rev + 1;
         let item = task_item(&held.task, rev)?;
         let put = Write::Put(item, Condition::Revision(held.rev));
-        let done = match outbox.is_empty() {
-            true => self.table.write(put).await? == Written::Done,
-            false => {
-                let writes = std::iter::once(put).chain(outbox).collect();
-                self.table.transact(writes).await? == Transacted::Done
-            }
-        };
-        Ok(done.then_some(HeldTask { rev, ..held }))
+        let writes = std::iter::once(put).chain(outbox).collect();
+        let lost = write_all(&*self.table, writes).await?;
+        Ok(lost.is_empty().then_some(HeldTask { rev, ..held }))
     }
 
     async fn read(&self, id: &TaskId) -> Result<Option<HeldTask>, StoreError> {
