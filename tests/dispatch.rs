@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::{Network, answer, answer_with, header};
 use crate::support::still::{START, StillClock};
-use crate::support::world::{Builder, World, text};
+use crate::support::world::{Builder, Shared, World, text};
 
 mod answers;
 mod batches;
@@ -43,7 +43,7 @@ mod requests;
 mod reused;
 mod store;
 
-use ports::{Broken, Direct, Gate, Panicking, Slow};
+use ports::{Broken, Gate, Panicking, Slow};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 const OTHER: &str = "http://127.0.0.1:9/other";

@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use crate::support::faults::{Fault, Faulty, Plan};
 use crate::support::network::answer;
 use crate::support::still::{START, StillClock};
-use crate::support::world::{Builder, World, text};
+use crate::support::world::{Builder, Shared, World, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 const MINUTE_S: u64 = 60;
@@ -288,7 +288,7 @@ async fn a_first_attempt_that_was_leased_and_never_made_is_found_by_the_sweep() 
     let msg = world.publish(&app, json!({})).await;
     let plan = Plan::new(vec![(0, Fault::DieBefore)]);
     let mut parts = world.parts.clone();
-    parts.sender = Arc::new(Faulty::new(Direct(world.network.clone()), &plan));
+    parts.sender = Arc::new(Faulty::new(Shared(world.network.clone()), &plan));
     let mortal = Dispatcher::new(parts);
     let batch = world.queues.deliveries.receive(MAX_BATCH, 0).await.unwrap();
     let receipt = batch[0].receipt.clone();
@@ -818,16 +818,6 @@ impl Producer for Down {
         let calls = self.calls.fetch_add(1, Ordering::SeqCst);
         assert!(calls < self.most, "asked {calls} times");
         Err(QueueError::Unavailable("down".to_owned()))
-    }
-}
-
-/// The network, for a port that wants to own it.
-struct Direct(Arc<crate::support::network::Network>);
-
-#[async_trait]
-impl shared::sender::Sender for Direct {
-    async fn send(&self, request: shared::sender::Outbound) -> shared::sender::Outcome {
-        self.0.send(request).await
     }
 }
 

@@ -105,7 +105,7 @@ async fn a_death_between_request_and_record_repeats_that_attempt_and_no_other() 
     let (world, app, msg, record) = accepted().await;
     let plan = Plan::new(vec![(0, Fault::DieAfter)]);
     let mortal = dispatcher(&world, |parts| {
-        parts.sender = Arc::new(Faulty::new(Direct(world.network.clone()), &plan));
+        parts.sender = Arc::new(Faulty::new(Shared(world.network.clone()), &plan));
     });
     tokio::select! {
         () = plan.death() => {}

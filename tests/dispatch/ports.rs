@@ -2,16 +2,6 @@
 
 use super::*;
 
-/// The network, for a port that wants to own it.
-pub(super) struct Direct(pub(super) Arc<Network>);
-
-#[async_trait]
-impl Sender for Direct {
-    async fn send(&self, request: Outbound) -> Outcome {
-        self.0.send(request).await
-    }
-}
-
 /// A network where every request waits until it is let through.
 pub(super) struct Gate {
     pub(super) network: Arc<Network>,
