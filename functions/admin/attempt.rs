@@ -175,8 +175,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn attempts_of_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let walk = page::walk::<AttemptId>(self.request, true)?;
         let filter = AttemptFilter::of(self.request)?;
         let now = self.admin.ambient.now();

@@ -17,7 +17,6 @@ use shared::domain::delivery::Delivery;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::store::{Tenant, Trace, Walk};
 
-use crate::endpoint::endpoint_of;
 use crate::message::Filter;
 use crate::standing::{CANCELED, FAIL, PENDING, SENDING, SUCCESS, Standing, Tried};
 use crate::{Answer, Call, page};
@@ -69,8 +68,7 @@ impl Call<'_> {
     /// The messages that were sent to an endpoint. A page may be short, or even empty, before the
     /// list is done.
     pub(crate) async fn attempted_messages(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = page::walk::<Place>(self.request, true)?;
         if let Some(msg) = walk.iterator.as_ref().and_then(|place| place.parse().ok()) {
@@ -117,8 +115,7 @@ impl Call<'_> {
     /// that have none by how far they are. Of an endpoint that was sent very much in that time,
     /// the latest 40,000 count.
     pub(crate) async fn endpoint_stats(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (_, endpoint) = self.endpoint(app, ep).await?;
         let (endpoint, spread) = (endpoint.id, endpoint.spread);
         let mut walk = self.counted_span()?;
         let now = self.admin.ambient.now();

@@ -15,7 +15,6 @@ use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::store::{Advanced, Trace, Walk};
 
-use crate::endpoint::endpoint_of;
 use crate::task::SpanIn;
 use crate::{Answer, Call, page};
 
@@ -99,8 +98,7 @@ impl Call<'_> {
     /// names, or of those published in a span of time. What is being sent at this moment is
     /// left alone.
     pub(crate) async fn cancel_deliveries(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let input: CancelIn = request::body(self.request)?;
         let now = self.admin.ambient.now();
         let mut out = CanceledOut { done: true, ..CanceledOut::default() };

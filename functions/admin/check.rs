@@ -31,7 +31,6 @@ use shared::domain::signature::{self, TOLERANCE_S};
 use shared::sender::{Ending, Outbound, USER_AGENT};
 use shared::store::Tenant;
 
-use crate::endpoint::endpoint_of;
 use crate::{Answer, Call};
 
 /// Longest of the four exchanges, in milliseconds.
@@ -100,8 +99,7 @@ struct Trial<'a> {
 
 impl Call<'_> {
     pub(crate) async fn check_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let input: CheckIn = match self.request.body().is_empty() {
             true => CheckIn::default(),
             false => request::body(self.request)?,
@@ -116,7 +114,7 @@ impl Call<'_> {
             ));
         }
         let message = self
-            .test_message(&tenant, endpoint, input.event_type.map(|name| (name, Some(0))))
+            .test_message(&tenant, &endpoint, input.event_type.map(|name| (name, Some(0))))
             .await?;
         let admin = self.admin;
         let now = admin.ambient.now();
@@ -130,7 +128,7 @@ impl Call<'_> {
         let success = said.success.unwrap_or_else(Statuses::successful);
         let step = async |name, good, secrets, signed_at| {
             let trial = Trial { name, good, secrets, signed_at, custom: &custom };
-            self.step(&trial, &message, endpoint, &profile, &success).await
+            self.step(&trial, &message, &endpoint, &profile, &success).await
         };
         // The repetition comes after the first; what does not depend on it need not wait.
         let first = step("valid", true, right.as_slice(), now).await;
@@ -140,7 +138,7 @@ impl Call<'_> {
             step("old-timestamp", false, right.as_slice(), old),
         );
         let took_it = success.contains(first.status);
-        let verified = endpoint.verified_at.is_some() || took_it && self.verify(endpoint).await?;
+        let verified = endpoint.verified_at.is_some() || took_it && self.verify(&endpoint).await?;
         let steps = vec![first, again, forged, late];
         let out = CheckOut { ok: steps.iter().all(|step| step.ok), verified, steps };
         Ok(error::json(StatusCode::OK, &out))

@@ -13,7 +13,6 @@ use shared::domain::endpoint::Endpoint;
 use shared::store::Walk;
 
 use crate::attempted::{MOMENT_MS, STATS_PAGES};
-use crate::endpoint::endpoint_of;
 use crate::{Answer, Call};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -53,8 +52,7 @@ pub(crate) struct RateStatus {
 impl Call<'_> {
     /// Whole hours of the last 28 days, or of less; the latest 40,000 attempts count.
     pub(crate) async fn attempt_stats(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (_, endpoint) = self.endpoint(app, ep).await?;
         let mut walk = self.counted_span()?;
         walk.after = walk.after.map(|at| Timestamp(at.as_ms() / HOUR_MS * HOUR_MS));
         walk.before = walk.before.map(|at| {
@@ -65,14 +63,13 @@ impl Call<'_> {
         let count = |attempt: &Attempt| {
             *if attempt.ok { &mut stats.success } else { &mut stats.fail } += 1;
         };
-        self.each_attempt(endpoint, walk, &mut budget, count).await?;
+        self.each_attempt(&endpoint, walk, &mut budget, count).await?;
         Ok(error::json(StatusCode::OK, &stats))
     }
 
     pub(crate) async fn rate_status(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
-        let attempts = self.last_minute(endpoint).await?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
+        let attempts = self.last_minute(&endpoint).await?;
         let since = self.admin.ambient.now().minus_ms(LATELY_MS);
         let lately = attempts.iter().filter(|attempt| attempt.at > since).count();
         let at_rate = |rate: u16| lately as u64 * 1000 >= u64::from(rate) * LATELY_MS;

@@ -14,7 +14,6 @@ use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::store::{Listed, Tenant, Trace, Walk};
 
-use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
 use crate::message::Filter;
 use crate::standing::{NOWHERE, OnRecord, STATES, Stand, Tried, WAITING};
@@ -75,9 +74,8 @@ impl Call<'_> {
                 Err(ApiError::bad_query("q", "cannot be given together with `endpoint_id`"))
             }
             Some(ep) => {
-                let tenant = self.tenant_with(app, &ep).await?;
-                let endpoint = endpoint_of(&tenant, &ep)?;
-                self.deliveries_of_endpoint(&tenant, endpoint, keep).await
+                let (tenant, endpoint) = self.endpoint(app, &ep).await?;
+                self.deliveries_of_endpoint(&tenant, &endpoint, keep).await
             }
             None => {
                 let tenant = self.whole_tenant(app).await?;

@@ -96,8 +96,8 @@ impl Call<'_> {
     }
 
     pub(crate) async fn get_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        Ok(show(StatusCode::OK, endpoint_of(&tenant, ep)?.clone()))
+        let (_, endpoint) = self.endpoint(app, ep).await?;
+        Ok(show(StatusCode::OK, endpoint))
     }
 
     /// Changes an endpoint, or creates one whose uid is the name in the path. A secret in the
@@ -139,8 +139,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn patch_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let mut patch: EndpointPatch = request::body(self.request)?;
         let said = patch.url.as_mut().and_then(take_credentials);
         let mut rules = Rules::default();
@@ -171,7 +170,7 @@ impl Call<'_> {
         rules.channels(patch.channels.value().map(Vec::as_slice));
         patch.metadata.iter().for_each(|metadata| rules.metadata(metadata));
         rules.check()?;
-        let (url, old) = (patch.url.as_ref(), Some(endpoint));
+        let (url, old) = (patch.url.as_ref(), Some(&endpoint));
         self.check_extensions(&tenant, patch.extensions(), url, old).await?;
         check_channels(&tenant, patch.channels.value())?;
         let profile = match &patch.profile {
@@ -185,7 +184,7 @@ impl Call<'_> {
             Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
         };
         let disabled = patch.disabled.unwrap_or(endpoint.disabled);
-        let outbox = self.outbox_of_update(&tenant, endpoint, disabled).await?;
+        let outbox = self.outbox_of_update(&tenant, &endpoint, disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
             // First: of one that is disabled and moves at once it stays known that deliveries wait.
@@ -210,9 +209,8 @@ impl Call<'_> {
     }
 
     pub(crate) async fn delete_endpoint(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
-        let outbox = self.outbox_of(&tenant, "endpoint.deleted", endpoint).await?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
+        let outbox = self.outbox_of(&tenant, "endpoint.deleted", &endpoint).await?;
         match self.admin.editor.with(outbox).delete_endpoint(&endpoint.app, &endpoint.id).await? {
             Edited::Gone => Err(ApiError::not_found()),
             Edited::Done(()) | Edited::UidTaken => Ok(error::empty(StatusCode::NO_CONTENT)),

@@ -15,7 +15,6 @@ use shared::queue::record::Record;
 use shared::queue::send_one;
 use shared::store::{Accepted, Advanced};
 
-use crate::endpoint::endpoint_of;
 use crate::{Answer, Call};
 
 #[derive(Deserialize, JsonSchema)]
@@ -44,8 +43,7 @@ impl Call<'_> {
     /// Sends an event type's example, whatever the endpoint's filters say. One that takes it is
     /// verified.
     pub(crate) async fn send_example(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let input: ExampleIn = request::body(self.request)?;
         if endpoint.disabled {
             return Err(ApiError::bad_request(
@@ -55,9 +53,9 @@ impl Call<'_> {
         }
         let index = input.payload.is_none().then_some(input.example_index);
         let example = Some((input.event_type, index));
-        let mut message = self.test_message(&tenant, endpoint, example).await?;
+        let mut message = self.test_message(&tenant, &endpoint, example).await?;
         if let Some(payload) = input.payload {
-            let takes_null = self.takes_null(&tenant, endpoint).await?;
+            let takes_null = self.takes_null(&tenant, &endpoint).await?;
             message.payload = self.payload_of_its_own(&payload, takes_null)?;
         }
         let unlikely = || ApiError::Internal("a new message's place is taken".into());

@@ -16,7 +16,6 @@ use shared::domain::credentials;
 use shared::domain::endpoint::{CustomHeader, Endpoint, MAX_HEADER_BYTES, MAX_HEADERS};
 use shared::domain::headers;
 
-use crate::endpoint::endpoint_of;
 use crate::sensitive::is_sensitive;
 use crate::{Answer, Call};
 
@@ -56,9 +55,8 @@ pub(crate) struct HeadersOut {
 
 impl Call<'_> {
     pub(crate) async fn get_headers(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
-        Ok(error::json(StatusCode::OK, &self.headers_of(endpoint)?))
+        let (_, endpoint) = self.endpoint(app, ep).await?;
+        Ok(error::json(StatusCode::OK, &self.headers_of(&endpoint)?))
     }
 
     /// The headers that an endpoint's requests carry, those of sensitive names without values.
@@ -80,23 +78,21 @@ impl Call<'_> {
 
     /// Replaces all headers.
     pub(crate) async fn set_headers(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (_, endpoint) = self.endpoint(app, ep).await?;
         let input: HeadersIn = request::body(self.request)?;
         let changes = input.headers.into_iter().map(|(name, value)| (name, Some(value)));
-        self.change_headers(endpoint, true, changes.collect()).await
+        self.change_headers(&endpoint, true, changes.collect()).await
     }
 
     /// Adds, replaces and removes some of the headers.
     pub(crate) async fn patch_headers(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (_, endpoint) = self.endpoint(app, ep).await?;
         let input: HeadersPatch = request::body(self.request)?;
         let mut changes = input.headers;
         for name in input.delete_headers.unwrap_or_default() {
             changes.entry(name).or_insert(None);
         }
-        self.change_headers(endpoint, false, changes).await
+        self.change_headers(&endpoint, false, changes).await
     }
 
     /// The headers of an endpoint that is made with them.

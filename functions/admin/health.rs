@@ -18,7 +18,6 @@ use shared::domain::health::DISABLE_AFTER_MS;
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
 use shared::store::{Listed, Tenant, Trace, Walk};
 
-use crate::endpoint::endpoint_of;
 use crate::explain::attempts_of;
 use crate::failure::{self, Failure};
 use crate::{Answer, Call, page};
@@ -175,10 +174,9 @@ impl Call<'_> {
 
     /// One endpoint, with its next try.
     pub(crate) async fn endpoint_health(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
-        let latest = self.latest_of_one(&tenant, endpoint).await?;
-        Ok(error::json(StatusCode::OK, &self.health_and_next_try(endpoint, &latest).await?))
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
+        let latest = self.latest_of_one(&tenant, &endpoint).await?;
+        Ok(error::json(StatusCode::OK, &self.health_and_next_try(&endpoint, &latest).await?))
     }
 
     /// As many of an endpoint's latest attempts as count.

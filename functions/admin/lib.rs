@@ -20,6 +20,7 @@ use shared::api::cors;
 use shared::api::error::{self, ApiError};
 use shared::api::request;
 use shared::domain::clock::Ambient;
+use shared::domain::endpoint::Endpoint;
 use shared::domain::id::OrganisationId;
 use shared::domain::metrics::Metrics;
 use shared::domain::right::{Grant, Right};
@@ -311,6 +312,13 @@ impl Call<'_> {
     /// The same with all of its endpoints.
     async fn whole_tenant(&self, reference: &str) -> Result<Arc<Tenant>, ApiError> {
         self.read(reference, Need::All).await
+    }
+
+    /// The endpoint that the path names, and its application with it.
+    async fn endpoint(&self, app: &str, ep: &str) -> Result<(Arc<Tenant>, Endpoint), ApiError> {
+        let tenant = self.tenant_with(app, ep).await?;
+        let endpoint = endpoint::endpoint_of(&tenant, ep)?.clone();
+        Ok((tenant, endpoint))
     }
 
     async fn read(&self, reference: &str, need: Need<'_>) -> Result<Arc<Tenant>, ApiError> {

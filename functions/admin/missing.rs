@@ -15,7 +15,6 @@ use shared::domain::id::MessageId;
 use shared::domain::message::Message;
 use shared::store::{Trace, Walk};
 
-use crate::endpoint::endpoint_of;
 use crate::{Answer, Call, page};
 
 /// Most messages that count: the latest of those that the endpoint wants.
@@ -55,8 +54,7 @@ struct Sent {
 impl Call<'_> {
     /// How many messages an endpoint wants and was never sent.
     pub(crate) async fn missing(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let now = self.admin.ambient.now();
         let earliest = now.minus_ms(BACK_MS);
         let since = page::moment(self.request, "after")?.unwrap_or(earliest).max(earliest);
@@ -64,7 +62,7 @@ impl Call<'_> {
         let wanted = |message: &Message| endpoint.misses(message);
         let spread = tenant.application.spread;
         let listed = self.admin.history.messages(&endpoint.app, spread, &walk, now, wanted).await?;
-        let sent = self.sent_lately(endpoint, since).await?;
+        let sent = self.sent_lately(&endpoint, since).await?;
         let counts = |message: &&Message| {
             let released = message.released_at();
             released.plus_ms(UNDER_WAY_MS) <= now && released >= sent.since

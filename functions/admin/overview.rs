@@ -10,7 +10,7 @@ use shared::domain::endpoint::Endpoint;
 use shared::store::{Listed, Tenant, Trace, Walk};
 
 use crate::delivery::DeliveryOut;
-use crate::endpoint::{EndpointOut, endpoint_of};
+use crate::endpoint::EndpointOut;
 use crate::health::{BEGINNING, EndpointHealth, Latest};
 use crate::message::Filter;
 use crate::page::{self, Page};
@@ -30,14 +30,13 @@ pub(crate) struct EndpointOverview {
 
 impl Call<'_> {
     pub(crate) async fn endpoint_overview(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
-        let latest = self.latest_of_one(&tenant, endpoint).await?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
+        let latest = self.latest_of_one(&tenant, &endpoint).await?;
         let (health, deliveries) = tokio::try_join!(
-            self.health_and_next_try(endpoint, &latest),
-            self.latest_deliveries(&tenant, endpoint, &latest),
+            self.health_and_next_try(&endpoint, &latest),
+            self.latest_deliveries(&tenant, &endpoint, &latest),
         )?;
-        let endpoint = EndpointOut::from(endpoint.clone());
+        let endpoint = EndpointOut::from(endpoint);
         Ok(error::json(StatusCode::OK, &EndpointOverview { endpoint, health, deliveries }))
     }
 

@@ -12,7 +12,6 @@ use shared::api::rules::Rules;
 use shared::domain::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
 use shared::domain::secret::{SignatureScheme, SigningSecret};
 
-use crate::endpoint::endpoint_of;
 use crate::{Answer, Call};
 
 #[derive(Serialize, JsonSchema)]
@@ -52,8 +51,7 @@ struct Rotation {
 
 impl Call<'_> {
     pub(crate) async fn get_secret(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (tenant, endpoint) = self.endpoint(app, ep).await?;
         let own = endpoint.profile.as_ref();
         let profile = self.effective_profile(&tenant.application, own).await?;
         if profile.endpoints.secret_shown_once {
@@ -67,8 +65,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn rotate_secret(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (_, endpoint) = self.endpoint(app, ep).await?;
         let owner = endpoint.id.to_string();
         let current = endpoint.keyring.current(&owner, &self.admin.sealer);
         let rotation = self.rotation(current.map(|secret| secret.scheme()))?;

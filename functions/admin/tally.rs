@@ -21,7 +21,6 @@ use shared::store::{Trace, Walk};
 
 use crate::attempt::AttemptFilter;
 use crate::attempted::{MAX_SPAN_MS, STATS_PAGE, STATS_PAGES};
-use crate::endpoint::endpoint_of;
 use crate::{Answer, Call, page};
 
 /// The two lengths of a bucket, in milliseconds, and the longest span that is cut into the
@@ -118,8 +117,7 @@ impl Buckets {
 impl Call<'_> {
     /// The list of attempts by endpoint as a number.
     pub(crate) async fn count_attempts(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (_, endpoint) = self.endpoint(app, ep).await?;
         let asked = page::walk::<AttemptId>(self.request, true)?;
         let filter = AttemptFilter::of(self.request)?;
         let walk = Walk {
@@ -131,7 +129,7 @@ impl Call<'_> {
         let mut out = CountOut { approximated: false, count: 0 };
         let mut budget = STATS_PAGES;
         let counted = |attempt: &Attempt| out.count += u64::from(filter.keeps(attempt));
-        out.approximated = !self.each_attempt(endpoint, walk, &mut budget, counted).await?;
+        out.approximated = !self.each_attempt(&endpoint, walk, &mut budget, counted).await?;
         Ok(error::json(StatusCode::OK, &out))
     }
 
@@ -171,8 +169,8 @@ impl Call<'_> {
 
     /// What an endpoint answered, bucket by bucket.
     pub(crate) async fn endpoint_series(&self, app: &str, ep: &str) -> Answer {
-        let tenant = self.tenant_with(app, ep).await?;
-        self.series([endpoint_of(&tenant, ep)?]).await
+        let (_, endpoint) = self.endpoint(app, ep).await?;
+        self.series([&endpoint]).await
     }
 
     /// The same for all endpoints of an application together. They share the reads of one.

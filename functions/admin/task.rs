@@ -21,7 +21,6 @@ use shared::domain::message::MAX_TAG;
 use shared::domain::task::{Selection, Span, Status, Task, Work};
 use shared::store::Need;
 
-use crate::endpoint::endpoint_of;
 use crate::import::check_answer;
 use crate::{Answer, Call, page};
 
@@ -293,10 +292,9 @@ impl Call<'_> {
     }
 
     async fn enabled_endpoint(&self, app: &str, ep: &str) -> Result<Endpoint, ApiError> {
-        let tenant = self.tenant_with(app, ep).await?;
-        let endpoint = endpoint_of(&tenant, ep)?;
+        let (_, endpoint) = self.endpoint(app, ep).await?;
         match endpoint.disabled {
-            false => Ok(endpoint.clone()),
+            false => Ok(endpoint),
             true => Err(ApiError::bad_request(
                 "endpoint_disabled",
                 "The endpoint is disabled: enable it, then ask again.",
