@@ -164,6 +164,7 @@ export const SAID = {
   "must name at least one, or be null for all": "muss mindestens einen nennen, oder leer für alle sein",
   "must name at most {max}": "darf höchstens {max} nennen",
   "must not be empty": "darf nicht leer sein",
+  "must not have line breaks, tabs or other control characters": "darf keine Zeilenumbrüche, Tabulatoren oder andere Steuerzeichen haben",
   "must not lead back to this service: use your receiver's address": "darf nicht zu diesem Dienst zurückführen: die Adresse Ihres Empfängers verwenden",
   "must not repeat `{name}`": "darf `{name}` nicht wiederholen",
   "not a valid URL ({error}); write it like https://host/path": "keine gültige URL ({error}); so schreiben: https://host/pfad",
