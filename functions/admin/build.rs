@@ -22,7 +22,15 @@ const FILES: &str = "portal";
 /// The file that imports all others.
 const MAIN: &str = "main.js";
 /// Files that are asked for when they are needed.
-const LAZY: [&str; 6] = ["console.js", "de.js", "form.js", "trial.js", "unlinked.js", "verify.js"];
+const LAZY: [&str; 7] = [
+    "console.js",
+    "de.js",
+    "endpoint_settings.js",
+    "form.js",
+    "trial.js",
+    "unlinked.js",
+    "verify.js",
+];
 /// A file with code for visitors to copy, of which the indentation is a part.
 const CODE: &str = "samples.js";
 /// Hex digits of the hash in the script's name.
@@ -45,6 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for lazy in LAZY {
         let mut later = Bundle { numbers: bundle.numbers.clone(), ..Bundle::default() };
         later.add(lazy)?;
+        refuse_unknown(&later.script)?;
         let known: Vec<String> =
             bundle.numbers.values().map(|number| format!("${number}")).collect();
         let (known, made) = (known.join(","), later.numbers[lazy]);
@@ -54,14 +63,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let answer = format!("import(\"{name}\").then((m)=>m.default($m))");
         bundle.script = bundle.script.replace(&asked, &answer);
     }
-    if let Some((_, name)) = bundle.script.split_once("import(\"./") {
-        let name = name.split('"').next().unwrap_or_default();
-        return Err(format!("{name} is asked for when it is needed, and not in LAZY").into());
-    }
+    refuse_unknown(&bundle.script)?;
     let page = read("index.html")?.replace("{script}", &store(&bundle.script)?);
     fs::write(out.join("page.html"), page)?;
     fs::write(out.join("scripts.rs"), format!("&[{scripts}]"))?;
     Ok(())
+}
+
+/// An error if a script asks for a file when it is needed that is not known here: only the first
+/// script can, and only for those in [`LAZY`].
+fn refuse_unknown(script: &str) -> Result<(), String> {
+    let Some((_, name)) = script.split_once("import(\"./") else { return Ok(()) };
+    let name = name.split('"').next().unwrap_or_default();
+    Err(format!("{name} is asked for when it is needed: by the first script, and in LAZY?"))
 }
 
 /// Where Cargo wants what is made.

@@ -8,7 +8,8 @@ import { isTokenKind } from "./kind.js";
 import { Loaded, later, useData } from "./parts.js";
 import { t } from "./text.js";
 
-const Verify = later(() => import("./verify.js"), "Verify");
+/** How to verify what is sent: most visits do without. */
+export const Verify = later(() => import("./verify.js"), "Verify");
 
 /** What there is to do while there is no endpoint. */
 export function FirstVisit() {
