@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { busy } from "./busy.mjs";
+import { shared } from "./console.mjs";
 import { english, mark } from "./german.mjs";
 import { large, looks as seldom, many, narrow, opened, renewed } from "./lists.mjs";
 import { changes } from "./operator.mjs";
@@ -699,6 +700,7 @@ async function operate(page) {
   await page.getByText("Task finished").waitFor();
   done("the portal's look is checked, and a broadcast says its number first and its progress after");
   await changes({ ...kit, endpoint: made.id }, page);
+  await shared(kit, page);
   await german(page, id, made.id, lost, source.id);
   await busy(kit, page);
 }

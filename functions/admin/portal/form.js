@@ -5,7 +5,7 @@ import { html, useState } from "./vendor/preact.js";
 import { anew, own } from "./api.js";
 import { Content, offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
-import { delays, fits, grouped, headers, schedule } from "./format.js";
+import { changes, delays, fits, grouped, headers, schedule } from "./format.js";
 import { ask, Field, forgetLists, Form, Loaded, Status, Title, useData } from "./parts.js";
 import { t } from "./text.js";
 
@@ -79,9 +79,7 @@ function EndpointForm({ shown, offered }) {
     setWrong({});
     try {
       const body = said(values, shown, offered);
-      // What was left alone here may have been changed elsewhere meanwhile.
-      const changed = Object.fromEntries(Object.entries(body).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before[key])));
-      const saved = await (shown.id ? own("PATCH", `/endpoint/${shown.id}`, changed) : own("POST", "/endpoint", body));
+      const saved = await (shown.id ? own("PATCH", `/endpoint/${shown.id}`, changes(body, before)) : own("POST", "/endpoint", body));
       forgetLists();
       anew("endpoints");
       if (saved.secret) await ask(html`<p>${t("This secret is shown only now:")}</p><p><code>${saved.secret}</code></p>`);

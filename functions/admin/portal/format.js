@@ -106,6 +106,14 @@ export function schedule(seconds) {
   }).join(", ");
 }
 
+/**
+ * What is said now and was not before: the rest may have been changed elsewhere meanwhile.
+ * @param {Record<string, any>} now @param {Record<string, any>} before
+ */
+export function changes(now, before) {
+  return Object.fromEntries(Object.entries(now).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before[key])));
+}
+
 /** Headers as one writes them, one a line. @param {string} text @returns {Record<string, string>} */
 export function headers(text) {
   const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);

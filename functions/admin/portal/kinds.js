@@ -5,7 +5,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { all, asWritten, call, query } from "./api.js";
 import { latestOf, Shape } from "./events.js";
-import { byName, fields, fits } from "./format.js";
+import { byName, changes, fields, fits } from "./format.js";
 import { Json, laidOut, sourceAt } from "./json.js";
 import { Act, ask, Field, Form, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
 import { t } from "./text.js";
@@ -40,12 +40,23 @@ function Editor({ name, done }) {
   return html`<${Title}>${name || t("New event type")}<//><${Loaded} of=${data}>${(one) => html`<${KindForm} one=${one} done=${done} />`}<//>`;
 }
 
+/** The schema of a version as it was written: no digit is lost by way of numbers here. */
+const written = (one, version) => asWritten(one, "schemas", version) ?? "";
+
+/** All schemas that there are by now, and one more. */
+async function withNext(name, next) {
+  const now = await call("GET", `/event-type/${encodeURIComponent(name)}`);
+  const before = Object.keys(now.schemas ?? {}).map((version) => [version, new Json(written(now, version))]);
+  return Object.fromEntries([...before, [Number(latestOf(now.schemas) ?? 0) + 1, next]]);
+}
+
+/** What is said of an event type, beside its schemas. */
+const saidOf = ({ description, groupName, deprecated }) => ({ description, groupName: groupName || null, deprecated: Boolean(deprecated) });
+
 function KindForm({ one, done }) {
   const version = latestOf(one.schemas);
-  /** The schema of a version as it was written: no digit is lost by way of numbers here. */
-  const asBefore = (version) => asWritten(one, "schemas", version) ?? "";
-  const shown = version ? laidOut(asBefore(version)) : "";
-  const [values, set] = useState({ name: one.name, description: one.description, group: one.groupName ?? "", deprecated: Boolean(one.deprecated), schema: shown });
+  const shown = version ? laidOut(written(one, version)) : "";
+  const [values, set] = useState({ name: one.name, description: one.description, groupName: one.groupName ?? "", deprecated: Boolean(one.deprecated), schema: shown });
   const [wrong, setWrong] = useState({});
   const bind = (key) => ({ name: key, value: values[key], onInput: (event) => { set({ ...values, [key]: event.target.value }); setWrong({}); } });
   let read;
@@ -58,13 +69,15 @@ function KindForm({ one, done }) {
   const save = async () => {
     if (unread) throw new Error(unread);
     setWrong({});
-    const before = Object.keys(one.schemas ?? {}).map((version) => [version, new Json(asBefore(version))]);
-    const changed = laidOut(values.schema) !== shown;
-    const next = read !== undefined && changed ? [[Number(version ?? 0) + 1, new Json(values.schema)]] : [];
-    const schemas = before.length + next.length ? Object.fromEntries([...before, ...next]) : one.schemas;
-    const body = { description: values.description, groupName: values.group || null, deprecated: values.deprecated, archived: Boolean(one.archived), schemas };
+    const said = saidOf(values);
+    const next = read !== undefined && laidOut(values.schema) !== shown ? new Json(values.schema) : null;
     try {
-      await (one.name ? call("PUT", `/event-type/${encodeURIComponent(one.name)}`, body) : call("POST", "/event-type", { ...body, name: values.name.trim() }));
+      if (one.name) {
+        const schemas = next && { schemas: await withNext(one.name, next) };
+        await call("PATCH", `/event-type/${encodeURIComponent(one.name)}`, { ...changes(said, saidOf(one)), ...schemas });
+      } else {
+        await call("POST", "/event-type", { ...said, name: values.name.trim(), schemas: next && { 1: next } });
+      }
       say(t("Saved"));
       await done();
       location.hash = "#/kinds";
@@ -89,7 +102,7 @@ function KindForm({ one, done }) {
   return html`${one.archived && html`<div class="banner off" role="note"><p>${t("It is archived: nobody can choose it. Saving leaves it archived.")}</p><${Act} act=${back}>${t("Restore")}<//></div>`}<${Form} act=${save} yes=${t("Save")} beside=${beside}>
     ${!one.name && html`<${Field} label=${t("Name")} wrong=${wrong.name}><input required placeholder="order.paid" ...${bind("name")} /><//>`}
     <${Field} label=${t("Description")} wrong=${wrong.description}><input ...${bind("description")} /><//>
-    <${Field} label=${t("Group")} wrong=${wrong.groupName}><input ...${bind("group")} /><//>
+    <${Field} label=${t("Group")} wrong=${wrong.groupName}><input ...${bind("groupName")} /><//>
     <label><input type="checkbox" checked=${values.deprecated} onChange=${(event) => set({ ...values, deprecated: event.target.checked })} /> ${t("deprecated")}</label>
     <${Field} label=${t("Schema")} hint=${t("JSON Schema. A changed one becomes the next version; the first of its examples is what tests send.")} wrong=${wrong.schemas || unread}><textarea rows="16" spellcheck=${false} ...${bind("schema")} /><//><//>
     ${read !== undefined && html`<section><h2>${t("As customers see it")} <small>${t("{n} fields", { n: fields(read).length })}</small></h2><${Shape} schema=${read} text=${values.schema} example=${sourceAt(values.schema, ["examples", "0"])} /></section>`}`;

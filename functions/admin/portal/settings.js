@@ -4,7 +4,7 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { beginning, call, query } from "./api.js";
-import { count } from "./format.js";
+import { changes, count } from "./format.js";
 import { Json } from "./json.js";
 import { Act, ask, Code, Copy, Field, forgetLists, Form, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
 import { Profiles } from "./profiles.js";
@@ -24,8 +24,14 @@ function Look() {
   return html`<${Loaded} of=${data}>${(now) => html`<${LookForm} now=${now} />`}<//>`;
 }
 
+/** A form's values, as the API takes them. */
+function saidOf({ frames, ...values }) {
+  return { ...Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value || null])), frameAncestors: frames.split(/\s+/).filter(Boolean) };
+}
+
 function LookForm({ now }) {
   const [values, set] = useState({ theme: now.theme, accent: now.accent ?? "", font: now.font ?? "", logo: now.logo ?? "", supportUrl: now.supportUrl ?? "", backUrl: now.backUrl ?? "", frames: (now.frameAncestors ?? []).join("\n") });
+  const [before, keep] = useState(() => saidOf(values));
   const [wrong, setWrong] = useState({});
   const bind = (key) => ({ name: key, value: values[key], onInput: (event) => set({ ...values, [key]: event.target.value }) });
   const logo = (event) => {
@@ -38,8 +44,9 @@ function LookForm({ now }) {
   const save = async () => {
     setWrong({});
     try {
-      const said = Object.fromEntries(["theme", "accent", "font", "logo", "supportUrl", "backUrl"].map((key) => [key, values[key] || null]));
-      await call("PUT", "/operator/portal", { ...said, frameAncestors: values.frames.split(/\s+/).filter(Boolean) });
+      const said = saidOf(values);
+      await call("PUT", "/operator/portal", { ...(await call("GET", "/operator/portal")), ...changes(said, before) });
+      keep(said);
       say(t("Saved. Open portals show it within half a minute."));
     } catch (error) {
       setWrong(Object.fromEntries(error.fields ?? []));
