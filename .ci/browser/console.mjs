@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 export async function shared(kit, page) {
   await edited(kit, page);
   await dressed(kit, page);
+  await imported(kit, page);
 }
 
 /** Saving an event type says what was changed there and nothing else. */
@@ -60,4 +61,43 @@ export async function dressed({ api, done, origin }, page) {
   assert.equal((await now()).font, before.font, "what was saved can be taken back");
   await api("PUT", "/operator/portal", before);
   done("saving the portal's look keeps what was changed elsewhere meanwhile");
+}
+
+/** What an import would do is shown of what stands there now, and of nothing else. */
+export async function imported({ api, done, origin }, page) {
+  const asked = (url) => url.pathname.endsWith("/event-type/import/openapi");
+  const spec = (name) => JSON.stringify({ openapi: "3.1.0", webhooks: { [name]: { post: { description: `About ${name}` } } } });
+  const text = page.getByLabel("Description, as YAML or JSON");
+  const box = page.getByLabel("Archive every event type that it does not have");
+  const press = (name) => page.getByRole("button", { name, exact: true }).click();
+  /** Asks for a preview, does something before it comes, and waits until it has come. */
+  const late = async (act) => {
+    let answer = () => {};
+    await page.route(asked, (route) => { answer = () => route.continue(); });
+    const request = page.waitForRequest((one) => asked(new URL(one.url())));
+    await press("Preview");
+    await request;
+    await act();
+    const response = page.waitForResponse((one) => asked(new URL(one.url())));
+    answer();
+    await response;
+    await page.locator("button:not([aria-disabled])", { hasText: "Preview" }).waitFor();
+    await page.unroute(asked);
+  };
+  await page.goto(`${origin}/console#/kinds?do=import`);
+  await text.fill(spec("late.one"));
+  await late(() => box.check());
+  assert.equal(await page.getByText("What would change").count(), 0, "it would archive what it does not show");
+  assert.equal(await page.getByRole("button", { name: "Import", exact: true }).count(), 0);
+  await box.uncheck();
+  await page.getByText("About late.one").waitFor();
+  await late(() => text.fill(spec("late.two")));
+  assert.equal(await page.getByText("What would change").count(), 0, "it is of another text");
+  await press("Preview");
+  await page.getByText("About late.two").waitFor();
+  await press("Import");
+  await page.getByRole("heading", { level: 1, name: "Event types" }).waitFor();
+  assert.deepEqual(await Promise.all(["late.one", "late.two"].map(async (name) => (await api("GET", `/event-type/${name}`)).status)), [404, 200]);
+  await api("DELETE", "/event-type/late.two?expunge=true");
+  done("a preview of an import that comes late is shown for what it is of, and only that is imported");
 }

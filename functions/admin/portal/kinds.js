@@ -114,13 +114,15 @@ const FEW = 20;
 function Import({ done }) {
   const [spec, write] = useState("");
   const [all, replace] = useState(false);
-  const [seen, set] = useState(/** @type {any} */ (null));
+  const [preview, keep] = useState(/** @type {any} */ (null));
+  // One that comes late may be of another text, or of another choice.
+  const seen = preview?.spec === spec && preview.all === all ? preview.data : null;
   const gone = seen?.to_archive ?? [];
   const send = (dryRun) => call("POST", "/event-type/import/openapi", { specRaw: spec, dryRun, replaceAll: all });
   return html`<${Title}>${t("Import OpenAPI")}<//>
-    <${Field} label=${t("Description, as YAML or JSON")}><textarea rows="14" spellcheck=${false} value=${spec} onInput=${(event) => { write(event.target.value); set(null); }} /><//>
-    <p><label><input type="checkbox" checked=${all} onChange=${(event) => { replace(event.target.checked); set(null); }} /> ${t("Archive every event type that it does not have")}</label></p>
-    <div class="side left"><${Act} act=${async () => set((await send(true)).data)}>${t("Preview")}<//>
+    <${Field} label=${t("Description, as YAML or JSON")}><textarea rows="14" spellcheck=${false} value=${spec} onInput=${(event) => write(event.target.value)} /><//>
+    <p><label><input type="checkbox" checked=${all} onChange=${(event) => replace(event.target.checked)} /> ${t("Archive every event type that it does not have")}</label></p>
+    <div class="side left"><${Act} act=${async () => keep({ spec, all, data: (await send(true)).data })}>${t("Preview")}<//>
       ${seen && html`<${Act} main act=${async () => {
         const [n, text] = [gone.length, gone.slice(0, FEW).join(", ")];
         if (n && !(await ask(html`<p>${t("Archive {n} event types? They cannot be chosen any more.", { n })}</p><p class="minor">${text}${n > FEW && " …"}</p>`, t("Archive"), true))) return;
