@@ -33,6 +33,9 @@ export async function edited({ api, done, origin }, page) {
   assert.deepEqual(saved.schemas, { 1: first, 2: second });
 
   await open();
+  // What is typed is no schema on the way there.
+  await page.getByLabel("Schema").fill('{"type": "object", "required": true, "properties": {"v4": {"type": "string"}}}');
+  await page.locator("td code", { hasText: "v4" }).waitFor();
   await api("PATCH", `/event-type/${name}`, { archived: true, schemas: { 1: first, 2: second, 3: first } });
   await page.getByLabel("Schema").fill('{"type": "object", "properties": {"v4": {"const": 1.50}}}');
   await save();

@@ -93,6 +93,7 @@ test("fields of a schema are listed with those within, and a circle ends", () =>
   const inner = { properties: { b: { type: "string" } }, required: ["b"] };
   const found = format.fields({ properties: { a: inner, list: { type: "array", items: inner } } });
   assert.deepEqual(found.map((one) => one.name), ["a", "a.b", "list", "list[].b"]);
+  assert.deepEqual(format.fields({ required: true, properties: { a: {} } }).map((one) => one.always), [false], "a schema that is being typed");
   const circle = { properties: {} };
   circle.properties.again = circle;
   assert.ok(format.fields(circle).length < 20);

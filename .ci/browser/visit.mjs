@@ -12,6 +12,7 @@ import { shared } from "./console.mjs";
 import { english, mark } from "./german.mjs";
 import { large, looks as seldom, many, narrow, opened, renewed } from "./lists.mjs";
 import { changes } from "./operator.mjs";
+import { troubles } from "./trouble.mjs";
 
 const [link, operator, program, pictures] = process.argv.slice(2);
 const origin = new URL(link).origin;
@@ -702,6 +703,7 @@ async function operate(page) {
   await changes({ ...kit, endpoint: made.id }, page);
   await shared(kit, page);
   await german(page, id, made.id, lost, source.id);
+  await troubles(kit, page);
   await busy(kit, page);
 }
 

@@ -39,7 +39,8 @@ export function Deliveries({ of, first, changed }) {
   const wantTypes = () => types ?? names().then(setTypes, () => {});
   const wantEndpoints = () => endpoints ?? endpointNames().then((found) => setEndpoints([...found.values()]), () => {});
   useEffect(() => { if (asked.endpoint) wantEndpoints(); }, []);
-  const after = asked.since ? new Date(Date.now() - Number(asked.since) * 3_600_000).toISOString() : null;
+  const hours = SPANS.some(([value]) => value === asked.since) ? Number(asked.since) : 0;
+  const after = hours ? new Date(Date.now() - hours * 3_600_000).toISOString() : null;
   const searched = asked.q && !of;
   const what = searched ? { q: asked.q, in_payload: asked.payload } : { endpoint_id: of?.id ?? asked.endpoint };
   const wanted = { state: asked.state, event_types: asked.type, tag: asked.tag, channel: asked.channel, ...what };

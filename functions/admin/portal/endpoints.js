@@ -85,7 +85,7 @@ function List({ endpoints, asked, ask }) {
     p95: (one, other) => (other.health.p95Ms ?? -1) - (one.health.p95Ms ?? -1),
     last: (one, other) => byName(other.health.lastSuccess ?? "", one.health.lastSuccess ?? ""),
   };
-  const by = asked.sort in sorts ? asked.sort : "state";
+  const by = Object.hasOwn(sorts, asked.sort ?? "") ? asked.sort : "state";
   const shown = endpoints.filter((one) => fits(asked.q ?? "", one.description, one.url, one.uid, one.id)).sort(sorts[by]);
   const [first, more] = useFirst(shown);
   const head = (name, text, number) => ({ number, text: html`<button class="quiet sort" aria-pressed=${by === name} onClick=${() => ask({ sort: name })}>${text}</button>` });

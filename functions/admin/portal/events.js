@@ -5,7 +5,7 @@ import { html, useState } from "./vendor/preact.js";
 import { all, asWritten, call, once, own, query } from "./api.js";
 import { byName, fields, fits, grouped } from "./format.js";
 import { sourceAt } from "./json.js";
-import { Code, Loaded, Search, Status, Title, useAsked, useData } from "./parts.js";
+import { Code, Guarded, Loaded, Search, Status, Title, useAsked, useData } from "./parts.js";
 import { t } from "./text.js";
 
 /** The names of all event types, sorted; once a visit. */
@@ -78,8 +78,12 @@ export function Content({ event }) {
   return html`<${Loaded} of=${data}>${({ schema, schemaText, example }) => html`<${Shape} schema=${schema} text=${schemaText} example=${example} />`}<//>`;
 }
 
-/** A schema as a table of its fields, and an example. */
-export function Shape({ schema, text, example }) {
+/** A schema as a table of its fields, and an example: strangers wrote them. */
+export function Shape(shape) {
+  return html`<${Guarded} key=${shape.text}><${Described} ...${shape} /><//>`;
+}
+
+function Described({ schema, text, example }) {
   const rows = fields(schema);
   return html`${rows.length > 0 && html`<strong class="label">${t("Fields")}</strong><div class="wide"><table class="fields"><tbody>${rows.map((row) => html`<tr key=${row.name}>
       <td><code>${row.name}</code>${row.always ? "" : html` <small>${t("optional")}</small>`}</td><td class="minor" translate=${false}>${row.type}</td><td>${row.says}</td></tr>`)}</tbody></table></div>`}

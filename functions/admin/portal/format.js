@@ -142,7 +142,7 @@ export function curl({ method, url, headers, body }) {
  */
 export function fields(schema, before = "") {
   if (typeof schema !== "object" || !schema?.properties || before.split(".").length > 6) return [];
-  const always = new Set(schema.required ?? []);
+  const always = new Set(Array.isArray(schema.required) ? schema.required : []);
   return Object.entries(schema.properties).flatMap(([name, part]) => {
     const own = typeof part === "object" && part ? /** @type {any} */ (part) : {};
     const type = [own.type ?? (own.enum ? "enum" : "any")].flat().join(" | ") + (own.format ? ` (${own.format})` : "");

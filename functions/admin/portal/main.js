@@ -11,7 +11,7 @@ import { Endpoints } from "./endpoints.js";
 import { EventTypes } from "./events.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
-import { hush, later, nameVisit, say } from "./parts.js";
+import { Guarded, hush, later, nameVisit, say } from "./parts.js";
 import { speak, t } from "./text.js";
 
 const sheet = new CSSStyleSheet();
@@ -74,7 +74,8 @@ function Page() {
   }, [now]);
   if (!found) return null;
   const [matched, Shown] = found;
-  return html`<${Shown} key=${now.split("/").slice(0, 3).join("/")} ...${matched.groups ?? {}} />`;
+  const key = now.split("/").slice(0, 3).join("/");
+  return html`<${Guarded} key=${key} title=${t("This page cannot be shown")}><${Shown} key=${key} ...${matched.groups ?? {}} /><//>`;
 }
 
 function Nav({ now }) {

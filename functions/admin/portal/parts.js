@@ -2,7 +2,7 @@
 // Small parts that pages are made of. Text is always put in as text: what is shown here was sent
 // by strangers.
 
-import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
+import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact.js";
 import { ago, clock, exact } from "./format.js";
 import { laidOut, pieces } from "./json.js";
 import { t } from "./text.js";
@@ -57,6 +57,16 @@ export function Failed({ error, again }) {
     : error.status === 403 ? t("This link may not show it.") : error.message;
   return html`<div class="banner bad" role="alert"><p>${text}</p>
     ${again && html`<button type="button" onClick=${again}>${t("Try again")}</button>`}</div>`;
+}
+
+/** A part of a page, or that it cannot be shown: what fails while it is drawn does not take the rest along. `title`: of a whole page. */
+export function Guarded({ title, children }) {
+  const [error, again] = useErrorBoundary(console.error);
+  useEffect(() => {
+    addEventListener("hashchange", again);
+    return () => removeEventListener("hashchange", again);
+  }, []);
+  return error ? html`${title && html`<${Title}>${title}<//>`}<${Failed} error=${new Error(t("Something went wrong while it was drawn."))} again=${again} />` : children;
 }
 
 /** Now, told again now and then. */
