@@ -15,6 +15,8 @@ export async function troubles(kit, page) {
   const open = async (path, more = {}) => other.goto(`${(await api("POST", `/auth/app-portal-access/${id}`, more)).answer.url}&next=${encodeURIComponent(path)}`);
   const own = { ...kit, customer: id, endpoint, open };
   await drawn(own, other);
+  await kept(own, other);
+  await anew(own, other);
   await other.context().close();
 }
 
@@ -43,4 +45,100 @@ async function drawn({ customer, done, endpoint, fit, hooks, open, origin, shoot
   await page.getByRole("button", { name: "Try again" }).click();
   await page.getByRole("heading", { level: 1, name: "Troubled" }).waitFor();
   done("a page that cannot be drawn says so, is tried again, and the others go on");
+}
+
+/** What is shown stays where what comes after it, or in its place, does not come. */
+async function kept({ api, customer, done, fit, hooks, open, shoot, until }, page) {
+  const many = Array.from({ length: 70 }, (_, n) => ({ eventType: "order.paid", eventId: `kept-${n}`, payload: {} }));
+  assert.equal((await api("POST", `/app/${customer}/msg/batch`, { messages: many })).status, 202);
+  const last = async () => (await api("GET", `/app/${customer}/delivery?limit=100`)).answer.data;
+  await until("all are delivered", async () => (await last()).every((one) => one.state === "delivered"));
+  await open("/messages");
+  const rows = page.locator("tr[data-row]");
+  const more = page.getByRole("button", { name: "Show more" });
+  await more.click();
+  await until("two pages are shown", async () => await rows.count() === 60);
+  const lists = (url) => url.pathname.endsWith("/delivery");
+  await page.route(lists, (route) => route.fulfill(BUSY));
+  await more.click();
+  await page.getByRole("alert").filter({ hasText: /^Ask again in a moment/ }).waitFor();
+  assert.equal(await rows.count(), 60);
+  await page.unroute(lists);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await until("it goes on where it was", async () => await rows.count() === 70);
+
+  await page.locator("tr[data-row] .name a").first().click();
+  const tries = page.locator(".timeline > li");
+  await tries.first().waitFor();
+  const attempts = (url) => url.pathname.includes("/attempt/msg/");
+  await page.route(attempts, (route) => route.fulfill(BUSY));
+  await page.getByRole("button", { name: "Refresh" }).click();
+  await page.getByRole("alert").filter({ hasText: "What is shown may be old. Ask again in a moment." }).waitFor();
+  assert.equal(await tries.count(), 1, "the timeline stays");
+  await fit(page, "a message that may be old");
+  await shoot(page, "old-list");
+  await page.unroute(attempts);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("alert").waitFor({ state: "detached" });
+  assert.equal(await tries.count(), 1);
+  done("a list keeps what it shows when more of it, or a newer one, does not come");
+}
+
+/** Lists are as they are now: by a button, by another filter, and for whoever follows a link. */
+async function anew({ api, customer, done, endpoint, fit, hooks, moody, open, origin, shoot, until }, page) {
+  const path = `/app/${customer}`;
+  const press = (name) => page.getByRole("button", { name, exact: true }).click();
+  const state = page.locator("tr[data-row]").first().locator(".state");
+  /** A message that failed, and how it is delivered after all. */
+  const failing = async () => {
+    moody(500);
+    const msg = (await api("POST", `${path}/msg`, { eventType: "order.failed", payload: {} })).answer.id;
+    const is = async (wanted) => (await api("GET", `${path}/delivery?limit=1`)).answer.data[0]?.state === wanted;
+    await until("it fails", () => is("failing"));
+    return async () => {
+      moody(200);
+      await api("POST", `${path}/msg/${msg}/endpoint/${endpoint}/resend`, {});
+      await until("it is delivered", () => is("delivered"));
+    };
+  };
+  let deliver = await failing();
+  await open("/messages?state=failing");
+  await state.getByText("failing").waitFor();
+  await fit(page, "a filtered list");
+  await shoot(page, "filtered");
+  await deliver();
+  await press("Refresh");
+  await page.getByText("No matches.").waitFor();
+  deliver = await failing();
+  await press("Refresh");
+  await state.getByText("failing").waitFor();
+  await press("All");
+  await state.getByText("failing").waitFor();
+  await deliver();
+  await press("Failing");
+  await page.getByText("No matches.").waitFor();
+
+  deliver = await failing();
+  await page.goto(`${origin}/portal?app=${customer}#/messages`);
+  await state.getByText("failing").waitFor();
+  await page.getByRole("link", { name: "Endpoints", exact: true }).click();
+  await page.getByRole("heading", { level: 1, name: "Endpoints" }).waitFor();
+  await deliver();
+  await page.getByRole("link", { name: "Deliveries" }).click();
+  await state.getByText("delivered").waitFor();
+
+  const down = (await api("POST", `${path}/endpoint`, { url: hooks, description: "Down", eventTypes: ["order.paid"], retrySchedule: [3_600] })).answer.id;
+  const publish = () => api("POST", `${path}/msg`, { eventType: "order.paid", payload: {} });
+  moody(500);
+  await publish();
+  await until("it is known to fail", async () => (await api("GET", `${path}/health`)).answer.data.some((one) => one.endpointId === down && one.state === "failing"));
+  await page.goto(`${origin}/portal?app=${customer}#/endpoints/${down}`);
+  await page.locator(".banner.bad").waitFor();
+  moody(200);
+  await publish();
+  await page.getByRole("button", { name: /new$/ }).click();
+  await state.getByText("delivered").waitFor();
+  await page.locator(".banner.bad").waitFor({ state: "detached" });
+  await api("DELETE", `${path}/endpoint/${down}`);
+  done("a filtered list is asked for again by a button, one that a link leads to is new, and what stands above one changes with it");
 }

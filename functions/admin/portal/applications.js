@@ -5,7 +5,8 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { byState, Picture, Some, State, withHealth } from "./endpoints.js";
 import { fits, percent, took } from "./format.js";
-import { Act, Copy, Find, Loaded, More, Search, Table, Time, Title, useAsked, useData, useFirst, useList } from "./parts.js";
+import { More, Refresh, useList } from "./list.js";
+import { Act, Copy, Find, Loaded, Search, Table, Time, Title, useAsked, useData, useFirst } from "./parts.js";
 import { Rows, Search as InPayload } from "./search.js";
 import { openAs } from "./openas.js";
 import { t } from "./text.js";
@@ -24,7 +25,7 @@ export function Applications() {
   const shown = list.rows.filter((one) => fits(asked.q ?? "", one.name, one.uid, one.id));
   const goOn = Boolean(asked.q) && shown.length === 0 && !list.fresh && !list.error && !list.done && list.rows.length < LOOKED_THROUGH;
   useEffect(() => { if (goOn) list.more(); }, [goOn, list.rows.length]);
-  return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} />`}>${t("Applications")}<//>
+  return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} /><${Refresh} list=${list} />`}>${t("Applications")}<//>
     ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", { text: "Id", minor: true }, t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
       <td class="name"><a href=${`#/apps/${one.id}`}>${one.name}</a></td><td>${one.uid ?? ""}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
       <td class="action"><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
@@ -68,7 +69,7 @@ function Sent({ id }) {
   const link = (row) => html`<strong>${row.eventType}</strong>`;
   const act = (row) => html`<${Act} act=${() => openAs(id, `/messages/${row.id}`)}>${t("Open as customer")}<//>`;
   const find = (q) => ask({ q, payload: q ? asked.payload : "" });
-  return html`<section><div class="bar"><h2>${t("Messages")}</h2><div class="side"><${Find} value=${asked.q} find=${find} name=${t("Search messages")} placeholder=${t("Search messages")} /></div></div>
+  return html`<section><div class="bar"><h2>${t("Messages")}</h2><div class="side"><${Find} value=${asked.q} find=${find} name=${t("Search messages")} placeholder=${t("Search messages")} /><${Refresh} list=${list} /></div></div>
     ${asked.q && html`<${InPayload} list=${list} asked=${asked} ask=${ask} />`}
     <${Rows} list=${list} asked=${asked} none=${t("Nothing was sent yet.")} link=${link} act=${act} /></section>`;
 }

@@ -4,7 +4,8 @@
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { all, allEndpoints, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
-import { Act, Find, forgetLists, PickAll, say, Status, Title, useAsked, useList } from "./parts.js";
+import { forgetLists, useList } from "./list.js";
+import { Act, Find, PickAll, say, Status, Title, useAsked } from "./parts.js";
 import { Rows, Search } from "./search.js";
 import { isDue, rest } from "./state.js";
 import { nameOf } from "./endpoints.js";
@@ -151,13 +152,13 @@ function Live({ list, of, filtered, changed }) {
       document.removeEventListener("visibilitychange", back);
     };
   }, [of, filtered, list.rows[0]?.id, list.fresh]);
-  if (fresh > 0) {
-    return html`<button type="button" class="chip live" onClick=${() => {
-      set(0);
-      forgetLists();
-      list.again();
-    }}>${t("{n} new", { n: fresh === MOST_NEW ? "10+" : fresh })}</button>`;
-  }
-  if (filtered) return null;
+  const again = () => {
+    set(0);
+    forgetLists();
+    changed?.();
+    return list.again();
+  };
+  if (fresh > 0) return html`<button type="button" class="chip live" onClick=${again}>${t("{n} new", { n: fresh === MOST_NEW ? "10+" : fresh })}</button>`;
+  if (filtered) return html`<${Act} class="refresh" act=${again}>${t("Refresh")}<//>`;
   return html`<span class="live">${lost ? html`<${Status} kind="off">${t("no connection")}<//>` : html`<${Status} kind="good">${t("live")}<//>`}</span>`;
 }

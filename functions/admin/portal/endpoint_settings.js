@@ -8,7 +8,8 @@ import { offer } from "./events.js";
 import { Verify } from "./first.js";
 import { isTokenKind } from "./kind.js";
 import { schedule } from "./format.js";
-import { Act, ask, Copy, forgetLists, Form, Loaded, say, Status, Time, useData } from "./parts.js";
+import { forgetLists } from "./list.js";
+import { Act, ask, Copy, Form, Loaded, say, Status, Time, useData } from "./parts.js";
 import { t } from "./text.js";
 
 /** The tab. */

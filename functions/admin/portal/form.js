@@ -6,7 +6,8 @@ import { anew, own } from "./api.js";
 import { Content, offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { changes, delays, fits, grouped, headers, schedule } from "./format.js";
-import { ask, Field, forgetLists, Form, Loaded, Status, Title, useData } from "./parts.js";
+import { forgetLists } from "./list.js";
+import { ask, Field, Form, Loaded, Status, Title, useData } from "./parts.js";
 import { t } from "./text.js";
 
 /** The page of a new endpoint. */

@@ -9,6 +9,7 @@ import { AllDeliveries } from "./deliveries.js";
 import { Endpoint } from "./endpoint.js";
 import { Endpoints } from "./endpoints.js";
 import { EventTypes } from "./events.js";
+import { arrive, cameBack } from "./list.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
 import { Guarded, hush, later, nameVisit, say } from "./parts.js";
@@ -58,7 +59,7 @@ function Page() {
   const found = routes.filter(([, , needed]) => !needed || may(needed))
     .map(([pattern, page]) => [now.match(pattern), page]).find(([matched]) => matched);
   useEffect(() => {
-    const y = places.get(location.hash) ?? 0;
+    const y = (cameBack() && places.get(location.hash)) || 0;
     const main = document.getElementById("view");
     main?.focus({ preventScroll: true });
     // On a phone there is more in a bar than one sees of it.
@@ -155,6 +156,7 @@ async function begin() {
     operator = await import("./console.js");
     nameVisit("Posthorn");
   }
+  arrive();
   return render(html`<${Shell} settings=${settings} application=${application} />`, document.body);
 }
 
@@ -162,6 +164,7 @@ history.scrollRestoration = "manual";
 addEventListener("scroll", () => places.set(location.hash, scrollY), { passive: true });
 addEventListener("hashchange", () => {
   hush();
+  arrive();
   const given = new URLSearchParams(location.hash.slice(1));
   if (given.has("key") || given.has("code")) begin();
 });

@@ -4,7 +4,8 @@
 import { html, useState } from "./vendor/preact.js";
 import { asWritten, may, own, query } from "./api.js";
 import { answered, count, curl, took } from "./format.js";
-import { Act, Code, Copy, Failed, forgetLists, Loaded, More, say, Status, Time, Title, useData, useEvery, useList } from "./parts.js";
+import { forgetLists, More, useList } from "./list.js";
+import { Act, Code, Copy, Failed, Loaded, say, Status, Time, Title, useData, useEvery } from "./parts.js";
 import { VERDICTS } from "./state.js";
 import { t, tell } from "./text.js";
 

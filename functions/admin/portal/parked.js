@@ -4,7 +4,8 @@
 import { html, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { count } from "./format.js";
-import { Act, ask, forgetLists, More, PickAll, say, Status, Table, Time, Title, useList } from "./parts.js";
+import { forgetLists, More, Refresh, useList } from "./list.js";
+import { Act, ask, PickAll, say, Status, Table, Time, Title } from "./parts.js";
 import { progress } from "./state.js";
 import { t } from "./text.js";
 
@@ -31,7 +32,8 @@ export function Parked() {
     again();
   };
   const pick = (id, on) => choose((old) => new Set(on ? [...old, id] : [...old].filter((one) => one !== id)));
-  const side = list.rows.length > 0 && html`${chosen.size > 0 && html`<${Act} act=${() => redrive([...chosen])}>${t("Redrive selected")} (${chosen.size})<//>`}<${Act} act=${all}>${t("Redrive all")}<//>`;
+  const side = html`${chosen.size > 0 && html`<${Act} act=${() => redrive([...chosen])}>${t("Redrive selected")} (${chosen.size})<//>`}
+    ${list.rows.length > 0 && html`<${Act} act=${all}>${t("Redrive all")}<//>`}<${Refresh} list=${list} />`;
   return html`<${Title} side=${side}>${t("Parked records")}<//>
     ${list.rows.length > 0 && html`<${Table} name=${t("Parked records")} heads=${[html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`, t("Reason"), t("Queue"), "Id", t("When"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td class="pick"><input type="checkbox" aria-label=${t("Select {name}", { name: one.id })} checked=${chosen.has(one.id)} onChange=${(event) => pick(one.id, event.target.checked)} /></td>
@@ -44,7 +46,7 @@ export function Parked() {
 export function Tasks() {
   const list = useList("tasks", (iterator) => call("GET", `/background-task${query({ limit: 50, with_names: true, iterator })}`));
   const kinds = { running: "wait", finished: "good", failed: "bad" };
-  return html`<${Title} side=${html`<${Act} act=${() => { forgetLists(); return list.again(); }}>${t("Refresh")}<//>`}>${t("Tasks")}<//>
+  return html`<${Title} side=${html`<${Refresh} list=${list} />`}>${t("Tasks")}<//>
     ${list.rows.length > 0 && html`<${Table} name=${t("Tasks")} heads=${[t("Task"), t("Application"), t("State"), t("Progress"), { text: "Id", minor: true }, t("When")]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row><td class="id"><code>${one.task}</code></td>
       <td class="name"><${About} task=${one} /></td>
       <td><${Status} kind=${kinds[one.status] ?? "off"}>${t(one.status)}<//></td><td>${progress(one.data).join(", ")}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.updatedAt} /></td></tr>`)} />`}

@@ -11,8 +11,6 @@ import { t } from "./text.js";
 const TICK_MS = 30_000;
 /** How long a page may be on its way before grey rows stand for it, in milliseconds. */
 const PATIENCE_MS = 150;
-/** Most pages in a row without anything new that a list asks for by itself. */
-const EMPTY_PAGES = 25;
 
 /**
  * Loads something, and again when `wants` changes; `reload` keeps what is there meanwhile.
@@ -51,11 +49,11 @@ export function Loaded({ of, children }) {
   return late ? html`<div class="skeleton" role="status" aria-label=${t("Loading")}>${[1, 2, 3, 4].map(() => html`<div />`)}</div>` : null;
 }
 
-/** What went wrong, and a way on. */
-export function Failed({ error, again }) {
+/** What went wrong, and a way on. `old`: what is shown beside it is as it was before. */
+export function Failed({ error, again, old }) {
   const text = error.status === 404 ? t("There is nothing here, or no longer.")
     : error.status === 403 ? t("This link may not show it.") : error.message;
-  return html`<div class="banner bad" role="alert"><p>${text}</p>
+  return html`<div class="banner ${old ? "wait" : "bad"}" role="alert"><p>${old ? `${t("What is shown may be old.")} ${text}` : text}</p>
     ${again && html`<button type="button" onClick=${again}>${t("Try again")}</button>`}</div>`;
 }
 
@@ -254,82 +252,6 @@ export function Tabs({ all, now, name }) {
   return html`<nav class="tabs" aria-label=${name}>${all.map(([href, label, is]) => html`<a href=${href} aria-current=${is === now ? "page" : undefined}>${label}</a>`)}</nav>`;
 }
 
-/** A list that was left, by its address: for whoever comes back. */
-const left = new Map();
-
-/**
- * A list that grows by a page at a time, and is as it was for whoever comes back. A page without
- * anything new is not the end of a list: it asks on, so many times.
- * @template {{id: string}} R @param {string} name
- * @param {(iterator: string | null) => Promise<import("./api.js").Page<R>> | import("./api.js").Page<R>} page
- * @returns {{rows: R[], iterator?: string | null, done: boolean, fresh?: boolean, error?: any, more: () => Promise<void>, again: () => Promise<void>, renew: () => Promise<boolean>}}
- */
-export function useList(name, page) {
-  const [list, set] = useState(/** @returns {any} */ () => left.get(name) ?? { rows: [], iterator: null, done: false, fresh: true });
-  const turn = useRef(0);
-  const more = async (from = list) => {
-    const mine = ++turn.current;
-    let { rows, iterator } = from;
-    try {
-      for (let empty = 0; ; empty += 1) {
-        const answer = await page(iterator);
-        if (mine !== turn.current) return;
-        const known = new Set(rows.map((row) => row.id));
-        const fresh = answer.data.filter((row) => !known.has(row.id));
-        rows = [...rows, ...fresh];
-        iterator = answer.iterator;
-        const next = { rows, iterator, done: answer.done };
-        if (fresh.length > 0 || answer.done || empty >= EMPTY_PAGES) {
-          left.set(name, next);
-          return set(next);
-        }
-      }
-    } catch (error) {
-      if (mine === turn.current) set({ ...from, error, fresh: false });
-    }
-  };
-  const again = () => more({ rows: [], iterator: null, done: false });
-  // Rows stay where they are, and what is new does not push them down under the pointer.
-  const renew = async () => {
-    const mine = turn.current;
-    const rows = (await page(null)).data;
-    const now = new Map(rows.map((row) => [row.id, row]));
-    if (mine !== turn.current) return false;
-    const changed = list.rows.some((row) => now.has(row.id) && JSON.stringify(now.get(row.id)) !== JSON.stringify(row));
-    if (changed) {
-      const next = { ...list, rows: list.rows.map((row) => now.get(row.id) ?? row) };
-      left.set(name, next);
-      set(next);
-    }
-    return changed;
-  };
-  useEffect(() => {
-    const kept = left.get(name);
-    if (kept) {
-      set(kept);
-    } else {
-      const empty = { rows: [], iterator: null, done: false, fresh: true };
-      set(empty);
-      more(empty);
-    }
-    return () => { turn.current += 1; };
-  }, [name]);
-  return { ...list, more: () => more(), again, renew };
-}
-
-/** Forgets lists that were left: something was changed. */
-export function forgetLists() {
-  left.clear();
-}
-
-/** What stands under a list: more of it, or that there is nothing. */
-export function More({ list, empty }) {
-  if (list.error) return html`<${Failed} error=${list.error} again=${list.again} />`;
-  if (list.fresh) return html`<${Loaded} of=${{}} />`;
-  return html`${list.rows.length === 0 && html`<p class="empty">${list.done ? empty : t("Nothing among the latest.")}</p>`}
-    ${!list.done && html`<p><${Act} act=${list.more}>${t("Show more")}<//></p>`}`;
-}
-
 /**
  * Asks before something that cannot be taken back; true if the answer is yes. Without a `yes` it
  * only tells. The browser's own dialogs are not to be had in a frame of another site.
@@ -379,7 +301,7 @@ export function asked() {
 export function askFor(parameters) {
   const set = Object.entries(parameters).filter(([, value]) => value);
   const [page] = location.hash.split("?");
-  history.replaceState(null, "", set.length ? `${page}?${new URLSearchParams(set)}` : page);
+  history.replaceState(history.state, "", set.length ? `${page}?${new URLSearchParams(set)}` : page);
   dispatchEvent(new Event("asked"));
 }
 

@@ -4,7 +4,8 @@
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { call, may, own, query, visit } from "./api.js";
 import { count } from "./format.js";
-import { Act, ask, forgetLists, say } from "./parts.js";
+import { forgetLists } from "./list.js";
+import { Act, ask, say } from "./parts.js";
 import { progress } from "./state.js";
 import { t } from "./text.js";
 

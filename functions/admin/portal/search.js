@@ -3,7 +3,8 @@
 
 import { html } from "./vendor/preact.js";
 import { answered, count, took } from "./format.js";
-import { More, Status, Table, Time, useNow } from "./parts.js";
+import { More } from "./list.js";
+import { Status, Table, Time, useNow } from "./parts.js";
 import { deliveryState } from "./state.js";
 import { t } from "./text.js";
 

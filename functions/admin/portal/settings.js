@@ -6,7 +6,8 @@ import { html, useState } from "./vendor/preact.js";
 import { beginning, call, query } from "./api.js";
 import { changes, count } from "./format.js";
 import { Json } from "./json.js";
-import { Act, ask, Code, Copy, Field, forgetLists, Form, Loaded, More, say, Status, Table, Tabs, Time, Title, useData, useList } from "./parts.js";
+import { forgetLists, More, Refresh, useList } from "./list.js";
+import { Act, ask, Code, Copy, Field, Form, Loaded, say, Status, Table, Tabs, Time, Title, useData } from "./parts.js";
 import { Profiles } from "./profiles.js";
 import { Progress } from "./recovery.js";
 import { t } from "./text.js";
@@ -81,7 +82,7 @@ function Tokens() {
     if (made?.id === one.id) set(null);
     await again();
   };
-  return html`<div>${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made.token} /></div>`}
+  return html`<div><div class="bar"><p class="minor">${t("Programs call the API with them.")}</p><${Refresh} list=${list} /></div>${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made.token} /></div>`}
     ${list.rows.length > 0 && html`<${Table} name=${t("API tokens")} heads=${[t("Name"), t("Scope"), t("Application"), t("Last used"), t("Expires"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
       <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ? html`<a href=${`#/apps/${one.appId}`}><code>${one.appId}</code></a>` : t("all")}</td><td class="when" data-label=${t("Last used")}><${Time} at=${one.lastUsedAt} /></td><td class="when" data-label=${t("Expires")}><${Time} at=${one.expiresAt} /></td>
       <td class="action"><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
@@ -121,7 +122,7 @@ function Operational() {
     await call("DELETE", `/operational-webhook/endpoint/${one.id}`);
     await again();
   };
-  return html`<div><p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p>
+  return html`<div><div class="bar"><p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p><${Refresh} list=${list} /></div>
     ${list.rows.length > 0 && html`<${Table} name=${t("Operational webhooks")} heads=${["URL", t("Events"), t("Secret"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}><td><code>${one.url}</code></td><td>${one.eventTypes ? html`<code>${one.eventTypes.join(", ")}</code>` : t("all")}</td>
       <td data-label=${t("Secret")}><${Copy} text=${async () => (await call("GET", `/operational-webhook/endpoint/${one.id}/secret`)).key} /></td><td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is none yet.")} /></div>

@@ -4,7 +4,8 @@
 import { html, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { count } from "./format.js";
-import { Act, ask, Copy, Field, Form, forgetLists, Loaded, More, say, Status, Table, Time, Title, useData, useList } from "./parts.js";
+import { forgetLists, More, Refresh, useList } from "./list.js";
+import { Act, ask, Copy, Field, Form, Loaded, say, Status, Table, Time, Title, useData } from "./parts.js";
 import { openAs } from "./openas.js";
 import { t, tell } from "./text.js";
 
@@ -25,7 +26,7 @@ export function Sources() {
     await call("DELETE", `/ingest/api/v1/source/${one.id}`);
     await again();
   };
-  return html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${t("Sources")}<//>
+  return html`<${Title} side=${html`<${Refresh} list=${list} />`}>${t("Sources")}<//>
     ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row>
       <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td class="id"><code>${one.type}</code></td><td class="address"><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
       <td class="value"><a href=${`#/apps/${one.app}`}>${one.how?.application ?? html`<code>${one.app}</code>`}</a></td><td class="refused"><${How} one=${one} /></td>
@@ -39,8 +40,7 @@ export function Source({ id }) {
   const path = /** @type {const} */ (`/ingest/api/v1/source/${id}`);
   const data = useData(() => call("GET", path), [id]);
   const log = useList(`log ${id}`, (iterator) => call("GET", `${path}/log${query({ limit: 50, iterator })}`));
-  const again = () => { forgetLists(); return log.again(); };
-  return html`<${Loaded} of=${data}>${(one) => html`<${Title} side=${html`<${Act} act=${again}>${t("Refresh")}<//>`}>${one.name}<//>
+  return html`<${Loaded} of=${data}>${(one) => html`<${Title} side=${html`<${Refresh} list=${log} />`}>${one.name}<//>
     <dl class="facts"><dt>${t("Kind")}</dt><dd><code>${one.type}</code></dd><dt>${t("Application")}</dt><dd><a href=${`#/apps/${one.app}`}>${one.app}</a></dd>
       <dt>${t("Address")}</dt><dd><code>${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></dd><dt>${t("Created")}</dt><dd><${Time} at=${one.createdAt} /></dd></dl>
     <section><h2>${t("What came in")}</h2>

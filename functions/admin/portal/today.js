@@ -4,7 +4,8 @@
 import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { answered, count, percent, took } from "./format.js";
-import { Act, Bars, Code, Failed, Loaded, More, spanOf, Status, Table, Time, Title, useData, useEvery, useList } from "./parts.js";
+import { More, useList } from "./list.js";
+import { Act, Bars, Code, Failed, Loaded, spanOf, Status, Table, Time, Title, useData, useEvery } from "./parts.js";
 import { openAs } from "./openas.js";
 import { retried, retryAll } from "./recovery.js";
 import { t, tell } from "./text.js";

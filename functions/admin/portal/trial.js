@@ -7,7 +7,8 @@ import { isTokenKind } from "./kind.js";
 import { content, offer } from "./events.js";
 import { answered, took } from "./format.js";
 import { Json, laidOut } from "./json.js";
-import { Act, forgetLists, Loaded, say, Status, Table, useData } from "./parts.js";
+import { forgetLists } from "./list.js";
+import { Act, Loaded, say, Status, Table, useData } from "./parts.js";
 import { t, tell } from "./text.js";
 
 /** When what was sent is looked for, and how often, in milliseconds. */
