@@ -17,6 +17,7 @@ export async function troubles(kit, page) {
   await drawn(own, other);
   await kept(own, other);
   await anew(own, other);
+  await reread(own, other);
   await other.context().close();
 }
 
@@ -141,4 +142,61 @@ async function anew({ api, customer, done, endpoint, fit, hooks, moody, open, or
   await page.locator(".banner.bad").waitFor({ state: "detached" });
   await api("DELETE", `${path}/endpoint/${down}`);
   done("a filtered list is asked for again by a button, one that a link leads to is new, and what stands above one changes with it");
+}
+
+/** An action that is done, of which the page cannot be read again; and one at what is there no more. */
+async function reread({ api, customer, done, endpoint, fit, hooks, open, origin, shoot, until }, page) {
+  const path = `/app/${customer}/endpoint`;
+  const press = (name, place = page) => place.getByRole("button", { name, exact: true }).click();
+  const old = page.getByRole("alert").filter({ hasText: "What is shown may be old. Ask again in a moment." });
+  await open(`/endpoints/${endpoint}`);
+  await page.getByRole("button", { name: "Disable", exact: true }).waitFor();
+  const overview = (url) => url.pathname.endsWith("/overview");
+  await page.route(overview, (route) => route.fulfill(BUSY));
+  await press("Disable");
+  await old.waitFor();
+  assert.equal((await api("GET", `${path}/${endpoint}`)).answer.disabled, true);
+  await fit(page, "an endpoint that may be old");
+  await shoot(page, "old");
+  await page.unroute(overview);
+  await press("Try again");
+  await press("Enable");
+  await page.getByRole("button", { name: "Disable", exact: true }).waitFor();
+  assert.equal(await old.count(), 0);
+
+  await page.getByRole("link", { name: "Settings", exact: true }).click();
+  const headers = (url) => url.pathname.endsWith("/headers");
+  await page.getByText("No headers of your own").waitFor();
+  await page.route(headers, (route) => (route.request().method() === "GET" ? route.fulfill(BUSY) : route.continue()));
+  await page.getByLabel("Header name").fill("x-shop");
+  await press("Set header");
+  await old.waitFor();
+  await page.unroute(headers);
+  await press("Try again");
+  await page.locator("li", { hasText: "x-shop" }).waitFor();
+  done("where a page cannot be read again after an action, it says that it may be old");
+
+  const made = async (description) => (await api("POST", path, { url: hooks, description })).answer.id;
+  const remove = (id) => api("DELETE", `${path}/${id}`);
+  const [first, second] = [await made("First"), await made("Second")];
+  await page.goto(`${origin}/portal?app=${customer}#/endpoints/${first}`);
+  await page.getByRole("button", { name: "Disable", exact: true }).waitFor();
+  await remove(first);
+  await press("Disable");
+  await page.getByRole("alert").filter({ hasText: "There is nothing here, or no longer." }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Disable", exact: true }).count(), 0);
+  await page.getByRole("link", { name: "Deliveries" }).click();
+  const choice = page.getByLabel("Endpoint", { exact: true });
+  await choice.focus();
+  await choice.locator("option", { hasText: "Second" }).waitFor({ state: "attached" });
+  await page.goto(`${origin}/portal?app=${customer}#/endpoints/${second}/settings`);
+  await page.getByRole("button", { name: "Delete endpoint" }).waitFor();
+  await remove(second);
+  await press("Delete endpoint");
+  await press("Delete", page.getByRole("dialog"));
+  await page.getByRole("heading", { level: 1, name: "Endpoints" }).waitFor();
+  await page.getByRole("link", { name: "Deliveries" }).click();
+  await choice.focus();
+  await until("the filter is read again", async () => await choice.locator("option").count() === 2);
+  done("an endpoint that somebody else deleted is gone for whoever looks at it, and from the filter");
 }

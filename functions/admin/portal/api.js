@@ -2,7 +2,7 @@
 // The API as the pages use it, and the visit: whose token it is, and what it may do.
 
 import { sourceAt, written } from "./json.js";
-import { tell } from "./text.js";
+import { t, tell } from "./text.js";
 
 /** How names of kept tokens begin, of which each application has one. */
 const KEPT = "posthorn:";
@@ -31,7 +31,7 @@ export class Refused extends Error {
   constructor(status, answer) {
     const rules = Array.isArray(answer?.detail) ? answer.detail : [];
     const said = rules.map((rule) => `${rule.loc.slice(1).join(".")} ${tell(rule.msg)}`).join("; ");
-    super(said || tell(answer?.detail) || `HTTP ${status}`);
+    super(said || (status === 404 ? t("There is nothing here, or no longer.") : tell(answer?.detail)) || `HTTP ${status}`);
     this.status = status;
     /** The broken rules, by the field of the request that broke them. */
     this.fields = byField(rules);
@@ -235,6 +235,13 @@ export function once(name, read) {
     asked.catch(() => remembered.delete(name));
   }
   return remembered.get(name);
+}
+
+/** Waits until something is taken away: it may be gone already. @param {Promise<any>} asked */
+export function gone(asked) {
+  return asked.catch((error) => {
+    if (error.status !== 404) throw error;
+  });
 }
 
 /** Forgets what was asked for once. @param {string} name */

@@ -34,9 +34,12 @@ export function Endpoint({ id, tab = "deliveries" }) {
       <div class="side"><${Status} kind=${COLOURS[health.state]}>${stateWord(health.state)}<//>
       ${may("ManageEndpoint") && html`<a class="button" href=${`#/endpoints/${id}/edit`}>${t("Edit")}</a>
         <${Act} act=${async () => {
-          await own("PATCH", path, { disabled: !endpoint.disabled });
-          forgetLists();
-          await data.reload();
+          try {
+            await own("PATCH", path, { disabled: !endpoint.disabled });
+          } finally {
+            forgetLists();
+            await data.reload();
+          }
         }}>${endpoint.disabled ? t("Enable") : t("Disable")}<//>`}</div></div>
     <${Alarm} health=${health} />
     <${Tabs} all=${tabs} now=${tab} name=${t("Endpoint")} />

@@ -2,7 +2,7 @@
 // An endpoint's settings: its secret, what it gets, its headers, and its end.
 
 import { html, useState } from "./vendor/preact.js";
-import { keySet, may, own } from "./api.js";
+import { anew, gone, keySet, may, own } from "./api.js";
 import { nameOf } from "./endpoints.js";
 import { offer } from "./events.js";
 import { Verify } from "./first.js";
@@ -19,8 +19,9 @@ export function Settings({ endpoint }) {
   const remove = async () => {
     const text = html`<p>${t("Delete {name}? It will get no more events.", { name: nameOf(endpoint) })}</p><p><code>${endpoint.url}</code></p>`;
     if (!(await ask(text, t("Delete"), true))) return;
-    await own("DELETE", path);
+    await gone(own("DELETE", path));
     forgetLists();
+    anew("endpoints");
     location.hash = "#/endpoints";
   };
   const row = (name, value) => html`<dt>${name}</dt><dd>${value}</dd>`;

@@ -86,7 +86,6 @@ function EndpointForm({ shown, offered }) {
       if (saved.secret) await ask(html`<p>${t("This secret is shown only now:")}</p><p><code>${saved.secret}</code></p>`);
       location.hash = `#/endpoints/${saved.id}${shown.id ? "/settings" : "/test"}`;
     } catch (error) {
-      if (error.status === 404) throw new Error(t("There is nothing here, or no longer."));
       const fields = error.fields?.size ? Object.fromEntries(error.fields) : error.field ? { [error.field]: error.message } : {};
       setWrong(fields);
       const [theirs] = Object.keys(fields);

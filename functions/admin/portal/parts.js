@@ -37,22 +37,21 @@ export function useData(load, wants) {
   return { ...state, reload };
 }
 
-/** What is loaded, or what stands for it. */
+/** What is loaded, or what stands for it: also that it could not be read again, or is there no more. */
 export function Loaded({ of, children }) {
   const [late, set] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => set(true), PATIENCE_MS);
     return () => clearTimeout(timer);
   }, []);
-  if (of.data !== undefined) return children(of.data);
+  if (of.data !== undefined && of.error?.status !== 404) return html`${of.error && html`<${Failed} old error=${of.error} again=${of.reload} />`}${children(of.data)}`;
   if (of.error) return html`<${Failed} error=${of.error} again=${of.reload} />`;
   return late ? html`<div class="skeleton" role="status" aria-label=${t("Loading")}>${[1, 2, 3, 4].map(() => html`<div />`)}</div>` : null;
 }
 
 /** What went wrong, and a way on. `old`: what is shown beside it is as it was before. */
 export function Failed({ error, again, old }) {
-  const text = error.status === 404 ? t("There is nothing here, or no longer.")
-    : error.status === 403 ? t("This link may not show it.") : error.message;
+  const text = error.status === 403 ? t("This link may not show it.") : error.message;
   return html`<div class="banner ${old ? "wait" : "bad"}" role="alert"><p>${old ? `${t("What is shown may be old.")} ${text}` : text}</p>
     ${again && html`<button type="button" onClick=${again}>${t("Try again")}</button>`}</div>`;
 }

@@ -3,7 +3,7 @@
 // profiles, and an event for everybody.
 
 import { html, useState } from "./vendor/preact.js";
-import { beginning, call, query } from "./api.js";
+import { beginning, call, gone, query } from "./api.js";
 import { changes, count } from "./format.js";
 import { Json } from "./json.js";
 import { forgetLists, More, Refresh, useList } from "./list.js";
@@ -78,7 +78,7 @@ function Tokens() {
   };
   const revoke = async (one) => {
     if (!(await ask(html`<p>${t("Revoke {name}? Whatever uses it stops working.", { name: one.name })}</p>`, t("Revoke"), true))) return;
-    await call("DELETE", `/operator/api-token/${one.id}`);
+    await gone(call("DELETE", `/operator/api-token/${one.id}`));
     if (made?.id === one.id) set(null);
     await again();
   };
@@ -119,7 +119,7 @@ function Operational() {
   };
   const remove = async (one) => {
     if (!(await ask(html`<p>${t("Delete {name}? It will get no more events.", { name: one.url })}</p>`, t("Delete"), true))) return;
-    await call("DELETE", `/operational-webhook/endpoint/${one.id}`);
+    await gone(call("DELETE", `/operational-webhook/endpoint/${one.id}`));
     await again();
   };
   return html`<div><div class="bar"><p class="minor">${t("They tell you when an endpoint fails, is disabled, or changes.")}</p><${Refresh} list=${list} /></div>

@@ -2,7 +2,7 @@
 // Where events come from: addresses that others send to.
 
 import { html, useState } from "./vendor/preact.js";
-import { call, query } from "./api.js";
+import { call, gone, query } from "./api.js";
 import { count } from "./format.js";
 import { forgetLists, More, Refresh, useList } from "./list.js";
 import { Act, ask, Copy, Field, Form, Loaded, say, Status, Table, Time, Title, useData } from "./parts.js";
@@ -23,7 +23,7 @@ export function Sources() {
   const remove = async (one) => {
     const text = html`<p>${t("Delete {name}? What is sent to it is refused from then on.", { name: one.name })}</p>`;
     if (!(await ask(text, t("Delete"), true))) return;
-    await call("DELETE", `/ingest/api/v1/source/${one.id}`);
+    await gone(call("DELETE", `/ingest/api/v1/source/${one.id}`));
     await again();
   };
   return html`<${Title} side=${html`<${Refresh} list=${list} />`}>${t("Sources")}<//>

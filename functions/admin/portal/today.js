@@ -40,7 +40,7 @@ export function Today() {
       ${tile(some(tasks), t("tasks running"))}
       ${local.data && html`<${Machine} status=${local.data} tile=${tile} />`}</div>
     ${local.data && html`<p class="minor">${t("What was accepted, delivered and used is counted since the platform was started.")}</p>`}
-    ${local.error && html`<${Failed} error=${local.error} again=${local.reload} />`}
+    ${local.error && html`<${Failed} old=${local.data} error=${local.error} again=${local.reload} />`}
     ${local.data && html`<${Hour} hour=${local.data.hour} />`}
     ${local.data === null && html`<${Deployed} />`}
     <section><div class="bar"><h2>${t("Failing endpoints")}</h2>${waiting.length > 0 && html`<div class="side"><${Act} act=${retry}>${t("Retry waiting now")}<//></div>`}</div>
