@@ -18,6 +18,7 @@ export async function troubles(kit, page) {
   await kept(own, other);
   await anew(own, other);
   await reread(own, other);
+  await followed(own, other);
   await other.context().close();
 }
 
@@ -199,4 +200,38 @@ async function reread({ api, customer, done, endpoint, fit, hooks, open, origin,
   await choice.focus();
   await until("the filter is read again", async () => await choice.locator("option").count() === 2);
   done("an endpoint that somebody else deleted is gone for whoever looks at it, and from the filter");
+}
+
+/** What goes on in the background is asked for until it is known. */
+async function followed({ api, customer, done, endpoint, hooks, moody, open, origin, until }, page) {
+  /** The first answers to this are those of a busy server. */
+  const busy = async (part, times) => {
+    let asked = 0;
+    await page.route((url) => url.pathname.includes(part), (route) => {
+      asked += 1;
+      return asked <= times ? route.fulfill(BUSY) : route.continue();
+    });
+    return () => asked > times;
+  };
+  moody(500);
+  const down = (await api("POST", `/app/${customer}/endpoint`, { url: hooks, description: "Down", eventTypes: ["order.paid"], retrySchedule: [3_600] })).answer.id;
+  await api("POST", `/app/${customer}/msg`, { eventType: "order.paid", payload: {} });
+  await until("it waits", async () => (await api("GET", `/app/${customer}/health`)).answer.data.some((one) => one.endpointId === down && one.waiting === 1));
+  await open(`/endpoints/${down}`);
+  await page.getByRole("button", { name: /Retry waiting now/ }).click();
+  moody(200);
+  const known = await busy("/background-task/", 1);
+  await page.getByRole("dialog").getByRole("button", { name: "Retry now" }).click();
+  await page.locator(".progress").filter({ hasText: "no connection" }).waitFor();
+  await page.getByText("Task finished").waitFor();
+  await page.locator(".banner.bad").waitFor({ state: "detached" });
+  assert.ok(known());
+  await api("DELETE", `/app/${customer}/endpoint/${down}`);
+
+  await page.goto(`${origin}/portal?app=${customer}#/endpoints/${endpoint}/test`);
+  await busy("/attempt/msg/", 1);
+  await page.getByRole("button", { name: "Send example" }).click();
+  await page.locator(".result").getByText("delivered").waitFor();
+  await page.unrouteAll();
+  done("a task is followed, and an example's delivery waited for, although a look at it fails");
 }

@@ -38,6 +38,11 @@ export class Refused extends Error {
   }
 }
 
+/** Whether what was refused may be taken in a moment: nobody can be reached, or there is too much to do. @param {any} error */
+export function isPassing({ status }) {
+  return status === 0 || status === 429 || status >= 500;
+}
+
 /** What is wrong, by field; with what has names in it, like headers, each is named. @returns {Map<string, string>} */
 function byField(rules) {
   const fields = new Map();

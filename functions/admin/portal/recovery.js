@@ -2,7 +2,7 @@
 // Sending again: each way with its number first, and with the progress of its task after.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
-import { call, may, own, query, visit } from "./api.js";
+import { call, isPassing, may, own, query, visit } from "./api.js";
 import { count } from "./format.js";
 import { forgetLists } from "./list.js";
 import { Act, ask, say } from "./parts.js";
@@ -16,6 +16,8 @@ const SPANS = /** @type {[string, number][]} */ ([["the last hour", 1], ["the la
 const WAITING_H = 72;
 /** How often a task is looked at, in milliseconds. */
 const LOOK_MS = 700;
+/** And after a look that came to nothing. */
+const PAUSE_MS = 2_000;
 
 const since = (hours) => new Date(Date.now() - hours * HOUR_MS).toISOString();
 
@@ -86,21 +88,30 @@ export function Recovery({ ep, health, off, done }) {
 /** A background task, until it is over. `of`: what it is about; `read`: how it is read, if it is not the application's. */
 export function Progress({ task, of, done, read }) {
   const [now, set] = useState(task);
+  /** Whether the latest look came to nothing. */
+  const [lost, lose] = useState(false);
   useEffect(() => {
-    let timer = 0;
+    let [timer, isOver] = [0, false];
+    const wait = (act, ms) => { if (!isOver) timer = setTimeout(act, ms); };
     const look = async () => {
       try {
         const seen = await (read ? read(task.id) : own("GET", `/background-task/${task.id}`));
         set(seen);
-        if (seen.status === "running") timer = setTimeout(look, LOOK_MS);
-        else setTimeout(() => done?.(), LOOK_MS);
+        lose(false);
+        wait(seen.status === "running" ? look : () => done?.(), LOOK_MS);
       } catch (error) {
-        say(error.message, true);
+        if (!isPassing(error)) return say(error.message, true);
+        lose(true);
+        wait(look, PAUSE_MS);
       }
+      return undefined;
     };
     look();
-    return () => clearTimeout(timer);
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
   }, [task.id]);
   const word = { running: t("running"), finished: t("finished"), failed: t("failed") }[now.status];
-  return html`<p class="progress" role="status">${of && `${of}: `}${t("Task")} ${word}${progress(now.data).map((said) => ` · ${said}`)}</p>`;
+  return html`<p class="progress" role="status">${of && `${of}: `}${t("Task")} ${word}${progress(now.data).map((said) => ` · ${said}`)}${lost && ` · ${t("no connection")}`}</p>`;
 }
