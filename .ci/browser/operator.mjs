@@ -47,13 +47,15 @@ async function restored({ api, done, fit, origin, shoot, until }, page) {
 }
 
 /** A box in the head of a list chooses all that is shown, on a phone as well. */
-async function parked({ done, fit, origin, shoot, until }, page) {
+export async function parked({ done, fit, origin, shoot, until }, page) {
   const all = Array.from({ length: 3 }, (_, n) => ({ id: `par_${n}`, queue: "delivery", reason: "no such application", timestamp: new Date().toISOString() }));
   const redriven = [];
+  let isBusy = false;
   const asked = (url) => url.pathname.startsWith("/api/v1/operator/parked");
   await page.route(asked, async (route) => {
     const request = route.request();
     if (request.method() === "POST") {
+      if (isBusy && redriven.length === 1) return route.fulfill({ status: 503, json: { detail: "Ask again in a moment." } });
       redriven.push(new URL(request.url()).pathname.split("/").at(-2));
       return route.fulfill({ status: 202, json: {} });
     }
@@ -79,12 +81,16 @@ async function parked({ done, fit, origin, shoot, until }, page) {
   await page.setViewportSize(size);
   await one(0).uncheck();
   assert.ok(await box.evaluate((input) => input.indeterminate));
+  isBusy = true;
   await page.getByRole("button", { name: "Redrive selected (2)" }).click();
+  await page.locator("#notice").filter({ hasText: "1 record is in its queue again. Ask again in a moment." }).waitFor();
+  isBusy = false;
+  await page.getByRole("button", { name: "Redrive selected (1)" }).click();
   await until("both are sent back", () => redriven.length === 2);
   assert.deepEqual(redriven.sort(), ["par_1", "par_2"]);
   await until("the other stays", async () => await page.getByRole("checkbox", { name: /^Select par/ }).count() === 1);
   await page.unroute(asked);
-  done("a box chooses all that is shown, or none, and stands between while some are chosen; on a phone as well");
+  done("a box chooses all that is shown, or none, and stands between while some are chosen; on a phone as well; what breaks off goes on with the rest");
 }
 
 /** What waits at the endpoints that fail is retried at once, whosever they are. */

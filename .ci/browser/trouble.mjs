@@ -19,6 +19,7 @@ export async function troubles(kit, page) {
   await anew(own, other);
   await reread(own, other);
   await followed(own, other);
+  await chosen(own, other);
   await other.context().close();
 }
 
@@ -234,4 +235,35 @@ async function followed({ api, customer, done, endpoint, hooks, moody, open, ori
   await page.locator(".result").getByText("delivered").waitFor();
   await page.unrouteAll();
   done("a task is followed, and an example's delivery waited for, although a look at it fails");
+}
+
+/** What is chosen and breaks off goes on with the rest; what is not shown any more is not sent. */
+async function chosen({ api, customer, done, endpoint, moody, open, until }, page) {
+  moody(200);
+  for (let n = 0; n < 4; n += 1) await api("POST", `/app/${customer}/msg`, { eventType: "order.paid", payload: {} });
+  await until("all are delivered", async () => (await api("GET", `/app/${customer}/delivery?limit=4`)).answer.data.every((one) => one.state === "delivered"));
+  await open(`/endpoints/${endpoint}`);
+  const boxes = page.locator("td.pick input");
+  for (let n = 0; n < 4; n += 1) await boxes.nth(n).check();
+  const sent = [];
+  let asked = 0;
+  const resends = (url) => url.pathname.endsWith("/resend");
+  await page.route(resends, (route) => {
+    asked += 1;
+    if (asked === 3) return route.fulfill({ ...BUSY, status: 429 });
+    sent.push(new URL(route.request().url()).pathname.split("/").at(-4));
+    return route.continue();
+  });
+  const press = (n) => page.getByRole("button", { name: `Retry selected (${n})` }).click();
+  await press(4);
+  await page.locator("#notice").filter({ hasText: "2 deliveries are sent again. Ask again in a moment." }).waitFor();
+  await press(2);
+  await page.locator("#notice").filter({ hasText: /^2 deliveries are sent again$/ }).waitFor();
+  assert.deepEqual([sent.length, new Set(sent).size], [4, 4], "each is sent again once");
+  await page.unroute(resends);
+  await boxes.first().check();
+  await page.getByRole("button", { name: "Waiting", exact: true }).click();
+  await page.getByText("No matches.").waitFor();
+  assert.equal(await page.getByRole("button", { name: /Retry selected/ }).count(), 0);
+  done("what is sent again and breaks off goes on where it was, and only with what is shown");
 }

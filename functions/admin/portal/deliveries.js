@@ -4,8 +4,8 @@
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { all, allEndpoints, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
-import { forgetLists, useList } from "./list.js";
-import { Act, Find, PickAll, say, Status, Title, useAsked } from "./parts.js";
+import { forgetLists, PickAll, useChosen, useList } from "./list.js";
+import { Act, broken, Find, say, Status, Title, useAsked } from "./parts.js";
 import { Rows, Search } from "./search.js";
 import { isDue, rest } from "./state.js";
 import { nameOf } from "./endpoints.js";
@@ -35,7 +35,8 @@ export function Deliveries({ of, first, changed }) {
   // An endpoint that chose types gets no others.
   const [types, setTypes] = useState(of?.eventTypes?.length ? of.eventTypes : null);
   const [endpoints, setEndpoints] = useState(/** @type {any[] | null} */ (null));
-  const [chosen, choose] = useState(new Set());
+  /** What was sent again of messages of which not all was. */
+  const begun = useRef(new Set());
   // What there is to choose from is asked for when somebody is about to choose.
   const wantTypes = () => types ?? names().then(setTypes, () => {});
   const wantEndpoints = () => endpoints ?? endpointNames().then((found) => setEndpoints([...found.values()]), () => {});
@@ -54,22 +55,18 @@ export function Deliveries({ of, first, changed }) {
     if (first) first.current = null;
     return known && !filtered ? known : own("GET", `/delivery${query({ ...wanted, after, limit, iterator })}`);
   });
+  const { chosen, choose, pick } = useChosen(name, list.rows);
   const retry = async () => {
-    let sent = 0;
-    for (const id of chosen) {
-      const targets = of ? [of] : (await all((iterator) => own("GET", `/msg/${id}/endpoint${query({ limit: 250, iterator })}`))).filter((one) => one.status !== 0 && !one.disabled);
-      for (const one of targets) {
-        await own("POST", `/msg/${id}/endpoint/${one.id}/resend`, {});
-        sent += 1;
-      }
+    try {
+      const sent = await resend(chosen, of, begun.current, (id) => pick(id, false));
+      if (sent === 0) throw new Error(t("None of these can be sent again from here. Open one to send it by hand."));
+      say(t("{n} deliveries are sent again", { n: sent }));
+    } finally {
+      forgetLists();
+      setTimeout(list.again, 700);
     }
-    if (sent === 0) throw new Error(t("None of these can be sent again from here. Open one to send it by hand."));
-    choose(new Set());
-    forgetLists();
-    say(t("{n} deliveries are sent again", { n: sent }));
-    setTimeout(list.again, 700);
   };
-  const box = (id) => html`<input type="checkbox" aria-label=${t("Select {name}", { name: id })} checked=${chosen.has(id)} onChange=${(event) => choose(new Set(event.target.checked ? [...chosen, id] : [...chosen].filter((one) => one !== id)))} />`;
+  const box = (id) => html`<input type="checkbox" aria-label=${t("Select {name}", { name: id })} checked=${chosen.has(id)} onChange=${(event) => pick(id, event.target.checked)} />`;
   const option = ([value, label]) => html`<option key=${value} value=${value}>${label}</option>`;
   const select = (key, label, options, want) => html`<select aria-label=${label} value=${asked[key] ?? ""} onFocus=${want} onPointerEnter=${want} onChange=${(event) => ask({ [key]: event.target.value })}>${options.map(option)}</select>`;
   /** What is chosen stands there before the others are known. */
@@ -84,6 +81,31 @@ export function Deliveries({ of, first, changed }) {
       <${Live} list=${list} of=${of?.id} filtered=${filtered} changed=${changed} /></div>
     ${searched && html`<${Search} list=${list} asked=${asked} ask=${ask} />`}
     <${Rows} list=${list} of=${of} asked=${searched ? asked : {}} none=${filtered ? t("No matches.") : t("Nothing was sent yet.")} pick=${may("CreateAttempts") && box} all=${html`<${PickAll} rows=${list.rows} chosen=${chosen} choose=${choose} />`} link=${(row) => html`<a href=${`#/messages/${row.id}`}>${row.eventType}</a>`} />`;
+}
+
+/**
+ * Sends messages again, to this endpoint or to all that did not take them. What breaks off goes on
+ * later with what was not sent yet; `over` is told of each that is done.
+ */
+async function resend(ids, of, begun, over) {
+  let sent = 0;
+  try {
+    for (const id of ids) {
+      const targets = of ? [of] : (await all((iterator) => own("GET", `/msg/${id}/endpoint${query({ limit: 250, iterator })}`))).filter((one) => one.status !== 0 && !one.disabled);
+      const names = targets.map((one) => `${id} ${one.id}`);
+      for (const [at, one] of targets.entries()) {
+        if (begun.has(names[at])) continue;
+        await own("POST", `/msg/${id}/endpoint/${one.id}/resend`, {});
+        begun.add(names[at]);
+        sent += 1;
+      }
+      names.forEach((name) => begun.delete(name));
+      if (targets.length > 0) over(id);
+    }
+  } catch (error) {
+    throw sent ? broken(t("{n} deliveries are sent again", { n: sent }), error) : error;
+  }
+  return sent;
 }
 
 /** Finds a message by its id or event id, and those that have a text in them; a channel filters. */

@@ -35,13 +35,16 @@ export function useList(name, page) {
   const kept = () => (isBack && left.get(name)) || { ...empty, fresh: true };
   const [list, set] = useState(/** @returns {any} */ kept);
   const turn = useRef(0);
+  const shown = useRef("");
   /** Asks on from there until there are so many rows. */
   const read = async ({ rows, iterator }, least) => {
+    // Whoever asks late may mean a list that is not there any more.
+    if (shown.current !== name) return undefined;
     const mine = ++turn.current;
     try {
       for (let pages = 1; ; pages += 1) {
         const answer = await page(iterator);
-        if (mine !== turn.current) return;
+        if (mine !== turn.current) return undefined;
         const known = new Set(rows.map((row) => row.id));
         rows = [...rows, ...answer.data.filter((row) => !known.has(row.id))];
         iterator = answer.iterator;
@@ -53,6 +56,7 @@ export function useList(name, page) {
       }
     } catch (error) {
       if (mine === turn.current) set((old) => ({ ...old, error, fresh: false, isOld: least <= old.rows.length, retry: () => read({ rows, iterator }, least) }));
+      return undefined;
     }
   };
   const more = () => read(list, list.rows.length + 1);
@@ -71,7 +75,6 @@ export function useList(name, page) {
     }
     return changed;
   };
-  const shown = useRef("");
   useEffect(() => {
     // Another one on the same page is asked for: as it is now.
     const next = shown.current ? { ...empty, fresh: true } : kept();
@@ -102,4 +105,20 @@ export function Refresh({ list }) {
     forgetLists();
     return list.again();
   }}>${t("Refresh")}<//>`;
+}
+
+/** Which rows of a list are chosen, of those that are shown. Of another list, none is at first. */
+export function useChosen(name, rows) {
+  const [ids, choose] = useState(new Set());
+  useEffect(() => choose(new Set()), [name]);
+  const pick = (id, on) => choose((old) => new Set(on ? [...old, id] : [...old].filter((one) => one !== id)));
+  return { chosen: new Set(rows.map((row) => row.id).filter((id) => ids.has(id))), choose, pick };
+}
+
+/** A box in the head of a table: all that is shown, or none; in between while some of it is chosen. */
+export function PickAll({ rows, chosen, choose }) {
+  const some = rows.filter((row) => chosen.has(row.id)).length;
+  const whole = some > 0 && some === rows.length;
+  return html`<label class="all"><input type="checkbox" checked=${whole} ref=${(box) => { if (box) box.indeterminate = some > 0 && !whole; }}
+    onChange=${() => choose(new Set(whole ? [] : rows.map((row) => row.id)))} /> <span>${t("Select all that are shown")}</span></label>`;
 }

@@ -1,37 +1,51 @@
 // @ts-check
 // What nobody could process, and what works in the background.
 
-import { html, useState } from "./vendor/preact.js";
-import { call, query } from "./api.js";
+import { html } from "./vendor/preact.js";
+import { call, gone, query } from "./api.js";
 import { count } from "./format.js";
-import { forgetLists, More, Refresh, useList } from "./list.js";
-import { Act, ask, PickAll, say, Status, Table, Time, Title } from "./parts.js";
+import { forgetLists, More, PickAll, Refresh, useChosen, useList } from "./list.js";
+import { Act, ask, broken, say, Status, Table, Time, Title } from "./parts.js";
 import { progress } from "./state.js";
 import { t } from "./text.js";
 
 /** Parked records: redrive one, those that are chosen, or all. */
 export function Parked() {
   const list = useList("parked", (iterator) => call("GET", `/operator/parked${query({ limit: 50, iterator })}`));
-  const [chosen, choose] = useState(new Set());
-  const again = () => { forgetLists(); choose(new Set()); list.again(); };
-  const redrive = async (ids) => {
-    for (const id of ids) await call("POST", `/operator/parked/${encodeURIComponent(id)}/redrive`);
-    say(t("{n} records are in their queues again", { n: ids.length }));
-    again();
+  const { chosen, choose, pick } = useChosen("parked", list.rows);
+  /** Sends records back, and says how many, also where it breaks off. */
+  const send = async (act) => {
+    let sent = 0;
+    const said = () => t("{n} records are in their queues again", { n: sent });
+    try {
+      await act((more) => { sent += more; });
+      say(said());
+    } catch (error) {
+      throw sent ? broken(said(), error) : error;
+    } finally {
+      forgetLists();
+      list.again();
+    }
   };
+  const redrive = (ids) => send(async (note) => {
+    for (const id of ids) {
+      await gone(call("POST", `/operator/parked/${encodeURIComponent(id)}/redrive`));
+      note(1);
+      pick(id, false);
+    }
+  });
   const all = async () => {
     const text = html`<p>${t("Send everything that is parked back to its queue? {n} are shown.", { n: `${count(list.rows.length)}${list.done ? "" : "+"}` })}</p>`;
     if (!(await ask(text, t("Redrive all")))) return;
-    let [sent, iterator, done] = [0, null, false];
-    while (!done) {
-      const answer = await call("POST", `/operator/parked/redrive${query({ limit: 50, iterator })}`);
-      sent += answer.redriven;
-      ({ iterator, done } = answer);
-    }
-    say(t("{n} records are in their queues again", { n: sent }));
-    again();
+    await send(async (note) => {
+      let [iterator, done] = [null, false];
+      while (!done) {
+        const answer = await call("POST", `/operator/parked/redrive${query({ limit: 50, iterator })}`);
+        note(answer.redriven);
+        ({ iterator, done } = answer);
+      }
+    });
   };
-  const pick = (id, on) => choose((old) => new Set(on ? [...old, id] : [...old].filter((one) => one !== id)));
   const side = html`${chosen.size > 0 && html`<${Act} act=${() => redrive([...chosen])}>${t("Redrive selected")} (${chosen.size})<//>`}
     ${list.rows.length > 0 && html`<${Act} act=${all}>${t("Redrive all")}<//>`}<${Refresh} list=${list} />`;
   return html`<${Title} side=${side}>${t("Parked records")}<//>

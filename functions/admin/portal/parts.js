@@ -155,14 +155,6 @@ export function Table({ heads, rows, name }) {
     <tbody>${rows}</tbody></table>`;
 }
 
-/** A box in the head of a table: all that is shown, or none; in between while some of it is chosen. */
-export function PickAll({ rows, chosen, choose }) {
-  const some = rows.filter((row) => chosen.has(row.id)).length;
-  const whole = some > 0 && some === rows.length;
-  return html`<label class="all"><input type="checkbox" checked=${whole} ref=${(box) => { if (box) box.indeterminate = some > 0 && !whole; }}
-    onChange=${() => choose(new Set(whole ? [] : rows.map((row) => row.id)))} /> <span>${t("Select all that are shown")}</span></label>`;
-}
-
 /** Code or data, with a button that copies it. */
 export function Code({ value, plain }) {
   const text = plain ? String(value) : laidOut(value);
@@ -195,6 +187,11 @@ async function copy(text, beside) {
   area.remove();
   beside.focus?.();
   if (!done) throw new Error(t("Copying is not allowed here: select the text and copy it."));
+}
+
+/** What broke off, after what was done until then. @param {string} done @param {any} error */
+export function broken(done, error) {
+  return new Error(`${done}. ${error.message}`);
 }
 
 /** Something that may fail, done once at a time: whether it is under way, and how to begin it. */
