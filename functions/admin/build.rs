@@ -22,11 +22,12 @@ const FILES: &str = "portal";
 /// The file that imports all others.
 const MAIN: &str = "main.js";
 /// Files that are asked for when they are needed.
-const LAZY: [&str; 7] = [
+const LAZY: [&str; 8] = [
     "console.js",
     "de.js",
     "endpoint_settings.js",
     "form.js",
+    "shape.js",
     "trial.js",
     "unlinked.js",
     "verify.js",

@@ -3,11 +3,12 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { anew, own } from "./api.js";
-import { Content, offer } from "./events.js";
+import { offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { changes, delays, fits, grouped, headers, schedule } from "./format.js";
 import { forgetLists } from "./list.js";
 import { ask, Field, Form, Loaded, Status, Title, useData } from "./parts.js";
+import { Content } from "./shape.js";
 import { t } from "./text.js";
 
 /** The page of a new endpoint. */

@@ -4,10 +4,11 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { all, asWritten, call, query } from "./api.js";
-import { latestOf, Shape } from "./events.js";
+import { latestOf } from "./events.js";
 import { byName, changes, fields, fits } from "./format.js";
 import { Json, laidOut, sourceAt } from "./json.js";
 import { Act, ask, Field, Form, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
+import { Shape } from "./shape.js";
 import { t } from "./text.js";
 
 /** Takes an archived event type back. */

@@ -8,7 +8,6 @@ import { enter, forget, leave, may, own, redeem, visit } from "./api.js";
 import { AllDeliveries } from "./deliveries.js";
 import { Endpoint } from "./endpoint.js";
 import { Endpoints } from "./endpoints.js";
-import { EventTypes } from "./events.js";
 import { arrive, cameBack } from "./list.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
@@ -32,7 +31,7 @@ const ROUTES = [
   [/^\/endpoints\/(?<id>ep_\w+)\/edit$/, later(form, "EditEndpoint"), "ManageEndpoint"],
   [/^\/messages$/, AllDeliveries],
   [/^\/messages\/(?<id>msg_\w+)$/, Message],
-  [/^\/events$/, EventTypes],
+  [/^\/events$/, later(() => import("./shape.js"), "EventTypes")],
 ];
 
 const path = () => location.hash.slice(1).split("?")[0];
