@@ -20,6 +20,8 @@ export async function troubles(kit, page) {
   await reread(own, other);
   await followed(own, other);
   await chosen(own, other);
+  await begun(own, other);
+  await ended(own, other);
   await other.context().close();
 }
 
@@ -266,4 +268,77 @@ async function chosen({ api, customer, done, endpoint, moody, open, until }, pag
   await page.getByText("No matches.").waitFor();
   assert.equal(await page.getByRole("button", { name: /Retry selected/ }).count(), 0);
   done("what is sent again and breaks off goes on where it was, and only with what is shown");
+}
+
+/** A visit begins as soon as it can, and says why not until then. */
+async function begun({ api, customer, done, fit, operator, origin, shoot, visitor }, page) {
+  const heading = (name) => other.getByRole("heading", { level: 1, name, exact: true }).waitFor();
+  const again = () => other.getByRole("button", { name: "Try again" }).click();
+  const link = async (more) => (await api("POST", `/auth/app-portal-access/${customer}`, more)).answer.url;
+  let other = await visitor(page);
+  const redeems = (url) => url.pathname.endsWith("/auth/one-time-token");
+  await other.route(redeems, (route) => route.fulfill(BUSY));
+  await other.goto(await link({ oneTime: true }));
+  await heading("This page could not be opened");
+  await other.getByText("Ask again in a moment.").waitFor();
+  await fit(other, "a link that does not open yet");
+  await shoot(other, "unopened");
+  await other.unroute(redeems);
+  await other.route(redeems, (route) => route.abort());
+  await again();
+  await other.getByText("The server cannot be reached.").waitFor();
+  await other.unroute(redeems);
+  await again();
+  await heading("Endpoints");
+  assert.ok(!other.url().includes("code="), other.url());
+  await other.context().close();
+  done("a link that opens once opens as soon as the server takes it");
+
+  other = await visitor(page);
+  const portal = (url) => url.pathname.endsWith("/portal") && url.pathname.startsWith("/api/");
+  await other.route(portal, (route) => route.fulfill(BUSY));
+  await other.goto(await link({}));
+  await heading("Endpoints");
+  assert.equal(await other.locator("#application").textContent(), "");
+  await other.unroute(portal);
+  await other.locator("#application").filter({ hasText: "Troubled" }).waitFor();
+  assert.equal(await other.title(), "Endpoints · Troubled: webhooks");
+  await other.context().close();
+
+  other = await visitor(page);
+  const scripts = (url) => /^\/portal\/\w+\.js$/.test(url.pathname);
+  let asked = 0;
+  await other.route(scripts, (route) => {
+    asked += 1;
+    return asked === 1 ? route.fallback() : route.abort();
+  });
+  await other.goto(`${await link({})}&lang=de`);
+  await heading("Endpoints");
+  asked = 0;
+  await other.goto(`${origin}/console#key=${operator}`);
+  await heading("This page could not be opened");
+  await other.unroute(scripts);
+  await again();
+  await heading("Today");
+  await other.context().close();
+  done("without its German the portal is English, without its name it goes on and asks for it, and the console opens when its script comes");
+}
+
+/** Whoever logs out is told whether it is so. */
+async function ended({ api, customer, done, open, shoot }, page) {
+  await open("/endpoints");
+  const token = await page.evaluate((name) => JSON.parse(sessionStorage.getItem(name)).token, `posthorn:${customer}`);
+  const works = async () => (await api("GET", `/app/${customer}`, undefined, token)).status === 200;
+  const press = () => page.getByRole("button", { name: "Log out" }).click();
+  const logout = (url) => url.pathname.endsWith("/auth/logout");
+  await page.route(logout, (route) => route.fulfill(BUSY));
+  await press();
+  await page.locator("#notice").filter({ hasText: "You are still logged in. Ask again in a moment." }).waitFor();
+  assert.ok(await works());
+  await page.unroute(logout);
+  await press();
+  await page.getByRole("heading", { level: 1, name: "You are logged out" }).waitFor();
+  await shoot(page, "logged-out");
+  assert.ok(!await works());
+  done("who logs out is told that it is so, and that it is not while the server is busy");
 }

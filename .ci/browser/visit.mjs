@@ -407,12 +407,13 @@ async function visit(page) {
 
   const token = await page.evaluate((name) => JSON.parse(localStorage.getItem(name)).token, `posthorn:${app}`);
   await press("Log out");
-  await heading("Link expired");
-  await picture("expired");
+  await heading("You are logged out");
+  await picture("logged-out");
   assert.equal((await api("GET", `/app/${app}`, undefined, token)).status, 401);
   await page.goto(link);
   await page.reload();
   await heading("Link expired");
+  await picture("expired");
   assert.equal(await page.getByRole("navigation").count(), 0);
   done("after logging out the link and its token open nothing");
 

@@ -12,6 +12,9 @@ const WIDER = new Map([
   ["ManageEndpointSecret", ["ManageEndpoint"]],
 ]);
 
+/** What stands for an answer where there is none. */
+const UNREACHED = { detail: "The server cannot be reached. Are you online?" };
+
 /** The visit: the token, whose it is, and how the link wanted the pages to look. */
 export const visit = {
   token: /** @type {string | null} */ (null),
@@ -55,13 +58,18 @@ function byField(rules) {
   return fields;
 }
 
-/** Exchanges the code of a link that opens once for the token that it stands for. */
+/**
+ * Exchanges the code of a link that opens once for the token that it stands for. Throws `Refused`,
+ * and keeps the code, where it may be taken in a moment.
+ */
 export async function redeem() {
   const given = new URLSearchParams(location.hash.slice(1));
   if (!given.has("code")) return;
   const body = JSON.stringify({ oneTimeToken: given.get("code") });
   const headers = { "content-type": "application/json" };
-  const answer = await fetch("/api/v1/auth/one-time-token", { method: "POST", headers, body });
+  const answer = await fetch("/api/v1/auth/one-time-token", { method: "POST", headers, body }).catch(() => null);
+  if (!answer) throw new Refused(0, UNREACHED);
+  if (isPassing(answer)) throw new Refused(answer.status, await answer.json().catch(() => null));
   given.delete("code");
   if (answer.ok) given.set("key", (await answer.json()).token);
   history.replaceState(null, "", `#${given}`);
@@ -95,15 +103,6 @@ export function enter() {
     if (found) Object.assign(visit, { token: found.token, look: found.look, ...visitor(found.token) });
   }
   return visit.console ? visit.organisation !== null : visit.application !== null;
-}
-
-/** Ends the visit: the token opens nothing any more. */
-export async function leave() {
-  try {
-    await call("POST", "/auth/logout");
-  } finally {
-    forget();
-  }
 }
 
 /** Forgets the token, and leaves what another tab may have kept in its place. */
@@ -155,7 +154,7 @@ export async function call(method, path, body) {
   try {
     response = await fetch(url, { method, headers, body: written(body) });
   } catch {
-    throw new Refused(0, { detail: "The server cannot be reached. Are you online?" });
+    throw new Refused(0, UNREACHED);
   }
   const text = await response.text();
   let answer = null;

@@ -4,14 +4,14 @@
 
 import { html, render, useEffect, useState } from "./vendor/preact.js";
 import { css } from "./portal.css";
-import { enter, forget, leave, may, own, redeem, visit } from "./api.js";
+import { call, enter, forget, may, own, redeem, visit } from "./api.js";
 import { AllDeliveries } from "./deliveries.js";
 import { Endpoint } from "./endpoint.js";
 import { Endpoints } from "./endpoints.js";
 import { arrive, cameBack } from "./list.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
-import { Guarded, hush, later, nameVisit, say } from "./parts.js";
+import { Act, broken, Failed, Guarded, hush, later, MISSING, nameVisit } from "./parts.js";
 import { speak, t } from "./text.js";
 
 const sheet = new CSSStyleSheet();
@@ -35,6 +35,8 @@ const ROUTES = [
 ];
 
 const path = () => location.hash.slice(1).split("?")[0];
+/** How long a portal goes without its name before it is asked for again, in milliseconds. */
+const NAMELESS_MS = 5_000;
 /** Where each page was scrolled to, for whoever comes back. */
 const places = new Map();
 
@@ -91,15 +93,20 @@ function Shell({ settings, application }) {
   return html`<header>${!bare && html`<strong id="application">${settings.logo && html`<img src=${settings.logo} alt="" />`}<span title=${application?.name}>${visit.console ? "Posthorn" : application?.name}</span></strong>`}
       <nav aria-label=${t("Main")}>${visit.console ? html`<${operator.ConsoleNav} now=${now} />` : html`<${Nav} now=${now} />`}</nav>${visit.console && html`<${operator.Anything} />`}
       ${!bare && html`<span class="side">${settings.supportUrl && html`<a href=${settings.supportUrl} target="_blank" rel="noopener">${t("Help")}</a>`}
-        <button type="button" class="quiet" id="leave" onClick=${out}>${t("Log out")}</button></span>`}</header>
+        <${Act} quiet act=${out}>${t("Log out")}<//></span>`}</header>
     ${deprecation && html`<p class="banner wait" role="note">${deprecation.notice}${deprecation.ends && ` ${t("It ends on {day}.", { day: deprecation.ends })}`}</p>`}
     <main id="view" tabindex="-1"><${Page} /></main><p id="notice" role="status" />`;
 }
 
-/** Nothing opens any more. */
-function Expired({ settings }) {
-  return html`<main id="view"><h1>${t("Link expired")}</h1><p>${visit.console ? t("Open the console with the link that `posthorn console` prints.") : t("Go back to where you came from and open the webhooks page again.")}</p>
-    ${settings?.backUrl && html`<p><a class="button main" href=${settings.backUrl} target="_top">${t("Go back")}</a></p>`}</main><p id="notice" role="status" />`;
+/** Nothing opens any more. `title`: why. */
+function Closed({ title }) {
+  return html`<main id="view"><h1>${title}</h1><p>${visit.console ? t("Open the console with the link that `posthorn console` prints.") : t("Go back to where you came from and open the webhooks page again.")}</p>
+    ${settings.backUrl && html`<p><a class="button main" href=${settings.backUrl} target="_top">${t("Go back")}</a></p>`}</main><p id="notice" role="status" />`;
+}
+
+/** Nothing opens yet. */
+function Unopened({ error }) {
+  return html`<main id="view"><h1>${t("This page could not be opened")}</h1><${Failed} error=${error} again=${begin} /></main><p id="notice" role="status" />`;
 }
 
 /** Whether a link was opened at this address: it has its key or code, or what that leaves. */
@@ -113,13 +120,20 @@ let operator = null;
 /** What the organisation says about its portal, as far as it is known. */
 let settings = {};
 
+/** Ends the visit; where the server does not, it goes on, and so does the token. */
 async function out() {
-  await leave().catch((error) => say(error.message, true));
-  expired();
+  try {
+    await call("POST", "/auth/logout");
+  } catch (error) {
+    // It was over already, and that is shown.
+    if (error.status === 401) return;
+    throw broken(t("You are still logged in"), error);
+  }
+  close(html`<${Closed} title=${t("You are logged out")} />`);
 }
 
 function expired() {
-  close(html`<${Expired} settings=${settings} />`);
+  close(html`<${Closed} title=${t("Link expired")} />`);
 }
 
 /** Ends the visit, and says why. */
@@ -129,34 +143,53 @@ function close(why) {
   render(why, document.body);
 }
 
-/** Whose pages these are, then the pages. */
+/** The pages, or why they do not open. */
 async function begin() {
   // Pages of one visit; another link, opened in this tab, begins another one.
   const given = new URLSearchParams(location.hash.slice(1));
   if (given.has("key") || given.has("code")) render(null, document.body);
+  try {
+    await enterPages();
+  } catch (error) {
+    await chooseLanguage(given.get("lang"));
+    render(html`<${Unopened} error=${error} />`, document.body);
+  }
+}
+
+async function chooseLanguage(wanted) {
+  document.documentElement.lang = await speak(wanted ?? visit.look.lang ?? navigator.language);
+}
+
+/** Whose pages these are, then the pages. */
+async function enterPages() {
   const linked = isLinked();
   await redeem();
   const entered = enter();
-  document.documentElement.lang = await speak(visit.look.lang ?? navigator.language);
+  await chooseLanguage(null);
   dress({});
   if (!entered) return linked ? expired() : close(html`<${Unlinked} />`);
-  let application = null;
-  if (!visit.console) {
-    application = await own("GET", "/portal").catch((error) => {
-      // There is no such application any more: no page could show anything.
-      if (error.status === 403 || error.status === 404) expired();
-      return null;
-    });
-    if (visit.token === null) return undefined;
-    settings = application ?? {};
-    dress(settings);
-    nameVisit(application ? `${application.name}: ${t("webhooks")}` : t("Webhooks"));
-  } else {
-    operator = await import("./console.js");
-    nameVisit("Posthorn");
-  }
   arrive();
-  return render(html`<${Shell} settings=${settings} application=${application} />`, document.body);
+  if (!visit.console) return showPortal();
+  operator = await import("./console.js").catch(() => { throw new Error(MISSING()); });
+  nameVisit("Posthorn");
+  return render(html`<${Shell} settings=${settings} application=${null} />`, document.body);
+}
+
+/** The portal, with its name and looks as soon as they are known. */
+async function showPortal() {
+  const { token } = visit;
+  const application = await own("GET", "/portal").catch((error) => {
+    // There is no such application any more: no page could show anything.
+    if (error.status === 403 || error.status === 404) expired();
+    return null;
+  });
+  // Meanwhile it may be over, or another one.
+  if (visit.token !== token) return;
+  settings = application ?? {};
+  dress(settings);
+  nameVisit(application ? `${application.name}: ${t("webhooks")}` : t("Webhooks"));
+  render(html`<${Shell} settings=${settings} application=${application} />`, document.body);
+  if (!application) setTimeout(() => { if (visit.token === token) showPortal(); }, NAMELESS_MS);
 }
 
 history.scrollRestoration = "manual";

@@ -97,7 +97,9 @@ let visited = "";
 
 /** Says it. */
 export function nameVisit(name) {
-  visited = document.title = name;
+  const own = visited && document.title.endsWith(visited) ? document.title.slice(0, -visited.length) : "";
+  document.title = own + name;
+  visited = name;
 }
 
 /** The title of the window while this page is shown. */
@@ -349,6 +351,9 @@ export function useFirst(rows) {
   return [rows.slice(0, most), more];
 }
 
+/** That a script did not come. */
+export const MISSING = () => t("This part of the page did not arrive. It may be older than the server.");
+
 /** A page whose script is asked for when it is needed: `part` of what `load` answers. */
 export function later(load, part) {
   /** Once a visit: made anew, it would be another page. @type {Promise<any> | null} */
@@ -360,7 +365,7 @@ export function later(load, part) {
   };
   return (props) => {
     const data = useData(ask, []);
-    if (data.error) return html`<${Failed} error=${new Error(t("This part of the page did not arrive. It may be older than the server."))} again=${() => location.reload()} />`;
+    if (data.error) return html`<${Failed} error=${new Error(MISSING())} again=${() => location.reload()} />`;
     return html`<${Loaded} of=${data}>${(script) => html`<${script[part]} ...${props} />`}<//>`;
   };
 }

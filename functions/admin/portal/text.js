@@ -12,11 +12,12 @@ let sentences = {};
 /** Those with a place for something. @type {[RegExp, string][]} */
 let patterns = [];
 
-/** Chooses the language, and asks for its texts; what there is not is English. @param {string | null | undefined} wanted */
+/** Chooses the language, and asks for its texts; what there is not, or does not arrive, is English. @param {string | null | undefined} wanted */
 export async function speak(wanted) {
-  language = (wanted ?? "").slice(0, 2).toLowerCase() === "de" ? "de" : "en";
-  const { DE, SERVER } = language === "de" ? await import("./de.js") : { DE: {}, SERVER: {} };
-  use(DE, SERVER);
+  const isGerman = (wanted ?? "").slice(0, 2).toLowerCase() === "de";
+  const found = isGerman ? await import("./de.js").catch(() => null) : null;
+  language = found ? "de" : "en";
+  use(found?.DE ?? {}, found?.SERVER ?? {});
   return language;
 }
 
