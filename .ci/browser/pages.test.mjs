@@ -34,6 +34,7 @@ test("times are said as a person would", () => {
 test("delays are read as they are written, and what is none is refused", () => {
   assert.deepEqual(format.delays("5s, 5m 2h,1d"), [5, 300, 7_200, 86_400]);
   assert.equal(format.schedule([5, 300, 7_200, 86_400]), "5s, 5m, 2h, 1d");
+  for (const nothing of ["", " , "]) assert.equal(format.delays(nothing), null, "which is not a single attempt");
   assert.throws(() => format.delays("soon"));
   assert.throws(() => format.delays("8d"), /at most 7d/);
 });

@@ -20,6 +20,7 @@ export async function troubles(kit, page) {
   await reread(own, other);
   await followed(own, other);
   await chosen(own, other);
+  await formed(own, other);
   await begun(own, other);
   await ended(own, other);
   await other.context().close();
@@ -341,4 +342,54 @@ async function ended({ api, customer, done, open, shoot }, page) {
   await shoot(page, "logged-out");
   assert.ok(!await works());
   done("who logs out is told that it is so, and that it is not while the server is busy");
+}
+
+/** The form says a single attempt and takes it back, and asks before credentials are lost with the URL. */
+async function formed({ api, customer, done, fit, hooks, open, shoot, until }, page) {
+  const once = { url: hooks.replace("http://", "http://user:password@"), description: "Once", retrySchedule: [] };
+  const path = `/app/${customer}/endpoint`;
+  const { id } = (await api("POST", path, once)).answer;
+  const now = async () => (await api("GET", `${path}/${id}`)).answer;
+  const press = (name, place = page) => place.getByRole("button", { name, exact: true }).click();
+  const box = page.getByLabel("A single attempt");
+  const edit = async () => {
+    await open(`/endpoints/${id}/edit`);
+    await page.getByLabel("URL").waitFor();
+  };
+  await edit();
+  assert.ok(await box.isChecked());
+  assert.equal(await page.getByLabel("Retry schedule").count(), 0);
+  await fit(page, "a single attempt");
+  await shoot(page, "single-attempt");
+  await box.uncheck();
+  await press("Save");
+  await until("it is as usual", async () => !(await now()).retrySchedule);
+  await edit();
+  await page.locator("summary", { hasText: "Advanced" }).click();
+  await box.check();
+  await press("Save");
+  await until("it is a single one", async () => (await now()).retrySchedule?.length === 0);
+  done("a single attempt is chosen in the form, and taken back");
+
+  const keeps = async () => (await api("GET", `${path}/${id}/headers`)).answer.sensitive.length === 1;
+  assert.ok(await keeps());
+  await edit();
+  await page.getByLabel("URL").fill(`${hooks}/elsewhere`);
+  await press("Save");
+  await page.getByRole("dialog").getByText("This endpoint is sent an Authorization header.").waitFor();
+  await shoot(page, "credentials");
+  await press("Cancel", page.getByRole("dialog"));
+  assert.ok(await keeps());
+  await page.getByLabel("URL").fill(`${once.url}/elsewhere`);
+  await press("Save");
+  await until("it moves", async () => (await now()).url === `${hooks}/elsewhere`);
+  assert.ok(await keeps());
+  await edit();
+  await page.getByLabel("URL").fill(hooks);
+  await press("Save");
+  await press("Save", page.getByRole("dialog"));
+  await until("it moves back", async () => (await now()).url === hooks);
+  assert.ok(!await keeps());
+  await api("DELETE", `${path}/${id}`);
+  done("before credentials are lost with the URL that they came with, that is said");
 }

@@ -43,7 +43,7 @@ function said(values, shown, offered) {
     channels: channels.length ? channels : null,
     throttleRate: whole(values.rate, "throttleRate"),
     timeoutSeconds: whole(values.timeout, "timeoutSeconds"),
-    retrySchedule: values.retries.trim() ? delays(values.retries) : null,
+    retrySchedule: values.once ? [] : delays(values.retries),
   };
   if (!body.url) throw Object.assign(new Error(t("Enter a URL")), { field: "url" });
   if (body.eventTypes?.length === 0) throw Object.assign(new Error(t("Choose an event type, or all events.")), { field: "eventTypes" });
@@ -63,13 +63,14 @@ function EndpointForm({ shown, offered }) {
     rate: shown.throttleRate ?? "",
     timeout: shown.timeoutSeconds ?? "",
     retries: schedule(shown.retrySchedule),
+    once: shown.retrySchedule?.length === 0,
     format: isTokenKind(shown, offered) ? "jwt" : "json",
     scheme: "",
     headers: "",
   }));
   const [wrong, setWrong] = useState({});
   // What was said before stays to be seen; whoever empties a field goes on there.
-  const [advanced] = useState(Boolean(values.channels || values.rate || values.timeout || values.retries));
+  const [advanced] = useState(Boolean(values.channels || values.rate || values.timeout || values.retries || values.once));
   const [before] = useState(() => (shown.id ? said(values, shown, offered) : {}));
   /** Changes what was said of a field: what was wrong with it may be so no more. */
   const say = (change, name) => {
@@ -81,7 +82,9 @@ function EndpointForm({ shown, offered }) {
     setWrong({});
     try {
       const body = said(values, shown, offered);
-      const saved = await (shown.id ? own("PATCH", `/endpoint/${shown.id}`, changes(body, before)) : own("POST", "/endpoint", body));
+      const changed = changes(body, before);
+      if (shown.id && changed.url && !(await mayMove(shown.id, changed.url))) return;
+      const saved = await (shown.id ? own("PATCH", `/endpoint/${shown.id}`, changed) : own("POST", "/endpoint", body));
       forgetLists();
       anew("endpoints");
       if (saved.secret) await ask(html`<p>${t("This secret is shown only now:")}</p><p><code>${saved.secret}</code></p>`);
@@ -106,9 +109,20 @@ function EndpointForm({ shown, offered }) {
       <${Field} label=${t("Channels")} hint=${t("With commas between them; none means all.")} wrong=${wrong.channels}><input ...${bind("channels")} /><//>
       <${Field} label=${t("Rate limit")} hint=${t("Most deliveries per second.")} wrong=${wrong.throttleRate}><input type="number" min="1" ...${bind("rate")} /><//>
       <${Field} label=${t("Time-out")} hint=${t("Seconds until an answer has to be there; 15 unless said.")} wrong=${wrong.timeoutSeconds}><input type="number" min="1" max="25" ...${bind("timeout")} /><//>
-      <${Field} label=${t("Retry schedule")} hint=${t("Delays like 5s, 5m, 30m, 2h. Empty means as usual.")} wrong=${wrong.retrySchedule}><input ...${bind("retries")} /><//>
+      ${!values.once && html`<${Field} label=${t("Retry schedule")} hint=${t("Delays like 5s, 5m, 30m, 2h. Empty means as usual.")} wrong=${wrong.retrySchedule}><input ...${bind("retries")} /><//>`}
+      <p><label><input type="checkbox" name="once" checked=${values.once} onChange=${(event) => say((old) => ({ ...old, once: event.target.checked }), "retrySchedule")} /> ${t("A single attempt, without retries")}</label></p>
       ${!shown.id && html`<${Field} label=${t("Signature")} wrong=${wrong.signatureScheme}><select ...${bind("scheme")}><option value="">v1 (HMAC)</option><option value="v1a">v1a (ed25519)</option></select><//>
       <${Field} label=${t("Headers")} hint=${t("Sent along with every event. One a line, like x-team: payments.")} wrong=${wrong.headers}><textarea rows="3" spellcheck=${false} ...${bind("headers")} /><//>`}</details><//>`;
+}
+
+/** Asks before credentials are lost: those that came with a URL do not go along to another one. */
+async function mayMove(id, url) {
+  if (/^\w+:\/\/[^/?#]*@/.test(url)) return true;
+  const { sensitive } = await own("GET", `/endpoint/${id}/headers`);
+  if (!sensitive.some((name) => name.toLowerCase() === "authorization")) return true;
+  const text = html`<p>${t("This endpoint is sent an Authorization header. If it was made of a user name and a password in the old URL, it is removed with it.")}</p>
+    <p>${t("To keep it, write them into the new URL as well: https://user:password@example.com/webhooks")}</p>`;
+  return ask(text, t("Save"));
 }
 
 /** What the API calls fields that are called otherwise here. */

@@ -82,12 +82,12 @@ export function fits(wanted, ...texts) {
 }
 
 /**
- * Delays as people write them: `5s, 5m, 2h`. Throws a sentence.
- * @param {string} text @returns {number[]}
+ * Delays as people write them: `5s, 5m, 2h`, or nothing. Throws a sentence.
+ * @param {string} text @returns {number[] | null}
  */
 export function delays(text) {
   const parts = text.split(/[\s,]+/).filter(Boolean);
-  return parts.map((part) => {
+  return parts.length === 0 ? null : parts.map((part) => {
     const found = /^(\d+)([smhd]?)$/.exec(part);
     if (!found) throw Object.assign(new Error(t("Write delays like 5s, 5m, 2h")), { field: "retrySchedule" });
     const seconds = Number(found[1]) * { s: 1, m: 60, h: 3_600, d: 86_400, "": 1 }[found[2]];
