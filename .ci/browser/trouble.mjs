@@ -21,6 +21,7 @@ export async function troubles(kit, page) {
   await followed(own, other);
   await chosen(own, other);
   await formed(own, other);
+  await late(own, other);
   await begun(own, other);
   await ended(own, other);
   await other.context().close();
@@ -392,4 +393,63 @@ async function formed({ api, customer, done, fit, hooks, open, shoot, until }, p
   assert.ok(!await keeps());
   await api("DELETE", `${path}/${id}`);
   done("before credentials are lost with the URL that they came with, that is said");
+}
+
+/** What comes after somebody left takes nobody away, asks nothing, and writes nothing into the next page. */
+async function late({ api, customer, done, endpoint, hooks, open }, page) {
+  const press = (name) => page.getByRole("button", { name, exact: true }).click();
+  /** Begins something, leaves while its answer is away, and tells where one is once it has come. */
+  const leave = async (asked, method, begin) => {
+    let answer = () => {};
+    const matches = (url) => asked.test(url.pathname);
+    await page.route(matches, (route) => {
+      if (route.request().method() !== method) return route.fallback();
+      answer = () => route.fallback();
+      return undefined;
+    });
+    const isIt = (request) => request.method() === method && matches(new URL(request.url()));
+    const request = page.waitForRequest(isIt);
+    await begin();
+    await request;
+    await page.getByRole("link", { name: "Event types" }).click();
+    await page.getByRole("heading", { level: 1, name: "Event types" }).waitFor();
+    const response = page.waitForResponse((one) => isIt(one.request()));
+    answer();
+    await (await response).finished();
+    await page.unroute(matches);
+    // What follows an answer follows it at once.
+    await page.evaluate(() => new Promise((next) => { setTimeout(next, 100); }));
+    assert.equal(new URL(page.url()).hash, "#/events", String(asked));
+    assert.equal(await page.getByRole("dialog").count(), 0, String(asked));
+  };
+  await open("/endpoints/new");
+  await page.getByLabel("URL").fill(`${hooks}/late`);
+  await leave(/\/endpoint$/, "POST", () => press("Add endpoint"));
+  const made = (await api("GET", `/app/${customer}/endpoint`)).answer.data.find((one) => one.url.endsWith("/late"));
+  await open(`/endpoints/${made.id}/settings`);
+  await press("Delete endpoint");
+  await leave(/\/endpoint\/\w+$/, "DELETE", () => page.getByRole("dialog").getByRole("button", { name: "Delete" }).click());
+  for (const name of ["nothing", "kept-1"]) {
+    await open("/messages");
+    await page.getByLabel("Search messages").fill(name);
+    await leave(/\/msg\/[\w-]+$/, "GET", () => page.keyboard.press("Enter"));
+  }
+  await open(`/endpoints/${endpoint}`);
+  await page.route((url) => url.pathname.endsWith("/missing"), (route) => route.fulfill({ json: { missing: 1, lookedAt: 1, complete: true, since: new Date().toISOString() } }));
+  await leave(/\/missing$/, "GET", () => press("Replay missing"));
+  await page.unrouteAll();
+
+  await open("/endpoints");
+  await page.getByRole("searchbox").pressSequentially("troubled");
+  await page.getByRole("link", { name: "Deliveries" }).click();
+  await page.evaluate(() => new Promise((next) => { setTimeout(next, 300); }));
+  assert.equal(new URL(page.url()).hash, "#/messages");
+  await page.goBack();
+  await page.locator("tr[data-row] .name a").first().click();
+  await page.getByRole("link", { name: "Settings", exact: true }).click();
+  await press("Delete endpoint");
+  await page.getByRole("dialog").waitFor();
+  await page.goBack();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  done("an answer that comes after somebody left leaves them where they are, and no question stays open");
 }

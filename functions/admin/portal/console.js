@@ -5,7 +5,7 @@ import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { Applications, Application } from "./applications.js";
 import { Kinds } from "./kinds.js";
-import { Form } from "./parts.js";
+import { Form, staying } from "./parts.js";
 import { Parked, Tasks } from "./parked.js";
 import { Settings } from "./settings.js";
 import { Source, Sources } from "./sources.js";
@@ -45,6 +45,7 @@ export function Anything() {
     return form.reset();
   };
   const lead = async (wanted) => {
+    const here = staying();
     if (/^msg_\w+$/.test(wanted)) {
       const found = await call("GET", `/operator/msg/${wanted}`).catch((error) => {
         throw error.status === 404 ? new Error(t("There is no message of this id, or no longer.")) : error;
@@ -58,10 +59,10 @@ export function Anything() {
     if (/^ep_\w+$/.test(wanted)) throw new Error(t("To find an endpoint, search for its application."));
     try {
       const found = await call("GET", `/app/${encodeURIComponent(wanted)}`);
-      location.hash = `#/apps/${found.id}`;
+      if (here()) location.hash = `#/apps/${found.id}`;
     } catch (error) {
       if (error.status !== 404 && error.status !== 422) throw error;
-      location.hash = `#/apps${query({ q: wanted })}`;
+      if (here()) location.hash = `#/apps${query({ q: wanted })}`;
     }
     return undefined;
   };

@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { all, allEndpoints, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
 import { forgetLists, PickAll, useChosen, useList } from "./list.js";
-import { Act, broken, Find, say, Status, Title, useAsked } from "./parts.js";
+import { Act, broken, Find, say, Status, staying, Title, useAsked } from "./parts.js";
 import { Rows, Search } from "./search.js";
 import { isDue, rest } from "./state.js";
 import { nameOf } from "./endpoints.js";
@@ -113,12 +113,13 @@ async function look(wanted, ask, of) {
   const none = { q: "", tag: "", channel: "", payload: "" };
   if (!wanted) return ask(none);
   if (wanted.startsWith("#")) return ask({ ...none, channel: wanted.slice(1) });
+  const here = staying();
   try {
     const found = await own("GET", `/msg/${encodeURIComponent(wanted)}?with_content=false`);
-    location.hash = `#/messages/${found.id}`;
+    if (here()) location.hash = `#/messages/${found.id}`;
   } catch (error) {
     if (error.status !== 404) throw error;
-    ask(of ? { ...none, tag: wanted } : { ...none, q: wanted, state: "", endpoint: "" });
+    if (here()) ask(of ? { ...none, tag: wanted } : { ...none, q: wanted, state: "", endpoint: "" });
   }
 }
 

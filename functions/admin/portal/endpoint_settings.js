@@ -9,7 +9,7 @@ import { Verify } from "./first.js";
 import { isTokenKind } from "./kind.js";
 import { schedule } from "./format.js";
 import { forgetLists } from "./list.js";
-import { Act, ask, Copy, Form, Loaded, say, Status, Time, useData } from "./parts.js";
+import { Act, ask, Copy, Form, Loaded, say, Status, staying, Time, useData } from "./parts.js";
 import { t } from "./text.js";
 
 /** The tab. */
@@ -19,10 +19,11 @@ export function Settings({ endpoint }) {
   const remove = async () => {
     const text = html`<p>${t("Delete {name}? It will get no more events.", { name: nameOf(endpoint) })}</p><p><code>${endpoint.url}</code></p>`;
     if (!(await ask(text, t("Delete"), true))) return;
+    const here = staying();
     await gone(own("DELETE", path));
     forgetLists();
     anew("endpoints");
-    location.hash = "#/endpoints";
+    if (here()) location.hash = "#/endpoints";
   };
   const row = (name, value) => html`<dt>${name}</dt><dd>${value}</dd>`;
   const types = endpoint.eventTypes ?? [];

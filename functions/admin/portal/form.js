@@ -7,7 +7,7 @@ import { offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { changes, delays, fits, grouped, headers, schedule } from "./format.js";
 import { forgetLists } from "./list.js";
-import { ask, Field, Form, Loaded, Status, Title, useData } from "./parts.js";
+import { ask, Field, Form, Loaded, Status, staying, Title, useData } from "./parts.js";
 import { Content } from "./shape.js";
 import { t } from "./text.js";
 
@@ -79,6 +79,7 @@ function EndpointForm({ shown, offered }) {
   };
   const bind = (name) => ({ name, value: values[name], onInput: (event) => say((old) => ({ ...old, [name]: event.target.value }), PLACES.includes(name) ? name : FIELDS[name]) });
   const save = async () => {
+    const here = staying();
     setWrong({});
     try {
       const body = said(values, shown, offered);
@@ -88,7 +89,7 @@ function EndpointForm({ shown, offered }) {
       forgetLists();
       anew("endpoints");
       if (saved.secret) await ask(html`<p>${t("This secret is shown only now:")}</p><p><code>${saved.secret}</code></p>`);
-      location.hash = `#/endpoints/${saved.id}${shown.id ? "/settings" : "/test"}`;
+      if (here()) location.hash = `#/endpoints/${saved.id}${shown.id ? "/settings" : "/test"}`;
     } catch (error) {
       const fields = error.fields?.size ? Object.fromEntries(error.fields) : error.field ? { [error.field]: error.message } : {};
       setWrong(fields);

@@ -3,11 +3,11 @@
 // description with a preview of what would change.
 
 import { html, useState } from "./vendor/preact.js";
-import { all, asWritten, call, query } from "./api.js";
+import { all, asWritten, call, gone, query } from "./api.js";
 import { latestOf } from "./events.js";
 import { byName, changes, fields, fits } from "./format.js";
 import { Json, laidOut, sourceAt } from "./json.js";
-import { Act, ask, Field, Form, Loaded, say, Search, Status, Table, Title, useAsked, useData } from "./parts.js";
+import { Act, ask, Field, Form, Loaded, say, Search, Status, staying, Table, Title, useAsked, useData } from "./parts.js";
 import { Shape } from "./shape.js";
 import { t } from "./text.js";
 
@@ -68,6 +68,7 @@ function KindForm({ one, done }) {
     unread = `${t("The schema is not valid JSON")}: ${error.message}`;
   }
   const save = async () => {
+    const here = staying();
     if (unread) throw new Error(unread);
     setWrong({});
     const said = saidOf(values);
@@ -81,7 +82,7 @@ function KindForm({ one, done }) {
       }
       say(t("Saved"));
       await done();
-      location.hash = "#/kinds";
+      if (here()) location.hash = "#/kinds";
     } catch (error) {
       if (!error.fields?.size) throw error;
       setWrong(Object.fromEntries(error.fields));
@@ -91,13 +92,15 @@ function KindForm({ one, done }) {
   const archive = async () => {
     const text = html`<p>${t("Archive {name}? It cannot be chosen any more.", { name: one.name })}</p>`;
     if (!(await ask(text, t("Archive"), true))) return;
-    await call("DELETE", `/event-type/${encodeURIComponent(one.name)}`);
+    const here = staying();
+    await gone(call("DELETE", `/event-type/${encodeURIComponent(one.name)}`));
     await done();
-    location.hash = "#/kinds";
+    if (here()) location.hash = "#/kinds";
   };
   const back = async () => {
+    const here = staying();
     await restore(one.name, done);
-    location.hash = "#/kinds";
+    if (here()) location.hash = "#/kinds";
   };
   const beside = html`<a class="button" href="#/kinds">${t("Cancel")}</a>${one.name && !one.archived && html`<${Act} danger act=${archive}>${t("Archive")}<//>`}`;
   return html`${one.archived && html`<div class="banner off" role="note"><p>${t("It is archived: nobody can choose it. Saving leaves it archived.")}</p><${Act} act=${back}>${t("Restore")}<//></div>`}<${Form} act=${save} yes=${t("Save")} beside=${beside}>
@@ -127,10 +130,11 @@ function Import({ done }) {
       ${seen && html`<${Act} main act=${async () => {
         const [n, text] = [gone.length, gone.slice(0, FEW).join(", ")];
         if (n && !(await ask(html`<p>${t("Archive {n} event types? They cannot be chosen any more.", { n })}</p><p class="minor">${text}${n > FEW && " …"}</p>`, t("Archive"), true))) return;
+        const here = staying();
         const made = await send(false);
         say(t("{n} event types changed", { n: made.data.modified.length }));
         await done();
-        location.hash = "#/kinds";
+        if (here()) location.hash = "#/kinds";
       }}>${t("Import")}<//>`}<a class="button" href="#/kinds">${t("Cancel")}</a></div>
     ${seen && html`<section aria-live="polite"><h2>${t("What would change")}</h2>${(seen.to_modify ?? []).length === 0 ? html`<p class="empty">${t("Nothing.")}</p>`
       : html`<ul>${seen.to_modify.map((one) => html`<li key=${one.name}><code>${one.name}</code> ${one.description}${one.deprecated ? ` (${t("deprecated")})` : ""}</li>`)}</ul>`}

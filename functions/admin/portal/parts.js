@@ -250,16 +250,26 @@ export function Tabs({ all, now, name }) {
   return html`<nav class="tabs" aria-label=${name}>${all.map(([href, label, is]) => html`<a href=${href} aria-current=${is === now ? "page" : undefined}>${label}</a>`)}</nav>`;
 }
 
+/** Whether one is still where this was asked: what comes late takes nobody along. */
+export function staying() {
+  const here = location.hash;
+  return () => location.hash === here;
+}
+
 /**
- * Asks before something that cannot be taken back; true if the answer is yes. Without a `yes` it
- * only tells. The browser's own dialogs are not to be had in a frame of another site.
+ * Asks before something that cannot be taken back; true if the answer is yes. Whoever leaves the
+ * page has not said so. Without a `yes` it only tells. The browser's own dialogs are not to be had
+ * in a frame of another site.
  */
 export function ask(content, yes, danger) {
   const before = document.activeElement;
   const place = document.createElement("div");
   document.body.append(place);
+  const leave = () => place.querySelector("dialog")?.close();
+  if (yes) addEventListener("hashchange", leave);
   return new Promise((resolve) => {
     const close = (event) => {
+      removeEventListener("hashchange", leave);
       resolve(event.target.returnValue === "yes");
       render(null, place);
       place.remove();
@@ -375,6 +385,7 @@ export function Search({ value, set, placeholder, name }) {
   const timer = useRef(0);
   const said = useRef(/** @type {string | null} */ (null));
   const field = useField(value, said);
+  useEffect(() => () => clearTimeout(timer.current), []);
   return html`<input type="search" class="search" aria-label=${name ?? t("Search")} placeholder=${placeholder ?? `${t("Search")}  /`} ref=${field}
     onInput=${(event) => {
       const text = event.target.value;

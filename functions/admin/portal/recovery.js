@@ -5,7 +5,7 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { call, isPassing, may, own, query, visit } from "./api.js";
 import { count } from "./format.js";
 import { forgetLists } from "./list.js";
-import { Act, ask, say } from "./parts.js";
+import { Act, ask, say, staying } from "./parts.js";
 import { progress } from "./state.js";
 import { t } from "./text.js";
 
@@ -61,20 +61,22 @@ export function Recovery({ ep, health, off, done }) {
     follow(begun);
   };
   const recover = async () => {
+    const here = staying();
     const lost = await failed(ep, hours);
     if (lost.n === 0 && lost.done) return say(t("Nothing failed for good."));
     const text = html`<p>${lost.n === 0 ? t("None of the latest messages failed for good. Look through the older ones, and try again what did?")
       : t("{n} messages failed for good. Try them once more?", { n: `${count(lost.n)}${lost.done ? "" : "+"}` })}</p>`;
-    if (await ask(text, t("Recover"))) await begin(await own("POST", `/endpoint/${ep}/recover`, { since: since(hours) }));
+    if (here() && (await ask(text, t("Recover")))) await begin(await own("POST", `/endpoint/${ep}/recover`, { since: since(hours) }));
     return undefined;
   };
   const replay = async () => {
+    const here = staying();
     const seen = await own("GET", `/endpoint/${ep}/missing${query({ after: since(hours) })}`);
     if (seen.missing === 0 && seen.complete) return say(t("Nothing is missing."));
     const text = html`<p>${seen.missing === 0 ? t("None of the latest {n} messages is missing. Look through the older ones, and send what is?", { n: count(seen.lookedAt) })
       : t("{n} messages that this endpoint wants were never sent to it. Send them?", { n: `${count(seen.missing)}${seen.complete ? "" : "+"}` })}</p>
       ${seen.missing > 0 && !seen.complete && html`<p class="minor">${t("Counted among the latest {n}; there may be more.", { n: count(seen.lookedAt) })}</p>`}`;
-    if (await ask(text, t("Replay"))) await begin(await own("POST", `/endpoint/${ep}/replay-missing`, { since: since(hours) }));
+    if (here() && (await ask(text, t("Replay")))) await begin(await own("POST", `/endpoint/${ep}/replay-missing`, { since: since(hours) }));
     return undefined;
   };
   return html`<div class="side recovery">

@@ -7,7 +7,7 @@ import { beginning, call, gone, query } from "./api.js";
 import { changes, count } from "./format.js";
 import { Json } from "./json.js";
 import { forgetLists, More, Refresh, useList } from "./list.js";
-import { Act, ask, Code, Copy, Field, Form, Loaded, say, Status, Table, Tabs, Time, Title, useData } from "./parts.js";
+import { Act, ask, Code, Copy, Field, Form, Loaded, say, Status, staying, Table, Tabs, Time, Title, useData } from "./parts.js";
 import { Profiles } from "./profiles.js";
 import { Progress } from "./recovery.js";
 import { t } from "./text.js";
@@ -133,6 +133,7 @@ function Operational() {
 function Broadcast() {
   const [task, follow] = useState(/** @type {any} */ (null));
   const send = async (form) => {
+    const here = staying();
     const said = Object.fromEntries(new FormData(form));
     let payload;
     try {
@@ -146,7 +147,7 @@ function Broadcast() {
       return false;
     });
     const text = html`${!isKnown && html`<p class="banner wait">${t("No event type of this name is described.")}</p>`}<p>${t("Publish {type} to {n} applications? This cannot be undone.", { type: said.type, n: `${count(found.length)}${whole ? "" : "+"}` })}</p>`;
-    if (await ask(text, t("Broadcast"), true)) follow(await call("POST", "/msg/broadcast", { eventType: said.type, payload }));
+    if (here() && (await ask(text, t("Broadcast"), true))) follow(await call("POST", "/msg/broadcast", { eventType: said.type, payload }));
   };
   return html`<${Form} act=${send} yes=${t("Broadcast …")}>
     <${Field} label=${t("Event type")}><input name="type" required /><//><${Field} label=${t("Payload")}><textarea name="payload" rows="8" spellcheck=${false} required /><//><//>

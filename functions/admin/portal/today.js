@@ -5,7 +5,7 @@ import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { answered, count, percent, took } from "./format.js";
 import { More, useList } from "./list.js";
-import { Act, Bars, Code, Failed, Loaded, spanOf, Status, Table, Time, Title, useData, useEvery } from "./parts.js";
+import { Act, Bars, Code, Failed, Loaded, spanOf, Status, staying, Table, Time, Title, useData, useEvery } from "./parts.js";
 import { openAs } from "./openas.js";
 import { retried, retryAll } from "./recovery.js";
 import { t, tell } from "./text.js";
@@ -30,7 +30,10 @@ export function Today() {
   useEvery(LOOK_MS, () => { if (failing.rows.length <= SHOWN) reload(); });
   const waiting = failing.rows.filter((one) => retried(one) > 0).map((one) => ({ id: one.endpointId, app: one.appId, health: one }));
   // How far it is, and whose, is on the page of tasks.
-  const retry = async () => { if (await retryAll(waiting)) location.hash = "#/tasks"; };
+  const retry = async () => {
+    const here = staying();
+    if (await retryAll(waiting) && here()) location.hash = "#/tasks";
+  };
   const tile = (value, label, bad) => html`<div class="tile"><strong class=${bad ? "bad" : ""}>${value}</strong><span>${label}</span></div>`;
   const some = (of) => (of.error ? "–" : of.data ? `${count(of.data.data.length)}${of.data.done ? "" : "+"}` : "…");
   return html`<${Title} side=${html`<${Act} act=${reload}>${t("Refresh")}<//><a class="button" href="#/settings/broadcast">${t("Broadcast …")}</a>`}>${t("Today")}<//>
