@@ -22,6 +22,7 @@ export async function troubles(kit, page) {
   await chosen(own, other);
   await formed(own, other);
   await late(own, other);
+  await tried(own, other);
   await begun(own, other);
   await ended(own, other);
   await other.context().close();
@@ -452,4 +453,44 @@ async function late({ api, customer, done, endpoint, hooks, open }, page) {
   await page.goBack();
   await page.getByRole("dialog").waitFor({ state: "detached" });
   done("an answer that comes after somebody left leaves them where they are, and no question stays open");
+}
+
+/** The payload of a test is the one of its event type, or what was typed; code has the secret of now. */
+async function tried({ api, done, endpoint, fit, open, shoot, until }, page) {
+  assert.equal((await api("POST", "/event-type", { name: "bare.type", description: "Without an example" })).status, 201);
+  const text = page.getByLabel("Payload");
+  const type = page.getByRole("combobox", { name: "Event type" });
+  const test = `/endpoints/${endpoint}/test`;
+  const contents = (name) => (url) => url.pathname.endsWith(`/event-type/${name}`);
+  let answer = () => {};
+  await page.route(contents("order.paid"), (route) => { answer = () => route.fallback(); });
+  await page.route(contents("order.failed"), (route) => route.fulfill(BUSY));
+  await open(test);
+  await type.selectOption("order.paid");
+  await text.fill('{"typed": 1}');
+  const arrived = page.waitForResponse((one) => contents("order.paid")(new URL(one.url())));
+  answer();
+  await (await arrived).finished();
+  await page.evaluate(() => new Promise((next) => { setTimeout(next, 100); }));
+  assert.equal(await text.inputValue(), '{"typed": 1}');
+  await type.selectOption("order.failed");
+  await page.locator("#notice").filter({ hasText: "Ask again in a moment." }).waitFor();
+  assert.equal(await text.inputValue(), "", "what is of another type goes");
+  await page.unrouteAll();
+  await open(test, { capabilities: ["ViewBase", "CreateAttempts"] });
+  await type.selectOption("bare.type");
+  await page.locator("small", { hasText: "this link may send nothing else" }).waitFor();
+  await fit(page, "a test that cannot be sent");
+  await shoot(page, "no-example");
+  await api("DELETE", "/event-type/bare.type?expunge=true");
+
+  await open(`/endpoints/${endpoint}/settings`);
+  await page.getByRole("button", { name: "Fill in the secret" }).click();
+  const code = page.locator(".code pre").last();
+  const { key } = (await api("GET", `/app/${new URL(page.url()).searchParams.get("app")}/endpoint/${endpoint}/secret`)).answer;
+  await code.filter({ hasText: key }).waitFor();
+  await page.getByRole("button", { name: "Rotate", exact: true }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Rotate", exact: true }).click();
+  await until("the old one is not offered any more", async () => !(await code.textContent()).includes(key));
+  done("a test keeps what was typed, shows no other type's payload, and says where it cannot be sent; code forgets a rotated secret");
 }

@@ -307,6 +307,7 @@ export const DE = {
   "They are the same.": "Sie sind gleich.",
   "They tell you when an endpoint fails, is disabled, or changes.": "Sie melden, wenn ein Endpunkt fehlschlägt, deaktiviert wird oder sich ändert.",
   "This endpoint is sent an Authorization header. If it was made of a user name and a password in the old URL, it is removed with it.": "Dieser Endpunkt bekommt eine Kopfzeile Authorization. Wurde sie aus Benutzername und Passwort in der alten URL gemacht, wird sie mit ihr entfernt.",
+  "This event type has no example, and this link may send nothing else.": "Dieser Ereignistyp hat kein Beispiel, und dieser Link darf nichts anderes senden.",
   "This event type has no example: write a payload.": "Dieser Ereignistyp hat kein Beispiel: Geben Sie einen Inhalt an.",
   "This is the new secret. The old one also signs for 24 hours.": "Das ist das neue Geheimnis. Das alte signiert 24 Stunden lang mit.",
   "This link does not show it.": "Dieser Link zeigt es nicht.",

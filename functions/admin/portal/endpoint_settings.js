@@ -16,6 +16,7 @@ import { t } from "./text.js";
 export function Settings({ endpoint }) {
   const path = /** @type {const} */ (`/endpoint/${endpoint.id}`);
   const offered = useData(offer, []);
+  const [turn, rotated] = useState(0);
   const remove = async () => {
     const text = html`<p>${t("Delete {name}? It will get no more events.", { name: nameOf(endpoint) })}</p><p><code>${endpoint.url}</code></p>`;
     if (!(await ask(text, t("Delete"), true))) return;
@@ -28,7 +29,7 @@ export function Settings({ endpoint }) {
   const row = (name, value) => html`<dt>${name}</dt><dd>${value}</dd>`;
   const types = endpoint.eventTypes ?? [];
   return html`<${Loaded} of=${offered}>${(offered) => html`
-    <section><h2>${t("Signing secret")}</h2><${Secret} endpoint=${endpoint} offered=${offered} /></section>
+    <section><h2>${t("Signing secret")}</h2><${Secret} endpoint=${endpoint} offered=${offered} rotated=${() => rotated(turn + 1)} /></section>
     <section><h2>${t("What it gets")}</h2><dl>
       ${row(t("Events"), types.length ? types.map((name) => html`<code class="chip">${name}</code> `) : t("All events"))}
       ${row(t("Channels"), endpoint.channels?.join(", ") || t("all"))}
@@ -41,11 +42,11 @@ export function Settings({ endpoint }) {
       ${row("Id", html`<code>${endpoint.id}</code>`)}
       ${row(t("Created"), html`<${Time} at=${endpoint.createdAt} />`)}</dl></section>
     <section><h2>${t("Headers")}</h2><${Headers} path=${path} /></section>
-    ${!isTokenKind(endpoint, offered) && html`<section><h2>${t("Verify in your language")}</h2><${Verify} endpoint=${endpoint} offered=${offered} /></section>`}
+    ${!isTokenKind(endpoint, offered) && html`<section><h2>${t("Verify in your language")}</h2><${Verify} endpoint=${endpoint} offered=${offered} turn=${turn} /></section>`}
     ${may("ManageEndpoint") && html`<section><h2>${t("Delete")}</h2><${Act} danger act=${remove}>${t("Delete endpoint")}<//></section>`}`}<//>`;
 }
 
-function Secret({ endpoint, offered }) {
+function Secret({ endpoint, offered, rotated }) {
   const [shown, set] = useState(/** @type {string | null} */ (null));
   const path = /** @type {const} */ (`/endpoint/${endpoint.id}/secret`);
   if (isTokenKind(endpoint, offered)) {
@@ -57,6 +58,7 @@ function Secret({ endpoint, offered }) {
     const text = html`<p>${t("Make a new secret? What is sent is signed with the old one as well for 24 hours.")}</p>`;
     if (!(await ask(text, t("Rotate"), true))) return;
     set((await own("POST", `${path}/rotate`, {})).key);
+    rotated();
     say(t("This is the new secret. The old one also signs for 24 hours."));
   };
   return html`<div class="side left"><output class="secret">${shown ?? "••••••••••••••••"}</output>

@@ -14,6 +14,8 @@ import { t, tell } from "./text.js";
 /** When what was sent is looked for, and how often, in milliseconds. */
 const LOOK_MS = 500;
 const LOOKS = 20;
+/** A payload before it is known: its text, whether it is the visitor's own, whether there is none to send. */
+const NOTHING = { text: "", isOwn: false, isMissing: false };
 /** What the steps of a check are. */
 const STEPS = new Map([
   ["valid", "A well-made event"],
@@ -35,30 +37,28 @@ function Example({ endpoint, events, done }) {
   const wanted = endpoint.eventTypes?.length ? events.filter((event) => endpoint.eventTypes.includes(event.name)) : events;
   const usable = wanted.length ? wanted : events;
   const [name, choose] = useState(usable[0]?.name ?? "");
-  const [text, write] = useState("");
-  const [isMissing, miss] = useState(false);
-  /** Whether the payload is the visitor's own. */
-  const [changed, change] = useState(false);
+  const [{ text, isOwn, isMissing }, write] = useState(NOTHING);
   const [seen, set] = useState(/** @type {any} */ (null));
   useEffect(() => {
     let mine = true;
-    change(false);
+    write(NOTHING);
     const event = usable.find((one) => one.name === name);
     if (event) {
       content(event).then((found) => {
         const shown = found.example === undefined ? "" : laidOut(found.example);
-        if (!mine) return;
-        write(shown);
-        miss(!shown);
-      }, (error) => say(error.message, true));
+        // What was typed meanwhile stays.
+        if (mine) write((now) => (now.isOwn ? now : { text: shown, isOwn: false, isMissing: !shown }));
+      }, (error) => { if (mine) say(error.message, true); });
     }
     return () => { mine = false; };
   }, [name]);
   if (usable.length === 0) return html`<p class="empty">${t("No event type has an example to send.")}</p>`;
+  const mayWrite = may("ViewEndpointSecret");
+  const missing = mayWrite ? t("This event type has no example: write a payload.") : t("This event type has no example, and this link may send nothing else.");
   const send = async () => {
     const body = /** @type {any} */ ({ eventType: name });
-    if (isMissing && !changed) throw new Error(t("This event type has no example: write a payload."));
-    if (changed) {
+    if (isMissing) throw new Error(missing);
+    if (isOwn) {
       try {
         body.payload = new Json(text);
       } catch (error) {
@@ -85,8 +85,8 @@ function Example({ endpoint, events, done }) {
   };
   return html`<div class="trial"><label class="field"><span>${t("Event type")}</span>
       <select value=${name} onChange=${(event) => choose(event.target.value)}>${usable.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>
-    <label class="field"><span>${t("Payload")}</span><textarea rows="10" spellcheck=${false} readonly=${!may("ViewEndpointSecret")} value=${text} onInput=${(event) => { write(event.target.value); change(true); }} />
-      ${isMissing && html`<small>${t("This event type has no example: write a payload.")}</small>`}</label>
+    <label class="field"><span>${t("Payload")}</span><textarea rows="10" spellcheck=${false} readonly=${!mayWrite} value=${text} onInput=${(event) => write({ text: event.target.value, isOwn: true, isMissing: false })} />
+      ${isMissing && html`<small>${missing}</small>`}</label>
     <${Act} main act=${send}>${t("Send example")}<//>
     ${seen && html`<p role="status" class="result">${seen.id ? html`<${Status} kind=${seen.status === 0 ? "good" : "bad"}>${seen.status === 0 ? t("delivered") : t("failed")}<//> ${answered(seen.responseStatusCode)}, ${took(seen.responseDurationMs)} ` : t("It is on its way.")}
       <a href=${`#/messages/${seen.msg}`}>${t("Look at it")}</a></p>`}</div>`;

@@ -11,8 +11,8 @@ import { t } from "./text.js";
 const UNKNOWN = "whsec_…";
 const UNKNOWN_KEY = "whpk_…";
 
-/** Code in the language that is chosen. What the endpoint signs with shows in the beginning of its secret alone. */
-export function Verify({ endpoint, offered }) {
+/** Code in the language that is chosen. What the endpoint signs with shows in the beginning of its secret alone. `turn`: of its secrets, which one. */
+export function Verify({ endpoint, offered, turn = 0 }) {
   const [language, choose] = useState(languages(UNKNOWN)[0]);
   const [secret, set] = useState(UNKNOWN);
   const shows = endpoint && may("ViewEndpointSecret") && !offered.secretShownOnce;
@@ -23,7 +23,7 @@ export function Verify({ endpoint, offered }) {
     // Where it does not come the code for a secret stands there, and filling it in says why.
     if (shows) read().then((key) => { if (mine && isPublic(key)) set(UNKNOWN_KEY); }, () => {});
     return () => { mine = false; };
-  }, [endpoint?.id]);
+  }, [endpoint?.id, turn]);
   const all = languages(secret);
   const chosen = all.includes(language) ? language : all[0];
   const { needs, code } = sample(chosen, secret, offered.signatureHeaders);
