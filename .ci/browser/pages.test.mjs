@@ -51,6 +51,12 @@ test("what would turn the text around it is spelled out", () => {
   assert.equal(shown, '{"a": "x\\u202ey"}');
 });
 
+test("a name that would turn the text around it is spelled out, and one that nobody sees is another", () => {
+  assert.equal(json.named("\u202eevil"), "\\u202eevil");
+  for (const name of ["شركة", "👩‍👩‍👧", "می‌خواهم", "a b"]) assert.equal(json.named(name), name);
+  for (const name of ["", null, undefined, "   ", "\u200b", "\u00a0\u3164\u2800\ufeff"]) assert.equal(json.named(name, "else"), "else");
+});
+
 test("JSON is laid out as it was written: every digit, every key in its place", () => {
   const text = '{"id":12345678901234567890,"amount":1.0,"z":[],"10":{},"2":["a,b:{}\\"",{"c":null}]}';
   const laid = json.laidOut(text);

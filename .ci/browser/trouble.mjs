@@ -23,6 +23,7 @@ export async function troubles(kit, page) {
   await formed(own, other);
   await late(own, other);
   await tried(own, other);
+  await called(own, other);
   await begun(own, other);
   await ended(own, other);
   await other.context().close();
@@ -493,4 +494,22 @@ async function tried({ api, done, endpoint, fit, open, shoot, until }, page) {
   await page.getByRole("dialog").getByRole("button", { name: "Rotate", exact: true }).click();
   await until("the old one is not offered any more", async () => !(await code.textContent()).includes(key));
   done("a test keeps what was typed, shows no other type's payload, and says where it cannot be sent; code forgets a rotated secret");
+}
+
+/** Endpoints whose names cannot be seen, or turn what is around them, can be found and opened. */
+async function called({ api, customer, done, fit, hooks, open, shoot }, page) {
+  const path = `/app/${customer}/endpoint`;
+  const plain = hooks.replace("http://", "");
+  for (const [description, shown] of [["   ", `${plain}/called`], ["\u200b", `${plain}/called`], ["\u202eturned", "\\u202eturned"]]) {
+    const { id } = (await api("POST", path, { url: `${hooks}/called`, description })).answer;
+    await open("/endpoints");
+    const link = page.locator(`tr a[href="#/endpoints/${id}"]`);
+    assert.equal(await link.textContent(), shown);
+    await fit(page, "a strange name");
+    await shoot(page, "strange-name");
+    await link.click();
+    await page.getByRole("heading", { level: 1, name: shown, exact: true }).waitFor();
+    await api("DELETE", `${path}/${id}`);
+  }
+  done("a name that nobody would see gives way to the URL, and one that turns its line is spelled out");
 }

@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { byState, Picture, Some, State, withHealth } from "./endpoints.js";
 import { fits, percent, took } from "./format.js";
+import { named } from "./json.js";
 import { More, Refresh, useList } from "./list.js";
 import { Act, Copy, Find, Loaded, Search, Table, Time, Title, useAsked, useData, useFirst } from "./parts.js";
 import { Rows, Search as InPayload } from "./search.js";
@@ -27,7 +28,7 @@ export function Applications() {
   useEffect(() => { if (goOn) list.more(); }, [goOn, list.rows.length]);
   return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} /><${Refresh} list=${list} />`}>${t("Applications")}<//>
     ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", { text: "Id", minor: true }, t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
-      <td class="name"><a href=${`#/apps/${one.id}`}>${one.name}</a></td><td>${one.uid ?? ""}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
+      <td class="name"><a href=${`#/apps/${one.id}`}>${named(one.name, one.id)}</a></td><td>${one.uid ?? ""}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
       <td class="action"><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
     ${shown.length === 0 && list.rows.length > 0 && !goOn && html`<p class="empty">${list.done ? t("No matches.") : t("No matches among those loaded.")}</p>`}
     <${More} list=${list} empty=${t("There is no application yet.")} />`;
@@ -38,7 +39,7 @@ export function Application({ id }) {
   const app = useData(() => call("GET", `/app/${id}`), [id]);
   const link = async () => (await call("POST", `/auth/app-portal-access/${id}`, {})).url;
   return html`<${Loaded} of=${app}>${(one) => html`
-    <${Title} side=${html`<${Act} act=${() => openAs(id)}>${t("Open as customer")}<//><${Copy} text=${link} label=${t("Copy portal link")} />`}>${one.name}<//>
+    <${Title} side=${html`<${Act} act=${() => openAs(id)}>${t("Open as customer")}<//><${Copy} text=${link} label=${t("Copy portal link")} />`}>${named(one.name, one.id)}<//>
     <dl class="facts"><dt>Id</dt><dd><code>${one.id}</code></dd>${one.uid && html`<dt>Uid</dt><dd><code>${one.uid}</code></dd>`}
       ${one.profile && html`<dt>${t("Profile")}</dt><dd>${one.profile}</dd>`}<dt>${t("Created")}</dt><dd><${Time} at=${one.createdAt} /></dd></dl>
     <${Endpoints} id=${id} /><${Sent} id=${id} />`}<//>`;
@@ -55,7 +56,7 @@ function Endpoints({ id }) {
 function List({ id, none, endpoints }) {
   const [first, more] = useFirst(endpoints);
   if (endpoints.length === 0) return html`<p class="empty">${none ? t("There is no endpoint yet.") : t("No endpoint matches.")}</p>`;
-  return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${each.description}<code class="cut">${each.url}</code></td>
+  return html`<${Table} name=${t("Endpoints")} heads=${[t("Endpoint"), t("State"), t("Attempts"), { text: t("Error rate"), number: true }, { text: "p95", number: true }, t("Last success"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${first.map(({ health, ...each }) => html`<tr key=${each.id} data-row><td class="name">${named(each.description, "")}<code class="cut">${each.url}</code></td>
       <td class="state"><${State} health=${health} /></td><td class="picture"><${Picture} health=${health} /></td>
       <td class="number" data-label=${t("Error rate")}>${percent(health.failed, health.attempts)}</td><td class="number" data-label="p95">${took(health.p95Ms)}</td><td data-label=${t("Last success")}><${Time} at=${health.lastSuccess} /></td>
       <td class="action"><${Act} act=${() => openAs(id, `/endpoints/${each.id}`)}>${t("Open as customer")}<//></td></tr>`)} />${more}`;

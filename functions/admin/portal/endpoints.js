@@ -4,6 +4,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { allEndpoints, beginning, call, may, query, visit } from "./api.js";
 import { byName, count, fits, percent, took } from "./format.js";
+import { named } from "./json.js";
 import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, spanOf } from "./parts.js";
 import { Progress, retried, retryAll } from "./recovery.js";
 import { COLOURS, disabledShort, stateWord } from "./state.js";
@@ -68,9 +69,9 @@ function Alarm({ endpoints, reload }) {
     ${tasks.map((task) => html`<${Progress} key=${task.id} task=${task} of=${task.of} done=${reload} />`)}</div>`;
 }
 
-/** What people call an endpoint; without a name, its URL, cut in the middle where it is long. */
+/** What people call an endpoint; without a name that can be seen, its URL, cut in the middle where it is long. */
 export function nameOf(endpoint) {
-  return endpoint.description || shortened(endpoint.url.replace(/^https?:\/\//, "").replace(/\/$/, ""));
+  return named(endpoint.description, shortened(endpoint.url.replace(/^https?:\/\//, "").replace(/\/$/, "")));
 }
 
 function shortened(text) {

@@ -6,6 +6,7 @@ import { anew, own } from "./api.js";
 import { offer } from "./events.js";
 import { isTokenKind } from "./kind.js";
 import { changes, delays, fits, grouped, headers, schedule } from "./format.js";
+import { named } from "./json.js";
 import { forgetLists } from "./list.js";
 import { ask, Field, Form, Loaded, Status, staying, Title, useData } from "./parts.js";
 import { Content } from "./shape.js";
@@ -151,7 +152,7 @@ function Types({ values, set, events, wrong }) {
     return html`<fieldset key=${name} class="types"><legend><label><input type="checkbox" ref=${tri} checked=${chosen === members.length} onChange=${(event) => change(members.map((one) => one.name), event.target.checked)} />
       ${" "}${name || t("Others")} <small>${chosen} / ${members.length}</small></label></legend>
       ${members.map((event) => html`<div key=${event.name} class="type"><label><input type="checkbox" name="eventType" value=${event.name} checked=${values.types.has(event.name)} onChange=${(changed) => change([event.name], changed.target.checked)} />
-        ${" "}<code>${event.name}</code>${event.deprecated && html` <${Status} kind="wait">${t("deprecated")}<//>`}${event.asked && html` <${Status} kind="wait">${t("on request")}<//>`} <span class="minor">${event.description}</span></label>
+        ${" "}<code>${event.name}</code>${event.deprecated && html` <${Status} kind="wait">${t("deprecated")}<//>`}${event.asked && html` <${Status} kind="wait">${t("on request")}<//>`} <span class="minor">${named(event.description, "")}</span></label>
         ${known.has(event.name) && html`<button type="button" class="quiet" aria-expanded=${open === event.name} aria-label=${t("Schema of {name}", { name: event.name })} onClick=${() => show(open === event.name ? "" : event.name)}>${t("Schema")}</button>`}
         ${open === event.name && html`<div class="beside"><${Content} event=${event} /></div>`}</div>`)}</fieldset>`;
   };

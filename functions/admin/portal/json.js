@@ -7,6 +7,10 @@ const PARTS = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 /** Characters that would turn the text around them, or not be seen. */
 const UNSEEN = /[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+/** Those of them that turn it; of the others some belong to letters, and to pictures of people. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+/** A text of which nothing can be seen. */
+const BLANK = /^[\p{C}\p{Z}\p{DI}\u2800]*$/u;
 
 /** A text that is JSON, and is sent as it is. */
 export class Json {
@@ -90,12 +94,24 @@ export function sourceAt(text, path) {
   return first && text.slice(first.index, last.index + last[0].length);
 }
 
+/** Spells characters out. @param {string} text @param {RegExp} which */
+const spelled = (text, which) => text.replace(which, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+/**
+ * A name as it is shown: what would turn the text around it is spelled out, and something stands
+ * for one that nobody could see.
+ * @param {string | null | undefined} name @param {string} [instead]
+ */
+export function named(name, instead = "–") {
+  return !name || BLANK.test(name) ? instead : spelled(name, TURNING);
+}
+
 /**
  * JSON in pieces, for colours; anything else is one piece. What would not be seen is spelled out.
  * @param {string} text @returns {{kind: string, text: string}[]}
  */
 export function pieces(text) {
-  const seen = text.replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const seen = spelled(text, UNSEEN);
   try {
     JSON.parse(text);
   } catch {

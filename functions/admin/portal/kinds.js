@@ -6,7 +6,7 @@ import { html, useState } from "./vendor/preact.js";
 import { all, asWritten, call, gone, query } from "./api.js";
 import { latestOf } from "./events.js";
 import { byName, changes, fields, fits } from "./format.js";
-import { Json, laidOut, sourceAt } from "./json.js";
+import { Json, laidOut, named, sourceAt } from "./json.js";
 import { Act, ask, Field, Form, Loaded, say, Search, Status, staying, Table, Title, useAsked, useData } from "./parts.js";
 import { Shape } from "./shape.js";
 import { t } from "./text.js";
@@ -30,7 +30,7 @@ export function Kinds() {
       const shown = kinds.filter((one) => fits(asked.q ?? "", one.name, one.description, one.groupName)).sort((one, other) => byName(one.name, other.name));
       if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("No matches.") : t("No event types are described yet.")}</p>`;
       return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
-        <td class="name kind"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td class="says">${one.description}</td>
+        <td class="name kind"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td class="says">${named(one.description, "")}</td>
         <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td>
         <td class="action">${one.archived && html`<${Act} act=${() => restore(one.name, data.reload)}>${t("Restore")}<//>`}</td></tr>`)} />`;
     }}<//>`;

@@ -8,6 +8,7 @@ import { call, enter, forget, may, own, redeem, visit } from "./api.js";
 import { AllDeliveries } from "./deliveries.js";
 import { Endpoint } from "./endpoint.js";
 import { Endpoints } from "./endpoints.js";
+import { named } from "./json.js";
 import { arrive, cameBack } from "./list.js";
 import { dress, speakToFrame, tellFrame } from "./look.js";
 import { Message } from "./message.js";
@@ -89,8 +90,9 @@ function Nav({ now }) {
 function Shell({ settings, application }) {
   const now = usePath();
   const bare = visit.look.chrome === "none";
+  const name = named(application?.name, "");
   const deprecation = application?.deprecation;
-  return html`<header>${!bare && html`<strong id="application">${settings.logo && html`<img src=${settings.logo} alt="" />`}<span title=${application?.name}>${visit.console ? "Posthorn" : application?.name}</span></strong>`}
+  return html`<header>${!bare && html`<strong id="application">${settings.logo && html`<img src=${settings.logo} alt="" />`}<span title=${name}>${visit.console ? "Posthorn" : name}</span></strong>`}
       <nav aria-label=${t("Main")}>${visit.console ? html`<${operator.ConsoleNav} now=${now} />` : html`<${Nav} now=${now} />`}</nav>${visit.console && html`<${operator.Anything} />`}
       ${!bare && html`<span class="side">${settings.supportUrl && html`<a href=${settings.supportUrl} target="_blank" rel="noopener">${t("Help")}</a>`}
         <${Act} quiet act=${out}>${t("Log out")}<//></span>`}</header>
@@ -187,7 +189,8 @@ async function showPortal() {
   if (visit.token !== token) return;
   settings = application ?? {};
   dress(settings);
-  nameVisit(application ? `${application.name}: ${t("webhooks")}` : t("Webhooks"));
+  const name = named(application?.name, "");
+  nameVisit(name ? `${name}: ${t("webhooks")}` : t("Webhooks"));
   render(html`<${Shell} settings=${settings} application=${application} />`, document.body);
   if (!application) setTimeout(() => { if (visit.token === token) showPortal(); }, NAMELESS_MS);
 }

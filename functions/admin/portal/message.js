@@ -4,6 +4,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { asWritten, may, own, query } from "./api.js";
 import { answered, count, curl, took } from "./format.js";
+import { named } from "./json.js";
 import { forgetLists, More, useList } from "./list.js";
 import { Act, Code, Copy, Failed, Loaded, say, Status, Time, Title, useData, useEvery } from "./parts.js";
 import { VERDICTS } from "./state.js";
@@ -59,7 +60,7 @@ function Unsent({ all, again, message, open }) {
   if (all.length === 0) return null;
   const label = all.length === 1 ? t("Not sent to 1 endpoint") : t("Not sent to {n} endpoints", { n: all.length });
   return html`<details open=${open}><summary>${label}</summary><ul class="plain">${all.map((one) => html`<li key=${one.endpointId} class="bar unsent">
-    <div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${one.description || one.url}</a> <span class="minor">${tell(one.says)}</span></div>
+    <div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${named(one.description, one.url)}</a> <span class="minor">${tell(one.says)}</span></div>
     ${may("CreateAttempts") && !message.expunged && !isOff(one) && html`<${Act} act=${() => again(one.endpointId)}>${t("Send anyway")}<//>`}</li>`)}</ul></details>`;
 }
 
@@ -75,7 +76,7 @@ function Place({ one, tries, again, message }) {
   const made = tries.filter((attempt) => attempt.endpointId === one.endpointId).reverse();
   const failure = one.lastAttempt?.failure;
   return html`<div class="place">
-    <div class="bar"><div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${one.description || one.url}</a>${one.description && html`<code class="cut">${one.url}</code>`}</div>
+    <div class="bar"><div class="titles"><a href=${`#/endpoints/${one.endpointId}`}>${named(one.description, one.url)}</a>${named(one.description, "") && html`<code class="cut">${one.url}</code>`}</div>
       <div class="side"><${Status} kind=${kind}>${t(word)}<//>
       ${may("CreateAttempts") && !message.expunged && !isOff(one) && html`<${Act} act=${() => again(one.endpointId)}>${t("Send again")}<//>`}</div></div>
     ${one.verdict === "retrying" && html`<p>${t("{n} of {most}", { n: one.scheduled, most: one.schedule })}, ${t("next try")} <${Time} at=${one.nextAttempt} />.</p>`}

@@ -4,6 +4,7 @@
 import { html } from "./vendor/preact.js";
 import { call, gone, query } from "./api.js";
 import { count } from "./format.js";
+import { named } from "./json.js";
 import { forgetLists, More, PickAll, Refresh, useChosen, useList } from "./list.js";
 import { Act, ask, broken, say, Status, Table, Time, Title } from "./parts.js";
 import { progress } from "./state.js";
@@ -71,6 +72,6 @@ export function Tasks() {
 function About({ task }) {
   if (!task.appId) return html`<span class="minor">${t("all applications")}</span>`;
   const gone = html` <small>${t("deleted")}</small>`;
-  return html`<a href=${`#/apps/${task.appId}`}>${task.application ?? html`<code>${task.appId}</code>`}</a>${!task.application && gone}
-    ${task.endpointId && html`<span class="cut minor">${task.endpoint ?? html`<code>${task.endpointId}</code>`}${task.application && !task.endpoint && gone}</span>`}`;
+  return html`<a href=${`#/apps/${task.appId}`}>${named(task.application, "") || html`<code>${task.appId}</code>`}</a>${!task.application && gone}
+    ${task.endpointId && html`<span class="cut minor">${named(task.endpoint, "") || html`<code>${task.endpointId}</code>`}${task.application && !task.endpoint && gone}</span>`}`;
 }

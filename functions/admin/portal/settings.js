@@ -5,7 +5,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { beginning, call, gone, query } from "./api.js";
 import { changes, count } from "./format.js";
-import { Json } from "./json.js";
+import { Json, named } from "./json.js";
 import { forgetLists, More, Refresh, useList } from "./list.js";
 import { Act, ask, Code, Copy, Field, Form, Loaded, say, Status, staying, Table, Tabs, Time, Title, useData } from "./parts.js";
 import { Profiles } from "./profiles.js";
@@ -77,14 +77,14 @@ function Tokens() {
     await again();
   };
   const revoke = async (one) => {
-    if (!(await ask(html`<p>${t("Revoke {name}? Whatever uses it stops working.", { name: one.name })}</p>`, t("Revoke"), true))) return;
+    if (!(await ask(html`<p>${t("Revoke {name}? Whatever uses it stops working.", { name: named(one.name, one.id) })}</p>`, t("Revoke"), true))) return;
     await gone(call("DELETE", `/operator/api-token/${one.id}`));
     if (made?.id === one.id) set(null);
     await again();
   };
   return html`<div><div class="bar"><p class="minor">${t("Programs call the API with them.")}</p><${Refresh} list=${list} /></div>${made && html`<div class="banner wait"><strong>${t("This token is shown only now:")}</strong><${Code} plain value=${made.token} /></div>`}
     ${list.rows.length > 0 && html`<${Table} name=${t("API tokens")} heads=${[t("Name"), t("Scope"), t("Application"), t("Last used"), t("Expires"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id}>
-      <td><strong>${one.name}</strong></td><td>${one.scope}</td><td>${one.appId ? html`<a href=${`#/apps/${one.appId}`}><code>${one.appId}</code></a>` : t("all")}</td><td class="when" data-label=${t("Last used")}><${Time} at=${one.lastUsedAt} /></td><td class="when" data-label=${t("Expires")}><${Time} at=${one.expiresAt} /></td>
+      <td><strong>${named(one.name, one.id)}</strong></td><td>${one.scope}</td><td>${one.appId ? html`<a href=${`#/apps/${one.appId}`}><code>${one.appId}</code></a>` : t("all")}</td><td class="when" data-label=${t("Last used")}><${Time} at=${one.lastUsedAt} /></td><td class="when" data-label=${t("Expires")}><${Time} at=${one.expiresAt} /></td>
       <td class="action"><${Act} danger act=${() => revoke(one)}>${t("Revoke")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no API token yet.")} /></div>
     <${Form} class="filters" act=${add} yes=${t("Make token")}>

@@ -4,6 +4,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { content, offer } from "./events.js";
 import { fields, fits, grouped } from "./format.js";
+import { named } from "./json.js";
 import { Code, Guarded, Loaded, Search, Status, Title, useAsked, useData } from "./parts.js";
 import { t } from "./text.js";
 
@@ -44,5 +45,5 @@ function Kind({ event }) {
   const [open, set] = useState(false);
   return html`<details class="event" onToggle=${(toggled) => set(toggled.target.open)}><summary><code>${event.name}</code>
     ${event.deprecated && html` <${Status} kind="wait">${t("deprecated")}<//>`}${event.asked && html` <${Status} kind="wait">${t("on request")}<//>`}
-    ${" "}<span class="minor">${event.description}</span></summary>${open && html`<${Content} event=${event} />`}</details>`;
+    ${" "}<span class="minor">${named(event.description, "")}</span></summary>${open && html`<${Content} event=${event} />`}</details>`;
 }

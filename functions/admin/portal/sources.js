@@ -4,6 +4,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { call, gone, query } from "./api.js";
 import { count } from "./format.js";
+import { named } from "./json.js";
 import { forgetLists, More, Refresh, useList } from "./list.js";
 import { Act, ask, Copy, Field, Form, Loaded, say, Status, Table, Time, Title, useData } from "./parts.js";
 import { openAs } from "./openas.js";
@@ -21,15 +22,15 @@ export function Sources() {
   const list = useList("sources", withStates);
   const again = () => { forgetLists(); return list.again(); };
   const remove = async (one) => {
-    const text = html`<p>${t("Delete {name}? What is sent to it is refused from then on.", { name: one.name })}</p>`;
+    const text = html`<p>${t("Delete {name}? What is sent to it is refused from then on.", { name: named(one.name, one.id) })}</p>`;
     if (!(await ask(text, t("Delete"), true))) return;
     await gone(call("DELETE", `/ingest/api/v1/source/${one.id}`));
     await again();
   };
   return html`<${Title} side=${html`<${Refresh} list=${list} />`}>${t("Sources")}<//>
     ${list.rows.length > 0 && html`<${Table} name=${t("Sources")} heads=${[t("Name"), t("Kind"), t("Address"), t("Application"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${list.rows.map((one) => html`<tr key=${one.id} data-row>
-      <td class="name"><a href=${`#/sources/${one.id}`}>${one.name}</a></td><td class="id"><code>${one.type}</code></td><td class="address"><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
-      <td class="value"><a href=${`#/apps/${one.app}`}>${one.how?.application ?? html`<code>${one.app}</code>`}</a></td><td class="refused"><${How} one=${one} /></td>
+      <td class="name"><a href=${`#/sources/${one.id}`}>${named(one.name, one.id)}</a></td><td class="id"><code>${one.type}</code></td><td class="address"><code class="cut">${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></td>
+      <td class="value"><a href=${`#/apps/${one.app}`}>${named(one.how?.application, "") || html`<code>${one.app}</code>`}</a></td><td class="refused"><${How} one=${one} /></td>
       <td class="action"><${Act} danger act=${() => remove(one)}>${t("Delete")}<//></td></tr>`)} />`}
     <${More} list=${list} empty=${t("There is no source yet.")} />
     <section><h2>${t("New source")}</h2><${NewSource} done=${again} /></section>`;
@@ -40,7 +41,7 @@ export function Source({ id }) {
   const path = /** @type {const} */ (`/ingest/api/v1/source/${id}`);
   const data = useData(() => call("GET", path), [id]);
   const log = useList(`log ${id}`, (iterator) => call("GET", `${path}/log${query({ limit: 50, iterator })}`));
-  return html`<${Loaded} of=${data}>${(one) => html`<${Title} side=${html`<${Refresh} list=${log} />`}>${one.name}<//>
+  return html`<${Loaded} of=${data}>${(one) => html`<${Title} side=${html`<${Refresh} list=${log} />`}>${named(one.name, one.id)}<//>
     <dl class="facts"><dt>${t("Kind")}</dt><dd><code>${one.type}</code></dd><dt>${t("Application")}</dt><dd><a href=${`#/apps/${one.app}`}>${one.app}</a></dd>
       <dt>${t("Address")}</dt><dd><code>${one.ingestUrl}</code> <${Copy} text=${one.ingestUrl} /></dd><dt>${t("Created")}</dt><dd><${Time} at=${one.createdAt} /></dd></dl>
     <section><h2>${t("What came in")}</h2>

@@ -4,6 +4,7 @@
 import { html } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { answered, count, percent, took } from "./format.js";
+import { named } from "./json.js";
 import { More, useList } from "./list.js";
 import { Act, Bars, Code, Failed, Loaded, spanOf, Status, staying, Table, Time, Title, useData, useEvery } from "./parts.js";
 import { openAs } from "./openas.js";
@@ -53,8 +54,8 @@ export function Today() {
 
 function Row({ one }) {
   const error = one.lastError;
-  return html`<tr data-row><td class="name"><a href=${`#/apps/${one.appId}`}>${one.application}</a></td>
-    <td class="name">${one.description}<code class="cut">${one.url}</code>${error && html`<div class="minor">${tell(error.says)}</div>`}</td>
+  return html`<tr data-row><td class="name"><a href=${`#/apps/${one.appId}`}>${named(one.application, one.appId)}</a></td>
+    <td class="name">${named(one.description, "")}<code class="cut">${one.url}</code>${error && html`<div class="minor">${tell(error.says)}</div>`}</td>
     <td class="state" data-label=${t("Since")}><${Status} kind=${one.state === "failing" ? "bad" : "wait"}><${Time} at=${one.failingSince ?? error?.at} /><//></td>
     <td class="when">${error ? answered(error.status) : "–"}</td>
     <td class="number" data-label=${t("Failed")}>${percent(one.failed, one.attempts)}</td>
