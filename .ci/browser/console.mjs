@@ -7,6 +7,8 @@ export async function shared(kit, page) {
   await edited(kit, page);
   await dressed(kit, page);
   await imported(kit, page);
+  await verbs(kit, page);
+  await customers(kit, page);
 }
 
 /** Saving an event type says what was changed there and nothing else. */
@@ -16,7 +18,7 @@ export async function edited({ api, done, origin }, page) {
   assert.equal((await api("POST", "/event-type", { name, description: "Hidden", featureFlags: ["beta", "new"], schemas: { 1: first } })).status, 201);
   const now = async () => (await api("GET", `/event-type/${name}`)).answer;
   const open = async () => {
-    await page.goto(`${origin}/console#/kinds?do=${name}`);
+    await page.goto(`${origin}/console#/kinds?name=${name}`);
     await page.reload();
     await page.getByLabel("Description").waitFor();
   };
@@ -103,4 +105,60 @@ export async function imported({ api, done, origin }, page) {
   assert.deepEqual(await Promise.all(["late.one", "late.two"].map(async (name) => (await api("GET", `/event-type/${name}`)).status)), [404, 200]);
   await api("DELETE", "/event-type/late.two?expunge=true");
   done("a preview of an import that comes late is shown for what it is of, and only that is imported");
+}
+
+/** An event type may be called like what can be done with event types. */
+export async function verbs({ api, done, origin }, page) {
+  for (const name of ["new", "import"]) {
+    assert.equal((await api("POST", "/event-type", { name, description: `Called ${name}` })).status, 201);
+    await page.goto(`${origin}/console#/kinds`);
+    await page.reload();
+    await page.getByRole("link", { name, exact: true }).click();
+    await page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
+    await page.getByLabel("Description").fill("Edited");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.locator("tr", { hasText: "Edited" }).waitFor();
+    await api("DELETE", `/event-type/${name}?expunge=true`);
+  }
+  done("event types called new and import are edited like others");
+}
+
+/** A search tells a part from the whole, and a customer's portal opens although its link is late. */
+export async function customers({ api, done, fit, origin, shoot, until }, page) {
+  const made = [];
+  for (const name of ["Zeta one", "Zeta two"]) made.push((await api("POST", "/app", { name })).answer.id);
+  const lists = (url) => url.pathname === "/api/v1/app";
+  await page.route(lists, (route) => route.fallback({ url: route.request().url().replace("limit=250", "limit=1") }));
+  await page.goto(`${origin}/console#/apps?q=zeta`);
+  await page.getByRole("status").filter({ hasText: "1 found among the 1 that are loaded." }).waitFor();
+  await fit(page, "console: a part of a search");
+  await shoot(page, "console-part-of-search");
+  await page.getByRole("button", { name: "Show more" }).click();
+  await page.getByRole("status").filter({ hasText: "2 found among the 2 that are loaded." }).waitFor();
+  await page.unroute(lists);
+
+  let answer = () => {};
+  const links = (url) => url.pathname.includes("/app-portal-access/");
+  await page.route(links, (route) => { answer = () => route.fallback(); });
+  const row = page.locator("tr[data-row]", { hasText: "Zeta one" });
+  const [tab] = await Promise.all([page.context().waitForEvent("page"), row.getByRole("button", { name: "Open as customer" }).click()]);
+  answer();
+  await tab.getByRole("heading", { level: 1, name: "Endpoints" }).waitFor();
+  assert.equal(await tab.evaluate(() => window.opener), null);
+  await tab.close();
+  await page.unroute(links);
+  await page.route(links, (route) => route.fulfill({ status: 503, json: { code: "unavailable", detail: "Ask again in a moment." } }));
+  const tabs = page.context().pages().length;
+  await row.getByRole("button", { name: "Open as customer" }).click();
+  await page.locator("#notice").filter({ hasText: "Ask again in a moment." }).waitFor();
+  await until("its tab is closed", () => page.context().pages().length === tabs);
+  await page.unroute(links);
+  await page.evaluate(() => { window.open = () => null; });
+  await row.getByRole("button", { name: "Open as customer" }).click();
+  const link = page.getByRole("dialog").getByRole("link", { name: "Open as customer" });
+  assert.match(String(await link.getAttribute("href")), /#key=.*&next=%2Fendpoints$/);
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.reload();
+  for (const id of made) await api("DELETE", `/app/${id}`);
+  done("a search of applications says among how many it found some; a customer's portal opens at once, or with a link");
 }

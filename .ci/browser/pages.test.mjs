@@ -22,6 +22,11 @@ test("names are sorted as people do it: 2 before 10", () => {
   assert.deepEqual(["type_10", "type_2", "type_1"].sort(format.byName), ["type_1", "type_2", "type_10"]);
 });
 
+test("a search looks into ids only for one", () => {
+  const id = "app_3Ml9paid";
+  assert.deepEqual(["paid", "3", "app_3ml", "APP_3Ml9paid"].map((wanted) => format.fits(wanted, "Shop", format.idFor(wanted, id))), [false, false, true, true]);
+});
+
 test("times are said as a person would", () => {
   const now = Date.parse("2026-01-31T12:00:00Z");
   assert.match(format.ago("2026-01-31T11:38:00Z", now), /22 min.* ago/);

@@ -78,7 +78,7 @@ const VIEWS = [
   ["portal", ["/endpoints", "/endpoints/new", `/endpoints/${good}`, `/endpoints/${busy}`, `/endpoints/${failing}`, `/endpoints/${good}/test`, `/endpoints/${good}/settings`, `/endpoints/${good}/edit`,
     "/messages", "/messages?state=failing", "/messages?state=failed", "/messages?state=waiting", "/messages?type=group_0.event_0", `/messages?endpoint=${failing}`, "/messages?tag=none", "/messages?q=event_1", "/messages?since=1",
     `/messages/${message.id}`, "/events"]],
-  ["console", ["/today", "/apps", "/apps?q=299", `/apps/${app}`, "/kinds", "/kinds?do=group_0.event_0", "/sources", "/parked", "/tasks", "/settings/portal", "/settings/tokens", "/settings/keys", "/settings/operational", "/settings/profiles", "/settings/broadcast"]],
+  ["console", ["/today", "/apps", "/apps?q=299", `/apps/${app}`, "/kinds", "/kinds?name=group_0.event_0", "/sources", "/parked", "/tasks", "/settings/portal", "/settings/tokens", "/settings/keys", "/settings/operational", "/settings/profiles", "/settings/broadcast"]],
 ];
 
 const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"] });

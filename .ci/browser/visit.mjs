@@ -736,7 +736,7 @@ async function german(page, id, endpoint, lost, source) {
   await other.goto(`${(await api("POST", `/auth/app-portal-access/${empty}`, {})).answer.url}&lang=de`);
   await walk("first", `portal?app=${empty}`, ["/endpoints", "/messages"]);
   await other.goto(`${origin}/console#key=${operator}&lang=de`);
-  await walk("console", "console", ["/today", "/apps", `/apps/${id}`, `/apps/${id}?q=zzz`, "/kinds", "/kinds?do=new", "/kinds?do=import", "/kinds?do=order.paid", "/sources", `/sources/${source}`, "/parked", "/tasks",
+  await walk("console", "console", ["/today", "/apps", `/apps/${id}`, `/apps/${id}?q=zzz`, "/kinds", "/kinds?do=new", "/kinds?do=import", "/kinds?name=order.paid", "/sources", `/sources/${source}`, "/parked", "/tasks",
     ...["portal", "tokens", "keys", "operational", "profiles", "broadcast"].map((tab) => `/settings/${tab}`)]);
   await context.close();
   assert.deepEqual(found, [], "English in the German pages");

@@ -4,7 +4,7 @@
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { call, query } from "./api.js";
 import { byState, Picture, Some, State, withHealth } from "./endpoints.js";
-import { fits, percent, took } from "./format.js";
+import { count, fits, idFor, percent, took } from "./format.js";
 import { named } from "./json.js";
 import { More, Refresh, useList } from "./list.js";
 import { Act, Copy, Find, Loaded, Search, Table, Time, Title, useAsked, useData, useFirst } from "./parts.js";
@@ -23,13 +23,15 @@ const SHOWN = 20;
 export function Applications() {
   const [asked, ask] = useAsked();
   const list = useList("apps", (iterator) => call("GET", `/app${query({ limit: asked.q ? 250 : 100, iterator, order: "descending" })}`));
-  const shown = list.rows.filter((one) => fits(asked.q ?? "", one.name, one.uid, one.id));
+  const wanted = asked.q ?? "";
+  const shown = list.rows.filter((one) => fits(wanted, one.name, one.uid, idFor(wanted, one.id)));
   const goOn = Boolean(asked.q) && shown.length === 0 && !list.fresh && !list.error && !list.done && list.rows.length < LOOKED_THROUGH;
   useEffect(() => { if (goOn) list.more(); }, [goOn, list.rows.length]);
   return html`<${Title} side=${html`<${Search} value=${asked.q} set=${(q) => ask({ q })} /><${Refresh} list=${list} />`}>${t("Applications")}<//>
     ${shown.length > 0 && html`<${Table} name=${t("Applications")} heads=${[t("Name"), "Uid", { text: "Id", minor: true }, t("Created"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.id} data-row>
       <td class="name"><a href=${`#/apps/${one.id}`}>${named(one.name, one.id)}</a></td><td>${one.uid ?? ""}</td><td class="minor id"><code>${one.id}</code></td><td class="when"><${Time} at=${one.createdAt} /></td>
       <td class="action"><${Act} act=${() => openAs(one.id)}>${t("Open as customer")}<//></td></tr>`)} />`}
+    ${wanted && shown.length > 0 && !list.done && html`<p class="minor" role="status">${t("{n} found among the {most} that are loaded.", { n: count(shown.length), most: count(list.rows.length) })}</p>`}
     ${shown.length === 0 && list.rows.length > 0 && !goOn && html`<p class="empty">${list.done ? t("No matches.") : t("No matches among those loaded.")}</p>`}
     <${More} list=${list} empty=${t("There is no application yet.")} />`;
 }
@@ -50,7 +52,7 @@ function Endpoints({ id }) {
   const [wanted, search] = useState("");
   const data = useData(() => withHealth(id), [id]);
   return html`<section><div class="bar"><h2>${t("Endpoints")}</h2>${data.data?.length > FEW && html`<div class="side"><${Search} value=${wanted} set=${search} name=${t("Search endpoints")} placeholder=${t("Search endpoints")} /></div>`}</div>
-    <${Loaded} of=${data}>${(endpoints) => html`<${Some} of=${endpoints} /><${List} id=${id} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, one.id)).sort(byState)} />`}<//></section>`;
+    <${Loaded} of=${data}>${(endpoints) => html`<${Some} of=${endpoints} /><${List} id=${id} none=${endpoints.length === 0} endpoints=${endpoints.filter((one) => fits(wanted, one.description, one.url, one.uid, idFor(wanted, one.id))).sort(byState)} />`}<//></section>`;
 }
 
 function List({ id, none, endpoints }) {

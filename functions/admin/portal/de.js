@@ -451,6 +451,7 @@ export const DE = {
   "{n} fields": "{n} Felder",
   "{n} for their first try": "{n} auf ihren ersten Versuch",
   "{n} found": "{n} gefunden",
+  "{n} found among the {most} that are loaded.": "{n} gefunden unter den {most} geladenen.",
   "{n} messages failed for good. Try them once more?": "{n} Nachrichten sind endgültig fehlgeschlagen. Noch einmal versuchen?",
   "{n} messages of {m} endpoints wait for their next try. Retry them now?": "{n} Nachrichten an {m} Endpunkte warten auf den nächsten Versuch. Jetzt wiederholen?",
   "{n} messages that this endpoint wants were never sent to it. Send them?": "{n} Nachrichten, die dieser Endpunkt haben will, bekam er nie. Senden?",

@@ -3,7 +3,7 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { allEndpoints, beginning, call, may, query, visit } from "./api.js";
-import { byName, count, fits, percent, took } from "./format.js";
+import { byName, count, fits, idFor, percent, took } from "./format.js";
 import { named } from "./json.js";
 import { Act, Bars, Loaded, Search, Status, Table, Time, Title, useAsked, useData, useFirst, spanOf } from "./parts.js";
 import { Progress, retried, retryAll } from "./recovery.js";
@@ -87,7 +87,7 @@ function List({ endpoints, asked, ask }) {
     last: (one, other) => byName(other.health.lastSuccess ?? "", one.health.lastSuccess ?? ""),
   };
   const by = Object.hasOwn(sorts, asked.sort ?? "") ? asked.sort : "state";
-  const shown = endpoints.filter((one) => fits(asked.q ?? "", one.description, one.url, one.uid, one.id)).sort(sorts[by]);
+  const shown = endpoints.filter((one) => fits(asked.q ?? "", one.description, one.url, one.uid, idFor(asked.q ?? "", one.id))).sort(sorts[by]);
   const [first, more] = useFirst(shown);
   const head = (name, text, number) => ({ number, text: html`<button class="quiet sort" aria-pressed=${by === name} onClick=${() => ask({ sort: name })}>${text}</button>` });
   const heads = [head("name", t("Endpoint")), head("state", t("State")), t("Attempts"), head("errors", t("Error rate"), true),

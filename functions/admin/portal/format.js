@@ -81,6 +81,11 @@ export function fits(wanted, ...texts) {
   return words.every((word) => all.includes(word));
 }
 
+/** What a search looks at of an id: all of it where an id is written, and otherwise nothing, since its letters mean nothing. @param {string} wanted @param {string} id */
+export function idFor(wanted, id) {
+  return /(^|\s)(app|ep|msg)_/i.test(wanted) ? id : "";
+}
+
 /**
  * Delays as people write them: `5s, 5m, 2h`, or nothing. Throws a sentence.
  * @param {string} text @returns {number[] | null}

@@ -24,13 +24,15 @@ export function Kinds() {
   const data = useData(() => all((iterator) => call("GET", `/event-type${query({ limit: 250, with_content: false, include_archived: true, iterator })}`)), []);
   const side = html`<${Search} value=${asked.q} set=${(q) => set({ q })} /><a class="button" href="#/kinds?do=import">${t("Import OpenAPI")}</a><a class="button main" href="#/kinds?do=new">${t("New event type")}</a>`;
   if (asked.do === "import") return html`<${Import} done=${data.reload} />`;
-  if (asked.do) return html`<${Editor} key=${asked.do} name=${asked.do === "new" ? "" : asked.do} done=${data.reload} />`;
+  if (asked.do === "new") return html`<${Editor} key="" name="" done=${data.reload} />`;
+  // Apart from what is done: event types may be called like that.
+  if (asked.name) return html`<${Editor} key=${asked.name} name=${asked.name} done=${data.reload} />`;
   return html`<${Title} side=${side}>${t("Event types")}<//>
     <${Loaded} of=${data}>${(kinds) => {
       const shown = kinds.filter((one) => fits(asked.q ?? "", one.name, one.description, one.groupName)).sort((one, other) => byName(one.name, other.name));
       if (shown.length === 0) return html`<p class="empty">${kinds.length ? t("No matches.") : t("No event types are described yet.")}</p>`;
       return html`<${Table} name=${t("Event types")} heads=${[t("Name"), t("Group"), t("Description"), t("State"), { text: html`<span class="offscreen">${t("Action")}</span>` }]} rows=${shown.map((one) => html`<tr key=${one.name} data-row>
-        <td class="name kind"><a href=${`#/kinds?do=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td class="says">${named(one.description, "")}</td>
+        <td class="name kind"><a href=${`#/kinds?name=${encodeURIComponent(one.name)}`}><code>${one.name}</code></a></td><td>${one.groupName ?? ""}</td><td class="says">${named(one.description, "")}</td>
         <td>${one.archived ? html`<${Status} kind="off">${t("archived")}<//>` : one.deprecated ? html`<${Status} kind="wait">${t("deprecated")}<//>` : html`<${Status} kind="good">${t("active")}<//>`}</td>
         <td class="action">${one.archived && html`<${Act} act=${() => restore(one.name, data.reload)}>${t("Restore")}<//>`}</td></tr>`)} />`;
     }}<//>`;
