@@ -24,6 +24,7 @@ export async function troubles(kit, page) {
   await late(own, other);
   await tried(own, other);
   await called(own, other);
+  await dots(own, other);
   await begun(own, other);
   await ended(own, other);
   await other.context().close();
@@ -512,4 +513,16 @@ async function called({ api, customer, done, fit, hooks, open, shoot }, page) {
     await api("DELETE", `${path}/${id}`);
   }
   done("a name that nobody would see gives way to the URL, and one that turns its line is spelled out");
+}
+
+/** A search for dots is one for text: a browser would ask for what is above. */
+async function dots({ done, open }, page) {
+  for (const wanted of ["..", "."]) {
+    await open("/messages");
+    await page.getByLabel("Search messages").fill(wanted);
+    await page.keyboard.press("Enter");
+    await page.getByLabel("Search payloads too").waitFor();
+    assert.equal(new URL(page.url()).hash, `#/messages?q=${wanted}`);
+  }
+  done("a search for dots stays a search");
 }

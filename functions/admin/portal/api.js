@@ -145,6 +145,8 @@ export function own(method, path, body) {
  * @param {M} method @param {P} path @param {any} [body] @returns {Promise<Answer<M, P>>}
  */
 export async function call(method, path, body) {
+  // A browser would leave these out, and ask for what is above.
+  if (/\/\.{1,2}(?=[/?]|$)/.test(path)) throw new Refused(404, null);
   /** @type {Record<string, string>} */
   const headers = { authorization: `Bearer ${visit.token}` };
   if (body !== undefined) headers["content-type"] = "application/json";

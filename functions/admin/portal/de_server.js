@@ -1,5 +1,6 @@
 // @ts-check
-// German of what the server says. `{name}` stands for anything, `{why}` for another sentence.
+// German of what the server says. `{name}` stands for anything; `{why}`, `{error}`
+// and `{wanted}` for another sentence.
 
 /** Sentences by their English. @type {Record<string, string>} */
 export const SAID = {
@@ -144,7 +145,20 @@ export const SAID = {
   "There is no profile `{name}`, which applies here: put it back, or have the application or endpoint, or POSTHORN_PROFILE, name another.": "Es gibt kein Profil `{name}`, das hier gilt: es zurücklegen, oder Anwendung, Endpunkt oder POSTHORN_PROFILE ein anderes nennen lassen.",
   "This token does not give access to this. One that is confined to an application reaches nothing else, and each does only what it was made for.": "Dieser Link darf das nicht.",
   "a URL with a user name or password is not allowed; put credentials into a custom header": "eine URL mit Benutzernamen oder Passwort ist nicht erlaubt; Zugangsdaten gehören in einen eigenen Header",
+  "a list": "eine Liste",
+  "a number": "eine Zahl",
+  "a text": "ein Text",
+  "a whole number": "eine ganze Zahl",
+  "a whole number from 0 to 65535": "eine ganze Zahl von 0 bis 65535",
+  "a whole number, 0 or more": "eine ganze Zahl ab 0",
+  "an object": "ein Objekt",
+  "empty host": "der Name des Servers fehlt",
   "http is not allowed, because anybody on the way can read and change the messages; use https": "http ist nicht erlaubt, denn unterwegs kann jeder die Nachrichten lesen und ändern; https verwenden",
+  "invalid IPv4 address": "keine gültige IPv4-Adresse",
+  "invalid IPv6 address": "keine gültige IPv6-Adresse",
+  "invalid domain character": "ein Zeichen kann in keinem Namen eines Servers stehen",
+  "invalid international domain name": "diesen Namen kann kein Server haben",
+  "invalid port number": "die Portnummer gibt es nicht",
   "is replaced by rotating it: POST it as `key` to secret/rotate": "wird durch Rotieren ersetzt: als `key` per POST an secret/rotate",
   "is set by the sender, by the connection or by clouds: choose another": "wird vom Absender, der Verbindung oder der Cloud gesetzt: einen anderen wählen",
   "is there twice: capitals are no difference": "steht zweimal da: Großbuchstaben machen keinen Unterschied",
@@ -160,6 +174,7 @@ export const SAID = {
   "must be nested at most {MAX_PAYLOAD_DEPTH} levels deep": "darf höchstens {MAX_PAYLOAD_DEPTH} Ebenen tief sein",
   "must be visible ASCII": "muss sichtbares ASCII sein",
   "must be {least} to {most} seconds": "muss {least} bis {most} Sekunden sein",
+  "must be {wanted}": "muss {wanted} sein",
   "must have at most {MAX_RETRIES} delays: leave the last ones out": "darf höchstens {MAX_RETRIES} Abstände haben: die letzten weglassen",
   "must name at least one, or be null for all": "muss mindestens einen nennen, oder leer für alle sein",
   "must name at most {max}": "darf höchstens {max} nennen",
@@ -170,10 +185,12 @@ export const SAID = {
   "not a valid URL ({error}); write it like https://host/path": "keine gültige URL ({error}); so schreiben: https://host/pfad",
   "port 0 cannot be called; use the port of your receiver": "Port 0 lässt sich nicht aufrufen; den Port Ihres Empfängers verwenden",
   "port {port} is not allowed; use one of: {ports}": "Port {port} ist nicht erlaubt; einen von diesen verwenden: {ports}",
+  "relative URL without a base": "am Anfang fehlt https://",
   "the URL is longer than {MAX_URL_BYTES} bytes; use a shorter one": "die URL ist länger als {MAX_URL_BYTES} Bytes; eine kürzere verwenden",
   "the URL names no host; write it like https://host/path": "die URL nennt keinen Host; so schreiben: https://host/pfad",
   "the address {address} is not public: {reason}; use a host that is reachable from the internet": "die Adresse {address} ist nicht öffentlich: {reason}; einen Host verwenden, der im Internet erreichbar ist",
   "the host name has characters that no host name may have; correct the name": "der Hostname hat Zeichen, die kein Hostname haben darf; den Namen berichtigen",
   "the scheme \"{other}\" is not supported; use https": "das Schema \"{other}\" wird nicht unterstützt; https verwenden",
+  "true or false": "true oder false",
   "{MAX_OLD} old secrets are still alive: wait until one of them has run out.": "{MAX_OLD} alte Geheimnisse gelten noch: Warten Sie, bis eines abgelaufen ist.",
 };

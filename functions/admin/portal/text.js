@@ -33,16 +33,19 @@ export function use(own, server) {
   });
 }
 
+/** Places of a sentence for what is one itself. */
+const INNER = ["why", "error", "wanted"];
+
 /**
- * A sentence of the server in the chosen language. What stands for `{why}` is a sentence as well.
- * What there is not stays as it is.
+ * A sentence of the server in the chosen language, with those that stand in it. What there is not
+ * stays as it is, and so does "must be" with something unknown.
  * @param {string | null | undefined} english @returns {string}
  */
 export function tell(english) {
   if (!english || Object.hasOwn(sentences, english)) return sentences[english ?? ""] ?? "";
   for (const [pattern, text] of patterns) {
     const found = pattern.exec(english)?.groups;
-    if (found) return text.replace(/\{(\w+)\}/g, (_, name) => (name === "why" ? tell(found.why) : found[name]));
+    if (found && (!found.wanted || Object.hasOwn(sentences, found.wanted))) return text.replace(/\{(\w+)\}/g, (_, name) => (INNER.includes(name) ? tell(found[name]) : found[name]));
   }
   return english;
 }
