@@ -19,6 +19,7 @@ export async function troubles(kit, page) {
   await anew(own, other);
   await reread(own, other);
   await followed(own, other);
+  await partly(own, other);
   await chosen(own, other);
   await formed(own, other);
   await late(own, other);
@@ -242,6 +243,25 @@ async function followed({ api, customer, done, endpoint, hooks, moody, open, ori
   await page.locator(".result").getByText("delivered").waitFor();
   await page.unrouteAll();
   done("a task is followed, and an example's delivery waited for, although a look at it fails");
+}
+
+/** Of several endpoints those are followed whose retry began, and what the others say is told. */
+async function partly({ api, customer, done, hooks, moody, open, until }, page) {
+  moody(500);
+  const made = [];
+  for (const description of ["Fails first", "Fails second"]) made.push((await api("POST", `/app/${customer}/endpoint`, { url: hooks, description, eventTypes: ["order.paid"], retrySchedule: [3_600] })).answer.id);
+  await api("POST", `/app/${customer}/msg`, { eventType: "order.paid", payload: {} });
+  await until("both wait", async () => (await api("GET", `/app/${customer}/health`)).answer.data.filter((one) => made.includes(one.endpointId) && one.waiting === 1).length === 2);
+  await open("/endpoints");
+  const replays = (url) => url.pathname.endsWith(`${made[0]}/bulk-replay`);
+  await page.route(replays, (route) => route.fulfill(BUSY));
+  await page.getByRole("button", { name: "Retry waiting now" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Retry now" }).click();
+  await page.locator(".progress").filter({ hasText: "Fails second: Task finished" }).waitFor();
+  await page.locator("#notice").filter({ hasText: "Ask again in a moment." }).waitFor();
+  await page.unroute(replays);
+  for (const id of made) await api("DELETE", `/app/${customer}/endpoint/${id}`);
+  done("of several retries those that began are followed, and what the others say is told");
 }
 
 /** What is chosen and breaks off goes on with the rest; what is not shown any more is not sent. */

@@ -63,10 +63,10 @@ function Alarm({ endpoints, reload }) {
     ${may("CreateAttempts") && some.length > 0 && html`<${Act} act=${async () => {
       const begun = await retryAll(some);
       if (!begun) return;
-      follow(begun.map((task, at) => ({ ...task, of: nameOf(some[at]) })));
+      follow(begun);
       await reload();
     }}>${t("Retry waiting now")}<//>`}
-    ${tasks.map((task) => html`<${Progress} key=${task.id} task=${task} of=${task.of} done=${reload} />`)}</div>`;
+    ${tasks.map((task) => html`<${Progress} key=${task.id} task=${task} of=${nameOf(task.endpoint)} done=${reload} />`)}</div>`;
 }
 
 /** What people call an endpoint; without a name that can be seen, its URL, cut in the middle where it is long. */

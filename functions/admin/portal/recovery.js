@@ -24,7 +24,7 @@ const since = (hours) => new Date(Date.now() - hours * HOUR_MS).toISOString();
 /** Messages that wait for another try: what was not tried yet is sent by itself. */
 export const retried = (health) => health.waiting - (health.untried ?? 0);
 
-/** Retries what waits for its next try at these endpoints, of the visitor or of an `app` each, after a yes; the tasks, or nothing. */
+/** Retries what waits for its next try at these endpoints, of the visitor or of an `app` each, after a yes; the tasks with their endpoints, or nothing. */
 export async function retryAll(endpoints) {
   const more = endpoints.every((one) => one.health.complete) ? "" : "+";
   const number = `${count(endpoints.reduce((sum, one) => sum + retried(one.health), 0))}${more}`;
@@ -33,7 +33,13 @@ export async function retryAll(endpoints) {
   if (!(await ask(html`<p>${says}</p>`, t("Retry now")))) return null;
   forgetLists();
   const begin = (one) => call("POST", `/app/${one.app ?? visit.application}/endpoint/${one.id}/bulk-replay`, { since: since(WAITING_H), status: 1 });
-  return Promise.all(endpoints.map(begin));
+  const begun = await Promise.allSettled(endpoints.map(begin));
+  const tasks = begun.flatMap((one, at) => (one.status === "fulfilled" ? [{ ...one.value, endpoint: endpoints[at] }] : []));
+  const failed = begun.find((one) => one.status === "rejected");
+  // What began is followed, whatever the others say.
+  if (failed && tasks.length === 0) throw failed.reason;
+  if (failed) say(failed.reason.message, true);
+  return tasks;
 }
 
 /** Pages that are looked through for what failed for good. */
