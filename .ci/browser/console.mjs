@@ -9,6 +9,7 @@ export async function shared(kit, page) {
   await imported(kit, page);
   await verbs(kit, page);
   await customers(kit, page);
+  await failing(kit, page);
 }
 
 /** Saving an event type says what was changed there and nothing else. */
@@ -161,4 +162,27 @@ export async function customers({ api, done, fit, origin, shoot, until }, page) 
   await page.reload();
   for (const id of made) await api("DELETE", `/app/${id}`);
   done("a search of applications says among how many it found some; a customer's portal opens at once, or with a link");
+}
+
+/** What fails stays on the page of today where it cannot be read again. */
+export async function failing({ done, origin }, page) {
+  const one = {
+    endpointId: "ep_one", appId: "app_one", application: "Somebody", description: "Fails", url: "https://example.com/", state: "failing", failingSince: new Date().toISOString(),
+    lastError: null, attempts: 1, failed: 1, waiting: 0, untried: 0, complete: true, picture: { stepMs: 60_000, success: [0], fail: [1] },
+  };
+  const asked = (url) => url.pathname === "/api/v1/operator/failing";
+  await page.route(asked, (route) => route.fulfill({ json: { data: [one], iterator: null, prevIterator: null, done: true } }));
+  await page.goto(`${origin}/console#/today`);
+  await page.reload();
+  const row = page.getByRole("table", { name: "Failing endpoints" }).locator("tr", { hasText: "Somebody" });
+  await row.waitFor();
+  await page.unroute(asked);
+  await page.route(asked, (route) => route.fulfill({ status: 503, json: { code: "unavailable", detail: "Ask again in a moment." } }));
+  await page.getByRole("button", { name: "Refresh" }).click();
+  await page.getByRole("alert").filter({ hasText: "What is shown may be old. Ask again in a moment." }).waitFor();
+  assert.equal(await row.count(), 1);
+  await page.unroute(asked);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await row.waitFor({ state: "detached" });
+  done("what fails stays on the page where it cannot be read again");
 }
