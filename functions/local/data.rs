@@ -10,7 +10,7 @@ use shared::domain::clock::Ambient;
 use shared::domain::id::OrganisationId;
 use shared::domain::secret::{RootSecret, SigningSecret};
 use shared::domain::token::{Access, ORGANISATION_TOKEN_S, Tokens};
-use shared::embedded::{Engine, FILE_NAME};
+use shared::embedded::{self, Engine, FILE_NAME};
 use shared::host::config::DEFAULT_ORGANISATION;
 
 const SECRET_FILE: &str = "root-secret";
@@ -130,14 +130,15 @@ pub(crate) fn write_address(directory: &Path, addr: SocketAddr) -> Result<(), St
     std::fs::write(&path, addr.to_string()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Where the platform of this directory listens, or listened last, if there is one.
+/// Where the platform of this directory listens, if it runs. Where it listened last somebody else may
+/// listen by now, who is not to be shown a token.
 ///
 /// # Errors
 /// A sentence for the operator: somebody else's directory, say.
 pub(crate) fn read_address(directory: &Path) -> Result<Option<SocketAddr>, String> {
     let path = directory.join(ADDRESS_FILE);
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim().parse().ok()),
+        Ok(text) => Ok(text.trim().parse().ok().filter(|_| embedded::is_open(directory))),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             Err(format!("{}: {error}", path.display()))
         }

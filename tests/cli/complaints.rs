@@ -212,3 +212,18 @@ fn a_platform_with_too_few_descriptors_says_so_and_one_with_just_enough_delivers
     let complaint = String::from_utf8_lossy(&measured.stderr);
     assert!(measured.status.success(), "{said}{complaint}");
 }
+
+#[test]
+fn who_listens_where_a_platform_listened_is_shown_no_token() {
+    let mut place = Place::new("squatted");
+    assert!(!place.platform.end("-KILL"), "it is killed");
+    let addr = place.url.strip_prefix("http://").unwrap();
+    let squatter = std::net::TcpListener::bind(addr).unwrap();
+    squatter.set_nonblocking(true).unwrap();
+    for arguments in [&["status"][..], &["send", "{}"], &["app", "list"]] {
+        let said = place.complains(arguments);
+        assert!(said.contains("no Posthorn is running on .posthorn"), "{arguments:?}: {said}");
+        let caller = squatter.accept().map(|_| ());
+        assert_eq!(caller.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "{arguments:?}");
+    }
+}

@@ -308,7 +308,7 @@ fn a_source_takes_long_webhooks_at_an_address_that_was_replaced_and_no_stranger_
     assert_eq!(signed(), "401");
     // Others send long bodies and do not come to their end: there is no room for this one.
     let addr = std::fs::read_to_string(place.directory.join(".posthorn/address")).unwrap();
-    let others: Vec<_> = (0..128)
+    let others: Vec<_> = (0..160)
         .map(|_| {
             let mut stream = std::net::TcpStream::connect(addr.trim()).unwrap();
             let head =

@@ -75,6 +75,19 @@ pub struct Engine {
     _lock: Arc<std::fs::File>,
 }
 
+/// The file that is locked by whoever has the directory open.
+const LOCK_FILE: &str = "lock";
+/// How often it is tried to be locked, and the first pause between.
+const LOCK_TRIES: u32 = 4;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// Whether a process has this directory open. Where the file system knows no locks nobody can say;
+/// then it counts as open.
+pub fn is_open(directory: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(directory.join(LOCK_FILE)) else { return false };
+    file.try_lock_shared().is_err()
+}
+
 impl Engine {
     /// Opens `posthorn.db` in this directory, which is created if it is missing.
     ///
@@ -86,14 +99,19 @@ impl Engine {
             format!("{what} {}: {error}", directory.display())
         };
         create_directory(directory).map_err(|error| at("cannot create", &error))?;
-        let lock =
-            open_private(&directory.join("lock")).map_err(|error| at("cannot write to", &error))?;
-        lock.try_lock().map_err(|_| {
-            format!(
+        let lock = open_private(&directory.join(LOCK_FILE))
+            .map_err(|error| at("cannot write to", &error))?;
+        // Whoever only looks whether it is open has it for a moment.
+        let is_ours = (0..LOCK_TRIES).any(|tries| {
+            std::thread::sleep(LOCK_PAUSE * tries);
+            lock.try_lock().is_ok()
+        });
+        if !is_ours {
+            return Err(format!(
                 "another Posthorn is running on {}: stop it, or choose another directory",
                 directory.display()
-            )
-        })?;
+            ));
+        }
         let path = directory.join(FILE_NAME);
         // SQLite gives what it makes beside it the same permissions.
         let file = open_private(&path).map_err(|error| at("cannot write to", &error))?;
