@@ -141,7 +141,11 @@ async fn a_change_that_changes_nothing_writes_nothing() {
     let app = world.application().await;
     let ep = world.endpoint(&app, URL).await;
     world.describe("order.paid").await;
+    let source = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
+        "config": {"secret": "s"}});
+    world.call("POST", "/ingest/api/v1/source", source).await;
     let cases = [
+        ("PATCH", "/ingest/api/v1/source/hub".to_owned(), json!({"name": "Hub"})),
         ("PATCH", format!("/api/v1/app/{app}"), json!({"name": "Test"})),
         ("PATCH", format!("/api/v1/app/{app}/endpoint/{ep}"), json!({"url": URL})),
         ("PUT", "/api/v1/event-type/order.paid".to_owned(), json!({"description": ""})),

@@ -185,7 +185,9 @@ impl Call<'_> {
             let kept = source.secret.take().filter(|_| same_scheme);
             source.secret = secret.clone().or(kept);
             source.verify_token = verify_token.clone().or(source.verify_token.take());
-            source.updated_at = now;
+            if source != old {
+                source.updated_at = now;
+            }
             true
         });
         let (edited, is_done) = edited.await?.ok_or_else(ApiError::not_found)?;

@@ -48,7 +48,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .detail("With it a publisher signs requests instead of carrying a token.")
             .answers::<SecretOut>(200, "The key"),
         describe("posthorn.integration-key.rotate", "Replace an application's integration key")
-            .detail("The old one holds for `gracePeriodSeconds`, a day if it is not said.")
+            .detail(
+                "The old one holds for `gracePeriodSeconds`, a day if it is not said. The new one may \
+                 be unknown for half a minute.",
+            )
             .may_take::<KeyRotateIn>()
             .answers_empty(204, "There is a new key")
             .fails(400, "Too many old keys still hold"),

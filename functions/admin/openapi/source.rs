@@ -41,7 +41,10 @@ pub(super) fn descriptions() -> Vec<Description> {
             .takes::<IngestSourcePatch>()
             .answers::<IngestSourceOut>(200, "The changed source"),
         describe("v1.ingest.source.rotate-token", "Give a source another address")
-            .detail("The address before it holds for two days.")
+            .detail(
+                "The address before it holds for two days. The new one may be unknown for half a \
+                 minute.",
+            )
             .answers::<RotateTokenOut>(200, "The new address")
             .fails(400, "Three addresses before it still hold"),
         describe(
