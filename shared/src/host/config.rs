@@ -26,6 +26,10 @@
 //! | `POSTHORN_REFUSED_TARGETS` | dispatch, admin | networks (`203.0.113.0/24`) and hosts (`.corp.example` for all below) that no endpoint may be in, beside all that is not public; with spaces between them |
 //! | `POSTHORN_ALLOW_LOOPBACK` | dispatch, admin | `true`: endpoints may be on the machine itself; for development only, never on Lambda |
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use crate::domain::attempt::{EXCERPT_BYTES, TAKEN_EXCERPT_BYTES};
 use crate::domain::endpoint::{MAX_ENDPOINTS, NARROW};
 use crate::domain::id::OrganisationId;
@@ -151,6 +155,19 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// The number that a variable says, which must be one of `range`; without it, `usual` is meant.
+    fn number<N: Display + FromStr + PartialOrd>(
+        &self,
+        name: &str,
+        range: RangeInclusive<N>,
+        usual: N,
+    ) -> Result<N, String> {
+        let Some(text) = self.said(name) else { return Ok(usual) };
+        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            format!("{name}: must be {} to {}, not {text}", range.start(), range.end())
+        })
+    }
+
     /// The deployment's own organisation: [`DEFAULT_ORGANISATION`] unless set.
     ///
     /// # Errors
@@ -173,13 +190,7 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence that says what it may be.
     pub fn retention_days(&self) -> Result<u64, String> {
-        let Some(text) = self.said(variable::RETENTION_DAYS) else {
-            return Ok(DEFAULT_RETENTION_DAYS);
-        };
-        text.parse().ok().filter(|days| RETENTION_DAYS.contains(days)).ok_or_else(|| {
-            let (least, most) = (RETENTION_DAYS.start(), RETENTION_DAYS.end());
-            format!("{}: must be {least} to {most}, not {text}", variable::RETENTION_DAYS)
-        })
+        self.number(variable::RETENTION_DAYS, RETENTION_DAYS, DEFAULT_RETENTION_DAYS)
     }
 
     /// Whether records say to whom they belong, so that nobody's burst makes others wait.
@@ -222,14 +233,8 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence that says what it may be.
     pub fn portal_link_s(&self) -> Result<u64, String> {
-        let name = variable::PORTAL_LINK_DAYS;
-        let Some(text) = self.said(name) else {
-            return Ok(VISIT_S);
-        };
         let most = VISIT_S / DAY_S;
-        let days = text.parse().ok().filter(|days| (1..=most).contains(days));
-        let days = days.ok_or_else(|| format!("{name}: must be 1 to {most}, not {text}"))?;
-        Ok(days * DAY_S)
+        Ok(self.number(variable::PORTAL_LINK_DAYS, 1..=most, most)? * DAY_S)
     }
 
     /// How many endpoints an application may have.
@@ -237,12 +242,7 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence that says what it may be.
     pub fn max_endpoints(&self) -> Result<usize, String> {
-        let name = variable::MAX_ENDPOINTS;
-        let Some(text) = self.said(name) else {
-            return Ok(NARROW);
-        };
-        let number = text.parse().ok().filter(|number| (1..=MAX_ENDPOINTS).contains(number));
-        number.ok_or_else(|| format!("{name}: must be 1 to {MAX_ENDPOINTS}, not {text}"))
+        self.number(variable::MAX_ENDPOINTS, 1..=MAX_ENDPOINTS, NARROW)
     }
 
     /// What metrics are told apart by.
@@ -271,12 +271,7 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// A sentence that says what it may be.
     pub fn taken_answer_bytes(&self) -> Result<usize, String> {
-        let name = variable::TAKEN_ANSWER_BYTES;
-        let Some(text) = self.said(name) else {
-            return Ok(TAKEN_EXCERPT_BYTES);
-        };
-        let bytes = text.parse().ok().filter(|bytes| *bytes <= EXCERPT_BYTES);
-        bytes.ok_or_else(|| format!("{name}: must be 0 to {EXCERPT_BYTES}, not {text}"))
+        self.number(variable::TAKEN_ANSWER_BYTES, 0..=EXCERPT_BYTES, TAKEN_EXCERPT_BYTES)
     }
 
     /// Which addresses may be called.
