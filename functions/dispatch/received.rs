@@ -8,7 +8,7 @@ use shared::domain::endpoint::Stretch;
 use shared::domain::id::{EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::queue::record::{Record, Unread};
-use shared::store::{Parked, Snapshot, Tenant};
+use shared::store::{Parked, Tenant};
 use tracing::field::display;
 use tracing::{Instrument, Span, error};
 
@@ -140,10 +140,10 @@ async fn send_to_all(
         (true, None) => Some(deliveries.snapshot(&message.id).await?),
         (false, _) => None,
     };
-    if snapshot.as_ref().is_some_and(Snapshot::is_canceled) {
+    if snapshot.as_ref().is_some_and(|snapshot| snapshot.canceled) {
         return Ok(());
     }
-    if snapshot.as_ref().is_some_and(Snapshot::is_cut_again) {
+    if snapshot.as_ref().is_some_and(|snapshot| snapshot.cut_again) {
         freshness = Freshness::Repeated;
     }
     if targets.len() == 1

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::scheduled::{self, read_scheduled};
+use super::scheduled;
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, Versioned, attempts, doc, inbox, keys, read_range};
 use crate::domain::attempt::{Attempt, Trigger};
@@ -45,8 +45,10 @@ pub struct Deliveries {
 pub struct Snapshot {
     attempted: HashSet<EndpointId>,
     deliveries: HashMap<EndpointId, Versioned<Delivery>>,
-    canceled: bool,
-    cut_again: bool,
+    /// The message was canceled before its time.
+    pub canceled: bool,
+    /// There may be second copies of the message's shares.
+    pub cut_again: bool,
 }
 
 /// That there may be second copies of a message's shares.
@@ -69,10 +71,10 @@ impl Snapshot {
             if item.key == mark {
                 snapshot.cut_again = doc::decode::<CutAgain>(&item.doc)?.msg == *msg;
             } else if item.key.sk == keys::SCHEDULED_SK {
-                let scheduled = read_scheduled(item)?.value;
+                let scheduled: ScheduledMessage = doc::decode(&item.doc)?;
                 snapshot.canceled = scheduled.msg == *msg && scheduled.waiting == Waiting::Canceled;
             } else if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
-                let found = read_delivery(item)?;
+                let found = Versioned::<Delivery>::read(item)?;
                 if found.value.msg == *msg {
                     snapshot.deliveries.insert(found.value.ep, found);
                 }
@@ -84,16 +86,6 @@ impl Snapshot {
             }
         }
         Ok(snapshot)
-    }
-
-    /// Whether there may be second copies of the message's shares.
-    pub fn is_cut_again(&self) -> bool {
-        self.cut_again
-    }
-
-    /// Whether the message was canceled before its time.
-    pub fn is_canceled(&self) -> bool {
-        self.canceled
     }
 
     /// Whether any scheduled attempt to this endpoint is on record.
@@ -206,7 +198,7 @@ impl Deliveries {
         ep: &EndpointId,
     ) -> Result<Option<Delivery>, StoreError> {
         let item = self.table.glance(&keys::delivery(&msg.key(), ep)).await?;
-        let found = item.as_ref().map(read_delivery).transpose()?.map(|found| found.value);
+        let found: Option<Delivery> = item.map(|item| doc::decode(&item.doc)).transpose()?;
         Ok(found.filter(|delivery| delivery.msg == *msg))
     }
 
@@ -277,7 +269,7 @@ impl Deliveries {
             let in_the_way = match self.table.write(put).await? {
                 Written::Done => return Ok(Advanced::Done { held, effects }),
                 Written::Lost(None) => return Ok(Advanced::Lost),
-                Written::Lost(Some(item)) => read_delivery(&item)?,
+                Written::Lost(Some(item)) => Versioned::<Delivery>::read(&item)?,
             };
             if in_the_way.value.msg == held.value.msg {
                 return Ok(Advanced::Lost);
@@ -460,7 +452,7 @@ impl Deliveries {
         ep: &EndpointId,
     ) -> Result<Option<Versioned<Delivery>>, StoreError> {
         let item = self.table.get(&keys::delivery(&msg.key(), ep)).await?;
-        item.as_ref().map(read_delivery).transpose()
+        item.as_ref().map(Versioned::read).transpose()
     }
 }
 
@@ -485,8 +477,4 @@ fn delivery_item(delivery: &Delivery, rev: u64) -> Result<Item, StoreError> {
         doc: doc::encode(delivery)?,
         body: None,
     })
-}
-
-pub(super) fn read_delivery(item: &Item) -> Result<Versioned<Delivery>, StoreError> {
-    Ok(Versioned { value: doc::decode(&item.doc)?, rev: item.rev })
 }

@@ -2,10 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::deliveries::{Deliveries, read_delivery};
-use super::scheduled::read_scheduled;
 use super::table::{Condition, Index, Item, Key, Position, Query, Write};
-use super::{StoreError, Versioned, doc, keys};
+use super::{Deliveries, StoreError, Versioned, doc, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::Delivery;
 use crate::domain::delivery::scheduled::ScheduledMessage;
@@ -103,8 +101,8 @@ fn read_due(item: &Item) -> Due {
     }
     let read = match item.key.sk.as_str() {
         keys::TASK_SK => doc::decode(&item.doc).map(|Named { id }| Due::Task(id)),
-        keys::SCHEDULED_SK => read_scheduled(item).map(|found| Due::Scheduled(Box::new(found))),
-        _ => read_delivery(item).map(|found| Due::Delivery(Box::new(found))),
+        keys::SCHEDULED_SK => Versioned::read(item).map(|found| Due::Scheduled(Box::new(found))),
+        _ => Versioned::read(item).map(|found| Due::Delivery(Box::new(found))),
     };
     read.unwrap_or_else(|_| Due::Unreadable(item.key.clone()))
 }

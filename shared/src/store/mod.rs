@@ -35,6 +35,8 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
+
 mod answers;
 mod api_tokens;
 mod attempts;
@@ -104,7 +106,7 @@ pub use revocations::{REVOCATION_TTL_MS, Revocations};
 pub use source_log::{Logged, SourceLog};
 pub use sources::{SOURCE_TTL_MS, Sources};
 pub use stores::{StoreSettings, Stores};
-pub use tasks::{HeldTask, Tasks};
+pub use tasks::Tasks;
 pub use unattempted::Look;
 
 /// Something as it was read, with what proves it unchanged.
@@ -113,6 +115,13 @@ pub struct Versioned<T> {
     /// What was read.
     pub value: T,
     rev: u64,
+}
+
+impl<T: DeserializeOwned> Versioned<T> {
+    /// What is stored as this item.
+    fn read(item: &table::Item) -> Result<Self, StoreError> {
+        Ok(Self { value: doc::decode(&item.doc)?, rev: item.rev })
+    }
 }
 
 /// Why a store call failed. An error leaves open whether the call had its effect.

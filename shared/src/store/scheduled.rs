@@ -20,7 +20,7 @@ pub(super) async fn find(
     msg: &MessageId,
 ) -> Result<Option<Versioned<ScheduledMessage>>, StoreError> {
     let item = table.get(&keys::scheduled(&msg.key())).await?;
-    let found = item.as_ref().map(read_scheduled).transpose()?;
+    let found = item.as_ref().map(Versioned::<ScheduledMessage>::read).transpose()?;
     Ok(found.filter(|found| found.value.msg == *msg))
 }
 
@@ -44,10 +44,6 @@ pub(super) async fn save(
 /// What makes this message wait until `at`.
 pub(super) fn waiting_item(message: &Message, at: Timestamp) -> Result<Item, StoreError> {
     scheduled_item(&ScheduledMessage::new(message, at), 1)
-}
-
-pub(super) fn read_scheduled(item: &Item) -> Result<Versioned<ScheduledMessage>, StoreError> {
-    Ok(Versioned { value: doc::decode(&item.doc)?, rev: item.rev })
 }
 
 fn scheduled_item(scheduled: &ScheduledMessage, rev: u64) -> Result<Item, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::change::write_all;
 use super::table::{Condition, Item, Key, Table, Write};
-use super::{StoreError, doc, inbox, keys};
+use super::{StoreError, Versioned, doc, inbox, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{OrganisationId, TaskId};
 use crate::domain::task::{Status, Task};
@@ -14,14 +14,6 @@ use crate::domain::task::{Status, Task};
 #[derive(Clone)]
 pub struct Tasks {
     table: Arc<dyn Table>,
-}
-
-/// A task as it was read, with what proves it unchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldTask {
-    /// The task.
-    pub task: Task,
-    rev: u64,
 }
 
 impl Tasks {
@@ -34,10 +26,10 @@ impl Tasks {
     ///
     /// # Errors
     /// When the store fails; it may or may not be stored then.
-    pub async fn create(&self, task: Task) -> Result<HeldTask, StoreError> {
+    pub async fn create(&self, task: Task) -> Result<Versioned<Task>, StoreError> {
         let item = task_item(&task, 1)?;
         self.table.write(Write::Put(item, Condition::AbsentAt(task.created_at))).await?;
-        Ok(HeldTask { task, rev: 1 })
+        Ok(Versioned { value: task, rev: 1 })
     }
 
     /// The organisation's task with this id.
@@ -50,7 +42,7 @@ impl Tasks {
         id: &TaskId,
         now: Timestamp,
     ) -> Result<Option<Task>, StoreError> {
-        let held = self.read(id).await?.map(|held| held.task);
+        let held = self.read(id).await?.map(|held| held.value);
         Ok(held.filter(|task| task.org == *org && task.expires_at() > now))
     }
 
@@ -64,13 +56,13 @@ impl Tasks {
         id: &TaskId,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<HeldTask>, StoreError> {
+    ) -> Result<Option<Versioned<Task>>, StoreError> {
         let Some(mut held) = self.read(id).await? else { return Ok(None) };
-        if held.task.status != Status::Running || held.task.due_at > now {
+        if held.value.status != Status::Running || held.value.due_at > now {
             return Ok(None);
         }
-        held.task.due_at = until;
-        held.task.failures += 1;
+        held.value.due_at = until;
+        held.value.failures += 1;
         self.save(held, Vec::new()).await
     }
 
@@ -81,24 +73,24 @@ impl Tasks {
     /// When the store fails; it may or may not be stored then.
     pub async fn save(
         &self,
-        held: HeldTask,
+        held: Versioned<Task>,
         outbox: Vec<Write>,
-    ) -> Result<Option<HeldTask>, StoreError> {
+    ) -> Result<Option<Versioned<Task>>, StoreError> {
         let rev = held.rev + 1;
-        let item = task_item(&held.task, rev)?;
+        let item = task_item(&held.value, rev)?;
         let put = Write::Put(item, Condition::Revision(held.rev));
         let writes = std::iter::once(put).chain(outbox).collect();
         let lost = write_all(&*self.table, writes).await?;
-        Ok(lost.is_empty().then_some(HeldTask { rev, ..held }))
+        Ok(lost.is_empty().then_some(Versioned { rev, ..held }))
     }
 
-    async fn read(&self, id: &TaskId) -> Result<Option<HeldTask>, StoreError> {
+    async fn read(&self, id: &TaskId) -> Result<Option<Versioned<Task>>, StoreError> {
         let Some(item) = self.table.get(&keys::task(id)).await? else { return Ok(None) };
         let mut task: Task = doc::decode(&item.doc)?;
         if let Some(body) = &item.body {
             task.payload = inbox::unpack(body, crate::domain::message::MAX_PAYLOAD_BYTES)?;
         }
-        Ok(Some(HeldTask { task, rev: item.rev }))
+        Ok(Some(Versioned { value: task, rev: item.rev }))
     }
 }
 

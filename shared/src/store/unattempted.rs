@@ -3,7 +3,6 @@
 //! Deliveries stand there only until their first attempt, all in the first of the places that the
 //! list may have, among attempts.
 
-use super::deliveries::read_delivery;
 use super::history::is_delivery;
 use super::table::{Index, Query, prefix_range};
 use super::{Deliveries, StoreError, Versioned, keys};
@@ -70,7 +69,7 @@ impl Deliveries {
         let page = self.table.query(&query).await?;
         let mut deliveries = Vec::new();
         for item in page.items.iter().filter(|item| is_delivery(item)) {
-            let delivery = read_delivery(item)?;
+            let delivery = Versioned::<Delivery>::read(item)?;
             if delivery.value.pending().is_some() {
                 deliveries.push(delivery);
             }

@@ -34,8 +34,8 @@ use crate::domain::task::{Status, Task, Work};
 use crate::queue::{QueueError, Queues};
 use crate::store::table::Write;
 use crate::store::{
-    Deliveries, Directory, Eraser, HeldTask, History, Inbox, Listed, Notices, StoreError, Stores,
-    Tasks,
+    Deliveries, Directory, Eraser, History, Inbox, Listed, Notices, StoreError, Stores, Tasks,
+    Versioned,
 };
 
 mod broadcast;
@@ -265,16 +265,16 @@ impl Worker {
         let Some(mut held) = self.tasks.claim(id, now, now.plus_ms(CLAIM_MS)).await? else {
             return Ok(Carried::Nothing);
         };
-        if held.task.failures > MAX_FAILURES {
-            let id = held.task.id;
+        if held.value.failures > MAX_FAILURES {
+            let id = held.value.id;
             error!(task.id = %id, "gave up a task whose workers died");
-            give_up(&mut held.task, &format!("It failed {MAX_FAILURES} times in a row."));
-            held.task.updated_at = now;
+            give_up(&mut held.value, &format!("It failed {MAX_FAILURES} times in a row."));
+            held.value.updated_at = now;
             self.save(held).await?;
             return Ok(Carried::Enough);
         }
         // It stays if this worker dies.
-        held.task.failures -= 1;
+        held.value.failures -= 1;
         // Whoever had it before may have died, or failed, after it sent what this step sends.
         let task = self.work(held, until, TURN_STEPS, SECOND_COPY_DELAY_S).await;
         let is_due = task.due_at <= self.ambient.now();
@@ -286,23 +286,23 @@ impl Worker {
     /// What the first step sends becomes visible after `delay_s` seconds.
     async fn work(
         &self,
-        mut held: HeldTask,
+        mut held: Versioned<Task>,
         until: Timestamp,
         most_steps: usize,
         mut delay_s: u32,
     ) -> Task {
-        let id = held.task.id;
+        let id = held.value.id;
         for step in 1.. {
-            let done = self.step(&mut held.task, std::mem::take(&mut delay_s)).await;
-            note(&mut held.task, done);
+            let done = self.step(&mut held.value, std::mem::take(&mut delay_s)).await;
+            note(&mut held.value, done);
             let now = self.ambient.now();
             let late = step >= most_steps
                 || now >= until
-                || held.task.failures > 0
-                || held.task.status != Status::Running;
-            held.task.updated_at = now;
-            held.task.due_at = if late { now } else { now.plus_ms(CLAIM_MS) };
-            let mut task = held.task.clone();
+                || held.value.failures > 0
+                || held.value.status != Status::Running;
+            held.value.updated_at = now;
+            held.value.due_at = if late { now } else { now.plus_ms(CLAIM_MS) };
+            let mut task = held.value.clone();
             held = match self.save(held).await {
                 Ok(Some(saved)) => saved,
                 // Somebody else has taken it, or will when the claim runs out.
@@ -320,20 +320,20 @@ impl Worker {
                 break;
             }
         }
-        info!(task.id = %id, status = ?held.task.status, "worked on a task");
-        held.task
+        info!(task.id = %id, status = ?held.value.status, "worked on a task");
+        held.value
     }
 
     /// Stores how far a task has come. One that the store can never take, however small we think
     /// it is, ends here instead of repeating its last step for ever.
-    async fn save(&self, held: HeldTask) -> Result<Option<HeldTask>, StoreError> {
-        let outbox = self.outbox(&held.task).await?;
+    async fn save(&self, held: Versioned<Task>) -> Result<Option<Versioned<Task>>, StoreError> {
+        let outbox = self.outbox(&held.value).await?;
         match self.tasks.save(held.clone(), outbox).await {
-            Err(StoreError::Invalid(reason)) if held.task.status != Status::Failed => {
-                warn!(task.id = %held.task.id, reason, "what a task has to say cannot be stored");
+            Err(StoreError::Invalid(reason)) if held.value.status != Status::Failed => {
+                warn!(task.id = %held.value.id, reason, "what a task has to say cannot be stored");
                 let mut ended = held;
-                give_up(&mut ended.task, TOO_MUCH);
-                let outbox = self.outbox(&ended.task).await?;
+                give_up(&mut ended.value, TOO_MUCH);
+                let outbox = self.outbox(&ended.value).await?;
                 self.tasks.save(ended, outbox).await
             }
             saved => saved,
