@@ -211,13 +211,9 @@ impl Deliveries {
         msg: &MessageId,
         now: Timestamp,
     ) -> Result<Option<Message>, StoreError> {
-        let item = self.table.get(&keys::message(&msg.key())).await?;
-        let message = item
-            .filter(|item| inbox::is_live(item, now))
-            .map(|item| inbox::read_message(&item))
-            .transpose()?;
+        let found = inbox::find(&*self.table, &msg.key(), now).await?;
         // Without its payload it cannot be sent.
-        Ok(message.filter(|message| message.id == *msg && !message.expunged))
+        Ok(found.filter(|message| message.id == *msg && !message.expunged))
     }
 
     /// The recorded attempt of this trigger.

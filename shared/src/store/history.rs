@@ -114,12 +114,8 @@ impl History {
         id: &MessageId,
         now: Timestamp,
     ) -> Result<Option<Message>, StoreError> {
-        let Some(item) = self.table.get(&keys::message(&id.key())).await? else { return Ok(None) };
-        if !inbox::is_live(&item, now) {
-            return Ok(None);
-        }
-        let message = inbox::read_message(&item)?;
-        Ok((message.id == *id).then_some(message))
+        let found = inbox::find(&*self.table, &id.key(), now).await?;
+        Ok(found.filter(|message| message.id == *id))
     }
 
     /// All that is on record of a message's way: its attempts, newest first, and the deliveries
@@ -197,13 +193,8 @@ impl History {
     ) -> Result<Option<Message>, StoreError> {
         let id = reference.parse::<MessageId>().ok();
         let key = id.map_or_else(|| MessageKey::of_event(app, reference), |id| id.key());
-        let Some(item) = self.table.get(&keys::message(&key)).await? else { return Ok(None) };
-        if !inbox::is_live(&item, now) {
-            return Ok(None);
-        }
-        let message = inbox::read_message(&item)?;
-        let named = id.is_none_or(|id| id == message.id);
-        Ok((message.app == *app && named).then_some(message))
+        let found = inbox::find(&*self.table, &key, now).await?;
+        Ok(found.filter(|message| message.app == *app && id.is_none_or(|id| id == message.id)))
     }
 
     /// The attempt of a message with this id, if there is one.
@@ -384,7 +375,7 @@ impl History {
         let bounds = Bounds { bytes: usize::MAX, hides: false };
         let queries = places.into_iter().map(|pk| window(pk, prefix, walk)).collect();
         pages::fill(&*self.table, queries, walk, &bounds, id_in_index, |item| {
-            if !inbox::is_live(item, now) {
+            if item.is_expired(now) {
                 return Ok(None);
             }
             Ok(Some(read(item)?).filter(&keep))

@@ -15,7 +15,7 @@ use super::scheduled::waiting_item;
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, base_query, doc, find_first, keys};
 use crate::domain::clock::Timestamp;
-use crate::domain::id::MessageId;
+use crate::domain::id::{MessageId, MessageKey};
 use crate::domain::message::{MAX_PAYLOAD_BYTES, Message};
 
 /// Attempts and deliveries of a place that are looked at in one go.
@@ -131,9 +131,14 @@ pub(super) fn read_message(item: &Item) -> Result<Message, StoreError> {
     Ok(message)
 }
 
-/// A moment after which a stored item is as good as gone.
-pub(super) fn is_live(item: &Item, now: Timestamp) -> bool {
-    !item.is_expired(now)
+/// The message in this place, payload included, unless its time is over.
+pub(super) async fn find(
+    table: &dyn Table,
+    place: &MessageKey,
+    now: Timestamp,
+) -> Result<Option<Message>, StoreError> {
+    let item = table.get(&keys::message(place)).await?.filter(|item| !item.is_expired(now));
+    item.as_ref().map(read_message).transpose()
 }
 
 pub(super) fn message_item(message: &Message, compress: bool) -> Result<Item, StoreError> {

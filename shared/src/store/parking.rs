@@ -115,7 +115,7 @@ impl Parking {
         walk: &Walk,
         now: Timestamp,
     ) -> Result<Vec<HeldRecord>, StoreError> {
-        let live = |item: &Item| inbox::is_live(item, now);
+        let live = |item: &Item| !item.is_expired(now);
         let items = read_first(&*self.table, window(index, walk), live).await?;
         items.into_iter().map(|item| read(&Item { body: None, ..item })).collect()
     }
@@ -126,7 +126,7 @@ impl Parking {
     /// When the store fails.
     pub async fn find(&self, id: &str, now: Timestamp) -> Result<Option<HeldRecord>, StoreError> {
         let item = self.table.get(&keys::parked(id)).await?;
-        match item.filter(|item| inbox::is_live(item, now)) {
+        match item.filter(|item| !item.is_expired(now)) {
             Some(item) => read(&item).map(Some),
             None => self.find_earlier(id).await,
         }

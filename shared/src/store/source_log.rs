@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::history::{id_in_index, window};
 use super::pages::{self, Bounds, Listed, Walk};
 use super::table::{Condition, Item, Table, Write};
-use super::{StoreError, doc, inbox, keys};
+use super::{StoreError, doc, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{ApplicationId, MessageId, SourceId};
 use crate::domain::message::Message;
@@ -75,7 +75,7 @@ impl SourceLog {
         let queries = vec![window(keys::refused_by_time(source), MessageId::PREFIX, &walk)];
         let bounds = Bounds { bytes: usize::MAX, hides: false };
         let listed = pages::fill(&*self.table, queries, &walk, &bounds, id_in_index, |item| {
-            inbox::is_live(item, now).then(|| doc::decode(&item.doc)).transpose()
+            (!item.is_expired(now)).then(|| doc::decode(&item.doc)).transpose()
         });
         Ok(listed.await?.items)
     }
@@ -96,7 +96,7 @@ impl SourceLog {
         let queries = places.map(|pk| window(pk, MessageId::PREFIX, walk)).collect();
         let bounds = Bounds { bytes: usize::MAX, hides: false };
         pages::fill(&*self.table, queries, walk, &bounds, id_in_index, |item| {
-            if !inbox::is_live(item, now) {
+            if item.is_expired(now) {
                 return Ok(None);
             }
             if item.key.sk.starts_with(keys::REFUSED_PREFIX) {
