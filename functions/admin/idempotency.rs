@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
 use shared::api::error::{self, ApiError};
-use shared::domain::headers::single;
+use shared::api::request;
 use shared::store::{Kept, Place};
 
 use crate::{Admin, Answer, Call};
@@ -51,12 +51,11 @@ impl Call<'_> {
     /// # Errors
     /// When its name is none.
     pub(crate) fn place(&self) -> Result<Option<String>, ApiError> {
-        let headers = self.request.headers();
-        if self.request.method() != Method::POST || !headers.contains_key("idempotency-key") {
+        if self.request.method() != Method::POST {
             return Ok(None);
         }
-        let key = idempotency_key(headers)?;
-        Ok(Some(place_of(self.request, &self.bearer.fingerprint, key)))
+        let key = request::idempotency_key(self.request.headers())?;
+        Ok(key.map(|key| place_of(self.request, &self.bearer.fingerprint, key)))
     }
 }
 
@@ -89,20 +88,6 @@ impl Admin {
         *answer.body_mut() = body.into();
         Ok(answer)
     }
-}
-
-/// The caller's name for the request.
-fn idempotency_key(headers: &http::HeaderMap) -> Result<&str, ApiError> {
-    /// Longest key, in characters.
-    const MAX: usize = 256;
-    single(headers, "idempotency-key").filter(|key| (1..=MAX).contains(&key.len())).ok_or_else(
-        || {
-            ApiError::bad_request(
-                "invalid_idempotency_key",
-                format!("idempotency-key must be there once and have 1 to {MAX} ASCII characters."),
-            )
-        },
-    )
 }
 
 /// The same for the same caller, key and URI, and for nothing else.
