@@ -141,10 +141,7 @@ impl Call<'_> {
     /// Takes back every token of an application that there is by now.
     pub(crate) async fn expire_all(&self, app: &str) -> Answer {
         let tenant = self.tenant(app).await?;
-        let input: ExpireIn = match self.request.body().is_empty() {
-            true => ExpireIn::default(),
-            false => request::body(self.request)?,
-        };
+        let input: ExpireIn = self.optional_body()?;
         let sessions = input.session_ids.unwrap_or_default();
         let mut rules = Rules::default();
         if sessions.len() > MAX_SESSIONS {
@@ -173,10 +170,7 @@ impl Call<'_> {
 
     /// Takes back every token of the organisation that there is by now, this one included.
     pub(crate) async fn expire_organisation(&self) -> Answer {
-        let input: ExpireOrganisationIn = match self.request.body().is_empty() {
-            true => ExpireOrganisationIn::default(),
-            false => request::body(self.request)?,
-        };
+        let input: ExpireOrganisationIn = self.optional_body()?;
         let (org, delay_ms) = (self.access.organisation(), delay_ms(input.expiry)?);
         self.admin.revocations.revoke_organisation(&org, delay_ms).await?;
         Ok(error::empty(StatusCode::NO_CONTENT))
@@ -184,10 +178,7 @@ impl Call<'_> {
 
     /// A token for a visitor of this application.
     pub(crate) async fn app_portal_access(&self, app: &str) -> Answer {
-        let input: AppPortalAccessIn = match self.request.body().is_empty() {
-            true => AppPortalAccessIn::default(),
-            false => request::body(self.request)?,
-        };
+        let input: AppPortalAccessIn = self.optional_body()?;
         let capabilities = input.capabilities();
         let flags = input.feature_flags.unwrap_or_default();
         let mut rules = Rules::default();

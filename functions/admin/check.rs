@@ -17,7 +17,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
 use shared::api::message::payload_holds;
-use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery_settings::{Format, Statuses};
@@ -100,10 +99,7 @@ struct Trial<'a> {
 impl Call<'_> {
     pub(crate) async fn check_endpoint(&self, app: &str, ep: &str) -> Answer {
         let (tenant, endpoint) = self.endpoint(app, ep).await?;
-        let input: CheckIn = match self.request.body().is_empty() {
-            true => CheckIn::default(),
-            false => request::body(self.request)?,
-        };
+        let input: CheckIn = self.optional_body()?;
         let profile =
             self.effective_profile(&tenant.application, endpoint.profile.as_ref()).await?;
         let said = endpoint.settings.before(&profile.delivery);

@@ -17,7 +17,6 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError, Violation};
-use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::OrganisationId;
@@ -109,10 +108,7 @@ impl Call<'_> {
 
     /// Adds a key, which takes over from the one that signs so far.
     pub(crate) async fn rotate_jwt_key(&self) -> Answer {
-        let input: RotateIn = match self.request.body().is_empty() {
-            true => RotateIn::default(),
-            false => request::body(self.request)?,
-        };
+        let input: RotateIn = self.optional_body()?;
         let mut rules = Rules::default();
         let wait = |field: &str, asked: Option<u64>, default: u64, rules: &mut Rules| {
             if asked.is_some_and(|seconds| seconds > MAX_WAIT_S) {

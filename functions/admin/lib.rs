@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 #[cfg(feature = "description")]
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use shared::api::access::{confined, is_named};
 use shared::api::cors;
 use shared::api::error::{self, ApiError};
@@ -330,6 +331,14 @@ impl Call<'_> {
             None => directory.application(&self.access.organisation(), reference, need).await?,
         };
         tenant.ok_or_else(ApiError::not_found)
+    }
+
+    /// What the body says; without a body, what one says that names nothing.
+    fn optional_body<T: Default + DeserializeOwned>(&self) -> Result<T, ApiError> {
+        match self.request.body().is_empty() {
+            true => Ok(T::default()),
+            false => request::body(self.request),
+        }
     }
 
     /// Refuses a token whose holder does not have this right.

@@ -4,10 +4,8 @@ use crate::JsonSchema;
 #[cfg(feature = "description")]
 use description::{SecretText, SymmetricText};
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::api::error::{self, ApiError};
-use shared::api::request;
 use shared::api::rules::Rules;
 use shared::domain::keyring::{DEFAULT_GRACE_S, Keyring, MAX_GRACE_S, MAX_OLD, TooManyOld};
 use shared::domain::secret::{SignatureScheme, SigningSecret};
@@ -145,13 +143,6 @@ impl Call<'_> {
             Some(key) => SigningSecret::parse_symmetric(key),
         };
         checked_rotation(Rules::default(), secret, input.grace_period_seconds)
-    }
-
-    fn optional_body<T: Default + DeserializeOwned>(&self) -> Result<T, ApiError> {
-        match self.request.body().is_empty() {
-            true => Ok(T::default()),
-            false => request::body(self.request),
-        }
     }
 
     fn rotate(
