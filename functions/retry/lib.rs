@@ -7,7 +7,7 @@
 //!   retries to the second. Scheduled messages stand in the same index and go out the same way.
 //! - `redrive` empties the dead-letter queues: a record goes back once; one that dies again is
 //!   parked with its reason, where the operator finds it.
-//! - `tasks` carries on with the background tasks that stand in the same index, in turns.
+//! - The [`Worker`] carries on with the background tasks that stand in the same index, in turns.
 //!
 //! The schedule starts several runs at once, each over its [`Part`] of the index, since there is
 //! more to do in a bad hour than one function gets through.
@@ -33,7 +33,6 @@ mod part;
 mod patience;
 mod redrive;
 mod sweep;
-mod tasks;
 
 pub use part::Part;
 
@@ -188,7 +187,10 @@ impl Sweeper {
         }
         let tasks_until = self.ambient.now().plus_ms(TASKS_MS);
         let tasks_until = until.map_or(tasks_until, |until| tasks_until.min(until));
-        report.add(tasks::run(self, swept.tasks, tasks_until).await);
+        // In turns: a long one keeps none of the others waiting. What is left is due at the next run.
+        let turns = self.worker.take_turns(swept.tasks, tasks_until).await;
+        report.tasks += turns.worked;
+        report.failed += turns.failed;
         info!(
             part = part.number(),
             enqueued = report.enqueued,
