@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::id::OrganisationId;
+use crate::domain::json::is_zero;
 
 /// How long an inspector lives, and with it what it was sent, in milliseconds: 24 h.
 pub const LIFETIME_MS: u64 = 86_400_000;
@@ -45,11 +46,6 @@ impl Inspector {
             kept: 0,
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 /// A request that an inspector was sent.

@@ -219,3 +219,8 @@ impl Visitor<'_> for Name<'_> {
         Ok(name == self.0.as_bytes())
     }
 }
+
+/// Whether a count is zero, and is left out where that is what its absence means.
+pub(crate) fn is_zero<N: Default + PartialEq>(count: &N) -> bool {
+    *count == N::default()
+}

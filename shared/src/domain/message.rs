@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::{Ambient, Timestamp};
 use crate::domain::id::{ApplicationId, MessageId, MessageKey, SourceId, Uid};
+use crate::domain::json::is_zero;
 use crate::domain::spread::Spread;
 
 /// Largest payload, in bytes. It travels inline through SQS (1 MiB) and rests inline in
@@ -227,10 +228,6 @@ impl Message {
         let hours = RETENTION_DAYS.start() * HOURS_A_DAY;
         Self { test: true, ..Self::new(new, app, key, ambient.now(), hours) }
     }
-}
-
-fn is_zero<N: Default + PartialEq>(count: &N) -> bool {
-    *count == N::default()
 }
 
 /// Whether this can be a content type: 1 to [`MAX_CONTENT_TYPE`] visible characters of ASCII, and

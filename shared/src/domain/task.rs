@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, TaskId};
+use crate::domain::json::is_zero;
 use crate::domain::message::NewMessage;
 
 /// How long tasks are kept, in milliseconds: 90 days (Svix).
@@ -229,8 +230,4 @@ impl Task {
         let before = self.data.get(counter).and_then(Value::as_u64).unwrap_or(0);
         self.data.insert(counter.to_owned(), (before + n).into());
     }
-}
-
-fn is_zero(n: &u32) -> bool {
-    *n == 0
 }

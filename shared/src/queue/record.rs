@@ -22,7 +22,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Outcome;
 use crate::domain::endpoint::Stretch;
 use crate::domain::id::{ApplicationId, AttemptId, EndpointId, MessageId};
-use crate::domain::json::place_in_json;
+use crate::domain::json::{is_zero, place_in_json};
 use crate::domain::limits::MAX_QUEUE_DELAY_S;
 use crate::domain::message::Message;
 
@@ -457,10 +457,6 @@ fn inline(payload: &Bytes) -> Option<&RawValue> {
     let text = std::str::from_utf8(payload).ok()?;
     let untouched = text.trim() == text && text != "null" && first_forbidden(text).is_none();
     untouched.then(|| serde_json::from_str(text).ok()).flatten()
-}
-
-fn is_zero(n: &u32) -> bool {
-    *n == 0
 }
 
 /// How long after `now` something is due, as a queue delay: whole seconds, rounded up so that
