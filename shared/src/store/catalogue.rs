@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::change::{Change, Changed, change};
+use super::change::{Change, change};
 use super::keys::EVENT_TYPE_PREFIX;
 use super::pages::{self, Bounds, Listed, Walk};
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
@@ -115,10 +115,7 @@ impl Catalogue {
         if let Some(readers) = &self.readers {
             readers.forget(org);
         }
-        match changed? {
-            Changed::Done(edited) => Ok(edited),
-            Changed::Refused => Err(StoreError::Contended),
-        }
+        changed?.done()
     }
 }
 

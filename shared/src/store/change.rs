@@ -35,6 +35,20 @@ pub enum Changed<T> {
     Refused,
 }
 
+impl<T> Changed<T> {
+    /// What is stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Contended`] when it was refused, which is for changes of which all other writes
+    /// are unconditional.
+    pub fn done(self) -> Result<T, StoreError> {
+        match self {
+            Self::Done(stored) => Ok(stored),
+            Self::Refused => Err(StoreError::Contended),
+        }
+    }
+}
+
 /// Changes the item under `key` as `decide` says, which may be asked more than once: each time
 /// with the item as it is by then.
 ///

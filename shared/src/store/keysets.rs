@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use super::change::{Change, Changed, change};
+use super::change::{Change, change};
 use super::table::{Condition, Item, Table, Write};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::Clock;
@@ -73,10 +73,7 @@ impl KeySets {
         });
         let changed = changed.await;
         self.recent.forget(org);
-        match changed? {
-            Changed::Done(edited) => Ok(edited),
-            Changed::Refused => Err(StoreError::Contended),
-        }
+        changed?.done()
     }
 }
 

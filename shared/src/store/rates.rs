@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, Changed, change_within};
+use super::change::{Change, change_within};
 use super::table::{Condition, Item, Key, Table, Write};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::Timestamp;
@@ -71,11 +71,7 @@ impl Rates {
             };
             Ok(Change::Write(vec![Write::Put(item, condition)], moments))
         };
-        match change_within(PATIENCE, &*self.table, &key, decide).await? {
-            Changed::Done(moments) => Ok(moments),
-            // There is no other write that could refuse.
-            Changed::Refused => Err(StoreError::Contended),
-        }
+        change_within(PATIENCE, &*self.table, &key, decide).await?.done()
     }
 
     /// Forgets the moments to come that were given out: the rate is another one, and who waits for
@@ -96,9 +92,6 @@ impl Rates {
             let put = Write::Put(doc.item(&key, item.rev + 1, now)?, Condition::Revision(item.rev));
             Ok(Change::Write(vec![put], true))
         };
-        match change_within(PATIENCE, &*self.table, &key, decide).await? {
-            Changed::Done(forgotten) => Ok(forgotten),
-            Changed::Refused => Err(StoreError::Contended),
-        }
+        change_within(PATIENCE, &*self.table, &key, decide).await?.done()
     }
 }

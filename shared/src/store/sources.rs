@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::cache::Cache;
-use super::change::{Change, Changed, change};
+use super::change::{Change, change};
 use super::table::{Condition, Item, Table, Transacted, Write, prefix_range};
 use super::{StoreError, doc, keys};
 use crate::domain::clock::Clock;
@@ -122,10 +122,7 @@ impl Sources {
         });
         let changed = changed.await;
         self.recent.forget(id);
-        match changed? {
-            Changed::Done(source) => Ok(source),
-            Changed::Refused => Err(StoreError::Contended),
-        }
+        changed?.done()
     }
 }
 
