@@ -14,18 +14,10 @@ use serde_path_to_error::Segment;
 use crate::api::error::{ApiError, Violation};
 use crate::domain::clock::Timestamp;
 use crate::domain::headers::{bearer, single};
-use crate::domain::token::{Access, Bearer, Refused, Tokens};
+use crate::domain::token::{Bearer, Refused, Tokens};
 
 /// Largest request body, in bytes: the largest payload with room for the rest.
 pub const MAX_BODY_BYTES: usize = 512 * 1024;
-
-/// What the request's bearer token opens.
-///
-/// # Errors
-/// 401 when there is none or it does not hold, 400 when it holds and opens nothing.
-pub fn access(headers: &HeaderMap, tokens: &Tokens, now: Timestamp) -> Result<Access, ApiError> {
-    opened(headers, tokens, now).map(|bearer| bearer.access)
-}
 
 /// The request's bearer token, opened.
 ///
