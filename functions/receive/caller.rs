@@ -17,6 +17,7 @@ use shared::domain::id::ApplicationId;
 use shared::domain::message::{HOPS_HEADER, MAX_HOPS};
 use shared::domain::right::Right;
 use shared::domain::signature::{self, Rejection};
+use shared::domain::source;
 use shared::domain::token::Bearer;
 use shared::sender::USER_AGENT;
 use shared::store::{Need, Tenant};
@@ -121,7 +122,7 @@ impl Receiver {
         let headers = request.headers();
         let reject = |rejection: Rejection| ApiError::unauthenticated(rejection.detail());
         let [id, timestamp, signatures] =
-            signature_headers(headers).ok_or_else(|| reject(Rejection::Headers))?;
+            source::signed(headers).ok_or_else(|| reject(Rejection::Headers))?;
         let tenant = match reference.parse::<ApplicationId>() {
             Ok(id) => self.directory.tenant(&id, Need::Application).await?,
             Err(_) => {
@@ -175,14 +176,5 @@ pub(crate) fn hops(headers: &HeaderMap) -> Result<u8, ApiError> {
 fn is_signed(headers: &HeaderMap) -> bool {
     FAMILIES.iter().any(|family| {
         signature::HEADERS.iter().any(|name| headers.contains_key(format!("{family}{name}")))
-    })
-}
-
-/// Id, timestamp and signature of a signed request, in either family of header names.
-fn signature_headers(headers: &HeaderMap) -> Option<[&str; 3]> {
-    FAMILIES.iter().find_map(|family| {
-        let [id, timestamp, signature] =
-            signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
-        Some([id?, timestamp?, signature?])
     })
 }

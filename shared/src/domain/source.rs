@@ -21,7 +21,7 @@ mod verify;
 
 pub use event::{Found, Rule};
 pub use refused::{REFUSED_DAYS, Refused};
-pub use verify::{Refusal, hmac_text, is_key_set, same, verify};
+pub use verify::{Refusal, hmac_text, is_key_set, same, signed, verify};
 
 /// Most sources of an organisation: a list of all is a few reads.
 pub const MAX_SOURCES: usize = 100;

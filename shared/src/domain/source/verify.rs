@@ -86,7 +86,7 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
 
 /// Id, timestamp and signatures of the family of headers that has all three. What the other family
 /// has of them is signed by nobody.
-pub(super) fn signed(headers: &HeaderMap) -> Option<[&str; 3]> {
+pub fn signed(headers: &HeaderMap) -> Option<[&str; 3]> {
     ["webhook-", "svix-"].into_iter().find_map(|family| {
         let [id, timestamp, signatures] =
             signature::HEADERS.map(|name| single(headers, &format!("{family}{name}")));
