@@ -29,6 +29,11 @@ impl Claim {
         Self::new(format!("{what}: at most {most}"), found <= most, found)
     }
 
+    /// Every delivery was taken at the end.
+    pub(crate) fn all_taken(run: &Figures) -> Self {
+        Self::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0)
+    }
+
     /// A time, in milliseconds, that may not be longer.
     pub(crate) fn within_ms(what: &str, found: u64, most: u64) -> Self {
         let claim = format!("{what}: within {}", seconds(most));

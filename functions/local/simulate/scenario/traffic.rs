@@ -49,11 +49,7 @@ pub(crate) fn hot_holds(runs: &[Figures]) -> Vec<Claim> {
                     format!("{:.2} %", 100.0 * share),
                 ),
                 Claim::at_most("events that publishers give up", refused, 0),
-                Claim::at_most(
-                    "deliveries not taken at the end",
-                    run.deliveries - run.fates.delivered,
-                    0,
-                ),
+                Claim::all_taken(run),
             ]
         })
         .collect()
@@ -91,7 +87,7 @@ pub(crate) fn rate_holds(runs: &[Figures]) -> Vec<Claim> {
             is_enough && most * 10 <= fit * 11,
             format!("{} to {}", least as f64 / 2.0, most as f64 / 2.0),
         ),
-        Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0),
+        Claim::all_taken(run),
     ]
 }
 

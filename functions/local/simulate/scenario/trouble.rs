@@ -50,11 +50,7 @@ pub(crate) fn outage_holds(runs: &[Figures]) -> Vec<Claim> {
     let [without, with] = runs else { return Vec::new() };
     vec![
         Claim::spared("the others' first attempt", with.first.innocent, 2.0, without.first.all),
-        Claim::at_most(
-            "deliveries not taken at the end",
-            with.deliveries - with.fates.delivered,
-            0,
-        ),
+        Claim::all_taken(with),
         Claim::at_most_times("requests", with.posts as f64, 1.05, with.attempts as f64),
     ]
 }
@@ -80,11 +76,7 @@ pub(crate) fn neighbours_holds(runs: &[Figures]) -> Vec<Claim> {
     let [without, with] = runs else { return Vec::new() };
     vec![
         Claim::spared("the others' first attempt", with.first.innocent, 2.0, without.first.all),
-        Claim::at_most(
-            "deliveries not taken at the end",
-            with.deliveries - with.fates.delivered,
-            0,
-        ),
+        Claim::all_taken(with),
     ]
 }
 
@@ -114,7 +106,7 @@ pub(crate) fn brown_out_holds(runs: &[Figures]) -> Vec<Claim> {
             published.asked.unserved,
             (UNKNOWN_S * run.planned_rate) as u64,
         ),
-        Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0),
+        Claim::all_taken(run),
     ]
 }
 
@@ -147,7 +139,7 @@ pub(crate) fn account_holds(runs: &[Figures]) -> Vec<Claim> {
         ),
         Claim::at_most("events that publishers give up", run.published.refused, 0),
         Claim::at_most("dead letters", run.dead_letters, 0),
-        Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0),
+        Claim::all_taken(run),
     ]
 }
 
@@ -163,5 +155,5 @@ pub(crate) fn update(size: &Size) -> Vec<Plan> {
 
 pub(crate) fn update_holds(runs: &[Figures]) -> Vec<Claim> {
     let [run] = runs else { return Vec::new() };
-    vec![Claim::at_most("deliveries not taken at the end", run.deliveries - run.fates.delivered, 0)]
+    vec![Claim::all_taken(run)]
 }
