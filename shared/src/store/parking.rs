@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::change::{Change, change};
 use super::pages::Walk;
 use super::table::{Condition, Index, Item, Key, Query, Table, Write, Written, prefix_range};
-use super::{StoreError, doc, inbox, keys, read_first};
+use super::{StoreError, base_query, doc, find_first, inbox, keys, read_first};
 use crate::domain::clock::Timestamp;
 use crate::domain::endpoint::Stretch;
 use crate::domain::id::{AttemptId, EndpointId, MessageId};
@@ -135,20 +135,12 @@ impl Parking {
     /// Earlier records can only be looked for.
     async fn find_earlier(&self, id: &str) -> Result<Option<HeldRecord>, StoreError> {
         let (from, to) = prefix_range("");
-        let pk = keys::PARKED_PK.to_owned();
-        let mut query = super::base_query(pk, from, to, usize::from(u8::MAX));
-        loop {
-            let page = self.table.query(&query).await?;
-            for item in &page.items {
-                if item.key.sk.split_once('#').is_some_and(|(_, name)| name == id) {
-                    return read(item).map(Some);
-                }
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(None),
-            }
-        }
+        let query = base_query(keys::PARKED_PK.to_owned(), from, to, usize::from(u8::MAX));
+        find_first(&*self.table, query, |item| {
+            let is_it = item.key.sk.split_once('#').is_some_and(|(_, name)| name == id);
+            is_it.then(|| read(item)).transpose()
+        })
+        .await
     }
 
     /// Takes a record out of the parking, unless it was parked again since it was found. `false`
