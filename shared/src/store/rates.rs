@@ -58,17 +58,13 @@ impl Rates {
     ) -> Result<Vec<Timestamp>, StoreError> {
         let key = keys::rate(owner);
         let decide = |found: Option<Item>| {
-            let (mut doc, rev) = match &found {
-                Some(item) if !item.is_expired(now) => (doc::decode(&item.doc)?, item.rev),
-                Some(item) => (Doc::default(), item.rev),
-                None => (Doc::default(), 0),
+            let condition = Condition::unchanged(found.as_ref().map(|item| item.rev), now);
+            let mut doc = match found {
+                Some(item) if !item.is_expired(now) => doc::decode(&item.doc)?,
+                _ => Doc::default(),
             };
             let moments: Vec<Timestamp> = (0..count).map(|_| doc.given.next(rate, now)).collect();
-            let item = doc.item(&key, rev + 1, now)?;
-            let condition = match found {
-                Some(_) => Condition::Revision(rev),
-                None => Condition::AbsentAt(now),
-            };
+            let item = doc.item(&key, condition.next_revision(), now)?;
             Ok(Change::Write(vec![Write::Put(item, condition)], moments))
         };
         change_within(PATIENCE, &*self.table, &key, decide).await?.done()
