@@ -167,14 +167,14 @@ export async function customers({ api, done, fit, origin, shoot, until }, page) 
 /** What fails stays on the page of today where it cannot be read again. */
 export async function failing({ done, origin }, page) {
   const one = {
-    endpointId: "ep_one", appId: "app_one", application: "Somebody", description: "Fails", url: "https://example.com/", state: "failing", failingSince: new Date().toISOString(),
+    endpointId: "ep_one", appId: "app_one", application: "Invented Ltd", description: "Fails", url: "https://example.com/", state: "failing", failingSince: new Date().toISOString(),
     lastError: null, attempts: 1, failed: 1, waiting: 0, untried: 0, complete: true, picture: { stepMs: 60_000, success: [0], fail: [1] },
   };
   const asked = (url) => url.pathname === "/api/v1/operator/failing";
   await page.route(asked, (route) => route.fulfill({ json: { data: [one], iterator: null, prevIterator: null, done: true } }));
   await page.goto(`${origin}/console#/today`);
   await page.reload();
-  const row = page.getByRole("table", { name: "Failing endpoints" }).locator("tr", { hasText: "Somebody" });
+  const row = page.getByRole("table", { name: "Failing endpoints" }).locator("tr", { hasText: "Invented Ltd" });
   await row.waitFor();
   await page.unroute(asked);
   await page.route(asked, (route) => route.fulfill({ status: 503, json: { code: "unavailable", detail: "Ask again in a moment." } }));
