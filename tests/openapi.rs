@@ -27,6 +27,22 @@ async fn the_golden_description_is_what_the_code_says_and_costs() {
 }
 
 #[test]
+fn no_schema_names_a_default_that_it_refuses_or_has_anything_but_fields_for_fields() {
+    let document = golden::read(GOLDEN);
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let mut fields = 0;
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let Some(properties) = schema.get("properties") else { continue };
+        for (field, schema) in properties.as_object().expect(name) {
+            fields += 1;
+            let refuses = schema.get("$ref").is_some() || schema["type"].is_string();
+            assert!(!(refuses && schema.get("default") == Some(&Value::Null)), "{name}.{field}");
+        }
+    }
+    assert!(fields > 500, "{fields}");
+}
+
+#[test]
 fn examples_show_what_somebody_would_send_and_get() {
     let examples = golden::read(EXAMPLES);
     for silly in [

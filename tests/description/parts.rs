@@ -207,13 +207,12 @@ pub(super) fn no_null_defaults(schema: &mut Value) {
     let takes_null = |field: &Value| {
         let types = &field["type"];
         let any = field["anyOf"].as_array().into_iter().flatten();
-        types.is_null() && field["anyOf"].is_null()
+        ["type", "anyOf", "$ref"].iter().all(|said| field[said].is_null())
             || types.as_array().is_some_and(|types| types.contains(&json!("null")))
             || any.into_iter().any(|one| one["type"] == "null")
     };
-    for field in
-        schema["properties"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut)
-    {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for field in fields.into_iter().flat_map(serde_json::Map::values_mut) {
         let takes_null = takes_null(field);
         if let Some(field) = field.as_object_mut().filter(|_| !takes_null)
             && field.get("default") == Some(&Value::Null)
