@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::hearing::{Hearing, Room};
 use crate::http_server::{Door, Limits, Peers, WHOLE, serve_within};
 use crate::stop::{Stop, stop};
-use crate::unread::Pace;
+use crate::unread::Patience;
 
 /// Less than the limits of these tests, so that no test waits for one of them to pass.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -23,7 +23,7 @@ pub(crate) fn limits() -> Limits {
         head: long,
         body: long,
         least_rate: 1024,
-        answer: Pace { longest: long, least_rate: 1024 },
+        answer: Patience { longest: long, least_rate: 1024 },
         of_a_stranger: usize::MAX,
         connections: 100,
         of_one_peer: 100,
@@ -194,7 +194,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_an_answer_holds_a_connection_only_for_so_long() {
-    let answer = Pace { longest: Duration::from_secs(1), least_rate: 1_024 * 1_024 };
+    let answer = Patience { longest: Duration::from_secs(1), least_rate: 1_024 * 1_024 };
     let (addr, _server) =
         long_answers(Limits { connections: 1, answer, ..limits() }, Stop::never()).await;
     let mute = say(addr, GET).await;

@@ -146,17 +146,14 @@ impl Call<'_> {
         check_version(&mut rules, patch.version);
         let mut types_field = "eventTypes";
         rules.event_types("filterTypes", patch.filter_types.value().map(Vec::as_slice));
-        if patch.event_types == Field::Absent || gives_way(&patch.event_types, &patch.filter_types)
-        {
+        if gives_way(&patch.event_types, &patch.filter_types) {
             patch.event_types = std::mem::take(&mut patch.filter_types);
             types_field = "filterTypes";
         } else {
             rules.event_types("eventTypes", patch.event_types.value().map(Vec::as_slice));
         }
         rules.rate("rateLimit", patch.rate_limit.value().copied());
-        if patch.throttle_rate == Field::Absent
-            || gives_way(&patch.throttle_rate, &patch.rate_limit)
-        {
+        if gives_way(&patch.throttle_rate, &patch.rate_limit) {
             patch.throttle_rate = std::mem::take(&mut patch.rate_limit);
         } else {
             rules.rate("throttleRate", patch.throttle_rate.value().copied());
@@ -466,9 +463,10 @@ fn check_version(rules: &mut Rules, version: Option<u16>) {
     }
 }
 
-/// What the older name of a field says counts where the newer one says `null`, as it does in a POST.
+/// Whether what the older name of a field says counts: where the newer one says nothing, or only
+/// `null`, as in a POST.
 fn gives_way<T>(newer: &Field<T>, older: &Field<T>) -> bool {
-    matches!((newer, older), (Field::Null, Field::Value(_)))
+    matches!((newer, older), (Field::Absent, _) | (Field::Null, Field::Value(_)))
 }
 
 /// Takes the credentials out of a URL. White space around it is of whoever copied it, and a blank

@@ -17,6 +17,7 @@ use shared::domain::id::{ApplicationId, SourceId, Uid};
 use shared::domain::secret::{PUBLIC_PREFIX, PublicKey, Sealed, SigningSecret};
 use shared::domain::source::{Kind, MAX_SOURCES, Rule, Scheme, Source, TOKEN_MARK, is_key_set};
 use shared::store::Need;
+use shared::store::change::PAUSES_MS;
 
 use crate::application::create_or_change;
 use crate::inspector::origin;
@@ -24,9 +25,6 @@ use crate::{Answer, Call, page};
 
 /// How often a change is begun anew when others change the same source.
 const CHANGES: u32 = 24;
-/// Longest first pause before that, and longest of all, in milliseconds.
-const FIRST_PAUSE_MS: u64 = 8;
-const LONGEST_PAUSE_MS: u64 = 256;
 /// The note that names the application for a library that does not know the field `app`.
 const APP_NOTE: &str = "posthorn.app";
 /// The note with the JSON of `verification`, for a library that does not know that field either.
@@ -154,7 +152,8 @@ impl Call<'_> {
             if done.is_some() {
                 return Ok(done);
             }
-            let pause_ms = self.admin.ambient.pause_ms(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, tries);
+            let (first_ms, longest_ms) = PAUSES_MS;
+            let pause_ms = self.admin.ambient.pause_ms(first_ms, longest_ms, tries);
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
         Err(ApiError::Later(Later::Contended))

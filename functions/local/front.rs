@@ -47,10 +47,7 @@ impl Front {
         let request = request::plain(request);
         let segments = request::segments(request.uri().path());
         match (request.method(), segments.as_slice()) {
-            (
-                &Method::POST,
-                ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"],
-            ) => self.receiver.handle(request).await,
+            (&Method::POST, path) if publishes(path) => self.receiver.handle(request).await,
             (_, ["in", _]) => self.receiver.handle(request).await,
             (&Method::GET | &Method::HEAD, ["local", "status"]) => {
                 self.status(&request).await.unwrap_or_else(ApiError::into_response)
@@ -72,10 +69,7 @@ impl Front {
     pub(crate) fn knows(&self, head: &Parts) -> Hearing {
         let Machine { base, tenancy, .. } = &self.machine;
         let segments = request::segments(head.uri.path());
-        let publishes = matches!(
-            segments.as_slice(),
-            ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"]
-        );
+        let publishes = publishes(&segments);
         if let Ok(bearer) = request::opened(&head.headers, &tenancy.tokens, base.ambient.now()) {
             return match publishes && bearer.may(Right::Publish) {
                 true => WHOLE,
@@ -114,6 +108,11 @@ impl Front {
         let status = self.machine.status();
         Ok(error::json(StatusCode::OK, &status))
     }
+}
+
+/// Whether the path is one that events are published at with a token.
+fn publishes(path: &[&str]) -> bool {
+    matches!(path, ["api", "v1", "app", _, "msg"] | ["api", "v1", "app", _, "msg", "batch"])
 }
 
 /// Runs this to its end in the lane where it is called, though nobody waits for it any more.

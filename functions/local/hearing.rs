@@ -29,8 +29,7 @@ pub(crate) enum Hearing {
     Busy,
 }
 
-/// Room for the long bodies of some kind of sender. Clones share it.
-#[derive(Clone)]
+/// Room for the long bodies of some kind of sender.
 pub(crate) struct Room(Arc<Semaphore>);
 
 impl Room {

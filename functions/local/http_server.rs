@@ -27,7 +27,7 @@ use crate::connection::{self, Second, Serving, Stream, WhichLane};
 use crate::hearing::Hearing;
 use crate::stop::Stop;
 use crate::timer::Timer;
-use crate::unread::{Pace, Reader};
+use crate::unread::{Patience, Reader, time_for};
 
 /// Largest body that is read, in bytes: twice what the API takes, so that the API itself can
 /// say what its limit is.
@@ -72,7 +72,7 @@ pub(crate) struct Limits {
     /// Bytes of a body that must come in a second.
     pub(crate) least_rate: u32,
     /// How long an answer may take to be read.
-    pub(crate) answer: Pace,
+    pub(crate) answer: Patience,
     /// Bytes that are read of the body of somebody who is not known.
     pub(crate) of_a_stranger: usize,
     /// Connections at once. More wait until one of them ends.
@@ -90,7 +90,7 @@ impl Limits {
             head: longest,
             body: longest,
             least_rate,
-            answer: Pace { longest, least_rate },
+            answer: Patience { longest, least_rate },
             of_a_stranger: 64 * 1024,
             connections,
             of_one_peer: connections / 2,
@@ -318,8 +318,7 @@ async fn whole(
         // Trailers are no data.
         let Ok(part) = frame.into_data() else { continue };
         // What has come buys the time that it may take.
-        deadline +=
-            Duration::from_secs(1).mul_f64(part.len() as f64 / f64::from(limits.least_rate));
+        deadline += time_for(part.len(), limits.least_rate);
         read += part.len() as u64;
         lane.has_read(read).await;
         if first.is_empty() {

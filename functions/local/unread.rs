@@ -16,16 +16,21 @@ const AT_THE_STOP: Duration = Duration::from_secs(2);
 
 /// How long answers may take to be read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Patience {
     /// Longest wait, beyond what it may take at the least rate.
     pub(crate) longest: Duration,
     /// Bytes that must be read in a second.
     pub(crate) least_rate: u32,
 }
 
+/// The time that so many bytes may take at the least rate.
+pub(crate) fn time_for(bytes: usize, least_rate: u32) -> Duration {
+    Duration::from_secs(1).mul_f64(bytes as f64 / f64::from(least_rate))
+}
+
 /// Waits for whoever reads one connection.
 pub(crate) struct Reader {
-    pace: Pace,
+    patience: Patience,
     timer: Timer,
     stop: Stop,
     /// When what is to be sent must be read, if something is.
@@ -34,8 +39,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// One whose time is measured by this timer, and who is waited for less once it is to stop.
-    pub(crate) fn new(pace: Pace, timer: Timer, stop: Stop) -> Self {
-        Self { pace, timer, stop, until: None }
+    pub(crate) fn new(patience: Patience, timer: Timer, stop: Stop) -> Self {
+        Self { patience, timer, stop, until: None }
     }
 
     /// What a write came to, or an error when it has been waited for long enough.
@@ -57,8 +62,7 @@ impl Reader {
     /// What is read buys the time that it may take.
     fn has_taken(&mut self, bytes: usize) {
         if let Some((until, sleep)) = &mut self.until {
-            let rate = f64::from(self.pace.least_rate);
-            *until += Duration::from_secs(1).mul_f64(bytes as f64 / rate);
+            *until += time_for(bytes, self.patience.least_rate);
             self.timer.reset(sleep, *until);
         }
     }
@@ -69,9 +73,9 @@ impl Reader {
     }
 
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        let Self { pace, timer, stop, until } = self;
+        let Self { patience, timer, stop, until } = self;
         let (until, sleep) = until.get_or_insert_with(|| {
-            let until = Instant::now() + pace.longest;
+            let until = Instant::now() + patience.longest;
             (until, timer.sleep_until(until))
         });
         if stop.is_asked() {

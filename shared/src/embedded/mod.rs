@@ -79,7 +79,7 @@ pub struct Engine {
 const LOCK_FILE: &str = "lock";
 /// How often it is tried to be locked, and the first pause between.
 const LOCK_TRIES: u32 = 4;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Whether a process has this directory open. Where the file system knows no locks nobody can say;
 /// then it counts as open.

@@ -374,8 +374,6 @@ impl Consumer for EmbeddedQueue {
     }
 }
 
-impl Inner {}
-
 fn queue_error(EngineError(why): &EngineError) -> QueueError {
     QueueError::Unavailable(why.clone())
 }

@@ -14,7 +14,7 @@ use super::table::{Item, Key, Table, Transacted, Write, Written};
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest first pause, and longest of all pauses, in milliseconds. A change takes DynamoDB some
 /// ten milliseconds.
-const PAUSES_MS: (u64, u64) = (8, 256);
+pub const PAUSES_MS: (u64, u64) = (8, 256);
 
 /// What shall become of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]

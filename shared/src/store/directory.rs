@@ -250,8 +250,7 @@ impl Directory {
         app: &ApplicationId,
         stretch: &Stretch,
     ) -> Result<Vec<Item>, StoreError> {
-        let (from, to) = keys::endpoints_in(stretch);
-        read_range(&*self.table, keys::application_pk(app), from, to).await
+        endpoint_items(&*self.table, app, stretch).await
     }
 
     /// The first endpoints of a stretch, in order, or its last ones, the last of them first.
@@ -407,7 +406,7 @@ impl Tenant {
     }
 }
 
-fn endpoint_of(item: &Item) -> Result<Arc<Endpoint>, StoreError> {
+pub(super) fn endpoint_of(item: &Item) -> Result<Arc<Endpoint>, StoreError> {
     doc::decode(&item.doc).map(Arc::new)
 }
 
@@ -467,6 +466,16 @@ impl Kept {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Alias<T> {
     pub(super) id: T,
+}
+
+/// What is stored of the endpoints of a stretch.
+pub(super) async fn endpoint_items(
+    table: &dyn Table,
+    app: &ApplicationId,
+    stretch: &Stretch,
+) -> Result<Vec<Item>, StoreError> {
+    let (from, to) = keys::endpoints_in(stretch);
+    read_range(table, keys::application_pk(app), from, to).await
 }
 
 pub(super) async fn read_whole(

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 
 use super::change::{Change, Changed, PATIENCE, change, change_after, write_all};
-use super::directory::{Alias, Cached, read_whole};
-use super::table::{Condition, Item, Key, Table, Write, prefix_range};
-use super::{StoreError, doc, event_type_settings, keys, read_range};
+use super::directory::{Alias, Cached, endpoint_items, endpoint_of, read_whole};
+use super::table::{Condition, Item, Key, Table, Write};
+use super::{StoreError, doc, event_type_settings, keys};
 use crate::domain::application::Application;
 use crate::domain::clock::Timestamp;
-use crate::domain::endpoint::Endpoint;
+use crate::domain::endpoint::{Endpoint, Stretch};
 use crate::domain::id::{ApplicationId, EndpointId, OrganisationId, Uid};
 
 /// Endpoints that are removed at the same time with their application.
@@ -141,12 +141,9 @@ impl DirectoryEditor {
         let deleted = deleted.await?;
         // Those that were created meanwhile. Whoever creates one from now on finds no application
         // any more, and takes it back.
-        let (from, to) = prefix_range(keys::ENDPOINT_PREFIX);
-        let late = read_range(&*self.table, keys::application_pk(app), from, to).await?;
-        let late: Result<Vec<_>, _> =
-            late.iter().map(|item| doc::decode(&item.doc).map(Arc::new)).collect();
-        let late = late?;
-        self.delete_endpoints(app, &late).await?;
+        let late = endpoint_items(&*self.table, app, &Stretch::default()).await?;
+        let late: Result<Vec<_>, _> = late.iter().map(endpoint_of).collect();
+        self.delete_endpoints(app, &late?).await?;
         Ok(deleted)
     }
 
@@ -193,8 +190,7 @@ impl DirectoryEditor {
         let app = &endpoint.app;
         let count = |found: Option<Item>| async move {
             let Some(item) = found else { return Ok(Change::None(Some(Edited::Gone))) };
-            let (from, to) = prefix_range(keys::ENDPOINT_PREFIX);
-            let there = read_range(&*self.table, keys::application_pk(app), from, to).await?;
+            let there = endpoint_items(&*self.table, app, &Stretch::default()).await?;
             if there.len() >= most {
                 return Ok(Change::None(None));
             }

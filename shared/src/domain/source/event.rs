@@ -55,9 +55,7 @@ impl Source {
             // The one that is signed, whatever else calls itself so.
             (None, Scheme::StandardWebhooks) => signed(headers).map(|[id, ..]| id.to_owned()),
             // Signed as well, and what the next one of the same event has too (RFC 7519).
-            (None, Scheme::Jwt { .. }) if self.kind.ids().is_empty() => {
-                pointer("/jti").find(headers, body)
-            }
+            (None, Scheme::Jwt { .. }) => pointer("/jti").find(headers, body),
             (own, _) => find(own, &self.kind.ids()),
         };
         let event_id = event_id.filter(|id| !id.is_empty()).map(|id| {
