@@ -78,8 +78,22 @@ export async function many({ api, done, hooks, moody, until, visitor }, page) {
   const asked = (url) => url.pathname.endsWith(`/msg/${msg}/endpoint`);
   await other.route(asked, (route) => route.continue({ url: route.request().url().replace("limit=250", "limit=1") }));
   await other.goto(`${(await api("POST", `/auth/app-portal-access/${id}`, {})).answer.url}&next=/messages`);
+  // No message has that name, which is known after a state was chosen.
+  const named = (url) => url.pathname.endsWith("/msg/MANY-");
+  let answer = () => {};
+  const chosen = new Promise((go) => { answer = go; });
+  await other.route(named, async (route) => {
+    await chosen;
+    await route.continue();
+  });
   await other.getByLabel("Search messages").fill("MANY-");
+  const sent = other.waitForRequest((request) => named(new URL(request.url())));
   await other.getByLabel("Search messages").press("Enter");
+  await sent;
+  await other.getByRole("button", { name: "Failed", exact: true }).click();
+  answer();
+  await other.getByRole("status").filter({ hasText: /^1 found$/ }).waitFor();
+  assert.equal(await other.getByRole("button", { name: "Failed", exact: true }).getAttribute("aria-pressed"), "true");
   const row = other.locator("tr[data-row]");
   await row.getByText("0/3 delivered").waitFor();
   await row.getByText("given up").waitFor();
@@ -94,7 +108,7 @@ export async function many({ api, done, hooks, moody, until, visitor }, page) {
   await other.locator("#notice").filter({ hasText: "3 deliveries are sent again" }).waitFor();
   await until("all three are", async () => await attempts() === 6);
   await other.context().close();
-  done("a search says how far each message is; what is chosen there is sent again to every endpoint that did not take it");
+  done("a search is not lost to a filter, and says how far each message is; what is chosen there is sent again to every endpoint that did not take it");
 }
 
 /** On a phone bars are longer than the page is wide: where one is stands within it. */

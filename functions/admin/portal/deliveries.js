@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { all, allEndpoints, may, once, own, query } from "./api.js";
 import { names } from "./events.js";
 import { forgetLists, PickAll, useChosen, useList } from "./list.js";
-import { Act, broken, Find, say, Status, staying, Title, useAsked } from "./parts.js";
+import { Act, asked, broken, Find, say, Status, staying, Title, useAsked } from "./parts.js";
 import { Rows, Search } from "./search.js";
 import { isDue, rest } from "./state.js";
 import { nameOf } from "./endpoints.js";
@@ -108,18 +108,18 @@ async function resend(ids, of, begun, over) {
   return sent;
 }
 
-/** Finds a message by its id or event id, and those that have a text in them; a channel filters. */
+/** Finds a message by its id or event id, and those that have a text in them, in whatever state unless one is chosen meanwhile; a channel filters. */
 async function look(wanted, ask, of) {
   const none = { q: "", tag: "", channel: "", payload: "" };
   if (!wanted) return ask(none);
   if (wanted.startsWith("#")) return ask({ ...none, channel: wanted.slice(1) });
-  const here = staying();
+  const [here, { state }] = [staying(), asked()];
   try {
     const found = await own("GET", `/msg/${encodeURIComponent(wanted)}?with_content=false`);
     if (here()) location.hash = `#/messages/${found.id}`;
   } catch (error) {
     if (error.status !== 404) throw error;
-    if (here()) ask(of ? { ...none, tag: wanted } : { ...none, q: wanted, state: "", endpoint: "" });
+    if (here()) ask(of ? { ...none, tag: wanted } : { ...none, q: wanted, endpoint: "", ...(asked().state === state && { state: "" }) });
   }
 }
 

@@ -250,10 +250,16 @@ export function Tabs({ all, now, name }) {
   return html`<nav class="tabs" aria-label=${name}>${all.map(([href, label, is]) => html`<a href=${href} aria-current=${is === now ? "page" : undefined}>${label}</a>`)}</nav>`;
 }
 
+/** The page that is open, with the form that stands in its place. What its lists show is no other page. */
+function opened() {
+  const { do: form, name } = asked();
+  return JSON.stringify([location.hash.split("?")[0], form, name]);
+}
+
 /** Whether one is still where this was asked: what comes late takes nobody along. */
 export function staying() {
-  const here = location.hash;
-  return () => location.hash === here;
+  const here = opened();
+  return () => opened() === here;
 }
 
 /**
