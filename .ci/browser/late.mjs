@@ -99,6 +99,22 @@ export async function late({ api, customer, done, endpoint, hooks, open }, page)
   await leave(/\/missing$/, "GET", () => press("Replay missing"));
   await page.unrouteAll();
 
+  // Whoever only chooses a filter has not left.
+  await open(`/endpoints/${endpoint}`);
+  let answer = () => {};
+  const missing = (url) => url.pathname.endsWith("/missing");
+  await page.route(missing, (route) => {
+    answer = () => route.fulfill({ json: { missing: 1, lookedAt: 1, complete: true, since: new Date().toISOString() } });
+  });
+  const counted = page.waitForRequest((request) => missing(new URL(request.url())));
+  await press("Replay missing");
+  await counted;
+  await press("Failed");
+  answer();
+  await page.getByRole("dialog").getByText("1 message that this endpoint wants").waitFor();
+  await press("Cancel");
+  await page.unroute(missing);
+
   await open("/endpoints");
   await page.getByRole("searchbox").pressSequentially("troubled");
   await page.getByRole("link", { name: "Deliveries" }).click();

@@ -119,7 +119,8 @@ async function look(wanted, ask, of) {
     if (here()) location.hash = `#/messages/${found.id}`;
   } catch (error) {
     if (error.status !== 404) throw error;
-    if (here()) ask(of ? { ...none, tag: wanted } : { ...none, q: wanted, endpoint: "", ...(asked().state === state && { state: "" }) });
+    const now = asked().state;
+    if (here()) ask(of ? { ...none, tag: wanted } : { ...none, q: wanted, state: now === state ? "" : now, endpoint: "" });
   }
 }
 
