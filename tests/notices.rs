@@ -1,6 +1,8 @@
 //! Operational webhooks: an organisation is told what happens to its endpoints, messages and
 //! tasks, and an endpoint that only fails is disabled.
 
+use std::time::Duration;
+
 use dispatch::{DISABLE_AFTER_MS, Settings};
 use serde_json::{Value, json};
 use shared::domain::schedule::Schedule;
@@ -46,6 +48,64 @@ async fn changes_of_an_endpoint_are_told() {
     }
     let disabled = of_kind(&told, "endpoint.disabled");
     assert_eq!(disabled[0]["trigger"], "manual");
+}
+
+#[tokio::test]
+async fn what_two_change_at_once_is_told_once() {
+    let world = World::new();
+    let app = world.application().await;
+    listen(&world, Value::Null).await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "uid": "mine"})).await;
+    world.describe("a.b").await;
+    let ending = |title: &str| {
+        let profile = format!("name = \"small\"\ntitle = \"{title}\"\n[delivery]\n")
+            + "timeout_ms = 5_000\nschedule_s = []\nsuccess = [\"2xx\"]\n"
+            + "[deprecated]\nnotice = \"Use big.\"\nends = \"2027-06-30\"\n";
+        json!({"toml": profile})
+    };
+    let of_type = |words: &str| json!({"description": words, "deprecated": true});
+    let of_endpoint = |words: &str| json!({"description": words, "disabled": true});
+    at_once(&world, "PUT", "/api/v1/profile/small", ending).await;
+    at_once(&world, "PATCH", "/api/v1/event-type/a.b", of_type).await;
+    at_once(&world, "PATCH", &format!("/api/v1/app/{app}/endpoint/{ep}"), of_endpoint).await;
+    let told = told(&world).await;
+    for (kind, times) in [
+        ("profile.deprecated", 1),
+        ("event_type.deprecated", 1),
+        ("endpoint.disabled", 1),
+        ("endpoint.updated", 2),
+    ] {
+        assert_eq!(of_kind(&told, kind).len(), times, "{kind}: {told:?}");
+    }
+}
+
+/// One enables it while another disables it: whoever is last has changed something.
+#[tokio::test]
+async fn an_endpoint_that_another_disables_meanwhile_is_told_to_be_enabled() {
+    let world = World::new();
+    let app = world.application().await;
+    listen(&world, Value::Null).await;
+    let ep = world.endpoint(&app, URL).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    // The first that waits for the writer is the first that it serves.
+    let body = |words: &str| json!({"description": words, "disabled": words == "one"});
+    at_once(&world, "PATCH", &path, body).await;
+    assert!(!is_disabled(&world, &app, &ep).await);
+    let told = told(&world).await;
+    let count = |kind| of_kind(&told, kind).len();
+    assert_eq!((count("endpoint.disabled"), count("endpoint.enabled")), (1, 1), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_changed_endpoint_is_what_it_is_now() {
+    let world = World::new();
+    let app = world.application().await;
+    listen(&world, Value::Null).await;
+    let ep = world.endpoint_with(&app, json!({"url": URL, "uid": "before"})).await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    world.call("PATCH", &path, json!({"uid": "after"})).await;
+    let told = told(&world).await;
+    assert_eq!(of_kind(&told, "endpoint.updated")[0]["endpointUid"], "after");
 }
 
 #[tokio::test]
@@ -308,6 +368,20 @@ async fn stage(schedule: Schedule) -> (World, String, String) {
     let ep = world.endpoint(&app, URL).await;
     listen(&world, Value::Null).await;
     (world, app, ep)
+}
+
+/// Has two callers change the same, with these bodies of "one" and "two", each of whom has read what
+/// there is before the other has written. Both succeed.
+async fn at_once(world: &World, method: &str, path: &str, body: impl Fn(&str) -> Value) {
+    let writes = world.hold_writes();
+    let change = |words| world.call(method, path, body(words));
+    let both = async { tokio::join!(change("one"), change("two")) };
+    let go_on = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(writes);
+    };
+    let ((one, two), ()) = tokio::join!(both, go_on);
+    assert!(one.status.is_success() && two.status.is_success(), "{one:?}, {two:?}");
 }
 
 async fn listen(world: &World, event_types: Value) -> String {

@@ -7,6 +7,7 @@ use shared::api::error::{self, ApiError, Violation};
 use shared::api::patch::Field;
 use shared::api::request;
 use shared::api::rules::Rules;
+use shared::domain::application::Application;
 use shared::domain::circuit::Open;
 use shared::domain::credentials;
 use shared::domain::delivery_settings::{DeliverySettings, Format};
@@ -20,7 +21,6 @@ use shared::domain::spread::Spread;
 use shared::host::config::variable;
 use shared::queue::record::Record;
 use shared::queue::{Outgoing, send_one};
-use shared::store::table::Write;
 use shared::store::{Edited, Listed, Tenant, Walk};
 use tracing::warn;
 use url::Url;
@@ -29,6 +29,7 @@ use crate::application::{create_or_change, stored, uid_of_upsert};
 use crate::delivery_settings::check_delivery_settings;
 use crate::inspector::origin;
 use crate::limits::check_description;
+use crate::operational::of_update;
 use crate::profile::check_https;
 use crate::{Answer, Call, page};
 
@@ -121,9 +122,8 @@ impl Call<'_> {
         check_channels(&tenant, input.channels.as_ref())?;
         self.check_secret(endpoint, input.secret.as_deref())?;
         let uid = uid_of_upsert(uid, endpoint.uid.as_ref(), ep);
-        let outbox = self.outbox_of_update(&tenant, endpoint, input.disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
-        self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
+        self.edit_endpoint(&tenant.application, &endpoint.id, |endpoint| {
             endpoint.set_disabled(input.disabled, by, now);
             self.move_endpoint(endpoint, &input.url, said.as_deref());
             endpoint.uid.clone_from(&uid);
@@ -180,10 +180,8 @@ impl Call<'_> {
             Field::Null => Field::Null,
             Field::Value(_) => uid.map_or(Field::Absent, Field::Value),
         };
-        let disabled = patch.disabled.unwrap_or(endpoint.disabled);
-        let outbox = self.outbox_of_update(&tenant, &endpoint, disabled).await?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
-        self.edit_endpoint(outbox, &endpoint.app, &endpoint.id, |endpoint| {
+        self.edit_endpoint(&tenant.application, &endpoint.id, |endpoint| {
             // First: of one that is disabled and moves at once it stays known that deliveries wait.
             endpoint.set_disabled(patch.disabled.unwrap_or(endpoint.disabled), by, now);
             if let Some(url) = &patch.url {
@@ -402,8 +400,7 @@ impl Call<'_> {
 
     async fn edit_endpoint(
         &self,
-        outbox: Vec<Write>,
-        app: &ApplicationId,
+        application: &Application,
         ep: &EndpointId,
         change: impl Fn(&mut Endpoint),
     ) -> Answer {
@@ -417,7 +414,10 @@ impl Call<'_> {
             let open = before.circuit.and_then(|circuit| circuit.open);
             (open, is_raised(before.throttle_rate, endpoint.throttle_rate))
         };
-        let edited = self.admin.editor.with(outbox).edit_endpoint(app, ep, now, edit).await?;
+        let listeners = self.admin.notices.listeners_about(application).await?;
+        let tell = |old: &Endpoint, new: &Endpoint| listeners.hear(of_update(application, old, new));
+        let editor = &self.admin.editor;
+        let edited = editor.edit_endpoint_and_tell(&application.id, ep, now, edit, tell).await?;
         let (endpoint, (open, raised)) = stored(edited, UID_TAKEN)?;
         self.release_waiting(&endpoint, open).await;
         if raised {

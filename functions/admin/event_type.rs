@@ -16,7 +16,7 @@ use shared::domain::endpoint::MAX_EVENT_TYPE;
 use shared::domain::event_type::{EventType, MAX_BYTES, MAX_NAME, Schemas};
 use shared::domain::id::{is_name, name_rule};
 use shared::domain::json::is_deeper_than;
-use shared::domain::notice::Notice;
+use shared::store::Listeners;
 
 use crate::delivery_settings::{
     DeliverySettingsIn, apply_delivery_settings, check_delivery_settings,
@@ -204,8 +204,9 @@ impl Call<'_> {
         }
         input.check(&mut rules);
         rules.check()?;
+        let listeners = self.listeners_if(input.deprecated).await?;
         let created = self
-            .change_event_type(&name, StatusCode::CREATED, |old| match old {
+            .change_event_type(&name, StatusCode::CREATED, &listeners, |old| match old {
                 Some(old) if !old.archived => Err(ApiError::event_type_exists(&name)),
                 old => {
                     let mut new = self.event_type(&name, old.as_ref());
@@ -242,7 +243,8 @@ impl Call<'_> {
     /// created it.
     pub(crate) async fn put_event_type(&self, name: &str, said: &EventTypeUpdate) -> Answer {
         let is_new = AtomicBool::new(false);
-        let put = self.change_event_type(name, StatusCode::OK, |old| {
+        let listeners = self.listeners_if(said.deprecated).await?;
+        let put = self.change_event_type(name, StatusCode::OK, &listeners, |old| {
             is_new.store(old.is_none(), Ordering::Relaxed);
             let mut new = self.event_type(name, old.as_ref());
             said.apply(&mut new);
@@ -273,8 +275,9 @@ impl Call<'_> {
         let settings = (&patch.retry_schedule, &patch.timeout_seconds);
         check_delivery_settings(&mut rules, settings);
         rules.check()?;
+        let listeners = self.listeners_if(patch.deprecated == Some(true)).await?;
         let changed = self
-            .change_event_type(name, StatusCode::OK, |old| {
+            .change_event_type(name, StatusCode::OK, &listeners, |old| {
                 let mut new = old.ok_or_else(ApiError::not_found)?;
                 if let Some(description) = &patch.description {
                     new.description.clone_from(description);
@@ -300,7 +303,8 @@ impl Call<'_> {
     /// Archives an event type, or removes it altogether.
     pub(crate) async fn delete_event_type(&self, name: &str) -> Answer {
         let expunge = query_flag(self.request, "expunge", false)?;
-        self.change_event_type(name, StatusCode::NO_CONTENT, |old| {
+        let nobody = self.listeners_if(false).await?;
+        self.change_event_type(name, StatusCode::NO_CONTENT, &nobody, |old| {
             let mut old = old.ok_or_else(ApiError::not_found)?;
             old.archived = true;
             old.updated_at = self.admin.ambient.now();
@@ -313,20 +317,13 @@ impl Call<'_> {
         &self,
         name: &str,
         status: StatusCode,
+        listeners: &Listeners,
         change: impl Fn(Option<EventType>) -> Result<Option<EventType>, ApiError>,
     ) -> Answer {
         let org = self.access.organisation();
         let now = self.admin.ambient.now();
         let change = |old: Option<EventType>| Ok::<_, ApiError>(or_same(change(old.clone())?, old));
-        let old = self.admin.catalogue.find(&org, name).await?;
-        let was = old.as_ref().is_some_and(|old| old.deprecated);
-        let outbox = match change(old)? {
-            Some(new) if new.deprecated && !was => {
-                self.admin.notices.to(&org, &Notice::event_type_deprecated(&new)).await?
-            }
-            _ => Vec::new(),
-        };
-        match self.admin.catalogue.edit(&org, name, now, &outbox, change).await?? {
+        match self.admin.catalogue.edit(&org, name, now, listeners, change).await?? {
             Some(event_type) if status != StatusCode::NO_CONTENT => Ok(show(status, event_type)),
             _ => Ok(error::empty(StatusCode::NO_CONTENT)),
         }

@@ -98,6 +98,8 @@ impl Call<'_> {
             return Ok(error::json(StatusCode::OK, &ImportOut { data }));
         }
         let now = self.admin.ambient.now();
+        // As by hand: whoever wants to know that a type is deprecated is told.
+        let listeners = self.listeners_if(found.iter().any(|one| one.deprecated)).await?;
         for one in &found {
             let change = |old: Option<EventType>| -> Result<_, ApiError> {
                 let mut new = self.event_type(&one.name, old.as_ref());
@@ -110,19 +112,14 @@ impl Call<'_> {
                 new.schemas.clone_from(&one.schemas);
                 Ok(or_same(Some(new), old))
             };
-            let was = known.iter().any(|old| old.name == one.name && old.deprecated);
-            match one.deprecated && !was {
-                // As by hand: whoever wants to know of it is told.
-                true => drop(self.change_event_type(&one.name, StatusCode::OK, change).await?),
-                false => drop(self.admin.catalogue.edit(&org, &one.name, now, &[], change).await??),
-            }
+            self.admin.catalogue.edit(&org, &one.name, now, &listeners, change).await??;
         }
         for name in &gone {
             let archive = |old: Option<EventType>| -> Result<_, ApiError> {
                 let archived = |old| EventType { archived: true, updated_at: now, ..old };
                 Ok(or_same(old.clone().map(archived), old))
             };
-            self.admin.catalogue.edit(&org, name, now, &[], archive).await??;
+            self.admin.catalogue.edit(&org, name, now, &listeners, archive).await??;
         }
         let modified = found.into_iter().map(|one| one.name).chain(gone).collect();
         let data = Imported { modified, to_modify: None, to_archive: None };

@@ -14,7 +14,7 @@ use shared::domain::notice::{Notice, Trigger, application_id};
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
 use shared::store::table::Write;
-use shared::store::{Listed, Need, Tenant};
+use shared::store::{Listed, Listeners, Need, Tenant};
 
 use crate::endpoint::EndpointOut;
 use crate::{Answer, Call, page};
@@ -123,24 +123,26 @@ impl Call<'_> {
         endpoint: &Endpoint,
     ) -> Result<Vec<Write>, ApiError> {
         let notice = Notice::endpoint(kind, &tenant.application, endpoint);
-        Ok(self.admin.notices.about(&tenant.application, &notice).await?)
+        Ok(self.admin.notices.about(&tenant.application, notice).await?)
     }
 
-    /// The same for an endpoint that is changed, and perhaps enabled or disabled with that.
-    pub(crate) async fn outbox_of_update(
-        &self,
-        tenant: &Tenant,
-        endpoint: &Endpoint,
-        disabled: bool,
-    ) -> Result<Vec<Write>, ApiError> {
-        let application = &tenant.application;
-        let mut outbox = self.outbox_of(tenant, "endpoint.updated", endpoint).await?;
-        let turned = match (endpoint.disabled, disabled) {
-            (true, false) => Notice::endpoint("endpoint.enabled", application, endpoint),
-            (false, true) => Notice::disabled(application, endpoint, Trigger::Manual),
-            _ => return Ok(outbox),
-        };
-        outbox.extend(self.admin.notices.about(application, &turned).await?);
-        Ok(outbox)
+    /// Who hears of a change of the organisation, if there is to be something to hear.
+    pub(crate) async fn listeners_if(&self, told: bool) -> Result<Listeners, ApiError> {
+        let (org, notices) = (self.access.organisation(), &self.admin.notices);
+        Ok(if told { notices.listeners(&org).await? } else { notices.nobody(&org) })
     }
+}
+
+/// What there is to tell of an endpoint that is changed, and perhaps enabled or disabled with that.
+pub(crate) fn of_update(
+    application: &Application,
+    old: &Endpoint,
+    new: &Endpoint,
+) -> impl Iterator<Item = Notice> {
+    let turned = match (old.disabled, new.disabled) {
+        (true, false) => Some(Notice::endpoint("endpoint.enabled", application, new)),
+        (false, true) => Some(Notice::disabled(application, new, Trigger::Manual)),
+        _ => None,
+    };
+    [Notice::endpoint("endpoint.updated", application, new)].into_iter().chain(turned)
 }

@@ -14,7 +14,6 @@ use shared::api::rules::Rules;
 use shared::domain::application::{Application, Metadata};
 use shared::domain::event_type::{EventType, Schemas};
 use shared::domain::json::Verbatim;
-use shared::domain::notice::Notice;
 use shared::domain::profile::catalogue::CatalogueEvent;
 use shared::domain::profile::{self, Profile};
 use shared::store::{StoreError, StoredProfile, Tenant};
@@ -141,15 +140,9 @@ impl Call<'_> {
         let file = file.ok_or_else(|| ApiError::Internal("a rule without a sentence".into()))?;
         let stored = StoredProfile { profile: file.profile, events: file.events };
         let org = self.access.organisation();
-        let old = self.admin.profile_store.profile(&org, name).await?;
-        let outbox = match &stored.profile.deprecated {
-            Some(now) if old.and_then(|old| old.deprecated).as_ref() != Some(now) => {
-                let notice = Notice::profile_deprecated(&stored.profile, now);
-                self.admin.notices.to(&org, &notice).await?
-            }
-            _ => Vec::new(),
-        };
-        self.admin.profile_store.put(&org, &stored, &outbox).await?;
+        let listeners = self.listeners_if(stored.profile.deprecated.is_some()).await?;
+        let now = self.admin.ambient.now();
+        self.admin.profile_store.put(&org, &stored, now, &listeners).await?;
         let StoredProfile { profile, events } = stored;
         Ok(error::json(StatusCode::OK, &ProfileOut { profile, events }))
     }
@@ -158,7 +151,7 @@ impl Call<'_> {
     pub(crate) async fn load_profile(&self, name: &str) -> Answer {
         let (profile, events) = self.profile_and_events(name).await?;
         let org = self.access.organisation();
-        let now = self.admin.ambient.now();
+        let (now, nobody) = (self.admin.ambient.now(), self.listeners_if(false).await?);
         for event in &events {
             let schemas = schemas(event).map_err(|error| ApiError::Internal(error.to_string()))?;
             let change = |old: Option<EventType>| {
@@ -170,7 +163,7 @@ impl Call<'_> {
                 new.updated_at = now;
                 Ok::<_, ApiError>(Some(new))
             };
-            self.admin.catalogue.edit(&org, &event.event_type, now, &[], change).await??;
+            self.admin.catalogue.edit(&org, &event.event_type, now, &nobody, change).await??;
         }
         let event_types = events.into_iter().map(|event| event.event_type).collect();
         Ok(error::json(StatusCode::OK, &LoadOut { event_types }))

@@ -83,7 +83,8 @@ impl Call<'_> {
         let settings = (&schedule, &Field::Absent);
         check_delivery_settings(&mut rules, settings);
         rules.check()?;
-        self.change_event_type(name, StatusCode::NO_CONTENT, |old| {
+        let nobody = self.listeners_if(false).await?;
+        self.change_event_type(name, StatusCode::NO_CONTENT, &nobody, |old| {
             let mut new = old.ok_or_else(ApiError::not_found)?;
             apply_delivery_settings(&mut new.settings, settings);
             new.updated_at = self.admin.ambient.now();

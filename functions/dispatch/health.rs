@@ -260,7 +260,7 @@ async fn tell(
     notice: Option<Notice>,
 ) -> Result<Vec<Write>, StoreError> {
     match notice {
-        Some(notice) => job.context.parts.notices.about(application, &notice).await,
+        Some(notice) => job.context.parts.notices.about(application, notice).await,
         None => Ok(Vec::new()),
     }
 }

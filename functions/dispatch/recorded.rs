@@ -230,7 +230,7 @@ async fn outbox(job: &Job, about: About<'_>, attempt: &Attempt, told: Notificati
     };
     let application = &tenant.application;
     let notice = Notice::attempt(kind, application, about.message, attempt);
-    let call = || job.context.parts.notices.about(application, &notice);
+    let call = || job.context.parts.notices.about(application, notice.clone());
     persist(job, call).await.unwrap_or_else(|why| {
         error!(message.id = %attempt.msg, kind, ?why, "a notice is lost");
         Vec::new()

@@ -6,10 +6,11 @@ use super::change::{Change, change};
 use super::keys::EVENT_TYPE_PREFIX;
 use super::pages::{self, Bounds, Listed, Walk};
 use super::table::{Condition, Index, Item, Query, Table, Write, prefix_range};
-use super::{EventTypeSettings, StoreError, doc, event_type_settings, keys};
+use super::{EventTypeSettings, Listeners, StoreError, doc, event_type_settings, keys};
 use crate::domain::clock::Timestamp;
 use crate::domain::event_type::EventType;
 use crate::domain::id::OrganisationId;
+use crate::domain::notice::Notice;
 
 /// A page with schemas ends when it has so many bytes: more than fits an answer of the API, and
 /// little enough to be held in memory.
@@ -81,7 +82,8 @@ impl Catalogue {
     }
 
     /// Decides, from what is there, what shall be there: `None` removes it. `edit` may run
-    /// more than once; nothing is stored if it fails. `outbox` is written at once with the change.
+    /// more than once; nothing is stored if it fails. The listeners are told at once with the change
+    /// if it deprecates the type.
     ///
     /// # Errors
     /// When the store fails; all of it or nothing may be stored then.
@@ -90,7 +92,7 @@ impl Catalogue {
         org: &OrganisationId,
         name: &str,
         now: Timestamp,
-        outbox: &[Write],
+        listeners: &Listeners,
         edit: impl Fn(Option<EventType>) -> Result<Option<EventType>, E>,
     ) -> Result<Result<Option<EventType>, E>, StoreError> {
         let key = keys::event_type(org, name);
@@ -108,7 +110,8 @@ impl Catalogue {
                 None => Write::Delete(key.clone(), condition),
             };
             let settings = event_type_settings::writes_with(org, name, old.as_ref(), new.as_ref())?;
-            let writes = std::iter::once(write).chain(outbox.iter().cloned()).chain(settings);
+            let told = listeners.hear(deprecation(old.as_ref(), new.as_ref()))?;
+            let writes = std::iter::once(write).chain(told).chain(settings);
             Ok(Change::Write(writes.collect(), Ok(new)))
         });
         let changed = changed.await;
@@ -117,6 +120,12 @@ impl Catalogue {
         }
         changed?.done()
     }
+}
+
+/// What there is to tell of a change.
+fn deprecation(old: Option<&EventType>, new: Option<&EventType>) -> Option<Notice> {
+    let was = old.is_some_and(|old| old.deprecated);
+    new.filter(|new| new.deprecated && !was).map(Notice::event_type_deprecated)
 }
 
 fn item_of(event_type: &EventType, rev: u64) -> Result<Item, StoreError> {

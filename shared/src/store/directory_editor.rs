@@ -220,6 +220,23 @@ impl DirectoryEditor {
         now: Timestamp,
         edit: impl Fn(&mut Endpoint) -> A,
     ) -> Result<Edited<(Endpoint, A)>, StoreError> {
+        let tell = |_: &Endpoint, _: &Endpoint| Ok(self.outbox.clone());
+        self.edit_endpoint_and_tell(app, ep, now, edit, tell).await
+    }
+
+    /// Changes an endpoint, and writes with that what there is to tell of what it was and what it is
+    /// now. Both are asked again when somebody else was faster.
+    ///
+    /// # Errors
+    /// As [`Self::edit_endpoint`].
+    pub async fn edit_endpoint_and_tell<A>(
+        &self,
+        app: &ApplicationId,
+        ep: &EndpointId,
+        now: Timestamp,
+        edit: impl Fn(&mut Endpoint) -> A,
+        tell: impl Fn(&Endpoint, &Endpoint) -> Result<Vec<Write>, StoreError>,
+    ) -> Result<Edited<(Endpoint, A)>, StoreError> {
         self.change(app, Some(ep), |item| {
             let old: Endpoint = doc::decode(&item.doc)?;
             let mut new = old.clone();
@@ -233,7 +250,7 @@ impl DirectoryEditor {
                 let alias = new.uid.as_ref().map(|uid| endpoint_alias(app, uid, new.id));
                 writes.extend(renaming(freed(&old), alias.transpose()?, now));
             }
-            writes.extend(self.outbox.iter().cloned());
+            writes.extend(tell(&old, &new)?);
             Ok(Change::Write(writes, Edited::Done((new, answer))))
         })
         .await

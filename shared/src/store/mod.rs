@@ -96,7 +96,7 @@ pub use inbox::{Accepted, Inbox};
 pub use inspectors::Inspectors;
 pub use integrations::Integrations;
 pub use keysets::{KEYSET_TTL_MS, KeySets};
-pub use notices::{LISTENERS_TTL_MS, Notices};
+pub use notices::{LISTENERS_TTL_MS, Listeners, Notices};
 pub use pages::{Listed, Walk};
 pub use parking::{HeldRecord, PARKED_DAYS, Parked, Parking};
 pub use portals::{PORTAL_TTL_MS, Portals};

@@ -34,6 +34,47 @@ pub struct Notices {
     recent: Cache<OrganisationId, Option<Arc<Tenant>>>,
 }
 
+/// Those who are to hear of something that is still to be decided.
+pub struct Listeners {
+    org: OrganisationId,
+    tenant: Option<Arc<Tenant>>,
+    ambient: Ambient,
+}
+
+impl Listeners {
+    /// What has to be written together with what these notices say: nothing when nobody wants to know.
+    ///
+    /// # Errors
+    /// When a notice cannot be written down.
+    pub fn hear(
+        &self,
+        notices: impl IntoIterator<Item = Notice>,
+    ) -> Result<Vec<Write>, StoreError> {
+        let mut writes = Vec::new();
+        for notice in notices.into_iter().filter(|notice| self.want(notice)) {
+            writes.extend(self.message(&notice)?);
+        }
+        Ok(writes)
+    }
+
+    fn want(&self, notice: &Notice) -> bool {
+        let mut endpoints = self.tenant.iter().flat_map(|tenant| &tenant.endpoints);
+        endpoints.any(|endpoint| endpoint.wants(notice.kind, &[]))
+    }
+
+    fn message(&self, notice: &Notice) -> Result<[Write; 2], StoreError> {
+        let now = self.ambient.now();
+        let new = NewMessage::of(notice.kind, notice.payload().to_string());
+        let key = MessageKey::new(&self.ambient);
+        let hours = DEFAULT_RETENTION_DAYS * HOURS_A_DAY;
+        let message = Message::new(new, application_id(&self.org), key, now, hours);
+        Ok([
+            Write::Put(inbox::message_item(&message, true)?, Condition::Always),
+            Write::Put(scheduled::waiting_item(&message, now)?, Condition::Always),
+        ])
+    }
+}
+
 impl Notices {
     /// Notices in this table. Who listens is remembered for `ttl_ms` milliseconds.
     pub fn new(table: Arc<dyn Table>, ambient: Ambient, ttl_ms: u64) -> Self {
@@ -49,12 +90,9 @@ impl Notices {
     pub async fn about(
         &self,
         application: &Application,
-        notice: &Notice,
+        notice: Notice,
     ) -> Result<Vec<Write>, StoreError> {
-        match application.operational {
-            true => Ok(Vec::new()),
-            false => self.to(&application.org, notice).await,
-        }
+        self.listeners_about(application).await?.hear([notice])
     }
 
     /// The same for what concerns the organisation as a whole.
@@ -64,25 +102,38 @@ impl Notices {
     pub async fn to(
         &self,
         org: &OrganisationId,
-        notice: &Notice,
+        notice: Notice,
     ) -> Result<Vec<Write>, StoreError> {
-        let Some(listeners) = self.listeners(org).await? else { return Ok(Vec::new()) };
-        if !listeners.endpoints.iter().any(|endpoint| endpoint.wants(notice.kind, &[])) {
-            return Ok(Vec::new());
-        }
-        let now = self.ambient.now();
-        let new = NewMessage::of(notice.kind, notice.payload().to_string());
-        let key = MessageKey::new(&self.ambient);
-        let hours = DEFAULT_RETENTION_DAYS * HOURS_A_DAY;
-        let message = Message::new(new, application_id(org), key, now, hours);
-        Ok(vec![
-            Write::Put(inbox::message_item(&message, true)?, Condition::Always),
-            Write::Put(scheduled::waiting_item(&message, now)?, Condition::Always),
-        ])
+        self.listeners(org).await?.hear([notice])
     }
 
-    async fn listeners(&self, org: &OrganisationId) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let listeners = async { self.directory.tenant(&application_id(org), Need::All).await };
-        self.recent.get_or_read(*org, listeners).await
+    /// Who is to hear of this application's endpoints and messages. Nobody hears of those that
+    /// listen.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn listeners_about(&self, application: &Application) -> Result<Listeners, StoreError> {
+        match application.operational {
+            true => Ok(self.those(application.org, None)),
+            false => self.listeners(&application.org).await,
+        }
+    }
+
+    /// Who is to hear of what concerns the organisation as a whole.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn listeners(&self, org: &OrganisationId) -> Result<Listeners, StoreError> {
+        let read = async { self.directory.tenant(&application_id(org), Need::All).await };
+        Ok(self.those(*org, self.recent.get_or_read(*org, read).await?))
+    }
+
+    /// Nobody: where nothing is told.
+    pub fn nobody(&self, org: &OrganisationId) -> Listeners {
+        self.those(*org, None)
+    }
+
+    fn those(&self, org: OrganisationId, tenant: Option<Arc<Tenant>>) -> Listeners {
+        Listeners { org, tenant, ambient: self.ambient.clone() }
     }
 }

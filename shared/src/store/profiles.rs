@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::write_all;
+use super::change::{Change, change};
 use super::table::prefix_range;
 use super::table::{Condition, Item, Table, Write};
-use super::{StoreError, base_query, doc, keys, read_first};
+use super::{Listeners, StoreError, base_query, doc, keys, read_first};
+use crate::domain::clock::Timestamp;
 use crate::domain::id::OrganisationId;
+use crate::domain::notice::Notice;
 use crate::domain::profile::Profile;
 use crate::domain::profile::catalogue::CatalogueEvent;
 
@@ -80,8 +82,8 @@ impl ProfileStore {
         items.iter().map(|item| Ok(doc::decode::<Rules>(&item.doc)?.profile)).collect()
     }
 
-    /// Stores a profile in place of one of the same name, and at once with it what there is to
-    /// tell.
+    /// Stores a profile in place of one of the same name. The listeners are told at once with that if
+    /// it deprecates the format, or says something else of its end.
     ///
     /// # Errors
     /// When the store fails; it may or may not be stored then.
@@ -89,11 +91,21 @@ impl ProfileStore {
         &self,
         org: &OrganisationId,
         stored: &StoredProfile,
-        outbox: &[Write],
+        now: Timestamp,
+        listeners: &Listeners,
     ) -> Result<(), StoreError> {
-        let item = Item::new(keys::profile(org, &stored.profile.name), doc::encode(stored)?);
-        let put = Write::Put(item, Condition::Always);
-        let writes = std::iter::once(put).chain(outbox.iter().cloned()).collect();
-        write_all(&*self.table, writes).await.map(drop)
+        let StoredProfile { profile, .. } = stored;
+        let key = keys::profile(org, &profile.name);
+        let put = change(&*self.table, &key, |found| {
+            let condition = Condition::unchanged(found.as_ref().map(|item| item.rev), now);
+            let old = found.map(|item| doc::decode::<Rules>(&item.doc)).transpose()?;
+            let was = old.and_then(|old| old.profile.deprecated);
+            let is = profile.deprecated.as_ref().filter(|is| was.as_ref() != Some(is));
+            let told = listeners.hear(is.map(|is| Notice::profile_deprecated(profile, is)))?;
+            let item = Item::new(key.clone(), doc::encode(stored)?);
+            let put = Write::Put(item.revision(condition.next_revision()), condition);
+            Ok(Change::Write(std::iter::once(put).chain(told).collect(), ()))
+        });
+        put.await?.done()
     }
 }

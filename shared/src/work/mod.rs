@@ -345,7 +345,7 @@ impl Worker {
         match task.status {
             Status::Running => Ok(Vec::new()),
             Status::Finished | Status::Failed => {
-                self.notices.to(&task.org, &Notice::task(task)).await
+                self.notices.to(&task.org, Notice::task(task)).await
             }
         }
     }
