@@ -333,9 +333,9 @@ pub(crate) struct Demo {
 /// What is measured.
 #[derive(Args, Clone)]
 pub(crate) struct Bench {
-    /// Messages to publish.
-    #[arg(long, short = 'n', default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) messages: u64,
+    /// Messages to publish: 20,000 unless said otherwise, beside others 2,000.
+    #[arg(long, short = 'n', value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) messages: Option<u64>,
     /// Publishers at work at once.
     #[arg(long, short = 'c', default_value_t = 64, value_parser = number(1, 10_000))]
     pub(crate) concurrency: usize,

@@ -32,8 +32,12 @@ use target::Target;
 /// How long nothing may arrive before the rest counts as lost. Longer than the first retry
 /// takes, and than a lease that a killed platform left behind.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// Messages a second beside somebody who does harm, unless the caller says otherwise.
+/// Messages of a run, unless the caller says otherwise.
+const MESSAGES: u64 = 20_000;
+/// Messages a second beside somebody who does harm, and how many they are, unless the caller says
+/// otherwise: 40 s of them.
 const RATE_BESIDE_OTHERS: u64 = 50;
+const MESSAGES_BESIDE_OTHERS: u64 = 2_000;
 
 /// What one run is asked to do.
 #[derive(Clone)]
@@ -60,14 +64,16 @@ pub(crate) async fn run(reach: &Reach, options: &cli::Bench) -> Result<(), Strin
 }
 
 async fn measure(reach: &Reach, options: &cli::Bench) -> Result<(), String> {
+    let beside_others = options.hang || options.hostile;
+    let messages = if beside_others { MESSAGES_BESIDE_OTHERS } else { MESSAGES };
     let plan = Plan {
-        messages: options.messages,
+        messages: options.messages.unwrap_or(messages),
         concurrency: options.concurrency,
         endpoints: options.endpoints,
         payload: options.payload,
         latency: Duration::from_millis(options.latency),
         rate: match options.rate {
-            0 if options.hang || options.hostile => RATE_BESIDE_OTHERS,
+            0 if beside_others => RATE_BESIDE_OTHERS,
             rate => rate,
         },
         hang: options.hang,
