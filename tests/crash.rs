@@ -25,7 +25,7 @@ use proptest::test_runner::{Config, TestRunner};
 use receive::Receiver;
 use retry::Sweeper;
 use serde_json::json;
-use shared::domain::delivery::scheduled::Waiting;
+use shared::domain::delivery::scheduled::ScheduleState;
 use shared::domain::endpoint::NARROW;
 use shared::domain::message::DEFAULT_RETENTION_DAYS;
 use shared::domain::metrics::Metric;
@@ -710,7 +710,7 @@ impl Trial {
 
     async fn was_canceled(&self, msg: &str) -> bool {
         let found = self.world.parts.deliveries.scheduled(&msg.parse().unwrap()).await.unwrap();
-        found.is_some_and(|found| found.value.waiting == Waiting::Canceled)
+        found.is_some_and(|found| found.value.state == ScheduleState::Canceled)
     }
 
     /// Nothing is counted twice; and nothing is missing where nothing broke.

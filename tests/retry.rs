@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use dispatch::{Dispatcher, Settings};
 use futures_util::future::join_all;
-use retry::{Pace, Part, Report, Sweeper};
+use retry::{Concurrency, Part, Report, Sweeper};
 use serde_json::{Value, json};
 use shared::domain::attempt::{Attempt, Trigger};
 use shared::domain::clock::Timestamp;
@@ -327,7 +327,7 @@ async fn a_backlog_is_claimed_side_by_side_and_sent_in_tens() {
     let (store, queue) = (world.gauge.store(), world.gauge.queue());
     // A page of each shard, a second one of these four, and a claim each.
     assert_eq!(store.calls(), DUE_SHARDS as usize + 4 + 600);
-    let Pace { reads, calls } = Pace::default();
+    let Concurrency { reads, calls } = Concurrency::default();
     assert!((calls..=calls + reads).contains(&store.most()), "{}", store.most());
     assert_eq!(queue.calls(), 60);
     assert!(queue.most() >= 10, "{}", queue.most());
@@ -339,16 +339,16 @@ async fn a_run_with_nothing_to_do_asks_for_few_shards_at_once() {
     world.gauge.switch_on();
     assert_eq!(world.sweep().await, Report::default());
     let store = world.gauge.store();
-    assert_eq!((store.calls(), store.most()), (DUE_SHARDS as usize, Pace::default().reads));
+    assert_eq!((store.calls(), store.most()), (DUE_SHARDS as usize, Concurrency::default().reads));
 }
 
 #[tokio::test]
-async fn no_more_is_done_at_once_than_the_pace_allows() {
+async fn no_more_is_done_at_once_than_is_allowed() {
     let world = World::new();
     due_in(&world, 3, 30).await;
     world.gauge.switch_on();
-    let pace = Pace { reads: 1, calls: 2 };
-    let slow = Sweeper { pace, ..world.sweeper.clone() };
+    let concurrency = Concurrency { reads: 1, calls: 2 };
+    let slow = Sweeper { concurrency, ..world.sweeper.clone() };
     assert_eq!(slow.run(None).await.enqueued, 30);
     assert_eq!(world.gauge.store().most(), 3);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dispatch::{Dispatcher, Settings};
-use retry::{Pace, Part, Report, Sweeper};
+use retry::{Concurrency, Part, Report, Sweeper};
 use serde_json::json;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::MessageId;
@@ -195,8 +195,9 @@ async fn what_has_come_due_lately_does_not_wait_for_a_long_backlog() {
     due_in(&world, 4, 3).await;
     let table = Arc::new(Tired { inner: world.table.clone(), clock: world.clock.clone() });
     // Reads that are under way together end in any order, and the next are asked for in that order.
-    let pace = Pace { reads: 1, ..Pace::default() };
-    let tired = Sweeper { deliveries: Deliveries::new(table), pace, ..world.sweeper.clone() };
+    let concurrency = Concurrency { reads: 1, ..Concurrency::default() };
+    let tired =
+        Sweeper { deliveries: Deliveries::new(table), concurrency, ..world.sweeper.clone() };
     // Time for the first pages of all 64 shards and one more, which is not the second of the oldest.
     let deadline = world.ambient.now().plus_ms(91_000);
     let expected = Report { enqueued: 103, ..Report::default() };

@@ -10,7 +10,7 @@ use shared::api::request;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
 use shared::domain::delivery::machine::Event;
-use shared::domain::delivery::scheduled::Waiting;
+use shared::domain::delivery::scheduled::ScheduleState;
 use shared::domain::id::{AttemptId, EndpointId, MessageId};
 use shared::domain::message::Message;
 use shared::store::{Advanced, Trace, Walk};
@@ -61,7 +61,7 @@ impl Call<'_> {
 
     /// Whether this was to wait for its time, and was canceled before.
     pub(crate) async fn is_canceled(&self, message: &Message) -> Result<bool, ApiError> {
-        Ok(self.admin.pending.waiting(message).await? == Some(Waiting::Canceled))
+        Ok(self.admin.pending.schedule_state(message).await? == Some(ScheduleState::Canceled))
     }
 
     async fn cancel_one(&self, message: &Message) -> Result<u64, ApiError> {
@@ -110,7 +110,8 @@ impl Call<'_> {
             let mut messages = Vec::with_capacity(references.len());
             for reference in references {
                 let message = self.message(&tenant, reference).await?;
-                if self.admin.pending.waiting(&message).await? == Some(Waiting::Yes) {
+                let state = self.admin.pending.schedule_state(&message).await?;
+                if state == Some(ScheduleState::Waiting) {
                     let rule = format!(
                         "must not name `{reference}`: it waits for its time, and is canceled for \
                          all endpoints with POST /api/v1/app/{app}/msg/{reference}/cancel"

@@ -415,7 +415,8 @@ impl Call<'_> {
             (open, is_raised(before.throttle_rate, endpoint.throttle_rate))
         };
         let listeners = self.admin.notices.listeners_about(application).await?;
-        let tell = |old: &Endpoint, new: &Endpoint| listeners.hear(of_update(application, old, new));
+        let tell =
+            |old: &Endpoint, new: &Endpoint| listeners.hear(of_update(application, old, new));
         let editor = &self.admin.editor;
         let edited = editor.edit_endpoint_and_tell(&application.id, ep, now, edit, tell).await?;
         let (endpoint, (open, raised)) = stored(edited, UID_TAKEN)?;

@@ -44,7 +44,7 @@ const TASKS_MS: u64 = 15_000;
 
 /// How much a run does at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct Concurrency {
     /// Shards of the index that are read from. A run with nothing to do needs no more connections.
     pub reads: usize,
     /// Calls to the store and messages that are held for them, in all shards together: at 5 to
@@ -53,7 +53,7 @@ pub struct Pace {
     pub calls: usize,
 }
 
-impl Default for Pace {
+impl Default for Concurrency {
     fn default() -> Self {
         Self { reads: 8, calls: 256 }
     }
@@ -85,8 +85,8 @@ pub struct Sweeper {
     pub parking: Parking,
     /// Carries on with background tasks.
     pub worker: Worker,
-    /// How much it does at the same time; another pace than the usual one is for simulations.
-    pub pace: Pace,
+    /// How much it does at the same time; other numbers than the usual ones are for simulations.
+    pub concurrency: Concurrency,
     /// Hears what happened.
     pub metrics: Arc<dyn Metrics>,
     /// Time and randomness.
@@ -147,7 +147,7 @@ impl Sweeper {
             retries,
             parking: stores.parking,
             worker,
-            pace: Pace::default(),
+            concurrency: Concurrency::default(),
             metrics,
             ambient,
         }

@@ -104,8 +104,8 @@ impl Page {
 pub(crate) async fn run(sweeper: &Sweeper, part: Part, until: Option<Timestamp>) -> Swept {
     let walk = Walk {
         sweeper,
-        reads: Semaphore::new(sweeper.pace.reads),
-        calls: Semaphore::new(sweeper.pace.calls),
+        reads: Semaphore::new(sweeper.concurrency.reads),
+        calls: Semaphore::new(sweeper.concurrency.calls),
     };
     let shards = join_all(part.shards().map(|shard| walk.sweep(shard, until))).await;
     let mut all = Swept { oldest: Some(sweeper.ambient.now()), ..Swept::default() };

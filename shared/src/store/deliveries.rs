@@ -28,7 +28,7 @@ use super::{StoreError, Versioned, attempts, doc, inbox, keys, read_range};
 use crate::domain::attempt::{Attempt, Trigger};
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::{Effect, Event, Outcome, Refusal, Transition, step};
-use crate::domain::delivery::scheduled::{ScheduledMessage, Waiting};
+use crate::domain::delivery::scheduled::{ScheduleState, ScheduledMessage};
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::endpoint::Stretch;
 use crate::domain::id::{EndpointId, MessageId};
@@ -72,7 +72,8 @@ impl Snapshot {
                 snapshot.cut_again = doc::decode::<CutAgain>(&item.doc)?.msg == *msg;
             } else if item.key.sk == keys::SCHEDULED_SK {
                 let scheduled: ScheduledMessage = doc::decode(&item.doc)?;
-                snapshot.canceled = scheduled.msg == *msg && scheduled.waiting == Waiting::Canceled;
+                snapshot.canceled =
+                    scheduled.msg == *msg && scheduled.state == ScheduleState::Canceled;
             } else if item.key.sk.starts_with(keys::DELIVERY_PREFIX) {
                 let found = Versioned::<Delivery>::read(item)?;
                 if found.value.msg == *msg {
@@ -420,12 +421,15 @@ impl Deliveries {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn waiting(&self, message: &Message) -> Result<Option<Waiting>, StoreError> {
+    pub async fn schedule_state(
+        &self,
+        message: &Message,
+    ) -> Result<Option<ScheduleState>, StoreError> {
         if message.deliver_at.is_none() {
             return Ok(None);
         }
         let found = self.scheduled(&message.id).await?;
-        Ok(found.map(|found| found.value.waiting))
+        Ok(found.map(|found| found.value.state))
     }
 
     /// Stores what became of a scheduled message. `None` when somebody else has changed it.

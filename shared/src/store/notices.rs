@@ -99,11 +99,7 @@ impl Notices {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn to(
-        &self,
-        org: &OrganisationId,
-        notice: Notice,
-    ) -> Result<Vec<Write>, StoreError> {
+    pub async fn to(&self, org: &OrganisationId, notice: Notice) -> Result<Vec<Write>, StoreError> {
         self.listeners(org).await?.hear([notice])
     }
 
@@ -112,7 +108,10 @@ impl Notices {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn listeners_about(&self, application: &Application) -> Result<Listeners, StoreError> {
+    pub async fn listeners_about(
+        &self,
+        application: &Application,
+    ) -> Result<Listeners, StoreError> {
         match application.operational {
             true => Ok(self.those(application.org, None)),
             false => self.listeners(&application.org).await,

@@ -9,7 +9,7 @@ use super::{Step, StepError, Worker, turn_page};
 use crate::domain::attempt::Trigger;
 use crate::domain::clock::Timestamp;
 use crate::domain::delivery::machine::Event;
-use crate::domain::delivery::scheduled::Waiting;
+use crate::domain::delivery::scheduled::ScheduleState;
 use crate::domain::delivery::{Delivery, LEASE_MS, State};
 use crate::domain::id::{ApplicationId, AttemptId, EndpointId, Ksuid, MessageId, RANDOM_BYTES};
 use crate::domain::message::Message;
@@ -134,7 +134,8 @@ impl Worker {
         if deliveries.attempt(&message.id, &ep, trigger).await?.is_some() {
             return Ok(None);
         }
-        if deliveries.waiting(&message).await?.is_some_and(|waiting| waiting != Waiting::Over) {
+        let state = deliveries.schedule_state(&message).await?;
+        if state.is_some_and(|state| state != ScheduleState::Released) {
             return Ok(None);
         }
         let now = self.ambient.now();

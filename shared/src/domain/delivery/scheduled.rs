@@ -12,14 +12,16 @@ use crate::domain::clock::Timestamp;
 use crate::domain::id::{ApplicationId, MessageId};
 use crate::domain::message::Message;
 
-/// How far a scheduled message is.
+/// How far a scheduled message is. What is stored keeps the names that it had first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Waiting {
+pub enum ScheduleState {
     /// Its time has not come.
-    Yes,
+    #[serde(rename = "yes")]
+    Waiting,
     /// It is in the queue.
-    Over,
+    #[serde(rename = "over")]
+    Released,
     /// It was canceled.
     Canceled,
 }
@@ -35,7 +37,8 @@ pub struct ScheduledMessage {
     /// When it is to be delivered.
     pub at: Timestamp,
     /// How far it is.
-    pub waiting: Waiting,
+    #[serde(rename = "waiting")]
+    pub state: ScheduleState,
     /// When the sweep looks at it, while it waits.
     pub due_at: Timestamp,
     /// When the message may be forgotten, and this with it.
@@ -49,7 +52,7 @@ impl ScheduledMessage {
             msg: message.id,
             app: message.app,
             at,
-            waiting: Waiting::Yes,
+            state: ScheduleState::Waiting,
             due_at: at.minus_ms(SWEEP_AHEAD_MS),
             expires_at: message.expires_at,
         }
@@ -57,7 +60,7 @@ impl ScheduledMessage {
 
     /// Whether its time has not come.
     pub fn is_waiting(&self) -> bool {
-        self.waiting == Waiting::Yes
+        self.state == ScheduleState::Waiting
     }
 
     /// Whether a sweep claimed it before: then its record may be in the queue already.
@@ -79,15 +82,15 @@ impl ScheduledMessage {
         Self { due_at: now.max(first_due.plus_ms(1)), ..self.clone() }
     }
 
-    /// Over: it is in the queue.
+    /// It is in the queue.
     #[must_use]
     pub fn released(&self) -> Self {
-        Self { waiting: Waiting::Over, ..self.clone() }
+        Self { state: ScheduleState::Released, ..self.clone() }
     }
 
-    /// Called off, unless it was before.
+    /// Canceled, unless it was before.
     pub fn canceled(&self) -> Option<Self> {
-        (self.waiting != Waiting::Canceled)
-            .then(|| Self { waiting: Waiting::Canceled, ..self.clone() })
+        (self.state != ScheduleState::Canceled)
+            .then(|| Self { state: ScheduleState::Canceled, ..self.clone() })
     }
 }
