@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dispatch::{Dispatcher, Parts};
 use http::Request;
 use receive::Receiver;
-use retry::{Concurrency, Sweeper};
+use retry::Sweeper;
 use serde_json::{Value, json};
 use shared::domain::clock::{Ambient, Clock};
 use shared::domain::id::OrganisationId;
@@ -173,7 +173,7 @@ impl Ports {
         let base = self.base(life, StoreSettings::default());
         let mut sweeper = Sweeper::new(base, self.queues(life), dead);
         if self.without == Some(Part::Sweep) {
-            sweeper.concurrency = Concurrency { reads: 1, calls: 1 };
+            sweeper.concurrency = retry::Concurrency { reads: 1, calls: 1 };
         }
         sweeper
     }
