@@ -53,8 +53,7 @@ async fn a_token_for_one_application_publishes_to_it_and_does_nothing_else() {
 
 #[tokio::test]
 async fn a_token_is_listed_with_its_last_use_and_never_shown_again() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let (token, id) =
         make(&world, json!({"name": "ci", "scope": "publish", "expiry": 7_200})).await;
     let listed = async || world.call("GET", TOKENS, Value::Null).await.body;
@@ -135,8 +134,7 @@ async fn only_who_holds_everything_makes_tokens() {
 
 #[tokio::test]
 async fn all_tokens_of_an_organisation_are_taken_back_at_once() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let visit = format!("/api/v1/auth/app-portal-access/{app}");
     let visitor = text(&world.call("POST", &visit, Value::Null).await.body["token"]);
     let (token, _) = make(&world, json!({"name": "n"})).await;

@@ -13,8 +13,7 @@ const SEED: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=";
 
 #[tokio::test]
 async fn an_endpoint_that_asks_for_ed25519_shows_a_public_key_that_verifies_its_deliveries() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let made = json!({"url": URL, "signatureScheme": "v1a"});
     let ep = world.endpoint_with(&app, made).await;
     let public = shown(&world, &app, &ep).await;
@@ -31,8 +30,7 @@ async fn an_endpoint_that_asks_for_ed25519_shows_a_public_key_that_verifies_its_
 
 #[tokio::test]
 async fn a_private_key_that_is_brought_along_signs_and_is_never_shown() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "secret": SEED})).await;
     let own = SigningSecret::parse(SEED).unwrap();
     assert_eq!(shown(&world, &app, &ep).await, own.reveal());
@@ -43,8 +41,7 @@ async fn a_private_key_that_is_brought_along_signs_and_is_never_shown() {
 
 #[tokio::test]
 async fn a_rotation_keeps_the_scheme_and_signs_with_both_keys_for_a_day() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "signatureScheme": "v1a"})).await;
     let old = PublicKey::parse(&shown(&world, &app, &ep).await).unwrap();
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret/rotate");
@@ -60,9 +57,7 @@ async fn a_rotation_keeps_the_scheme_and_signs_with_both_keys_for_a_day() {
 
 #[tokio::test]
 async fn a_receiver_can_change_from_one_scheme_to_the_other_without_a_gap() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let old = SigningSecret::parse(&shown(&world, &app, &ep).await).unwrap();
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret/rotate");
     let rotated = world.call("POST", &path, json!({"signatureScheme": "v1a"})).await;
@@ -76,8 +71,7 @@ async fn a_receiver_can_change_from_one_scheme_to_the_other_without_a_gap() {
 
 #[tokio::test]
 async fn schemes_and_keys_that_do_not_fit_are_refused_by_name() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let endpoints = format!("/api/v1/app/{app}/endpoint");
     let key = format!("/api/v1/app/{app}/integration-key/rotate");
     let symmetric = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

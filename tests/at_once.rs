@@ -40,9 +40,7 @@ impl Producer for Gate {
 }
 
 async fn stage() -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     (world, app)
 }
 

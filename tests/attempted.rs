@@ -24,9 +24,7 @@ async fn stats(world: &World, app: &str, ep: &str, query: &str) -> Value {
 /// One message that was taken, one that is being retried, one that failed for good; in the order
 /// in which they were sent.
 async fn stage() -> (World, String, String, [String; 3]) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.always(URL, answer(500));
     let failed = world.publish(&app, json!({"n": 1})).await;
     world.live_s(40 * 3600).await;
@@ -129,9 +127,7 @@ async fn statistics_count_each_attempt_of_their_window() {
 
 #[tokio::test]
 async fn what_a_page_has_to_look_up_is_looked_up_side_by_side() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let mut published = Vec::new();
     for n in 0..20 {
         published.push(world.publish(&app, json!({"n": n})).await);

@@ -34,8 +34,7 @@ async fn a_visitor_sees_its_own_application_only() {
 
 #[tokio::test]
 async fn a_visitor_with_a_flag_sees_what_is_behind_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let said = json!({"name": "hidden", "description": "d", "featureFlags": ["beta"]});
     world.call("POST", "/api/v1/event-type", said).await;
     let plain = visit(&world, &app, Value::Null).await;
@@ -46,8 +45,7 @@ async fn a_visitor_with_a_flag_sees_what_is_behind_it() {
 
 #[tokio::test]
 async fn a_visitors_flags_leave_room_for_other_headers() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/auth/app-portal-access/{app}");
     let flags = |count: usize, length: usize| {
         let names: Vec<String> = (0..count).map(|n| format!("{n:0length$}")).collect();
@@ -82,8 +80,7 @@ async fn an_application_that_is_not_there_is_created_for_its_visitor() {
 
 #[tokio::test]
 async fn a_visit_ends_when_it_was_said_to() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let token = visit(&world, &app, json!({"expiry": 3600})).await;
     let path = format!("/api/v1/app/{app}");
     world.advance_s(3599);
@@ -98,8 +95,7 @@ async fn a_visit_ends_when_it_was_said_to() {
 
 #[tokio::test]
 async fn a_token_that_logged_out_opens_nothing_and_no_other_is_touched() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let (token, other) =
         (visit(&world, &app, json!({})).await, visit(&world, &app, json!({})).await);
     let path = format!("/api/v1/app/{app}");
@@ -111,8 +107,7 @@ async fn a_token_that_logged_out_opens_nothing_and_no_other_is_touched() {
 
 #[tokio::test]
 async fn a_process_that_remembers_a_token_forgets_it_within_half_a_minute() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let token = visit(&world, &app, json!({})).await;
     let body = json!({"eventType": "a", "payload": {}});
     let path = format!("/api/v1/app/{app}/msg");
@@ -131,8 +126,7 @@ async fn a_process_that_remembers_a_token_forgets_it_within_half_a_minute() {
 
 #[tokio::test]
 async fn what_is_wrong_with_an_application_that_is_brought_along_is_said_where_it_is() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for named in ["new-one", &app] {
         let path = format!("/api/v1/auth/app-portal-access/{named}");
         let wrong = json!({"name": "", "uid": "not one", "throttleRate": 0});
@@ -147,8 +141,7 @@ async fn what_is_wrong_with_an_application_that_is_brought_along_is_said_where_i
 
 #[tokio::test]
 async fn tokens_of_a_session_are_taken_back_and_others_are_not() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}");
     let expire = format!("/api/v1/auth/app/{app}/expire-all");
     let of = async |session: &str| visit(&world, &app, json!({"sessionId": session})).await;
@@ -177,8 +170,7 @@ async fn tokens_of_a_session_are_taken_back_and_others_are_not() {
 
 #[tokio::test]
 async fn a_token_that_was_made_between_two_requests_of_one_second_is_taken_back_by_the_second() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}");
     let expire = format!("/api/v1/auth/app/{app}/expire-all");
     for named in [json!({}), json!({"sessionIds": ["one"]})] {
@@ -202,8 +194,7 @@ async fn a_token_that_was_made_between_two_requests_of_one_second_is_taken_back_
 #[tokio::test]
 async fn what_was_taken_back_stays_so_when_more_is_taken_back_later() {
     for sessions in [json!([]), json!(["one"])] {
-        let world = World::new();
-        let app = world.application().await;
+        let (world, app) = World::with_application().await;
         let path = format!("/api/v1/app/{app}");
         let expire = format!("/api/v1/auth/app/{app}/expire-all");
         let after = |seconds: u64| json!({"sessionIds": sessions, "expiry": seconds});
@@ -224,8 +215,7 @@ async fn what_was_taken_back_stays_so_when_more_is_taken_back_later() {
 
 #[tokio::test]
 async fn names_of_sessions_are_bounded() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let access = format!("/api/v1/auth/app-portal-access/{app}");
     for wrong in ["".to_owned(), "x".repeat(257)] {
         let refused = world.call("POST", &access, json!({"sessionId": wrong})).await;
@@ -238,8 +228,7 @@ async fn names_of_sessions_are_bounded() {
 
 #[tokio::test]
 async fn a_visit_lasts_a_week_unless_something_else_is_said() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let old = format!("/api/v1/auth/dashboard-access/{app}");
     let old = text(&world.call("POST", &old, Value::Null).await.body["token"]);
     let tokens =
@@ -255,8 +244,7 @@ async fn a_visit_lasts_a_week_unless_something_else_is_said() {
 
 #[tokio::test]
 async fn what_a_visitor_may_do_is_said_by_its_token_and_by_the_api() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let all = json!([
         "ViewBase",
         "ViewEndpointSecret",
@@ -285,8 +273,7 @@ async fn what_a_visitor_may_do_is_said_by_its_token_and_by_the_api() {
 
 #[tokio::test]
 async fn capabilities_that_make_no_sense_are_refused_at_their_field() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/auth/app-portal-access/{app}");
     for wrong in [json!([]), json!(["CreateAttempts"]), json!(vec!["ViewBase"; 13])] {
         let refused = world.call("POST", &path, json!({"capabilities": wrong})).await;
@@ -305,8 +292,7 @@ fn every_operation() -> Vec<(&'static str, String)> {
 #[tokio::test]
 async fn a_token_that_was_taken_back_opens_no_operation_at_all() {
     for how in ["expire-all", "logout", "deleted"] {
-        let world = World::new();
-        let app = world.application().await;
+        let (world, app) = World::with_application().await;
         let token = visit(&world, &app, Value::Null).await;
         let kept = json!({"idempotency-key": "k"});
         let path = format!("/api/v1/app/{app}/endpoint");
@@ -352,8 +338,7 @@ async fn keyed(
 
 #[tokio::test]
 async fn what_answers_get_answers_head() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let paths = ["/portal", "/docs", "/api/v1/openapi.json", "/api/v1/health", "/api/v1/app"];
     let mut paths: Vec<String> = paths.map(str::to_owned).into();
     paths.extend([format!("/api/v1/app/{app}"), format!("/api/v1/app/{app}/endpoint")]);
@@ -372,8 +357,7 @@ async fn what_answers_get_answers_head() {
 
 #[tokio::test]
 async fn no_answer_is_kept_by_a_cache_unless_it_is_everybodys_or_taken_for_something_else() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for (method, path) in [
         ("POST", format!("/api/v1/auth/app-portal-access/{app}")),
         ("GET", format!("/api/v1/app/{app}/integration-key")),
@@ -469,8 +453,7 @@ async fn a_body_that_is_compressed_is_refused_wherever_it_is_sent() {
 
 #[tokio::test]
 async fn a_link_that_opens_once_has_a_code_that_is_exchanged_once() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/auth/app-portal-access/{app}");
     let asked = json!({"oneTime": true, "readOnly": true, "sessionId": "one"});
     let link = world.call("POST", &path, asked).await.body;
@@ -513,8 +496,7 @@ async fn a_link_that_opens_once_has_a_code_that_is_exchanged_once() {
 
 #[tokio::test]
 async fn of_many_who_exchange_a_code_at_once_one_gets_the_token() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/auth/app-portal-access/{app}");
     let link = text(&world.call("POST", &path, json!({"oneTime": true})).await.body["url"]);
     let body = json!({"oneTimeToken": link.split_once("#code=").unwrap().1});
@@ -529,8 +511,7 @@ fn own((one, other): (&str, &str)) -> (String, String) {
 
 #[tokio::test]
 async fn head_is_answered_like_get_where_other_systems_shake_hands_as_well() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let source = json!({"name": "n", "type": "meta", "app": app,
         "config": {"secret": "s", "verifyToken": "v"}});
     let source = world.call("POST", "/ingest/api/v1/source", source).await.body;

@@ -122,8 +122,7 @@ async fn a_backlog_is_canceled_page_by_page() {
 
 /// An application whose endpoint takes one event a second.
 async fn stage() -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     (world, app, ep)
 }

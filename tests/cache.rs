@@ -267,8 +267,7 @@ async fn of_an_application_that_is_kept_what_has_changed_is_read_again_and_littl
 
 /// An application with so many endpoints.
 async fn with_endpoints(count: usize) -> (World, ApplicationId, Vec<EndpointId>) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let mut endpoints = Vec::with_capacity(count);
     for _ in 0..count {
         let made = world.endpoint(&app, "https://example.com/hook").await;

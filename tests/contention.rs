@@ -137,9 +137,7 @@ async fn many_who_create_endpoints_get_as_many_as_there_may_be() {
 
 #[tokio::test]
 async fn a_change_that_changes_nothing_writes_nothing() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.describe("order.paid").await;
     let source = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
         "config": {"secret": "s"}});
@@ -247,8 +245,7 @@ async fn an_application_that_is_renamed_while_it_is_deleted_leaves_no_name_behin
 
 #[tokio::test]
 async fn a_source_that_is_deleted_twice_at_once_takes_no_name_from_its_successor() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let body = json!({"name": "Hub", "uid": "hub", "type": "github", "app": app,
         "config": {"secret": "s"}});
     let made = world.call("POST", "/ingest/api/v1/source", body.clone()).await.body;
@@ -370,9 +367,7 @@ async fn what_is_created_while_its_application_is_deleted_goes_with_it() {
 
 #[tokio::test]
 async fn a_delivery_that_the_sweep_claims_meanwhile_is_canceled_all_the_same() {
-    let mut world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (mut world, app, ep) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let msg = world.publish(&app, json!({})).await;
     world.dispatch_all().await;

@@ -49,9 +49,7 @@ async fn what_is_kept_is_as_large_as_the_cost_command_reckons() {
 
 /// A world with one message, which was delivered at the second attempt.
 async fn failed_once(payload: usize) -> World {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     world.publish(&app, event(&world, payload)).await;
     work(&world).await;
@@ -157,9 +155,7 @@ fn what_batches_answers_and_hanging_endpoints_cost_is_said() {
 async fn what_invocations_write_down_is_as_long_as_the_cost_command_reckons() {
     /// What CloudWatch adds to each line (PutLogEvents).
     const ADDED_BYTES: usize = 26;
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.metrics.take();
     let mut lines = Vec::new();
     for n in 0..MESSAGES {
@@ -264,8 +260,7 @@ async fn measure(row: &Measured) -> Measured {
 
 /// A world with this many endpoints, whose receive knows the application as it does on Lambda.
 async fn ready(endpoints: usize) -> (World, String) {
-    let mut world = World::new();
-    let app = world.application().await;
+    let (mut world, app) = World::with_application().await;
     for n in 0..endpoints {
         let url = if n == 0 { URL.to_owned() } else { format!("{URL}/{n}") };
         world.endpoint(&app, &url).await;

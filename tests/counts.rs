@@ -88,8 +88,7 @@ async fn an_endpoint_without_a_rate_is_never_at_it() {
 
 /// A world with this endpoint, and the endpoint's path.
 async fn ready(endpoint: Value) -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, endpoint).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}");
     (world, app, path)

@@ -232,9 +232,7 @@ const KIND: &str = "/api/v1/event-type/order.slow";
 
 /// A world with an endpoint, and an event type that says this of its deliveries.
 async fn ready(fields: Value) -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     set_up(&world, fields).await;
     (world, app)
 }

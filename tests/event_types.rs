@@ -156,8 +156,7 @@ async fn an_update_clears_what_it_leaves_out_and_a_patch_keeps_it() {
 
 #[tokio::test]
 async fn a_type_behind_a_flag_is_hidden_from_applications_without_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     create(&world, "open").await;
     let said = json!({"name": "hidden", "description": "d", "featureFlags": ["beta"]});
     world.call("POST", TYPES, said).await;
@@ -174,8 +173,7 @@ async fn a_type_behind_a_flag_is_hidden_from_applications_without_it() {
 #[tokio::test]
 async fn a_hidden_type_of_a_profile_is_hidden_with_it() {
     const NAME: &str = "checkout_session.completed";
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.call("PATCH", &format!("/api/v1/app/{app}"), json!({"profile": "dashx"})).await;
     let token = world.app_token(&app);
     let shown = async || {
@@ -215,8 +213,7 @@ async fn every_broken_rule_of_a_type_is_named() {
 
 #[tokio::test]
 async fn an_endpoint_chooses_among_event_types_that_there_are() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/endpoint");
     let choosing = |types: &[&str]| json!({"url": "http://127.0.0.1:9/hook", "eventTypes": types});
     world.describe("order.paid").await;
@@ -263,8 +260,7 @@ async fn an_endpoint_chooses_among_event_types_that_there_are() {
 
 #[tokio::test]
 async fn a_visitor_cannot_choose_an_event_type_that_it_may_not_know_of() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let hidden = json!({"name": "hid.den", "description": "", "featureFlags": ["beta"]});
     assert_eq!(world.call("POST", "/api/v1/event-type", hidden).await.status, 201);
     let visit = async |flags: Value| {

@@ -246,9 +246,7 @@ async fn a_deadline_that_an_emulator_made_up_is_none(event: Event) {
 }
 
 async fn a_retry_and_a_resend_go_out_once_each(event: Event) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let msg = world.publish(&app, json!({ "n": 1 })).await;
     world.dispatch_all().await;

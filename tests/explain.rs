@@ -18,8 +18,7 @@ fn url(name: &str) -> String {
 
 #[tokio::test]
 async fn each_endpoint_says_why_a_message_went_there_or_did_not() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let mut names = Vec::new();
     for (name, more) in [
         ("takes", json!({})),
@@ -77,9 +76,7 @@ async fn each_endpoint_says_why_a_message_went_there_or_did_not() {
 
 #[tokio::test]
 async fn a_message_that_waits_says_what_for() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, &url("takes")).await;
+    let (world, app, _) = World::with_endpoint(&url("takes")).await;
     let queued = world.publish(&app, json!({})).await;
     let body = explain(&world, &app, &queued).await;
     assert_eq!(body["endpoints"][0]["verdict"], "waiting");
@@ -113,9 +110,7 @@ async fn failures_without_an_answer_are_told_in_words() {
         ),
         ("garbage", "no_answer"),
     ] {
-        let world = World::new();
-        let app = world.application().await;
-        world.endpoint(&app, &url("fails")).await;
+        let (world, app, _) = World::with_endpoint(&url("fails")).await;
         world.network.always(&url("fails"), Ending::Failed(reason.to_owned()));
         let msg = world.publish(&app, json!({})).await;
         world.dispatch_all().await;
@@ -143,9 +138,7 @@ async fn a_failure_says_how_long_was_waited_and_when_a_certificate_expired() {
             "The certificate of the host expired on 2026-09-01.",
         ),
     ] {
-        let world = World::new();
-        let app = world.application().await;
-        world.endpoint(&app, &url("fails")).await;
+        let (world, app, _) = World::with_endpoint(&url("fails")).await;
         world.network.always(&url("fails"), ending);
         let msg = world.publish(&app, json!({})).await;
         world.dispatch_all().await;
@@ -156,8 +149,7 @@ async fn a_failure_says_how_long_was_waited_and_when_a_certificate_expired() {
 
 #[tokio::test]
 async fn an_attempts_request_is_shown_as_it_was_sent_without_its_secrets() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let headers = json!({"authorization": "Bearer hidden-from-all", "x-team": "payments"});
     let body = json!({"url": url("takes"), "headers": headers});
     world.endpoint_with(&app, body).await;
@@ -242,8 +234,7 @@ async fn both_operations_tell_the_same_of_an_attempts_headers_and_what_was_sent(
 
 #[tokio::test]
 async fn a_message_is_found_in_whichever_application_it_is() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.application().await;
     let msg = world.publish(&app, json!({})).await;
     let found = world.call("GET", &format!("/api/v1/operator/msg/{msg}"), Value::Null).await;

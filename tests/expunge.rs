@@ -114,8 +114,6 @@ async fn a_path_of_its_own_is_not_that_of_a_message() {
 }
 
 async fn ready() -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     (world, app)
 }

@@ -298,8 +298,7 @@ async fn all_endpoints_are_seen_in_one_request_with_pictures_that_add_up() {
 
 #[tokio::test]
 async fn however_many_endpoints_there_are_page_by_page_all_are_seen() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let mut made = Vec::new();
     for n in 0..120 {
         made.push(world.endpoint(&app, &format!("http://127.0.0.1:9/{n}")).await);
@@ -484,10 +483,7 @@ async fn a_visitor_follows_the_tasks_of_the_own_application_and_of_no_other() {
 }
 
 async fn world_with(url: &str) -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, url).await;
-    (world, app, ep)
+    World::with_endpoint(url).await
 }
 
 async fn health(world: &World, app: &str, ep: &str) -> Value {

@@ -113,9 +113,7 @@ async fn records_that_die() -> World {
     use shared::queue::{Consumer, Outgoing, Producer};
     use shared::store::{Parked, Parking};
 
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for queue in [&world.queues.deliveries, &world.queues.retries] {
         let record = Outgoing { body: "no record".into(), group: "g".into(), delay_s: 0 };
         queue.send(vec![record]).await.unwrap();
@@ -150,9 +148,7 @@ async fn records_that_die() -> World {
 /// Background tasks whose first steps fail wherever they can, so that the sweep carries them on.
 async fn tasks_that_are_left_behind() -> World {
     use crate::support::faults::Fault;
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let since = world.ambient.now().to_rfc3339();
     world.network.always(URL, answer(500));
     world.publish(&app, json!({})).await;

@@ -26,8 +26,7 @@ async fn publish(world: &World, token: &str, app: &str) -> u16 {
 
 #[tokio::test]
 async fn an_integration_is_made_listed_changed_and_deleted() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/integration");
     let body = json!({"name": "Zap", "featureFlags": ["beta"]});
     let made = world.call("POST", &path, body).await;
@@ -87,8 +86,7 @@ async fn the_key_of_an_integration_publishes_to_its_application_and_does_nothing
 
 #[tokio::test]
 async fn a_key_that_was_replaced_or_whose_integration_is_gone_opens_nothing() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let (id, other) = (make(&world, &app, "Zap").await, make(&world, &app, "Other").await);
     let (old, others) = (key(&world, &app, &id).await, key(&world, &app, &other).await);
     assert_eq!(publish(&world, &old, &app).await, 202);
@@ -121,8 +119,7 @@ async fn a_key_that_was_replaced_or_whose_integration_is_gone_opens_nothing() {
 
 #[tokio::test]
 async fn what_an_integration_may_be_is_bounded() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/integration");
     for (body, place) in [
         (json!({"name": ""}), "body/name"),

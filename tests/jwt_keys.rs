@@ -225,8 +225,7 @@ async fn every_organisation_has_a_set_of_its_own() {
 
 #[tokio::test]
 async fn an_application_has_no_business_with_keys() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let token = world.app_token(&app);
     assert_eq!(world.call_as(&token, "GET", KEYS, Value::Null).await.status, 403);
     assert_eq!(world.call_as(&token, "POST", ROTATE, json!({})).await.status, 403);

@@ -10,9 +10,7 @@ const TYPES: &str = "/api/v1/event-type";
 
 #[tokio::test]
 async fn a_description_is_refused_at_its_field_when_it_is_too_long() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.describe("known").await;
     let endpoints = format!("/api/v1/app/{app}/endpoint");
     let endpoint = format!("{endpoints}/{ep}");
@@ -78,8 +76,7 @@ async fn a_url_is_as_long_as_can_be_called_and_no_longer() {
 
 #[tokio::test]
 async fn an_iterator_of_nothing_is_refused_when_messages_are_canceled_by_time() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path =
         format!("/api/v1/app/{app}/endpoint/{}/cancel-msgs", world.endpoint(&app, URL).await);
     let since = world.ambient.now().to_rfc3339();

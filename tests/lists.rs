@@ -48,9 +48,7 @@ fn text_of(bytes: usize) -> String {
 
 #[tokio::test]
 async fn messages_with_large_payloads_come_on_pages_that_lambda_can_answer() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let mut published = Vec::new();
     for n in 0..60 {
         published.push(world.publish(&app, json!({"n": n, "text": "x".repeat(340_000)})).await);
@@ -76,8 +74,7 @@ async fn messages_with_large_payloads_come_on_pages_that_lambda_can_answer() {
 
 #[tokio::test]
 async fn a_page_that_ends_early_is_walked_back_to_as_well() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let mut published = Vec::new();
     for n in 0..40 {
         let payload = json!({"n": n, "text": text_of(300_000)});
@@ -160,8 +157,7 @@ async fn names_that_begin_with_a_hyphen_are_walked_like_any_other() {
 
 #[tokio::test]
 async fn no_iterator_names_what_the_caller_may_not_see() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for n in 0..40 {
         let flags = if n % 13 == 5 { json!([]) } else { json!(["hidden"]) };
         let kind = if n % 13 == 5 { "open" } else { "secret" };
@@ -198,8 +194,7 @@ async fn no_iterator_names_what_the_caller_may_not_see() {
 
 #[tokio::test]
 async fn a_list_of_nothing_but_hidden_names_is_empty_and_done() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for n in 0..300 {
         let body = json!({"name": format!("secret.{n}"), "description": "",
             "featureFlags": ["hidden"]});

@@ -92,8 +92,7 @@ async fn a_payload_that_is_logged_is_found_in_whatever_spelling() {
 #[tokio::test]
 async fn what_failed_was_deferred_or_exhausted_is_logged_with_its_ids_at_info() {
     let (log, _guard) = Captured::with(lambda_filter(None));
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     world.network.always(URL, answer(500));
     let failing = world.publish(&app, json!({})).await;
@@ -110,9 +109,7 @@ async fn what_failed_was_deferred_or_exhausted_is_logged_with_its_ids_at_info() 
 #[tokio::test]
 async fn a_delivery_that_is_given_up_is_logged_with_its_ids_and_the_reason() {
     let (log, _guard) = Captured::with(lambda_filter(None));
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.always(URL, answer(500));
     let msg = world.publish(&app, json!({})).await;
     world.dispatch_all().await;
@@ -125,9 +122,7 @@ async fn a_delivery_that_is_given_up_is_logged_with_its_ids_and_the_reason() {
 #[tokio::test]
 async fn that_a_circuit_opens_and_closes_is_logged_once_however_many_attempts_find_out() {
     let (log, _guard) = Captured::with(lambda_filter(None));
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.always(URL, Ending::TimedOut);
     for _ in 0..20 {
         world.publish(&app, json!({})).await;
@@ -147,9 +142,7 @@ async fn that_a_circuit_opens_and_closes_is_logged_once_however_many_attempts_fi
 #[tokio::test]
 async fn a_record_that_fails_is_logged_with_its_message_and_endpoint() {
     let (log, _guard) = Captured::with(lambda_filter(None));
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({})).await;
     let batch = world.queues.deliveries.receive(MAX_BATCH, 0).await.unwrap();
     assert_eq!(panicking(&world).handle(batch, None).await.len(), 1);
@@ -167,9 +160,7 @@ async fn a_record_that_fails_is_logged_with_its_message_and_endpoint() {
 async fn what_was_delivered_is_logged_at_debug_and_not_at_info() {
     for (level, logged) in [("INFO", false), ("DEBUG", true)] {
         let (log, _guard) = Captured::with(lambda_filter(Some(level)));
-        let world = World::new();
-        let app = world.application().await;
-        world.endpoint(&app, URL).await;
+        let (world, app, _) = World::with_endpoint(URL).await;
         let msg = world.publish(&app, json!({})).await;
         world.dispatch_all().await;
         let lines = log.lines();

@@ -274,8 +274,7 @@ async fn an_attempt_whose_record_was_not_acknowledged_does_not_count() {
 
 #[tokio::test]
 async fn what_a_rate_puts_off_counts_as_deferred_and_is_delivered_later() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     for _ in 0..3 {
         world.publish(&app, json!({})).await;
@@ -540,9 +539,7 @@ fn totals_are_of_all_that_was_told() {
 
 /// An application with an endpoint that takes everything, of whose making nothing is told.
 async fn stage() -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.metrics.take();
     (world, app)
 }

@@ -17,8 +17,7 @@ const PATH: &str = "/api/v1/operational-webhook/endpoint";
 
 #[tokio::test]
 async fn changes_of_an_endpoint_are_told() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     listen(&world, Value::Null).await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "uid": "mine"})).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}");
@@ -52,8 +51,7 @@ async fn changes_of_an_endpoint_are_told() {
 
 #[tokio::test]
 async fn what_two_change_at_once_is_told_once() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     listen(&world, Value::Null).await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "uid": "mine"})).await;
     world.describe("a.b").await;
@@ -82,8 +80,7 @@ async fn what_two_change_at_once_is_told_once() {
 /// One enables it while another disables it: whoever is last has changed something.
 #[tokio::test]
 async fn an_endpoint_that_another_disables_meanwhile_is_told_to_be_enabled() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     listen(&world, Value::Null).await;
     let ep = world.endpoint(&app, URL).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}");
@@ -98,8 +95,7 @@ async fn an_endpoint_that_another_disables_meanwhile_is_told_to_be_enabled() {
 
 #[tokio::test]
 async fn what_is_told_of_a_changed_endpoint_is_what_it_is_now() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     listen(&world, Value::Null).await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "uid": "before"})).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}");
@@ -110,8 +106,7 @@ async fn what_is_told_of_a_changed_endpoint_is_what_it_is_now() {
 
 #[tokio::test]
 async fn notices_carry_the_headers_that_their_endpoint_was_given() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let created = world.call("POST", PATH, json!({"url": NOTICES})).await;
     let path = format!("{PATH}/{}/headers", text(&created.body["id"]));
     let said = json!({"headers": {"X-Team": "webhooks", "Authorization": "Bearer of-ours"}});

@@ -9,9 +9,7 @@ use crate::support::world::{World, text};
 
 #[tokio::test]
 async fn attempts_are_listed_under_the_older_paths_too() {
-    let world = World::new();
-    let app = world.application().await;
-    let first = world.endpoint(&app, "http://127.0.0.1:9/first").await;
+    let (world, app, first) = World::with_endpoint("http://127.0.0.1:9/first").await;
     let second = world.endpoint(&app, "http://127.0.0.1:9/second").await;
     let msg = world.publish(&app, json!({"order": 1})).await;
     world.dispatch_all().await;

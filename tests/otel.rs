@@ -30,9 +30,7 @@ const PAYLOAD: &str = "plum-payload-7f3a";
 
 #[tokio::test]
 async fn an_invocations_spans_arrive_when_it_is_done() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(503));
     let at = Otlp::start().await;
     let (invocation, _guard) = traced(&world, &at.url());
@@ -77,9 +75,7 @@ async fn an_invocations_spans_arrive_when_it_is_done() {
 
 #[tokio::test]
 async fn no_payload_and_no_header_of_ours_leaves_by_a_trace_and_no_trace_by_a_header() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let at = Otlp::start().await;
     let (invocation, _guard) = traced(&world, &at.url());
     world.publish(&app, json!({"fruit": PAYLOAD})).await;

@@ -55,9 +55,7 @@ async fn each_share_of_the_endpoints_of_a_wide_application_is_parked_and_redrive
 
 #[tokio::test]
 async fn an_attempt_that_is_to_be_written_takes_the_place_of_neither_its_message_nor_another() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.publish(&app, Value::Object(serde_json::Map::new())).await;
     let accepted = world.queues.deliveries.receive(1, 0).await.unwrap().remove(0);
     park(&world, &accepted.id, accepted.body.clone()).await;

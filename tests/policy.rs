@@ -128,9 +128,7 @@ struct Trip {
 
 impl Trip {
     async fn with(settings: DeliverySettings) -> Self {
-        let world = World::new();
-        let app = world.application().await;
-        let ep = world.endpoint(&app, URL).await;
+        let (world, app, ep) = World::with_endpoint(URL).await;
         let (app_id, ep_id) = (app.parse().unwrap(), ep.parse().unwrap());
         let change = |endpoint: &mut Endpoint| endpoint.settings = settings.clone();
         let editor = &world.parts.editor;

@@ -60,8 +60,7 @@ fn text_of(response: &Response<Bytes>) -> String {
 
 #[tokio::test]
 async fn what_the_operator_sets_is_what_visitors_see_and_who_may_frame_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let put = async |body: Value| world.call("PUT", "/api/v1/operator/portal", body).await;
     for (body, field) in [
         (json!({"accent": "blue"}), "accent"),
@@ -112,8 +111,7 @@ async fn the_portal_runs_no_script_but_its_own() {
 
 #[tokio::test]
 async fn a_link_leads_to_the_portal_with_its_token_where_no_server_sees_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/auth/app-portal-access/{app}");
     let access = world.call("POST", &path, json!({})).await.body;
     let (page, fragment) = access["url"].as_str().unwrap().split_once('#').unwrap();

@@ -27,9 +27,7 @@ async fn arrives(world: &World, app: &str, event: Value) -> (String, Outbound) {
 
 #[tokio::test]
 async fn a_raw_payload_arrives_byte_for_byte_as_what_it_is() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for (payload, content_type) in [
         ("not, JSON", "text/plain"),
         ("<a b=\"ä\"/>\n", "application/xml; charset=utf-8"),
@@ -61,9 +59,7 @@ async fn no_envelope_is_put_around_it_and_nothing_is_cut() {
 
 #[tokio::test]
 async fn a_retry_and_a_resend_send_the_same_bytes() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let (id, _) = arrives(&world, &app, raw("one, two", json!("text/csv"))).await;
     world.live_s(60).await;
@@ -79,9 +75,7 @@ async fn a_retry_and_a_resend_send_the_same_bytes() {
 
 #[tokio::test]
 async fn the_log_shows_it_until_it_is_expunged() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let (id, _) = arrives(&world, &app, raw("one, two", json!("text/csv"))).await;
     let path = format!("/api/v1/app/{app}/msg/{id}");
     let shown = world.call("GET", &path, Value::Null).await.body;
@@ -103,9 +97,7 @@ async fn the_log_shows_it_until_it_is_expunged() {
 
 #[tokio::test]
 async fn the_content_type_is_found_in_whatever_letter_case_it_is_said_once() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for name in ["content-type", "Content-Type", "Content-type", "CONTENT-TYPE"] {
         let mut event = raw("<a/>", Value::Null);
         event["transformationsParams"]["headers"] = json!({"x-a": 1, name: "text/xml"});
@@ -122,9 +114,7 @@ async fn the_content_type_is_found_in_whatever_letter_case_it_is_said_once() {
 
 #[tokio::test]
 async fn a_content_type_that_is_none_is_refused_and_other_parameters_do_not_matter() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/msg");
     for wrong in ["", "text/plain\r\nx-evil: 1", " text", "ä", &"x".repeat(129)] {
         let refused = world.call("POST", &path, raw("x", json!(wrong))).await;

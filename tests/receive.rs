@@ -35,9 +35,7 @@ const URL: &str = "http://127.0.0.1:9/hook";
 
 /// A world with an application that has one endpoint.
 async fn world() -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     (world, app)
 }
 

@@ -39,9 +39,7 @@ const MINUTE_S: u64 = 60;
 #[tokio::test]
 async fn eight_attempts_come_at_their_planned_second_and_never_early() {
     const MESSAGES: usize = 5;
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.always(URL, answer(500));
     let mut messages = Vec::new();
     for n in 0..MESSAGES {
@@ -83,9 +81,7 @@ async fn eight_attempts_come_at_their_planned_second_and_never_early() {
 
 #[tokio::test]
 async fn jitter_spreads_retries_over_its_whole_range() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.always(URL, answer(500));
     let mut waits = Vec::new();
     for n in 0..100 {
@@ -243,9 +239,7 @@ async fn a_retry_that_is_in_the_queue_twice_is_made_once() {
 
 #[tokio::test]
 async fn a_retry_that_never_reached_the_queue_is_found_by_the_sweep() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let msg = world.publish(&app, json!({})).await;
     let unlucky = dispatcher_with_retries(&world, Down::default());
@@ -264,9 +258,7 @@ async fn a_retry_that_never_reached_the_queue_is_found_by_the_sweep() {
 
 #[tokio::test]
 async fn a_retry_that_never_reached_the_queue_is_sent_when_the_first_record_comes_again() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let msg = world.publish(&app, json!({})).await;
     let unlucky = dispatcher_with_retries(&world, Down::default());
@@ -457,9 +449,7 @@ async fn a_run_stops_between_two_pages_of_a_shard_when_its_time_is_over() {
 
 #[tokio::test]
 async fn a_record_that_keeps_failing_is_redriven_once_then_parked_and_delivered_by_the_operator() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({"secret": "payload"})).await;
     let broken = broken_dispatcher(&world);
     let (queue, dead) = (&world.queues.deliveries, &world.queues.deliveries_dlq);
@@ -493,9 +483,7 @@ async fn a_record_that_keeps_failing_is_redriven_once_then_parked_and_delivered_
 
 #[tokio::test]
 async fn a_record_that_dies_again_after_the_operator_sent_it_back_is_parked_again() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.publish(&app, json!({})).await;
     let broken = broken_dispatcher(&world);
     for _ in 0..2 {
@@ -575,9 +563,7 @@ async fn a_record_that_cannot_be_parked_stays_dead_until_it_can() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_redriven_stays_dead_until_it_can() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({})).await;
     die(&world, &broken_dispatcher(&world), &world.queues.deliveries).await;
     let mut unlucky = world.sweeper.clone();
@@ -592,9 +578,7 @@ async fn a_record_that_cannot_be_redriven_stays_dead_until_it_can() {
 
 #[tokio::test]
 async fn a_record_that_was_redriven_but_not_deleted_is_delivered_once() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({})).await;
     die(&world, &broken_dispatcher(&world), &world.queues.deliveries).await;
     // The first call receives, the second deletes.

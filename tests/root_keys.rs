@@ -180,9 +180,7 @@ async fn everything_that_is_stored_is_sealed_anew_a_page_at_a_time_and_still_ope
 
 #[tokio::test]
 async fn what_no_key_opens_is_counted_and_left_as_it_is() {
-    let mut world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (mut world, app, _) = World::with_endpoint(URL).await;
     know(&mut world, &key("c"));
     let page = world.call("POST", RESEAL, Value::Null).await.body;
     assert_eq!((&page["resealed"], &page["unopened"]), (&json!(0), &json!(2)), "{page}");
@@ -194,8 +192,7 @@ async fn what_no_key_opens_is_counted_and_left_as_it_is() {
 
 #[tokio::test]
 async fn an_application_s_token_does_not_learn_of_the_root_secret() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let token = world.app_token(&app);
     for (method, path) in [("GET", "/api/v1/operator/root-secret"), ("POST", RESEAL)] {
         let reply = world.call_as(&token, method, path, Value::Null).await;

@@ -254,9 +254,7 @@ async fn what_breaks_a_rule_is_refused_with_its_field() {
 }
 
 async fn stage() -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     (world, app)
 }
 

@@ -43,8 +43,7 @@ fn lines(reply: &Reply) -> Vec<Value> {
 
 #[tokio::test]
 async fn what_was_taken_and_what_was_refused_is_listed_newest_first() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let (own, other) = (source(&world, &app).await, source(&world, &app).await);
     assert_eq!(post(&world, &own, "token", r#"{"type":"a.made","id":"1"}"#).await, 202);
     world.advance_s(1);
@@ -77,8 +76,7 @@ async fn what_was_taken_and_what_was_refused_is_listed_newest_first() {
 
 #[tokio::test]
 async fn however_many_are_refused_there_is_a_line_a_minute_that_counts_them() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let source = source(&world, &app).await;
     for _ in 0..40 {
         assert_eq!(post(&world, &source, "wrong", "{}").await, 401);
@@ -95,8 +93,7 @@ async fn however_many_are_refused_there_is_a_line_a_minute_that_counts_them() {
 
 #[tokio::test]
 async fn the_log_is_walked_page_by_page_to_its_end_and_back() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let source = source(&world, &app).await;
     for n in 0..3 {
         world.advance_s(61);

@@ -43,8 +43,7 @@ async fn state(world: &World, source: &str) -> Value {
 
 #[tokio::test]
 async fn a_source_waits_for_the_first_and_then_is_as_the_last_that_came() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let (own, other) = (source(&world, &app).await, source(&world, &app).await);
     world.publish(&app, json!({"not": "of a source"})).await;
     let seen = state(&world, &own).await;
@@ -83,8 +82,7 @@ async fn a_source_waits_for_the_first_and_then_is_as_the_last_that_came() {
 
 #[tokio::test]
 async fn what_a_source_refused_is_told_with_its_reason_and_number_and_noted_once_a_minute() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let one = source(&world, &app).await;
     let other = source(&world, &app).await;
     let quiet = source(&world, &app).await;
@@ -112,8 +110,7 @@ async fn what_a_source_refused_is_told_with_its_reason_and_number_and_noted_once
 
 #[tokio::test]
 async fn behind_many_messages_of_others_a_source_is_not_said_to_wait() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let busy = source(&world, &app).await;
     let seldom = source(&world, &app).await;
     take(&world, &seldom).await;
@@ -134,8 +131,7 @@ async fn behind_many_messages_of_others_a_source_is_not_said_to_wait() {
 
 #[tokio::test]
 async fn the_states_are_listed_page_by_page_as_the_sources_are() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for _ in 0..3 {
         source(&world, &app).await;
     }
@@ -171,8 +167,7 @@ async fn cost(world: &World) -> (f64, u64) {
 #[tokio::test]
 async fn a_page_of_states_costs_what_its_description_says_and_no_write() {
     let told = include_str!("../functions/admin/openapi/source.rs");
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for _ in 0..60 {
         let made = source(&world, &app).await;
         take(&world, &made).await;

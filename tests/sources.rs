@@ -200,9 +200,7 @@ proptest! {
 
 #[tokio::test]
 async fn a_proved_webhook_is_published_with_its_type_and_exact_bytes() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, "https://customer.example/hook").await;
+    let (world, app, _) = World::with_endpoint("https://customer.example/hook").await;
     let source = source(&world, &app, "github", "It's a secret").await;
     let body = "{\"action\": \"opened\",  \"n\": 1}";
     let signature = hex_hmac("It's a secret", body);
@@ -226,8 +224,7 @@ async fn a_proved_webhook_is_published_with_its_type_and_exact_bytes() {
 
 #[tokio::test]
 async fn what_is_not_proved_is_refused_and_never_enqueued() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for (kind, header) in [
         ("github", "x-hub-signature-256"),
         ("shopify", "x-shopify-hmac-sha256"),
@@ -247,8 +244,7 @@ async fn what_is_not_proved_is_refused_and_never_enqueued() {
 
 #[tokio::test]
 async fn a_generic_source_takes_what_it_is_told_to() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let verified = |scheme: Value, secret: &str| {
         json!({"name": "x", "type": "generic-webhook", "app": app, "verification": scheme,
             "config": {"secret": secret}, "eventType": {"pointer": "/kind"},
@@ -275,8 +271,7 @@ async fn a_generic_source_takes_what_it_is_told_to() {
 
 #[tokio::test]
 async fn a_signature_that_leaves_the_body_or_the_time_out_is_no_verification() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let cases = [
         (json!("{timestamp}"), json!("x-time"), "content"),
         (json!("{timestamp}.{body}"), Value::Null, "timestampHeader"),
@@ -298,8 +293,7 @@ async fn a_signature_that_leaves_the_body_or_the_time_out_is_no_verification() {
 
 #[tokio::test]
 async fn a_signature_holds_in_either_case_with_or_without_padding_and_a_time_in_milliseconds() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let (now, body) = (world.ambient.now(), r#"{"type":"t"}"#);
     let (seconds, millis) = (now.as_secs().to_string(), now.0.to_string());
     let made = async |encoding: &str| {
@@ -348,8 +342,7 @@ async fn a_signature_holds_in_either_case_with_or_without_padding_and_a_time_in_
 
 #[tokio::test]
 async fn handshakes_are_answered() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let meta = json!({"name": "x", "type": "meta", "app": app,
         "config": {"secret": "s", "verifyToken": "v"}});
     let meta = text(&world.call("POST", SOURCES, meta).await.body["id"]);
@@ -388,8 +381,7 @@ async fn handshakes_are_answered() {
 
 #[tokio::test]
 async fn a_source_is_made_found_changed_and_deleted() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let body = |secret: Value| {
         json!({"name": "Hub", "uid": "hub", "type": "github",
             "metadata": {"posthorn.app": app}, "config": secret})
@@ -426,8 +418,7 @@ async fn a_source_is_made_found_changed_and_deleted() {
 
 #[tokio::test]
 async fn a_key_set_without_a_key_is_refused() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for secret in ["not json \"keys\"", "{\"keys\": \"no\"}", "{\"keys\": []}", "{}"] {
         let body = json!({"name": "I", "type": "generic-webhook", "app": app,
             "verification": {"scheme": "jwt"}, "config": {"secret": secret}});
@@ -439,8 +430,7 @@ async fn a_key_set_without_a_key_is_refused() {
 
 #[tokio::test]
 async fn a_library_that_knows_no_verification_says_it_in_the_metadata() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let body = |note: &str| {
         json!({"name": "Own", "uid": "own", "type": "generic-webhook", "config": {"secret": "s"},
             "metadata": {"posthorn.app": app, "posthorn.verification": note}})
@@ -510,8 +500,7 @@ async fn relay(world: &World, delivery: &Outbound, source: &str) -> Reply {
 
 #[tokio::test]
 async fn what_an_ed25519_key_signs_is_believed_of_its_public_half() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "signatureScheme": "v1a"})).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret");
     let public = text(&world.call("GET", &path, Value::Null).await.body["key"]);
@@ -533,8 +522,7 @@ async fn what_an_ed25519_key_signs_is_believed_of_its_public_half() {
 
 #[tokio::test]
 async fn only_the_signed_id_names_a_signed_webhook() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let kind = "svix";
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let source = source(&world, &app, kind, secret).await;
@@ -558,8 +546,7 @@ async fn only_the_signed_id_names_a_signed_webhook() {
 
 #[tokio::test]
 async fn an_id_that_nobody_signed_names_no_event_unless_the_source_says_so() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for verification in [
         json!({"scheme": "none"}),
         json!({"scheme": "bearer"}),
@@ -657,9 +644,7 @@ fn odd_bodies() -> Vec<String> {
 
 #[tokio::test]
 async fn json_that_only_some_readers_take_goes_through_byte_for_byte() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let source = open_source(&world, &app, json!({})).await;
     for body in odd_bodies() {
         let taken = post(&world, &source, &[], &format!("\r\n {body} ")).await;
@@ -675,8 +660,7 @@ async fn json_that_only_some_readers_take_goes_through_byte_for_byte() {
 
 #[tokio::test]
 async fn a_handshake_is_answered_whatever_else_is_in_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let source = source(&world, &app, "slack", "s").await;
     let at = world.ambient.now().as_secs().to_string();
     let body = r#"{"type":"url_verification","challenge":"a\u0062c","x":[1e999,"\ud800"]}"#;
@@ -691,9 +675,7 @@ async fn a_handshake_is_answered_whatever_else_is_in_it() {
 
 #[tokio::test]
 async fn an_id_that_is_a_number_keeps_every_digit() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let source = open_source(&world, &app, json!({"eventId": {"pointer": "/data/1/id"}})).await;
     let ids = [
         "12345678901234567890123",
@@ -718,8 +700,7 @@ async fn an_id_that_is_a_number_keeps_every_digit() {
 
 #[tokio::test]
 async fn the_scheme_of_an_authorization_may_be_spelled_in_any_case() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for (scheme, secret, sent) in
         [("basic", "name:password", "bmFtZTpwYXNzd29yZA=="), ("bearer", "t", "t")]
     {
@@ -785,9 +766,7 @@ fn a_token_holds_only_as_long_as_a_number_says_and_asks_for_nothing_we_do_not_kn
 
 #[tokio::test]
 async fn a_source_that_feeds_itself_comes_to_an_end() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let source = open_source(&world, &app, json!({})).await;
     assert_eq!(post(&world, &source, &[], r#"{"type":"a"}"#).await.status, 202);
     let mut rounds = 0;
@@ -805,8 +784,7 @@ async fn a_source_that_feeds_itself_comes_to_an_end() {
 #[tokio::test]
 async fn what_is_not_proved_is_counted_in_one_line_a_source_and_minute() {
     let (log, _guard) = Captured::everything();
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let one = source(&world, &app, "github", "s").await;
     let other = source(&world, &app, "shopify", "s").await;
     let refuse = async |source: &str, times: usize| {

@@ -300,8 +300,7 @@ async fn a_parent_cannot_be_resent_and_its_parts_can() {
 
 #[tokio::test]
 async fn only_an_application_whose_profile_cuts_events_may_publish_so_much() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let refused = publish(&world, &app, &token(&world), "k", &[14_000]).await;
     assert_eq!(refused.status, 413);
 }

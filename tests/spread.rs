@@ -23,10 +23,7 @@ use crate::support::world::{Builder, World, text};
 const URL: &str = "http://127.0.0.1:9/hook";
 
 async fn stage() -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
-    (world, app, ep)
+    World::with_endpoint(URL).await
 }
 
 /// Spreads the attempts of an endpoint twice as wide.

@@ -19,8 +19,7 @@ type Said = (String, Option<i64>, Option<i64>, String);
 
 impl Told {
     async fn new(endpoint: Value) -> Self {
-        let world = World::new();
-        let app = world.application().await;
+        let (world, app) = World::with_application().await;
         let mut said = json!({"url": URL});
         said.as_object_mut().unwrap().extend(endpoint.as_object().unwrap().clone());
         let ep = world.endpoint_with(&app, said).await;

@@ -147,8 +147,7 @@ async fn the_event_types_that_endpoints_chose_are_collected() {
 
 #[tokio::test]
 async fn a_token_tells_whose_it_is() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let who = world.call("GET", "/api/v1/auth/whoami", Value::Null).await.body;
     assert!(text(&who["orgId"]).starts_with("org_"));
     assert_eq!(who["appId"], Value::Null);
@@ -191,8 +190,7 @@ async fn tokens_that_are_expired_all_at_once_open_nothing_and_new_ones_do() {
 
 #[tokio::test]
 async fn a_precheck_tells_whether_anybody_would_get_a_message() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/msg/precheck/active");
     let body = json!({"eventType": "a.b", "channels": ["one"]});
     assert_eq!(world.call("POST", &path, body.clone()).await.body["active"], false);

@@ -59,9 +59,7 @@ async fn what_cannot_be_read_is_set_aside_and_does_not_block_its_shard() {
 
 #[tokio::test]
 async fn what_a_fault_of_the_disk_has_changed_is_set_aside_alone() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for _ in 0..3 {
         world.network.next(URL, answer(500));
         world.publish(&app, json!({})).await;
@@ -208,9 +206,7 @@ async fn what_has_come_due_lately_does_not_wait_for_a_long_backlog() {
 /// A message whose time comes in exactly a minute, when it is first due; and a sweep whose first
 /// send goes wrong.
 async fn scheduled(fault: Fault) -> (World, Sweeper) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let at = world.ambient.now().plus_ms(600_000).to_rfc3339();
     let body = json!({"eventType": "a.b", "payload": {}, "deliverAt": at});
     let reply = world.call("POST", &format!("/api/v1/app/{app}/msg"), body).await;

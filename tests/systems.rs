@@ -157,8 +157,7 @@ async fn nobody_gets_by_a_resend_or_a_replay_what_was_kept_from_them() {
 
 #[tokio::test]
 async fn what_an_endpoints_own_profile_sends_on_request_can_be_granted() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/event-type-grant");
     let wanted = json!({"eventTypes": ["balance.threshold"]});
     assert_eq!(world.call("PUT", &path, wanted.clone()).await.status, 422);

@@ -79,8 +79,7 @@ async fn a_recovered_delivery_that_fails_again_has_failed() {
 
 #[tokio::test]
 async fn replay_missing_sends_what_an_endpoint_was_never_sent_and_retries_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let since = now(&world);
     let missed = world.publish(&app, json!({"n": 1})).await;
     world.dispatch_all().await;
@@ -104,8 +103,7 @@ async fn replay_missing_sends_what_an_endpoint_was_never_sent_and_retries_it() {
 
 #[tokio::test]
 async fn how_much_is_missing_is_what_a_replay_would_send_and_takes_two_reads() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let missing = async |ep: &str, query: &str| {
         let path = format!("/api/v1/app/{app}/endpoint/{ep}/missing{query}");
         let answer = world.call("GET", &path, Value::Null).await;
@@ -152,9 +150,7 @@ async fn how_much_is_missing_is_what_a_replay_would_send_and_takes_two_reads() {
 
 #[tokio::test]
 async fn what_an_endpoint_was_sent_beyond_what_is_looked_at_does_not_count_as_missing() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     for many in [600, 450] {
         for n in 0..many {
             world.publish(&app, json!({"n": n})).await;
@@ -170,8 +166,7 @@ async fn what_an_endpoint_was_sent_beyond_what_is_looked_at_does_not_count_as_mi
 
 #[tokio::test]
 async fn replay_missing_leaves_out_what_the_endpoint_does_not_want() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let since = now(&world);
     world.publish(&app, json!({})).await;
     world.dispatch_all().await;
@@ -209,8 +204,7 @@ async fn an_example_is_missing_at_no_other_endpoint() {
 
 #[tokio::test]
 async fn what_was_expunged_is_missing_nowhere() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let since = now(&world);
     let gone = world.publish(&app, json!({})).await;
     let kept = world.publish(&app, json!({})).await;
@@ -507,8 +501,7 @@ async fn what_a_bulk_replay_selects_has_limits() {
 
 #[tokio::test]
 async fn a_long_task_does_not_keep_short_ones_waiting() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     // Twenty-one pages: more than a turn.
     for n in 0..2_050 {
         world.publish(&app, json!({"n": n})).await;
@@ -549,8 +542,7 @@ async fn a_long_task_does_not_keep_short_ones_waiting() {
 #[tokio::test]
 async fn recovering_sends_nothing_twice_that_fails_again_at_once() {
     const URL: &str = "http://127.0.0.1:9/hook";
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let once = json!({"url": URL, "throttleRate": 1, "retrySchedule": []});
     let ep = world.endpoint_with(&app, once).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}");
@@ -649,10 +641,7 @@ async fn a_task_whose_result_outgrows_what_can_be_kept_fails_and_says_why() {
 }
 
 async fn stage() -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
-    (world, app, ep)
+    World::with_endpoint(URL).await
 }
 
 /// Publishes messages that the endpoint refuses until they are given up.

@@ -17,8 +17,7 @@ const URL: &str = "http://127.0.0.1:9/hook";
 
 #[tokio::test]
 async fn a_second_gets_no_more_than_the_rate() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": URL, "throttleRate": 5})).await;
     publish(&world, &app, 13).await;
     let mut sent = Vec::new();
@@ -91,8 +90,7 @@ async fn an_endpoints_rate_that_is_raised_counts_at_once_where_its_application_h
 
 #[tokio::test]
 async fn waiting_is_not_an_attempt_and_costs_none() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     let ids = publish(&world, &app, 2).await;
     world.dispatch_all().await;
@@ -106,8 +104,7 @@ async fn waiting_is_not_an_attempt_and_costs_none() {
 
 #[tokio::test]
 async fn another_endpoint_does_not_wait() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let slow = format!("{URL}/slow");
     world.endpoint_with(&app, json!({"url": slow, "throttleRate": 1})).await;
     world.endpoint(&app, URL).await;
@@ -140,8 +137,7 @@ async fn an_applications_rate_is_for_all_its_endpoints_together() {
 
 #[tokio::test]
 async fn what_waits_longer_than_the_queue_can_hold_comes_with_the_sweep() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     publish(&world, &app, 1_000).await;
     world.dispatch_all().await;
@@ -159,9 +155,7 @@ async fn what_waits_longer_than_the_queue_can_hold_comes_with_the_sweep() {
 #[tokio::test]
 async fn what_waits_for_a_rate_goes_out_when_it_is_lifted() {
     for of_application in [false, true] {
-        let world = World::new();
-        let app = world.application().await;
-        let ep = world.endpoint(&app, URL).await;
+        let (world, app, ep) = World::with_endpoint(URL).await;
         let other = format!("{URL}/other");
         world.endpoint(&app, &other).await;
         let path = match of_application {
@@ -223,8 +217,7 @@ async fn what_waits_for_a_rate_goes_out_once_though_a_call_fails_when_it_is_lift
 #[tokio::test]
 async fn a_rate_that_is_lowered_or_leaves_nobody_waiting_releases_nothing() {
     for (before, after) in [(2, 1), (50, 100)] {
-        let world = World::new();
-        let app = world.application().await;
+        let (world, app) = World::with_application().await;
         let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": before})).await;
         publish(&world, &app, 10).await;
         world.dispatch_all().await;
@@ -240,8 +233,7 @@ async fn a_rate_that_is_lowered_or_leaves_nobody_waiting_releases_nothing() {
 
 #[tokio::test]
 async fn a_record_that_comes_again_does_not_bring_what_waits_forward() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     publish(&world, &app, 1).await;
     world.dispatch_all().await;
@@ -256,8 +248,7 @@ async fn a_record_that_comes_again_does_not_bring_what_waits_forward() {
 
 #[tokio::test]
 async fn retries_count_against_the_rate() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     world.network.next(URL, answer(500));
     publish(&world, &app, 1).await;
@@ -275,9 +266,7 @@ async fn retries_count_against_the_rate() {
 
 #[tokio::test]
 async fn retries_beyond_the_rate_wait() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     for _ in 0..5 {
         world.network.next(URL, answer(500));
     }
@@ -443,8 +432,7 @@ async fn one_a_second(world: &World, seconds: usize) -> Vec<usize> {
 
 /// An application whose endpoint takes one event a second.
 async fn stage() -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "throttleRate": 1})).await;
     (world, app, ep)
 }

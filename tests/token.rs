@@ -333,8 +333,7 @@ proptest! {
 
 #[tokio::test]
 async fn a_token_that_has_published_expires_all_the_same() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let token = world.tokens.issue(Access::Organisation(organisation()), world.ambient.now(), 30);
     let publish = async || {
         let body = json!({"eventType": "a.b", "payload": {}});

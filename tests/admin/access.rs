@@ -54,9 +54,7 @@ struct Scene {
 }
 
 async fn scene() -> Scene {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({})).await;
     world.dispatch_all().await;
     let attempt = text(&world.attempts(&app, &msg).await[0]["id"]);

@@ -243,8 +243,7 @@ async fn patch_changes_what_is_there_and_clears_what_is_null() {
 
 #[tokio::test]
 async fn a_patch_that_breaks_a_rule_changes_nothing() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("{APPS}/{app}");
     let before = get(&world, &path).await.body;
     for (patch, field) in [
@@ -318,8 +317,7 @@ async fn a_page_that_ends_with_the_list_says_so() {
 
 #[tokio::test]
 async fn whoever_walks_back_beyond_the_beginning_starts_anew_without_losing_any() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.clock.advance_ms(4);
     let second = world.application().await;
     let ep = world.endpoint(&app, URL).await;
@@ -337,8 +335,7 @@ async fn whoever_walks_back_beyond_the_beginning_starts_anew_without_losing_any(
 
 #[tokio::test]
 async fn a_list_parameter_that_makes_no_sense_is_named() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let lists = [APPS.to_owned(), format!("{APPS}/{app}/endpoint"), format!("{APPS}/{app}/msg")];
     for path in lists {
         for (parameter, name) in [

@@ -3,10 +3,7 @@
 use super::*;
 
 async fn world() -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
-    (world, app, ep)
+    World::with_endpoint(URL).await
 }
 
 /// Publishes and dispatches an event to which the endpoint answers with this status.

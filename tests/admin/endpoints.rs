@@ -3,8 +3,7 @@
 use super::*;
 
 async fn world() -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.describe("a").await;
     world.describe("b").await;
     let path = format!("/api/v1/app/{app}/endpoint");
@@ -413,8 +412,7 @@ async fn user_name_and_password_of_a_url_are_sealed_sent_as_basic_and_never_show
 
 #[tokio::test]
 async fn a_url_is_kept_as_it_was_typed_but_for_blanks_and_has_no_control_characters() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/endpoint");
     for (typed, kept) in [
         (" https://h.example/\n", "https://h.example/"),
@@ -434,8 +432,7 @@ async fn a_url_is_kept_as_it_was_typed_but_for_blanks_and_has_no_control_charact
 
 #[tokio::test]
 async fn the_older_name_of_a_field_counts_beside_a_null() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.describe("order.paid").await;
     let said = json!({"url": URL, "rateLimit": 3, "throttleRate": null,
         "filterTypes": ["order.paid"], "eventTypes": null});

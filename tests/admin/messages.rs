@@ -3,8 +3,7 @@
 use super::*;
 
 async fn world() -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/msg");
     (world, app, path)
 }

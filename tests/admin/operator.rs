@@ -57,9 +57,7 @@ async fn what_nobody_can_read_is_parked_shown_and_cannot_be_redriven() {
 
 #[tokio::test]
 async fn a_parked_message_that_is_redriven_is_delivered_once() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let record = accepted(&world, &app).await;
     park(&world, "r-1", record).await;
     let list = get(&world, PATH).await;
@@ -75,9 +73,7 @@ async fn a_parked_message_that_is_redriven_is_delivered_once() {
 
 #[tokio::test]
 async fn a_parked_resend_goes_back_to_the_queue_of_retries() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({})).await;
     world.dispatch_all().await;
     let record = Record::Resend {
@@ -153,8 +149,7 @@ async fn parked_records_are_shown_newest_first() {
 
 #[tokio::test]
 async fn an_application_token_is_not_for_operators() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     park(&world, "a", "garbage".to_owned()).await;
     let token = world.app_token(&app);
     let list = world.call_as(&token, "GET", PATH, Value::Null).await;
@@ -177,8 +172,7 @@ fn retry(app: &str, msg: &str, ep: &str) -> String {
 
 #[tokio::test]
 async fn what_fails_again_and_again_is_parked_once_with_its_latest_reason() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for n in 0..100 {
         world.advance_s(900);
         park(&world, &format!("record-{n}"), retry(&app, UNKNOWN_MSG, UNKNOWN_EP)).await;
@@ -245,9 +239,7 @@ async fn all_parked_records_are_listed_page_by_page_earlier_ones_included() {
 
 #[tokio::test]
 async fn an_earlier_parked_record_is_redriven_as_any_other() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let record = accepted(&world, &app).await;
     for n in 0..300 {
         park_as_before(&world, &format!("garbage-{n}"), "garbage").await;
@@ -262,9 +254,7 @@ async fn an_earlier_parked_record_is_redriven_as_any_other() {
 
 #[tokio::test]
 async fn many_parked_records_are_redriven_page_by_page_and_what_does_not_read_stays() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for n in 0..30 {
         world.advance_s(1);
         let record = accepted(&world, &app).await;

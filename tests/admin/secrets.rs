@@ -36,9 +36,7 @@ async fn deliver(world: &World, app: &str) {
 
 #[tokio::test]
 async fn after_a_rotation_both_secrets_sign_for_24_hours_and_then_the_new_one_alone() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret");
     let old = secret_of(&world, &path).await;
     deliver(&world, &app).await;
@@ -61,9 +59,7 @@ async fn after_a_rotation_both_secrets_sign_for_24_hours_and_then_the_new_one_al
 
 #[tokio::test]
 async fn a_rotation_takes_a_secret_and_a_grace_period_of_the_callers_choice() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret");
     let old = secret_of(&world, &path).await;
     let body = json!({"key": SECRET, "gracePeriodSeconds": 0});
@@ -82,9 +78,7 @@ async fn a_rotation_takes_a_secret_and_a_grace_period_of_the_callers_choice() {
 
 #[tokio::test]
 async fn a_retry_is_signed_with_the_secrets_of_its_own_time() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret");
     let old = secret_of(&world, &path).await;
     world.network.next(URL, answer(500));
@@ -99,9 +93,7 @@ async fn a_retry_is_signed_with_the_secrets_of_its_own_time() {
 
 #[tokio::test]
 async fn a_rotation_that_breaks_a_rule_is_refused() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let keys = [
         format!("/api/v1/app/{app}/endpoint/{ep}/secret"),
         format!("/api/v1/app/{app}/integration-key"),
@@ -125,9 +117,7 @@ async fn a_rotation_that_breaks_a_rule_is_refused() {
 
 #[tokio::test]
 async fn the_eleventh_rotation_within_the_grace_period_is_refused_and_changes_nothing() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let things = [
         (format!("/api/v1/app/{app}/endpoint/{ep}"), "secret"),
         (format!("/api/v1/app/{app}"), "integration-key"),
@@ -156,9 +146,7 @@ async fn the_eleventh_rotation_within_the_grace_period_is_refused_and_changes_no
 
 #[tokio::test]
 async fn the_integration_key_is_rotated_and_is_not_an_endpoints_secret() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/integration-key");
     let first = secret_of(&world, &path).await;
     let endpoint = format!("/api/v1/app/{app}/endpoint/{ep}/secret");
@@ -172,8 +160,7 @@ async fn the_integration_key_is_rotated_and_is_not_an_endpoints_secret() {
 
 #[tokio::test]
 async fn the_integration_key_is_for_the_organisation_alone() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let token = world.app_token(&app);
     let path = format!("/api/v1/app/{app}/integration-key");
     let read = world.call_as(&token, "GET", &path, Value::Null).await;
@@ -184,8 +171,7 @@ async fn the_integration_key_is_for_the_organisation_alone() {
 
 #[tokio::test]
 async fn a_secret_is_in_no_other_answer() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let body = json!({"url": URL, "secret": SECRET, "uid": "main"});
     world.endpoint_with(&app, body).await;
     let key = get(&world, &format!("/api/v1/app/{app}/integration-key")).await;

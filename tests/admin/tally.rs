@@ -15,8 +15,7 @@ async fn answered(world: &World, app: &str, statuses: &[u16]) {
 }
 
 async fn world() -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let once = json!({"url": URL, "retrySchedule": []});
     let ep = world.endpoint_with(&app, once).await;
     (world, app, ep)

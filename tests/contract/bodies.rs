@@ -18,8 +18,7 @@ fn place(refused: &Reply) -> Value {
 
 #[tokio::test]
 async fn event_types_are_listed_in_a_query_in_every_spelling() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.network.always(URL, answer(200));
     let ep = world.endpoint(&app, URL).await;
     let mut ids = Vec::new();
@@ -57,9 +56,7 @@ async fn event_types_are_listed_in_a_query_in_every_spelling() {
 
 #[tokio::test]
 async fn a_patch_with_null_for_what_cannot_be_null_is_refused_at_the_field() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.describe("a").await;
     let app = format!("/api/v1/app/{app}");
     let (ep, headers) = (format!("{app}/endpoint/{ep}"), format!("{app}/endpoint/{ep}/headers"));
@@ -81,8 +78,7 @@ async fn a_patch_with_null_for_what_cannot_be_null_is_refused_at_the_field() {
 
 #[tokio::test]
 async fn a_patch_with_null_clears_what_can_be_null() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.describe("a").await;
     let full = json!({"url": URL, "uid": "u", "eventTypes": ["a"], "channels": ["c"],
         "throttleRate": 3});
@@ -224,8 +220,7 @@ async fn the_example_of_an_index_is_sent_and_one_that_is_no_payload_is_not() {
 
 #[tokio::test]
 async fn an_array_is_no_object_wherever_one_is_meant() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let (msg, batch) = (format!("/api/v1/app/{app}/msg"), format!("/api/v1/app/{app}/msg/batch"));
     let source = "/ingest/api/v1/source";
     let made = json!({"name": "s", "type": "generic-webhook", "app": app, "verification": {"scheme": "none"}});
@@ -269,9 +264,7 @@ async fn an_array_is_no_object_wherever_one_is_meant() {
 
 #[tokio::test]
 async fn a_span_of_another_type_is_refused_at_its_field() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let since = "2027-01-01T00:00:00Z";
     for what in ["bulk-replay", "recover", "replay-missing"] {
         let path = format!("/api/v1/app/{app}/endpoint/{ep}/{what}");
@@ -292,9 +285,7 @@ async fn a_span_of_another_type_is_refused_at_its_field() {
 
 #[tokio::test]
 async fn an_error_names_the_field_by_the_name_that_was_sent() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.describe("a").await;
     let (one, eps) = (format!("/api/v1/app/{app}"), format!("/api/v1/app/{app}/endpoint"));
     let ep = format!("{eps}/{ep}");
@@ -382,8 +373,7 @@ async fn an_application_that_is_brought_along_names_itself_as_the_path_does() {
 
 #[tokio::test]
 async fn the_version_of_an_endpoint_is_set_kept_and_shown() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let eps = format!("/api/v1/app/{app}/endpoint");
     let made = world.call("POST", &eps, json!({"url": URL, "version": 3})).await;
     assert_eq!((made.status.as_u16(), &made.body["version"]), (201, &json!(3)));
@@ -405,9 +395,7 @@ async fn the_version_of_an_endpoint_is_set_kept_and_shown() {
 
 #[tokio::test]
 async fn statistics_over_more_than_28_days_are_a_bad_request() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let since = world.ambient.now().minus_ms(29 * 86_400_000).to_rfc3339();
     for what in ["stats", "attempt-stats"] {
         let path = format!("/api/v1/app/{app}/endpoint/{ep}/{what}?since={since}");
@@ -465,8 +453,7 @@ async fn the_schemas_of_an_event_type_are_json_schemas_at_every_level() {
 /// Types of ours tell a caller nothing.
 #[tokio::test]
 async fn a_value_of_another_type_is_refused_in_the_words_of_json() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let endpoints = format!("/api/v1/app/{app}/endpoint");
     let source = |verification: Value| json!({"name": "s", "type": "generic-webhook", "config": verification});
     for (path, body, field, rule) in [

@@ -57,8 +57,7 @@ async fn a_filter_that_no_message_can_have_is_refused_at_its_name() {
 
 #[tokio::test]
 async fn what_is_to_be_published_is_prechecked_by_the_same_rules() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/msg/precheck/active");
     for name in ["", "a b", &"t".repeat(257)] {
         let refused = world.call("POST", &path, json!({"eventType": name})).await;
@@ -69,9 +68,7 @@ async fn what_is_to_be_published_is_prechecked_by_the_same_rules() {
 
 #[tokio::test]
 async fn a_span_that_begins_in_the_future_is_refused_at_the_field_that_was_sent() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/recover");
     // A world begins on 15 January 2027 at eight.
     for (body, field) in [

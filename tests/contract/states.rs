@@ -8,9 +8,7 @@ use crate::support::world::{World, text};
 
 /// An endpoint that fails, with one message that waits for its retry.
 async fn stage() -> (World, String, String, String) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.always(URL, answer(500));
     let msg = world.publish(&app, json!({"n": 1})).await;
     world.dispatch_all().await;
@@ -78,8 +76,7 @@ async fn statistics_count_the_attempts_and_what_waits_for_its_first() {
 
 #[tokio::test]
 async fn attempts_made_by_recover_are_made_by_hand_and_so_are_their_retries() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let body = json!({"url": URL, "retrySchedule": [5]});
     let ep = world.endpoint_with(&app, body).await;
     world.network.always(URL, answer(500));

@@ -29,9 +29,7 @@ async fn a_redirect_is_a_failure_that_is_tried_again_at_the_same_address() {
 
 #[tokio::test]
 async fn gone_disables_the_endpoint_and_gives_the_delivery_up() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.endpoint(&app, OTHER).await;
     world.network.next(URL, answer(410));
     let msg = world.publish(&app, json!({"n": 1})).await;
@@ -58,9 +56,7 @@ async fn gone_in_answer_to_a_retry_disables_the_endpoint_too() {
 
 #[tokio::test]
 async fn gone_in_answer_to_a_resend_disables_the_endpoint_too() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({})).await;
     world.dispatch_all().await;
     world.network.next(URL, answer(410));
@@ -163,9 +159,7 @@ async fn an_excerpt_has_at_most_a_kibibyte_whatever_its_bytes() {
 
 #[tokio::test]
 async fn a_secret_that_does_not_open_is_no_attempt_and_the_record_comes_back() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({})).await;
     let stranger = dispatcher(&world, another_root_secret);
     assert_eq!(poll(&world.queues.deliveries, &stranger).await, Polled { done: 0, undone: 1 });

@@ -4,9 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_parked_and_the_rest_of_its_batch_delivered() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for n in 0..9 {
         if n == 4 {
             put(&world.queues.deliveries, "{\"v\":1,").await;
@@ -60,8 +58,7 @@ async fn a_panic_in_one_delivery_fails_its_record_only() {
 
 #[tokio::test]
 async fn a_panic_at_one_endpoint_does_not_keep_the_event_from_the_others() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for url in [URL, OTHER, "http://127.0.0.1:9/third"] {
         world.endpoint(&app, url).await;
     }
@@ -77,9 +74,7 @@ async fn a_panic_at_one_endpoint_does_not_keep_the_event_from_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_for_one_record_takes_the_others_and_that_one_later() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let mut messages = Vec::new();
     for n in 0..10 {
         messages.push(world.publish(&app, json!({"n": n})).await);
@@ -105,9 +100,7 @@ async fn a_store_that_fails_for_one_record_takes_the_others_and_that_one_later()
 
 #[tokio::test]
 async fn an_endpoint_that_fails_is_an_outcome_and_not_a_failed_record() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for ending in [answer(500), Ending::TimedOut, Ending::Refused("no".into())] {
         world.network.next(URL, ending);
         world.publish(&app, json!({})).await;

@@ -10,9 +10,7 @@ use crate::support::awake::Awake;
 
 #[tokio::test]
 async fn an_attempt_starts_if_its_endpoint_gets_five_seconds_and_gets_no_more_than_there_are() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.publish(&app, json!({})).await;
     let batch = receive(&world.queues.deliveries).await;
     // Recording takes 4 s. What cannot start is put off: its record is done, and spends none of
@@ -34,9 +32,7 @@ async fn an_attempt_starts_if_its_endpoint_gets_five_seconds_and_gets_no_more_th
 
 #[tokio::test]
 async fn what_cannot_be_started_in_time_is_put_off_and_delivered_later() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for n in 0..5 {
         world.publish(&app, json!({"n": n})).await;
     }
@@ -57,8 +53,7 @@ async fn what_cannot_be_started_in_time_is_put_off_and_delivered_later() {
 
 #[tokio::test]
 async fn endpoints_that_were_reached_in_time_are_not_called_again_with_the_rest() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for name in ["a", "b", "c", "d"] {
         world.endpoint(&app, &url(name)).await;
     }
@@ -76,9 +71,7 @@ async fn endpoints_that_were_reached_in_time_are_not_called_again_with_the_rest(
 /// Four messages that were received, and a dispatcher that makes three attempts at once, none of which
 /// goes out before the gate lets it.
 async fn four_for_three_slots() -> (World, Arc<Gate>, Dispatcher, Vec<Received>) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for n in 0..4 {
         world.publish(&app, json!({"n": n})).await;
     }
@@ -130,9 +123,7 @@ async fn once_it_is_stopped_attempts_under_way_end_and_what_waits_is_left_to_the
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_its_turn_until_the_end_is_put_off_and_spends_no_receive() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for n in 0..3 {
         world.publish(&app, json!({"n": n})).await;
     }
@@ -186,9 +177,7 @@ async fn what_is_unfinished_a_second_before_the_end_is_given_back_alone() {
 #[tokio::test]
 async fn an_endpoint_is_not_silent_because_an_invocation_had_no_time_left() {
     for (left_ms, silent) in [(12_000, false), (30_000, true)] {
-        let world = World::new();
-        let app = world.application().await;
-        let ep = world.endpoint(&app, URL).await;
+        let (world, app, ep) = World::with_endpoint(URL).await;
         world.network.always(URL, Ending::TimedOut);
         for _ in 0..OPENS_AFTER {
             world.publish(&app, json!({})).await;
@@ -205,9 +194,7 @@ async fn an_endpoint_is_not_silent_because_an_invocation_had_no_time_left() {
 
 #[tokio::test]
 async fn a_queue_that_takes_nothing_back_does_not_cost_the_answer_for_the_batch() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.publish(&app, json!({})).await;
     let batch = receive(&world.queues.deliveries).await;
     tokio::time::pause();

@@ -4,9 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_death_between_record_and_retry_is_repaired_when_the_first_record_comes_again() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let msg = world.publish(&app, json!({})).await;
     dies_before_sending_the_retry(&world, &world.queues.deliveries).await;
@@ -59,9 +57,7 @@ async fn an_attempt_by_hand_whose_records_are_received_together_is_made_once() {
 
 #[tokio::test]
 async fn a_retry_that_was_sent_although_its_answer_was_lost_is_made_once() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let msg = world.publish(&app, json!({})).await;
     let plan = Plan::new(vec![(0, Fault::After)]);

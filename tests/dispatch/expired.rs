@@ -19,9 +19,7 @@ async fn publish(world: &World, app: &str, event: Value) -> String {
 /// A world in which an event was delivered, though a copy of its record was parked: of several
 /// endpoints, say, one was not done.
 async fn delivered_and_parked() -> (World, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     publish(&world, &app, event(1)).await;
     let batch = world.queues.deliveries.receive(1, 0).await.unwrap();
     world.queues.deliveries.release(&batch[0].receipt, 0).await.unwrap();
@@ -73,9 +71,7 @@ async fn one_that_is_redriven_leaves_the_next_event_of_its_name_alone() {
 
 #[tokio::test]
 async fn one_that_waited_in_the_queue_for_so_long_is_not_sent() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     publish(&world, &app, event(1)).await;
     world.advance_s(3_599);
     publish(&world, &app, json!({"eventType": "test.event", "payload": {}})).await;

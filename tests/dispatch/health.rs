@@ -115,9 +115,7 @@ async fn an_endpoint_is_not_disabled_for_failing_if_something_happened_meanwhile
 #[tokio::test]
 async fn only_the_url_that_took_the_test_event_is_verified() {
     for moves in [false, true] {
-        let world = World::new();
-        let app = world.application().await;
-        let ep = world.endpoint(&app, URL).await;
+        let (world, app, ep) = World::with_endpoint(URL).await;
         let path = format!("/api/v1/app/{app}/endpoint/{ep}");
         let event_type = json!({
             "name": "test.event", "description": "", "schemas": {"1": {"examples": [{"n": 1}]}},
@@ -157,8 +155,7 @@ async fn what_cannot_be_noted_of_an_endpoint_does_not_bring_the_record_back() {
 
 #[tokio::test]
 async fn what_only_failed_by_hand_is_shown_as_failed() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "eventTypes": ["another.type"]})).await;
     let msg = world.publish(&app, json!({})).await;
     world.dispatch_all().await;

@@ -53,9 +53,7 @@ impl Producer for Unlucky {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_goes_out_in_time_though_its_attempt_was_written_late_and_the_queue_away_then() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.always(URL, answer(500));
     world.publish(&app, json!({})).await;
     // The attempt is made, and cannot be put on record.

@@ -15,9 +15,7 @@ struct Busy {
 
 impl Busy {
     async fn new() -> Self {
-        let world = World::new();
-        let app = world.application().await;
-        world.endpoint(&app, URL).await;
+        let (world, app, _) = World::with_endpoint(URL).await;
         Self { world, app }
     }
 

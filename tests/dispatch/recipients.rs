@@ -4,9 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_accepted_event_arrives_with_the_bytes_that_were_published() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let body = r#"{"eventType":"a.b","payload":{"b": 1,  "a":"\u00e9é","n":1.0}}"#;
     let request = http::Request::post(format!("/api/v1/app/{app}/msg"))
         .header("authorization", format!("Bearer {}", world.token()))
@@ -22,9 +20,7 @@ async fn an_accepted_event_arrives_with_the_bytes_that_were_published() {
 
 #[tokio::test]
 async fn a_failed_delivery_is_tried_eight_times_over_a_day_and_then_marked_failed() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.always(URL, answer(500));
     let msg = world.publish(&app, json!({"n": 1})).await;
     world.live_s(40 * 3600).await;
@@ -38,9 +34,7 @@ async fn a_failed_delivery_is_tried_eight_times_over_a_day_and_then_marked_faile
 
 #[tokio::test]
 async fn an_endpoint_that_recovers_gets_the_event_and_no_more_attempts() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     world.network.next(URL, Ending::TimedOut);
     let msg = world.publish(&app, json!({"n": 1})).await;
@@ -52,8 +46,7 @@ async fn an_endpoint_that_recovers_gets_the_event_and_no_more_attempts() {
 
 #[tokio::test]
 async fn an_event_goes_to_endpoints_that_chose_its_type_or_none() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for (name, types) in [
         ("all", json!(null)),
         ("this", json!(["a.b"])),
@@ -70,8 +63,7 @@ async fn an_event_goes_to_endpoints_that_chose_its_type_or_none() {
 
 #[tokio::test]
 async fn an_event_goes_to_endpoints_that_share_a_channel_or_chose_none() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for (name, channels) in [
         ("all", json!(null)),
         ("red", json!(["red"])),
@@ -88,8 +80,7 @@ async fn an_event_goes_to_endpoints_that_share_a_channel_or_chose_none() {
 
 #[tokio::test]
 async fn an_event_without_channels_does_not_reach_endpoints_that_chose_some() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": url("red"), "channels": ["red"]})).await;
     world.endpoint(&app, &url("all")).await;
     world.publish(&app, json!({})).await;
@@ -99,8 +90,7 @@ async fn an_event_without_channels_does_not_reach_endpoints_that_chose_some() {
 
 #[tokio::test]
 async fn type_and_channel_must_both_fit() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     for (name, event_type, channel) in
         [("both", "a.b", "red"), ("type", "a.b", "blue"), ("channel", "c.d", "red")]
     {
@@ -116,8 +106,7 @@ async fn type_and_channel_must_both_fit() {
 
 #[tokio::test]
 async fn a_disabled_endpoint_gets_nothing_until_it_is_enabled() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let ep = world.endpoint_with(&app, json!({"url": URL, "disabled": true})).await;
     let missed = world.publish(&app, json!({"n": 1})).await;
     world.dispatch_all().await;
@@ -143,8 +132,7 @@ async fn an_event_reaches_no_endpoint_of_another_application() {
 
 #[tokio::test]
 async fn an_event_that_nobody_wants_is_done() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.publish(&app, json!({})).await;
     let batch = receive(&world.queues.deliveries).await;
     assert_eq!(batch.len(), 1);
@@ -153,9 +141,7 @@ async fn an_event_that_nobody_wants_is_done() {
 
 #[tokio::test]
 async fn an_event_of_a_deleted_application_is_done_and_goes_nowhere() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.publish(&app, json!({})).await;
     delete(&world, &format!("/api/v1/app/{app}")).await;
     assert_eq!(world.dispatch().await, 1);
@@ -164,8 +150,7 @@ async fn an_event_of_a_deleted_application_is_done_and_goes_nowhere() {
 
 #[tokio::test]
 async fn a_hundred_endpoints_each_get_the_event_once_signed_with_their_own_secret() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let mut endpoints = Vec::new();
     for n in 0..100 {
         let url = url(&format!("{n:03}"));

@@ -4,9 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_request_carries_exactly_the_standard_headers_in_both_families() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({"n": 1})).await;
     world.dispatch_all().await;
     let sent = &world.network.sent()[0];
@@ -53,9 +51,7 @@ async fn a_retry_has_the_same_id_and_bytes_but_its_own_timestamp_and_signature()
 
 #[tokio::test]
 async fn every_live_secret_signs_while_a_secret_is_being_rotated() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let old = secret(&world, &app, &ep).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/secret/rotate");
     let rotated = world.call("POST", &path, json!({"gracePeriodSeconds": 3600})).await;

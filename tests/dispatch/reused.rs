@@ -37,9 +37,7 @@ async fn a_record_that_comes_again_does_not_take_an_expired_messages_delivery_fo
 
 #[tokio::test]
 async fn a_record_that_comes_again_does_not_take_an_expired_messages_attempt_for_its_own() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     publish_again(&world, &app, json!({"payloadRetentionHours": 1})).await;
     world.dispatch_all().await;
     world.advance_s(3_601);

@@ -179,8 +179,7 @@ async fn with_no_descriptor_left() {
 #[tokio::test]
 async fn what_was_not_sent_leaves_no_attempt_behind_and_is_sent_later() {
     const URL: &str = "https://receiver.example/hook";
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     world.endpoint_with(&app, json!({"url": URL, "retrySchedule": []})).await;
     world.network.next(URL, Ending::Unsent("Too many open files".to_owned()));
     let msg = world.publish(&app, json!({})).await;

@@ -156,6 +156,20 @@ impl World {
         Self::build(Builder::default())
     }
 
+    /// A world with an application; its id.
+    pub(crate) async fn with_application() -> (Self, String) {
+        let world = Self::new();
+        let app = world.application().await;
+        (world, app)
+    }
+
+    /// A world with an application that has an endpoint; their ids.
+    pub(crate) async fn with_endpoint(url: &str) -> (Self, String, String) {
+        let (world, app) = Self::with_application().await;
+        let ep = world.endpoint(&app, url).await;
+        (world, app, ep)
+    }
+
     pub(crate) fn build(builder: Builder) -> Self {
         let Builder { settings, plan, policy, sender, profiles, one_process, narrow } = builder;
         // Its clock stands still while anybody waits.
