@@ -41,6 +41,7 @@ mod ports;
 mod recipients;
 mod requests;
 mod reused;
+mod slots;
 mod store;
 
 use ports::{Broken, Gate, Panicking, Slow};
@@ -171,9 +172,7 @@ struct Waiting {
 }
 
 async fn waiting() -> Waiting {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     world.network.next(URL, answer(500));
     let msg = world.publish(&app, json!({"n": 1})).await;
     world.dispatch_all().await;
@@ -182,9 +181,7 @@ async fn waiting() -> Waiting {
 
 /// A message to [`URL`] whose record was received and not yet worked on.
 async fn accepted() -> (World, String, String, Received) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     let msg = world.publish(&app, json!({"n": 1})).await;
     let record = receive(&world.queues.deliveries).await.remove(0);
     (world, app, msg, record)
@@ -192,9 +189,7 @@ async fn accepted() -> (World, String, String, Received) {
 
 /// A message to [`URL`] after a first attempt that ended like this.
 async fn answered(ending: Ending) -> (World, String, String) {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     world.network.next(URL, ending);
     let msg = world.publish(&app, json!({"n": 1})).await;
     world.dispatch_all().await;

@@ -2,30 +2,37 @@
 
 use shared::domain::attempt::Attempt;
 use shared::domain::delivery::Reason;
-use shared::domain::delivery::clearance::{self, Clearance, Freshness};
+use shared::domain::delivery::clearance::{self, Clearance};
 use shared::domain::delivery::machine::Outcome;
 use shared::domain::id::{ApplicationId, EndpointId, MessageId};
 use shared::domain::message::Message;
-use shared::store::{Recorded, Snapshot};
+use shared::store::Recorded;
 
 use crate::budget::within;
 use crate::job::{ByHand, Job, NotDone};
-use crate::phases::{About, Cleared};
+use crate::phases::{About, Cleared, Known};
 use crate::slots::Slot;
 use crate::target::Target;
 use crate::{circuit, cleared, followed_up, recorded, sent};
 
 /// The first attempt to bring a message to an endpoint. The slot that was waited for is kept until
-/// it is over.
+/// it is over. While it was, the endpoint may have moved, and others may have come between.
 pub(crate) async fn first(
     job: &Job,
-    target: &Target,
+    mut target: Target,
     _slot: Option<Slot>,
-    freshness: Freshness,
-    on_record: Option<&Snapshot>,
+    known: &Known,
 ) -> Result<(), NotDone> {
-    match cleared::first(job, target, freshness, on_record).await? {
-        Some(cleared) => make(job, target, cleared).await,
+    let cleared = match known.is_stale(job.now()) {
+        false => cleared::first(job, &target, known).await?,
+        true => {
+            let Some(by_now) = target.by_now(job).await? else { return Ok(()) };
+            target = by_now;
+            cleared::first_by_now(job, &target, known.freshness(job.now())).await?
+        }
+    };
+    match cleared {
+        Some(cleared) => make(job, &target, cleared).await,
         None => Ok(()),
     }
 }

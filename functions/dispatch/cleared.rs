@@ -11,15 +11,16 @@ use shared::domain::circuit::Passage;
 use shared::domain::clock::Timestamp;
 use shared::domain::delivery::clearance::{self, Clearance, Freshness};
 use shared::domain::delivery::machine::{Effect, Event, Refusal};
+use shared::domain::delivery::scheduled::ScheduleState;
 use shared::domain::delivery::{Delivery, Plan, Reason};
 use shared::domain::id::AttemptId;
 use shared::queue::VISIBILITY_S;
 use shared::queue::record::Record;
-use shared::store::{Advanced, Snapshot, Versioned};
+use shared::store::{Advanced, Versioned};
 use shared::work::{Met, Sending};
 
 use crate::job::{ByHand, Job, NotDone};
-use crate::phases::Cleared;
+use crate::phases::{Cleared, Known};
 use crate::target::Target;
 use crate::{circuit, followed_up, measure, recorded};
 
@@ -48,13 +49,40 @@ impl Gate {
 pub(crate) async fn first(
     job: &Job,
     target: &Target,
-    freshness: Freshness,
-    on_record: Option<&Snapshot>,
+    known: &Known,
 ) -> Result<Option<Cleared>, NotDone> {
-    let ep = &target.endpoint().id;
+    let (ep, on_record) = (&target.endpoint().id, known.on_record.as_ref());
     let found = on_record.and_then(|snapshot| snapshot.delivery(ep));
     let attempted = on_record.is_some_and(|snapshot| snapshot.was_attempted(ep));
-    first_of(job, target, freshness, found, attempted).await
+    first_of(job, target, known.freshness, found, attempted).await
+}
+
+/// The same when what was on record may be otherwise by now.
+pub(crate) async fn first_by_now(
+    job: &Job,
+    target: &Target,
+    freshness: Freshness,
+) -> Result<Option<Cleared>, NotDone> {
+    let (deliveries, message) = (&job.context.parts.deliveries, &target.message);
+    if deliveries.schedule_state(message).await? == Some(ScheduleState::Canceled) {
+        return Ok(None);
+    }
+    match freshness == Freshness::First && message.deliver_at.is_none() {
+        true => first_of(job, target, freshness, None, false).await,
+        false => look(job, target, freshness).await,
+    }
+}
+
+/// Looks up what is on record of a first attempt.
+async fn look(
+    job: &Job,
+    target: &Target,
+    freshness: Freshness,
+) -> Result<Option<Cleared>, NotDone> {
+    let (msg, ep) = (target.message.id, target.endpoint().id);
+    let found = job.context.parts.deliveries.delivery(&msg, &ep).await?;
+    let attempted = found.is_none() && was_attempted(job, target).await?;
+    Box::pin(first_of(job, target, freshness, found.as_ref(), attempted)).await
 }
 
 async fn first_of(
@@ -93,18 +121,11 @@ async fn send_unleased(job: &Job, target: &Target) -> Result<Option<Cleared>, No
             measure::found_done(job);
             return Ok(None);
         }
-        Err(Met::Replay) => return look_and_lease(job, target).await,
+        // A replay is opening this very delivery: it has the delivery's item, or is about to.
+        Err(Met::Replay) => return look(job, target, Freshness::Repeated).await,
     };
     let gate = put_off_new(job, target).await?;
     Ok(gate.let_through(Some(cleared(job, target, 1, None, Some(sending)))))
-}
-
-/// A replay is opening this very delivery: it has the delivery's item, or is about to.
-async fn look_and_lease(job: &Job, target: &Target) -> Result<Option<Cleared>, NotDone> {
-    let (msg, ep) = (target.message.id, target.endpoint().id);
-    let found = job.context.parts.deliveries.delivery(&msg, &ep).await?;
-    let attempted = found.is_none() && was_attempted(job, target).await?;
-    Box::pin(first_of(job, target, Freshness::Repeated, found.as_ref(), attempted)).await
 }
 
 async fn was_attempted(job: &Job, target: &Target) -> Result<bool, NotDone> {

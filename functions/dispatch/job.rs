@@ -147,8 +147,13 @@ impl Receipt {
     }
 }
 
-/// Applications of one batch, each read once; wide ones once more for all of their endpoints.
-pub(crate) type Tenants = Arc<Mutex<HashMap<(ApplicationId, Part), Arc<Read>>>>;
+/// How old what was read may be when an attempt begins, in milliseconds. On one machine whoever waits
+/// for a slot may wait for minutes.
+pub(crate) const STALE_MS: u64 = 1_000;
+
+/// Applications of one batch, each read once while it is not too old, and since when it is; wide ones
+/// once more for all of their endpoints.
+pub(crate) type Tenants = Arc<Mutex<HashMap<(ApplicationId, Part), (Timestamp, Arc<Read>)>>>;
 type Read = OnceCell<Option<Arc<Tenant>>>;
 
 /// How much of an application was read.
@@ -208,7 +213,8 @@ impl Job {
         }
     }
 
-    /// The application, and its endpoints unless it is wide: read once for the whole batch.
+    /// The application, and its endpoints unless it is wide: read once for what a batch does at about
+    /// the same time.
     pub(crate) async fn tenant(
         &self,
         app: ApplicationId,
@@ -238,7 +244,7 @@ impl Job {
         directory.complete(tenant, Need::EndpointById(ep)).await
     }
 
-    /// The application with all of its endpoints, read once for the whole batch.
+    /// The application with all of its endpoints, read as often.
     pub(crate) async fn whole_tenant(
         &self,
         app: ApplicationId,
@@ -250,8 +256,13 @@ impl Job {
     }
 
     fn cell(&self, app: ApplicationId, part: Part) -> Arc<Read> {
+        let now = self.now();
         let mut tenants = hold(&self.tenants);
-        tenants.entry((app, part)).or_default().clone()
+        let (since, read) = tenants.entry((app, part)).or_insert_with(|| (now, Arc::default()));
+        if now.since(*since) >= STALE_MS {
+            (*since, *read) = (now, Arc::default());
+        }
+        read.clone()
     }
 
     /// Refuses a record that somebody else may still be working on without a lease: whoever

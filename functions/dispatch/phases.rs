@@ -1,14 +1,43 @@
 //! What each phase of an attempt hands to the next.
 
 use shared::domain::attempt::{Attempt, Trigger};
+use shared::domain::clock::Timestamp;
 use shared::domain::delivery::Delivery;
+use shared::domain::delivery::clearance::{Arrival, Freshness};
 use shared::domain::id::AttemptId;
 use shared::domain::message::Message;
-use shared::store::{Tenant, Versioned};
+use shared::store::{Snapshot, Tenant, Versioned};
 use shared::work::Sending;
+
+use crate::job::STALE_MS;
 
 /// "This address is gone for good": Standard Webhooks asks to stop calling it.
 pub(crate) const GONE: u16 = 410;
+
+/// What is known of a message whose record was received.
+pub(crate) struct Known {
+    pub(crate) arrival: Arrival,
+    pub(crate) freshness: Freshness,
+    /// What is on record, if it was looked up.
+    pub(crate) on_record: Option<Snapshot>,
+    /// When all of this was so.
+    pub(crate) at: Timestamp,
+}
+
+impl Known {
+    /// Whether it may be otherwise by now.
+    pub(crate) fn is_stale(&self, now: Timestamp) -> bool {
+        now.since(self.at) >= STALE_MS
+    }
+
+    /// How fresh the record is by now.
+    pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
+        match self.freshness {
+            Freshness::Repeated => Freshness::Repeated,
+            _ => self.arrival.freshness(now),
+        }
+    }
+}
 
 /// An attempt that may be made.
 pub(crate) struct Cleared {

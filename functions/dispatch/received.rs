@@ -13,6 +13,7 @@ use tracing::field::display;
 use tracing::{Instrument, Span, error};
 
 use crate::job::{ByHand, Job, NotDone, Task};
+use crate::phases::Known;
 use crate::released::{self, Release};
 use crate::target::Target;
 use crate::{attempt, measure, shares};
@@ -131,7 +132,8 @@ async fn send_to_all(
     if targets.is_empty() {
         return unresolved;
     }
-    let mut freshness = arrival.freshness(job.now());
+    let at = job.now();
+    let mut freshness = arrival.freshness(at);
     // A scheduled message may have been canceled while its record was in the queue.
     let look = freshness != Freshness::First || message.deliver_at.is_some();
     let deliveries = &job.context.parts.deliveries;
@@ -146,15 +148,15 @@ async fn send_to_all(
     if snapshot.as_ref().is_some_and(|snapshot| snapshot.cut_again) {
         freshness = Freshness::Repeated;
     }
+    let known = Known { arrival: *arrival, freshness, on_record: snapshot, at };
     if targets.len() == 1
         && let Some(only) = targets.pop()
     {
         name(message.id, Some(only.endpoint().id));
         let slot = attempt::slot(&job, message.app).await;
-        let sent = attempt::first(&job, &only, slot, freshness, snapshot.as_ref()).await;
-        return sent.and(unresolved);
+        return attempt::first(&job, only, slot, &known).await.and(unresolved);
     }
-    let shared = Arc::new((job, snapshot));
+    let shared = Arc::new((job, known));
     let mut tasks = Vec::with_capacity(targets.len());
     for target in targets {
         // Before the task: thousands that only wait take gigabytes.
@@ -162,8 +164,8 @@ async fn send_to_all(
         let shared = shared.clone();
         let ep = target.endpoint().id;
         let work = async move {
-            let (job, snapshot) = &*shared;
-            attempt::first(job, &target, slot, freshness, snapshot.as_ref()).await
+            let (job, known) = &*shared;
+            attempt::first(job, target, slot, known).await
         };
         tasks.push((ep, Task::spawn(work.in_current_span())));
     }

@@ -9,13 +9,14 @@ use shared::domain::message::Message;
 use shared::store::{StoreError, Tenant};
 
 use crate::Context;
+use crate::job::{Job, NotDone};
 use crate::policy::{self, Policy};
 
 /// One message for one endpoint.
 pub(crate) struct Target {
     pub(crate) message: Arc<Message>,
     pub(crate) policy: Policy,
-    /// The application as it was when the batch was begun.
+    /// The application as it was when this was made.
     tenant: Arc<Tenant>,
     /// Which of its endpoints.
     position: usize,
@@ -55,6 +56,17 @@ impl Target {
         Self::at(context, tenant, position, &Arc::new(message)).await.map(Some)
     }
 
+    /// The same as it is by now. `None` when the message is not for this endpoint any more.
+    pub(crate) async fn by_now(&self, job: &Job) -> Result<Option<Self>, NotDone> {
+        let (message, ep) = (&self.message, self.endpoint().id);
+        let Some(tenant) = job.tenant_with(message.app, ep).await? else { return Ok(None) };
+        let wants = |endpoint: &Endpoint| endpoint.wants(&message.event_type, &message.channels);
+        let position = tenant.endpoints.iter().position(|it| it.id == ep && wants(it));
+        let Some(position) = position else { return Ok(None) };
+        let target = Self::at(&job.context, &tenant, position, message).await?;
+        Ok(Some(target).filter(|target| target.barred().is_none()))
+    }
+
     async fn at(
         context: &Context,
         tenant: &Arc<Tenant>,
@@ -66,7 +78,7 @@ impl Target {
         Ok(Self { message: message.clone(), policy, tenant: tenant.clone(), position })
     }
 
-    /// The endpoint, as it was when the batch was begun.
+    /// The endpoint, as it was then.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.tenant.endpoints[self.position]
     }

@@ -18,6 +18,9 @@ use crate::domain::delivery::LEASE_MS;
 use crate::domain::id::{AttemptId, EndpointId, MessageId};
 use crate::domain::sync::hold;
 
+/// So many replays are remembered without a look at which are over.
+const FEW: usize = 1_024;
+
 type Pair = (MessageId, EndpointId);
 
 /// What is being sent.
@@ -37,8 +40,11 @@ pub struct InFlight(Arc<Mutex<Notes>>);
 struct Notes {
     /// What is being sent without a lease.
     sending: HashSet<Sent>,
-    /// What a replay opened while its record could still be fresh, and until when that is.
+    /// What a replay opened, and until when somebody may be about to send it who has looked before
+    /// that.
     opened: HashMap<Pair, Timestamp>,
+    /// With so many of those the ones that are over are taken out.
+    full: usize,
 }
 
 /// Who was faster.
@@ -94,12 +100,13 @@ impl InFlight {
         if notes.sending.contains(&Sent::First((msg, ep))) {
             return false;
         }
-        // A record that is later than this is looked up before it is sent.
-        let fresh_until = released_at.plus_ms(LEASE_MS);
-        notes.opened.retain(|_, until| *until >= now);
-        if fresh_until >= now {
-            notes.opened.insert((msg, ep), fresh_until);
+        // A record that is later than a lease is looked up before it is sent. That may be done while
+        // this is opened, and be over before it is.
+        if notes.opened.len() >= notes.full {
+            notes.opened.retain(|_, until| *until >= now);
+            notes.full = (2 * notes.opened.len()).max(FEW);
         }
+        notes.opened.insert((msg, ep), released_at.max(now).plus_ms(LEASE_MS));
         true
     }
 }
