@@ -52,6 +52,28 @@ async fn an_endpoint_that_does_not_answer_is_left_alone_and_gets_everything_when
 }
 
 #[tokio::test]
+async fn a_probe_waits_for_no_rate_that_others_use_up() {
+    let (world, app, ep) = silent_endpoint(Settings::default()).await;
+    let other = "http://127.0.0.1:9/other";
+    world.describe("test.event").await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+    see_to(&world, &path, &[json!({"eventTypes": ["test.event"]})]).await;
+    world.endpoint_with(&app, json!({"url": other, "eventTypes": ["busy"]})).await;
+    let path = format!("/api/v1/app/{app}");
+    world.call("PATCH", &path, json!({"throttleRate": 1})).await;
+    world.network.always(URL, answer(200));
+    let before = world.network.sent_to(URL).len();
+    for n in 0..600 {
+        let busy = json!({"eventType": "busy", "payload": {"n": n}});
+        world.call("POST", &format!("{path}/msg"), busy).await;
+    }
+    world.publish(&app, json!({})).await;
+    world.live_s(200).await;
+    assert!(world.network.sent_to(other).len() > 150, "the rate is used up");
+    assert!(world.network.sent_to(URL).len() > before, "no probe in 200 s");
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_left_alone_is_on_the_operators_list_since_it_was_silent() {
     // So late that each probe is the first attempt of another message.
     let settings = Settings { schedule: Schedule::new(vec![86_400]), ..Settings::default() };
@@ -87,9 +109,7 @@ async fn without_circuits_every_delivery_waits_for_the_endpoint() {
 
 #[tokio::test]
 async fn an_endpoint_that_answers_whatever_it_says_is_called() {
-    let world = World::new();
-    let app = world.application().await;
-    world.endpoint(&app, URL).await;
+    let (world, app, _) = World::with_endpoint(URL).await;
     for status in [500, 503, 404, 429] {
         world.network.always(URL, answer(status));
         let before = world.network.sent().len();

@@ -27,7 +27,7 @@ pub(crate) async fn passage(
     let progress = progress(circuit, found);
     let (now, random) = (job.now(), u64::from_be_bytes(job.context.parts.ambient.random()));
     match circuit::passage(Some(circuit), progress, now, random) {
-        Passage::Probe if takes_probe(job, seen, msg, now).await => Passage::Go,
+        Passage::Probe if takes_probe(job, seen, msg, now).await => Passage::Probe,
         Passage::Probe => circuit::instead_of_probe(Some(circuit), progress, now, random),
         passage => passage,
     }

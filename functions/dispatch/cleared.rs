@@ -334,7 +334,10 @@ async fn reserve(
             let why = format!("it has not answered since {since}, and waits for a probe");
             return Ok(Gate::Shut(why));
         }
-        Passage::Go | Passage::Probe => {}
+        // It goes out at once: the time of the next probe has moved on, so one that waited for a rate
+        // would come in vain. One a time is nothing to a rate.
+        Passage::Probe => return Ok(Gate::Open),
+        Passage::Go => {}
     }
     if counted {
         return Ok(Gate::Open);
