@@ -171,8 +171,8 @@ pub(crate) async fn outcome(
         recorded::keep_unmade(job, message, attempt).await;
     }
     let recorded = written?;
-    if recorded == Recorded::Already && outcome.is_some() && job.receipt.receive_count > 1 {
-        // Whoever wrote it may have failed to send the next one on its way.
+    if recorded == Recorded::Already && outcome.is_some() {
+        // Whoever wrote it may not have been told so, or have failed to send the next one on its way.
         let found = job.context.parts.deliveries.delivery(&message.id, &attempt.ep).await?;
         let Some(found) = found else { return Ok(()) };
         let left = if found.value.is_pending() { Clearance::FollowUp } else { Clearance::Done };

@@ -18,9 +18,7 @@ const TRIES: usize = 11;
 #[tokio::test(start_paused = true)]
 async fn the_record_of_an_attempt_is_tried_again_while_the_store_throttles() {
     for (status, faults) in [(200, 1), (200, TRIES), (500, 1), (500, TRIES)] {
-        let world = World::new();
-        let app = world.application().await;
-        world.endpoint(&app, URL).await;
+        let (world, app, _) = World::with_endpoint(URL).await;
         world.network.next(URL, answer(status));
         let msg = world.publish(&app, json!({})).await;
         for fault in 0..faults {
@@ -249,9 +247,7 @@ async fn without_patience_a_store_that_throttles_once_makes_a_second_request() {
 async fn an_attempt_whose_record_was_answered_with_an_error_is_recognised_and_has_its_consequence()
 {
     for status in [200, 500] {
-        let world = World::new();
-        let app = world.application().await;
-        let ep = world.endpoint(&app, URL).await;
+        let (world, app, ep) = World::with_endpoint(URL).await;
         world.network.next(URL, answer(status));
         let msg = world.publish(&app, json!({})).await;
         world.plan.fail_after(BEFORE_RECORD, Fault::After);
@@ -271,6 +267,23 @@ async fn an_attempt_whose_record_was_answered_with_an_error_is_recognised_and_ha
         world.live_s(1_200).await;
         assert_eq!(world.network.sent().len(), if status == 200 { 1 } else { 2 });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_the_store_never_says_it_has_is_followed_by_the_next_in_time() {
+    let (world, app, msg, record) = accepted().await;
+    world.network.next(URL, answer(500));
+    let (away, behind) = without_writes(&world);
+    away.unheard.store(true, Ordering::SeqCst);
+    let deadline = Some(world.ambient.now().plus_ms(30_000));
+    assert_eq!(behind.handle(vec![record.clone()], deadline).await, NONE);
+    world.queues.deliveries.delete(&[record.receipt]).await.unwrap();
+    assert_eq!(codes(&world.attempts(&app, &msg).await), [500]);
+    for _ in 0..4 {
+        world.advance_s(10);
+        world.dispatch_all().await;
+    }
+    assert_eq!(codes(&world.attempts(&app, &msg).await), [500, 200]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -326,6 +339,8 @@ struct Away {
     only_attempts: AtomicBool,
     /// Whether it refuses nothing any more.
     back: AtomicBool,
+    /// Whether it does what it refuses.
+    unheard: AtomicBool,
 }
 
 impl Away {
@@ -336,6 +351,7 @@ impl Away {
             refused: AtomicUsize::default(),
             only_attempts: AtomicBool::default(),
             back: AtomicBool::default(),
+            unheard: AtomicBool::default(),
         })
     }
 
@@ -364,14 +380,21 @@ impl Table for Away {
     async fn write(&self, write: Write) -> Result<Written, StoreError> {
         match self.takes(&write) {
             true => self.inner.write(write).await,
+            false if self.unheard.load(Ordering::SeqCst) => {
+                self.inner.write(write).await?;
+                self.refuse()
+            }
             false => self.refuse(),
         }
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
-        match writes.iter().all(|write| self.takes(write)) {
-            true => self.inner.transact(writes).await,
-            false => self.refuse(),
+        if writes.iter().all(|write| self.takes(write)) {
+            return self.inner.transact(writes).await;
         }
+        if self.unheard.load(Ordering::SeqCst) {
+            self.inner.transact(writes).await?;
+        }
+        self.refuse()
     }
 }
