@@ -132,7 +132,7 @@ pub(crate) async fn by_hand(job: &Job, asked: ByHand) -> Result<(), NotDone> {
 }
 
 async fn make(job: &Job, target: &Target, cleared: Cleared) -> Result<(), NotDone> {
-    let sent = match job.context.unwritten.find(target, &cleared) {
+    let sent = match job.context.unwritten.find(target, &cleared, job.now()) {
         Some(made) => made,
         None => sent::send(job, target, &cleared).await?,
     };

@@ -248,7 +248,7 @@ impl Dispatcher {
         let Settings { parallel, parallel_per_application, .. } = parts.settings;
         let slots = Slots::new(parallel, parallel_per_application);
         let throttle = Throttle::new(parts.rates.clone());
-        let unwritten = Unwritten::new(parts.ambient.clock.clone());
+        let unwritten = Unwritten::default();
         let pace = Pace::new(parts.backpressure.clone());
         let notes = Notes::default();
         Self(Arc::new(Context { parts, slots, throttle, unwritten, notes, pace }))

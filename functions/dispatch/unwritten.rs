@@ -1,45 +1,85 @@
 //! Attempts of this process that the store has not taken yet. Whoever gets their record again in
 //! this process writes them, and sends no request.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 
 use shared::domain::attempt::{Attempt, Trigger};
-use shared::domain::clock::{Clock, Timestamp};
+use shared::domain::clock::Timestamp;
 use shared::domain::delivery::QUEUE_GRACE_MS;
 use shared::domain::id::{EndpointId, MessageId};
-use shared::store::cache::Cache;
+use shared::domain::sync::hold;
 
 use crate::phases::{Cleared, Sent};
 use crate::target::Target;
 
-/// Most attempts that are remembered: a few megabytes.
-const MAX_KEPT: usize = 4_096;
+/// Most attempts that are remembered, some ten megabytes: twice what one machine has in hand. Of more
+/// the oldest are forgotten.
+const MAX_KEPT: usize = 16_384;
 
 /// Which attempt.
 type Key = (MessageId, EndpointId, Trigger);
 
 /// The attempts, each for as long as others are kept from making it.
-pub(crate) struct Unwritten(Cache<Key, Sent>);
+#[derive(Default)]
+pub(crate) struct Unwritten(Mutex<Kept>);
 
-impl Unwritten {
-    /// None yet.
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self(Cache::new(clock, QUEUE_GRACE_MS, MAX_KEPT))
+#[derive(Default)]
+struct Kept {
+    attempts: HashMap<Key, Attempted>,
+    /// In the order in which they were kept.
+    order: BTreeMap<u64, Key>,
+    /// How many have been kept so far.
+    count: u64,
+}
+
+struct Attempted {
+    sent: Sent,
+    until: Timestamp,
+    /// Its place in the order.
+    place: u64,
+}
+
+impl Kept {
+    fn forget(&mut self, key: &Key) {
+        if let Some(Attempted { place, .. }) = self.attempts.remove(key) {
+            self.order.remove(&place);
+        }
     }
 
+    fn oldest(&self) -> Option<(Key, Timestamp)> {
+        let (_, key) = self.order.first_key_value()?;
+        Some((*key, self.attempts.get(key)?.until))
+    }
+}
+
+impl Unwritten {
     /// Remembers an attempt until it is written.
     pub(crate) fn keep(&self, sent: &Sent, now: Timestamp) {
-        self.0.set(key(&sent.attempt), sent.clone(), now.plus_ms(QUEUE_GRACE_MS));
+        let mut kept = hold(&self.0);
+        let key = key(&sent.attempt);
+        kept.forget(&key);
+        while let Some((oldest, until)) = kept.oldest()
+            && (until < now || kept.order.len() >= MAX_KEPT)
+        {
+            kept.forget(&oldest);
+        }
+        let (place, until) = (kept.count, now.plus_ms(QUEUE_GRACE_MS));
+        kept.count += 1;
+        kept.order.insert(place, key);
+        kept.attempts.insert(key, Attempted { sent: sent.clone(), until, place });
     }
 
     /// The attempt that was made already, if it is known.
-    pub(crate) fn find(&self, target: &Target, cleared: &Cleared) -> Option<Sent> {
-        self.0.get(&(target.message.id, target.endpoint().id, cleared.trigger))
+    pub(crate) fn find(&self, target: &Target, cleared: &Cleared, now: Timestamp) -> Option<Sent> {
+        let key = (target.message.id, target.endpoint().id, cleared.trigger);
+        let kept = hold(&self.0);
+        kept.attempts.get(&key).filter(|it| it.until >= now).map(|it| it.sent.clone())
     }
 
     /// It is written, by whomever.
     pub(crate) fn forget(&self, attempt: &Attempt) {
-        self.0.forget(&key(attempt));
+        hold(&self.0).forget(&key(attempt));
     }
 }
 
