@@ -15,6 +15,7 @@ use shared::domain::endpoint::{Endpoint, FIRST_VERSION, MAX_ENDPOINTS, Stretch};
 use shared::domain::health::Health;
 use shared::domain::id::{ApplicationId, EndpointId, Uid};
 use shared::domain::keyring::Keyring;
+use shared::domain::notice::Notice;
 use shared::domain::rate::is_raised;
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
@@ -29,7 +30,6 @@ use crate::application::{create_or_change, stored, uid_of_upsert};
 use crate::delivery_settings::check_delivery_settings;
 use crate::inspector::origin;
 use crate::limits::check_description;
-use crate::operational::of_update;
 use crate::profile::check_https;
 use crate::{Answer, Call, page};
 
@@ -415,8 +415,9 @@ impl Call<'_> {
             (open, is_raised(before.throttle_rate, endpoint.throttle_rate))
         };
         let listeners = self.admin.notices.listeners_about(application).await?;
-        let tell =
-            |old: &Endpoint, new: &Endpoint| listeners.hear(of_update(application, old, new));
+        let tell = |old: &Endpoint, new: &Endpoint| {
+            listeners.hear(Notice::of_update(application, old, new))
+        };
         let editor = &self.admin.editor;
         let edited = editor.edit_endpoint_and_tell(&application.id, ep, now, edit, tell).await?;
         let (endpoint, (open, raised)) = stored(edited, UID_TAKEN)?;

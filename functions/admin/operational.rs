@@ -10,7 +10,7 @@ use shared::domain::application::{Application, Metadata};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::id::EndpointId;
 use shared::domain::keyring::Keyring;
-use shared::domain::notice::{Notice, Trigger, application_id};
+use shared::domain::notice::{Notice, application_id};
 use shared::domain::secret::SigningSecret;
 use shared::domain::spread::Spread;
 use shared::store::table::Write;
@@ -131,18 +131,4 @@ impl Call<'_> {
         let (org, notices) = (self.access.organisation(), &self.admin.notices);
         Ok(if told { notices.listeners(&org).await? } else { notices.nobody(&org) })
     }
-}
-
-/// What there is to tell of an endpoint that is changed, and perhaps enabled or disabled with that.
-pub(crate) fn of_update(
-    application: &Application,
-    old: &Endpoint,
-    new: &Endpoint,
-) -> impl Iterator<Item = Notice> {
-    let turned = match (old.disabled, new.disabled) {
-        (true, false) => Some(Notice::endpoint("endpoint.enabled", application, new)),
-        (false, true) => Some(Notice::disabled(application, new, Trigger::Manual)),
-        _ => None,
-    };
-    [Notice::endpoint("endpoint.updated", application, new)].into_iter().chain(turned)
 }

@@ -79,6 +79,21 @@ impl Notice {
         notice
     }
 
+    /// What there is to tell of an endpoint that somebody changed, and perhaps enabled or disabled with
+    /// that.
+    pub fn of_update(
+        application: &Application,
+        old: &Endpoint,
+        new: &Endpoint,
+    ) -> impl Iterator<Item = Self> + use<> {
+        let turned = match (old.disabled, new.disabled) {
+            (true, false) => Some(Self::endpoint("endpoint.enabled", application, new)),
+            (false, true) => Some(Self::disabled(application, new, Trigger::Manual)),
+            _ => None,
+        };
+        std::iter::once(Self::endpoint("endpoint.updated", application, new)).chain(turned)
+    }
+
     /// An endpoint only fails, and will be disabled if that goes on.
     pub fn failing(
         application: &Application,
