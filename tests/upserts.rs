@@ -20,8 +20,7 @@ async fn five(world: &World, list: &str, body: Value) -> (Vec<(u16, String, Valu
 
 #[tokio::test]
 async fn an_upsert_by_uid_that_is_repeated_finds_what_it_made() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let endpoint = json!({"url": URL});
     for (list, body, before) in [
         ("/api/v1/app".to_owned(), json!({"name": "n"}), 1),
@@ -39,8 +38,7 @@ async fn an_upsert_by_uid_that_is_repeated_finds_what_it_made() {
 
 #[tokio::test]
 async fn an_upsert_by_id_clears_the_uid_that_it_leaves_out_and_one_by_uid_may_change_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let list = format!("/api/v1/app/{app}/endpoint");
     let made = world.call("PUT", &format!("{list}/mine"), json!({"url": URL})).await.body;
     let other = json!({"url": URL, "uid": "other"});
@@ -53,8 +51,7 @@ async fn an_upsert_by_id_clears_the_uid_that_it_leaves_out_and_one_by_uid_may_ch
 
 #[tokio::test]
 async fn an_upsert_does_not_pass_over_another_secret_and_takes_the_same_one_again() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/app/{app}/endpoint/mine");
     let put =
         async |secret: &str| world.call("PUT", &path, json!({"url": URL, "secret": secret})).await;
@@ -92,9 +89,7 @@ async fn who_is_to_get_notices_chooses_no_channels() {
 
 #[tokio::test]
 async fn a_patch_does_not_pass_over_a_secret() {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}");
     let secret = format!("{path}/secret");
     let before = world.call("GET", &secret, Value::Null).await.body;
@@ -109,8 +104,7 @@ async fn a_patch_does_not_pass_over_a_secret() {
 
 #[tokio::test]
 async fn of_many_who_bring_the_same_thing_along_at_once_one_has_created_it() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     // Each call lets the others get on with theirs.
     world.gauge.switch_on();
     for (path, body) in [
@@ -123,4 +117,30 @@ async fn of_many_who_bring_the_same_thing_along_at_once_one_has_created_it() {
         let with = |status: u16| replies.iter().filter(|reply| reply.status == status).count();
         assert_eq!((with(201), with(200)), (1, 23), "{path}");
     }
+}
+
+/// Clients take such a name in a path for a way up: to delete the endpoint would delete its
+/// application.
+#[tokio::test]
+async fn a_name_of_dots_alone_is_refused_wherever_one_is_given() {
+    let (world, app) = World::with_application().await;
+    let endpoint = format!("/api/v1/app/{app}/endpoint");
+    for dots in [".", "..", "..."] {
+        for (path, body, field) in [
+            ("/api/v1/app", json!({"name": "n", "uid": dots}), "uid"),
+            (&*endpoint, json!({"url": "http://127.0.0.1:9/", "uid": dots}), "uid"),
+            ("/api/v1/event-type", json!({"name": dots, "description": ""}), "name"),
+            (
+                &*format!("/api/v1/app/{app}/msg"),
+                json!({"eventType": dots, "payload": {}}),
+                "eventType",
+            ),
+        ] {
+            let refused = world.call("POST", path, body).await;
+            assert_eq!(refused.status, 422, "{path}: {refused:?}");
+            assert_eq!(refused.body["detail"][0]["loc"], json!(["body", field]), "{refused:?}");
+        }
+    }
+    let fine = json!({"url": "http://127.0.0.1:9/", "uid": "a..b."});
+    assert_eq!(world.call("POST", &endpoint, fine).await.status, 201);
 }

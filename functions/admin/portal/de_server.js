@@ -162,7 +162,7 @@ export const SAID = {
   "is replaced by rotating it: POST it as `key` to secret/rotate": "wird durch Rotieren ersetzt: als `key` per POST an secret/rotate",
   "is set by the sender, by the connection or by clouds: choose another": "wird vom Absender, der Verbindung oder der Cloud gesetzt: einen anderen wählen",
   "is there twice: capitals are no difference": "steht zweimal da: Großbuchstaben machen keinen Unterschied",
-  "must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`": "muss 1 bis {max} der Zeichen a-z, A-Z, 0-9, `-`, `_` und `.` haben",
+  "must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`, not dots alone": "muss 1 bis {max} der Zeichen a-z, A-Z, 0-9, `-`, `_` und `.` haben, nicht nur Punkte",
   "must be a JSON object": "muss ein JSON-Objekt sein",
   "must be at least 1 a second, or null for no limit": "muss mindestens 1 je Sekunde sein, oder leer für keine Grenze",
   "must be at least {n}": "muss mindestens {n} sein",

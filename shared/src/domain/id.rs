@@ -270,7 +270,7 @@ impl fmt::Display for MessageKey {
     }
 }
 
-/// A name that the caller gave: 1 to 256 of `[a-zA-Z0-9-_.]`.
+/// A name that the caller gave: 1 to 256 of `[a-zA-Z0-9-_.]`, not dots alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Uid(String);
@@ -282,7 +282,7 @@ impl Uid {
     /// Reads a uid of a thing whose ids start with `prefix`.
     ///
     /// # Errors
-    /// When it is empty, too long, has another character or looks like an id.
+    /// When it is empty, too long, has another character, nothing but dots, or looks like an id.
     pub fn parse(text: &str, prefix: &str) -> Result<Self, InvalidId> {
         if !is_name(text, Self::MAX) {
             return Err(InvalidId(name_rule(Self::MAX)));
@@ -329,15 +329,17 @@ impl fmt::Display for Uid {
 }
 
 /// Whether `text` is 1 to `max` of `[a-zA-Z0-9-_.]`: the rule for uids, event type names and
-/// channels.
+/// channels. Names stand in paths, where clients take dots alone for a way up: whoever deleted the
+/// endpoint `..` would delete its application.
 pub fn is_name(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && text.bytes().any(|b| b != b'.')
 }
 
 /// What to tell somebody whose name is none.
 pub fn name_rule(max: usize) -> String {
-    format!("must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`")
+    format!("must be 1 to {max} of the characters a-z, A-Z, 0-9, `-`, `_` and `.`, not dots alone")
 }
 
 fn base62_encode(bytes: &[u8; KSUID_BYTES]) -> [u8; KSUID_CHARS] {
