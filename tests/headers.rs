@@ -2,15 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::network::answer;
+use crate::support::network::{answer, header};
 use crate::support::world::{World, text};
 
 const URL: &str = "http://127.0.0.1:9/hook";
 
 async fn stage() -> (World, String, String, String) {
-    let world = World::new();
-    let app = world.application().await;
-    let ep = world.endpoint(&app, URL).await;
+    let (world, app, ep) = World::with_endpoint(URL).await;
     let path = format!("/api/v1/app/{app}/endpoint/{ep}/headers");
     (world, app, ep, path)
 }
@@ -195,4 +193,36 @@ async fn an_endpoint_may_be_made_with_its_headers() {
         assert_eq!(refused.status, 422, "{refused:?}");
         assert_eq!(refused.body["detail"][0]["loc"][1], "headers", "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_change_of_a_whole_endpoint_replaces_the_headers_that_it_says() {
+    let world = World::new();
+    let app = world.application().await;
+    let path = format!("/api/v1/app/{app}/endpoint/mine");
+    let url = "http://127.0.0.1:9/with-headers";
+    let with = |key: &str| json!({"url": url, "headers": {"Authorization": key, "X-Team": key}});
+    assert_eq!(world.call("PUT", &path, with("old")).await.status, 201);
+    assert_eq!(world.call("PUT", &path, with("new")).await.status, 200);
+    // Who says none leaves them.
+    assert_eq!(world.call("PUT", &path, json!({"url": url})).await.status, 200);
+    world.publish(&app, json!({})).await;
+    world.dispatch_all().await;
+    let sent = world.network.sent_to(url).remove(0);
+    assert_eq!((header(&sent, "Authorization"), header(&sent, "X-Team")), ("new", "new"));
+    let wrong = json!({"url": url, "headers": {"Host": "elsewhere"}});
+    assert_eq!(world.call("PUT", &path, wrong).await.status, 422);
+    let none = json!({"url": url, "headers": {}});
+    assert_eq!(world.call("PUT", &path, none).await.status, 200);
+    let read = world.call("GET", &format!("{path}/headers"), Value::Null).await.body;
+    assert_eq!(read, json!({"headers": {}, "sensitive": []}));
+}
+
+#[tokio::test]
+async fn a_cookie_is_a_credential() {
+    let (world, _, _, path) = stage().await;
+    let said = json!({"headers": {"Cookie": "session=very-secret", "X-Team": "a"}});
+    assert_eq!(world.call("PUT", &path, said).await.status, 204);
+    let read = world.call("GET", &path, Value::Null).await.body;
+    assert_eq!(read, json!({"headers": {"X-Team": "a"}, "sensitive": ["Cookie"]}));
 }

@@ -122,6 +122,10 @@ impl Call<'_> {
         check_channels(&tenant, input.channels.as_ref())?;
         self.check_secret(endpoint, input.secret.as_deref())?;
         let uid = uid_of_upsert(uid, endpoint.uid.as_ref(), ep);
+        let headers = match &input.headers {
+            Some(headers) => Some(self.first_headers(Some(headers), &endpoint.id.to_string())?),
+            None => None,
+        };
         let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(&tenant.application, &endpoint.id, |endpoint| {
             endpoint.set_disabled(input.disabled, by, now);
@@ -134,6 +138,10 @@ impl Call<'_> {
             endpoint.throttle_rate = input.rate();
             endpoint.metadata.clone_from(&input.metadata);
             input.extensions().apply(endpoint);
+            // Last: who moves loses what it said for the place before.
+            if let Some(headers) = &headers {
+                endpoint.headers.clone_from(headers);
+            }
         })
         .await
     }

@@ -48,7 +48,8 @@ pub(crate) struct EndpointIn {
     pub(super) metadata: Metadata,
     #[schemars(with = "Option<description::SecretText>")]
     pub(super) secret: Option<String>,
-    /// Headers of a new endpoint's requests; an old one's have an operation of their own.
+    /// Headers of the endpoint's requests. Those of an endpoint that is there stay unless this says
+    /// others.
     #[serde(default)]
     pub(super) headers: Option<BTreeMap<String, String>>,
     /// How a secret signs that is made here: `v1` (HMAC) unless this says `v1a` (ed25519).

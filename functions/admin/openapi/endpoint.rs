@@ -29,8 +29,8 @@ pub(super) fn descriptions() -> Vec<Description> {
                 "Creates one if the path has the uid of none. A field left out is cleared, but not \
                  the uid that the path has, nor what Svix's libraries do not know of: `version`, \
                  `profile`, `apiVersion`, `format`, `jwtAlgorithm`, `retrySchedule` and \
-                 `timeoutSeconds` stay until they are said. The secret of an endpoint that is there \
-                 stays, whatever the body says.",
+                 `timeoutSeconds` stay until they are said, and so do its `headers`. The secret of an \
+                 endpoint that is there is rotated, and not changed here.",
             )
             .takes::<EndpointIn>()
             .answers::<EndpointOut>(200, "The changed endpoint")
