@@ -1,10 +1,12 @@
 //! Headers whose values nobody is shown who may not change them.
 
-/// Names whose values are never shown (Svix).
-const SENSITIVE: [&str; 6] = [
+/// Names whose values are never shown: Svix's, and cookies, which let in as well.
+const SENSITIVE: [&str; 8] = [
     "authorization",
+    "cookie",
     "proxy-authenticate",
     "proxy-authorization",
+    "set-cookie",
     "www-authenticate",
     "x-api-key",
     "x-auth-token",
