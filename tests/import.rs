@@ -290,6 +290,54 @@ async fn yaml_that_json_cannot_say_is_refused_with_the_reason() {
     }
 }
 
+#[tokio::test]
+async fn what_is_written_wrong_clears_nothing_that_is_stored() {
+    let world = World::new();
+    let stored =
+        json!({"description": "d", "deprecated": true, "schemas": {"1": {"type": "object"}}});
+    assert_eq!(world.call("PUT", "/api/v1/event-type/x", stored.clone()).await.status, 201);
+    for (operation, said) in [
+        (json!(null), "`post`"),
+        (json!([]), "`post`"),
+        (json!({"description": 5}), "`description`"),
+        (json!({"summary": null}), "`summary`"),
+        (json!({"deprecated": "true"}), "`deprecated`"),
+        (json!({"requestBody": null}), "`requestBody`"),
+        (json!({"requestBody": []}), "`requestBody`"),
+        (json!({"requestBody": {"content": null}}), "`requestBody.content`"),
+        (json!({"requestBody": {"content": {"application/json": null}}}), "`requestBody.content`"),
+    ] {
+        let spec = json!({"openapi": "3.1.0", "webhooks": {"x": {"post": operation}}});
+        let refused = world.call("POST", PATH, json!({"spec": spec})).await;
+        assert_eq!(refused.status, 422, "{spec}: {refused:?}");
+        let message = text(&refused.body["detail"][0]["msg"]);
+        assert!(message.contains(said), "{spec}: {message}");
+    }
+    let kept = world.call("GET", "/api/v1/event-type/x", Value::Null).await.body;
+    for (field, value) in stored.as_object().unwrap() {
+        assert_eq!(&kept[field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_there_twice_is_refused_in_json_as_in_yaml() {
+    let world = World::new();
+    let twice = r#"{"openapi":"3.1.0","webhooks":{"a":{"post":{}}},"webhooks":{"b":{"post":{}}}}"#;
+    let spec = format!(r#"{{"replaceAll":true,"spec":{twice}}}"#);
+    let raw = json!({"replaceAll": true, "specRaw": twice}).to_string();
+    for (body, field) in [(spec, "spec"), (raw, "specRaw")] {
+        let request = http::Request::post(PATH)
+            .header("authorization", format!("Bearer {}", world.token()))
+            .body(body.into())
+            .unwrap();
+        let refused = world.send(request).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"][1], field, "{refused:?}");
+        let message = text(&refused.body["detail"][0]["msg"]);
+        assert!(message.contains(r#""webhooks" twice"#), "{message}");
+    }
+}
+
 /// The schema `x` that is imported of a description.
 async fn imported(body: Value) -> (String, Value) {
     let world = World::new();

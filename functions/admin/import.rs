@@ -80,8 +80,14 @@ impl Call<'_> {
     pub(crate) async fn import_event_types(&self) -> Answer {
         let input: ImportIn = request::body(self.request)?;
         let text = description(&input)?;
-        let tree = Json::parse(&text).filter(|tree| tree.fields().is_some());
+        let (tree, repeated) = Json::parse_and_compare(&text);
+        let tree = tree.filter(|tree| tree.fields().is_some());
         let field = if input.spec.is_some() { "spec" } else { "specRaw" };
+        if let Some(name) = repeated {
+            // Of two the first would be dropped, and what it describes be archived.
+            let rule = format!("must not have the name \"{name}\" twice in one place");
+            return Err(Violation::body(field, rule).into());
+        }
         let rule = format!("must be an object of at most {MAX_DEPTH} levels");
         let tree = tree.ok_or_else(|| Violation::body(field, rule))?;
         let Found { event_types: found, named } = read(&tree, field)?;

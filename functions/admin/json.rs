@@ -24,16 +24,20 @@ pub(crate) enum Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// The tree of this text; `None` if that is not JSON of at most [`MAX_DEPTH`] levels.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        Self::parse_within(text, MAX_DEPTH)
-    }
-
-    /// The same with so many levels at most.
+    /// The tree of this text; `None` if that is not JSON of at most so many levels.
     pub(crate) fn parse_within(text: &'a str, levels: usize) -> Option<Self> {
         // Whatever is no JSON is found out here, so the reader need not look for it.
         let json: &RawValue = serde_json::from_str(text).ok()?;
-        Reader { rest: json.get() }.value(levels)
+        Reader { rest: json.get(), repeated: None }.value(levels)
+    }
+
+    /// The same of at most [`MAX_DEPTH`] levels, and the first name that an object in it has twice:
+    /// in the tree it has the last of the two.
+    pub(crate) fn parse_and_compare(text: &'a str) -> (Option<Self>, Option<String>) {
+        let Ok(json) = serde_json::from_str::<&RawValue>(text) else { return (None, None) };
+        let mut reader = Reader { rest: json.get(), repeated: None };
+        let read = reader.value(MAX_DEPTH);
+        (read, reader.repeated)
     }
 
     /// A text.
@@ -76,6 +80,11 @@ impl<'a> Json<'a> {
     pub(crate) fn is_true(&self) -> bool {
         matches!(self, Self::Scalar(raw) if raw.get() == "true")
     }
+
+    /// Whether it is `false`.
+    pub(crate) fn is_false(&self) -> bool {
+        matches!(self, Self::Scalar(raw) if raw.get() == "false")
+    }
 }
 
 impl Serialize for Json<'_> {
@@ -91,6 +100,8 @@ impl Serialize for Json<'_> {
 /// Reads JSON that is known to be JSON, each byte once.
 struct Reader<'a> {
     rest: &'a str,
+    /// The first name that an object has twice.
+    repeated: Option<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -106,8 +117,11 @@ impl<'a> Reader<'a> {
         let mut fields = BTreeMap::new();
         self.skip(1);
         while self.peek()? != b'}' {
-            let name = serde_json::from_str(self.scalar()?.get()).ok()?;
+            let name: String = serde_json::from_str(self.scalar()?.get()).ok()?;
             self.take(b':');
+            if self.repeated.is_none() && fields.contains_key(&name) {
+                self.repeated = Some(name.chars().take(MAX_SHOWN).collect());
+            }
             fields.insert(name, self.value(levels)?);
             self.take(b',');
         }

@@ -110,13 +110,23 @@ fn webhook(
     let Some(operation) = places.iter().find_map(|(item, method)| item.get(method)) else {
         return Ok(None);
     };
-    let text = |field: &str| operation.get(field).and_then(Json::text);
-    let description = text("description").or_else(|| text("summary")).unwrap_or_default();
+    is_object(operation, "its `post` or `put`")?;
+    // What is written wrong is not taken for what is not there: that would clear what is stored.
+    let text = |field: &str| match operation.get(field) {
+        Some(text) => text.text().map(Some).ok_or_else(|| format!("must have a text as `{field}`")),
+        None => Ok(None),
+    };
+    let (description, summary) = (text("description")?, text("summary")?);
+    let description = description.or(summary).unwrap_or_default();
     let schemas = schemas(spec, operation, budget)?;
     if let Some(rule) = refusal(&description, schemas.as_ref()) {
         return Err(rule);
     }
-    let deprecated = operation.get("deprecated").is_some_and(Json::is_true);
+    let deprecated = match operation.get("deprecated") {
+        Some(said) if said.is_true() || said.is_false() => said.is_true(),
+        Some(_) => return Err("must have true or false as `deprecated`".to_owned()),
+        None => false,
+    };
     Ok(Some(Webhook { name: name.to_owned(), description, schemas, deprecated }))
 }
 
@@ -127,9 +137,10 @@ fn schemas(
     budget: &mut Budget,
 ) -> Result<Option<Schemas>, String> {
     let Some(body) = operation.get("requestBody") else { return Ok(None) };
-    let Some(content) = spec.resolve(body)?.get("content").and_then(Json::fields) else {
-        return Ok(None);
-    };
+    let body = spec.resolve(body)?;
+    is_object(body, "its `requestBody`")?;
+    let Some(content) = body.get("content") else { return Ok(None) };
+    let content = is_object(content, "its `requestBody.content`")?;
     let best = content.iter().filter_map(|(name, media)| Some((closeness(name)?, media)));
     let Some((_, media)) = best.min_by_key(|(closeness, _)| *closeness) else {
         if content.is_empty() {
@@ -141,9 +152,18 @@ fn schemas(
         );
     };
     let media = spec.resolve(media)?;
+    is_object(media, "each of its `requestBody.content`")?;
     let Some(schema) = media.get("schema") else { return Ok(None) };
     let schema: Verbatim = whole(spec, schema, example(spec, media)?, budget)?;
     Ok(Some(Schemas::from([("1".to_owned(), schema)])))
+}
+
+/// The fields of what must have some.
+fn is_object<'t, 'a>(
+    json: &'t Json<'a>,
+    what: &str,
+) -> Result<&'t BTreeMap<String, Json<'a>>, String> {
+    json.fields().ok_or_else(|| format!("must have an object as {what}"))
 }
 
 /// How well a media type or range says JSON, 0 best; none if it does not.
