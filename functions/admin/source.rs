@@ -373,10 +373,20 @@ fn check_texts(rules: &mut Rules, input: &IngestSourceIn) {
             Some(Rule::Header(name)) => check_header(rules, &format!("{field}.header"), name),
             Some(Rule::Pointer(pointer)) => {
                 rules.text(&format!("{field}.pointer"), pointer, MAX_TEXT);
+                if !is_pointer(pointer) {
+                    let rule = "must be a JSON Pointer, such as `/data/type`";
+                    rules.broken(&format!("{field}.pointer"), rule);
+                }
             }
             None => {}
         }
     }
+}
+
+/// Whether this points into a document (RFC 6901), and not to the whole of it, which is no name.
+fn is_pointer(text: &str) -> bool {
+    let mut escapes = text.split('~').skip(1);
+    text.starts_with('/') && escapes.all(|rest| rest.starts_with(['0', '1']))
 }
 
 fn check_header(rules: &mut Rules, field: &str, name: &str) {
@@ -399,6 +409,11 @@ fn check_scheme(rules: &mut Rules, scheme: &Scheme) {
     };
     if hmac.content.matches("{body}").count() != 1 {
         rules.broken("verification.content", "must have `{body}` in it, once");
+    }
+    let others = hmac.content.replace("{body}", "").replace("{timestamp}", "");
+    if others.contains(['{', '}']) {
+        let rule = "must have no other braces than those of `{body}` and `{timestamp}`";
+        rules.broken("verification.content", rule);
     }
     rules.text("verification.content", &hmac.content, MAX_TEXT);
     rules.text("verification.prefix", &hmac.prefix, MAX_TEXT);

@@ -7,7 +7,7 @@ use shared::api::error::{self, ApiError};
 use shared::api::patch::{Field, inner_not_null, not_null};
 use shared::api::request;
 use shared::domain::application::Metadata;
-use shared::domain::source::{MAX_EARLIER, Rule, Scheme, Source};
+use shared::domain::source::{Kind, MAX_EARLIER, Rule, Scheme, Source};
 
 use crate::source::{Config, IngestSourceIn};
 use crate::{Answer, Call};
@@ -15,7 +15,7 @@ use crate::{Answer, Call};
 /// Random bytes of an address: nobody guesses them.
 const TOKEN_BYTES: usize = 18;
 
-/// What changes; the type of a source does not.
+/// What changes.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct IngestSourcePatch {
@@ -27,6 +27,9 @@ pub(crate) struct IngestSourcePatch {
     metadata: Option<Metadata>,
     #[serde(deserialize_with = "request::inner")]
     config: Config,
+    #[serde(rename = "type", deserialize_with = "not_null")]
+    #[schemars(with = "Kind")]
+    kind: Option<Kind>,
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "String")]
     app: Option<String>,
@@ -47,7 +50,8 @@ pub(crate) struct RotateTokenOut {
 impl IngestSourcePatch {
     /// All that is said of a source that was like this.
     fn on(&self, old: &Source) -> IngestSourceIn {
-        let is_free = old.kind.scheme().is_none();
+        let kind = self.kind.unwrap_or(old.kind);
+        let is_free = kind.scheme().is_none() && old.kind.scheme().is_none();
         let (mut event_type, mut event_id) = (old.event_type.clone(), old.event_id.clone());
         self.event_type.apply(&mut event_type);
         self.event_id.apply(&mut event_id);
@@ -55,7 +59,7 @@ impl IngestSourcePatch {
             name: self.name.clone().unwrap_or_else(|| old.name.clone()),
             uid: None,
             metadata: Some(self.metadata.clone().unwrap_or_else(|| old.metadata.clone())),
-            kind: old.kind,
+            kind,
             config: self.config.clone(),
             // Its own note in the metadata would say it again.
             app: Some(self.app.clone().unwrap_or_else(|| old.app.to_string())),

@@ -4,8 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn some_of_a_source_changes_and_the_rest_stays() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let id = source(&world, &app, "github", "s3cret").await;
     let path = format!("{SOURCES}/{id}");
     let before = world.call("GET", &path, Value::Null).await.body;
@@ -40,9 +39,43 @@ async fn some_of_a_source_changes_and_the_rest_stays() {
 }
 
 #[tokio::test]
+async fn the_system_behind_a_source_may_be_another_from_now_on() {
+    let (world, app) = World::with_application().await;
+    let id = source(&world, &app, "github", "s3cret").await;
+    let path = format!("{SOURCES}/{id}");
+    let patch = json!({"type": "stripe", "config": {"secret": "whsec_other"}});
+    let patched = world.call("PATCH", &path, patch).await;
+    assert_eq!((patched.status.as_u16(), &patched.body["type"]), (200, &json!("stripe")));
+    let signature = hex_hmac("s3cret", "{}");
+    let headers = [("x-hub-signature-256", signature.as_str())];
+    assert_eq!(post(&world, &id, &headers, "{}").await.status, 401);
+    let refused = world.call("PATCH", &path, json!({"type": "nobody"})).await;
+    assert_eq!(crate::support::answers::places(&refused), ["body/type"]);
+}
+
+#[tokio::test]
+async fn a_rule_that_can_never_fit_is_refused() {
+    let (world, app) = World::with_application().await;
+    let hmac = |content: &str| json!({"scheme": "hmac", "header": "x-signature", "content": content, "encoding": "hex"});
+    for (field, wrong, place) in [
+        ("eventType", json!({"pointer": "type"}), "body/eventType/pointer"),
+        ("eventType", json!({"pointer": "/a~2"}), "body/eventType/pointer"),
+        ("eventId", json!({"pointer": ""}), "body/eventId/pointer"),
+        ("verification", hmac("{foo}{body}"), "body/verification/content"),
+    ] {
+        let mut body = json!({
+            "name": "n", "type": "generic-webhook", "app": app, "config": {"secret": "s3cret"},
+        });
+        body["verification"] = json!({"scheme": "bearer"});
+        body[field] = wrong;
+        let refused = world.call("POST", SOURCES, body).await;
+        assert_eq!(crate::support::answers::places(&refused), [place], "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn two_changes_of_a_source_at_once_are_both_kept() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let made = json!({"name": "s", "type": "generic-webhook", "app": app, "metadata": {"a": "0"},
         "verification": {"scheme": "bearer"}, "config": {"secret": "first"}});
     let made = world.call("POST", SOURCES, made).await;
@@ -71,8 +104,7 @@ async fn two_changes_of_a_source_at_once_are_both_kept() {
 
 #[tokio::test]
 async fn an_address_that_was_replaced_holds_for_two_days_and_is_in_nobody_s_store() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let id = open_source(&world, &app, json!({"verification": {"scheme": "none"}})).await;
     let path = format!("{SOURCES}/{id}");
     let first = text(&world.call("GET", &path, Value::Null).await.body["ingestUrl"]);
@@ -105,8 +137,7 @@ async fn an_address_that_was_replaced_holds_for_two_days_and_is_in_nobody_s_stor
 
 #[tokio::test]
 async fn a_source_s_endpoints_are_those_of_its_application() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let other = world.endpoint(&world.application().await, URL).await;
     let id = open_source(&world, &app, json!({})).await;
     let path = format!("{SOURCES}/{id}/endpoint");
