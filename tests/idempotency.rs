@@ -35,6 +35,16 @@ async fn a_repetition_gets_the_first_answer_and_nothing_is_done_twice() {
 }
 
 #[tokio::test]
+async fn a_path_may_be_written_in_two_ways() {
+    let world = World::new();
+    let (token, one) = (world.token(), json!({"name": "One"}));
+    for uri in [APPS.to_owned(), format!("{APPS}/"), format!("{APPS}?")] {
+        assert_eq!(post(&world, &token, &uri, "k", one.clone()).await.status, 201, "{uri}");
+    }
+    assert_eq!(applications(&world).await, 1);
+}
+
+#[tokio::test]
 async fn another_key_another_uri_or_another_caller_is_another_request() {
     let world = World::new();
     let (token, one) = (world.token(), json!({"name": "One", "uid": "one"}));
@@ -69,8 +79,7 @@ async fn an_answer_is_kept_for_half_a_day() {
 
 #[tokio::test]
 async fn a_secret_in_an_answer_rests_sealed() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let path = format!("/api/v1/auth/app-portal-access/{app}");
     let token = world.token();
     let first = post(&world, &token, &path, "k", json!({})).await;

@@ -90,11 +90,14 @@ impl Admin {
     }
 }
 
-/// The same for the same caller, key and URI, and for nothing else.
+/// The same for the same caller, key, path and query, and for nothing else.
 fn place_of(request: &Request<Bytes>, fingerprint: &str, key: &str) -> String {
-    let uri = request.uri().path_and_query().map_or("", |whole| whole.as_str());
+    let mut uri = format!("/{}", request::segments(request.uri().path()).join("/"));
+    if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
+        uri.extend(["?", query]);
+    }
     let mut hash = Sha256::new();
-    for part in [fingerprint, key, uri] {
+    for part in [fingerprint, key, &uri] {
         // Lengths keep two parts from passing for one.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
