@@ -18,8 +18,7 @@ async fn found(world: &World, app: &str, query: &str) -> Vec<String> {
 
 /// An application with three messages, and their ids.
 async fn world() -> (World, String, [String; 3]) {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let mut ids = Vec::new();
     for body in [
         json!({"eventType": "order.paid", "eventId": "Order-1001", "payload": {"mail": "Ann@x"}}),
@@ -86,8 +85,7 @@ async fn payloads_are_looked_into_only_when_asked_for_and_to_the_letter() {
 
 #[tokio::test]
 async fn a_page_that_found_nothing_leads_on_to_those_that_did() {
-    let world = World::new();
-    let app = world.application().await;
+    let (world, app) = World::with_application().await;
     let first = world.publish(&app, json!({"needle": 1})).await;
     for _ in 0..120 {
         world.advance_s(1);
@@ -197,4 +195,22 @@ async fn what_is_found_says_how_far_it_is_for_a_read_a_row() {
         (both.status.as_u16(), &both.body["detail"]),
         (400, &json!("The query parameter `q` cannot be given together with `endpoint_id`."))
     );
+}
+
+#[tokio::test]
+async fn a_filter_that_no_message_can_fit_is_refused() {
+    let (world, app) = World::with_application().await;
+    let list = format!("/api/v1/app/{app}/msg");
+    for query in ["tag=", "tag=%20", "tag=%C3%A9", "channel=", "channel=a%20b"] {
+        let refused = world.call("GET", &format!("{list}?{query}"), Value::Null).await;
+        assert_eq!(refused.status, 422, "{query}: {refused:?}");
+    }
+    let ep = world.endpoint(&app, "http://127.0.0.1:9/").await;
+    let path = format!("/api/v1/app/{app}/endpoint/{ep}/bulk-replay");
+    for (field, wrong) in [("channel", ""), ("channel", "a b"), ("tag", ""), ("tag", "\u{e9}")] {
+        let body = json!({"since": world.ambient.now().to_rfc3339(), field: wrong});
+        let refused = world.call("POST", &path, body).await;
+        assert_eq!(refused.status, 422, "{field} {wrong:?}: {refused:?}");
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", field]));
+    }
 }

@@ -16,8 +16,8 @@ use shared::api::request::{self, query_flag, query_value};
 use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::{Endpoint, MAX_CHANNEL};
-use shared::domain::id::{ApplicationId, EndpointId, Ksuid, TaskId};
-use shared::domain::message::MAX_TAG;
+use shared::domain::id::{ApplicationId, EndpointId, Ksuid, TaskId, is_name, name_rule};
+use shared::domain::message::{MAX_TAG, is_tag, tag_rule};
 use shared::domain::task::{Selection, Span, Status, Task, Work};
 use shared::store::Need;
 
@@ -259,8 +259,12 @@ impl Call<'_> {
             "eventTypes",
             input.event_types.as_deref().filter(|types| !types.is_empty()),
         );
-        rules.text("channel", input.channel.as_deref().unwrap_or_default(), MAX_CHANNEL);
-        rules.text("tag", input.tag.as_deref().unwrap_or_default(), MAX_TAG);
+        if input.channel.as_ref().is_some_and(|channel| !is_name(channel, MAX_CHANNEL)) {
+            rules.broken("channel", name_rule(MAX_CHANNEL));
+        }
+        if input.tag.as_ref().is_some_and(|tag| !is_tag(tag)) {
+            rules.broken("tag", tag_rule());
+        }
         rules.check()?;
         if input.status.is_some_and(|status| status > 4) {
             return Err(Violation::body("status", "must be 0 to 4").into());

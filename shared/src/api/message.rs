@@ -22,8 +22,8 @@ use crate::domain::id::{MessageId, Uid, is_name, name_rule};
 use crate::domain::json::is_deeper_than;
 use crate::domain::message::{
     HOURS_A_DAY, MAX_CONTENT_TYPE, MAX_MESSAGE_CHANNELS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH,
-    MAX_SUBJECT_BYTES, MAX_TAG, MAX_TAGS, Message, NewMessage, RAW_CONTENT_TYPE, RETENTION_DAYS,
-    RETENTION_HOURS, SCHEDULE_AHEAD_MS, is_content_type, is_tag,
+    MAX_SUBJECT_BYTES, MAX_TAGS, Message, NewMessage, RAW_CONTENT_TYPE, RETENTION_DAYS,
+    RETENTION_HOURS, SCHEDULE_AHEAD_MS, is_content_type, is_tag, tag_rule,
 };
 use crate::domain::schema::JsonSchema;
 
@@ -129,8 +129,7 @@ impl Rules {
             return self.broken("tags", format!("must be at most {MAX_TAGS}"));
         }
         for (position, _) in tags.iter().enumerate().filter(|(_, tag)| !is_tag(tag)) {
-            let rule = format!("must be 1 to {MAX_TAG} letters, digits or one of - _ . / \\ #");
-            self.broken(&format!("tags.{position}"), rule);
+            self.broken(&format!("tags.{position}"), tag_rule());
         }
     }
 

@@ -194,7 +194,7 @@ pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
         false if is_torn(inner) => {
             "must be text: half of a surrogate pair (`\\ud800` to `\\udfff`) is none".to_owned()
         }
-        false => "must be of another type: what is there is no name".to_owned(),
+        false => "must be a text: one of the names that there are here".to_owned(),
     };
     // A missing field is reported at the object that misses it.
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
@@ -380,7 +380,10 @@ fn plain_words(said: &str) -> String {
                 "a string" => "a text",
                 "a boolean" => "true or false",
                 "f64" => "a number",
+                "u8" => "a whole number from 0 to 255",
                 "u16" => "a whole number from 0 to 65535",
+                "string or map" => "a text or an object",
+                "variant identifier" => "a text: one of the names that there are here",
                 "u64" | "usize" => "a whole number, 0 or more",
                 "i64" => "a whole number",
                 rest if rest.starts_with("struct ") => "an object",

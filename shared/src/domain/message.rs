@@ -242,3 +242,8 @@ pub fn is_tag(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./\\#".contains(c);
     (1..=MAX_TAG).contains(&text.len()) && text.chars().all(allowed)
 }
+
+/// What to tell somebody whose tag is none.
+pub fn tag_rule() -> String {
+    format!("must be 1 to {MAX_TAG} letters, digits or one of - _ . / \\ #")
+}
