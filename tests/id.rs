@@ -161,11 +161,13 @@ fn a_place_is_shown_in_hexadecimal() {
 #[test]
 fn a_uid_is_1_to_256_plain_characters_and_does_not_look_like_an_id() {
     let longest = "x".repeat(256);
-    for good in ["a", "A-Z_0.9", "-", ".", "ep_of_an_application", "app", "App_1", &longest] {
+    for good in ["a", "A-Z_0.9", "-", "-.", "ep_of_an_application", "app", "App_1", &longest] {
         assert_eq!(Uid::parse(good, "app_").unwrap().as_str(), good);
     }
     let too_long = "x".repeat(257);
-    for bad in ["", " ", "a b", "a/b", "é", "a\n", "a+b", "a:b", "app_", "app_1", &too_long] {
+    for bad in
+        ["", " ", "a b", "a/b", "é", "a\n", "a+b", "a:b", ".", "..", "app_", "app_1", &too_long]
+    {
         assert!(Uid::parse(bad, "app_").is_err(), "{bad}");
     }
     assert!(Uid::parse("app_1", "").is_ok());
