@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use dispatch::{Dispatcher, Settings};
@@ -11,10 +12,11 @@ use serde_json::json;
 use shared::domain::clock::Timestamp;
 use shared::domain::id::MessageId;
 use shared::domain::schedule::Schedule;
-use shared::queue::{Consumer, MAX_BATCH};
+use shared::queue::embedded::EmbeddedQueue;
+use shared::queue::{Consumer, MAX_BATCH, Outgoing, Producer, QueueError};
 use shared::sender::{Outbound, Outcome, Sender};
-use shared::store::table::{Condition, Item, Key, Table, Write, Written};
-use shared::store::{Deliveries, keys};
+use shared::store::table::{Condition, Item, Key, Page, Query, Table, Transacted, Write, Written};
+use shared::store::{Deliveries, StoreError, keys};
 
 use crate::retry::{Tired, due_in};
 use crate::support::faults::{Fault, Faulty, Plan};
@@ -201,6 +203,83 @@ async fn what_has_come_due_lately_does_not_wait_for_a_long_backlog() {
     let expected = Report { enqueued: 103, ..Report::default() };
     assert_eq!(tired.run(Some(deadline)).await, expected);
     assert_eq!(world.sweep().await, Report { enqueued: 130, ..Report::default() });
+}
+
+/// Scheduled messages have their payloads, which may be large.
+#[tokio::test]
+async fn no_more_scheduled_messages_are_held_than_a_batch_of_each_shard() {
+    const MESSAGES: usize = 240;
+    let (world, app, _) = World::with_endpoint(URL).await;
+    let at = world.ambient.now().plus_ms(600_000).to_rfc3339();
+    let body = json!({"eventType": "a.b", "payload": {"n": "x".repeat(100)}, "deliverAt": at});
+    let path = format!("/api/v1/app/{app}/msg");
+    for _ in 0..MESSAGES {
+        assert_eq!(world.call("POST", &path, body.clone()).await.status, 202);
+    }
+    world.advance_s(600);
+    let held = Arc::new(Held::default());
+    let table = Reading { inner: world.table.clone(), held: held.clone() };
+    let accepted = Sending { inner: world.queues.deliveries.clone(), held: held.clone() };
+    let sweeper = Sweeper {
+        deliveries: Deliveries::new(Arc::new(table)),
+        accepted: Arc::new(accepted),
+        ..world.sweeper.clone()
+    };
+    assert_eq!(sweeper.run(None).await.released, MESSAGES);
+    let most = held.most.load(Ordering::SeqCst);
+    // An application has eight shards.
+    assert!((1..=8 * MAX_BATCH).contains(&most), "{most} at once");
+}
+
+/// Payloads that were read and not sent yet.
+#[derive(Default)]
+struct Held {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// A table of which it is counted how many payloads are read.
+struct Reading {
+    inner: Arc<dyn Table>,
+    held: Arc<Held>,
+}
+
+#[async_trait]
+impl Table for Reading {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let found = self.inner.get(key).await?;
+        if found.as_ref().is_some_and(|item| item.body.is_some()) {
+            let now = self.held.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.held.most.fetch_max(now, Ordering::SeqCst);
+        }
+        Ok(found)
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        self.inner.query(query).await
+    }
+
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        self.inner.write(write).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        self.inner.transact(writes).await
+    }
+}
+
+/// A queue of which it is counted how many are sent to it.
+struct Sending {
+    inner: EmbeddedQueue,
+    held: Arc<Held>,
+}
+
+#[async_trait]
+impl Producer for Sending {
+    async fn send(&self, batch: Vec<Outgoing>) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.held.now.fetch_sub(batch.len(), Ordering::SeqCst);
+        self.inner.send(batch).await
+    }
 }
 
 /// A message whose time comes in exactly a minute, when it is first due; and a sweep whose first

@@ -12,7 +12,7 @@ use shared::domain::delivery::scheduled::ScheduledMessage;
 use shared::domain::delivery::{Delivery, LEASE_MS};
 use shared::domain::id::TaskId;
 use shared::queue::record::{Record, delay_until};
-use shared::queue::{Outgoing, send_all};
+use shared::queue::{MAX_BATCH, Outgoing, send_all};
 use shared::store::table::Position;
 use shared::store::{Advanced, Due, StoreError, Versioned, keys, keys::Key};
 use tokio::sync::Semaphore;
@@ -306,8 +306,27 @@ impl Walk<'_> {
     }
 
     /// Puts messages in the queue whose time comes soon; how many of them are due no longer, and
-    /// those that the store refused to claim.
+    /// those that the store refused to claim. A batch at a time: each is held with its payload from
+    /// when it is claimed to when it is sent, and a page of the largest has 35 MB.
     async fn release(
+        &self,
+        due: Vec<Versioned<ScheduledMessage>>,
+        report: &mut Report,
+    ) -> (usize, Vec<Versioned<ScheduledMessage>>) {
+        let (mut released, mut refused) = (0, Vec::new());
+        let mut due = due.into_iter();
+        loop {
+            let batch: Vec<_> = due.by_ref().take(MAX_BATCH).collect();
+            if batch.is_empty() {
+                return (released, refused);
+            }
+            let (sent, others) = self.release_batch(batch, report).await;
+            released += sent;
+            refused.extend(others);
+        }
+    }
+
+    async fn release_batch(
         &self,
         due: Vec<Versioned<ScheduledMessage>>,
         report: &mut Report,
@@ -383,8 +402,8 @@ async fn claim_scheduled(
     Ok(Some(Claim { held, outgoing }))
 }
 
-/// A message is in the queue, or due again at once. If neither can be stored, or it was called
-/// off meanwhile, dispatch finds out.
+/// A message is in the queue, or due again at once. If neither can be stored, or it was canceled
+/// meanwhile, dispatch finds out.
 async fn end_release(sweeper: &Sweeper, held: Versioned<ScheduledMessage>, in_queue: bool) {
     let next = match in_queue {
         true => held.value.released(),
