@@ -15,8 +15,8 @@ use tracing::{error, info, warn};
 use crate::awaited;
 use crate::job::Job;
 
-/// What an attempt to bring this message to the endpoint may do now: never [`Passage::Probe`]. Its
-/// delivery is `found` if it is on record.
+/// What an attempt to bring this message to the endpoint may do now. [`Passage::Probe`]: it has taken
+/// the probe, and is the only one. Its delivery is `found` if it is on record.
 pub(crate) async fn passage(
     job: &Job,
     seen: &Endpoint,

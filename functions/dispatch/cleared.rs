@@ -390,10 +390,11 @@ pub(crate) async fn by_hand(
         Some(_) => None,
         None => {
             let at = job.context.throttle.take(&target.policy.rates, now).await?;
-            // A copy may have a moment of its own, which this cannot see: it comes when what was
-            // begun at that one is over, and finds it on record.
-            let is_copy = asked.again || job.receipt.receive_count > 1;
-            let behind_ms = if is_copy { job.context.parts.settings.lease_ms } else { 0 };
+            // Each receive before this one may have left a copy with a moment of its own, which
+            // this cannot see: it comes when what was begun at that one is over, and finds it on
+            // record.
+            let copies = u64::from(job.receipt.receive_count.saturating_sub(1));
+            let behind_ms = copies * job.context.parts.settings.lease_ms;
             Some(at).filter(|at| *at > job.now()).map(|at| at.plus_ms(behind_ms))
         }
     };

@@ -20,7 +20,7 @@ pub(crate) struct Known {
     pub(crate) freshness: Freshness,
     /// What is on record, if it was looked up.
     pub(crate) on_record: Option<Snapshot>,
-    /// When all of this was so.
+    /// When all of this was so, about: the application may have been read a second before.
     pub(crate) at: Timestamp,
 }
 
@@ -30,11 +30,13 @@ impl Known {
         now.since(self.at) >= STALE_MS
     }
 
-    /// How fresh the record is by now.
+    /// How fresh the record is by now. Of a share that is late nobody looks whether its message was
+    /// cut again meanwhile.
     pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
-        match self.freshness {
-            Freshness::Repeated => Freshness::Repeated,
-            _ => self.arrival.freshness(now),
+        match (self.freshness, self.arrival.freshness(now)) {
+            (Freshness::Repeated, _) => Freshness::Repeated,
+            (_, Freshness::Late) if self.arrival.cut_since.is_some() => Freshness::Repeated,
+            (_, by_now) => by_now,
         }
     }
 }

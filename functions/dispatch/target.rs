@@ -59,7 +59,16 @@ impl Target {
     /// The same as it is by now. `None` when the message is not for this endpoint any more.
     pub(crate) async fn by_now(&self, job: &Job) -> Result<Option<Self>, NotDone> {
         let (message, ep) = (&self.message, self.endpoint().id);
-        let Some(tenant) = job.tenant_with(message.app, ep).await? else { return Ok(None) };
+        // Read once for all that wait, where that is possible.
+        let whole = match self.tenant.is_whole {
+            true => job.tenant(message.app).await?.filter(|tenant| tenant.is_whole),
+            false => None,
+        };
+        let tenant = match whole {
+            Some(tenant) => Some(tenant),
+            None => job.tenant_with(message.app, ep).await?,
+        };
+        let Some(tenant) = tenant else { return Ok(None) };
         let wants = |endpoint: &Endpoint| endpoint.wants(&message.event_type, &message.channels);
         let position = tenant.endpoints.iter().position(|it| it.id == ep && wants(it));
         let Some(position) = position else { return Ok(None) };

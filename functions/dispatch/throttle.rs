@@ -10,7 +10,8 @@
 //! Those of one process who want some of the same rate at once ask the store once: a batch for one
 //! endpoint costs one read and one write. Who has no rate costs nothing.
 //!
-//! Every attempt counts: first ones and retries, scheduled, replayed and sent by hand.
+//! Every attempt counts: first ones and retries, scheduled, replayed and sent by hand. Only the probes
+//! of an endpoint that does not answer do not: there is one in half a minute at the most.
 //!
 //! Not guaranteed: the moment at which a request goes out. What is sent on time may arrive
 //! together with what was late. Where an endpoint has a rate beside its application's, it counts

@@ -13,8 +13,8 @@ use shared::domain::sync::hold;
 use crate::phases::{Cleared, Sent};
 use crate::target::Target;
 
-/// Most attempts that are remembered, some ten megabytes: twice what one machine has in hand. Of more
-/// the oldest are forgotten.
+/// Most attempts that are remembered, some tens of megabytes: one machine has twice 8,192 records in
+/// hand. Of more the oldest are forgotten.
 const MAX_KEPT: usize = 16_384;
 
 /// Which attempt.

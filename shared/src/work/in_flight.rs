@@ -40,8 +40,8 @@ pub struct InFlight(Arc<Mutex<Notes>>);
 struct Notes {
     /// What is being sent without a lease.
     sending: HashSet<Sent>,
-    /// What a replay opened, and until when somebody may be about to send it who has looked before
-    /// that.
+    /// What a replay opened, and until when a dispatcher that looked earlier may still be about to
+    /// send it.
     opened: HashMap<Pair, Timestamp>,
     /// With so many of those the ones that are over are taken out.
     full: usize,
@@ -100,8 +100,8 @@ impl InFlight {
         if notes.sending.contains(&Sent::First((msg, ep))) {
             return false;
         }
-        // A record that is later than a lease is looked up before it is sent. That may be done while
-        // this is opened, and be over before it is.
+        // A record older than a lease is looked up first; that look-up may end before this delivery is
+        // stored.
         if notes.opened.len() >= notes.full {
             notes.opened.retain(|_, until| *until >= now);
             notes.full = (2 * notes.opened.len()).max(FEW);
