@@ -212,7 +212,20 @@ async fn a_change_of_a_whole_endpoint_replaces_the_headers_that_it_says() {
     assert_eq!((header(&sent, "Authorization"), header(&sent, "X-Team")), ("new", "new"));
     let wrong = json!({"url": url, "headers": {"Host": "elsewhere"}});
     assert_eq!(world.call("PUT", &path, wrong).await.status, 422);
-    let none = json!({"url": url, "headers": {}});
+    // What is said again changes nothing.
+    let before = world.call("GET", &path, Value::Null).await.body;
+    world.advance_s(60);
+    assert_eq!(world.call("PUT", &path, with("new")).await.body, before);
+    // Credentials in the URL go beside them, as in one that is new.
+    let url = "http://me:secret@127.0.0.1:9/with-headers";
+    let said = json!({"url": url, "headers": {"X-Team": "b"}});
+    let moved = world.call("PUT", &path, said.clone()).await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    world.advance_s(60);
+    assert_eq!(world.call("PUT", &path, said).await.body, moved.body);
+    let read = world.call("GET", &format!("{path}/headers"), Value::Null).await.body;
+    assert_eq!(read, json!({"headers": {"X-Team": "b"}, "sensitive": ["Authorization"]}));
+    let none = json!({"url": "http://127.0.0.1:9/with-headers", "headers": {}});
     assert_eq!(world.call("PUT", &path, none).await.status, 200);
     let read = world.call("GET", &format!("{path}/headers"), Value::Null).await.body;
     assert_eq!(read, json!({"headers": {}, "sensitive": []}));

@@ -28,6 +28,7 @@ use url::Url;
 
 use crate::application::{create_or_change, stored, uid_of_upsert};
 use crate::delivery_settings::check_delivery_settings;
+use crate::headers::check_headers;
 use crate::inspector::origin;
 use crate::limits::check_description;
 use crate::profile::check_https;
@@ -122,13 +123,13 @@ impl Call<'_> {
         check_channels(&tenant, input.channels.as_ref())?;
         self.check_secret(endpoint, input.secret.as_deref())?;
         let uid = uid_of_upsert(uid, endpoint.uid.as_ref(), ep);
-        let headers = match &input.headers {
-            Some(headers) => Some(self.first_headers(Some(headers), &endpoint.id.to_string())?),
-            None => None,
-        };
+        input.headers.as_ref().map_or(Ok(()), check_headers)?;
         let (by, now) = (self.access.party(), self.admin.ambient.now());
         self.edit_endpoint(&tenant.application, &endpoint.id, |endpoint| {
             endpoint.set_disabled(input.disabled, by, now);
+            if let Some(headers) = &input.headers {
+                self.replace_headers(endpoint, headers, said.is_some());
+            }
             self.move_endpoint(endpoint, &input.url, said.as_deref());
             endpoint.uid.clone_from(&uid);
             endpoint.version = input.version.unwrap_or(endpoint.version);
@@ -138,10 +139,6 @@ impl Call<'_> {
             endpoint.throttle_rate = input.rate();
             endpoint.metadata.clone_from(&input.metadata);
             input.extensions().apply(endpoint);
-            // Last: who moves loses what it said for the place before.
-            if let Some(headers) = &headers {
-                endpoint.headers.clone_from(headers);
-            }
         })
         .await
     }

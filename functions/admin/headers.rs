@@ -102,17 +102,34 @@ impl Call<'_> {
         owner: &str,
     ) -> Result<Vec<CustomHeader>, ApiError> {
         let Some(headers) = headers else { return Ok(Vec::new()) };
-        check_count(headers.len(), MAX_HEADERS)?;
-        let (mut rules, mut made) = (Rules::default(), Vec::new());
+        check_headers(headers)?;
+        let mut made = Vec::new();
         for (name, value) in headers {
-            check_header(&mut rules, name, Some(value));
             self.put_header(&mut made, owner, name, Some(value));
         }
-        check_once(&mut rules, headers.keys());
-        rules.check().map(|()| made)
+        Ok(made)
     }
 
-    /// Puts a header in the place of what has its name, or takes that away.
+    /// Gives an endpoint that is moved next these headers and no others but that of its URL, if that
+    /// says credentials as well. What it has already stays as it is sealed.
+    pub(crate) fn replace_headers(
+        &self,
+        endpoint: &mut Endpoint,
+        headers: &BTreeMap<String, String>,
+        url_says: bool,
+    ) {
+        let owner = endpoint.id.to_string();
+        let is_said = |header: &CustomHeader| headers.contains_key(&header.name);
+        endpoint.headers.retain(|header| is_said(header) || url_says && header.of_url);
+        for (name, value) in headers {
+            self.put_header(&mut endpoint.headers, &owner, name, Some(value));
+        }
+        for header in endpoint.headers.iter_mut().filter(|header| is_said(header)) {
+            header.of_url = false;
+        }
+    }
+
+    /// Puts a header in the place of what has its name, unless that is the same, or takes it away.
     fn put_header(
         &self,
         headers: &mut Vec<CustomHeader>,
@@ -120,9 +137,15 @@ impl Call<'_> {
         name: &str,
         value: Option<&str>,
     ) {
+        let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
+        let is_same = |known: &CustomHeader| {
+            known.name == name && value.is_some() && known.open(owner, sealer).as_deref() == value
+        };
+        if headers.iter().any(is_same) {
+            return;
+        }
         headers.retain(|known| !known.name.eq_ignore_ascii_case(name));
         if let Some(value) = value {
-            let (sealer, ambient) = (&self.admin.sealer, &self.admin.ambient);
             headers.push(CustomHeader::new(name, value, owner, sealer, ambient));
         }
     }
@@ -178,6 +201,15 @@ impl Call<'_> {
         check_count(count, MAX_HEADERS)?;
         Ok(error::empty(StatusCode::NO_CONTENT))
     }
+}
+
+/// Refuses what cannot be the headers of an endpoint.
+pub(crate) fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    check_count(headers.len(), MAX_HEADERS)?;
+    let mut rules = Rules::default();
+    headers.iter().for_each(|(name, value)| check_header(&mut rules, name, Some(value)));
+    check_once(&mut rules, headers.keys());
+    rules.check()
 }
 
 fn check_count(count: usize, max: usize) -> Result<(), ApiError> {
