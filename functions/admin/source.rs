@@ -220,7 +220,7 @@ impl Call<'_> {
             rules.broken("uid", "must stay as it is, or be left out");
         }
         input.metadata.iter().for_each(|metadata| rules.metadata(metadata));
-        check_texts(&mut rules, input);
+        check_texts(&mut rules, input, old);
         let note = |key| input.metadata.as_ref().and_then(|it| it.get(key));
         let said = input.verification.clone().or_else(|| {
             let said = request::object(note(VERIFICATION_NOTE)?.as_bytes());
@@ -248,7 +248,7 @@ impl Call<'_> {
             (None, Some(said)) => Some(said),
         };
         if let Some(scheme) = &scheme {
-            check_scheme(&mut rules, scheme);
+            check_scheme(&mut rules, scheme, old);
             let kept = old.is_some_and(|old| old.secret.is_some() && old.scheme == *scheme);
             check_secret(&mut rules, scheme, input.config.secret.as_deref(), kept);
         }
@@ -361,19 +361,24 @@ const MAX_TEXT: usize = 256;
 /// Longest secret, in characters: a JSON Web Key Set of a dozen keys.
 const MAX_SECRET: usize = 16 * 1024;
 
-fn check_texts(rules: &mut Rules, input: &IngestSourceIn) {
+/// What was stored before a rule was made stays: nobody could change anything else otherwise.
+fn check_texts(rules: &mut Rules, input: &IngestSourceIn, old: Option<&Source>) {
     rules.text("config.secret", input.config.secret.as_deref().unwrap_or_default(), MAX_SECRET);
     let token = input.config.verify_token.as_deref().unwrap_or_default();
     rules.text("config.verifyToken", token, MAX_TEXT);
     if input.config.verify_token.as_deref() == Some("") {
         rules.broken("config.verifyToken", "must not be empty: it would prove nothing");
     }
-    for (field, rule) in [("eventType", &input.event_type), ("eventId", &input.event_id)] {
+    let was = |of: fn(&Source) -> &Option<Rule>| old.and_then(|old| of(old).as_ref());
+    for (field, rule, was) in [
+        ("eventType", &input.event_type, was(|old| &old.event_type)),
+        ("eventId", &input.event_id, was(|old| &old.event_id)),
+    ] {
         match rule {
             Some(Rule::Header(name)) => check_header(rules, &format!("{field}.header"), name),
             Some(Rule::Pointer(pointer)) => {
                 rules.text(&format!("{field}.pointer"), pointer, MAX_TEXT);
-                if !is_pointer(pointer) {
+                if rule.as_ref() != was && !is_pointer(pointer) {
                     let rule = "must be a JSON Pointer, such as `/data/type`";
                     rules.broken(&format!("{field}.pointer"), rule);
                 }
@@ -397,7 +402,7 @@ fn check_header(rules: &mut Rules, field: &str, name: &str) {
 }
 
 /// What is not signed proves nothing, and what is signed is hashed once.
-fn check_scheme(rules: &mut Rules, scheme: &Scheme) {
+fn check_scheme(rules: &mut Rules, scheme: &Scheme, old: Option<&Source>) {
     let hmac = match scheme {
         Scheme::Hmac(hmac) => hmac,
         Scheme::Jwt { issuer, audience } => {
@@ -410,9 +415,9 @@ fn check_scheme(rules: &mut Rules, scheme: &Scheme) {
     if hmac.content.matches("{body}").count() != 1 {
         rules.broken("verification.content", "must have `{body}` in it, once");
     }
-    let others = hmac.content.replace("{body}", "").replace("{timestamp}", "");
-    if others.contains(['{', '}']) {
-        let rule = "must have no other braces than those of `{body}` and `{timestamp}`";
+    let is_new = old.is_none_or(|old| old.scheme != *scheme);
+    if is_new && has_other_placeholder(&hmac.content) {
+        let rule = "must have no other placeholders than `{body}` and `{timestamp}`";
         rules.broken("verification.content", rule);
     }
     rules.text("verification.content", &hmac.content, MAX_TEXT);
@@ -425,6 +430,13 @@ fn check_scheme(rules: &mut Rules, scheme: &Scheme) {
         let rule = "must be there if `content` has `{timestamp}` in it, and only then";
         rules.broken("verification.timestampHeader", rule);
     }
+}
+
+/// Whether there is a name in braces that stands for nothing.
+fn has_other_placeholder(content: &str) -> bool {
+    let names = content.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic());
+    names.filter(is_name).any(|name| !["body", "timestamp"].contains(&name))
 }
 
 fn check_secret(rules: &mut Rules, scheme: &Scheme, secret: Option<&str>, kept: bool) {

@@ -71,6 +71,12 @@ async fn a_rule_that_can_never_fit_is_refused() {
         let refused = world.call("POST", SOURCES, body).await;
         assert_eq!(crate::support::answers::places(&refused), [place], "{refused:?}");
     }
+    let body = json!({
+        "name": "n", "type": "generic-webhook", "app": app, "config": {"secret": "s3cret"},
+        "verification": hmac(r#"{"b":{body}}"#), "eventType": {"pointer": "/a~1b"},
+    });
+    let made = world.call("POST", SOURCES, body).await;
+    assert_eq!(made.status, 201, "braces that are none of a placeholder: {made:?}");
 }
 
 #[tokio::test]
