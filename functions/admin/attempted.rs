@@ -196,10 +196,14 @@ impl Call<'_> {
     /// The time that statistics are asked about, newest first.
     pub(crate) fn counted_span(&self) -> Result<Walk, ApiError> {
         let moment = |name| page::moment(self.request, name);
-        let until = moment("until")?.unwrap_or_else(|| self.admin.ambient.now());
+        let said = moment("until")?;
+        let until = said.unwrap_or_else(|| self.admin.ambient.now());
         let since = moment("since")?.unwrap_or_else(|| until.minus_ms(MAX_SPAN_MS));
         if since > until {
-            return Err(Violation::query("until", "must not be before `since`").into());
+            return Err(match said {
+                Some(_) => Violation::query("until", "must not be before `since`").into(),
+                None => Violation::query("since", "must not be in the future").into(),
+            });
         }
         if until.since(since) > MAX_SPAN_MS {
             let rule = "`since` must be at most 28 days before `until`.";

@@ -59,6 +59,15 @@ async fn an_application_s_statistics_count_each_message_once_for_each_endpoint()
     assert_eq!(first["messageDestinations"], 2);
     let wide = "?since=2026-01-15T08:00:00Z&until=2027-01-15T08:00:30Z";
     assert_eq!(get(&world, &format!("{path}{wide}")).await.body["code"], "invalid_range");
+    // What is wrong is said of what was sent.
+    for (query, field) in [
+        ("?since=2030-01-01T00:00:00Z", "since"),
+        ("?since=2027-01-15T08:00:30Z&until=2027-01-15T08:00:00Z", "until"),
+    ] {
+        let refused = get(&world, &format!("{path}{query}")).await;
+        assert_eq!(refused.status, 422);
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["query", field]), "{refused:?}");
+    }
     let counted = get(&world, &format!("/api/v1/app/{app}/endpoint-count")).await.body;
     assert_eq!(counted, json!({"count": 2}));
 }
