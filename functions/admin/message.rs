@@ -13,7 +13,7 @@ use shared::api::rules::Rules;
 use shared::domain::attempt::Attempt;
 use shared::domain::endpoint::{MAX_CHANNEL, MAX_EVENT_TYPE};
 use shared::domain::id::{MessageId, is_name, name_rule};
-use shared::domain::message::{MAX_MESSAGE_CHANNELS, MAX_SUBJECT_BYTES, Message, is_tag, tag_rule};
+use shared::domain::message::{MAX_MESSAGE_CHANNELS, MAX_SUBJECT_BYTES, MAX_TAG, Message};
 use shared::store::{Listed, Tenant, Walk};
 
 use crate::{Answer, Call, page};
@@ -48,10 +48,12 @@ impl Filter {
         let mut types = filter.event_types.iter();
         let named = types.all(|name| is_name(name, MAX_EVENT_TYPE));
         check("event_types", named, format!("each {}", name_rule(MAX_EVENT_TYPE)))?;
-        check("tag", filter.tag.as_deref().is_none_or(is_tag), tag_rule())?;
-        let short = |subject: &String| subject.chars().nth(MAX_SUBJECT_BYTES).is_none();
-        let rule = format!("must be at most {MAX_SUBJECT_BYTES} characters long");
-        check("subject", filter.subject.as_ref().is_none_or(short), rule)?;
+        for (field, value, max) in
+            [("tag", &filter.tag, MAX_TAG), ("subject", &filter.subject, MAX_SUBJECT_BYTES)]
+        {
+            let short = value.as_ref().is_none_or(|text| text.chars().nth(max).is_none());
+            check(field, short, format!("must be at most {max} characters long"))?;
+        }
         let said = filter.subject.as_ref().is_none_or(|subject| !subject.is_empty());
         check("subject", said, "must not be empty".to_owned())?;
         Ok(filter)

@@ -194,7 +194,7 @@ pub fn explain<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
         false if is_torn(inner) => {
             "must be text: half of a surrogate pair (`\\ud800` to `\\udfff`) is none".to_owned()
         }
-        false => "must be a text: one of the names that there are here".to_owned(),
+        false => "must be of another type: a text, or an object".to_owned(),
     };
     // A missing field is reported at the object that misses it.
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
