@@ -17,7 +17,7 @@ use shared::api::rules::Rules;
 use shared::domain::clock::Timestamp;
 use shared::domain::endpoint::{Endpoint, MAX_CHANNEL};
 use shared::domain::id::{ApplicationId, EndpointId, Ksuid, TaskId, is_name, name_rule};
-use shared::domain::message::{MAX_TAG, is_tag, tag_rule};
+use shared::domain::message::{is_tag, tag_rule};
 use shared::domain::task::{Selection, Span, Status, Task, Work};
 use shared::store::Need;
 
@@ -141,7 +141,7 @@ pub(crate) struct BulkReplayIn {
     event_types: Option<Vec<String>>,
     #[schemars(length(max = MAX_CHANNEL))]
     channel: Option<String>,
-    #[schemars(length(max = MAX_TAG))]
+    #[schemars(length(max = shared::domain::message::MAX_TAG))]
     tag: Option<String>,
     #[schemars(range(max = 4))]
     status: Option<u8>,
