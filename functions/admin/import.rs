@@ -80,7 +80,7 @@ impl Call<'_> {
     pub(crate) async fn import_event_types(&self) -> Answer {
         let input: ImportIn = request::body(self.request)?;
         let text = description(&input)?;
-        let (tree, repeated) = Json::parse_and_compare(&text);
+        let (tree, repeated) = Json::parse_and_compare(&text, MAX_DEPTH);
         let tree = tree.filter(|tree| tree.fields().is_some());
         let field = if input.spec.is_some() { "spec" } else { "specRaw" };
         if let Some(name) = repeated {

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::yaml::MAX_DEPTH;
-
 /// Most references one after the other.
 const MAX_CHAIN: usize = 64;
 /// Characters of a wrong reference that are said again.
@@ -26,17 +24,19 @@ pub(crate) enum Json<'a> {
 impl<'a> Json<'a> {
     /// The tree of this text; `None` if that is not JSON of at most so many levels.
     pub(crate) fn parse_within(text: &'a str, levels: usize) -> Option<Self> {
-        // Whatever is no JSON is found out here, so the reader need not look for it.
-        let json: &RawValue = serde_json::from_str(text).ok()?;
-        Reader { rest: json.get(), repeated: None }.value(levels)
+        Self::parse_and_compare(text, levels).0
     }
 
-    /// The same of at most [`MAX_DEPTH`] levels, and the first name that an object in it has twice:
-    /// in the tree it has the last of the two.
-    pub(crate) fn parse_and_compare(text: &'a str) -> (Option<Self>, Option<String>) {
+    /// The same, and the first name that an object in it has twice: in the tree it has the last of the
+    /// two.
+    pub(crate) fn parse_and_compare(
+        text: &'a str,
+        levels: usize,
+    ) -> (Option<Self>, Option<String>) {
+        // Whatever is no JSON is found out here, so the reader need not look for it.
         let Ok(json) = serde_json::from_str::<&RawValue>(text) else { return (None, None) };
         let mut reader = Reader { rest: json.get(), repeated: None };
-        let read = reader.value(MAX_DEPTH);
+        let read = reader.value(levels);
         (read, reader.repeated)
     }
 
@@ -76,14 +76,12 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether this is `true`.
-    pub(crate) fn is_true(&self) -> bool {
-        matches!(self, Self::Scalar(raw) if raw.get() == "true")
-    }
-
-    /// Whether it is `false`.
-    pub(crate) fn is_false(&self) -> bool {
-        matches!(self, Self::Scalar(raw) if raw.get() == "false")
+    /// A truth value.
+    pub(crate) fn truth(&self) -> Option<bool> {
+        match self {
+            Self::Scalar(raw) => raw.get().parse().ok(),
+            Self::List(_) | Self::Object(_) => None,
+        }
     }
 }
 

@@ -123,8 +123,7 @@ fn webhook(
         return Err(rule);
     }
     let deprecated = match operation.get("deprecated") {
-        Some(said) if said.is_true() || said.is_false() => said.is_true(),
-        Some(_) => return Err("must have true or false as `deprecated`".to_owned()),
+        Some(said) => said.truth().ok_or("must have true or false as `deprecated`")?,
         None => false,
     };
     Ok(Some(Webhook { name: name.to_owned(), description, schemas, deprecated }))
