@@ -303,7 +303,7 @@ impl Call<'_> {
     /// Archives an event type, or removes it altogether.
     pub(crate) async fn delete_event_type(&self, name: &str) -> Answer {
         let expunge = query_flag(self.request, "expunge", false)?;
-        let nobody = self.listeners_if(false).await?;
+        let nobody = self.admin.notices.nobody();
         self.change_event_type(name, StatusCode::NO_CONTENT, &nobody, |old| {
             let mut old = old.ok_or_else(ApiError::not_found)?;
             old.archived = true;

@@ -128,7 +128,9 @@ impl Call<'_> {
 
     /// Who hears of a change of the organisation, if there is to be something to hear.
     pub(crate) async fn listeners_if(&self, told: bool) -> Result<Listeners, ApiError> {
-        let (org, notices) = (self.access.organisation(), &self.admin.notices);
-        Ok(if told { notices.listeners(&org).await? } else { notices.nobody(&org) })
+        match told {
+            true => Ok(self.admin.notices.listeners(&self.access.organisation()).await?),
+            false => Ok(self.admin.notices.nobody()),
+        }
     }
 }

@@ -151,7 +151,7 @@ impl Call<'_> {
     pub(crate) async fn load_profile(&self, name: &str) -> Answer {
         let (profile, events) = self.profile_and_events(name).await?;
         let org = self.access.organisation();
-        let (now, nobody) = (self.admin.ambient.now(), self.listeners_if(false).await?);
+        let (now, nobody) = (self.admin.ambient.now(), self.admin.notices.nobody());
         for event in &events {
             let schemas = schemas(event).map_err(|error| ApiError::Internal(error.to_string()))?;
             let change = |old: Option<EventType>| {

@@ -83,7 +83,7 @@ impl Call<'_> {
         let settings = (&schedule, &Field::Absent);
         check_delivery_settings(&mut rules, settings);
         rules.check()?;
-        let nobody = self.listeners_if(false).await?;
+        let nobody = self.admin.notices.nobody();
         self.change_event_type(name, StatusCode::NO_CONTENT, &nobody, |old| {
             let mut new = old.ok_or_else(ApiError::not_found)?;
             apply_delivery_settings(&mut new.settings, settings);

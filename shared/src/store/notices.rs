@@ -36,7 +36,7 @@ pub struct Notices {
 
 /// Those who are to hear of something that is still to be decided.
 pub struct Listeners {
-    org: OrganisationId,
+    /// The application that notices are published to, if there is one.
     tenant: Option<Arc<Tenant>>,
     ambient: Ambient,
 }
@@ -50,28 +50,23 @@ impl Listeners {
         &self,
         notices: impl IntoIterator<Item = Notice>,
     ) -> Result<Vec<Write>, StoreError> {
+        let Some(tenant) = &self.tenant else { return Ok(Vec::new()) };
+        let is_wanted = |notice: &Notice| {
+            tenant.endpoints.iter().any(|endpoint| endpoint.wants(notice.kind, &[]))
+        };
         let mut writes = Vec::new();
-        for notice in notices.into_iter().filter(|notice| self.want(notice)) {
-            writes.extend(self.message(&notice)?);
+        for notice in notices.into_iter().filter(is_wanted) {
+            let now = self.ambient.now();
+            let new = NewMessage::of(notice.kind, notice.payload().to_string());
+            let key = MessageKey::new(&self.ambient);
+            let hours = DEFAULT_RETENTION_DAYS * HOURS_A_DAY;
+            let message = Message::new(new, tenant.application.id, key, now, hours);
+            writes.extend([
+                Write::Put(inbox::message_item(&message, true)?, Condition::Always),
+                Write::Put(scheduled::waiting_item(&message, now)?, Condition::Always),
+            ]);
         }
         Ok(writes)
-    }
-
-    fn want(&self, notice: &Notice) -> bool {
-        let mut endpoints = self.tenant.iter().flat_map(|tenant| &tenant.endpoints);
-        endpoints.any(|endpoint| endpoint.wants(notice.kind, &[]))
-    }
-
-    fn message(&self, notice: &Notice) -> Result<[Write; 2], StoreError> {
-        let now = self.ambient.now();
-        let new = NewMessage::of(notice.kind, notice.payload().to_string());
-        let key = MessageKey::new(&self.ambient);
-        let hours = DEFAULT_RETENTION_DAYS * HOURS_A_DAY;
-        let message = Message::new(new, application_id(&self.org), key, now, hours);
-        Ok([
-            Write::Put(inbox::message_item(&message, true)?, Condition::Always),
-            Write::Put(scheduled::waiting_item(&message, now)?, Condition::Always),
-        ])
     }
 }
 
@@ -113,7 +108,7 @@ impl Notices {
         application: &Application,
     ) -> Result<Listeners, StoreError> {
         match application.operational {
-            true => Ok(self.those(application.org, None)),
+            true => Ok(self.nobody()),
             false => self.listeners(&application.org).await,
         }
     }
@@ -124,15 +119,12 @@ impl Notices {
     /// When the store fails.
     pub async fn listeners(&self, org: &OrganisationId) -> Result<Listeners, StoreError> {
         let read = async { self.directory.tenant(&application_id(org), Need::All).await };
-        Ok(self.those(*org, self.recent.get_or_read(*org, read).await?))
+        let tenant = self.recent.get_or_read(*org, read).await?;
+        Ok(Listeners { tenant, ..self.nobody() })
     }
 
     /// Nobody: where nothing is told.
-    pub fn nobody(&self, org: &OrganisationId) -> Listeners {
-        self.those(*org, None)
-    }
-
-    fn those(&self, org: OrganisationId, tenant: Option<Arc<Tenant>>) -> Listeners {
-        Listeners { org, tenant, ambient: self.ambient.clone() }
+    pub fn nobody(&self) -> Listeners {
+        Listeners { tenant: None, ambient: self.ambient.clone() }
     }
 }
