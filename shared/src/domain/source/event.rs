@@ -26,7 +26,8 @@ pub enum Rule {
 /// An event's type and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its type: `{kind}.received` if the request does not say.
+    /// Its type: `{kind}.received` if the request does not say, or only in letters of which a name
+    /// has none.
     pub event_type: String,
     /// The system's own name for it, after the source's id, so that two sources of one
     /// application never mean the same.
@@ -50,7 +51,7 @@ impl Source {
             Some(rule) => rule.find(headers, body),
             None => usual.iter().find_map(|rule| rule.find(headers, body)),
         };
-        let event_type = find(&self.event_type, &self.kind.types()).map(|text| spell(&text));
+        let event_type = find(&self.event_type, &self.kind.types()).and_then(|text| spell(&text));
         let event_id = match (&self.event_id, &self.scheme) {
             // The one that is signed, whatever else calls itself so.
             (None, Scheme::StandardWebhooks) => signed(headers).map(|[id, ..]| id.to_owned()),
@@ -93,10 +94,12 @@ impl Kind {
     }
 }
 
-/// A type's name in the letters that such names have: `orders/create` is `orders.create`.
-fn spell(text: &str) -> String {
+/// A type's name in the letters that such names have: `orders/create` is `orders.create`. What has
+/// none of them, as `注文`, is no name.
+fn spell(text: &str) -> Option<String> {
     let letter = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '.' };
-    text.chars().take(MAX_EVENT_TYPE).map(letter).collect()
+    let name: String = text.chars().take(MAX_EVENT_TYPE).map(letter).collect();
+    is_name(&name, MAX_EVENT_TYPE).then_some(name)
 }
 
 fn header(name: &str) -> Rule {
