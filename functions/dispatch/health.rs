@@ -25,10 +25,10 @@ use shared::domain::health::DisabledBy;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::notice::{Notice, Trigger};
 use shared::domain::sync::hold;
-use shared::store::table::Write;
 use shared::store::{Limit, StoreError};
 use tracing::{error, warn};
 
+use crate::Parts;
 use crate::job::{Job, NotDone};
 
 /// At which parts of that time the organisation is warned, in percent.
@@ -107,7 +107,7 @@ pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
             endpoint.health.recover(now);
         }
     };
-    log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
+    log(seen.id, edit(job, (seen.app, seen.id), change).await);
 }
 
 /// A delivery failed, and not for the first time, or not as the first one. `since`: when its message
@@ -128,7 +128,7 @@ pub(crate) async fn stumbled(
             endpoint.health.fail(attempt, since, application.org);
         }
     };
-    log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
+    log(seen.id, edit(job, (seen.app, seen.id), change).await);
 }
 
 /// The endpoint took a test event.
@@ -143,7 +143,7 @@ pub(crate) async fn verified(job: &Job, seen: &Endpoint) {
             endpoint.verified_at = endpoint.verified_at.or(Some(now));
         }
     };
-    log(seen.id, edit(job, (seen.app, seen.id), Vec::new(), change).await);
+    log(seen.id, edit(job, (seen.app, seen.id), change).await);
 }
 
 /// Does this. Where it fails because the list of the endpoint's attempts takes no more, that is
@@ -160,7 +160,7 @@ pub(crate) async fn watched<T, F: Future<Output = Result<T, StoreError>>>(
     if is_full && u64::from_be_bytes(job.context.parts.ambient.random()) < u64::MAX / CALLERS {
         let wider = attempt.spread.wider();
         let change = |endpoint: &mut Endpoint| endpoint.spread = endpoint.spread.max(wider);
-        log(attempt.ep, edit(job, (attempt.app, attempt.ep), Vec::new(), change).await);
+        log(attempt.ep, edit(job, (attempt.app, attempt.ep), change).await);
     }
     result
 }
@@ -183,15 +183,16 @@ pub(crate) async fn given_up(
         return;
     }
     let since = seen.failing.map_or(now, |failing| failing.since);
-    let notice = match sign {
-        Sign::Warn(_) => Some(Notice::failing(application, seen, since, since.plus_ms(limit_ms))),
-        Sign::Disable => Some(Notice::disabled(application, seen, Trigger::Automatic(since))),
+    let notice = |is: &Endpoint| match sign {
+        Sign::Warn(_) => Some(Notice::failing(application, is, since, since.plus_ms(limit_ms))),
+        Sign::Disable => Some(Notice::disabled(application, is, Trigger::Automatic(since))),
         Sign::None | Sign::Start => None,
     };
     let change = |endpoint: &mut Endpoint| {
         // Enabled, moved, or found alive meanwhile: what was seen says nothing about it.
         let same = endpoint.url == seen.url && endpoint.disabled == seen.disabled;
         let clock = endpoint.failing.map(|failing| failing.since);
+        let was_disabled = endpoint.disabled;
         match sign {
             Sign::Start if same && self::sign(endpoint.failing, limit_ms, now) == Sign::Start => {
                 endpoint.failing = Some(Failing { since: now, warned: 0 });
@@ -207,13 +208,12 @@ pub(crate) async fn given_up(
             }
             _ => {}
         }
-        endpoint.disabled && !seen.disabled
+        endpoint.disabled && !was_disabled
     };
-    let told = async {
-        let outbox = tell(job, application, notice).await?;
-        edit(job, (seen.app, seen.id), outbox, change).await
+    let told = match sign {
+        Sign::None | Sign::Start => edit(job, (seen.app, seen.id), change).await,
+        _ => edit_and_tell(job, application, seen.id, change, notice).await,
     };
-    let told = told.await;
     if matches!(told, Ok(Some(true))) {
         warn!(endpoint.id = %seen.id, "disabled: it has only failed for too long");
     }
@@ -232,12 +232,11 @@ pub(crate) async fn gone(
     let tenant = job.tenant_with(attempt.app, attempt.ep).await?;
     let Some(tenant) = tenant else { return Ok(()) };
     let endpoint = tenant.endpoint_by_id(&attempt.ep);
-    let Some(endpoint) = endpoint.filter(|it| !it.disabled && it.url == attempt.url) else {
+    if !endpoint.is_some_and(|it| !it.disabled && it.url == attempt.url) {
         return Ok(());
-    };
-    let trigger = Trigger::Automatic(attempt.at);
-    let notice = Notice::disabled(application, endpoint, trigger);
-    let outbox = tell(job, application, Some(notice)).await?;
+    }
+    let notice =
+        |is: &Endpoint| Some(Notice::disabled(application, is, Trigger::Automatic(attempt.at)));
     let now = job.now();
     let change = |endpoint: &mut Endpoint| {
         let applies = endpoint.url == attempt.url && !endpoint.disabled;
@@ -248,32 +247,35 @@ pub(crate) async fn gone(
         applies
     };
     // Of many deliveries that find it gone at once, one disables it.
-    if edit(job, (attempt.app, attempt.ep), outbox, change).await? == Some(true) {
+    if edit_and_tell(job, application, attempt.ep, change, notice).await? == Some(true) {
         warn!(endpoint.id = %attempt.ep, "disabled: it answered that it is gone");
     }
     Ok(())
-}
-
-async fn tell(
-    job: &Job,
-    application: &Application,
-    notice: Option<Notice>,
-) -> Result<Vec<Write>, StoreError> {
-    match notice {
-        Some(notice) => job.context.parts.notices.about(application, notice).await,
-        None => Ok(Vec::new()),
-    }
 }
 
 /// Changes an endpoint, if it is there; what the change answered.
 async fn edit<A>(
     job: &Job,
     (app, ep): (ApplicationId, EndpointId),
-    outbox: Vec<Write>,
     change: impl Fn(&mut Endpoint) -> A,
 ) -> Result<Option<A>, StoreError> {
-    let editor = job.context.parts.editor.with(outbox);
-    let edited = editor.edit_endpoint(&app, &ep, job.now(), change).await?;
+    let edited = job.context.parts.editor.edit_endpoint(&app, &ep, job.now(), change).await?;
+    Ok(edited.done().map(|(_, answer)| answer))
+}
+
+/// The same, with what is told of the endpoint as it is then, if the change changes anything.
+async fn edit_and_tell<A>(
+    job: &Job,
+    application: &Application,
+    ep: EndpointId,
+    change: impl Fn(&mut Endpoint) -> A,
+    notice: impl Fn(&Endpoint) -> Option<Notice>,
+) -> Result<Option<A>, StoreError> {
+    let Parts { editor, notices, .. } = &job.context.parts;
+    let listeners = notices.listeners_about(application).await?;
+    let tell = |_: &Endpoint, is: &Endpoint| listeners.hear(notice(is));
+    let now = job.now();
+    let edited = editor.edit_endpoint_and_tell(&application.id, &ep, now, change, tell).await?;
     Ok(edited.done().map(|(_, answer)| answer))
 }
 
