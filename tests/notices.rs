@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use dispatch::{DISABLE_AFTER_MS, Settings};
+use dispatch::{DISABLE_AFTER_MS, Dispatcher, Parts, Settings};
 use serde_json::{Value, json};
 use shared::domain::schedule::Schedule;
+use shared::store::{Cached, Directory};
 
 use crate::support::faults::Fault;
 use crate::support::network::{answer, header};
@@ -166,6 +167,44 @@ async fn a_message_that_recovers_after_it_was_told_to_fail_is_told() {
             told(&world).await.iter().map(|notice| text(&notice["type"])).collect();
         heard.sort();
         assert_eq!(heard, kinds, "{failures} failures");
+    }
+}
+
+/// Of a delivery that was given up it is told that it was taken after all, whoever sees to that and
+/// however few attempts there were.
+#[tokio::test]
+async fn a_message_that_somebody_brings_through_is_told_to_recover() {
+    const EXHAUSTED: &str = "message.attempt.exhausted";
+    const FAILING: &str = "message.attempt.failing";
+    const RECOVERED: &str = "message.attempt.recovered";
+    for (retries, failures, by, kinds) in [
+        (0, 1, "recover", vec![EXHAUSTED, RECOVERED]),
+        (0, 1, "resend", vec![EXHAUSTED, RECOVERED]),
+        (9, 4, "resend", vec![FAILING, RECOVERED]),
+        (9, 2, "resend", vec![]),
+        (9, 0, "resend", vec![]),
+    ] {
+        let (world, app, ep) = stage(Schedule::new(vec![3_600; retries])).await;
+        for _ in 0..failures {
+            world.network.next(URL, answer(503));
+        }
+        let msg = world.publish(&app, json!({})).await;
+        world.live_s(3_700 * failures.max(1) - 3_000).await;
+        let (path, body) = match by {
+            "resend" => (format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend"), Value::Null),
+            _ => (
+                format!("/api/v1/app/{app}/endpoint/{ep}/recover"),
+                json!({"since": world.ambient.now().minus_ms(86_400_000).to_rfc3339()}),
+            ),
+        };
+        assert_eq!(world.call("POST", &path, body).await.status, 202);
+        world.live_s(120).await;
+        let of_messages = |notice: &Value| text(&notice["type"]).starts_with("message.");
+        let mut told = told(&world).await;
+        told.retain(of_messages);
+        let mut heard: Vec<String> = told.iter().map(|notice| text(&notice["type"])).collect();
+        heard.sort();
+        assert_eq!(heard, kinds, "{retries} retries, {failures} failures, {by}");
     }
 }
 
@@ -341,6 +380,39 @@ async fn an_endpoint_that_is_gone_is_disabled_and_told() {
     assert!(is_disabled(&world, &app, &ep).await);
     let told = told(&world).await;
     assert_eq!(of_kind(&told, "endpoint.disabled")[0]["trigger"], "automatic");
+}
+
+/// Dispatch remembers an endpoint for a while; what it tells of it is what it is by then.
+#[tokio::test]
+async fn what_is_told_of_an_endpoint_that_is_disabled_by_itself_is_what_it_is_now() {
+    for (last, days) in [(410, 0), (500, 6)] {
+        let (mut world, app, ep) = stage(Schedule::new(vec![])).await;
+        let cached = Cached::new(world.ambient.clock.clone(), 60_000);
+        let directory = Directory::cached(world.table.clone(), cached);
+        world.dispatcher = Dispatcher::new(Parts { directory, ..world.parts.clone() });
+        let path = format!("/api/v1/app/{app}/endpoint/{ep}");
+        for name in ["test.event", "other"] {
+            world.describe(name).await;
+        }
+        world.call("PATCH", &path, json!({"filterTypes": ["test.event"]})).await;
+        let publish = async |status| {
+            world.network.next(URL, answer(status));
+            world.publish(&app, json!({})).await;
+            world.dispatch_all().await;
+        };
+        publish(500).await;
+        world.advance_s(days * 86_400);
+        // Has dispatch read the endpoint, which does not want it.
+        let other = json!({"eventType": "other", "payload": {}});
+        world.call("POST", &format!("/api/v1/app/{app}/msg"), other).await;
+        world.dispatch_all().await;
+        world.call("PATCH", &path, json!({"uid": "after"})).await;
+        publish(last).await;
+        assert!(is_disabled(&world, &app, &ep).await, "{last}");
+        let told = told(&world).await;
+        let disabled = of_kind(&told, "endpoint.disabled");
+        assert_eq!(disabled[0]["endpointUid"], "after", "{last}: {disabled:?}");
+    }
 }
 
 /// Publishes as an SDK does: again, until it is answered well.

@@ -89,11 +89,9 @@ pub(crate) async fn write(
     };
     let recorded = match (attempt.trigger, outcome) {
         (Trigger::Scheduled(number), Some(outcome)) => {
-            let outbox = match notification(number, outcome) {
-                Some(told) => outbox(job, about, attempt, told).await,
-                None => Vec::new(),
-            };
-            let outbox = outbox.as_slice();
+            let told_exhausted = held.map_or(number > 1, |held| held.value.told_exhausted);
+            let told = notification(number, outcome, told_exhausted);
+            let outbox = &*outbox(job, about, attempt, told).await;
             let call = || {
                 let now = job.now();
                 let call = move || deliveries.record(attempt, message, held, outcome, outbox, now);
@@ -102,9 +100,11 @@ pub(crate) async fn write(
             persist(job, call).await?
         }
         _ => {
+            let told = attempt.ok.then_some(Notification::Recovered);
+            let outbox = &*outbox(job, about, attempt, told).await;
             let call = || {
                 let now = job.now();
-                let call = move || deliveries.record_by_hand(attempt, message, now);
+                let call = move || deliveries.record_by_hand(attempt, message, outbox, now);
                 health::watched(job, attempt, call).inspect_err(doubt)
             };
             persist(job, call).await?
@@ -219,10 +219,15 @@ fn outcome(job: &Job, target: &Target, verdict: &Verdict, number: u32) -> Outcom
     }
 }
 
-/// What the organisation is told about this attempt. If the store cannot say who listens, nobody
+/// What the organisation is told about this attempt, if it is to be told. If the store cannot say who listens, nobody
 /// is told, and the log has it: the attempt itself has to be recorded.
-async fn outbox(job: &Job, about: About<'_>, attempt: &Attempt, told: Notification) -> Vec<Write> {
-    let Some(tenant) = about.tenant else { return Vec::new() };
+async fn outbox(
+    job: &Job,
+    about: About<'_>,
+    attempt: &Attempt,
+    told: Option<Notification>,
+) -> Vec<Write> {
+    let (Some(tenant), Some(told)) = (about.tenant, told) else { return Vec::new() };
     let kind = match told {
         Notification::Exhausted => "message.attempt.exhausted",
         Notification::Failing => "message.attempt.failing",

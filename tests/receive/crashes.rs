@@ -76,6 +76,35 @@ async fn an_event_that_died_between_store_and_queue_is_delivered_though_its_repe
     assert_eq!(delivered_later(&world).await, 1);
 }
 
+/// What somebody asks for in between says nothing about whether the event was in the queue.
+#[tokio::test]
+async fn an_event_that_died_is_delivered_to_all_though_somebody_sent_it_to_one_of_them() {
+    for by_hand in ["resend", "replay-missing"] {
+        let (world, app) = world().await;
+        let other = format!("{URL}/other");
+        let ep = world.endpoint(&app, &other).await;
+        let key = [("idempotency-key", "k-1")];
+        let mut body = event();
+        body["eventId"] = json!("order-1");
+        fail_after(&world, BEFORE_QUEUE, true, Fault::Before);
+        assert_unavailable(&publish(&world, &app, &key, &body).await);
+        let (asked, since) = match by_hand {
+            "resend" => (format!("{}/order-1/endpoint/{ep}/resend", path(&app)), json!(null)),
+            _ => (
+                format!("/api/v1/app/{app}/endpoint/{ep}/replay-missing"),
+                json!({"since": world.ambient.now().minus_ms(60_000).to_rfc3339()}),
+            ),
+        };
+        let asked = world.call("POST", &asked, since).await;
+        assert_eq!(asked.status, 202, "{asked:?}");
+        assert_eq!(delivered_later(&world).await, 0, "{by_hand}");
+        assert_eq!(world.network.sent_to(&other).len(), 1, "{by_hand}");
+        publish(&world, &app, &key, &body).await;
+        assert_eq!(delivered_later(&world).await, 1, "{by_hand}");
+        assert_eq!(world.network.sent_to(&other).len(), 1, "{by_hand}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_expunged_before_it_was_sent_is_not_sent_when_it_is_published_again() {
     let (world, app) = world().await;

@@ -23,6 +23,7 @@ pub(crate) fn first() -> Delivery {
             due_at: START.plus_ms(QUEUE_GRACE_MS),
         }),
         by_hand: false,
+        told_exhausted: false,
         expires_at: START.plus_ms(90 * 86_400_000),
     }
 }

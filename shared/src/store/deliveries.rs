@@ -299,7 +299,8 @@ impl Deliveries {
     }
 
     /// Records a scheduled attempt, what follows from it for its delivery, and in the same
-    /// transaction `outbox`. `held` is the delivery as it was leased, if it was.
+    /// transaction `outbox`, if somebody is to be told. `held` is the delivery as it was leased, if
+    /// it was.
     ///
     /// A first attempt that succeeds without a lease is a single put; everything else is a
     /// transaction of two. Repeating the call after an error is safe: an attempt that turns out
@@ -328,7 +329,8 @@ impl Deliveries {
     }
 
     /// Records an attempt that was asked for by hand. If it succeeded, the delivery is done,
-    /// whatever it was before; if not, it stays as it was.
+    /// whatever it was before, and `outbox` is written as well if somebody is to be told; if not,
+    /// it stays as it was.
     ///
     /// # Errors
     /// When the store fails; it may or may not be on record then.
@@ -336,17 +338,18 @@ impl Deliveries {
         &self,
         attempt: &Attempt,
         message: &Message,
+        outbox: &[Write],
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         if !attempt.ok {
             return self.record_alone(attempt, message, Recorded::Done(Vec::new())).await;
         }
         let found = self.in_place_of(&attempt.msg, &attempt.ep).await?;
-        self.record_with(attempt, message, found, &Event::SentByHand, &[], now).await
+        self.record_with(attempt, message, found, &Event::SentByHand, outbox, now).await
     }
 
-    /// Records an attempt together with what `event` makes of its delivery, and `outbox`. `found`
-    /// is what is thought to stand in the delivery's place; where that turns out to be wrong, it
+    /// Records an attempt together with what `event` makes of its delivery, and `outbox` where that
+    /// notifies. `found` is what is thought to stand in the delivery's place; where that turns out to be wrong, it
     /// is read.
     async fn record_with(
         &self,
@@ -369,7 +372,9 @@ impl Deliveries {
             };
             let writes =
                 [attempts::put(attempt, message)?, put_delivery(&next.delivery, condition)?];
-            let writes = writes.into_iter().chain(outbox.iter().cloned()).collect();
+            let is_told = next.effects.iter().any(|effect| matches!(effect, Effect::Notify(_)));
+            let told = if is_told { outbox } else { &[] };
+            let writes = writes.into_iter().chain(told.iter().cloned()).collect();
             match self.table.transact(writes).await? {
                 Transacted::Done => return Ok(Recorded::Done(next.effects)),
                 Transacted::Lost(lost) if lost.contains(&0) => {

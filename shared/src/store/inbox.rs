@@ -14,6 +14,7 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use super::scheduled::waiting_item;
 use super::table::{Condition, Item, Table, Transacted, Write, Written, prefix_range};
 use super::{StoreError, base_query, doc, find_first, keys};
+use crate::domain::attempt::Trigger;
 use crate::domain::clock::Timestamp;
 use crate::domain::id::{MessageId, MessageKey};
 use crate::domain::message::{MAX_PAYLOAD_BYTES, Message};
@@ -99,16 +100,22 @@ impl Inbox {
         }
     }
 
-    /// Whether any attempt or delivery of this message is on record. Those of an earlier
-    /// message of the same event, which are past their retention and not cleaned up yet, do
-    /// not count.
+    /// Whether any attempt or delivery is on record that came of this message by itself, so that it
+    /// was in the queue. Those that somebody asked for do not count: they came of what was stored.
+    /// Neither do those of an earlier message of the same event, which are past their retention
+    /// and not cleaned up yet.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn has_outcome(&self, message: &Message) -> Result<bool, StoreError> {
         #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct Outcome {
             msg: MessageId,
+            // An attempt's; no delivery has it.
+            turn: Option<Trigger>,
+            #[serde(default)]
+            by_hand: bool,
         }
         let (from, _) = prefix_range(keys::ATTEMPT_PREFIX);
         let (_, to) = prefix_range(keys::DELIVERY_PREFIX);
@@ -116,7 +123,8 @@ impl Inbox {
         // As a rule the first one is of this message: there may be ten thousand behind it.
         let found = find_first(&*self.table, base_query(pk, from, to, LOOKED_AT), |item| {
             let outcome: Outcome = doc::decode(&item.doc)?;
-            Ok((outcome.msg == message.id).then_some(()))
+            let by_itself = !outcome.by_hand && !matches!(outcome.turn, Some(Trigger::Manual(_)));
+            Ok((outcome.msg == message.id && by_itself).then_some(()))
         });
         Ok(found.await?.is_some())
     }

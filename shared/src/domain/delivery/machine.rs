@@ -127,7 +127,13 @@ pub enum Refusal {
 /// Why it does not apply: the delivery stays as it is.
 pub fn step(delivery: &Delivery, event: Event, now: Timestamp) -> Result<Transition, Refusal> {
     match event {
-        Event::SentByHand => return Ok(to(delivery, State::Delivered, Vec::new())),
+        Event::SentByHand => {
+            let told = is_told_failing(delivery).then_some(Effect::Notify(Notification::Recovered));
+            // Nothing else says that it came of the message by itself.
+            let by_hand = delivery.by_hand || delivery.attempts == 0;
+            let sent = Delivery { by_hand, ..delivery.clone() };
+            return Ok(to(&sent, State::Delivered, told.into_iter().collect()));
+        }
         Event::Recovered => return recover(delivery, now),
         _ => {}
     }
@@ -184,13 +190,25 @@ pub fn step(delivery: &Delivery, event: Event, now: Timestamp) -> Result<Transit
     }
 }
 
-/// What an organisation is told when this attempt comes to this.
-pub fn notification(number: u32, outcome: &Outcome) -> Option<Notification> {
+/// What an organisation is told when this attempt comes to this, of a delivery of which it heard
+/// before, or did not, that it had been given up.
+pub fn notification(number: u32, outcome: &Outcome, told_exhausted: bool) -> Option<Notification> {
     match outcome {
         Outcome::Failed(_) => Some(Notification::Exhausted),
         Outcome::Retry { .. } if number == FAILING_AFTER => Some(Notification::Failing),
-        Outcome::Delivered if number > FAILING_AFTER => Some(Notification::Recovered),
+        Outcome::Delivered if number > FAILING_AFTER || told_exhausted => {
+            Some(Notification::Recovered)
+        }
         Outcome::Retry { .. } | Outcome::Delivered => None,
+    }
+}
+
+/// Whether its organisation has heard that it fails.
+fn is_told_failing(delivery: &Delivery) -> bool {
+    match &delivery.state {
+        State::Pending(_) => delivery.told_exhausted || delivery.attempts >= FAILING_AFTER,
+        State::Failed { reason } => delivery.told_exhausted || reason.is_of_an_attempt(),
+        State::Delivered | State::Canceled => false,
     }
 }
 
@@ -206,7 +224,8 @@ fn conclude(
         return Err(Refusal::Over);
     }
     let made = Delivery { attempts: number, ..delivery.clone() };
-    let told = notification(number, &outcome).map(Effect::Notify).into_iter();
+    let told = notification(number, &outcome, delivery.told_exhausted);
+    let told = told.map(Effect::Notify).into_iter();
     Ok(match outcome {
         Outcome::Delivered => to(&made, State::Delivered, told.collect()),
         Outcome::Retry { at } => {
@@ -227,7 +246,8 @@ fn recover(delivery: &Delivery, now: Timestamp) -> Result<Transition, Refusal> {
     }
     let pending = Pending::planned(now, now);
     let effects = enqueue(delivery.attempts + 1, pending.next);
-    let again = Delivery { by_hand: true, ..delivery.clone() };
+    let told_exhausted = is_told_failing(delivery);
+    let again = Delivery { by_hand: true, told_exhausted, ..delivery.clone() };
     Ok(to(&again, State::Pending(pending), effects))
 }
 

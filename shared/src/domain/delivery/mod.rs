@@ -61,8 +61,12 @@ pub struct Delivery {
     pub attempts: u32,
     /// How far it is.
     pub state: State,
-    /// Whether somebody asked for it after it had been given up: its attempts say so.
+    /// Whether somebody asked for it after it had been given up, or before it came of itself: its
+    /// attempts say so.
     pub by_hand: bool,
+    /// Whether its organisation was told that it had been given up: it is to hear when it is taken
+    /// after all.
+    pub told_exhausted: bool,
     /// When the message may be forgotten, and this with it once it is over.
     pub expires_at: Timestamp,
 }
@@ -162,6 +166,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether an attempt came to it, so that somebody was told.
+    pub fn is_of_an_attempt(&self) -> bool {
+        matches!(self, Self::Exhausted | Self::NotRetried | Self::Gone)
+    }
+
     /// The reason in words, as the API and the log show it.
     pub fn as_str(&self) -> &str {
         match self {
@@ -186,6 +195,7 @@ impl Delivery {
             attempts: 0,
             state: State::Pending(Pending::planned(at, now)),
             by_hand: false,
+            told_exhausted: false,
             expires_at: message.expires_at,
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Stored {
     due_at: Timestamp,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_hand: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    told_exhausted: bool,
     expires_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -64,8 +66,8 @@ impl From<Stored> for Delivery {
             Progress::Failed => State::Failed { reason: reason(stored.reason) },
             Progress::Canceled => State::Canceled,
         };
-        let Stored { msg, app, ep, attempts, by_hand, expires_at, .. } = stored;
-        Self { msg, app, ep, attempts, state, by_hand, expires_at }
+        let Stored { msg, app, ep, attempts, by_hand, told_exhausted, expires_at, .. } = stored;
+        Self { msg, app, ep, attempts, state, by_hand, told_exhausted, expires_at }
     }
 }
 
@@ -90,7 +92,7 @@ impl From<Delivery> for Stored {
             State::Failed { reason } => (Progress::Failed, None, Some(reason)),
             State::Canceled => (Progress::Canceled, None, None),
         };
-        let Delivery { msg, app, ep, attempts, by_hand, expires_at, .. } = delivery;
+        let Delivery { msg, app, ep, attempts, by_hand, told_exhausted, expires_at, .. } = delivery;
         Self {
             msg,
             app,
@@ -107,6 +109,7 @@ impl From<Delivery> for Stored {
             unwritten: pending.is_some_and(|pending| pending.unwritten),
             due_at: pending.map_or(Timestamp(0), |pending| pending.due_at),
             by_hand,
+            told_exhausted,
             expires_at,
             reason: reason.map(|reason| reason.as_str().to_owned()),
         }
