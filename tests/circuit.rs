@@ -431,11 +431,22 @@ async fn all_that_waits_is_released_however_much_it_is() {
 #[tokio::test]
 async fn a_delivery_to_an_endpoint_that_never_comes_back_ends_with_its_schedule() {
     let (world, app, _) = silent_endpoint(Settings::default()).await;
-    let msg = world.publish(&app, json!({})).await;
+    let mut msgs = BTreeSet::new();
+    for _ in 0..4 {
+        msgs.insert(world.publish(&app, json!({})).await);
+        world.live_s(8 * 3_600).await;
+    }
     world.live_s(3 * 86_400).await;
-    let attempts = world.attempts(&app, &msg).await;
-    assert_eq!(attempts.len(), 8);
+    assert_eq!(attempts(&world, &app, &msgs).await, 4 * 8);
     assert_eq!(world.queues.retries.len(), 0);
+    // Some were probes. Of the others nothing is wrong with where they lead.
+    let mut kinds = BTreeSet::new();
+    for msg in msgs {
+        let path = format!("/api/v1/app/{app}/msg/{msg}/explain");
+        let told = world.call("GET", &path, Value::Null).await.body;
+        kinds.insert(text(&told["endpoints"][0]["lastAttempt"]["failure"]["kind"]));
+    }
+    assert_eq!(kinds, ["circuit_open", "timeout"].map(str::to_owned).into());
 }
 
 /// A world whose endpoint has just been found silent.

@@ -205,4 +205,7 @@ async fn without_a_key_the_attempt_fails_and_says_what_to_do() {
     let attempt = &world.attempts(&app, &msg).await[0];
     assert_eq!(attempt["responseStatusCode"], 0);
     assert!(text(&attempt["response"]).contains("/api/v1/operator/jwt-key/rotate"));
+    let path = format!("/api/v1/app/{app}/msg/{msg}/explain");
+    let told = world.call("GET", &path, Value::Null).await;
+    assert_eq!(told.body["endpoints"][0]["lastAttempt"]["failure"]["kind"], "no_key");
 }

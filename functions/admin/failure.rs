@@ -35,7 +35,7 @@ const WITHOUT_ANSWER: Failure = Failure {
 };
 
 /// Reasons without an answer, by what the record says; the first that fits counts.
-const UNANSWERED: [(&str, Failure); 19] = [
+const UNANSWERED: [(&str, Failure); 23] = [
     (
         NO_ANSWER,
         Failure {
@@ -43,6 +43,45 @@ const UNANSWERED: [(&str, Failure); 19] = [
             says: Cow::Borrowed("The endpoint did not answer in time."),
             advice: "Answer first and work later: store the event, answer 2xx, then process it. \
                      Or allow more time in the endpoint's settings.",
+        },
+    ),
+    (
+        "has not answered since",
+        Failure {
+            kind: "circuit_open",
+            says: Cow::Borrowed(
+                "The endpoint was not called, because it has not answered for more than a day.",
+            ),
+            advice: "Start the receiver, or correct the URL. It is still tried from time to time, \
+                     and gets everything again once it answers; what failed meanwhile can be \
+                     recovered.",
+        },
+    ),
+    (
+        "key signs tokens",
+        Failure {
+            kind: "no_key",
+            says: Cow::Borrowed("The event was not sent, because there is no key to sign it with."),
+            advice: "An operator makes one with POST /api/v1/operator/jwt-key/rotate.",
+        },
+    ),
+    (
+        "no token can carry it",
+        Failure {
+            kind: "payload",
+            says: Cow::Borrowed(
+                "The event was not sent, because its payload is not JSON, and this endpoint gets \
+                 tokens.",
+            ),
+            advice: "Publish payloads that are JSON.",
+        },
+    ),
+    (
+        "does not open",
+        Failure {
+            kind: "sender",
+            says: Cow::Borrowed("The event was not sent, because the sender could not sign it."),
+            advice: "An operator brings back the root secret that the signing key was made under.",
         },
     ),
     (
