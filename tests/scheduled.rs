@@ -131,6 +131,25 @@ async fn a_message_that_was_canceled_is_not_sent() {
     }
 }
 
+#[tokio::test]
+async fn a_message_that_is_overdue_and_waits_for_a_late_sweep_can_be_canceled() {
+    let (world, app) = stage().await;
+    let msg = publish(&world, &app, json!({"deliverAt": at(&world, 600)})).await;
+    world.advance_s(900);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/cancel");
+    let reply = world.call("POST", &path, Value::Null).await;
+    assert_eq!((reply.status.as_u16(), &reply.body["canceled"]), (200, &json!(1)));
+    world.live_s(1_200).await;
+    assert_eq!(world.network.sent().len(), 0);
+    assert_eq!(stands(&world, &app, &msg).await, ["canceled"; 3]);
+    // What was sent at its time is past that.
+    let msg = publish(&world, &app, json!({"deliverAt": at(&world, 600)})).await;
+    world.live_s(1_200).await;
+    assert_eq!(world.network.sent().len(), 1);
+    let path = format!("/api/v1/app/{app}/msg/{msg}/cancel");
+    assert_eq!(world.call("POST", &path, Value::Null).await.body["canceled"], 0);
+}
+
 /// How far a message is, by all that tell it.
 async fn stands(world: &World, app: &str, msg: &str) -> [String; 3] {
     let get = async |path: String| world.call("GET", &path, Value::Null).await.body;

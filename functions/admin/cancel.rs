@@ -74,14 +74,16 @@ impl Call<'_> {
         Ok(canceled)
     }
 
-    /// Cancels a message whose time has not come; how many that were.
+    /// Cancels a message that still waits for its time, or whose time has not come; how many that
+    /// were.
     async fn cancel_scheduled(&self, message: &Message) -> Result<u64, ApiError> {
-        let now = self.admin.ambient.now();
-        if message.deliver_at.is_none_or(|at| at <= now) {
-            return Ok(0);
-        }
+        let Some(at) = message.deliver_at else { return Ok(0) };
         let deliveries = &self.admin.pending;
         let Some(found) = deliveries.scheduled(&message.id).await? else { return Ok(0) };
+        // A sweep may be late. What it has released at its time may have been sent.
+        if found.value.state != ScheduleState::Waiting && at <= self.admin.ambient.now() {
+            return Ok(0);
+        }
         let Some(canceled) = found.value.canceled() else { return Ok(0) };
         if deliveries.save_scheduled(&found, canceled).await?.is_some() {
             // The parts of what was cut are what is sent.
