@@ -2,6 +2,9 @@
 //! go, and nobody else gets in.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -11,6 +14,7 @@ use shared::queue::embedded::{EmbeddedQueues, QueueSettings};
 use shared::queue::{Consumer, MAX_BATCH, MAX_RECEIVES, Outgoing, Producer, VISIBILITY_S};
 use shared::store::embedded::EmbeddedTable;
 use shared::store::table::{Condition, Item, Key, Table, Write, Written};
+use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::support::directory::Directory;
 use crate::support::hold::hold;
@@ -283,15 +287,68 @@ async fn small_writes_do_not_wait_behind_large_ones() {
 async fn large_writes_get_their_turn_however_many_small_ones_there_are() {
     let directory = Directory::new();
     let engine = open_engine(&directory);
-    // More than ten transactions take of them.
-    let small = [1; 20_000];
-    let sizes = order_of(&engine, &[&small[..], &[250_000, 100_000, 100_000]].concat()).await;
-    assert_eq!(sizes.len(), 20_003);
-    let last = sizes.iter().rposition(|&size| size > 1).unwrap();
-    // One transaction is held, one has the first, one has none, and one has the others.
-    assert!(last < 4 * 1024, "{last} were before the last of them");
-    let large: Vec<usize> = sizes.into_iter().filter(|&size| size > 1).collect();
+    let release = hold(&engine);
+    let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for size in [250_000, 100_000, 100_000] {
+        let told = told.clone();
+        engine.submit(size, |_| Ok(()), move |_| told.send(size).unwrap()).unwrap();
+    }
+    drop((release, told));
+    let mut large = Vec::new();
+    let mut before = write_many(&engine);
+    // There is never a moment without small ones.
+    for _ in 0..100_000 {
+        let more = write_many(&engine);
+        before.await;
+        before = more;
+        match order.try_recv() {
+            Ok(size) => large.push(size),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => break,
+        }
+    }
     assert_eq!(large, [250_000, 100_000, 100_000]);
+}
+
+/// Sends a thousand small jobs, whether or not anybody waits for what this returns.
+fn write_many(engine: &Engine) -> impl Future<Output = ()> {
+    let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..1_000 {
+        let told = told.clone();
+        engine.submit(1, |_| Ok(()), move |_| told.send(()).unwrap()).unwrap();
+    }
+    drop(told);
+    async move { while order.recv().await.is_some() {} }
+}
+
+/// Each large one takes a while, and small ones come one after the other: they are to meet a writer
+/// that is free, more often than not.
+#[tokio::test]
+async fn large_writes_rest_while_small_ones_come() {
+    const LARGE: usize = 6;
+    let directory = Directory::new();
+    let engine = open_engine(&directory);
+    let left = Arc::new(AtomicUsize::new(LARGE));
+    for _ in 0..LARGE {
+        let left = left.clone();
+        let slow = |_: &_| {
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(())
+        };
+        engine
+            .submit(250_000, slow, move |_| {
+                let _ = left.fetch_sub(1, Relaxed);
+            })
+            .unwrap();
+    }
+    let mut small = 0;
+    while left.load(Relaxed) > 0 {
+        engine.write(|_| Ok(())).await.unwrap();
+        small += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Without rest there is one between two of the large ones, or two.
+    assert!(small > 3 * LARGE, "{small} small ones");
 }
 
 #[tokio::test]

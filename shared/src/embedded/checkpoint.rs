@@ -4,7 +4,9 @@
 //! copy and sync it. So a thread of its own copies it while the writer goes on, again and again
 //! from when the log is nearly full; what is left when it is full is what came during the last
 //! copy, and only the writer can do that, since the log begins anew then. While somebody reads what
-//! was there before, the log grows.
+//! was there before, the log grows. What the background writes is copied soon after: it is much at a
+//! time and hardly ever written again, and copied with all the rest it would keep the disk from the
+//! commits of others for a tenth of a second.
 //!
 //! SQLite syncs the file only after a copy that left nothing: of many megabytes at once, then, and
 //! by the writer. So that thread syncs it itself, while it copies, too: a commit waits no longer
@@ -27,6 +29,8 @@ const FULL_PAGES: u32 = 16_384;
 const COPY_PAGES: u32 = 12_288;
 /// Pages that are worth another copy: each ends with a sync of the main file.
 const MORE_PAGES: u32 = 256;
+/// Bytes of background jobs that are.
+const BACKGROUND_BYTES: usize = 2 * 1024 * 1024;
 /// Pages that may be left to the writer, which then holds up others no longer than a few large
 /// commits do. Twice what the log has too much comes on top: the copies may be slower than the
 /// writer.
@@ -45,6 +49,8 @@ pub(super) struct Checkpoints {
     ask: SyncSender<()>,
     /// Pages of the log when the last copy began; 0 when the log begins anew.
     asked_at: u32,
+    /// Bytes of background jobs since then.
+    background_bytes: usize,
     /// Pages of the log that have been copied and synced.
     copied: Arc<AtomicU32>,
 }
@@ -76,25 +82,30 @@ impl Checkpoints {
                 drop(file);
             })
             .map_err(|error| error.to_string())?;
-        Ok(Self { ask, asked_at: 0, copied })
+        Ok(Self { ask, asked_at: 0, background_bytes: 0, copied })
     }
 
-    /// Sees to it that the log does not grow for ever.
-    pub(super) fn after_commit(&mut self, writer: &Connection) {
+    /// Sees to it that the log does not grow for ever. So many bytes of the commit were those of
+    /// background jobs.
+    pub(super) fn after_commit(&mut self, writer: &Connection, background_bytes: usize) {
         let pages = PAGES.get();
-        if pages < COPY_PAGES {
+        if pages < self.asked_at {
             self.asked_at = 0;
             // Of the log before this one.
             self.copied.store(0, Ordering::Relaxed);
+        }
+        self.background_bytes += background_bytes;
+        let is_much = self.background_bytes >= BACKGROUND_BYTES;
+        if pages < COPY_PAGES && !is_much {
             return;
         }
         let left = pages.saturating_sub(self.copied.load(Ordering::Relaxed));
         let too_much = pages.checked_sub(FULL_PAGES);
         if too_much.is_some_and(|too_much| left <= LAST_PAGES + 2 * too_much) {
             fold_back(writer);
-        } else if pages.saturating_sub(self.asked_at) >= MORE_PAGES {
+        } else if is_much || pages.saturating_sub(self.asked_at) >= MORE_PAGES {
             match self.ask.try_send(()) {
-                Ok(()) => self.asked_at = pages,
+                Ok(()) => (self.asked_at, self.background_bytes) = (pages, 0),
                 // Still at it.
                 Err(TrySendError::Full(())) => {}
                 Err(TrySendError::Disconnected(())) => {

@@ -3,9 +3,9 @@
 //! One thread owns the writing connection. It takes whatever jobs are waiting, runs them in one
 //! transaction, commits (one `fsync` for all of them) and only then tells their callers. So a
 //! call that returned is on disk, and hundreds of callers share the price of a sync. Large jobs,
-//! and those of threads that [stand back](stand_back), come a few at a time, and every second
-//! transaction has none when others wait. A job that fails or panics is undone and hears why; the
-//! others of its transaction do not notice.
+//! and those of threads that [stand back](stand_back), come a few at a time, and rest in between as
+//! long as there are others. A job that fails or panics is undone and hears why; the others of its
+//! transaction do not notice.
 //!
 //! The file never shrinks: what is deleted leaves pages that the next writes use. So it stays as
 //! large as what it once held at the same time.

@@ -1,12 +1,14 @@
 //! The one thread that writes: whatever waits, in one transaction, but of what is in the background
 //! only a little at a time, so that nobody in the foreground waits behind many megabytes, or behind
-//! thousands of jobs of somebody else. In the background are large jobs, and those of threads
-//! that [stand back](stand_back).
+//! thousands of jobs of somebody else. While there is a foreground the background also rests after
+//! each of its transactions, so that most of what comes finds the disk idle. In the background are
+//! large jobs, and those of threads that [stand back](stand_back).
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -19,10 +21,18 @@ const MAX_GROUP: usize = 1024;
 const LARGE: usize = 32 * 1024;
 /// Bytes of background jobs in one transaction, which has room for one of them in any case: bounds
 /// how long the foreground waits for them.
-const MAX_BACKGROUND_BYTES: usize = 256 * 1024;
+const MAX_BACKGROUND_BYTES: usize = 128 * 1024;
 /// What a background job counts as at least, in bytes: a small one takes about as long as so many
 /// bytes of a large one.
 const LEAST_BACKGROUND_BYTES: usize = 2 * 1024;
+/// How often the time that a transaction of the background took it rests then: it has a fifth of
+/// the writer beside others, who meet it accordingly seldom.
+const REST: u32 = 4;
+/// Longest rest: a disk that stalls once does not stall the background for ever.
+const LONGEST_REST: Duration = Duration::from_millis(250);
+/// Without a job of the foreground for so long there is none, and the background has the writer to
+/// itself.
+const ALONE_AFTER: Duration = Duration::from_millis(500);
 
 thread_local! {
     static STANDS_BACK: Cell<bool> = const { Cell::new(false) };
@@ -91,6 +101,7 @@ pub(super) fn write_in_groups(
 ) {
     let mut turns = Turns::new(inbox);
     while turns.begin() {
+        let began = Instant::now();
         let mut group = Vec::new();
         let results = match write_group(connection, &mut turns, &mut group) {
             Ok(()) => vec![Ok(()); group.len()],
@@ -107,7 +118,8 @@ pub(super) fn write_in_groups(
             // Who is told must not take the writer with it.
             let _ = catch_unwind(AssertUnwindSafe(|| job.complete(result)));
         }
-        checkpoints.after_commit(connection);
+        checkpoints.after_commit(connection, turns.spent);
+        turns.end(began.elapsed());
         if !connection.is_autocommit() {
             tracing::error!("a transaction can neither be ended nor undone: the writer stops");
             return;
@@ -117,7 +129,8 @@ pub(super) fn write_in_groups(
 
 /// Whose turn it is of those who wait. Jobs of the foreground come in the order in which they were
 /// sent, and so do those of the background; a transaction in which the background had a part is
-/// followed by one without when the foreground waits.
+/// followed by one without when the foreground waits, and by none with it for a while when the
+/// foreground is at work at all.
 struct Turns<'a> {
     inbox: &'a Receiver<Box<dyn Job>>,
     foreground: VecDeque<Box<dyn Job>>,
@@ -125,8 +138,12 @@ struct Turns<'a> {
     background: VecDeque<(usize, Box<dyn Job>)>,
     /// Bytes of the background that this transaction still has room for.
     room: usize,
-    /// Whether the background had a part in this transaction.
-    had_background: bool,
+    /// Bytes of the background in this transaction.
+    spent: usize,
+    /// Until when the background rests.
+    rests_until: Instant,
+    /// When the last job of the foreground came.
+    foreground_at: Option<Instant>,
 }
 
 impl<'a> Turns<'a> {
@@ -136,7 +153,9 @@ impl<'a> Turns<'a> {
             foreground: VecDeque::new(),
             background: VecDeque::new(),
             room: MAX_BACKGROUND_BYTES,
-            had_background: false,
+            spent: 0,
+            rests_until: Instant::now(),
+            foreground_at: None,
         }
     }
 
@@ -148,9 +167,34 @@ impl<'a> Turns<'a> {
             let Ok(job) = self.inbox.recv() else { return false };
             self.sort(job);
         }
-        let rest = std::mem::take(&mut self.had_background) && !self.foreground.is_empty();
-        self.room = if rest { 0 } else { MAX_BACKGROUND_BYTES };
+        while self.foreground.is_empty()
+            && let Some(rest) = self.rest()
+        {
+            match self.inbox.recv_timeout(rest) {
+                Ok(job) => self.sort(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                // What waits is all that there will be.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let had_background = std::mem::take(&mut self.spent) > 0;
+        let is_behind = had_background || self.rest().is_some();
+        self.room = if is_behind && !self.foreground.is_empty() { 0 } else { MAX_BACKGROUND_BYTES };
         true
+    }
+
+    /// Ends a transaction that took so long.
+    fn end(&mut self, took: Duration) {
+        if self.spent > 0 {
+            self.rests_until = Instant::now() + (took * REST).min(LONGEST_REST);
+        }
+    }
+
+    /// How long the background still rests, if it does.
+    fn rest(&self) -> Option<Duration> {
+        let is_alone = self.foreground_at.is_none_or(|at| at.elapsed() > ALONE_AFTER);
+        let rest = self.rests_until.saturating_duration_since(Instant::now());
+        (!is_alone && !rest.is_zero()).then_some(rest)
     }
 
     /// The next job for this transaction. Those of the background are at its beginning: one that
@@ -162,7 +206,7 @@ impl<'a> Turns<'a> {
             |(bytes, _): &mut (usize, _)| *bytes <= self.room || self.room == MAX_BACKGROUND_BYTES;
         if let Some((bytes, job)) = self.background.pop_front_if(fits) {
             self.room = self.room.saturating_sub(bytes);
-            self.had_background = true;
+            self.spent += bytes;
             return Some(job);
         }
         self.room = 0;
@@ -178,7 +222,10 @@ impl<'a> Turns<'a> {
     fn sort(&mut self, job: Box<dyn Job>) {
         match job.background() {
             Some(bytes) => self.background.push_back((bytes, job)),
-            None => self.foreground.push_back(job),
+            None => {
+                self.foreground_at = Some(Instant::now());
+                self.foreground.push_back(job);
+            }
         }
     }
 }
