@@ -80,8 +80,9 @@ impl Call<'_> {
         let Some(at) = message.deliver_at else { return Ok(0) };
         let deliveries = &self.admin.pending;
         let Some(found) = deliveries.scheduled(&message.id).await? else { return Ok(0) };
-        // A sweep may be late. What it has released at its time may have been sent.
-        if found.value.state != ScheduleState::Waiting && at <= self.admin.ambient.now() {
+        // A sweep may be late. What one has taken on may have been sent by now.
+        let may_be_out = !found.value.is_waiting() || found.value.was_claimed();
+        if may_be_out && at <= self.admin.ambient.now() {
             return Ok(0);
         }
         let Some(canceled) = found.value.canceled() else { return Ok(0) };

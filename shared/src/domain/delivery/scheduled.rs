@@ -58,7 +58,7 @@ impl ScheduledMessage {
         }
     }
 
-    /// Whether its time has not come.
+    /// Whether no sweep has released it yet.
     pub fn is_waiting(&self) -> bool {
         self.state == ScheduleState::Waiting
     }
