@@ -181,6 +181,7 @@ async fn a_message_that_somebody_brings_through_is_told_to_recover() {
         (0, 1, "recover", vec![EXHAUSTED, RECOVERED]),
         (0, 1, "resend", vec![EXHAUSTED, RECOVERED]),
         (9, 4, "resend", vec![FAILING, RECOVERED]),
+        (9, 4, "disabled", vec![FAILING, RECOVERED]),
         (9, 2, "resend", vec![]),
         (9, 0, "resend", vec![]),
     ] {
@@ -190,10 +191,18 @@ async fn a_message_that_somebody_brings_through_is_told_to_recover() {
         }
         let msg = world.publish(&app, json!({})).await;
         world.live_s(3_700 * failures.max(1) - 3_000).await;
+        let endpoint = format!("/api/v1/app/{app}/endpoint/{ep}");
+        if by == "disabled" {
+            world.call("PATCH", &endpoint, json!({"disabled": true})).await;
+            world.live_s(7_200).await;
+            world.call("PATCH", &endpoint, json!({"disabled": false})).await;
+        }
         let (path, body) = match by {
-            "resend" => (format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend"), Value::Null),
+            "resend" | "disabled" => {
+                (format!("/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend"), Value::Null)
+            }
             _ => (
-                format!("/api/v1/app/{app}/endpoint/{ep}/recover"),
+                format!("{endpoint}/recover"),
                 json!({"since": world.ambient.now().minus_ms(86_400_000).to_rfc3339()}),
             ),
         };

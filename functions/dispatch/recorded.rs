@@ -219,8 +219,8 @@ fn outcome(job: &Job, target: &Target, verdict: &Verdict, number: u32) -> Outcom
     }
 }
 
-/// What the organisation is told about this attempt, if it is to be told. If the store cannot say who listens, nobody
-/// is told, and the log has it: the attempt itself has to be recorded.
+/// What the organisation is told about this attempt, if it is to be told. If the store cannot say
+/// who listens, nobody is told, and the log has it: the attempt itself has to be recorded.
 async fn outbox(
     job: &Job,
     about: About<'_>,

@@ -349,8 +349,8 @@ impl Deliveries {
     }
 
     /// Records an attempt together with what `event` makes of its delivery, and `outbox` where that
-    /// notifies. `found` is what is thought to stand in the delivery's place; where that turns out to be wrong, it
-    /// is read.
+    /// notifies. `found` is what is thought to stand in the delivery's place; where that turns out
+    /// to be wrong, it is read.
     async fn record_with(
         &self,
         attempt: &Attempt,
@@ -362,10 +362,12 @@ impl Deliveries {
     ) -> Result<Recorded, StoreError> {
         loop {
             let condition = Condition::unchanged(found.as_ref().map(|it| it.rev), attempt.at);
-            let seen = found.filter(|found| found.value.msg == attempt.msg).map_or_else(
-                || Delivery::first(message, attempt.ep, attempt.at, attempt.at),
-                |found| found.value,
-            );
+            // Of what there is only by hand nothing else says that the message was in the queue.
+            let by_hand = matches!(event, Event::SentByHand);
+            let first = || Delivery::first(message, attempt.ep, attempt.at, attempt.at);
+            let seen = found
+                .filter(|found| found.value.msg == attempt.msg)
+                .map_or_else(|| Delivery { by_hand, ..first() }, |found| found.value);
             let Ok(next) = step(&seen, event.clone(), now) else {
                 // It went on without this attempt.
                 return self.record_alone(attempt, message, Recorded::Superseded).await;

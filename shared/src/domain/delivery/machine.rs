@@ -129,10 +129,7 @@ pub fn step(delivery: &Delivery, event: Event, now: Timestamp) -> Result<Transit
     match event {
         Event::SentByHand => {
             let told = is_told_failing(delivery).then_some(Effect::Notify(Notification::Recovered));
-            // Nothing else says that it came of the message by itself.
-            let by_hand = delivery.by_hand || delivery.attempts == 0;
-            let sent = Delivery { by_hand, ..delivery.clone() };
-            return Ok(to(&sent, State::Delivered, told.into_iter().collect()));
+            return Ok(to(delivery, State::Delivered, told.into_iter().collect()));
         }
         Event::Recovered => return recover(delivery, now),
         _ => {}
@@ -190,8 +187,8 @@ pub fn step(delivery: &Delivery, event: Event, now: Timestamp) -> Result<Transit
     }
 }
 
-/// What an organisation is told when this attempt comes to this, of a delivery of which it heard
-/// before, or did not, that it had been given up.
+/// What an organisation is told when this attempt comes to this. `told_exhausted`: whether it has
+/// heard that the delivery was given up.
 pub fn notification(number: u32, outcome: &Outcome, told_exhausted: bool) -> Option<Notification> {
     match outcome {
         Outcome::Failed(_) => Some(Notification::Exhausted),
@@ -205,9 +202,10 @@ pub fn notification(number: u32, outcome: &Outcome, told_exhausted: bool) -> Opt
 
 /// Whether its organisation has heard that it fails.
 fn is_told_failing(delivery: &Delivery) -> bool {
+    let has_heard = delivery.told_exhausted || delivery.attempts >= FAILING_AFTER;
     match &delivery.state {
-        State::Pending(_) => delivery.told_exhausted || delivery.attempts >= FAILING_AFTER,
-        State::Failed { reason } => delivery.told_exhausted || reason.is_of_an_attempt(),
+        State::Pending(_) => has_heard,
+        State::Failed { reason } => has_heard || reason.is_of_an_attempt(),
         State::Delivered | State::Canceled => false,
     }
 }
