@@ -329,6 +329,7 @@ async fn large_writes_rest_while_small_ones_come() {
     let directory = Directory::new();
     let engine = open_engine(&directory);
     let left = Arc::new(AtomicUsize::new(LARGE));
+    engine.write(|_| Ok(())).await.unwrap();
     for _ in 0..LARGE {
         let left = left.clone();
         let slow = |_: &_| {

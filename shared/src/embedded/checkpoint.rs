@@ -89,9 +89,9 @@ impl Checkpoints {
     /// background jobs.
     pub(super) fn after_commit(&mut self, writer: &Connection, background_bytes: usize) {
         let pages = PAGES.get();
-        if pages < self.asked_at {
+        if pages < self.asked_at || self.asked_at == 0 {
             self.asked_at = 0;
-            // Of the log before this one.
+            // Of the log before this one, whose last copy may have ended only now.
             self.copied.store(0, Ordering::Relaxed);
         }
         self.background_bytes += background_bytes;

@@ -25,8 +25,8 @@ const MAX_BACKGROUND_BYTES: usize = 128 * 1024;
 /// What a background job counts as at least, in bytes: a small one takes about as long as so many
 /// bytes of a large one.
 const LEAST_BACKGROUND_BYTES: usize = 2 * 1024;
-/// How often the time that a transaction of the background took it rests then: it has a fifth of
-/// the writer beside others, who meet it accordingly seldom.
+/// After each of its transactions the background rests this many times as long as that took: beside
+/// others it gets a fifth of the writer, and they rarely meet it.
 const REST: u32 = 4;
 /// Longest rest: a disk that stalls once does not stall the background for ever.
 const LONGEST_REST: Duration = Duration::from_millis(250);
