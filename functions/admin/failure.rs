@@ -53,8 +53,8 @@ const UNANSWERED: [(&str, Failure); 23] = [
                 "The endpoint was not called, because it has not answered for more than a day.",
             ),
             advice: "Start the receiver, or correct the URL. It is still tried from time to time, \
-                     and gets everything again once it answers; what failed meanwhile can be \
-                     recovered.",
+                     and once it answers everything is sent to it as before; what failed \
+                     meanwhile can be recovered.",
         },
     ),
     (

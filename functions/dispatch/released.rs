@@ -10,7 +10,8 @@
 //!
 //! Not guaranteed: order; nor that what was put off on an older state of the endpoint, while all else
 //! was released, comes with it; nor anything more once the endpoint is disabled in the middle; nor
-//! that a raised rate, or the one beside it whose moments were forgotten with it, is kept while what
+//! what waits for a rate and was published more than a day before that was raised; nor that a raised
+//! rate, or the one beside it whose moments were forgotten with it, is kept while what
 //! had an attempt, or was asked for by hand, comes at the moments of before.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};

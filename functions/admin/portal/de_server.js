@@ -35,7 +35,7 @@ export const SAID = {
   "Set a rate limit in the endpoint's settings.": "In den Einstellungen des Endpunkts eine Höchstrate setzen.",
   "Start the receiver, or correct host and port of the URL.": "Den Empfänger starten, oder Host und Port der URL berichtigen.",
   "The endpoint was not called, because it has not answered for more than a day.": "Der Endpunkt wurde nicht aufgerufen, denn er antwortet seit mehr als einem Tag nicht.",
-  "Start the receiver, or correct the URL. It is still tried from time to time, and gets everything again once it answers; what failed meanwhile can be recovered.": "Starten Sie den Empfänger, oder berichtigen Sie die URL. Er wird weiter ab und zu versucht und bekommt wieder alles, sobald er antwortet; was inzwischen fehlgeschlagen ist, lässt sich nachholen.",
+  "Start the receiver, or correct the URL. It is still tried from time to time, and once it answers everything is sent to it as before; what failed meanwhile can be recovered.": "Starten Sie den Empfänger, oder berichtigen Sie die URL. Er wird weiter ab und zu versucht und bekommt wieder alles, sobald er antwortet; was inzwischen fehlgeschlagen ist, lässt sich nachholen.",
   "The event was not sent, because there is no key to sign it with.": "Das Ereignis wurde nicht gesendet, denn es gibt keinen Schlüssel, der es signiert.",
   "An operator makes one with POST /api/v1/operator/jwt-key/rotate.": "Ein Betreiber macht einen mit POST /api/v1/operator/jwt-key/rotate.",
   "The event was not sent, because its payload is not JSON, and this endpoint gets tokens.": "Das Ereignis wurde nicht gesendet, denn sein Inhalt ist kein JSON, und dieser Endpunkt bekommt Tokens.",

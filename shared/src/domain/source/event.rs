@@ -26,8 +26,8 @@ pub enum Rule {
 /// An event's type and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its type: `{kind}.received` if the request does not say, or only in letters of which a name
-    /// has none.
+    /// Its type: `{kind}.received` if the request does not say, or nothing that a name can be made
+    /// of.
     pub event_type: String,
     /// The system's own name for it, after the source's id, so that two sources of one
     /// application never mean the same.
@@ -94,8 +94,8 @@ impl Kind {
     }
 }
 
-/// A type's name in the letters that such names have: `orders/create` is `orders.create`. What has
-/// none of them, as `注文`, is no name.
+/// A type's name in the letters that such names have: `orders/create` is `orders.create`. A text that
+/// leaves nothing but dots, as `注文` does, is no name.
 fn spell(text: &str) -> Option<String> {
     let letter = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '.' };
     let name: String = text.chars().take(MAX_EVENT_TYPE).map(letter).collect();
