@@ -25,10 +25,10 @@ use shared::domain::health::DisabledBy;
 use shared::domain::id::{ApplicationId, EndpointId};
 use shared::domain::notice::{Notice, Trigger};
 use shared::domain::sync::hold;
+use shared::store::table::Write;
 use shared::store::{Limit, StoreError};
 use tracing::{error, warn};
 
-use crate::Parts;
 use crate::job::{Job, NotDone};
 
 /// At which parts of that time the organisation is warned, in percent.
@@ -107,7 +107,7 @@ pub(crate) async fn succeeded(job: &Job, seen: &Endpoint) {
             endpoint.health.recover(now);
         }
     };
-    log(seen.id, edit(job, (seen.app, seen.id), change).await);
+    log(seen.id, edit(job, (seen.app, seen.id), &change).await);
 }
 
 /// A delivery failed, and not for the first time, or not as the first one. `since`: when its message
@@ -128,7 +128,7 @@ pub(crate) async fn stumbled(
             endpoint.health.fail(attempt, since, application.org);
         }
     };
-    log(seen.id, edit(job, (seen.app, seen.id), change).await);
+    log(seen.id, edit(job, (seen.app, seen.id), &change).await);
 }
 
 /// The endpoint took a test event.
@@ -143,7 +143,7 @@ pub(crate) async fn verified(job: &Job, seen: &Endpoint) {
             endpoint.verified_at = endpoint.verified_at.or(Some(now));
         }
     };
-    log(seen.id, edit(job, (seen.app, seen.id), change).await);
+    log(seen.id, edit(job, (seen.app, seen.id), &change).await);
 }
 
 /// Does this. Where it fails because the list of the endpoint's attempts takes no more, that is
@@ -160,7 +160,7 @@ pub(crate) async fn watched<T, F: Future<Output = Result<T, StoreError>>>(
     if is_full && u64::from_be_bytes(job.context.parts.ambient.random()) < u64::MAX / CALLERS {
         let wider = attempt.spread.wider();
         let change = |endpoint: &mut Endpoint| endpoint.spread = endpoint.spread.max(wider);
-        log(attempt.ep, edit(job, (attempt.app, attempt.ep), change).await);
+        log(attempt.ep, edit(job, (attempt.app, attempt.ep), &change).await);
     }
     result
 }
@@ -192,7 +192,6 @@ pub(crate) async fn given_up(
         // Enabled, moved, or found alive meanwhile: what was seen says nothing about it.
         let same = endpoint.url == seen.url && endpoint.disabled == seen.disabled;
         let clock = endpoint.failing.map(|failing| failing.since);
-        let was_disabled = endpoint.disabled;
         match sign {
             Sign::Start if same && self::sign(endpoint.failing, limit_ms, now) == Sign::Start => {
                 endpoint.failing = Some(Failing { since: now, warned: 0 });
@@ -208,13 +207,12 @@ pub(crate) async fn given_up(
             }
             _ => {}
         }
-        endpoint.disabled && !was_disabled
     };
     let told = match sign {
-        Sign::None | Sign::Start => edit(job, (seen.app, seen.id), change).await,
-        _ => edit_and_tell(job, application, seen.id, change, notice).await,
+        Sign::None | Sign::Start => edit(job, (seen.app, seen.id), &change).await,
+        _ => edit_and_tell(job, application, seen.id, &change, &notice).await,
     };
-    if matches!(told, Ok(Some(true))) {
+    if matches!(told, Ok(true)) {
         warn!(endpoint.id = %seen.id, "disabled: it has only failed for too long");
     }
     log(seen.id, told);
@@ -239,47 +237,60 @@ pub(crate) async fn gone(
         |is: &Endpoint| Some(Notice::disabled(application, is, Trigger::Automatic(attempt.at)));
     let now = job.now();
     let change = |endpoint: &mut Endpoint| {
-        let applies = endpoint.url == attempt.url && !endpoint.disabled;
-        if applies {
+        if endpoint.url == attempt.url && !endpoint.disabled {
             endpoint.disable(DisabledBy::Gone, now);
             endpoint.updated_at = now;
         }
-        applies
     };
     // Of many deliveries that find it gone at once, one disables it.
-    if edit_and_tell(job, application, attempt.ep, change, notice).await? == Some(true) {
+    if edit_and_tell(job, application, attempt.ep, &change, &notice).await? {
         warn!(endpoint.id = %attempt.ep, "disabled: it answered that it is gone");
     }
     Ok(())
 }
 
-/// Changes an endpoint, if it is there; what the change answered.
-async fn edit<A>(
+/// A change of an endpoint. No type parameter, which would have as many copies of all that stores it.
+type Change<'a> = &'a (dyn Fn(&mut Endpoint) + Sync);
+
+/// Changes an endpoint, if it is there; whether that disabled it.
+async fn edit(
     job: &Job,
-    (app, ep): (ApplicationId, EndpointId),
-    change: impl Fn(&mut Endpoint) -> A,
-) -> Result<Option<A>, StoreError> {
-    let edited = job.context.parts.editor.edit_endpoint(&app, &ep, job.now(), change).await?;
-    Ok(edited.done().map(|(_, answer)| answer))
+    place: (ApplicationId, EndpointId),
+    change: Change<'_>,
+) -> Result<bool, StoreError> {
+    edit_with(job, place, change, &|_| Ok(Vec::new())).await
 }
 
 /// The same, with what is told of the endpoint as it is then, if the change changes anything.
-async fn edit_and_tell<A>(
+async fn edit_and_tell(
     job: &Job,
     application: &Application,
     ep: EndpointId,
-    change: impl Fn(&mut Endpoint) -> A,
-    notice: impl Fn(&Endpoint) -> Option<Notice>,
-) -> Result<Option<A>, StoreError> {
-    let Parts { editor, notices, .. } = &job.context.parts;
-    let listeners = notices.listeners_about(application).await?;
-    let tell = |_: &Endpoint, is: &Endpoint| listeners.hear(notice(is));
-    let now = job.now();
-    let edited = editor.edit_endpoint_and_tell(&application.id, &ep, now, change, tell).await?;
-    Ok(edited.done().map(|(_, answer)| answer))
+    change: Change<'_>,
+    notice: &(dyn Fn(&Endpoint) -> Option<Notice> + Sync),
+) -> Result<bool, StoreError> {
+    let listeners = job.context.parts.notices.listeners_about(application).await?;
+    edit_with(job, (application.id, ep), change, &|is| listeners.hear(notice(is))).await
 }
 
-fn log<A>(ep: EndpointId, done: Result<Option<A>, StoreError>) {
+async fn edit_with(
+    job: &Job,
+    (app, ep): (ApplicationId, EndpointId),
+    change: Change<'_>,
+    outbox: &(dyn Fn(&Endpoint) -> Result<Vec<Write>, StoreError> + Sync),
+) -> Result<bool, StoreError> {
+    let edit = |endpoint: &mut Endpoint| {
+        let was_disabled = endpoint.disabled;
+        change(endpoint);
+        endpoint.disabled && !was_disabled
+    };
+    let tell = |_: &Endpoint, is: &Endpoint| outbox(is);
+    let editor = &job.context.parts.editor;
+    let edited = editor.edit_endpoint_and_tell(&app, &ep, job.now(), edit, tell).await?;
+    Ok(edited.done().is_some_and(|(_, disabled)| disabled))
+}
+
+fn log(ep: EndpointId, done: Result<bool, StoreError>) {
     if let Err(error) = done {
         error!(endpoint.id = %ep, %error, "what an attempt said about its endpoint is lost");
     }
