@@ -89,6 +89,7 @@ pub(crate) async fn write(
     };
     let recorded = match (attempt.trigger, outcome) {
         (Trigger::Scheduled(number), Some(outcome)) => {
+            // Where it is not known: before a first attempt nothing was given up.
             let told_exhausted = held.map_or(number > 1, |held| held.value.told_exhausted);
             let told = notification(number, outcome, told_exhausted);
             let outbox = &*outbox(job, about, attempt, told).await;
